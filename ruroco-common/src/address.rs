@@ -1,0 +1,103 @@
+//! One form for IPv4 and IPv6 addresses, so that no comparison can miss a mapped one.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// An IP address as 16 bytes in network order: IPv6 as it is, IPv4 as `::ffff:a.b.c.d`
+/// (RFC 4291, section 2.5.5.2). IPv4 has no second form here, so equal means the same host.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(transparent)]
+pub struct Address([u8; 16]);
+
+impl Address {
+    /// All zero: on the wire it means that no address was given.
+    pub const UNSPECIFIED: Self = Self([0; 16]);
+
+    /// From 16 bytes in network order.
+    #[inline(always)]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// From the 4 bytes of an IPv4 header.
+    #[inline(always)]
+    pub const fn from_ipv4([a, b, c, d]: [u8; 4]) -> Self {
+        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+    }
+
+    /// The 16 bytes in network order.
+    #[inline(always)]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// The address, unless it is the all-zero one that stands for "none".
+    pub fn specified(self) -> Option<Self> {
+        (self != Self::UNSPECIFIED).then_some(self)
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::from_ipv4(v4.octets()),
+            IpAddr::V6(v6) => Self(v6.octets()),
+        }
+    }
+}
+
+impl From<Address> for IpAddr {
+    /// IPv4-mapped addresses come out as plain IPv4.
+    fn from(Address(bytes): Address) -> Self {
+        let [.., a, b, c, d] = bytes;
+        if bytes == Address::from_ipv4([a, b, c, d]).0 {
+            Self::V4(Ipv4Addr::new(a, b, c, d))
+        } else {
+            Self::V6(Ipv6Addr::from(bytes))
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        IpAddr::from(*self).fmt(f)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_mapped_ipv4_address_equals_the_plain_one() {
+        let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
+        let plain: IpAddr = "192.0.2.7".parse().unwrap();
+        assert_eq!(Address::from(mapped), Address::from(plain));
+        assert_eq!(IpAddr::from(Address::from(mapped)), plain);
+    }
+
+    #[test]
+    fn only_all_zero_means_none() {
+        assert_eq!(Address::UNSPECIFIED.specified(), None);
+        let zero_v4 = Address::from_ipv4([0; 4]);
+        assert_eq!(zero_v4.specified(), Some(zero_v4));
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_survives_the_wire(bytes: [u8; 16]) {
+            let address = Address::from_bytes(bytes);
+            prop_assert_eq!(Address::from(IpAddr::from(address)), address);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What both sides of the kernel boundary must agree on, defined once.
+//!
+//! The XDP program and the user-space processes are compiled for different machines from this
+//! same source, so a field, an offset or a verdict's name cannot drift apart. A packet meets the
+//! modules in this order:
+//!
+//! 1. [`headers`] finds the UDP payload in a frame, or says why there is none;
+//! 2. [`datagram`] names the parts of the 94-byte payload;
+//! 3. [`verdict`] names what became of it in the kernel;
+//! 4. [`candidate`] is the ring record that carries the survivors to the verifier;
+//! 5. [`plaintext`] is what the verifier finds inside once the tag has verified.
+//!
+//! [`address`], [`command`] and [`maps`] hold what several of them use.
+//!
+//! Everything is `no_std`, allocates nothing and is tested on the host.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod candidate;
+pub mod command;
+pub mod datagram;
+pub mod headers;
+pub mod maps;
+pub mod plaintext;
+pub mod verdict;

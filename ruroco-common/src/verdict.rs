@@ -1,0 +1,72 @@
+//! What the XDP program can decide about a packet, under the names that code, `status`, logs and
+//! docs all use.
+
+/// The outcome of one packet. Each has a counter per CPU in [`maps::VERDICTS`](crate::maps).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Verdict {
+    /// Not UDP to one of our addresses and our port: passed on untouched.
+    NotOurs = 0,
+    /// Cut off, or a header contradicts the frame or another header: dropped.
+    Malformed = 1,
+    /// A fragment: dropped. A knock always fits into one packet.
+    Fragment = 2,
+    /// The UDP payload is not [`datagram::SIZE`](crate::datagram::SIZE) bytes: dropped.
+    WrongLength = 3,
+    /// No key of ours has this id: dropped.
+    UnknownKey = 4,
+    /// Handed to the verifier through the ring; the frame itself is dropped.
+    Candidate = 5,
+    /// Should have been handed over, but the ring had no room: dropped.
+    RingFull = 6,
+}
+
+impl Verdict {
+    /// All verdicts, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::NotOurs,
+        Self::Malformed,
+        Self::Fragment,
+        Self::WrongLength,
+        Self::UnknownKey,
+        Self::Candidate,
+        Self::RingFull,
+    ];
+
+    /// How many verdicts there are.
+    pub const COUNT: u32 = 7;
+
+    /// The verdict's slot in [`maps::VERDICTS`](crate::maps).
+    #[inline(always)]
+    #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u32) enum")]
+    pub const fn index(self) -> u32 {
+        self as u32
+    }
+
+    /// The one name of this verdict.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotOurs => "not_ours",
+            Self::Malformed => "malformed",
+            Self::Fragment => "fragment",
+            Self::WrongLength => "wrong_length",
+            Self::UnknownKey => "unknown_key",
+            Self::Candidate => "candidate",
+            Self::RingFull => "ring_full",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_its_own_slot_and_name() {
+        for (slot, verdict) in (0..).zip(Verdict::ALL) {
+            assert_eq!(verdict.index(), slot);
+            assert!(Verdict::ALL.iter().filter(|v| v.name() == verdict.name()).count() == 1);
+        }
+        assert_eq!(usize::try_from(Verdict::COUNT).unwrap(), Verdict::ALL.len());
+    }
+}

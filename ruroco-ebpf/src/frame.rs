@@ -1,0 +1,97 @@
+//! The packet's memory as a [`Cursor`]: two addresses from the XDP context, one of which moves.
+//!
+//! Every read is preceded by a comparison with `data_end`, in the form that the BPF verifier
+//! recognises: the address that was compared is the one that is read from.
+
+use aya_ebpf::programs::XdpContext;
+use ruroco_common::{
+    datagram::Datagram,
+    headers::{Cursor, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS},
+};
+
+/// Masks an offset without changing it: Ethernet with VLAN tags, an IPv6 header and the longest
+/// chain of extension headers end before 17 KiB. The verifier follows packet pointers up to 64 KiB
+/// (`MAX_PACKET_OFF`).
+const OFFSET_MASK: usize = 0x7fff;
+
+/// Masks a frame's length without changing it: generic XDP may see aggregated frames of 64 KiB.
+const FRAME_MASK: usize = 0x1_ffff;
+
+const _: () = assert!(14 + 4 * MAX_VLAN_TAGS + 40 + MAX_EXTENSION_HEADERS * (MAX_SKIP + 2) < OFFSET_MASK);
+
+/// A place in the frame under judgement.
+#[derive(Clone, Copy)]
+pub(crate) struct FrameCursor<'a> {
+    start: *const u8,
+    at: *const u8,
+    end: *const u8,
+    frame: core::marker::PhantomData<&'a XdpContext>,
+}
+
+impl<'a> FrameCursor<'a> {
+    /// The frame's first byte.
+    #[inline(always)]
+    #[expect(clippy::as_conversions, reason = "the context gives addresses as integers")]
+    pub(crate) fn new(context: &'a XdpContext) -> Self {
+        Self {
+            start: context.data() as *const u8,
+            at: context.data() as *const u8,
+            end: context.data_end() as *const u8,
+            frame: core::marker::PhantomData,
+        }
+    }
+
+    /// The next 94 bytes in place, without a copy.
+    #[inline(always)]
+    pub(crate) fn datagram(&mut self) -> Option<&'a Datagram> {
+        let at = self.advance(size_of::<Datagram>())?;
+        // SAFETY: `advance` has checked that these bytes are inside the frame, which lives as long
+        // as the context; any bytes are a valid `Datagram`, whose alignment is 1.
+        Some(unsafe { &*at.cast::<Datagram>() })
+    }
+
+    /// Moves past `size` bytes if the frame has them; where they begin.
+    #[inline(always)]
+    fn advance(&mut self, size: usize) -> Option<*const u8> {
+        let next = self.at.wrapping_add(size);
+        if next > self.end {
+            return None;
+        }
+        Some(core::mem::replace(&mut self.at, next))
+    }
+}
+
+impl Cursor for FrameCursor<'_> {
+    #[inline(always)]
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let at = self.advance(N)?;
+        // SAFETY: `advance` has checked that these bytes are inside the frame; an array of bytes
+        // has no alignment and no invalid values.
+        Some(unsafe { *at.cast::<[u8; N]>() })
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, count: usize) -> Option<()> {
+        if count > MAX_SKIP {
+            return None;
+        }
+        self.advance(count).map(|_| ())
+    }
+
+    #[inline(always)]
+    #[expect(clippy::as_conversions, reason = "addresses within one frame")]
+    fn remaining(&self) -> usize {
+        // The mask changes nothing, but keeps the compiler from mixing this difference into other
+        // sums, where the verifier would find a pointer added to an unbounded number.
+        (self.end as usize).wrapping_sub(self.at as usize) & FRAME_MASK
+    }
+
+    /// The BPF verifier prunes a path when it meets a state it has seen, and a pointer's history
+    /// is part of that state. A pointer made anew from a masked offset has no history.
+    #[inline(always)]
+    #[expect(clippy::as_conversions, reason = "addresses within one frame")]
+    fn settle(&mut self) {
+        let offset = (self.at as usize).wrapping_sub(self.start as usize);
+        self.at = self.start.wrapping_add(offset & OFFSET_MASK);
+    }
+}

@@ -1,0 +1,151 @@
+//! Sealing and opening datagrams with the maintained crates.
+
+use aes_gcm_siv::Aes256GcmSiv;
+use chacha20poly1305::{
+    ChaCha20Poly1305, KeyInit,
+    aead::{AeadInOut, Nonce, Tag},
+};
+use ruroco_common::{
+    datagram::{Datagram, KeyId, NONCE_SIZE},
+    plaintext,
+};
+
+use crate::key::{Cipher, Key};
+
+/// A datagram whose tag is not that of its key and content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forged;
+
+/// A key made ready for use. Its secrets are wiped when dropped.
+pub struct Aead {
+    id: KeyId,
+    cipher: Prepared,
+}
+
+enum Prepared {
+    ChaCha20Poly1305(Box<ChaCha20Poly1305>),
+    Aes256GcmSiv(Box<Aes256GcmSiv>),
+}
+
+impl Aead {
+    /// Makes a key ready.
+    pub fn new(key: &Key) -> Self {
+        let secret = key.secret.expose();
+        let cipher = match key.cipher {
+            Cipher::ChaCha20Poly1305 => {
+                Prepared::ChaCha20Poly1305(Box::new(ChaCha20Poly1305::new(secret.into())))
+            }
+            Cipher::Aes256GcmSiv => {
+                Prepared::Aes256GcmSiv(Box::new(Aes256GcmSiv::new(secret.into())))
+            }
+        };
+        Self { id: key.id, cipher }
+    }
+
+    /// Encrypts and authenticates; `nonce` must never have been used with this key before.
+    ///
+    /// # Errors
+    /// None for content of this size (RFC 8439 allows 256 GiB, RFC 8452 64 GiB); the crates' type
+    /// is kept rather than a panic.
+    pub fn seal(
+        &self,
+        nonce: [u8; NONCE_SIZE],
+        mut content: [u8; plaintext::SIZE],
+    ) -> Result<Datagram, aes_gcm_siv::aead::Error> {
+        let tag = match &self.cipher {
+            Prepared::ChaCha20Poly1305(cipher) => {
+                seal_with(cipher.as_ref(), nonce, &self.id.0, &mut content)?
+            }
+            Prepared::Aes256GcmSiv(cipher) => {
+                seal_with(cipher.as_ref(), nonce, &[], &mut content)?
+            }
+        };
+        Ok(Datagram { key_id: self.id, nonce, tag, ciphertext: content })
+    }
+
+    /// Verifies and decrypts a datagram that carries this key's id.
+    ///
+    /// # Errors
+    /// [`Forged`] if the tag is wrong; nothing of the content is then to be had.
+    pub fn open(&self, datagram: &Datagram) -> Result<[u8; plaintext::SIZE], Forged> {
+        let mut content = datagram.ciphertext;
+        let opened = match &self.cipher {
+            Prepared::ChaCha20Poly1305(cipher) => {
+                open_with(cipher.as_ref(), datagram, &self.id.0, &mut content)
+            }
+            Prepared::Aes256GcmSiv(cipher) => {
+                open_with(cipher.as_ref(), datagram, &[], &mut content)
+            }
+        };
+        opened.map(|()| content).map_err(|_| Forged)
+    }
+}
+
+fn seal_with<C: AeadInOut>(
+    cipher: &C,
+    nonce: [u8; NONCE_SIZE],
+    associated_data: &[u8],
+    content: &mut [u8],
+) -> Result<[u8; 16], aes_gcm_siv::aead::Error> {
+    let nonce = Nonce::<C>::try_from(&nonce[..]).map_err(|_| aes_gcm_siv::aead::Error)?;
+    let tag = cipher.encrypt_inout_detached(&nonce, associated_data, content.into())?;
+    tag.as_slice().try_into().map_err(|_| aes_gcm_siv::aead::Error)
+}
+
+fn open_with<C: AeadInOut>(
+    cipher: &C,
+    datagram: &Datagram,
+    associated_data: &[u8],
+    content: &mut [u8],
+) -> Result<(), aes_gcm_siv::aead::Error> {
+    let nonce = Nonce::<C>::try_from(&datagram.nonce[..]).map_err(|_| aes_gcm_siv::aead::Error)?;
+    let tag = Tag::<C>::try_from(&datagram.tag[..]).map_err(|_| aes_gcm_siv::aead::Error)?;
+    cipher.decrypt_inout_detached(&nonce, associated_data, content.into(), &tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ruroco_common::plaintext::Plaintext;
+    use zerocopy::{FromBytes, IntoBytes};
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_packet_of_upstream_is_opened() {
+        let key =
+            Key::parse("AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==").unwrap();
+        let packet = hex(
+            "0001020304050607a0a1a2a3a4a5a6a7a8a9aaabf125dd6e758957aaa88f67dbcef8ddb20bf7c25543c7ef8e\
+             9e0c47c41cdd74786574931dee77fe5f7828ea876c5b2b637c8aad7ae87f6dd18d53fe371c80ca77db95600f\
+             f4ccb53180e5",
+        );
+        let datagram = Datagram::read_from_bytes(&packet).unwrap();
+        let content = Aead::new(&key).open(&datagram).unwrap();
+        let plaintext = Plaintext::decode(&content).unwrap();
+        assert_eq!(plaintext.counter, 1_725_821_510_000_000_000);
+        assert!(plaintext.strict);
+        assert_eq!(plaintext.destination.to_string(), "127.0.0.1");
+        let sealed = Aead::new(&key).seal(datagram.nonce, content).unwrap();
+        assert_eq!(sealed.as_bytes(), packet);
+    }
+
+    #[test]
+    fn one_changed_bit_anywhere_is_a_forgery() {
+        for text in [
+            "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==",
+            "AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==",
+        ] {
+            let aead = Aead::new(&Key::parse(text).unwrap());
+            let sealed = aead.seal([7; NONCE_SIZE], [1; plaintext::SIZE]).unwrap();
+            assert_eq!(aead.open(&sealed), Ok([1; plaintext::SIZE]));
+            for bit in 8 * 8..94 * 8 {
+                let mut forged = sealed;
+                forged.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(aead.open(&forged), Err(Forged), "bit {bit}");
+            }
+        }
+    }
+}

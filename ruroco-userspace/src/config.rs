@@ -1,0 +1,359 @@
+//! `config.toml`: what gate, server and commander have to agree on.
+//!
+//! All three read the same file and see the same [`Config`], each of them the part it needs.
+//! Names are those of upstream ruroco where the meaning is the same. The file holds no secret.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ruroco_common::{address::Address, maps::MAX_ADDRESSES};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::toml_file::{Error, Source as File};
+
+/// Where `config.toml` is unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
+
+/// The port where neither `port` nor `address` names one: the one that clients use by default.
+const DEFAULT_PORT: u16 = 80;
+
+/// The checked content of `config.toml`.
+#[derive(Debug)]
+pub struct Config {
+    /// Our addresses: packets to others are not ours, knocks for others are refused.
+    pub ips: Vec<Address>,
+    /// Our UDP port.
+    pub port: u16,
+    /// Where the server gets its candidates from.
+    pub source: Source,
+    /// The address to bind with `source = "udp"`.
+    pub address: SocketAddr,
+    /// Where the keys are, as `NAME.key`.
+    pub config_dir: PathBuf,
+    /// Where the server keeps its floors.
+    pub blocklist_dir: PathBuf,
+    /// Where gate and commander put their sockets.
+    pub socket_dir: PathBuf,
+    /// The user the server runs as, the only one who may talk to gate and commander.
+    pub socket_user: String,
+    /// Most knocks of one key that are accepted in a second.
+    pub max_requests_per_second: u32,
+    /// Most orders that the commander runs in a second, from all keys together.
+    pub max_requests_per_second_global: u32,
+    /// How far a knock's counter may be ahead of this host's clock.
+    pub max_clock_skew: Duration,
+    /// What the gate needs beside.
+    pub gate: Gate,
+    /// Restrictions by name of key; a key that is not here has none.
+    pub keys: BTreeMap<String, KeyRules>,
+}
+
+/// `source`: where the server gets its candidates from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The ring that the gate hands over.
+    Xdp,
+    /// An ordinary socket, for hosts where XDP is not to be had.
+    Udp,
+}
+
+/// `[gate]`.
+#[derive(Debug)]
+pub struct Gate {
+    /// The interfaces to attach to.
+    pub interfaces: Vec<String>,
+    /// How to attach.
+    pub mode: Mode,
+    /// The directory in a BPF file system that keeps the gate closed while the process is away.
+    pub pin_dir: PathBuf,
+}
+
+/// `mode`: how the program is attached to an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// In the driver, or not at all.
+    Native,
+    /// In the network stack; works everywhere and is slower.
+    Generic,
+    /// Native where the driver can, generic where it cannot.
+    Auto,
+}
+
+/// `[keys.NAME]`: what a key may do, seen from the server.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRules {
+    /// Names of the only commands that knocks with this key may ask for.
+    pub commands: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    ips: Spanned<Vec<Spanned<IpAddr>>>,
+    port: Option<Spanned<u16>>,
+    #[serde(default = "defaults::source")]
+    source: Spanned<Source>,
+    address: Option<Spanned<SocketAddr>>,
+    #[serde(default = "defaults::config_dir")]
+    config_dir: PathBuf,
+    #[serde(default = "defaults::blocklist_dir")]
+    blocklist_dir: PathBuf,
+    #[serde(default = "defaults::socket_dir")]
+    socket_dir: PathBuf,
+    #[serde(default = "defaults::socket_user")]
+    socket_user: String,
+    #[serde(default = "defaults::max_requests_per_second")]
+    max_requests_per_second: Spanned<u32>,
+    #[serde(default = "defaults::max_requests_per_second_global")]
+    max_requests_per_second_global: Spanned<u32>,
+    #[serde(default = "defaults::max_clock_skew_seconds")]
+    max_clock_skew_seconds: Spanned<u64>,
+    gate: Option<RawGate>,
+    #[serde(default)]
+    keys: BTreeMap<String, KeyRules>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGate {
+    interfaces: Spanned<Vec<Spanned<String>>>,
+    #[serde(default = "defaults::mode")]
+    mode: Mode,
+    #[serde(default = "defaults::pin_dir")]
+    pin_dir: PathBuf,
+}
+
+mod defaults {
+    use super::{Mode, PathBuf, Source, Spanned};
+
+    pub(super) fn source() -> Spanned<Source> {
+        Spanned::new(0..0, Source::Xdp)
+    }
+    pub(super) fn config_dir() -> PathBuf {
+        "/etc/ruroco".into()
+    }
+    pub(super) fn blocklist_dir() -> PathBuf {
+        "/var/lib/ruroco".into()
+    }
+    pub(super) fn socket_dir() -> PathBuf {
+        "/run/ruroco".into()
+    }
+    pub(super) fn socket_user() -> String {
+        "ruroco".into()
+    }
+    pub(super) fn max_requests_per_second() -> Spanned<u32> {
+        Spanned::new(0..0, 2)
+    }
+    pub(super) fn max_requests_per_second_global() -> Spanned<u32> {
+        Spanned::new(0..0, 100)
+    }
+    pub(super) fn max_clock_skew_seconds() -> Spanned<u64> {
+        Spanned::new(0..0, 3600)
+    }
+    pub(super) fn mode() -> Mode {
+        Mode::Auto
+    }
+    pub(super) fn pin_dir() -> PathBuf {
+        "/sys/fs/bpf/ruroco".into()
+    }
+}
+
+/// Longest interface name: `IFNAMSIZ` without the closing zero (linux/if.h).
+const MAX_INTERFACE_NAME: usize = 15;
+
+/// A skew of more than a day is a clock that is wrong, not one that is off.
+const MAX_CLOCK_SKEW_SECONDS: u64 = 86_400;
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// [`Error`] with file, line and what to write instead.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let file = File::read(path)?;
+        let raw: Raw = file.parse()?;
+        let port = port(&file, &raw)?;
+        Ok(Self {
+            ips: ips(&file, &raw.ips)?,
+            port,
+            source: *raw.source.get_ref(),
+            address: raw
+                .address
+                .map_or_else(|| SocketAddr::from(([0_u16; 8], port)), Spanned::into_inner),
+            config_dir: raw.config_dir,
+            blocklist_dir: raw.blocklist_dir,
+            socket_dir: raw.socket_dir,
+            socket_user: raw.socket_user,
+            max_requests_per_second: positive(&file, &raw.max_requests_per_second)?,
+            max_requests_per_second_global: positive(&file, &raw.max_requests_per_second_global)?,
+            max_clock_skew: clock_skew(&file, &raw.max_clock_skew_seconds)?,
+            gate: gate(&file, raw.gate, &raw.source)?,
+            keys: raw.keys,
+        })
+    }
+}
+
+fn ips(file: &File, ips: &Spanned<Vec<Spanned<IpAddr>>>) -> Result<Vec<Address>, Error> {
+    let (span, ips) = (ips.span(), ips.get_ref());
+    if ips.is_empty() {
+        let message = "`ips` is empty, so nothing would ever be for this host; \
+                       write the addresses that clients send to, as in ips = [\"192.0.2.1\"]";
+        return Err(file.error(span, message));
+    }
+    if u32::try_from(ips.len()).is_ok_and(|count| count > MAX_ADDRESSES) {
+        return Err(file.error(span, format!("`ips` has more than {MAX_ADDRESSES} addresses")));
+    }
+    Ok(ips.iter().map(|ip| Address::from(*ip.get_ref())).collect())
+}
+
+/// `port`, or else the port of `address`, or else the default.
+fn port(file: &File, raw: &Raw) -> Result<u16, Error> {
+    let address = raw.address.as_ref().map(|address| address.get_ref().port());
+    match (&raw.port, address) {
+        (Some(port), _) if *port.get_ref() == 0 => {
+            Err(file.error(port.span(), "`port` is 0; write one between 1 and 65535"))
+        }
+        (Some(port), Some(other)) if *port.get_ref() != other => Err(file.error(
+            port.span(),
+            format!("`port` is not the port {other} of `address`; leave one of the two out"),
+        )),
+        (Some(port), _) => Ok(*port.get_ref()),
+        (None, address) => Ok(address.unwrap_or(DEFAULT_PORT)),
+    }
+}
+
+fn positive(file: &File, value: &Spanned<u32>) -> Result<u32, Error> {
+    match *value.get_ref() {
+        0 => Err(file.error(value.span(), "0 would refuse everything; write 1 or more")),
+        value => Ok(value),
+    }
+}
+
+fn clock_skew(file: &File, seconds: &Spanned<u64>) -> Result<Duration, Error> {
+    match *seconds.get_ref() {
+        value @ ..=MAX_CLOCK_SKEW_SECONDS => Ok(Duration::from_secs(value)),
+        _ => Err(file.error(
+            seconds.span(),
+            format!("`max_clock_skew_seconds` is more than a day; write {MAX_CLOCK_SKEW_SECONDS} or less and set the clocks"),
+        )),
+    }
+}
+
+fn gate(file: &File, raw: Option<RawGate>, source: &Spanned<Source>) -> Result<Gate, Error> {
+    let Some(raw) = raw else {
+        return match source.get_ref() {
+            Source::Udp => Ok(Gate {
+                interfaces: Vec::new(),
+                mode: defaults::mode(),
+                pin_dir: defaults::pin_dir(),
+            }),
+            Source::Xdp => Err(file.error(
+                source.span(),
+                "`source` is \"xdp\", but no interface is named; write [gate] and below it, for \
+                 example, interfaces = [\"eth0\"]",
+            )),
+        };
+    };
+    let mut interfaces: Vec<String> = Vec::new();
+    for interface in raw.interfaces.get_ref() {
+        let (name, span) = (interface.get_ref(), interface.span());
+        let is_name = !name.is_empty()
+            && name.len() <= MAX_INTERFACE_NAME
+            && !matches!(name.as_str(), "." | "..")
+            && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace());
+        if !is_name {
+            return Err(file.error(span, format!("`{name}` cannot be the name of an interface")));
+        }
+        if interfaces.contains(name) {
+            return Err(file.error(span, format!("`{name}` is named twice")));
+        }
+        interfaces.push(name.clone());
+    }
+    if interfaces.is_empty() {
+        let message = "`interfaces` is empty; write, for example, interfaces = [\"eth0\"]";
+        return Err(file.error(raw.interfaces.span(), message));
+    }
+    Ok(Gate { interfaces, mode: raw.mode, pin_dir: raw.pin_dir })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv6Addr;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path)
+            .map_err(|error| error.to_string().replace(dir.path().to_str().unwrap(), ""))
+    }
+
+    #[test]
+    fn two_lines_are_a_whole_configuration() {
+        let config =
+            read("ips = [\"192.0.2.1\", \"::ffff:192.0.2.2\"]\ngate.interfaces = [\"eth0\"]")
+                .unwrap();
+        assert_eq!(
+            config.ips,
+            [Address::from_ipv4([192, 0, 2, 1]), Address::from_ipv4([192, 0, 2, 2])]
+        );
+        assert_eq!((config.port, config.source), (80, Source::Xdp));
+        assert_eq!(config.address, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 80)));
+        assert_eq!(config.max_clock_skew, Duration::from_secs(3600));
+        assert_eq!(config.gate.mode, Mode::Auto);
+    }
+
+    #[test]
+    fn the_port_of_the_address_is_the_port() {
+        let config = read("ips = [\"::1\"]\nsource = \"udp\"\naddress = \"[::]:34020\"").unwrap();
+        assert_eq!(config.port, 34020);
+    }
+
+    #[test]
+    fn every_mistake_names_its_line_and_the_remedy() {
+        let good = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n";
+        for (text, line, told) in [
+            ("prot = 80\n", 3, "did you mean `port`?"),
+            ("port = 0\n", 3, "between 1 and 65535"),
+            ("port = 65536\n", 3, "65536"),
+            ("port = \"80\"\n", 3, "expected u16"),
+            ("port = 80\naddress = \"[::]:81\"\n", 3, "leave one of the two out"),
+            ("max_requests_per_second = 0\n", 3, "write 1 or more"),
+            ("max_requests_per_second = -1\n", 3, "expected u32"),
+            ("max_clock_skew_seconds = 100000\n", 3, "86400 or less"),
+            ("[gate]\ninterfaces = []\n", 4, "interfaces = [\"eth0\"]"),
+            ("[gate]\ninterfaces = [\"a/b\"]\n", 4, "`a/b` cannot be the name"),
+            ("[gate]\ninterfaces = [\"..\"]\n", 4, "cannot be the name"),
+            ("[gate]\ninterfaces = [\"a\", \"a\"]\n", 4, "named twice"),
+            ("[gate]\ninterfaces = [\"a\"]\nmode = \"drv\"\n", 5, "native"),
+            ("[gate]\ninterfaces = [\"a\"]\nmod = \"auto\"\n", 5, "did you mean `mode`?"),
+            ("[keys.laptop]\ncommand = []\n", 4, "did you mean `commands`?"),
+            ("ips = 1\n", 3, "duplicate key"),
+            ("port =\n", 3, ""),
+        ] {
+            let error = read(&format!("{good}{text}")).unwrap_err();
+            assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
+            assert!(error.contains(told), "{text}: {error}");
+        }
+        for (text, line, told) in [
+            ("", 1, "missing field `ips`"),
+            ("ips = []\nsource = \"udp\"\n", 1, "`ips` is empty"),
+            ("ips = [\n\"192.0.2.1\",\n\"192.0.2.0/24\"]\n", 3, "IP address"),
+            ("ips = [\"192.0.2.1\"]\nsource = \"xdp\"\n", 2, "interfaces = [\"eth0\"]"),
+            ("ips = [\"192.0.2.1\"]\nsource = \"upd\"\n", 2, "did you mean `udp`?"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Replacing a file so that after a crash either the old or the new content is there, whole.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// Replaces the content of `path` and returns once it is on the disk: written to `path` with
+/// `.new` appended, synced, renamed, and the directory synced. The file is readable by its owner
+/// alone. A leftover `.new` from a crash is overwritten; the caller makes sure that there is only
+/// one writer.
+///
+/// # Errors
+/// The first failing step's. The old content is then still there, unless only the last step
+/// failed: then either may be found after a power cut.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = with_suffix(path, ".new");
+    write_new(&new, content)?;
+    fs::rename(&new, path)?;
+    sync_parent(path)
+}
+
+/// Creates `path` with this content, readable by its owner alone.
+///
+/// # Errors
+/// `AlreadyExists` if there is such a file; it is left alone.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = private().create_new(true).open(path)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Ours: `create_new` has just made it.
+        let _ = fs::remove_file(path);
+    }
+    written.and_then(|()| sync_parent(path))
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    // Removed rather than truncated: a file left by somebody else keeps neither owner nor mode.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = private().create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(unix)]
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_parent(_: &Path) -> io::Result<()> {
+    Ok(()) // directories cannot be opened as files there
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

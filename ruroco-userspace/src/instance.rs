@@ -1,0 +1,73 @@
+//! One process at a time for each of the places that only one may write to.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::Path,
+};
+
+/// An exclusive lock on a file, held until dropped. The file itself is never removed: a second
+/// process could otherwise lock a new file of the same name.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// A lock that could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process holds it.
+    #[error("another process holds the lock {0}: stop it first")]
+    Held(std::path::PathBuf),
+    /// The lock file cannot be created or locked.
+    #[error("could not lock {0}: {1}")]
+    Io(std::path::PathBuf, io::Error),
+}
+
+impl Lock {
+    /// Takes the lock if it is free.
+    ///
+    /// # Errors
+    /// [`Error::Held`] if it is not, [`Error::Io`] if there can be none.
+    pub fn try_take(path: &Path) -> Result<Self, Error> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Held(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(Error::Io(path.to_owned(), source)),
+        }
+    }
+
+    /// Takes the lock, waiting for whoever holds it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there can be none.
+    pub fn take(path: &Path) -> Result<Self, Error> {
+        let file = open(path)?;
+        file.lock().map_err(|source| Error::Io(path.to_owned(), source))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|source| Error::Io(path.to_owned(), source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_free_again_when_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::try_take(&path).unwrap();
+        assert!(matches!(Lock::try_take(&path), Err(Error::Held(_))));
+        drop(held);
+        assert!(Lock::try_take(&path).is_ok());
+    }
+}

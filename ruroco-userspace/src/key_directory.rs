@@ -1,0 +1,132 @@
+//! The keys of a server: every `NAME.key` in `config_dir`. The stem names the key in logs, rules
+//! and status.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ruroco_common::{datagram::KeyId, maps::MAX_KEYS};
+
+use crate::key::{FileError, Key};
+
+/// A directory of keys that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory cannot be listed.
+    #[error("could not list the keys in {0}: {1}")]
+    List(PathBuf, io::Error),
+    /// One of the keys cannot be used.
+    #[error(transparent)]
+    Key(#[from] FileError),
+    /// A file name that is not UTF-8.
+    #[error("the name of {0:?} is not UTF-8: rename it")]
+    Name(PathBuf),
+    /// Two files with the same key id.
+    #[error("{0} and {1} have the same key id: remove one of them")]
+    Duplicate(PathBuf, PathBuf),
+    /// No keys: nobody could ever knock.
+    #[error(
+        "there is no key in {0}: make one with `ruroco-client gen --out laptop.key` and put it there"
+    )]
+    None(PathBuf),
+    /// More than the gate has room for.
+    #[error("there are more than {MAX_KEYS} keys in {0}: remove those that nobody uses")]
+    TooMany(PathBuf),
+}
+
+/// A key and the name it goes by.
+#[derive(Debug)]
+pub struct NamedKey {
+    /// The stem of the file's name.
+    pub name: String,
+    /// The key.
+    pub key: Key,
+}
+
+/// Reads all keys of a directory, sorted by name; `also_allowed` is a uid that may own key files
+/// beside root and this process's user. Symbolic links are followed; files that do not end in
+/// `.key` are not looked at.
+///
+/// # Errors
+/// [`Error`]: a key that cannot be used is not skipped.
+pub fn read(dir: &Path, also_allowed: Option<u32>) -> Result<Vec<NamedKey>, Error> {
+    let mut paths: BTreeMap<KeyId, PathBuf> = BTreeMap::new();
+    let mut keys = Vec::new();
+    for path in list(dir)? {
+        let key = Key::read(&path, also_allowed)?;
+        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
+            return Err(Error::Name(path));
+        };
+        let name = name.to_owned();
+        if let Some(other) = paths.insert(key.id, path.clone()) {
+            return Err(Error::Duplicate(other, path));
+        }
+        keys.push(NamedKey { name, key });
+    }
+    match u32::try_from(keys.len()) {
+        Ok(0) => Err(Error::None(dir.to_owned())),
+        Ok(1..=MAX_KEYS) => Ok(keys),
+        _ => Err(Error::TooMany(dir.to_owned())),
+    }
+}
+
+fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(|source| Error::List(dir.to_owned(), source))?;
+    let mut paths: Vec<PathBuf> = entries
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "key"))
+        .collect();
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const A: &str = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+    const B: &str = "chacha20poly1305:BAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = dir.path().join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn keys_go_by_the_stem_of_their_file() {
+        let dir = directory(&[("b.key", B), ("a.key", A), ("notes.txt", "x"), (".key", "x")]);
+        let names: Vec<_> =
+            read(dir.path(), None).unwrap().into_iter().map(|key| key.name).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn one_key_id_stands_for_one_key() {
+        let bare = A.trim_start_matches("chacha20poly1305:");
+        let dir = directory(&[("a.key", A), ("b.key", bare)]);
+        assert!(matches!(read(dir.path(), None), Err(Error::Duplicate(..))));
+    }
+
+    #[test]
+    fn a_bad_key_is_an_error_and_not_skipped() {
+        let dir = directory(&[("a.key", A), ("b.key", "nonsense")]);
+        let message = read(dir.path(), None).unwrap_err().to_string();
+        assert!(message.contains("b.key:1: not a key"), "{message}");
+        assert!(!message.contains("nonsense"));
+    }
+
+    #[test]
+    fn no_keys_are_an_error() {
+        assert!(matches!(read(directory(&[]).path(), None), Err(Error::None(_))));
+    }
+}

@@ -1,0 +1,41 @@
+//! The user-space parts of ruroco.
+//!
+//! A knock's way through this library, from the laptop to the command:
+//!
+//! 1. [`client`] seals and sends it;
+//! 2. [`gate`] has put the XDP program in its way and hands the ring of candidates on;
+//! 3. [`server`] opens, judges and persists it, and sends an order;
+//! 4. [`commander`] runs what the order names.
+//!
+//! Each of the four is behind a feature of its own and knows none of the others. What two or more
+//! of them share is beside them: the [`key`]s, the [`config`], the [`order`] record, the
+//! [`handover`] of the ring, and the careful handling of files.
+
+#[cfg(feature = "aead")]
+pub mod aead;
+#[cfg(feature = "daemon")]
+pub mod config;
+pub mod durable;
+#[cfg(feature = "daemon")]
+pub mod handover;
+pub mod instance;
+pub mod key;
+pub mod key_directory;
+#[cfg(feature = "daemon")]
+pub mod logging;
+#[cfg(feature = "daemon")]
+pub mod order;
+pub mod secure_file;
+#[cfg(feature = "daemon")]
+pub mod toml_file;
+#[cfg(feature = "daemon")]
+pub mod users;
+
+#[cfg(feature = "with-client")]
+pub mod client;
+#[cfg(feature = "with-commander")]
+pub mod commander;
+#[cfg(feature = "with-gate")]
+pub mod gate;
+#[cfg(feature = "with-server")]
+pub mod server;

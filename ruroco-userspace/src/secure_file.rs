@@ -1,0 +1,175 @@
+//! Reading files that decide about security only when nobody else could have read or written them.
+//!
+//! The checks look at the opened file, not at its path, so nothing can be exchanged in between.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+/// A file that was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system said no.
+    #[error("could not read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A secret that others can read.
+    #[error(
+        "refusing to use the key in {path}: its mode {mode:04o} lets others read it; \
+         run: chmod 600 {path} (and consider the key known to them)"
+    )]
+    OthersCanRead {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file that others can change.
+    #[error(
+        "refusing to trust {path}: its mode {mode:04o} lets others write it; \
+         look at its content, then run: chmod go-w {path}"
+    )]
+    OthersCanWrite {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file that belongs to somebody who has no business with it.
+    #[error("refusing to use {path}: it belongs to uid {owner}; run: chown {expected} {path}")]
+    WrongOwner {
+        /// The file.
+        path: PathBuf,
+        /// The uid it belongs to.
+        owner: u32,
+        /// A uid it may belong to.
+        expected: u32,
+    },
+}
+
+/// Reads a secret: refused if anyone but root, this process's user and `also_allowed` (a uid)
+/// could have read it. The text is wiped from memory when dropped.
+///
+/// On systems without Unix permissions the file is read unchecked.
+///
+/// # Errors
+/// [`Error`], naming the file and what to do.
+pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
+    let file = open(path)?;
+    check(&file, path, also_allowed, Access::Read)?;
+    read(file, path).map(Zeroizing::new)
+}
+
+/// Reads configuration: refused if anyone but root and this process's user could have written it.
+///
+/// # Errors
+/// [`Error`], naming the file and what to do.
+pub fn read_trusted(path: &Path) -> Result<String, Error> {
+    let file = open(path)?;
+    check(&file, path, None, Access::Write)?;
+    read(file, path)
+}
+
+/// What nobody else may be able to do with a file.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write,
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+fn read(mut file: File, path: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    match file.read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(source) => {
+            drop(Zeroizing::new(text));
+            Err(Error::Read { path: path.to_owned(), source })
+        }
+    }
+}
+
+#[cfg(unix)]
+fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+
+    let path = path.to_owned();
+    let metadata = match file.metadata() {
+        Ok(metadata) => metadata,
+        Err(source) => return Err(Error::Read { path, source }),
+    };
+    if !metadata.is_file() {
+        let source = io::Error::other("not a regular file");
+        return Err(Error::Read { path, source });
+    }
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    let this_user = rustix::process::geteuid().as_raw();
+    if owner != 0 && owner != this_user && Some(owner) != also_allowed {
+        return Err(Error::WrongOwner { path, owner, expected: this_user });
+    }
+    match access {
+        Access::Read if mode & 0o077 != 0 => Err(Error::OthersCanRead { path, mode }),
+        Access::Write if mode & 0o022 != 0 => Err(Error::OthersCanWrite { path, mode }),
+        Access::Read | Access::Write => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check(_: &File, _: &Path, _: Option<u32>, _: Access) -> Result<(), Error> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    fn file_with_mode(mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "content").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn a_secret_is_read_only_if_no_one_else_can_read_it() {
+        for mode in 0..=0o777_u32 {
+            let (_dir, path) = file_with_mode(mode | 0o400);
+            assert_eq!(read_secret(&path, None).is_ok(), mode & 0o077 == 0, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn configuration_is_read_only_if_no_one_else_can_write_it() {
+        for mode in 0..=0o777_u32 {
+            let (_dir, path) = file_with_mode(mode | 0o400);
+            assert_eq!(read_trusted(&path).is_ok(), mode & 0o022 == 0, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn the_refusal_says_what_to_do() {
+        let (_dir, path) = file_with_mode(0o644);
+        let message = read_secret(&path, None).unwrap_err().to_string();
+        assert!(message.contains(&format!("chmod 600 {}", path.display())), "{message}");
+        assert!(!message.contains("content"));
+    }
+
+    #[test]
+    fn a_directory_is_not_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(read_trusted(dir.path()), Err(Error::Read { .. })));
+    }
+}

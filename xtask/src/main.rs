@@ -1,0 +1,81 @@
+//! `cargo xtask`: everything a developer does here that plain cargo cannot.
+//!
+//! The XDP program needs a compiler, a linker and flags that the rest of the workspace must not
+//! see, and which of them a machine has differs from one to the next. This program finds them out
+//! or installs them, so that nobody has to know. [`toolchain`], [`llvm`] and [`linker`] each find
+//! one part, [`packages`] installs what the distribution has, [`setup`] puts them together and
+//! [`build_ebpf`] uses the result.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for a developer's terminal; losing it to a closed pipe costs nothing"
+)]
+
+mod build_ebpf;
+mod linker;
+mod llvm;
+mod packages;
+mod process;
+mod setup;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    build_ebpf::Logging,
+    setup::{Report, Scope},
+    workspace::Workspace,
+};
+
+/// Tasks of the ruroco workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Find the eBPF toolchain and the lab's tools; install what is missing.
+    Setup {
+        /// Only report; exit with 1 if something is missing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the XDP program into target/ebpf/ruroco.bpf.o.
+    BuildEbpf {
+        /// Let the program log every verdict. Not for production.
+        #[arg(long)]
+        debug_log: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<()> {
+    let workspace = Workspace::of_this_build()?;
+    match *task {
+        Task::Setup { check: true } => setup::check(&workspace, Scope::Everything),
+        Task::Setup { check: false } => {
+            setup::ensure(&workspace, Scope::Everything, Report::Full).map(drop)
+        }
+        Task::BuildEbpf { debug_log } => {
+            let tools = setup::ensure(&workspace, Scope::Build, Report::ChangesOnly)?;
+            let logging = if debug_log { Logging::EveryVerdict } else { Logging::Off };
+            build_ebpf::build(&workspace, &tools, logging).map(drop)
+        }
+    }
+}
