@@ -25,7 +25,13 @@ pub mod key_directory;
 pub mod logging;
 #[cfg(feature = "daemon")]
 pub mod order;
+#[cfg(feature = "daemon")]
+pub mod private_socket;
+#[cfg(feature = "daemon")]
+pub mod rate;
 pub mod secure_file;
+#[cfg(feature = "daemon")]
+pub mod shutdown;
 #[cfg(feature = "daemon")]
 pub mod toml_file;
 #[cfg(feature = "daemon")]

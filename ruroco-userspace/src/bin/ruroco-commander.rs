@@ -1,2 +1,7 @@
-//! Being written.
-fn main() {}
+//! Runs the commands that accepted knocks ask for: see [`ruroco::commander`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ruroco::commander::main()
+}

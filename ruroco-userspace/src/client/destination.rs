@@ -1,0 +1,175 @@
+//! From what a person writes after `--address` to the socket address a datagram goes to.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    str::FromStr,
+};
+
+/// The port where the address names none.
+pub const DEFAULT_PORT: u16 = 80;
+
+/// A host name or address, with a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// An address as it is.
+    Address(SocketAddr),
+    /// A name to be looked up.
+    Host(String, u16),
+}
+
+/// A text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Something behind the colon that is not a port.
+    #[error("`{0}` is not a port; write a number from 1 to 65535 behind the colon")]
+    Port(String),
+    /// Anything else.
+    #[error("expected HOST, HOST:PORT, IP, IP:PORT or [IPV6]:PORT")]
+    Form,
+}
+
+/// Which addresses of a host may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Whichever the system prefers.
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// A host without an address to send to.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The look-up failed.
+    #[error("could not find the address of {0}: {1}; check the name and the network")]
+    Lookup(String, io::Error),
+    /// There are addresses, but none of the family asked for.
+    #[error("{0} has no {1} address")]
+    NoneOf(String, &'static str),
+}
+
+impl FromStr for Destination {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return match address.port() {
+                0 => Err(ParseError::Port("0".to_owned())),
+                _ => Ok(Self::Address(address)),
+            };
+        }
+        // Before looking for a port: the colons of a bare IPv6 address are its own.
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self::Address(SocketAddr::new(address, DEFAULT_PORT)));
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) if !port.contains(':') => (host, Some(port)),
+            Some(_) => return Err(ParseError::Form),
+            None => (text, None),
+        };
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "[]/".contains(c)) {
+            return Err(ParseError::Form);
+        }
+        let port = match port.map(|port| (port, port.parse())) {
+            Some((_, Ok(port @ 1..))) => port,
+            Some((port, _)) => return Err(ParseError::Port(port.to_owned())),
+            None => DEFAULT_PORT,
+        };
+        Ok(Self::Host(host.to_owned(), port))
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl Destination {
+    /// All addresses of the family, each once, in the system's order of preference (RFC 6724).
+    /// There is at least one.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn resolve(&self, family: Family) -> Result<Vec<SocketAddr>, ResolveError> {
+        let found: Vec<SocketAddr> = match self {
+            Self::Address(address) => vec![*address],
+            Self::Host(host, port) => (host.as_str(), *port)
+                .to_socket_addrs()
+                .map_err(|error| ResolveError::Lookup(host.clone(), error))?
+                .collect(),
+        };
+        let mut usable: Vec<SocketAddr> = Vec::new();
+        for address in found {
+            if family.includes(&address) && !usable.contains(&address) {
+                usable.push(address);
+            }
+        }
+        if usable.is_empty() {
+            return Err(ResolveError::NoneOf(self.to_string(), family.name()));
+        }
+        Ok(usable)
+    }
+}
+
+impl Family {
+    fn includes(self, address: &SocketAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Any => "IPv4 or IPv6",
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_an_address_is_understood() {
+        for (text, form) in [
+            ("192.0.2.1", "192.0.2.1:80"),
+            ("192.0.2.1:8080", "192.0.2.1:8080"),
+            ("::1", "[::1]:80"),
+            ("2001:db8::1", "[2001:db8::1]:80"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("host", "host:80"),
+            ("host.example:8080", "host.example:8080"),
+        ] {
+            assert_eq!(text.parse::<Destination>().unwrap().to_string(), form, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in ["", ":80", "[::1]", "a:b:c", "[::1]:70000", "a b"] {
+            assert_eq!(text.parse::<Destination>(), Err(ParseError::Form), "{text}");
+        }
+        for text in ["host:", "host:x", "http://host", "host:0", "host:65536", "192.0.2.1:0"] {
+            assert!(matches!(text.parse::<Destination>(), Err(ParseError::Port(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_family_that_the_host_lacks_is_an_error() {
+        let destination: Destination = "192.0.2.1".parse().unwrap();
+        assert!(destination.resolve(Family::V4).is_ok());
+        let error = destination.resolve(Family::V6).unwrap_err().to_string();
+        assert_eq!(error, "192.0.2.1:80 has no IPv6 address");
+    }
+}

@@ -1,0 +1,43 @@
+//! SIGTERM and SIGINT as something that a poll loop can wait for.
+
+use std::{
+    io::{self, Read},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    low_level::pipe,
+};
+
+/// Becomes readable when the process has been asked to end.
+#[derive(Debug)]
+pub struct Shutdown(UnixStream);
+
+impl Shutdown {
+    /// From now on the two signals no longer kill this process.
+    ///
+    /// # Errors
+    /// If the kernel has no socket pair or refuses a handler.
+    pub fn on_signals() -> io::Result<Self> {
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        pipe::register(SIGTERM, write.try_clone()?)?;
+        pipe::register(SIGINT, write)?;
+        Ok(Self(read))
+    }
+
+    /// Whether one of the signals has come.
+    pub fn is_requested(&mut self) -> bool {
+        matches!(self.0.read(&mut [0]), Ok(1..))
+    }
+}
+
+impl AsFd for Shutdown {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
