@@ -1,1 +1,24 @@
-//! Being written.
+//! The verifier: decides which candidates become orders, and can do nothing else.
+//!
+//! It runs as a user of its own without a capability and, with `source = "xdp"`, without a network
+//! socket. A candidate's way through these modules, each step a type that only the step before
+//! can make:
+//!
+//! 1. [`source`] yields [`Candidate`](ruroco_common::candidate::Candidate)s, unauthenticated;
+//! 2. [`verifier`] opens one into a `Knock` and judges that into a [`Permit`](verifier::Permit),
+//!    or gives a [`Refusal`](refusal::Refusal);
+//! 3. [`floors`] persists the permit's counter and makes it an [`floors::AcceptedOrder`];
+//! 4. [`commander`] forwards the order.
+//!
+//! [`cli`] is the way in, [`run`] the loop that connects the steps; only [`source`], [`floors`] and
+//! [`commander`] do any I/O.
+
+pub mod cli;
+pub mod clock;
+pub mod commander;
+pub mod confinement;
+pub mod floors;
+pub mod refusal;
+pub mod run;
+pub mod source;
+pub mod verifier;

@@ -1,0 +1,58 @@
+//! `ruroco-server`'s command line.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap::{Parser, Subcommand};
+
+use super::{clock::Now, floors::FloorFile, run};
+use crate::{
+    config::{self, Config},
+    key_directory,
+};
+
+/// Decide which knocks are carried out.
+///
+/// Runs as an unprivileged user, takes candidates from ruroco-gate and passes orders on to
+/// ruroco-commander.
+#[derive(Parser)]
+#[command(name = "ruroco-server", version)]
+pub struct Cli {
+    /// Configuration file
+    #[arg(short, long, global = true, value_name = "PATH", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Before the first start: make the file that remembers which packets have run
+    Init,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What went wrong and what to do about it, for a person.
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    let config = Config::read(&cli.config)?;
+    match cli.action {
+        None => run::run(&config),
+        Some(Action::Init) => init(&config),
+    }
+}
+
+fn init(config: &Config) -> anyhow::Result<()> {
+    let keys = key_directory::read(&config.config_dir, None)?;
+    let ids = keys.iter().map(|named| named.key.id);
+    let path = FloorFile::create(&config.blocklist_dir, ids, Now::read().epoch)?;
+    let _ = writeln!(
+        io::stdout(),
+        "made {}: packets from before this moment are refused",
+        path.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The loop: waits for candidates and takes each of them through judging, persisting and
+//! forwarding, in that order.
+
+use std::{os::fd::AsFd, time::Duration};
+
+use anyhow::Context;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use ruroco_common::candidate::Candidate;
+
+use super::{
+    clock::Now,
+    commander::Commander,
+    confinement,
+    floors::FloorFile,
+    refusal::{Refusal, RefusalLog},
+    source::Source,
+    verifier::Verifier,
+};
+use crate::{config::Config, key_directory, shutdown::Shutdown};
+
+/// Runs the server until it is told to end.
+///
+/// # Errors
+/// What keeps it from starting, or from going on.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
+    let keys = key_directory::read(&config.config_dir, None)?;
+    let ids = keys.iter().map(|named| named.key.id);
+    let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
+    let mut source = Source::open(config)?;
+    confinement::confine()?;
+
+    let mut server = Server {
+        verifier: Verifier::new(config, &keys),
+        floors,
+        commander: Commander::new(&config.socket_dir),
+        refusals: RefusalLog::default(),
+    };
+    drop(keys); // the verifier has its own
+
+    loop {
+        let now = Now::read();
+        source.drain(now, |candidate| server.take(now, candidate))?;
+        server.log_refusals(now);
+        wait(&shutdown, &source, server.refusals.next_due(), now)?;
+        if shutdown.is_requested() {
+            tracing::info!("ending");
+            return Ok(());
+        }
+    }
+}
+
+struct Server {
+    verifier: Verifier,
+    floors: FloorFile,
+    commander: Commander,
+    refusals: RefusalLog,
+}
+
+impl Server {
+    fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
+        if let Err(refusal) = candidate.and_then(|candidate| self.carry_out(now, candidate)) {
+            self.refusals.count(refusal);
+        }
+    }
+
+    fn carry_out(&mut self, now: Now, candidate: &Candidate) -> Result<(), Refusal> {
+        let permit = self.verifier.judge(now, self.floors.floors(), candidate)?;
+        self.commander.reach().map_err(|error| {
+            tracing::debug!("could not reach the commander: {error}");
+            Refusal::CommanderAway
+        })?;
+        let accepted = self.floors.persist(&permit).map_err(|error| {
+            tracing::error!("{error}");
+            Refusal::FloorNotPersisted
+        })?;
+        // From here on the packet will never be accepted again.
+        let forwarded = self.commander.forward(&accepted);
+        let order = accepted.order();
+        let key = self.verifier.name(order.key).unwrap_or_default();
+        tracing::info!(
+            key,
+            command = %order.command,
+            ip = %order.address,
+            counter = order.counter,
+            "accepted"
+        );
+        if let Err(error) = forwarded {
+            tracing::error!(key, counter = order.counter, "the order was lost: the commander went away: {error}");
+        }
+        Ok(())
+    }
+
+    fn log_refusals(&mut self, now: Now) {
+        for line in self.refusals.due(now.boot) {
+            tracing::warn!(reason = line.refusal.name(), total = line.total, "refused");
+        }
+    }
+}
+
+/// Waits until there is something to do.
+fn wait(
+    shutdown: &Shutdown,
+    source: &Source,
+    next_log: Option<Duration>,
+    now: Now,
+) -> anyhow::Result<()> {
+    let deadline = source.next_attempt().into_iter().chain(next_log).min();
+    let timeout = deadline.map(|deadline| timespec(deadline.saturating_sub(now.boot)));
+    let descriptors = source.descriptors();
+    let mut fds = vec![PollFd::from_borrowed_fd(shutdown.as_fd(), PollFlags::IN)];
+    fds.extend(descriptors.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error).context("could not wait for candidates"),
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}

@@ -1,0 +1,73 @@
+//! Where candidates come from: the ring that the gate hands over, or an ordinary socket. What is
+//! behind does not know which.
+
+mod ring;
+mod udp;
+mod xdp;
+
+use std::{os::fd::BorrowedFd, time::Duration};
+
+use anyhow::Context;
+use ruroco_common::candidate::Candidate;
+
+use self::{udp::UdpSource, xdp::XdpSource};
+use super::{clock::Now, refusal::Refusal};
+use crate::config::{self, Config};
+
+/// Candidates taken in one go, so that a flood does not keep the loop from seeing a signal.
+const BATCH: usize = 256;
+
+/// A source of candidates.
+pub enum Source {
+    /// The gate's ring.
+    Xdp(XdpSource),
+    /// A UDP socket.
+    Udp(UdpSource),
+}
+
+impl Source {
+    /// The source that the configuration names.
+    ///
+    /// # Errors
+    /// If a socket is to be bound and cannot. A gate that is away is not an error: it may come.
+    pub fn open(config: &Config) -> anyhow::Result<Self> {
+        match config.source {
+            config::Source::Xdp => Ok(Self::Xdp(XdpSource::new(&config.socket_dir))),
+            config::Source::Udp => UdpSource::open(config.address)
+                .map(Self::Udp)
+                .with_context(|| format!("could not bind the UDP socket {}", config.address)),
+        }
+    }
+
+    /// What to wait for.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Xdp(source) => source.descriptors(),
+            Self::Udp(source) => vec![source.descriptor()],
+        }
+    }
+
+    /// When to look again even if nothing happens, as a time on the boot clock.
+    pub fn next_attempt(&self) -> Option<Duration> {
+        match self {
+            Self::Xdp(source) => source.next_attempt(),
+            Self::Udp(_) => None,
+        }
+    }
+
+    /// Passes a batch of what has come to `take`.
+    ///
+    /// # Errors
+    /// Those after which the source is of no more use.
+    pub fn drain(
+        &mut self,
+        now: Now,
+        mut take: impl FnMut(Result<&Candidate, Refusal>),
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Xdp(source) => source.drain(now, |candidate| take(Ok(candidate))),
+            Self::Udp(source) => source.drain(now, take)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! An ordinary UDP socket, for hosts where XDP is not to be had: our own, or one that systemd has
+//! opened and passed on.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use listenfd::ListenFd;
+use ruroco_common::{
+    address::Address,
+    candidate::Candidate,
+    datagram::{self, Datagram},
+};
+use zerocopy::FromBytes;
+
+use super::{
+    super::{clock::Now, refusal::Refusal},
+    BATCH,
+};
+
+/// One byte more than a datagram has, so that a longer one shows instead of being cut to size.
+const BUFFER_SIZE: usize = datagram::SIZE + 1;
+
+/// Candidates from a UDP socket.
+#[derive(Debug)]
+pub struct UdpSource {
+    socket: UdpSocket,
+}
+
+impl UdpSource {
+    /// Takes the socket that systemd has passed (`LISTEN_FDS`), or binds one of its own.
+    pub(super) fn open(address: SocketAddr) -> io::Result<Self> {
+        let socket = match ListenFd::from_env().take_udp_socket(0)? {
+            Some(socket) => socket,
+            None => UdpSocket::bind(address)?,
+        };
+        socket.set_nonblocking(true)?;
+        tracing::info!(source = "udp", address = %socket.local_addr()?, "ready");
+        Ok(Self { socket })
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(super) fn drain(
+        &self,
+        now: Now,
+        mut take: impl FnMut(Result<&Candidate, Refusal>),
+    ) -> anyhow::Result<()> {
+        let mut buffer = [0; BUFFER_SIZE];
+        for _ in 0..BATCH {
+            let (length, sender) = match self.socket.recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if is_passing(&error) => break,
+                Err(error) => {
+                    return Err(anyhow::Error::new(error).context("the UDP socket is broken"));
+                }
+            };
+            let payload = buffer.get(..length).unwrap_or_default();
+            match Datagram::read_from_bytes(payload) {
+                Ok(datagram) => take(Ok(&candidate(now, sender, datagram))),
+                Err(_) => take(Err(Refusal::WrongLength)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What XDP would have written, as far as a socket tells: neither destination nor interface.
+fn candidate(now: Now, sender: SocketAddr, datagram: Datagram) -> Candidate {
+    Candidate {
+        received_at: u64::try_from(now.boot.as_nanos()).unwrap_or(u64::MAX),
+        source: Address::from(sender.ip()),
+        destination: Address::UNSPECIFIED,
+        interface: 0,
+        source_port: sender.port(),
+        destination_port: 0,
+        datagram,
+        padding: [0; 2],
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionRefused
+    )
+}

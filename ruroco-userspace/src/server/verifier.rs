@@ -1,0 +1,142 @@
+//! The verifier's core: bytes and a time in, a verdict out, and no I/O.
+//!
+//! The same candidate at the same time in the same state always gets the same verdict. The state
+//! is bounded by the number of keys: nothing is remembered about senders.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use ruroco_common::{
+    address::Address,
+    candidate::Candidate,
+    command::CommandHash,
+    datagram::KeyId,
+    plaintext::{Plaintext, WrongVersion},
+};
+
+use super::{clock::Now, floors::Floors, refusal::Refusal};
+use crate::{
+    aead::Aead, config::Config, key_directory::NamedKey, order::Order, rate::TokenBucket,
+};
+
+/// How long a candidate may have waited in the ring. A knock from before a short restart still
+/// counts; a door that opens long after its owner has given up does not.
+pub const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// Everything a verdict depends on besides the candidate, the time and the floors.
+pub struct Verifier {
+    keys: HashMap<KeyId, KeyState>,
+    ips: HashSet<Address>,
+    /// Nanoseconds.
+    max_clock_skew: u128,
+}
+
+struct KeyState {
+    name: String,
+    aead: Aead,
+    allowed: Option<HashSet<CommandHash>>,
+    bucket: TokenBucket,
+}
+
+/// A candidate whose tag has verified. Only [`Verifier::open`] makes one.
+struct Knock {
+    source: Address,
+    key: KeyId,
+    plaintext: Plaintext,
+}
+
+/// A knock that may be carried out once its counter is on the disk. Only [`Verifier::judge`] makes
+/// one, and only [`FloorFile::persist`](super::floors::FloorFile::persist) takes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Permit {
+    order: Order,
+}
+
+impl Permit {
+    /// What will be ordered.
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+}
+
+impl Verifier {
+    /// A verifier for these keys under this configuration.
+    pub fn new(config: &Config, keys: &[NamedKey]) -> Self {
+        let state = |named: &NamedKey| {
+            let rules = config.keys.get(&named.name);
+            let allowed = rules.and_then(|rules| rules.commands.as_ref());
+            KeyState {
+                name: named.name.clone(),
+                aead: Aead::new(&named.key),
+                allowed: allowed.map(|names| names.iter().map(|name| CommandHash::of(name)).collect()),
+                bucket: TokenBucket::new(config.max_requests_per_second),
+            }
+        };
+        Self {
+            keys: keys.iter().map(|named| (named.key.id, state(named))).collect(),
+            ips: config.ips.iter().copied().collect(),
+            max_clock_skew: config.max_clock_skew.as_nanos(),
+        }
+    }
+
+    /// The name of a key.
+    pub fn name(&self, key: KeyId) -> Option<&str> {
+        self.keys.get(&key).map(|state| state.name.as_str())
+    }
+
+    /// Judges one candidate.
+    ///
+    /// # Errors
+    /// The first check that failed, in the order of [`Refusal`]. Nothing has changed then.
+    pub fn judge(
+        &mut self,
+        now: Now,
+        floors: &Floors,
+        candidate: &Candidate,
+    ) -> Result<Permit, Refusal> {
+        if now.boot.saturating_sub(Duration::from_nanos(candidate.received_at)) > MAX_WAIT {
+            return Err(Refusal::Expired);
+        }
+        let Knock { source, key, plaintext } = self.open(candidate)?;
+
+        // A key without a floor cannot be protected from replays, so it is as good as unknown.
+        let floor = floors.of(key).ok_or(Refusal::UnknownKey)?;
+        if plaintext.counter <= floor {
+            return Err(Refusal::OldCounter);
+        }
+        if plaintext.counter > now.epoch.saturating_add(self.max_clock_skew) {
+            return Err(Refusal::FutureCounter);
+        }
+        if !self.ips.contains(&plaintext.destination) {
+            return Err(Refusal::WrongDestination);
+        }
+        let address = match plaintext.claimed_source {
+            Some(claimed) if plaintext.strict && claimed != source => {
+                return Err(Refusal::WrongSource);
+            }
+            Some(claimed) => claimed,
+            None => source,
+        };
+        let state = self.keys.get_mut(&key).ok_or(Refusal::UnknownKey)?;
+        if state.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&plaintext.command)) {
+            return Err(Refusal::CommandNotAllowed);
+        }
+        if !state.bucket.take(now.boot) {
+            return Err(Refusal::RateLimited);
+        }
+        let Plaintext { command, counter, .. } = plaintext;
+        Ok(Permit { order: Order { command, address, key, counter } })
+    }
+
+    fn open(&self, candidate: &Candidate) -> Result<Knock, Refusal> {
+        let key = candidate.datagram.key_id;
+        let state = self.keys.get(&key).ok_or(Refusal::UnknownKey)?;
+        let content = state.aead.open(&candidate.datagram).map_err(|_| Refusal::Forged)?;
+        match Plaintext::decode(&content) {
+            Ok(plaintext) => Ok(Knock { source: candidate.source, key, plaintext }),
+            Err(WrongVersion(_)) => Err(Refusal::WrongVersion),
+        }
+    }
+}
