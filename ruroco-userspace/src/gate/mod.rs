@@ -1,1 +1,21 @@
-//! Being written.
+//! The gate: puts the XDP program in the way of packets, keeps it there and feeds it.
+//!
+//! It holds the three capabilities that this needs and never sees a packet. Its parts:
+//!
+//! - [`program`] loads the program and fills its maps;
+//! - [`attachment`] ties it to one interface, so that it stays there when this process dies;
+//! - [`interfaces`] keeps all configured interfaces tied while they come and go;
+//! - [`ring_socket`] hands the ring to the server;
+//! - [`status`] tells the operator;
+//! - [`privileges`] drops what is no longer needed.
+//!
+//! [`cli`] is the way in, [`run`] the loop.
+
+pub mod attachment;
+pub mod cli;
+pub mod interfaces;
+pub mod privileges;
+pub mod program;
+pub mod ring_socket;
+pub mod run;
+pub mod status;

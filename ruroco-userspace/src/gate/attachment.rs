@@ -1,0 +1,218 @@
+//! The program on one interface, pinned so that it stays when this process dies.
+//!
+//! The pin is a file in a BPF file system, named for the interface's index and the mode it is
+//! attached in, such as `5_native`. A gate that starts finds the pins of one that crashed and puts
+//! its own program in the place of the old one in a single step, so that the gate is never open.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use aya::programs::{
+    ProgramError, Xdp, XdpMode,
+    links::{FdLink, PinnedLink},
+    xdp::XdpLink,
+};
+use rustix::io::Errno;
+
+use crate::config::Mode;
+
+/// How the program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// In the driver.
+    Native,
+    /// In the network stack.
+    Generic,
+}
+
+impl Attached {
+    /// The one name of this mode.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    fn satisfies(self, mode: Mode) -> bool {
+        match mode {
+            Mode::Native => self == Self::Native,
+            Mode::Generic => self == Self::Generic,
+            Mode::Auto => true,
+        }
+    }
+}
+
+impl fmt::Display for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An interface with the program on it. Dropping this leaves the program there; see
+/// [`Attachment::detach`].
+#[derive(Debug)]
+pub struct Attachment {
+    /// The interface's index.
+    pub index: u32,
+    /// How the program is attached.
+    pub attached: Attached,
+    pin: PathBuf,
+    link: FdLink,
+}
+
+impl Attachment {
+    /// Attaches the program to the interface and pins it.
+    ///
+    /// # Errors
+    /// With the reason, if the interface carries another program, or its driver cannot do what
+    /// `mode` asks for.
+    pub fn new(
+        program: &mut Xdp,
+        index: u32,
+        mode: Mode,
+        pin_dir: &Path,
+    ) -> anyhow::Result<Self> {
+        let (link, attached) = match mode {
+            Mode::Native => (attach(program, index, Attached::Native)?, Attached::Native),
+            Mode::Generic => (attach(program, index, Attached::Generic)?, Attached::Generic),
+            Mode::Auto => match attach(program, index, Attached::Native) {
+                Ok(link) => (link, Attached::Native),
+                Err(Refused::Unsupported(error)) => {
+                    tracing::warn!(index, "generic rather than native mode, which is slower: {error}");
+                    (attach(program, index, Attached::Generic)?, Attached::Generic)
+                }
+                Err(refused) => return Err(refused.into()),
+            },
+        };
+        let pin = pin_dir.join(pin_name(index, attached));
+        let pinned = link.pin(&pin).with_context(|| format!("could not pin {}", pin.display()))?;
+        Ok(Self { index, attached, pin, link: pinned.into() })
+    }
+
+    /// Puts the program in the place of the one that a pin keeps attached.
+    ///
+    /// # Errors
+    /// If there is no such pin, or its interface is gone.
+    fn take_over(program: &mut Xdp, found: &Pin) -> anyhow::Result<Self> {
+        let old = PinnedLink::from_pin(&found.path)?;
+        let link = XdpLink::try_from(FdLink::from(old))?;
+        let id = program.attach_to_link(link)?;
+        let link = FdLink::try_from(program.take_link(id)?)?;
+        Ok(Self { index: found.index, attached: found.attached, pin: found.path.clone(), link })
+    }
+
+    /// Takes the program off the interface.
+    pub fn detach(self) {
+        if let Err(error) = fs::remove_file(&self.pin)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::error!("could not remove {}: {error}", self.pin.display());
+        }
+        drop(self.link);
+    }
+}
+
+/// Takes over what a gate that crashed has left on the interfaces in `wanted` (by index), and takes
+/// its program off all others.
+///
+/// # Errors
+/// If the directory for pins cannot be made or read.
+pub fn take_over(
+    program: &mut Xdp,
+    pin_dir: &Path,
+    mode: Mode,
+    wanted: &[u32],
+) -> anyhow::Result<Vec<Attachment>> {
+    fs::create_dir_all(pin_dir).with_context(|| {
+        format!(
+            "could not create {}; is a BPF file system mounted there? \
+             Run: mount -t bpf bpf /sys/fs/bpf",
+            pin_dir.display()
+        )
+    })?;
+    let mut attachments = Vec::new();
+    for entry in fs::read_dir(pin_dir).with_context(|| format!("could not list {}", pin_dir.display()))? {
+        let Some(pin) = Pin::from_path(entry?.path()) else { continue };
+        if wanted.contains(&pin.index) && pin.attached.satisfies(mode) {
+            match Attachment::take_over(program, &pin) {
+                Ok(attachment) => {
+                    attachments.push(attachment);
+                    continue;
+                }
+                Err(error) => tracing::debug!("not taking over {}: {error:#}", pin.path.display()),
+            }
+        }
+        fs::remove_file(&pin.path)
+            .with_context(|| format!("could not remove {}", pin.path.display()))?;
+    }
+    Ok(attachments)
+}
+
+/// A file that keeps a program attached.
+struct Pin {
+    path: PathBuf,
+    index: u32,
+    attached: Attached,
+}
+
+impl Pin {
+    fn from_path(path: PathBuf) -> Option<Self> {
+        let (index, mode) = path.file_name()?.to_str()?.split_once('_')?;
+        let attached = match mode {
+            "native" => Attached::Native,
+            "generic" => Attached::Generic,
+            _ => return None,
+        };
+        Some(Self { index: index.parse().ok()?, attached, path })
+    }
+}
+
+/// Without a dot: the BPF file system keeps such names for itself.
+fn pin_name(index: u32, attached: Attached) -> String {
+    format!("{index}_{attached}")
+}
+
+/// Why the kernel did not attach the program.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(
+        "the interface carries another XDP program, which ruroco-gate does not replace; \
+         see: ip link show; remove it with: ip link set dev NAME xdp off"
+    )]
+    Occupied,
+    #[error("the driver does not support native XDP here ({0}); write mode = \"auto\" or \"generic\"")]
+    Unsupported(io::Error),
+    #[error("the kernel has no BPF links for XDP: Linux 5.9 or later is needed")]
+    NoLinks,
+    #[error("could not attach the XDP program: {0}")]
+    Other(ProgramError),
+}
+
+fn attach(program: &mut Xdp, index: u32, attached: Attached) -> Result<FdLink, Refused> {
+    let mode = match attached {
+        Attached::Native => XdpMode::Driver,
+        Attached::Generic => XdpMode::Skb,
+    };
+    let id = program.attach_to_if_index(index, mode).map_err(refusal)?;
+    let link = program.take_link(id).map_err(Refused::Other)?;
+    FdLink::try_from(link).map_err(|_| Refused::NoLinks)
+}
+
+fn refusal(error: ProgramError) -> Refused {
+    let ProgramError::SyscallError(failed) = &error else { return Refused::Other(error) };
+    match failed.io_error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::BUSY | Errno::EXIST) => Refused::Occupied,
+        // What drivers say to an MTU, an offload or a number of queues that they cannot combine
+        // with XDP, beside not supporting it at all.
+        Some(Errno::OPNOTSUPP | Errno::RANGE | Errno::INVAL | Errno::NOSPC) => {
+            Refused::Unsupported(io::Error::from_raw_os_error(
+                failed.io_error.raw_os_error().unwrap_or_default(),
+            ))
+        }
+        _ => Refused::Other(error),
+    }
+}
