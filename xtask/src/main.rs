@@ -4,7 +4,7 @@
 //! see, and which of them a machine has differs from one to the next. This program finds them out
 //! or installs them, so that nobody has to know. [`toolchain`], [`llvm`] and [`linker`] each find
 //! one part, [`packages`] installs what the distribution has, [`setup`] puts them together and
-//! [`build_ebpf`] uses the result.
+//! [`build_ebpf`] uses the result. [`test`] is what CI runs; [`host`] calls the workspace's own cargo.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,11 +12,13 @@
 )]
 
 mod build_ebpf;
+mod host;
 mod linker;
 mod llvm;
 mod packages;
 mod process;
 mod setup;
+mod test;
 mod toolchain;
 mod workspace;
 
@@ -53,6 +55,8 @@ enum Task {
         #[arg(long)]
         debug_log: bool,
     },
+    /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
+    Test,
 }
 
 fn main() -> ExitCode {
@@ -77,5 +81,6 @@ fn run(task: &Task) -> Result<()> {
             let logging = if debug_log { Logging::EveryVerdict } else { Logging::Off };
             build_ebpf::build(&workspace, &tools, logging).map(drop)
         }
+        Task::Test => test::run(&workspace),
     }
 }

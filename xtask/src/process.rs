@@ -79,7 +79,8 @@ fn last_lines(output: &Output) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     let skipped = lines.len().saturating_sub(SHOWN_LINES);
-    lines.into_iter().skip(skipped).map(|line| format!("    {line}\n")).collect()
+    let shown = lines.into_iter().skip(skipped).map(|line| format!("    {line}"));
+    shown.collect::<Vec<_>>().join("\n")
 }
 
 /// The folders of `PATH` in order, then the system's own; each once, whatever it is called.

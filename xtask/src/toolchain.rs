@@ -131,7 +131,6 @@ fn compilers_in(folder: &Path) -> Vec<PathBuf> {
 
 fn is_rustup(path: &Path) -> bool {
     path.canonicalize().is_ok_and(|path| path.ends_with("rustup"))
-        || path.with_file_name("rustup").is_file() && path.with_file_name("cargo-miri").is_file()
 }
 
 fn inspect(rustc: &Path) -> Result<Toolchain> {
@@ -182,10 +181,9 @@ LLVM version: 22.1.8
 
     #[test]
     fn a_rustc_without_llvm_is_refused_by_the_name_of_what_is_missing() {
-        let without: String =
-            DEBIAN.lines().filter(|line| !line.starts_with("LLVM")).map(str::to_owned).collect();
+        let without = DEBIAN.replace("LLVM version: 22.1.8\n", "");
         let error = RustcVersion::parse(&without).unwrap_err().to_string();
-        assert!(error.contains("LLVM version") || error.contains("release"), "{error}");
+        assert!(error.contains("LLVM version"), "{error}");
     }
 
     #[test]

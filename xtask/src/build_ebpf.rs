@@ -1,0 +1,165 @@
+//! `cargo xtask build-ebpf`: compiles the XDP program for the kernel.
+//!
+//! The result is one file that the gate embeds. It is put in place only when its bytes change,
+//! because the gate's build script watches it, and everything that links the gate would be built
+//! again for nothing.
+
+use std::{
+    env::consts::ARCH,
+    ffi::{OsStr, OsString},
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{process, setup::Tools, workspace::Workspace};
+
+/// The workspace's member that is the XDP program, and its binary.
+const PACKAGE: &str = "ruroco-ebpf";
+
+/// BPF of this machine's byte order: the program shares records with the processes next to it.
+const TARGET: &str =
+    if cfg!(target_endian = "big") { "bpfeb-unknown-none" } else { "bpfel-unknown-none" };
+
+/// Whether the program writes about packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Logging {
+    /// It counts and keeps silent.
+    Off,
+    /// One line for every verdict, for whoever develops it.
+    EveryVerdict,
+}
+
+/// Builds the XDP program and returns where it is.
+///
+/// # Errors
+/// If it does not compile or cannot be put in place; the last one that did is then untouched.
+pub(crate) fn build(workspace: &Workspace, tools: &Tools, logging: Logging) -> Result<PathBuf> {
+    let mut cargo = cargo_build(workspace, tools, logging);
+    let status = cargo.status().with_context(|| format!("cannot run {}", process::line(&cargo)))?;
+    ensure!(
+        status.success(),
+        "{} failed with {status}, with {} and {}; the compiler's own lines are above",
+        process::line(&cargo),
+        tools.toolchain.rustc.display(),
+        tools.linker.path.display()
+    );
+
+    let built = workspace.ebpf_target().join(TARGET).join("release").join(PACKAGE);
+    let object = workspace.ebpf_object();
+    let placed = put_in_place(&built, &object)?;
+    let state = if placed.changed { "" } else { ", unchanged" };
+    println!("{} ({} bytes{state})", workspace.relative(&object).display(), placed.bytes);
+    Ok(object)
+}
+
+fn cargo_build(workspace: &Workspace, tools: &Tools, logging: Logging) -> Command {
+    let mut cargo = process::command(&tools.toolchain.cargo);
+    cargo.current_dir(workspace.root());
+    cargo.env("RUSTC", &tools.toolchain.rustc);
+    if !tools.toolchain.version.is_nightly() {
+        // Lets any other compiler take `-Z build-std` too.
+        cargo.env("RUSTC_BOOTSTRAP", "1");
+    }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(&tools.linker.path));
+    cargo.args(["build", "--package", PACKAGE, "--bin", PACKAGE, "--release"]);
+    cargo.args(["-Z", "build-std=core", "--target", TARGET]);
+    cargo.arg("--target-dir").arg(workspace.ebpf_target());
+    if logging == Logging::EveryVerdict {
+        cargo.args(["--features", "debug-log"]);
+    }
+    cargo
+}
+
+/// Flags as cargo wants them in `CARGO_ENCODED_RUSTFLAGS`, where a path may have spaces.
+fn encoded_flags(linker: &Path) -> OsString {
+    let mut linker_flag = OsString::from("linker=");
+    linker_flag.push(linker);
+    [
+        // Picks the layout of registers and kernel structures in aya-ebpf.
+        OsString::from(format!("--cfg=bpf_target_arch=\"{ARCH}\"")),
+        // BTF is made from debug info, that of dependencies too.
+        OsString::from("-Cdebuginfo=2"),
+        OsString::from("-Clink-arg=--btf"),
+        OsString::from("-C"),
+        linker_flag,
+    ]
+    .join(OsStr::new("\u{1f}"))
+}
+
+/// What [`put_in_place`] did.
+#[derive(Debug, PartialEq, Eq)]
+struct Placed {
+    bytes: usize,
+    changed: bool,
+}
+
+/// Makes `to` a copy of `from`, in one step, unless it is one already.
+fn put_in_place(from: &Path, to: &Path) -> Result<Placed> {
+    let content = fs::read(from)
+        .with_context(|| format!("cannot read {}, which was just built", from.display()))?;
+    let bytes = content.len();
+    if is_content(to, &content)? {
+        return Ok(Placed { bytes, changed: false });
+    }
+    let beside = to.with_extension(format!("o.{}", std::process::id()));
+    fs::write(&beside, content)
+        .and_then(|()| fs::rename(&beside, to))
+        .with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(Placed { bytes, changed: true })
+}
+
+fn is_content(path: &Path, content: &[u8]) -> Result<bool> {
+    match fs::read(path) {
+        Ok(present) => Ok(present == content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_is_replaced_when_its_bytes_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("built"), folder.path().join("ruroco.bpf.o"));
+        for content in ["first", "second"] {
+            fs::write(&from, content).unwrap();
+            let placed = put_in_place(&from, &to).unwrap();
+            assert_eq!(placed, Placed { bytes: content.len(), changed: true });
+            assert_eq!(fs::read_to_string(&to).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn an_unchanged_object_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("built"), folder.path().join("ruroco.bpf.o"));
+        fs::write(&from, "same").unwrap();
+        put_in_place(&from, &to).unwrap();
+        let first = fs::metadata(&to).unwrap().modified().unwrap();
+        assert!(!put_in_place(&from, &to).unwrap().changed);
+        assert_eq!(fs::metadata(&to).unwrap().modified().unwrap(), first);
+    }
+
+    #[test]
+    fn nothing_but_the_object_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("built"), folder.path().join("ruroco.bpf.o"));
+        fs::write(&from, "object").unwrap();
+        put_in_place(&from, &to).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_linker_in_a_folder_with_a_space_is_one_flag() {
+        let flags = encoded_flags(Path::new("/home/a b/bpf-linker"));
+        let flags = flags.to_str().unwrap();
+        assert!(flags.ends_with("\u{1f}linker=/home/a b/bpf-linker"), "{flags}");
+        assert_eq!(flags.split('\u{1f}').count(), 5);
+    }
+}
