@@ -34,6 +34,12 @@ impl Address {
         self.0
     }
 
+    /// Whether this is an IPv4 address.
+    #[inline(always)]
+    pub const fn is_ipv4(self) -> bool {
+        u128::from_be_bytes(self.0) >> 32 == 0xffff
+    }
+
     /// The address, unless it is the all-zero one that stands for "none".
     pub fn specified(self) -> Option<Self> {
         (self != Self::UNSPECIFIED).then_some(self)
@@ -53,7 +59,7 @@ impl From<Address> for IpAddr {
     /// IPv4-mapped addresses come out as plain IPv4.
     fn from(Address(bytes): Address) -> Self {
         let [.., a, b, c, d] = bytes;
-        if bytes == Address::from_ipv4([a, b, c, d]).0 {
+        if Address(bytes).is_ipv4() {
             Self::V4(Ipv4Addr::new(a, b, c, d))
         } else {
             Self::V6(Ipv6Addr::from(bytes))
@@ -98,6 +104,7 @@ mod tests {
         fn an_address_survives_the_wire(bytes: [u8; 16]) {
             let address = Address::from_bytes(bytes);
             prop_assert_eq!(Address::from(IpAddr::from(address)), address);
+            prop_assert_eq!(address.is_ipv4(), IpAddr::from(address).is_ipv4());
         }
     }
 }

@@ -40,9 +40,9 @@ pub trait Cursor: Copy {
     fn settle(&mut self) {}
 }
 
-/// The longest header part that is ever skipped: an IPv6 extension header of 256 units of 8 bytes
-/// (RFC 8200, section 4.2). The BPF verifier must know a bound.
-pub const MAX_SKIP: usize = 256 * 8;
+/// The most that is ever skipped: what the longest IPv6 extension header has after its first 8
+/// bytes (RFC 8200, section 4.3). The BPF verifier must know a bound.
+pub const MAX_SKIP: usize = 255 * 8;
 
 impl Cursor for &[u8] {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -129,6 +129,7 @@ const SHIM6: u8 = 140; // RFC 5533
 
 const IPV4_HEADER_SIZE: usize = 20;
 const UDP_HEADER_SIZE: u16 = 8;
+const MAX_IP_LENGTH: usize = 0xffff; // both versions count in 16 bits
 
 /// Parses a frame that begins with its Ethernet header.
 #[inline(always)]
@@ -226,7 +227,7 @@ fn ipv4<C: Cursor>(at: &mut C) -> Opened {
     }
     match protocol {
         UDP => Opened::Udp(envelope),
-        _ => match extension(at, 4, 2) {
+        _ => match authentication(at) {
             Some(UDP) => Opened::Udp(envelope),
             Some(_) => Opened::Other,
             None => envelope.portless(),
@@ -241,11 +242,15 @@ fn ipv6<C: Cursor>(at: &mut C) -> Opened {
     let Some(source) = at.take::<16>() else { return Opened::Other };
     let Some(destination) = at.take::<16>() else { return Opened::Other };
     let (in_frame, length) = (at.remaining(), usize::from(u16::from_be_bytes([l0, l1])));
+    let (source, destination) = (Address::from_bytes(source), Address::from_bytes(destination));
+    // An IPv4-mapped address has no business on the wire: to whoever compares it later it is that
+    // of an IPv4 host, which this packet neither came from nor goes to.
+    let mapped = source.is_ipv4() || destination.is_ipv4();
     let mut envelope = Envelope {
-        source: Address::from_bytes(source),
-        destination: Address::from_bytes(destination),
+        source,
+        destination,
         padding: in_frame.wrapping_sub(length),
-        malformed: version >> 4 != 6 || length > in_frame,
+        malformed: version >> 4 != 6 || length > in_frame || mapped,
         fragment: false,
     };
 
@@ -266,28 +271,40 @@ fn ipv6<C: Cursor>(at: &mut C) -> Opened {
             HOP_BY_HOP => {
                 // Anywhere but first it is an error that the stack would report to the sender.
                 envelope.malformed |= place != 0;
-                extension(at, 8, 1)
+                extension(at)
             }
-            ROUTING | DESTINATION_OPTIONS | MOBILITY | HOST_IDENTITY | SHIM6 => {
-                extension(at, 8, 1)
-            }
-            AUTHENTICATION => extension(at, 4, 2),
+            ROUTING | DESTINATION_OPTIONS | MOBILITY | HOST_IDENTITY | SHIM6 => extension(at),
+            AUTHENTICATION => authentication(at),
             _ => return Opened::Other,
         };
         let Some(following) = following else { return envelope.portless() };
         next = following;
         at.settle();
     }
-    if next == UDP { Opened::Udp(envelope) } else { envelope.portless() }
+    match next {
+        UDP => Opened::Udp(envelope),
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS | MOBILITY
+        | HOST_IDENTITY | SHIM6 => envelope.portless(),
+        _ => Opened::Other,
+    }
 }
 
-/// Skips an extension header, the length field of which counts units of `unit` bytes and leaves
-/// out the first `uncounted` of them; what follows it, or `None` if it is cut off.
+/// Skips an extension header in the common format (RFC 8200, section 4), the length field of which
+/// counts units of 8 bytes without the first; what follows it, or `None` if it is cut off.
 #[inline(always)]
-fn extension<C: Cursor>(at: &mut C, unit: usize, uncounted: usize) -> Option<u8> {
-    let [next, length] = at.take::<2>()?;
-    let size = usize::from(length).wrapping_add(uncounted).wrapping_mul(unit);
-    at.skip(size.wrapping_sub(2))?;
+fn extension<C: Cursor>(at: &mut C) -> Option<u8> {
+    let [next, length, ..] = at.take::<8>()?;
+    at.skip(usize::from(length) << 3)?;
+    Some(next)
+}
+
+/// Skips an authentication header, the length field of which counts units of 4 bytes without the
+/// first two (RFC 4302, section 2.2); what follows it, or `None` if it is cut off or claims to be
+/// shorter than its fixed fields.
+#[inline(always)]
+fn authentication<C: Cursor>(at: &mut C) -> Option<u8> {
+    let [next, length, ..] = at.take::<12>()?;
+    at.skip(usize::from(length.checked_sub(1)?) << 2)?;
     Some(next)
 }
 
@@ -296,7 +313,10 @@ fn extension<C: Cursor>(at: &mut C, unit: usize, uncounted: usize) -> Option<u8>
 fn udp<C: Cursor>(mut at: C, envelope: &Envelope) -> Frame<C> {
     at.settle();
     let left = at.remaining().wrapping_sub(envelope.padding);
-    let Some([s0, s1, d0, d1, l0, l1, _, _]) = at.take::<8>() else {
+    // What stands behind the end of the IP packet is padding: a port there is not this packet's.
+    let has_header = (usize::from(UDP_HEADER_SIZE)..=MAX_IP_LENGTH).contains(&left);
+    let header = if has_header { at.take::<8>() } else { None };
+    let Some([s0, s1, d0, d1, l0, l1, _, _]) = header else {
         let fault = envelope.fault().unwrap_or(Fault::Malformed);
         return Frame::Portless { destination: envelope.destination, fault };
     };

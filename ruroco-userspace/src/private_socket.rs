@@ -1,27 +1,46 @@
 //! Unix sockets that one user and nobody else can connect to, from the moment they exist.
 //!
+//! How they are made leaves no moment at which anybody else could connect:
+//!
+//! 1. Only root and this process's user can write to the directory, so nobody can put something
+//!    else in the way between the steps.
+//! 2. The socket gets mode 0600 *before* it is bound. The kernel gives the file the mode of the
+//!    socket (`unix_bind`), so the file never has another. Setting the umask would do the same, but
+//!    for all threads of the process.
+//! 3. It is bound, given to its user, and looked at: another mode or owner ends here.
+//! 4. Only then does it listen. Until then connecting fails for everybody, root included
+//!    (`ECONNREFUSED`), so that even a kernel that took step 2 differently would open no gap.
+//!
+//! File permissions are the first check. The second is the uid of the peer, which the kernel noted
+//! when it connected: exactly the user's, so root is turned away like everybody else.
+//!
 //! Message boundaries are kept (`SOCK_SEQPACKET`): a record is received whole or not at all.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::{DirBuilderExt, MetadataExt, chown},
+        unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown},
     },
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use rustix::{
-    fs::Mode,
+    fs::{Mode, fchmod},
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
         socket_with, sockopt::socket_peercred,
     },
-    process::{geteuid, umask},
+    process::geteuid,
 };
+
+/// Connecting needs both reading and writing, and nobody but the owner has either.
+const MODE: u32 = 0o600;
+
+/// Mode of a directory made here: others can reach what is in it.
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 8;
@@ -87,10 +106,17 @@ impl Drop for PrivateListener {
 /// # Errors
 /// If it cannot be made, or others can write to it.
 pub fn prepare_directory(dir: &Path) -> anyhow::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o755);
-    builder.create(dir).with_context(|| format!("could not create {}", dir.display()))?;
-    let metadata = dir.metadata().with_context(|| format!("could not look at {}", dir.display()))?;
+    if !dir.try_exists().with_context(|| format!("could not look for {}", dir.display()))? {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(dir)
+            // The umask may have taken away the way in that others need.
+            .and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(DIRECTORY_MODE)))
+            .with_context(|| format!("could not create {}", dir.display()))?;
+    }
+    let metadata =
+        dir.metadata().with_context(|| format!("could not look at {}", dir.display()))?;
     let owner_is_trusted = metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
     if !owner_is_trusted || metadata.mode() & 0o022 != 0 {
         bail!(
@@ -103,21 +129,98 @@ pub fn prepare_directory(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn create(path: &Path, user: u32) -> io::Result<OwnedFd> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_old(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    let address = SocketAddrUnix::new(path)?;
-    // Until it is given to its user nobody but root can connect; and nobody at all until `listen`.
-    let before = umask(Mode::from_raw_mode(0o177));
-    let bound = bind(&socket, &address);
-    umask(before);
-    bound?;
-    if user != geteuid().as_raw() {
-        chown(path, Some(user), None)?;
+    fchmod(&socket, Mode::from_raw_mode(MODE))?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    let listening = give_to(path, user).and_then(|()| Ok(listen(&socket, BACKLOG)?));
+    match listening {
+        Ok(()) => Ok(socket),
+        Err(error) => {
+            let _ = fs::remove_file(path);
+            Err(error)
+        }
     }
-    listen(&socket, BACKLOG)?;
-    Ok(socket)
+}
+
+/// Removes what a predecessor has left, and nothing else.
+fn remove_old(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(file) if file.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::other("there is something else that is not a socket: remove it")),
+    }
+}
+
+/// By path, because the descriptor stands for the socket and not for the file it is bound to.
+fn give_to(path: &Path, user: u32) -> io::Result<()> {
+    if user != geteuid().as_raw() {
+        lchown(path, Some(user), None)?;
+    }
+    let file = fs::symlink_metadata(path)?;
+    let is_private = file.uid() == user && file.mode() & 0o7777 == MODE;
+    if !(file.file_type().is_socket() && is_private) {
+        return Err(io::Error::other("it did not get the owner and mode it was given"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own_uid() -> u32 {
+        geteuid().as_raw()
+    }
+
+    #[test]
+    fn a_missing_directory_is_made_and_the_socket_is_for_one_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("run/ruroco");
+        prepare_directory(&dir).unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o755);
+        let path = dir.join("x.sock");
+        let listener = PrivateListener::listen(&path, own_uid()).unwrap();
+        let socket = fs::symlink_metadata(&path).unwrap();
+        assert_eq!((socket.mode() & 0o7777, socket.uid()), (0o600, own_uid()));
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for mode in [0o775, 0o757, 0o1777] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let error = prepare_directory(dir.path()).unwrap_err().to_string();
+            assert!(error.contains("chmod 755"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_replaced_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.sock");
+        let left = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        drop(left);
+        drop(PrivateListener::listen(&path, own_uid()).unwrap());
+
+        fs::write(&path, "something of value").unwrap();
+        let error = PrivateListener::listen(&path, own_uid()).unwrap_err();
+        assert!(format!("{error:#}").contains("not a socket"), "{error:#}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "something of value");
+    }
+
+    #[test]
+    fn a_failure_leaves_no_socket() {
+        if own_uid() == 0 {
+            return; // root can give a socket to anybody
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.sock");
+        assert!(PrivateListener::listen(&path, 0).is_err());
+        assert!(!path.exists());
+    }
 }

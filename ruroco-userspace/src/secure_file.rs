@@ -130,7 +130,8 @@ fn check(_: &File, _: &Path, _: Option<u32>, _: Access) -> Result<(), Error> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::{fs, os::unix::fs::PermissionsExt};

@@ -4,7 +4,8 @@
 //! see, and which of them a machine has differs from one to the next. This program finds them out
 //! or installs them, so that nobody has to know. [`toolchain`], [`llvm`] and [`linker`] each find
 //! one part, [`packages`] installs what the distribution has, [`setup`] puts them together and
-//! [`build_ebpf`] uses the result. [`test`] is what CI runs; [`host`] calls the workspace's own cargo.
+//! [`build_ebpf`] uses the result. [`demo`] shows
+//! the result at work and [`test`] is what CI runs, [`roles`] a part of it; [`host`] calls the workspace's own cargo.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,11 +13,13 @@
 )]
 
 mod build_ebpf;
+mod demo;
 mod host;
 mod linker;
 mod llvm;
 mod packages;
 mod process;
+mod roles;
 mod setup;
 mod test;
 mod toolchain;
@@ -55,6 +58,8 @@ enum Task {
         #[arg(long)]
         debug_log: bool,
     },
+    /// Show one real knock on its way, beside junk, in a lab of network namespaces.
+    Demo,
     /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
     Test,
 }
@@ -81,6 +86,7 @@ fn run(task: &Task) -> Result<()> {
             let logging = if debug_log { Logging::EveryVerdict } else { Logging::Off };
             build_ebpf::build(&workspace, &tools, logging).map(drop)
         }
+        Task::Demo => demo::run(&workspace),
         Task::Test => test::run(&workspace),
     }
 }

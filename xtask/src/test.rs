@@ -6,12 +6,10 @@ use anyhow::Result;
 use crate::{
     build_ebpf::{self, Logging},
     host::{cargo, require_root, step},
+    roles,
     setup::{self, Report, Scope},
     workspace::Workspace,
 };
-
-/// The roles that `ruroco-userspace` is cut into; each must build without the others.
-const ROLES: [&str; 4] = ["with-client", "with-gate", "with-server", "with-commander"];
 
 /// Formatting, lints, and all tests: unit, property, kernel and end-to-end.
 ///
@@ -27,11 +25,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let deny = ["--", "--deny", "warnings"];
     let lint = [&["clippy", "--all-targets"][..], &everything, &deny].concat();
     step("lints", &mut cargo(workspace, &lint))?;
-    for role in ROLES {
-        let only = ["clippy", "--package", "ruroco-userspace", "--no-default-features"];
-        let lint = [&only[..], &["--features", role], &deny].concat();
-        step(role, &mut cargo(workspace, &lint))?;
-    }
+    roles::check_each_alone(workspace)?;
+    roles::check_commander_tree(workspace)?;
     // The end-to-end tests start the binaries that a user would.
     step("binaries", &mut cargo(workspace, &["build", "--workspace", "--exclude", "ruroco-ebpf"]))?;
     step("tests", &mut cargo(workspace, &[&["test"][..], &everything].concat()))

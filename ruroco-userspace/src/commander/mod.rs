@@ -1,1 +1,93 @@
-//! Being written.
+//! The commander: runs, as root, what an accepted knock asks for.
+//!
+//! It is the only part that executes anything, so it knows as little as possible: no network, no
+//! secret of any key, no packet. What it gets is an [`Order`](crate::order::Order) from a server
+//! that may have been taken over, and what it runs was written down by the operator beforehand.
+//!
+//! An order's way through these modules:
+//!
+//! 1. a [private socket](crate::private_socket) lets only the server's user connect;
+//! 2. [`serve`] reads one message after the other;
+//! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit;
+//! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+
+use crate::{
+    config::Config,
+    instance, logging, order,
+    private_socket::{self, PrivateListener},
+    rate::TokenBucket,
+    shutdown::Shutdown,
+    users,
+};
+
+pub mod arguments;
+pub mod command_file;
+pub mod commands;
+pub mod keys;
+pub mod output;
+pub mod permit;
+pub mod refusals;
+pub mod run;
+pub mod runs;
+pub mod serve;
+pub mod wait;
+
+use arguments::{Arguments, HELP, Invocation};
+
+/// File name of the lock in `socket_dir`.
+const LOCK: &str = "commander.lock";
+
+/// Exit code of a command line that was not understood.
+const USAGE_ERROR: u8 = 2;
+
+/// The whole program: command line in, exit code out.
+pub fn main() -> ExitCode {
+    // Failing to print is no error: perhaps nobody reads.
+    match Invocation::parse(std::env::args_os().skip(1)) {
+        Ok(Invocation::Help) => {
+            let _ = io::stdout().write_all(HELP.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Invocation::Version) => {
+            let _ = writeln!(io::stdout(), "ruroco-commander {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Ok(Invocation::Start(arguments)) => {
+            logging::start();
+            logging::exit_code(start(&arguments))
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "Error: {error}\nTry: ruroco-commander --help");
+            ExitCode::from(USAGE_ERROR)
+        }
+    }
+}
+
+/// Reads and checks everything there is to check, then serves until a signal comes.
+fn start(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = Config::read(&arguments.config)?;
+    let server = users::find(&config.socket_user)
+        .with_context(|| format!("socket_user in {}", arguments.config.display()))?;
+    let keys = keys::Keys::read(&config.config_dir, server.uid.as_raw())?;
+    let commands = command_file::read(&arguments.commands, &keys)?;
+    let names = commands.names().collect::<Vec<_>>().join(" ");
+    let rate = TokenBucket::new(config.max_requests_per_second_global);
+
+    let shutdown = Shutdown::on_signals().context("could not handle signals")?;
+    private_socket::prepare_directory(&config.socket_dir)?;
+    // Kept until the end: no second commander begins before the commands of this one have ended.
+    let _lock = instance::Lock::try_take(&config.socket_dir.join(LOCK))?;
+    let path = config.socket_dir.join(order::SOCKET);
+    let listener = PrivateListener::listen(&path, server.uid.as_raw())?;
+    let permit = permit::Permit::new(commands, keys, rate);
+    let service = serve::Service::new(listener, permit)?;
+    tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
+    service.run(&shutdown)
+}

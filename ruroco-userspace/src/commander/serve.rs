@@ -1,0 +1,134 @@
+//! The commander's one loop: signals, connections and orders, whichever comes first.
+//!
+//! Nothing in it blocks but the wait itself. Every connection gets one message read per turn, so
+//! that a server which never stops talking keeps neither a signal nor a second server waiting.
+
+use std::{
+    io, mem,
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
+
+use anyhow::Context;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
+
+use super::{permit::Permit, refusals::Refusals, runs::Runs, wait::wait};
+use crate::{order, private_socket::PrivateListener, shutdown::Shutdown};
+
+/// Most connections at the same time. The server needs one; a second is there when it restarts.
+const MAX_CONNECTIONS: usize = 4;
+
+/// The running commander.
+#[derive(Debug)]
+pub struct Service {
+    listener: PrivateListener,
+    connections: Vec<OwnedFd>,
+    permit: Permit,
+    runs: Runs,
+    refusals: Refusals,
+    started: Instant,
+}
+
+impl Service {
+    /// Puts it together; nothing happens yet.
+    ///
+    /// # Errors
+    /// If there are no descriptors left.
+    pub fn new(listener: PrivateListener, permit: Permit) -> io::Result<Self> {
+        let (runs, refusals) = (Runs::new()?, Refusals::default());
+        let started = Instant::now();
+        Ok(Self { listener, connections: Vec::new(), permit, runs, refusals, started })
+    }
+
+    /// Carries out orders until a signal comes, then ends all runs and removes the socket.
+    ///
+    /// # Errors
+    /// If the kernel cannot go on waiting or accepting. The runs are ended then, too.
+    pub fn run(mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let result = self.until_signalled(shutdown);
+        tracing::info!(running = self.runs.count(), "stopping");
+        // The server is to see at once that nobody takes its orders any more.
+        drop(self.connections);
+        drop(self.listener);
+        self.runs.end();
+        result
+    }
+
+    fn until_signalled(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        loop {
+            let fds: Vec<_> = [shutdown.as_fd(), self.listener.as_fd()]
+                .into_iter()
+                .chain(self.connections.iter().map(AsFd::as_fd))
+                .map(Some)
+                .collect();
+            let ready = wait(&fds, self.refusals.next()).context("could not wait for orders")?;
+            let mut ready = ready.into_iter();
+            let mut is_ready = || ready.next().unwrap_or(false);
+            if is_ready() {
+                return Ok(());
+            }
+            let connecting = is_ready();
+            let mut connections = mem::take(&mut self.connections);
+            connections.retain(|connection| !is_ready() || self.receive(connection));
+            self.connections = connections;
+            if connecting {
+                self.connect().context("could not accept connections")?;
+            }
+            for due in self.refusals.due(Instant::now()) {
+                let (reason, count, detail) = (due.reason, due.count, due.detail);
+                tracing::warn!(%reason, count, %detail, "refused");
+            }
+        }
+    }
+
+    fn connect(&mut self) -> io::Result<()> {
+        while let Some(connection) = self.listener.accept()? {
+            if self.connections.len() < MAX_CONNECTIONS {
+                tracing::debug!("server connected");
+                self.connections.push(connection);
+            } else {
+                let detail = format_args!("{MAX_CONNECTIONS} are there already");
+                self.refusals.note("too_many_connections", detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one message and does what it asks. Says whether the connection stays.
+    ///
+    /// Descriptors that came with a message are closed by the kernel, as `recv` has no place for
+    /// them. An empty message cannot be told from the end and is one.
+    fn receive(&mut self, connection: &OwnedFd) -> bool {
+        // One byte more than an order, so that one which is too long does not look right.
+        let mut buffer = [0; order::SIZE + 1];
+        match recv(connection, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Ok((0, _)) => {
+                tracing::debug!("server disconnected");
+                false
+            }
+            Ok((length, _)) => {
+                self.obey(buffer.get(..length).unwrap_or_default());
+                true
+            }
+            Err(Errno::AGAIN | Errno::INTR) => true,
+            Err(error) => {
+                self.refusals.note("broken_connection", error);
+                false
+            }
+        }
+    }
+
+    fn obey(&mut self, message: &[u8]) {
+        match self.permit.judge(self.started.elapsed(), message, self.runs.count()) {
+            Ok(permitted) => {
+                if let Err(error) = self.runs.start(permitted) {
+                    self.refusals.note("no_thread", error);
+                }
+            }
+            Err(refusal) => self.refusals.note(refusal.name(), &refusal),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A commander on a host of its own: a temporary directory with configuration, keys and socket,
+//! the real binary, and its log.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::unistd::User;
+use ruroco::order::Order;
+use ruroco_common::{address::Address, command::CommandHash, datagram::KeyId};
+use rustix::{
+    net::{
+        AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send,
+        socket_with,
+    },
+    process::{Pid, Signal, geteuid, kill_process},
+};
+use tempfile::TempDir;
+
+/// How long anything may take before a test fails. Waiting ends as soon as what is waited for is
+/// there, so this is for machines under load.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Orders in a second, where the limit is not what is tested.
+const PLENTY: u32 = 1000;
+
+pub(crate) const LAPTOP: KeyId = KeyId([0, 1, 2, 3, 4, 5, 6, 7]);
+pub(crate) const PHONE: KeyId = KeyId([4, 1, 2, 3, 4, 5, 6, 7]);
+const KEYS: [(&str, &str); 2] = [
+    ("laptop", "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw=="),
+    ("phone", "chacha20poly1305:BAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw=="),
+];
+
+/// Waits until `look` finds something.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether this test has the rights it needs; says so loudly if it has not.
+pub(crate) fn is_root(test: &str) -> bool {
+    let is_root = geteuid().is_root();
+    if !is_root {
+        eprintln!("SKIPPED, NOT TESTED: {test} needs root");
+    }
+    is_root
+}
+
+/// An order by the laptop for 192.0.2.1.
+pub(crate) fn order(command: &str) -> Order {
+    Order {
+        command: CommandHash::of(command),
+        address: Address::from_ipv4([192, 0, 2, 1]),
+        key: LAPTOP,
+        counter: 17,
+    }
+}
+
+/// The pids of the living processes in a process group.
+pub(crate) fn living_in_group(group: i32) -> Vec<i32> {
+    let stat = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid = entry.unwrap().file_name().into_string().ok()?;
+        let stat = stat(&pid)?;
+        // pid (name) state parent group …, and the name may hold anything.
+        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        let is_alive = fields[0] != "Z" && fields[0] != "X";
+        (is_alive && fields[2] == group.to_string()).then(|| pid.parse().unwrap())
+    });
+    pids.collect()
+}
+
+/// A host that a commander can run on.
+pub(crate) struct Host {
+    dir: TempDir,
+}
+
+impl Host {
+    /// With this `commands.toml`, in which `DIR` stands for [`Host::path`].
+    pub(crate) fn new(commands: &str) -> Self {
+        let host = Self { dir: tempfile::tempdir().unwrap() };
+        // Other users have to come as far as the socket to be turned away there.
+        host.set_mode("", 0o755);
+        fs::create_dir(host.path("etc")).unwrap();
+        for (name, key) in KEYS {
+            host.write(&format!("etc/{name}.key"), key, 0o600);
+        }
+        host.configure(&own_name(), PLENTY);
+        host.write(
+            "commands.toml",
+            &commands.replace("DIR", host.path("").to_str().unwrap()),
+            0o600,
+        );
+        host
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path("run/commander.sock")
+    }
+
+    /// Lets so many orders through in a second.
+    pub(crate) fn configure_rate(&self, per_second: u32) {
+        self.configure(&own_name(), per_second);
+    }
+
+    /// Lets the server be another user than the one who runs the tests.
+    pub(crate) fn configure_user(&self, socket_user: &str) {
+        self.configure(socket_user, PLENTY);
+    }
+
+    fn configure(&self, socket_user: &str, max_requests_per_second_global: u32) {
+        let config = format!(
+            "ips = [\"192.0.2.9\"]\nsource = \"udp\"\nconfig_dir = {:?}\nsocket_dir = {:?}\n\
+             socket_user = {socket_user:?}\n\
+             max_requests_per_second_global = {max_requests_per_second_global}\n",
+            self.path("etc"),
+            self.path("run"),
+        );
+        self.write("config.toml", &config, 0o644);
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) {
+        fs::write(self.path(name), text).unwrap();
+        self.set_mode(name, mode);
+    }
+
+    pub(crate) fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// What a command wrote into a file with a line end after it, once it is there.
+    pub(crate) fn written(&self, name: &str) -> String {
+        eventually(name, || {
+            let text = fs::read_to_string(self.path(name)).ok()?;
+            Some(text.strip_suffix('\n')?.to_owned())
+        })
+    }
+
+    /// The process id that a command wrote into a file.
+    pub(crate) fn written_pid(&self, name: &str) -> i32 {
+        self.written(name).parse().unwrap()
+    }
+
+    fn command(&self) -> Command {
+        // A umask that takes nothing away: nothing may depend on a better one.
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", "umask 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ruroco-commander")])
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .arg("--commands")
+            .arg(self.path("commands.toml"))
+            .env("SECRET_OF_THE_COMMANDER", "1")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// A commander that does not listen yet.
+    pub(crate) fn spawn(&self) -> Commander {
+        let mut child = self.command().spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let sink = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in stderr.lines() {
+                sink.lock().unwrap().push(line.unwrap());
+            }
+        });
+        Commander { child, log, socket: self.socket() }
+    }
+
+    /// A commander that listens.
+    pub(crate) fn start(&self) -> Commander {
+        let commander = self.spawn();
+        commander.line(&["listening socket="]);
+        commander
+    }
+
+    /// What a commander says that is meant to refuse to start.
+    pub(crate) fn refusal_to_start(&self) -> String {
+        let output = self.command().output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        said
+    }
+}
+
+fn own_name() -> String {
+    User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name
+}
+
+/// A running commander. Dropping it ends it and what it runs.
+pub(crate) struct Commander {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    socket: PathBuf,
+}
+
+impl Commander {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The lines of the log that have all of `parts` in them, as many as there are yet.
+    pub(crate) fn lines_with(&self, parts: &[&str]) -> Vec<String> {
+        let has_all = |line: &String| parts.iter().all(|part| line.contains(part));
+        self.lines().into_iter().filter(has_all).collect()
+    }
+
+    /// The first line of the log that has all of `parts` in it, once it is there.
+    pub(crate) fn line(&self, parts: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.lines_with(parts).into_iter().next() {
+                return line;
+            }
+            assert!(Instant::now() < deadline, "no line with {parts:?} in {:#?}", self.lines());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What the command printed, as it stands between the quotes in the log.
+    pub(crate) fn output(&self, command: &str) -> Vec<String> {
+        let lines = self.lines_with(&[&format!("output command={command} "), " line="]);
+        let quoted = lines.iter().map(|line| line.split_once(" line=\"").unwrap().1);
+        quoted.map(|line| line.strip_suffix('"').unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection(try_connect(&self.socket).unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        eventually("the commander to end", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Commander {
+    fn drop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal(Signal::TERM);
+            self.ended();
+        }
+    }
+}
+
+/// Connects as the server does.
+pub(crate) fn try_connect(socket: &Path) -> rustix::io::Result<OwnedFd> {
+    let fd = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    connect(&fd, &SocketAddrUnix::new(socket)?)?;
+    Ok(fd)
+}
+
+/// The server's end.
+pub(crate) struct Connection(pub(crate) OwnedFd);
+
+impl Connection {
+    pub(crate) fn send(&self, order: &Order) {
+        self.send_bytes(&order.encode());
+    }
+
+    pub(crate) fn send_bytes(&self, message: &[u8]) {
+        send(&self.0, message, SendFlags::NOSIGNAL).unwrap();
+    }
+}

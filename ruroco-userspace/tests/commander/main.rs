@@ -1,0 +1,510 @@
+//! The real `ruroco-commander`, seen from the server, from its commands and from everybody else.
+//!
+//! Runs as any user. What only root can show is skipped, loudly, for others.
+
+#![cfg(feature = "with-commander")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stderr,
+    reason = "tests fail loudly, and clippy does not see that helpers outside of #[test] are tests"
+)]
+
+mod harness;
+
+use std::{
+    fs,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use harness::{
+    Connection, Host, LAPTOP, PHONE, eventually, is_root, living_in_group, order, try_connect,
+};
+use ruroco::order::{Order, SIZE};
+use ruroco_common::{address::Address, datagram::KeyId};
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+    process::{Pid, Signal, Uid, geteuid, kill_process},
+    thread::set_thread_uid,
+};
+
+/// `nobody` on every Linux: what the kernel shows where it has no user to show (overflowuid).
+const NOBODY: u32 = 65534;
+
+const TRUE: &str = "[commands.noop]\nrun = [\"true\"]\n";
+
+mod a_command {
+    use super::*;
+
+    #[test]
+    fn sees_a_clean_environment_with_what_it_was_called_for() {
+        let host = Host::new("[commands.show]\nrun = [\"env\"]\nenv = { GREETING = \"a b\" }\n");
+        let commander = host.start();
+        commander.connect().send(&Order { counter: u128::MAX, ..order("show") });
+        commander.line(&["ended", "command=show", "result=exit:0"]);
+        let mut seen = commander.output("show");
+        seen.sort();
+        assert_eq!(
+            seen,
+            [
+                "GREETING=a b",
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "RUROCO_COMMAND=show",
+                "RUROCO_IP=192.0.2.1",
+                "RUROCO_KEY=laptop",
+            ]
+        );
+        let counter = "counter=340282366920938463463374607431768211455";
+        commander.line(&["running command=show key=laptop ip=192.0.2.1", counter]);
+    }
+
+    #[test]
+    fn inherits_no_descriptor_no_input_and_no_directory() {
+        let host = Host::new(
+            "[commands.look]\nshell = \"cat; pwd\"\n\
+             [commands.descriptors]\nrun = [\"ls\", \"/proc/self/fd\"]\n\
+             [commands.elsewhere]\nrun = [\"pwd\"]\ncwd = \"/usr\"\n",
+        );
+        let commander = host.start();
+        let connection = commander.connect();
+        for name in ["look", "descriptors", "elsewhere"] {
+            connection.send(&order(name));
+            commander.line(&["ended", &format!("command={name} "), "result=exit:0"]);
+        }
+        assert_eq!(commander.output("look"), ["/"]);
+        assert_eq!(commander.output("elsewhere"), ["/usr"]);
+        // Not just 0 to 2: whoever runs the tests may hand something down to all of us.
+        let handed_down = Command::new("ls").arg("/proc/self/fd").output().unwrap().stdout;
+        let handed_down = String::from_utf8(handed_down).unwrap();
+        assert_eq!(commander.output("descriptors"), handed_down.lines().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn gets_its_arguments_as_they_were_written() {
+        let host =
+            Host::new("[commands.x]\nrun = [\"printf\", \"<%s>\\\\n\", \"a b\", \"$(id)\"]\n");
+        let commander = host.start();
+        commander.connect().send(&order("x"));
+        commander.line(&["ended", "command=x"]);
+        assert_eq!(commander.output("x"), ["<a b>", "<$(id)>"]);
+    }
+
+    #[test]
+    fn that_fails_or_cannot_be_started_is_told_apart() {
+        let host = Host::new(
+            "[commands.fails]\nshell = \"exit 3\"\n[commands.dies]\nshell = \"kill -9 $$\"\n\
+             [commands.missing]\nrun = [\"/no/such/program\"]\n",
+        );
+        let commander = host.start();
+        let connection = commander.connect();
+        for name in ["fails", "dies", "missing"] {
+            connection.send(&order(name));
+        }
+        commander.line(&["ended command=fails key=laptop counter=17 result=exit:3 duration="]);
+        commander.line(&["ended command=dies", "result=signal:9"]);
+        commander.line(&["could not run command=missing", "could not start /no/such/program in /"]);
+    }
+
+    #[test]
+    fn runs_as_the_user_and_group_it_is_given_and_in_no_other_group() {
+        if !is_root("changing user and group") {
+            return;
+        }
+        let show = "shell = \"id -u; id -g; id -G\"";
+        let host = Host::new(&format!(
+            "[commands.user]\n{show}\nuser = \"nobody\"\n\
+             [commands.both]\n{show}\nuser = \"nobody\"\ngroup = \"daemon\"\n"
+        ));
+        let commander = host.start();
+        let connection = commander.connect();
+        connection.send(&order("user"));
+        connection.send(&order("both"));
+        commander.line(&["ended", "command=user", "result=exit:0"]);
+        commander.line(&["ended", "command=both", "result=exit:0"]);
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        let daemon = nix::unistd::Group::from_name("daemon").unwrap().unwrap();
+        let (uid, gid, daemon) =
+            (nobody.uid.to_string(), nobody.gid.to_string(), daemon.gid.to_string());
+        assert_eq!(commander.output("user"), [&uid, &gid, &gid].map(String::as_str));
+        assert_eq!(commander.output("both"), [&uid, &daemon, &daemon].map(String::as_str));
+    }
+
+    #[test]
+    fn does_not_keep_another_one_waiting() {
+        // Either ends well only while the other one runs.
+        let meet = |own: &str, other: &str| {
+            format!("shell = \"touch DIR/{own}; until test -e DIR/{other}; do sleep 0.05; done\"\n")
+        };
+        let host = Host::new(&format!(
+            "[commands.one]\n{}[commands.two]\n{}",
+            meet("a", "b"),
+            meet("b", "a")
+        ));
+        let commander = host.start();
+        let connection = commander.connect();
+        connection.send(&order("one"));
+        connection.send(&order("two"));
+        commander.line(&["ended", "command=one", "result=exit:0"]);
+        commander.line(&["ended", "command=two", "result=exit:0"]);
+    }
+}
+
+mod output {
+    use super::*;
+
+    #[test]
+    fn beyond_the_cap_neither_blocks_the_command_nor_floods_the_log() {
+        let host = Host::new(
+            "[commands.chatty]\nshell = \"\"\"\n\
+             head -c 3000000 /dev/zero | tr '\\\\0' x; yes | head -c 3000000; echo done >DIR/done\
+             \"\"\"\n",
+        );
+        let commander = host.start();
+        commander.connect().send(&order("chatty"));
+        assert_eq!(host.written("done"), "done");
+        commander.line(&["ended", "command=chatty", "result=exit:0"]);
+        commander.line(&["too much output", "command=chatty", "dropped_bytes=5934464"]);
+        let logged: usize = commander.output("chatty").iter().map(String::len).sum();
+        assert_eq!(logged, 65_536);
+    }
+
+    #[test]
+    fn cannot_pass_for_anything_but_output() {
+        let host = Host::new("[commands.sly]\nshell = '''printf 'a\\033[2Jb\\rc\"\\377\\n''''\n");
+        let commander = host.start();
+        commander.connect().send(&order("sly"));
+        commander.line(&["ended", "command=sly", "result=exit:0"]);
+        assert_eq!(commander.output("sly"), ["a\\u{1b}[2Jb\\rc\\\"\u{fffd}"]);
+    }
+
+    #[test]
+    fn held_open_by_a_process_left_behind_keeps_nothing_waiting() {
+        let host =
+            Host::new("[commands.x]\nshell = \"sleep 60 & echo $! >DIR/left; echo started\"\n");
+        let commander = host.start();
+        commander.connect().send(&order("x"));
+        commander.line(&["ended", "command=x", "result=exit:0"]);
+        assert_eq!(commander.output("x"), ["started"]);
+        // It was left behind on purpose, so it lives on.
+        kill_process(Pid::from_raw(host.written_pid("left")).unwrap(), Signal::KILL).unwrap();
+    }
+}
+
+mod a_timeout {
+    use super::*;
+
+    #[test]
+    fn lets_the_whole_group_end_by_itself() {
+        let host = Host::new(
+            "[commands.x]\ntimeout = 1\nshell = \"\"\"\n\
+             trap 'echo bye >DIR/bye; exit' TERM; echo $$ >DIR/group\n\
+             sh -c 'sleep 600; true' & sleep 600 & wait\"\"\"\n",
+        );
+        let commander = host.start();
+        let start = Instant::now();
+        commander.connect().send(&order("x"));
+        commander.line(&["ended command=x", "result=timed_out"]);
+        assert!(start.elapsed() >= Duration::from_secs(1));
+        assert_eq!(host.written("bye"), "bye");
+        eventually("the group to end", || {
+            living_in_group(host.written_pid("group")).is_empty().then_some(())
+        });
+    }
+
+    #[test]
+    fn kills_the_whole_group_if_it_does_not() {
+        // What is ignored stays ignored in every child.
+        let host = Host::new(
+            "[commands.x]\ntimeout = 1\nshell = \"\"\"\n\
+             trap '' TERM; echo $$ >DIR/group\n\
+             sh -c 'sleep 600; true' & sleep 600 & wait\"\"\"\n",
+        );
+        let commander = host.start();
+        let start = Instant::now();
+        commander.connect().send(&order("x"));
+        commander.line(&["ended command=x", "result=timed_out"]);
+        assert!(start.elapsed() >= Duration::from_secs(6), "SIGTERM comes first");
+        eventually("the group to end", || {
+            living_in_group(host.written_pid("group")).is_empty().then_some(())
+        });
+    }
+
+    #[test]
+    fn ends_what_outlives_the_leader_whether_or_not_it_still_prints() {
+        for redirection in ["", ">/dev/null 2>&1"] {
+            let host = Host::new(&format!(
+                "[commands.x]\ntimeout = 1\nshell = \"\"\"\n\
+                 (trap '' TERM; echo $$ >DIR/group; exec sleep 600 {redirection}) & wait\"\"\"\n"
+            ));
+            let commander = host.start();
+            commander.connect().send(&order("x"));
+            commander.line(&["ended command=x", "result=timed_out"]);
+            eventually("the group to end", || {
+                living_in_group(host.written_pid("group")).is_empty().then_some(())
+            });
+        }
+    }
+}
+
+mod an_order {
+    use super::*;
+
+    #[test]
+    fn that_is_not_exactly_right_is_refused_and_the_next_one_is_run() {
+        let host =
+            Host::new(&format!("{TRUE}[commands.phone]\nrun = [\"true\"]\nkeys = [\"phone\"]\n"));
+        let commander = host.start();
+        let connection = commander.connect();
+        let good = order("noop");
+        let [mut short, mut long, mut version] = [0; 3].map(|_| good.encode().to_vec());
+        short.truncate(SIZE - 1);
+        long.push(0);
+        version[0] = 2;
+        for (message, reason) in [
+            (short, "wrong_length"),
+            (version, "wrong_version"),
+            (order("nothing").encode().to_vec(), "unknown_command"),
+            (Order { key: KeyId([9; 8]), ..good }.encode().to_vec(), "unknown_key"),
+            (order("phone").encode().to_vec(), "key_not_allowed"),
+            (Order { address: Address::UNSPECIFIED, ..good }.encode().to_vec(), "unusable_address"),
+        ] {
+            connection.send_bytes(&message);
+            commander.line(&["refused", &format!("reason={reason} count=1 ")]);
+        }
+        connection.send_bytes(&long);
+        assert_eq!(commander.lines_with(&["running command="]), [""; 0]);
+        connection.send(&good);
+        commander.line(&["ended command=noop", "result=exit:0"]);
+        connection.send(&Order { key: PHONE, ..order("phone") });
+        commander.line(&["ended command=phone key=phone", "result=exit:0"]);
+        assert_eq!(commander.lines_with(&["running command="]).len(), 2);
+    }
+
+    #[test]
+    fn beyond_the_rate_limit_is_refused_until_a_second_has_passed() {
+        let host = Host::new(TRUE);
+        host.configure_rate(1);
+        let commander = host.start();
+        let connection = commander.connect();
+        connection.send(&Order { counter: 1, ..order("noop") });
+        connection.send(&Order { counter: 2, key: PHONE, ..order("noop") });
+        commander.line(&["refused reason=rate_limited"]);
+        assert_eq!(commander.lines_with(&["running command=", "counter=2"]), [""; 0]);
+        eventually("the limit to be over", || {
+            connection.send(&Order { counter: 3, key: LAPTOP, ..order("noop") });
+            (!commander.lines_with(&["running command=", "counter=3"]).is_empty()).then_some(())
+        });
+    }
+
+    #[test]
+    fn too_many_is_refused_and_stopping_ends_all_others() {
+        let host = Host::new("[commands.long]\nrun = [\"sleep\", \"600\"]\n");
+        let mut commander = host.start();
+        let connection = commander.connect();
+        for counter in 0..65 {
+            connection.send(&Order { counter, ..order("long") });
+        }
+        commander.line(&["refused reason=too_many_running"]);
+        eventually("64 runs", || {
+            (commander.lines_with(&["running command="]).len() == 64).then_some(())
+        });
+        commander.signal(Signal::TERM);
+        assert!(commander.ended().success());
+        eventually("64 ends", || {
+            (commander.lines_with(&["ended", "result=stopped"]).len() == 64).then_some(())
+        });
+    }
+
+    #[test]
+    fn in_a_flood_of_wrong_ones_is_run_and_the_flood_makes_few_lines() {
+        let host = Host::new(TRUE);
+        let commander = host.start();
+        let (flood, good) = (commander.connect(), commander.connect());
+        let start = Instant::now();
+        for _ in 0..20_000 {
+            flood.send_bytes(b"x");
+        }
+        good.send(&order("noop"));
+        commander.line(&["ended command=noop", "result=exit:0"]);
+        let lines = commander.lines_with(&["reason=wrong_length"]).len();
+        let most = 1 + start.elapsed().as_secs() / 5;
+        assert!((1..=most).contains(&u64::try_from(lines).unwrap()), "{lines}");
+    }
+}
+
+mod the_socket {
+    use super::*;
+
+    #[test]
+    fn belongs_to_the_server_and_to_nobody_else() {
+        let host = Host::new(TRUE);
+        let _commander = host.start();
+        let socket = fs::symlink_metadata(host.socket()).unwrap();
+        assert!(socket.file_type().is_socket());
+        assert_eq!(
+            (socket.mode() & 0o7777, socket.uid()),
+            (0o600, geteuid().as_raw()),
+            "although the umask was 0"
+        );
+    }
+
+    #[test]
+    fn is_never_open_to_another_user_and_not_even_root_may_talk() {
+        if !is_root("connecting as somebody else") {
+            return;
+        }
+        let host = Host::new(TRUE);
+        host.configure_user("nobody");
+        let socket = host.socket();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let stranger = thread::spawn({
+            let socket = socket.clone();
+            move || {
+                set_thread_uid(Uid::from_raw(NOBODY - 1)).unwrap();
+                let mut met = std::collections::HashSet::new();
+                while stopped.try_recv().is_err() {
+                    met.insert(try_connect(&socket).map(|_| ()).unwrap_err());
+                }
+                met
+            }
+        });
+        for _ in 0..20 {
+            let mut commander = host.start();
+            commander.signal(Signal::TERM);
+            commander.ended();
+        }
+        let commander = host.start();
+        let root = commander.connect();
+        commander.line(&["turned away a process of another user", "uid=0"]);
+        assert_eq!(recv(&root.0, &mut [0; 1][..], RecvFlags::empty()).unwrap().1, 0);
+
+        stop.send(()).unwrap();
+        let met = stranger.join().unwrap();
+        assert!(met.contains(&Errno::ACCESS), "the stranger never came as far as the socket");
+
+        let server = thread::spawn(move || {
+            set_thread_uid(Uid::from_raw(NOBODY)).unwrap();
+            Connection(try_connect(&socket).unwrap()).send(&order("noop"));
+        });
+        server.join().unwrap();
+        commander.line(&["ended command=noop", "result=exit:0"]);
+    }
+
+    #[test]
+    fn takes_only_so_many_connections() {
+        let host = Host::new(TRUE);
+        let commander = host.start();
+        let mut connections: Vec<Connection> = (0..4).map(|_| commander.connect()).collect();
+        let fifth = commander.connect();
+        commander.line(&["refused reason=too_many_connections"]);
+        assert_eq!(recv(&fifth.0, &mut [0; 1][..], RecvFlags::empty()).unwrap().1, 0);
+        connections.pop();
+        eventually("room for another", || {
+            let next = commander.connect();
+            let message = order("noop").encode();
+            let flags = rustix::net::SendFlags::NOSIGNAL;
+            let _ = rustix::net::send(&next.0, &message, flags);
+            (!commander.lines_with(&["running command=noop"]).is_empty()).then_some(())
+        });
+    }
+
+    #[test]
+    fn is_left_alone_by_a_second_commander() {
+        let host = Host::new(TRUE);
+        let commander = host.start();
+        let inode = fs::symlink_metadata(host.socket()).unwrap().ino();
+        let said = host.refusal_to_start();
+        assert!(said.contains("another process holds the lock"), "{said}");
+        assert_eq!(fs::symlink_metadata(host.socket()).unwrap().ino(), inode);
+        commander.connect().send(&order("noop"));
+        commander.line(&["ended command=noop"]);
+    }
+
+    #[test]
+    fn of_a_commander_that_was_killed_is_replaced() {
+        let host = Host::new(TRUE);
+        let mut killed = host.start();
+        killed.signal(Signal::KILL);
+        killed.ended();
+        assert!(host.socket().exists());
+        let commander = host.start();
+        commander.connect().send(&order("noop"));
+        commander.line(&["ended command=noop"]);
+    }
+
+    #[test]
+    fn in_a_directory_of_others_is_not_made() {
+        let host = Host::new(TRUE);
+        fs::create_dir(host.path("run")).unwrap();
+        host.set_mode("run", 0o777);
+        assert!(host.refusal_to_start().contains("chmod 755"));
+        assert!(!host.socket().exists());
+    }
+}
+
+mod stopping {
+    use super::*;
+
+    #[test]
+    fn ends_running_commands_and_removes_the_socket() {
+        for signal in [Signal::TERM, Signal::INT] {
+            let host =
+                Host::new("[commands.x]\nshell = \"echo $$ >DIR/group; sleep 600 & sleep 600\"\n");
+            let mut commander = host.start();
+            commander.connect().send(&order("x"));
+            let group = host.written_pid("group");
+            commander.signal(signal);
+            assert!(commander.ended().success());
+            assert!(!host.socket().exists());
+            commander.line(&["ended command=x", "result=stopped"]);
+            eventually("the group to end", || living_in_group(group).is_empty().then_some(()));
+        }
+    }
+}
+
+mod a_mistake {
+    use super::*;
+
+    #[test]
+    fn in_a_file_stops_the_start_with_file_and_line() {
+        let host = Host::new(TRUE);
+        for (commands, told) in [
+            (format!("{TRUE}usr = \"root\"\n"), ":3: unknown field `usr`"),
+            (format!("{TRUE}user = \"no-such-user\"\n"), ":3: there is no user no-such-user"),
+            (format!("{TRUE}keys = [\"tablet\"]\n"), ":3: there is no key file tablet.key"),
+            (format!("{TRUE}{TRUE}"), ":3: duplicate key"),
+            (format!("{TRUE}shell = \"true\"\n"), ":3: `run` and `shell` are both there"),
+            (String::new(), ":1: there is no command"),
+        ] {
+            host.write("commands.toml", &commands, 0o600);
+            let said = host.refusal_to_start();
+            let expected = format!("{}{told}", host.path("commands.toml").display());
+            assert!(said.contains(&expected), "{said}");
+            assert!(!host.socket().exists());
+        }
+        host.write("commands.toml", TRUE, 0o666);
+        assert!(host.refusal_to_start().contains("chmod go-w"));
+    }
+
+    #[test]
+    fn on_the_command_line_is_an_error_of_its_own() {
+        let commander = || Command::new(env!("CARGO_BIN_EXE_ruroco-commander"));
+        let wrong = commander().arg("--comands").output().unwrap();
+        assert_eq!(wrong.status.code(), Some(2));
+        assert!(String::from_utf8(wrong.stderr).unwrap().contains("--comands"));
+
+        let version = commander().arg("-V").output().unwrap();
+        let expected = format!("ruroco-commander {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
+        let help = commander().arg("--help").output().unwrap();
+        assert!(help.status.success());
+        assert!(String::from_utf8(help.stdout).unwrap().contains("/etc/ruroco/commands.toml"));
+    }
+}

@@ -1,0 +1,45 @@
+//! File systems that a test needs for itself.
+
+use std::{fs, path::{Path, PathBuf}};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+/// A mounted file system, unmounted when dropped.
+#[derive(Debug)]
+pub struct Mount {
+    path: PathBuf,
+}
+
+impl Mount {
+    /// A BPF file system, for pins that go when the lab goes.
+    ///
+    /// # Panics
+    /// If it cannot be mounted.
+    pub fn bpf(path: &Path) -> Self {
+        Self::new(path, "bpf", "mode=0700")
+    }
+
+    /// A file system in memory with room for so many bytes.
+    ///
+    /// # Panics
+    /// If it cannot be mounted.
+    pub fn memory(path: &Path, size: usize) -> Self {
+        Self::new(path, "tmpfs", &format!("size={size}"))
+    }
+
+    fn new(path: &Path, kind: &str, options: &str) -> Self {
+        fs::create_dir_all(path).expect("make a mount point");
+        mount(Some(kind), path, Some(kind), MsFlags::empty(), Some(options))
+            .unwrap_or_else(|e| panic!("mount a {kind} file system on {}: {e}", path.display()));
+        Self { path: path.to_owned() }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Detached: it goes for good when the last one who uses it has gone.
+        if let Err(error) = umount2(&self.path, MntFlags::MNT_DETACH) {
+            eprintln!("could not unmount {}: {error}", self.path.display());
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A packet runs at most once, whatever crashes when: the server is killed at every system call
+//! that it makes for a knock, one after the other, and then given the very same packet again.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+};
+
+use ruroco_lab::{
+    files::{KEY, Options},
+    lab::{Lab, require_tool},
+    network::Family,
+    wait,
+};
+
+/// One system call of the server: its name, and how many of this name came before it and with it.
+type Call = (String, usize);
+
+/// Runs the server under strace, with what it does recorded in a file of the lab.
+fn start_traced(lab: &mut Lab, extra: &[&str]) {
+    let record = lab.files.programs().join("trace");
+    fs::write(&record, "").unwrap();
+    lab.files.give_to_user(&record);
+    let record = record.to_str().unwrap().to_owned();
+    let strace = [&["strace", "--quiet=all", "--output", &record][..], extra, &["--"]].concat();
+    let mut command = lab.server_command_by(&strace, &[]);
+    lab.start_server_until(&mut command, &["ready"]);
+}
+
+/// The system calls that strace has recorded, each with how often there has been one of its name.
+fn calls(record: &Path) -> Vec<Call> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let text = fs::read_to_string(record).unwrap();
+    let names = text.lines().filter_map(|line| Some(line.split_once('(')?.0.to_owned()));
+    let named = names.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    named
+        .map(|name| {
+            let count = seen.entry(name.clone()).or_default();
+            *count += 1;
+            (name, *count)
+        })
+        .collect()
+}
+
+/// The system calls that the server makes from when a knock has come until it waits again.
+fn calls_for_a_knock() -> Vec<Call> {
+    let mut lab = Lab::new(&Default::default());
+    lab.start_commander();
+    lab.start_gate();
+    start_traced(&mut lab, &[]);
+    let record = lab.files.programs().join("trace");
+    // It waits in `poll`, which is recorded when it returns.
+    let before = calls(&record).len();
+    lab.knock(Family::V4, &[]);
+    lab.server().wait_for(&["accepted"]);
+    lab.expect_one_run();
+    let mut calls = calls(&record).split_off(before);
+    calls.retain(|(name, _)| !name.starts_with("exit"));
+    calls
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_server_killed_at_any_moment_runs_a_packet_at_most_once() {
+    require_tool("strace");
+    let calls = calls_for_a_knock();
+    eprintln!("a knock makes the server call: {calls:?}");
+    // The moments that matter are among them.
+    for name in ["openat", "write", "fsync", "rename", "sendto"] {
+        assert!(calls.iter().any(|(call, _)| call == name), "no {name} in {calls:?}");
+    }
+    let outcomes: Vec<_> = calls
+        .iter()
+        .enumerate()
+        .map(|(index, call)| {
+            let family = Family::BOTH[index % 2];
+            eprintln!("{family:?}: killed at {call:?}");
+            outcome_when_killed_at(family, call)
+        })
+        .collect();
+    eprintln!("{outcomes:?}");
+    // Otherwise the server was never killed at one of the moments that matter.
+    for outcome in [Outcome::RanAfterwards, Outcome::NeverRan, Outcome::HadRun] {
+        assert!(outcomes.contains(&outcome), "{outcome:?} is not among {outcomes:?}");
+    }
+}
+
+/// What became of a packet during which the server was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Its floor was not on the disk yet: the next server ran it.
+    RanAfterwards,
+    /// Its floor was on the disk, and the order had not left the server yet.
+    NeverRan,
+    /// The order had left the server.
+    HadRun,
+}
+
+/// Kills the server when it enters this system call, starts it again and sends the packet again.
+fn outcome_when_killed_at(family: Family, (name, count): &Call) -> Outcome {
+    let options = Options { more_keys: vec!["phone"], ..Options::default() };
+    let mut lab = Lab::new(&options);
+    lab.start_commander();
+    lab.start_gate();
+    let inject = format!("inject={name}:signal=SIGKILL:when={count}");
+    start_traced(&mut lab, &["-e", &inject]);
+    let datagram = lab.seal(&lab.good_knock(family));
+    lab.send(family, &datagram);
+    let status = lab.server().wait_for_end();
+    assert_eq!(status.signal(), Some(libc::SIGKILL), "it was not killed: {status}");
+
+    lab.start_server();
+    lab.send(family, &datagram);
+    lab.send(family, &datagram);
+    // A knock with another key, whose floor does not tell anything about the packet's, runs last.
+    lab.send(family, &lab.good_knock(family).seal(&lab.files.key("phone")));
+    lab.server().wait_for(&["accepted", "phone"]);
+    wait::until("all commands to have ended", || {
+        let commander = lab.commander();
+        let has_phone = !commander.lines_with(&["ended", "phone"]).is_empty();
+        let (started, ended) = (commander.lines_with(&["running"]), commander.lines_with(&["ended"]));
+        (has_phone && started.len() == ended.len()).then_some(())
+    });
+    let runs = lab.files.runs().into_iter().filter(|run| run.key == KEY).count();
+    let accepted_afterwards = lab.server().lines_with(&["accepted", KEY]).len();
+    lab.expect_silence();
+    match (runs, accepted_afterwards) {
+        (1, 1) => Outcome::RanAfterwards,
+        (0, 0) => Outcome::NeverRan,
+        (1, 0) => Outcome::HadRun,
+        _ => panic!("the packet ran {runs} times; the second server accepted it {accepted_afterwards} times"),
+    }
+}

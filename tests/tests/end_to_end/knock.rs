@@ -1,0 +1,95 @@
+//! A knock runs its command, once, for the right address.
+
+use std::net::IpAddr;
+
+use ruroco_common::verdict::Verdict;
+use ruroco_lab::{
+    files::{DEFAULT_COMMAND, KEY, OTHER_COMMAND},
+    knock::now,
+    lab::Lab,
+    network::{CLIENT, Family},
+    packet::Packet,
+};
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_knock_runs_its_command_once_for_the_address_it_came_from() {
+    let mut lab = Lab::running(&Default::default());
+    for family in Family::BOTH {
+        let sent_at = now();
+        lab.knock(family, &[]);
+        let run = lab.expect_one_run();
+        assert_eq!(run.ip, CLIENT.of(family));
+        assert_eq!((run.command.as_str(), run.key.as_str()), (DEFAULT_COMMAND, KEY));
+        assert!(run.started_at > sent_at);
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_command_that_runs_is_the_one_asked_for() {
+    let mut lab = Lab::running(&Default::default());
+    for family in Family::BOTH {
+        lab.knock(family, &["--command", OTHER_COMMAND]);
+        let run = lab.expect_one_run();
+        assert_eq!((run.command.as_str(), run.ip), (OTHER_COMMAND, CLIENT.of(family)));
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_claimed_address_that_is_the_real_one_is_taken() {
+    let mut lab = Lab::running(&Default::default());
+    for family in Family::BOTH {
+        let own = CLIENT.of(family);
+        lab.knock(family, &["--ip", &own.to_string()]);
+        assert_eq!(lab.expect_one_run().ip, own);
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_permissive_knock_may_act_for_another_address() {
+    let mut lab = Lab::running(&Default::default());
+    for family in Family::BOTH {
+        for other in ["203.0.113.9", "2001:db8:ffff::9"] {
+            lab.knock(family, &["--permissive", "--ip", other]);
+            assert_eq!(lab.expect_one_run().ip, other.parse::<IpAddr>().unwrap());
+        }
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn ethernet_padding_is_not_part_of_a_knock() {
+    let mut lab = Lab::running(&Default::default());
+    for family in Family::BOTH {
+        let mut frame = Packet::to_gate(family, &lab.seal(&lab.good_knock(family))).to_frame();
+        frame.extend_from_slice(&[0xee; 46]);
+        lab.expect_verdict(Verdict::Candidate, 1, |lab| lab.send_frame(&frame));
+        assert_eq!(lab.expect_one_run().ip, CLIENT.of(family));
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_gates_status_tells_what_it_guards() {
+    let lab = Lab::running(&Default::default());
+    let status = lab.status();
+    assert_eq!(status["interfaces"][0]["name"], "server0");
+    assert_eq!(status["interfaces"][0]["attached"], true);
+    assert_eq!(status["interfaces"][0]["mode"], "native");
+    assert_eq!(status["keys"][0]["name"], KEY);
+    assert_eq!(status["keys"][0]["id"], lab.key().id.to_string());
+    assert_eq!(status["server_connected"], true);
+}

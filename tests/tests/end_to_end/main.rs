@@ -1,0 +1,27 @@
+//! One packet runs one command: the real programs on real interfaces, in network namespaces that
+//! each test makes for itself.
+//!
+//! Every test ends by making sure that the client has seen nothing come back. "Nothing has run" is
+//! never concluded from waiting: a good knock is sent afterwards, and must be the only one that
+//! ran.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "whatever is not as expected has to end the test, and say where"
+)]
+
+mod at_most_once;
+mod detours;
+mod floors;
+mod knock;
+mod lab;
+mod privileges;
+mod recovery;
+mod refusals;
+mod udp_source;
+mod untouched;
+mod verdicts;

@@ -1,0 +1,227 @@
+//! Processes and interfaces that go and come back: each part finds the others again by itself, and
+//! meanwhile nothing gets past the gate.
+
+use std::{
+    net::UdpSocket,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+};
+
+use ruroco_common::{candidate, maps::RING_SIZE, verdict::Verdict};
+use ruroco_lab::{
+    knock::forge,
+    lab::{Lab, udp_socket},
+    network::{Family, gate},
+    wait,
+};
+
+/// How many candidates the ring holds: each has a header of 8 bytes (linux/bpf.h), and one byte
+/// must stay free.
+const RING_HOLDS: u64 = (RING_SIZE as u64 - 1) / (candidate::SIZE as u64 + 8);
+
+/// Keeps sending junk and old knocks of both families while `action` runs. All of it is for the
+/// gate to drop: what reached the stack would be answered.
+fn under_fire(lab: &mut Lab, action: impl FnOnce(&mut Lab)) {
+    let fire: Vec<(Family, UdpSocket, Vec<Vec<u8>>)> = Family::BOTH
+        .map(|family| {
+            let forged = forge(lab.seal(&lab.good_knock(family))).to_vec();
+            let datagrams = vec![vec![0; 94], vec![0; 10], vec![0; 1400], forged];
+            (family, udp_socket(&lab.network.client, family.unspecified()), datagrams)
+        })
+        .into();
+    let (done, rounds) = (AtomicBool::new(false), AtomicU64::new(0));
+    let fire_once = || {
+        for (family, socket, datagrams) in &fire {
+            for datagram in datagrams {
+                // An interface that is gone takes nothing, and that is not what is tested.
+                let _ = socket.send_to(datagram, gate(*family));
+            }
+        }
+        rounds.fetch_add(1, Ordering::Relaxed);
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fire_once();
+                // Enough for any gap to be hit, and not so much that the ring overflows.
+                thread::sleep(std::time::Duration::from_millis(2));
+            }
+        });
+        let _end = EndOnDrop(&done);
+        action(lab);
+    });
+    assert!(rounds.into_inner() > 1, "nothing was sent");
+}
+
+/// Ends the fire also when the action fails, so that the failure is reported.
+struct EndOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn knocks_wait_in_the_ring_for_a_server_that_restarts() {
+    let mut lab = Lab::running(&Default::default());
+    under_fire(&mut lab, |lab| {
+        lab.server().crash();
+        lab.gate().wait_for(&["server disconnected"]);
+        lab.knock(Family::V4, &[]);
+        lab.start_server();
+        lab.expect_one_run();
+        for family in Family::BOTH {
+            lab.expect_next_knock_to_run(family);
+        }
+    });
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_server_that_was_away_for_longer_than_the_ring_lasts_takes_the_next_knock() {
+    let mut lab = Lab::running(&Default::default());
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.server().crash();
+
+    let forged = forge(lab.seal(&lab.good_knock(Family::V6)));
+    let (before, sent) = (lab.verdicts(), RING_HOLDS + 100);
+    let socket = udp_socket(&lab.network.client, Family::V6.unspecified());
+    for _ in 0..sent {
+        socket.send_to(&forged, gate(Family::V6)).unwrap();
+    }
+    let after = wait::until("all of them to be judged", || {
+        let now = lab.verdicts();
+        (now.since(&before).values().sum::<u64>() >= sent).then_some(now)
+    });
+    let of = |verdict| after.of(verdict) - before.of(verdict);
+    assert_eq!((of(Verdict::Candidate), of(Verdict::RingFull)), (RING_HOLDS, 100));
+
+    lab.start_server();
+    // The one that finds no room is lost; the next one is not.
+    lab.server().wait_for(&["refused", "forged"]);
+    for family in Family::BOTH {
+        wait_for_room(&lab, &forged);
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+/// Waits until the server has made room in the ring.
+fn wait_for_room(lab: &Lab, forged: &[u8]) {
+    wait::until("room in the ring", || {
+        let before = lab.verdicts();
+        lab.send(Family::V6, forged);
+        let since = lab.verdicts().since(&before);
+        since.contains_key(Verdict::Candidate.name()).then_some(())
+    });
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_that_crashed_stays_closed_and_is_replaced_without_a_gap() {
+    let mut lab = Lab::running(&Default::default());
+    under_fire(&mut lab, |lab| {
+        for round in 1..=3 {
+            lab.gate().crash();
+            lab.start_gate();
+            lab.server().wait_for_nth(round + 1, &["ready", "xdp"]);
+            for family in Family::BOTH {
+                lab.expect_next_knock_to_run(family);
+            }
+        }
+    });
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn while_the_gate_is_away_it_is_closed() {
+    let mut lab = Lab::running(&Default::default());
+    lab.gate().crash();
+    for family in Family::BOTH {
+        for _ in 0..100 {
+            lab.send(family, b"anybody there?");
+        }
+    }
+    lab.expect_silence();
+    lab.start_gate();
+    lab.server().wait_for_nth(2, &["ready"]);
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_knock_while_the_commander_is_away_is_not_used_up() {
+    let mut lab = Lab::running(&Default::default());
+    lab.expect_next_knock_to_run(Family::V4);
+    let datagram = lab.seal(&lab.good_knock(Family::V6));
+    under_fire(&mut lab, |lab| {
+        lab.commander().crash();
+        lab.send(Family::V6, &datagram);
+        lab.expect_refusal("commander_away");
+        lab.start_commander();
+        lab.send(Family::V6, &datagram);
+        lab.expect_one_run();
+        for family in Family::BOTH {
+            lab.expect_next_knock_to_run(family);
+        }
+    });
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn an_interface_that_comes_back_is_closed_before_it_is_up() {
+    let mut lab = Lab::running(&Default::default());
+    for round in 1..=2 {
+        lab.network.disconnect_client();
+        lab.gate().wait_for_nth(round, &["the interface has gone"]);
+        assert_eq!(lab.status()["interfaces"][0]["attached"], false);
+        under_fire(&mut lab, |lab| {
+            lab.network.add_client_link();
+            lab.gate().wait_for_nth(round + 1, &["attached", "server0", "native"]);
+            lab.network.bring_client_link_up();
+            for family in Family::BOTH {
+                lab.expect_next_knock_to_run(family);
+            }
+        });
+        assert_eq!(lab.status()["interfaces"][0]["attached"], true);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_that_starts_before_its_interface_waits_for_it() {
+    let mut lab = Lab::new(&Default::default());
+    lab.network.disconnect_client();
+    lab.start_commander();
+    lab.start_gate_until(&["no such interface"]);
+    lab.start_server();
+    lab.network.add_client_link();
+    lab.gate().wait_for(&["gate is closed"]);
+    lab.network.bring_client_link_up();
+    for family in Family::BOTH {
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn programs_may_start_in_any_order() {
+    let mut lab = Lab::new(&Default::default());
+    let mut server = lab.server_command(&[]);
+    lab.start_server_until(&mut server, &["waiting for the gate"]);
+    lab.start_gate();
+    lab.server().wait_for(&["ready", "xdp"]);
+    lab.start_commander();
+    for family in Family::BOTH {
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}

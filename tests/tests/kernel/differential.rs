@@ -1,0 +1,134 @@
+//! The kernel's verdict is that of a model, for any frame.
+//!
+//! Whether a frame holds an acceptable UDP packet, and what is in it, the model asks etherparse.
+//! Only the name of the fault in a frame that etherparse and our limits refuse comes from our own
+//! parser, as the host runs it; that one is held against etherparse in its own tests.
+
+use std::cell::RefCell;
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use ruroco_common::{
+    address::Address,
+    datagram::{self, KeyId},
+    headers::{self, Fault, Frame},
+    verdict::Verdict,
+};
+use zerocopy::IntoBytes;
+
+use crate::{
+    KEY, OURS, PORT, frames,
+    kernel::Kernel,
+    knock,
+    oracle::{self, Packet},
+};
+
+/// Frames that are often to us, and often knocks.
+fn pool() -> frames::Pool {
+    frames::Pool {
+        destinations: OURS.to_vec(),
+        ports: vec![PORT],
+        payloads: vec![knock(KEY), knock(KEY), knock(KeyId([0xff; 8])), vec![0; 93], vec![0; 95]],
+    }
+}
+
+/// What must become of a frame, and of which packet the ring must then tell.
+fn expected(frame: &[u8]) -> (Verdict, Option<Packet>) {
+    if let Some(packet) = oracle::read(frame).filter(Packet::within_limits) {
+        if packet.destination_port != PORT || !OURS.contains(&packet.destination) {
+            return (Verdict::NotOurs, None);
+        }
+        if packet.payload.len() != datagram::SIZE {
+            return (Verdict::WrongLength, None);
+        }
+        if packet.payload[..datagram::KEY_ID_SIZE] != KEY.0 {
+            return (Verdict::UnknownKey, None);
+        }
+        return (Verdict::Candidate, Some(packet));
+    }
+    let ours = |address: Address| OURS.contains(&address.into());
+    let fault = match headers::parse(frame) {
+        Frame::Udp(udp) if udp.destination_port == PORT && ours(udp.destination) => {
+            udp.payload.expect_err("a payload that etherparse does not see")
+        }
+        Frame::Portless { destination, fault } if ours(destination) => fault,
+        Frame::Udp(_) | Frame::Portless { .. } | Frame::Other => return (Verdict::NotOurs, None),
+    };
+    let verdict = match fault {
+        Fault::Malformed => Verdict::Malformed,
+        Fault::Fragment => Verdict::Fragment,
+    };
+    (verdict, None)
+}
+
+/// Compares kernel and model for one frame; the verdict of both.
+fn compare(kernel: &mut Kernel, frame: &[u8]) -> Result<Verdict, TestCaseError> {
+    let (verdict, packet) = expected(frame);
+    prop_assert_eq!(kernel.judge(frame), verdict);
+    let records = kernel.drain();
+    prop_assert_eq!(records.len(), usize::from(packet.is_some()));
+    for (record, packet) in records.into_iter().zip(packet) {
+        prop_assert_eq!(record.source, Address::from(packet.source));
+        prop_assert_eq!(record.destination, Address::from(packet.destination));
+        prop_assert_eq!(record.source_port, packet.source_port);
+        prop_assert_eq!(record.destination_port, packet.destination_port);
+        prop_assert_eq!(record.datagram.as_bytes(), packet.payload.as_slice());
+    }
+    Ok(verdict)
+}
+
+/// Compares for `cases` generated frames; how often each verdict was met.
+fn compare_all(cases: u32, frames: impl Strategy<Value = Vec<u8>>) -> Vec<(Verdict, usize)> {
+    let kernel = RefCell::new(Kernel::filled());
+    let met = RefCell::new(Verdict::ALL.map(|verdict| (verdict, 0_usize)));
+    let config = Config { source_file: Some(file!()), ..Config::with_cases(cases) };
+    TestRunner::new(config)
+        .run(&frames, |frame| {
+            if frame.len() < frames::ETHERNET_SIZE {
+                return Ok(()); // BPF_PROG_TEST_RUN asks for an Ethernet header
+            }
+            let verdict = compare(&mut kernel.borrow_mut(), &frame)?;
+            let mut met = met.borrow_mut();
+            met.iter_mut().filter(|(v, _)| *v == verdict).for_each(|(_, times)| *times += 1);
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    met.into_inner().to_vec()
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_kernel_judges_twisted_packets_as_the_model_does() {
+    for (verdict, times) in compare_all(20_000, frames::twisted(&pool())) {
+        // Every verdict that one frame alone can meet has been met often.
+        assert!(verdict == Verdict::RingFull || times > 50, "{verdict:?} only {times} times");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_kernel_judges_honest_packets_as_the_model_does() {
+    let honest = frames::honest(&pool()).prop_map(|packet| packet.to_frame());
+    for (verdict, times) in compare_all(5_000, honest) {
+        let faulty = matches!(verdict, Verdict::Malformed | Verdict::Fragment | Verdict::RingFull);
+        assert_eq!(times == 0, faulty, "{verdict:?} {times} times");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_kernel_judges_random_bytes_as_the_model_does() {
+    let bytes = proptest::collection::vec(any::<u8>(), 14..300);
+    let kind = proptest::sample::select(vec![[0x08, 0x00, 0x45], [0x86, 0xdd, 0x60]]);
+    compare_all(
+        5_000,
+        (bytes, kind).prop_map(|(mut frame, kind)| {
+            // The rest of a header is random enough; without these it would end at once.
+            frame.resize(frame.len().max(60), 0);
+            frame[12..15].copy_from_slice(&kind);
+            frame
+        }),
+    );
+}

@@ -1,0 +1,68 @@
+//! The roles that `ruroco-userspace` is cut into: each builds without the others, and the
+//! commander, which runs as root, links nothing that it has no business with.
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    host::{cargo, step},
+    process,
+    workspace::Workspace,
+};
+
+const ROLES: [&str; 4] = ["with-client", "with-gate", "with-server", "with-commander"];
+
+/// Crates for ciphers, random numbers, BPF and networks, by the beginning of their names.
+const NOT_FOR_THE_COMMANDER: [&str; 16] = [
+    "aead", "aes", "aya", "chacha20", "cipher", "getrandom", "hyper", "listenfd", "mio", "openssl",
+    "poly1305", "polyval", "rand", "ring", "socket2", "tokio",
+];
+
+/// Checks each role alone with clippy.
+///
+/// # Errors
+/// If one of them does not build, or has a warning.
+pub(crate) fn check_each_alone(workspace: &Workspace) -> Result<()> {
+    for role in ROLES {
+        let alone = only(role);
+        let lint = [&["clippy"][..], &alone, &["--", "--deny", "warnings"]].concat();
+        step(role, &mut cargo(workspace, &lint))?;
+    }
+    Ok(())
+}
+
+/// Checks what the commander links.
+///
+/// # Errors
+/// If there is something that it must not have, or another role needs less than it.
+pub(crate) fn check_commander_tree(workspace: &Workspace) -> Result<()> {
+    let commander = crates(workspace, "with-commander")?;
+    for name in &commander {
+        let unwanted = NOT_FOR_THE_COMMANDER.iter().any(|start| name.starts_with(start));
+        ensure!(!unwanted, "ruroco-commander links {name}, which it must not");
+    }
+    for role in ["with-gate", "with-server"] {
+        let other = crates(workspace, role)?.len();
+        ensure!(
+            commander.len() < other,
+            "ruroco-commander links {} crates, {role} only {other}; its tree shall be the smallest",
+            commander.len()
+        );
+    }
+    println!("== commander: links {} crates, no cipher and no network among them", commander.len());
+    Ok(())
+}
+
+fn crates(workspace: &Workspace, role: &str) -> Result<Vec<String>> {
+    let linked = ["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"];
+    let tree = [&["tree"][..], &only(role), &linked].concat();
+    let tree = process::output(&mut cargo(workspace, &tree))?;
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn only(role: &str) -> [&str; 5] {
+    ["--package", "ruroco-userspace", "--no-default-features", "--features", role]
+}
