@@ -17,7 +17,8 @@ const OFFSET_MASK: usize = 0x7fff;
 /// Masks a frame's length without changing it: generic XDP may see aggregated frames of 64 KiB.
 const FRAME_MASK: usize = 0x1_ffff;
 
-const _: () = assert!(14 + 4 * MAX_VLAN_TAGS + 40 + MAX_EXTENSION_HEADERS * (MAX_SKIP + 8) < OFFSET_MASK);
+const _: () =
+    assert!(14 + 4 * MAX_VLAN_TAGS + 40 + MAX_EXTENSION_HEADERS * (MAX_SKIP + 8) < OFFSET_MASK);
 
 /// A place in the frame under judgement.
 #[derive(Clone, Copy)]

@@ -5,7 +5,11 @@
 //! parsing in `ruroco_common::headers`, the packet's memory in [`frame`], the maps in [`tables`].
 #![no_std]
 #![no_main]
-#![allow(missing_docs, unreachable_pub, reason = "the xdp macro makes a public function of its own")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "the xdp macro makes a public function of its own"
+)]
 
 mod frame;
 mod tables;

@@ -56,9 +56,7 @@ impl Aead {
             Prepared::ChaCha20Poly1305(cipher) => {
                 seal_with(cipher.as_ref(), nonce, &self.id.0, &mut content)?
             }
-            Prepared::Aes256GcmSiv(cipher) => {
-                seal_with(cipher.as_ref(), nonce, &[], &mut content)?
-            }
+            Prepared::Aes256GcmSiv(cipher) => seal_with(cipher.as_ref(), nonce, &[], &mut content)?,
         };
         Ok(Datagram { key_id: self.id, nonce, tag, ciphertext: content })
     }
@@ -110,13 +108,15 @@ mod tests {
     use zerocopy::{FromBytes, IntoBytes};
 
     fn hex(text: &str) -> Vec<u8> {
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect()
     }
 
     #[test]
     fn a_packet_of_upstream_is_opened() {
-        let key =
-            Key::parse("AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==").unwrap();
+        let key = Key::parse("AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==").unwrap();
         let packet = hex(
             "0001020304050607a0a1a2a3a4a5a6a7a8a9aaabf125dd6e758957aaa88f67dbcef8ddb20bf7c25543c7ef8e\
              9e0c47c41cdd74786574931dee77fe5f7828ea876c5b2b637c8aad7ae87f6dd18d53fe371c80ca77db95600f\

@@ -2,9 +2,7 @@
 //! Unix socket, with the ring's file descriptor beside it (`SCM_RIGHTS`). Then neither side says
 //! anything more; that the connection stands tells each that the other is there.
 
-use zerocopy::{
-    FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, big_endian, transmute,
-};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, big_endian, transmute};
 
 /// File name of the gate's socket in `socket_dir`.
 pub const SOCKET: &str = "gate.sock";

@@ -37,7 +37,9 @@ pub struct Order {
 
 /// An order of another version than [`VERSION`]; holds the version found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an order of version {0}, expected {VERSION}: server and commander are of different releases")]
+#[error(
+    "an order of version {0}, expected {VERSION}: server and commander are of different releases"
+)]
 pub struct WrongVersion(pub u8);
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -13,10 +13,7 @@ use ruroco::{
     server::{clock::Now, floors::FloorFile, refusal::Refusal, verifier::Verifier},
 };
 use ruroco_common::{
-    address::Address,
-    candidate::Candidate,
-    command::CommandHash,
-    plaintext::Plaintext,
+    address::Address, candidate::Candidate, command::CommandHash, plaintext::Plaintext,
 };
 
 const KEYS: [&str; 2] = [
@@ -92,8 +89,30 @@ fn packets() -> impl Strategy<Value = Packet> {
         prop_oneof![9 => 0_u64..100, 1 => 29_000_u64..31_000],
     )
         .prop_map(
-            |(key, flipped_bit, version, command, counter, strict, claimed, source, destination, waited)| {
-                Packet { key, flipped_bit, version, command, counter, strict, claimed, source, destination, waited }
+            |(
+                key,
+                flipped_bit,
+                version,
+                command,
+                counter,
+                strict,
+                claimed,
+                source,
+                destination,
+                waited,
+            )| {
+                Packet {
+                    key,
+                    flipped_bit,
+                    version,
+                    command,
+                    counter,
+                    strict,
+                    claimed,
+                    source,
+                    destination,
+                    waited,
+                }
             },
         )
 }
@@ -125,7 +144,13 @@ impl Model {
         Self { floors: [(0, START), (1, START)].into(), buckets: BTreeMap::new() }
     }
 
-    fn judge(&mut self, wall: u128, boot: u64, counter: u128, packet: &Packet) -> Result<Address, Refusal> {
+    fn judge(
+        &mut self,
+        wall: u128,
+        boot: u64,
+        counter: u128,
+        packet: &Packet,
+    ) -> Result<Address, Refusal> {
         if packet.waited > 30_000 {
             return Err(Refusal::Expired);
         }
@@ -137,7 +162,8 @@ impl Model {
             (counter > wall + SKEW, Refusal::FutureCounter),
             (packet.destination == Address::from_ipv4([192, 0, 2, 99]), Refusal::WrongDestination),
             (
-                packet.strict != 0 && packet.claimed.is_some_and(|claimed| claimed != packet.source),
+                packet.strict != 0
+                    && packet.claimed.is_some_and(|claimed| claimed != packet.source),
                 Refusal::WrongSource,
             ),
             (key == 1 && packet.command != "default", Refusal::CommandNotAllowed),

@@ -1,6 +1,9 @@
 //! File systems that a test needs for itself.
 
-use std::{fs, path::{Path, PathBuf}};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 

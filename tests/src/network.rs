@@ -56,11 +56,15 @@ impl Addresses {
 }
 
 /// The client.
-pub const CLIENT: Addresses =
-    Addresses { v4: Ipv4Addr::new(192, 0, 2, 2), v6: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2) };
+pub const CLIENT: Addresses = Addresses {
+    v4: Ipv4Addr::new(192, 0, 2, 2),
+    v6: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2),
+};
 /// The server, as the client knows it: what `ips` holds.
-pub const SERVER: Addresses =
-    Addresses { v4: Ipv4Addr::new(192, 0, 2, 1), v6: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1) };
+pub const SERVER: Addresses = Addresses {
+    v4: Ipv4Addr::new(192, 0, 2, 1),
+    v6: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1),
+};
 /// The host behind the server.
 pub const THIRD: Addresses = Addresses {
     v4: Ipv4Addr::new(198, 51, 100, 2),
@@ -99,11 +103,8 @@ impl Network {
     /// # Panics
     /// If a step fails.
     pub fn new() -> Self {
-        let network = Self {
-            client: Namespace::new(),
-            server: Namespace::new(),
-            third: Namespace::new(),
-        };
+        let network =
+            Self { client: Namespace::new(), server: Namespace::new(), third: Namespace::new() };
         for host in [&network.client, &network.server, &network.third] {
             host.sysctl(&[
                 ("ipv6/conf/default/accept_dad", "0"),

@@ -51,11 +51,7 @@ impl Packet {
             }
         };
         let mut packet = Self {
-            ethernet: Ethernet2Header {
-                source: CLIENT_MAC,
-                destination: SERVER_MAC,
-                ether_type,
-            },
+            ethernet: Ethernet2Header { source: CLIENT_MAC, destination: SERVER_MAC, ether_type },
             ip,
             udp: UdpHeader {
                 source_port: SOURCE_PORT,

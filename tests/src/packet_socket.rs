@@ -83,7 +83,8 @@ impl Receiver {
     /// If this process may not.
     pub fn new() -> Self {
         let receiver = Self::of_both_directions();
-        setsockopt(&receiver.socket, options::IgnoreOutgoing, &true).expect("leave out what is sent");
+        setsockopt(&receiver.socket, options::IgnoreOutgoing, &true)
+            .expect("leave out what is sent");
         receiver
     }
 
@@ -93,9 +94,8 @@ impl Receiver {
     /// If this process may not.
     pub fn of_both_directions() -> Self {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket =
-            socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)
-                .expect("make a packet socket");
+        let socket = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)
+            .expect("make a packet socket");
         setsockopt(&socket, RcvBufForce, &Self::BUFFER).expect("set the size of the buffer");
         Self { socket }
     }

@@ -17,10 +17,18 @@ impl Verdicts {
     pub fn of_status(status: &Value) -> Self {
         let shown = status["verdicts"].as_object().expect("verdicts in the status");
         assert_eq!(shown.len(), Verdict::ALL.len(), "{shown:?}");
-        Self(Verdict::ALL.into_iter().map(|verdict| {
-            let count = shown.get(verdict.name()).and_then(Value::as_u64);
-            (verdict.name(), count.unwrap_or_else(|| panic!("no {} in {shown:?}", verdict.name())))
-        }).collect())
+        Self(
+            Verdict::ALL
+                .into_iter()
+                .map(|verdict| {
+                    let count = shown.get(verdict.name()).and_then(Value::as_u64);
+                    (
+                        verdict.name(),
+                        count.unwrap_or_else(|| panic!("no {} in {shown:?}", verdict.name())),
+                    )
+                })
+                .collect(),
+        )
     }
 
     /// The count of one verdict.

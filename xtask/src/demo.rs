@@ -68,7 +68,10 @@ fn show_parts(lab: &mut Lab) -> Result<()> {
         SERVER.v6
     );
     let pid = lab.server().pid();
-    println!("server     runs as {} without capabilities, pid {pid}; reads the gate's ring", lab.files.user().name);
+    println!(
+        "server     runs as {} without capabilities, pid {pid}; reads the gate's ring",
+        lab.files.user().name
+    );
     println!("commander  runs as root, pid {}; listens on a Unix socket\n", lab.commander().pid());
     Ok(())
 }
@@ -78,7 +81,7 @@ fn knock_once(lab: &mut Lab) -> Result<(Run, Vec<u8>, u128)> {
     let mut wire = lab.network.client.enter(Receiver::of_both_directions);
     let begun = now()?;
     lab.knock(Family::V4, &[]);
-    let run = lab.expect_runs(1).pop().context("the command has not run")?;
+    let run = lab.expect_one_run();
     let frame = wait::until("the knock on the wire", || {
         wire.received().into_iter().find(|frame| frame.len() == FRAME_SIZE)
     });
@@ -89,7 +92,11 @@ fn knock_once(lab: &mut Lab) -> Result<(Run, Vec<u8>, u128)> {
 const FRAME_SIZE: usize = 14 + 20 + 8 + ruroco_common::datagram::SIZE;
 
 fn show_knock(lab: &mut Lab, run: &Run, begun: u128) -> Result<()> {
-    println!("client     ruroco-client send --address {}:{} --key {KEY}.key", SERVER.v4, network::PORT);
+    println!(
+        "client     ruroco-client send --address {}:{} --key {KEY}.key",
+        SERVER.v4,
+        network::PORT
+    );
     let candidates = lab.verdicts().of(Verdict::Candidate);
     ensure!(candidates == 1, "the gate has handed over {candidates} candidates, not 1");
     println!("gate       {} 1: handed to the server through the ring", Verdict::Candidate.name());
@@ -104,7 +111,10 @@ fn show_knock(lab: &mut Lab, run: &Run, begun: u128) -> Result<()> {
     );
     let took = run.started_at.checked_sub(begun).context("the command ran before the knock")?;
     let took = Duration::from_nanos(u64::try_from(took)?);
-    println!("time       {:.1} ms from starting the client to the command's first line\n", took.as_secs_f64() * 1e3);
+    println!(
+        "time       {:.1} ms from starting the client to the command's first line\n",
+        took.as_secs_f64() * 1e3
+    );
     Ok(())
 }
 
@@ -133,7 +143,8 @@ fn show_counters(lab: &Lab) -> Result<()> {
     for verdict in Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::NotOurs) {
         let count = seen.of(verdict);
         println!("counter    {:<13} {count}", verdict.name());
-        let expected = expected.iter().find(|(of, _)| *of == verdict).map_or(0, |(_, count)| *count);
+        let expected =
+            expected.iter().find(|(of, _)| *of == verdict).map_or(0, |(_, count)| *count);
         ensure!(count == expected, "{} is {count}, not {expected}", verdict.name());
     }
     Ok(())

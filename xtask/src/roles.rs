@@ -13,8 +13,22 @@ const ROLES: [&str; 4] = ["with-client", "with-gate", "with-server", "with-comma
 
 /// Crates for ciphers, random numbers, BPF and networks, by the beginning of their names.
 const NOT_FOR_THE_COMMANDER: [&str; 16] = [
-    "aead", "aes", "aya", "chacha20", "cipher", "getrandom", "hyper", "listenfd", "mio", "openssl",
-    "poly1305", "polyval", "rand", "ring", "socket2", "tokio",
+    "aead",
+    "aes",
+    "aya",
+    "chacha20",
+    "cipher",
+    "getrandom",
+    "hyper",
+    "listenfd",
+    "mio",
+    "openssl",
+    "poly1305",
+    "polyval",
+    "rand",
+    "ring",
+    "socket2",
+    "tokio",
 ];
 
 /// Checks each role alone with clippy.

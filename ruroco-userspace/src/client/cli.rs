@@ -128,7 +128,8 @@ fn generate(out: Option<&Path>) -> anyhow::Result<()> {
     let text = key.to_text();
     match out {
         Some(path) => {
-            let mut line = zeroize::Zeroizing::new(Vec::with_capacity(text.len().saturating_add(1)));
+            let mut line =
+                zeroize::Zeroizing::new(Vec::with_capacity(text.len().saturating_add(1)));
             line.extend_from_slice(text.as_bytes());
             line.push(b'\n');
             durable::create(path, &line)
@@ -212,8 +213,7 @@ mod tests {
     #[test]
     fn a_wrong_source_address_is_an_error_and_not_ignored() {
         for ip in ["10.0.0.0/8", "10.0.0.01", "fe80::1%eth0", "", " 10.0.0.1"] {
-            let line =
-                ["ruroco-client", "send", "--address", "host", "--key", "k", "--ip", ip];
+            let line = ["ruroco-client", "send", "--address", "host", "--key", "k", "--ip", ip];
             assert!(Cli::try_parse_from(line).is_err(), "{ip}");
         }
     }

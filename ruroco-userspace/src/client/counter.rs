@@ -39,7 +39,9 @@ pub enum Error {
     #[error("could not write the counter to {0}: {1}; nothing was sent")]
     Write(PathBuf, io::Error),
     /// No number is left.
-    #[error("the counter in {0} is at its end; start anew from the clock with: ruroco-client reseed")]
+    #[error(
+        "the counter in {0} is at its end; start anew from the clock with: ruroco-client reseed"
+    )]
     Exhausted(PathBuf),
     /// The clock shows a time before 1970.
     #[error("this computer's clock is set before 1970: set it")]
@@ -158,10 +160,13 @@ mod tests {
         let clients: Vec<_> = (0..4)
             .map(|_| {
                 let file = CounterFile::in_directory(dir.path()).unwrap();
-                thread::spawn(move || (0..25).map(|_| file.next(at(7)).unwrap()).collect::<Vec<_>>())
+                thread::spawn(move || {
+                    (0..25).map(|_| file.next(at(7)).unwrap()).collect::<Vec<_>>()
+                })
             })
             .collect();
-        let all: Vec<u128> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        let all: Vec<u128> =
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
         assert_eq!(BTreeSet::from_iter(&all).len(), all.len());
     }
 }

@@ -70,19 +70,17 @@ impl Attachment {
     /// # Errors
     /// With the reason, if the interface carries another program, or its driver cannot do what
     /// `mode` asks for.
-    pub fn new(
-        program: &mut Xdp,
-        index: u32,
-        mode: Mode,
-        pin_dir: &Path,
-    ) -> anyhow::Result<Self> {
+    pub fn new(program: &mut Xdp, index: u32, mode: Mode, pin_dir: &Path) -> anyhow::Result<Self> {
         let (link, attached) = match mode {
             Mode::Native => (attach(program, index, Attached::Native)?, Attached::Native),
             Mode::Generic => (attach(program, index, Attached::Generic)?, Attached::Generic),
             Mode::Auto => match attach(program, index, Attached::Native) {
                 Ok(link) => (link, Attached::Native),
                 Err(Refused::Unsupported(error)) => {
-                    tracing::warn!(index, "generic rather than native mode, which is slower: {error}");
+                    tracing::warn!(
+                        index,
+                        "generic rather than native mode, which is slower: {error}"
+                    );
                     (attach(program, index, Attached::Generic)?, Attached::Generic)
                 }
                 Err(refused) => return Err(refused.into()),
@@ -135,7 +133,9 @@ pub fn take_over(
         )
     })?;
     let mut attachments = Vec::new();
-    for entry in fs::read_dir(pin_dir).with_context(|| format!("could not list {}", pin_dir.display()))? {
+    for entry in
+        fs::read_dir(pin_dir).with_context(|| format!("could not list {}", pin_dir.display()))?
+    {
         let Some(pin) = Pin::from_path(entry?.path()) else { continue };
         if wanted.contains(&pin.index) && pin.attached.satisfies(mode) {
             match Attachment::take_over(program, &pin) {
@@ -184,7 +184,9 @@ enum Refused {
          see: ip link show; remove it with: ip link set dev NAME xdp off"
     )]
     Occupied,
-    #[error("the driver does not support native XDP here ({0}); write mode = \"auto\" or \"generic\"")]
+    #[error(
+        "the driver does not support native XDP here ({0}); write mode = \"auto\" or \"generic\""
+    )]
     Unsupported(io::Error),
     #[error("the kernel has no BPF links for XDP: Linux 5.9 or later is needed")]
     NoLinks,

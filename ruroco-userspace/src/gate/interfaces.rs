@@ -16,8 +16,7 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SocketFlags, SocketType, bind, netdevice::name_to_index,
-        netlink::SocketAddrNetlink,
-        recv, socket_with,
+        netlink::SocketAddrNetlink, recv, socket_with,
     },
 };
 
@@ -59,8 +58,7 @@ impl Interfaces {
             .iter()
             .filter_map(|name| name_to_index(&changes, name).ok())
             .collect();
-        let mut found =
-            attachment::take_over(program, &config.pin_dir, config.mode, &indices)?;
+        let mut found = attachment::take_over(program, &config.pin_dir, config.mode, &indices)?;
         let mut interfaces = Self {
             interfaces: Vec::new(),
             mode: config.mode,
@@ -73,7 +71,8 @@ impl Interfaces {
             let attachment = place.map(|place| found.swap_remove(place));
             interfaces.interfaces.push(Interface { name: name.clone(), attachment, problem: None });
         }
-        let taken_over: Vec<u32> = interfaces.attached().map(|attachment| attachment.index).collect();
+        let taken_over: Vec<u32> =
+            interfaces.attached().map(|attachment| attachment.index).collect();
         interfaces.follow(program);
         let refused = interfaces.interfaces.iter().find_map(|interface| {
             let problem = interface.problem.as_ref()?;
@@ -156,13 +155,10 @@ impl Interfaces {
 
     fn drain_changes(&self) {
         let mut unread = [0_u8; 8192];
-        loop {
-            match recv(&self.changes, &mut unread, RecvFlags::DONTWAIT) {
-                // A lost message (ENOBUFS) is as good as one: everything is looked up anew.
-                Ok(_) | Err(Errno::INTR | Errno::NOBUFS) => {}
-                Err(_) => break,
-            }
-        }
+        // A lost message (ENOBUFS) is as good as one: everything is looked up anew.
+        while let Ok(_) | Err(Errno::INTR | Errno::NOBUFS) =
+            recv(&self.changes, &mut unread, RecvFlags::DONTWAIT)
+        {}
     }
 }
 

@@ -11,9 +11,8 @@ use rustix::{
 
 /// Attaching to an interface, changing programs and maps, and having the verifier follow packet
 /// pointers need these three (Linux 5.8).
-const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN
-    .union(CapabilitySet::PERFMON)
-    .union(CapabilitySet::BPF);
+const KEPT: CapabilitySet =
+    CapabilitySet::NET_ADMIN.union(CapabilitySet::PERFMON).union(CapabilitySet::BPF);
 
 /// Gives up every capability but the three that the gate needs, for good.
 ///
@@ -25,7 +24,9 @@ pub fn drop_all_but_needed() -> anyhow::Result<()> {
         match remove_capability_from_bounding_set(capability) {
             // Unknown to this kernel, or already without the right to drop what is dropped already.
             Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
-            Err(error) => return Err(error).context("could not narrow the capability bounding set"),
+            Err(error) => {
+                return Err(error).context("could not narrow the capability bounding set");
+            }
         }
     }
     let sets =

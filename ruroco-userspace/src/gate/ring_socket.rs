@@ -9,14 +9,12 @@ use std::{
     path::Path,
 };
 
+use ruroco_common::maps::RING_SIZE;
 use rustix::{
     cmsg_space,
     io::Errno,
-    net::{
-        RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg,
-    },
+    net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg},
 };
-use ruroco_common::maps::RING_SIZE;
 
 use crate::{
     handover::{self, Handover},

@@ -4,12 +4,12 @@
 use std::os::fd::AsFd;
 
 use anyhow::{Context, bail};
+use ruroco_common::datagram::KeyId;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
     process::geteuid,
 };
-use ruroco_common::datagram::KeyId;
 
 use super::{
     interfaces::{Interface, Interfaces},

@@ -4,15 +4,15 @@ use std::{
     collections::BTreeMap,
     fmt, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context, bail};
+use ruroco_common::verdict::Verdict;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
     send, socket_with, sockopt,
 };
-use ruroco_common::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::private_socket::PrivateListener;
@@ -69,7 +69,11 @@ pub struct KeyStatus {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "gate        {}", if self.closed { "closed" } else { "OPEN on some interface" })?;
+        writeln!(
+            f,
+            "gate        {}",
+            if self.closed { "closed" } else { "OPEN on some interface" }
+        )?;
         writeln!(f, "guards      UDP port {} of {}", self.port, self.ips.join(", "))?;
         for interface in &self.interfaces {
             let state = match (&interface.mode, &interface.problem) {
@@ -133,12 +137,16 @@ impl AsFd for StatusSocket {
 pub fn ask(socket_dir: &Path) -> anyhow::Result<Status> {
     let path = socket_dir.join(SOCKET);
     let text = question(&path).with_context(|| {
-        format!("could not ask the gate at {}; is ruroco-gate running, and are you root?", path.display())
+        format!(
+            "could not ask the gate at {}; is ruroco-gate running, and are you root?",
+            path.display()
+        )
     })?;
-    serde_json::from_slice(&text).context("could not read the gate's answer: is it of another release?")
+    serde_json::from_slice(&text)
+        .context("could not read the gate's answer: is it of another release?")
 }
 
-fn question(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+fn question(path: &Path) -> anyhow::Result<Vec<u8>> {
     let gate = open_socket(path)?;
     let mut text = Vec::new();
     let mut piece = vec![0; PIECE];

@@ -71,7 +71,9 @@ pub enum Error {
     )]
     Damaged(PathBuf, usize),
     /// The file cannot be written.
-    #[error("could not write the floors to {0}: {1}; is the directory writable and the disk not full?")]
+    #[error(
+        "could not write the floors to {0}: {1}; is the directory writable and the disk not full?"
+    )]
     Write(PathBuf, io::Error),
 }
 
@@ -108,11 +110,7 @@ impl FloorFile {
     ///
     /// # Errors
     /// [`Error`]. Floors of keys that are gone are kept: the keys may come back.
-    pub fn open(
-        dir: &Path,
-        keys: impl Iterator<Item = KeyId>,
-        now: u128,
-    ) -> Result<Self, Error> {
+    pub fn open(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Self, Error> {
         let (path, lock) = locate(dir)?;
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,

@@ -4,11 +4,11 @@
 use std::{os::fd::AsFd, time::Duration};
 
 use anyhow::Context;
+use ruroco_common::candidate::Candidate;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
-use ruroco_common::candidate::Candidate;
 
 use super::{
     clock::Now,
@@ -89,7 +89,11 @@ impl Server {
             "accepted"
         );
         if let Err(error) = forwarded {
-            tracing::error!(key, counter = order.counter, "the order was lost: the commander went away: {error}");
+            tracing::error!(
+                key,
+                counter = order.counter,
+                "the order was lost: the commander went away: {error}"
+            );
         }
         Ok(())
     }

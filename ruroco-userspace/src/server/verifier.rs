@@ -17,9 +17,7 @@ use ruroco_common::{
 };
 
 use super::{clock::Now, floors::Floors, refusal::Refusal};
-use crate::{
-    aead::Aead, config::Config, key_directory::NamedKey, order::Order, rate::TokenBucket,
-};
+use crate::{aead::Aead, config::Config, key_directory::NamedKey, order::Order, rate::TokenBucket};
 
 /// How long a candidate may have waited in the ring. A knock from before a short restart still
 /// counts; a door that opens long after its owner has given up does not.
@@ -70,7 +68,8 @@ impl Verifier {
             KeyState {
                 name: named.name.clone(),
                 aead: Aead::new(&named.key),
-                allowed: allowed.map(|names| names.iter().map(|name| CommandHash::of(name)).collect()),
+                allowed: allowed
+                    .map(|names| names.iter().map(|name| CommandHash::of(name)).collect()),
                 bucket: TokenBucket::new(config.max_requests_per_second),
             }
         };

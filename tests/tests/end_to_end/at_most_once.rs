@@ -1,12 +1,7 @@
 //! A packet runs at most once, whatever crashes when: the server is killed at every system call
 //! that it makes for a knock, one after the other, and then given the very same packet again.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::process::ExitStatusExt,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt, path::Path};
 
 use ruroco_lab::{
     files::{KEY, Options},
@@ -120,7 +115,8 @@ fn outcome_when_killed_at(family: Family, (name, count): &Call) -> Outcome {
     wait::until("all commands to have ended", || {
         let commander = lab.commander();
         let has_phone = !commander.lines_with(&["ended", "phone"]).is_empty();
-        let (started, ended) = (commander.lines_with(&["running"]), commander.lines_with(&["ended"]));
+        let (started, ended) =
+            (commander.lines_with(&["running"]), commander.lines_with(&["ended"]));
         (has_phone && started.len() == ended.len()).then_some(())
     });
     let runs = lab.files.runs().into_iter().filter(|run| run.key == KEY).count();
@@ -130,6 +126,8 @@ fn outcome_when_killed_at(family: Family, (name, count): &Call) -> Outcome {
         (1, 1) => Outcome::RanAfterwards,
         (0, 0) => Outcome::NeverRan,
         (1, 0) => Outcome::HadRun,
-        _ => panic!("the packet ran {runs} times; the second server accepted it {accepted_afterwards} times"),
+        _ => panic!(
+            "the packet ran {runs} times; the second server accepted it {accepted_afterwards} times"
+        ),
     }
 }

@@ -1,9 +1,7 @@
 //! Options, extension headers and VLAN tags are no way round the gate: whatever is wrapped in them
 //! is judged as it would be without.
 
-use etherparse::{
-    IpAuthHeader, IpNumber, Ipv6RawExtHeader, Ipv6RoutingExtensions, ip_number,
-};
+use etherparse::{IpAuthHeader, IpNumber, Ipv6RawExtHeader, Ipv6RoutingExtensions, ip_number};
 use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
     knock::{Bytes, forge, under_unknown_key},
@@ -29,7 +27,10 @@ fn wrapped(family: Family, payload: &[u8]) -> Vec<(String, Vec<u8>)> {
     let [customer, service, _] = VLAN_TYPES;
     frames.push(("QinQ".to_owned(), tag(&frame, &[(service, 3), (customer, 7)])));
     frames.push(("QinQ, priority only".to_owned(), tag(&frame, &[(service, 0), (customer, 0)])));
-    frames.push(("three tags".to_owned(), tag(&frame, &[(service, 3), (customer, 7), (customer, 8)])));
+    frames.push((
+        "three tags".to_owned(),
+        tag(&frame, &[(service, 3), (customer, 7), (customer, 8)]),
+    ));
     // Everything at once.
     let (what, innermost) = frames.swap_remove(0);
     frames.push((format!("QinQ and {what}"), tag(&innermost, &[(service, 3), (customer, 7)])));
@@ -51,9 +52,8 @@ fn with_ipv4_options(plain: &Packet) -> Vec<(String, Vec<u8>)> {
     ];
     let mut frames = Vec::new();
     for (what, options) in options {
-        let packet = plain
-            .clone()
-            .with_ipv4(|header, _| header.options = options.try_into().unwrap());
+        let packet =
+            plain.clone().with_ipv4(|header, _| header.options = options.try_into().unwrap());
         frames.push((what.to_owned(), packet.to_frame()));
     }
     let packet = plain.clone().with_ipv4(|_, extensions| extensions.auth = Some(authentication()));
@@ -144,8 +144,7 @@ fn a_wrapped_knock_runs_its_command_once() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_wrapped_forgery_is_refused() {
     for family in Family::BOTH {
-        let mut lab =
-            each_is_judged(family, Verdict::Candidate, |knock| forge(knock).to_vec());
+        let mut lab = each_is_judged(family, Verdict::Candidate, |knock| forge(knock).to_vec());
         lab.expect_refusal("forged");
     }
 }

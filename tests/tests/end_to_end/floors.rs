@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-
 use ruroco_lab::{daemon::Daemon, lab::Lab, mount::Mount, network::Family};
 
 fn floor_file(lab: &Lab) -> PathBuf {
@@ -174,10 +173,7 @@ fn fill(path: &Path) {
     use std::io::Write;
     let mut filler = fs::File::create(path).unwrap();
     while filler.write_all(&[0; 512]).is_ok() {}
-    assert_eq!(
-        filler.write_all(&[0; 512]).unwrap_err().kind(),
-        std::io::ErrorKind::StorageFull
-    );
+    assert_eq!(filler.write_all(&[0; 512]).unwrap_err().kind(), std::io::ErrorKind::StorageFull);
 }
 
 /// Leaves the server's user the right to read the directory, and no more.

@@ -4,7 +4,7 @@ use std::{os::unix::fs::MetadataExt, process::Command};
 
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, recv, socket, MsgFlags},
+    sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, socket},
 };
 use ruroco_lab::{
     daemon::Daemon,
@@ -57,7 +57,9 @@ fn the_server_holds_no_network_socket_in_xdp_mode() {
         assert!(unix.contains(socket), "socket {socket} is not a Unix socket");
     }
     // and of none that it is one of the network.
-    for kind in ["udp", "udp6", "udplite", "tcp", "tcp6", "raw", "raw6", "packet", "netlink", "icmp"] {
+    for kind in
+        ["udp", "udp6", "udplite", "tcp", "tcp6", "raw", "raw6", "packet", "netlink", "icmp"]
+    {
         let of_kind = process.sockets_of_kind(kind);
         assert!(!sockets.iter().any(|socket| of_kind.contains(socket)), "a {kind} socket");
     }
@@ -120,7 +122,8 @@ fn the_gate_gives_the_ring_to_the_servers_user_alone() {
 fn the_server_refuses_to_be_root() {
     let lab = Lab::new(&Default::default());
     let mut command = Command::new(ruroco_lab::programs::path("ruroco-server"));
-    let mut server = Daemon::start("ruroco-server", command.arg("--config").arg(lab.files.config()));
+    let mut server =
+        Daemon::start("ruroco-server", command.arg("--config").arg(lab.files.config()));
     assert!(!server.wait_for_end().success());
     server.wait_for(&["refusing to run as root"]);
 }

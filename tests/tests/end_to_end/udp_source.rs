@@ -1,11 +1,7 @@
 //! `source = "udp"`: an ordinary socket in the place of the gate, and everything behind it the
 //! same.
 
-use std::{
-    net::UdpSocket,
-    os::fd::OwnedFd,
-    process::Stdio,
-};
+use std::{net::UdpSocket, os::fd::OwnedFd, process::Stdio};
 
 use ruroco_lab::{
     files::Options,

@@ -48,9 +48,10 @@ fn expect_tcp_to_pass(lab: &Lab, host: &Namespace, address: IpAddr, port: u16) {
         stream.read_to_end(&mut content).unwrap();
         stream.write_all(&content).unwrap();
     });
-    let mut stream = lab.network.client.enter(|| {
-        TcpStream::connect_timeout(&(address, port).into(), DEADLINE).unwrap()
-    });
+    let mut stream = lab
+        .network
+        .client
+        .enter(|| TcpStream::connect_timeout(&(address, port).into(), DEADLINE).unwrap());
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_be_bytes).collect();
     stream.write_all(&content).unwrap();

@@ -13,11 +13,11 @@ use std::{
     sync::atomic::{AtomicU32, AtomicUsize, Ordering},
 };
 
+use ruroco_common::candidate::{self, Candidate};
 use rustix::{
     mm::{MapFlags, ProtFlags, mmap, munmap},
     param::page_size,
 };
-use ruroco_common::candidate::{self, Candidate};
 use zerocopy::transmute;
 
 /// Set in a header while the kernel writes the record (`BPF_RINGBUF_BUSY_BIT`, linux/bpf.h).

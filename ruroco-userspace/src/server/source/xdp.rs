@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use ruroco_common::candidate::Candidate;
 use rustix::{
     cmsg_space,
     net::{
@@ -16,7 +17,6 @@ use rustix::{
         SocketFlags, SocketType, connect, recv, recvmsg, socket_with, sockopt,
     },
 };
-use ruroco_common::candidate::Candidate;
 
 use super::{super::clock::Now, BATCH, ring::Ring};
 use crate::handover::{self, Handover};
@@ -94,8 +94,8 @@ impl XdpSource {
 }
 
 fn connect_to_gate(path: &Path) -> anyhow::Result<(OwnedFd, Ring)> {
-    let gate = open_socket(path)
-        .with_context(|| format!("could not connect to {}", path.display()))?;
+    let gate =
+        open_socket(path).with_context(|| format!("could not connect to {}", path.display()))?;
     let (handover, descriptor) = receive(gate.as_fd())
         .with_context(|| format!("could not get the ring from {}", path.display()))?;
     let ring = Ring::map(descriptor, handover.ring_size).context("could not map the ring")?;
@@ -103,8 +103,7 @@ fn connect_to_gate(path: &Path) -> anyhow::Result<(OwnedFd, Ring)> {
 }
 
 fn open_socket(path: &Path) -> io::Result<OwnedFd> {
-    let gate =
-        socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let gate = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_timeout(&gate, sockopt::Timeout::Recv, Some(PATIENCE))?;
     connect(&gate, &SocketAddrUnix::new(path)?)?;
     Ok(gate)
@@ -114,18 +113,19 @@ fn receive(gate: BorrowedFd<'_>) -> anyhow::Result<(Handover, OwnedFd)> {
     let mut bytes = [0; handover::SIZE];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(
-        gate,
-        &mut [IoSliceMut::new(&mut bytes)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
+    let message =
+        recvmsg(gate, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     if message.bytes == 0 {
-        bail!("the gate refused: is this process the configured `socket_user`, and the only server?");
+        bail!(
+            "the gate refused: is this process the configured `socket_user`, and the only server?"
+        );
     }
-    let mut descriptors = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
+    let mut descriptors = ancillary.drain().filter_map(|message| {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            Some(descriptors)
+        } else {
+            None
+        }
     });
     match (message.bytes, descriptors.next().and_then(|mut first| first.next())) {
         (handover::SIZE, Some(descriptor)) => Ok((Handover::decode(&bytes)?, descriptor)),
