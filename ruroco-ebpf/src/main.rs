@@ -24,16 +24,14 @@ use ruroco_common::{
 use crate::frame::FrameCursor;
 
 /// Entry point: judges one frame, counts the verdict and acts on it.
+#[expect(clippy::needless_pass_by_value, reason = "the xdp macro calls it with a value")]
 #[xdp]
 pub fn ruroco(context: XdpContext) -> u32 {
     let verdict = judge(&context);
     tables::count(verdict);
     #[cfg(feature = "debug-log")]
     aya_log_ebpf::debug!(&context, "{}", verdict.name());
-    match verdict {
-        Verdict::NotOurs => xdp_action::XDP_PASS,
-        _ => xdp_action::XDP_DROP,
-    }
+    if verdict == Verdict::NotOurs { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
 }
 
 #[inline(always)]
@@ -45,7 +43,7 @@ fn judge(context: &XdpContext) -> Verdict {
         Frame::Portless { destination, fault } if tables::is_our_address(&destination) => {
             return refused(fault);
         }
-        _ => return Verdict::NotOurs,
+        Frame::Udp(_) | Frame::Portless { .. } | Frame::Other => return Verdict::NotOurs,
     };
 
     // 2. Fragments, and headers that lie.

@@ -55,7 +55,8 @@ pub(crate) fn count(verdict: Verdict) {
     if let Some(counter) = VERDICTS.get_ptr_mut(verdict.index()) {
         // SAFETY: the map gave the address of this CPU's own slot, and an XDP program is not
         // interrupted by another one on its CPU.
-        unsafe { *counter = (*counter).wrapping_add(1) }
+        let counter = unsafe { &mut *counter };
+        *counter = counter.wrapping_add(1);
     }
 }
 

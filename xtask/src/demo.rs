@@ -4,7 +4,10 @@
 //! are gone afterwards. Each line that is shown has been looked at first; what is not as it should
 //! be ends the demonstration with an error.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result, ensure};
 use ruroco_common::verdict::Verdict;
@@ -59,7 +62,8 @@ fn show() -> Result<()> {
 
 fn show_parts(lab: &mut Lab) -> Result<()> {
     let status = lab.status();
-    let mode = status["interfaces"][0]["mode"].as_str().context("the gate is not attached")?;
+    let mode = status.pointer("/interfaces/0/mode");
+    let mode = mode.and_then(serde_json::Value::as_str).context("the gate is not attached")?;
     println!("client     {} and {}, a network namespace of its own", CLIENT.v4, CLIENT.v6);
     println!(
         "gate       closed: XDP, {mode}, on {SERVER_INTERFACE}; guards UDP port {} of {} and {}",
@@ -68,10 +72,10 @@ fn show_parts(lab: &mut Lab) -> Result<()> {
         SERVER.v6
     );
     let pid = lab.server().pid();
-    println!(
-        "server     runs as {} without capabilities, pid {pid}; reads the gate's ring",
-        lab.files.user().name
-    );
+    let powers = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    ensure!(powers.contains("\nCapEff:\t0000000000000000\n"), "the server has capabilities");
+    let user = &lab.files.user().name;
+    println!("server     runs as {user} without capabilities, pid {pid}; reads the gate's ring");
     println!("commander  runs as root, pid {}; listens on a Unix socket\n", lab.commander().pid());
     Ok(())
 }

@@ -41,6 +41,11 @@ impl Workspace {
         self.root.join("target").join("ebpf")
     }
 
+    /// Where the XDP program is only checked, as a program for the host.
+    pub(crate) fn lint_target(&self) -> PathBuf {
+        self.root.join("target").join("ebpf-lints")
+    }
+
     /// The built XDP program, as the gate embeds it.
     pub(crate) fn ebpf_object(&self) -> PathBuf {
         self.ebpf_target().join("ruroco.bpf.o")

@@ -98,7 +98,7 @@ impl Interfaces {
                 continue;
             }
             if let Some(gone) = interface.attachment.take() {
-                tracing::warn!(interface = interface.name, "the interface has gone");
+                tracing::warn!(interface = %interface.name, "the interface has gone");
                 gone.detach();
             }
             let result = match index {
@@ -108,8 +108,8 @@ impl Interfaces {
             match result {
                 Ok(attachment) => {
                     tracing::info!(
-                        interface = interface.name,
-                        mode = attachment.attached.name(),
+                        interface = %interface.name,
+                        mode = %attachment.attached.name(),
                         "attached"
                     );
                     interface.problem = None;
@@ -118,7 +118,7 @@ impl Interfaces {
                 Err(error) => {
                     let problem = format!("{error:#}");
                     if interface.problem.as_ref() != Some(&problem) {
-                        tracing::warn!(interface = interface.name, "{problem}");
+                        tracing::warn!(interface = %interface.name, "{problem}");
                     }
                     interface.problem = Some(problem);
                 }

@@ -82,7 +82,7 @@ impl Server {
         let order = accepted.order();
         let key = self.verifier.name(order.key).unwrap_or_default();
         tracing::info!(
-            key,
+            %key,
             command = %order.command,
             ip = %order.address,
             counter = order.counter,
@@ -100,7 +100,7 @@ impl Server {
 
     fn log_refusals(&mut self, now: Now) {
         for line in self.refusals.due(now.boot) {
-            tracing::warn!(reason = line.refusal.name(), total = line.total, "refused");
+            tracing::warn!(reason = %line.refusal.name(), total = line.total, "refused");
         }
     }
 }

@@ -37,7 +37,7 @@ impl UdpSource {
             None => UdpSocket::bind(address)?,
         };
         socket.set_nonblocking(true)?;
-        tracing::info!(source = "udp", address = %socket.local_addr()?, "ready");
+        tracing::info!(source = %"udp", address = %socket.local_addr()?, "ready");
         Ok(Self { socket })
     }
 

@@ -66,7 +66,7 @@ impl XdpSource {
         {
             self.state = match connect_to_gate(&self.path) {
                 Ok((gate, ring)) => {
-                    tracing::info!(source = "xdp", "ready");
+                    tracing::info!(source = %"xdp", "ready");
                     State::Connected { gate, ring }
                 }
                 Err(error) => {
