@@ -15,7 +15,7 @@ use ruroco::key::Key;
 use tempfile::TempDir;
 
 use crate::{
-    mount::Mount,
+    mount::{self, Mount},
     network::{Family, PORT, SERVER, SERVER_INTERFACE},
     programs,
 };
@@ -85,11 +85,13 @@ pub struct Files {
 }
 
 impl Files {
-    /// Makes directories and files, for a server that runs as `user`.
+    /// Makes directories and files, for a server that runs as `user`. What is mounted there is
+    /// there for this thread and the programs that it starts.
     ///
     /// # Panics
     /// If a step fails.
     pub fn new(user: User, options: &Options) -> Self {
+        mount::keep_to_this_thread();
         let directory = tempfile::Builder::new().prefix("ruroco-lab-").tempdir();
         let directory = directory.expect("make a temporary directory");
         let root = directory.path();

@@ -156,11 +156,13 @@ impl Lab {
         self.server_command_by(&[], arguments)
     }
 
-    /// A command that runs the server's program as its user, by another program, such as strace.
+    /// A command that runs the server's program as its user, started by another program that runs
+    /// as root, such as strace.
     pub fn server_command_by(&self, launcher: &[&str], arguments: &[&str]) -> Command {
         let mut command = self.network.server.command();
-        programs::add_launcher(&mut command, Some(self.files.user()));
+        programs::add_launcher(&mut command, None);
         command.args(launcher);
+        programs::add_launcher(&mut command, Some(self.files.user()));
         let program = programs::path("ruroco-server");
         command.arg(programs::reachable_by_all(&program, &self.files.programs()));
         command.args(arguments).arg("--config").arg(self.files.config());

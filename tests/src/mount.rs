@@ -5,7 +5,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, unshare},
+};
+
+/// Gives this thread, and what it starts from now on, a view of the file systems of its own: what
+/// is mounted then is seen by nobody else and gone when the last of them has ended.
+///
+/// # Panics
+/// If this process may not.
+pub fn keep_to_this_thread() {
+    unshare(CloneFlags::CLONE_NEWNS).expect("make a mount namespace: are you root?");
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .expect("keep mounts from spreading");
+}
 
 /// A mounted file system, unmounted when dropped.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use super::{clock::Now, floors::FloorFile, run};
+use super::{clock::Now, confinement, floors::FloorFile, run};
 use crate::{
     config::{self, Config},
     key_directory,
@@ -46,6 +46,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
 }
 
 fn init(config: &Config) -> anyhow::Result<()> {
+    // Root's floors could not be replaced by the server.
+    confinement::refuse_root()?;
     let keys = key_directory::read(&config.config_dir, None)?;
     let ids = keys.iter().map(|named| named.key.id);
     let path = FloorFile::create(&config.blocklist_dir, ids, Now::read().epoch)?;

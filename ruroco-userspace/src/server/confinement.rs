@@ -6,13 +6,11 @@ use rustix::{
     thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs},
 };
 
-/// Gives up every capability and the way to get any back, and keeps other processes of the same
-/// user from reading the keys in this one's memory.
+/// Refuses to go on as root: no capability that it gave up would change what root may do to files.
 ///
 /// # Errors
-/// If this process is root, which no capability that it gives up would change, or if the kernel
-/// refuses a step.
-pub fn confine() -> anyhow::Result<()> {
+/// If this process is root; says how to start it instead.
+pub fn refuse_root() -> anyhow::Result<()> {
     if geteuid().is_root() {
         bail!(
             "refusing to run as root: the server needs no privilege; start it as the configured \
@@ -20,6 +18,15 @@ pub fn confine() -> anyhow::Result<()> {
              ruroco-server"
         );
     }
+    Ok(())
+}
+
+/// Gives up every capability and the way to get any back, and keeps other processes of the same
+/// user from reading the keys in this one's memory.
+///
+/// # Errors
+/// If the kernel refuses a step.
+pub fn confine() -> anyhow::Result<()> {
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),

@@ -26,6 +26,7 @@ use crate::{config::Config, key_directory, shutdown::Shutdown};
 /// # Errors
 /// What keeps it from starting, or from going on.
 pub fn run(config: &Config) -> anyhow::Result<()> {
+    confinement::refuse_root()?;
     let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
     let keys = key_directory::read(&config.config_dir, None)?;
     let ids = keys.iter().map(|named| named.key.id);

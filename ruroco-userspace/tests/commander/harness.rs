@@ -28,6 +28,9 @@ use tempfile::TempDir;
 /// there, so this is for machines under load.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long to wait before looking again.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Orders in a second, where the limit is not what is tested.
 const PLENTY: u32 = 1000;
 
@@ -46,7 +49,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
             return found;
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(PAUSE);
     }
 }
 
@@ -169,6 +172,7 @@ impl Host {
             .arg(self.path("commands.toml"))
             .env("SECRET_OF_THE_COMMANDER", "1")
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped());
         command
     }
@@ -233,7 +237,7 @@ impl Commander {
                 return line;
             }
             assert!(Instant::now() < deadline, "no line with {parts:?} in {:#?}", self.lines());
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(PAUSE);
         }
     }
 
@@ -259,11 +263,18 @@ impl Commander {
 }
 
 impl Drop for Commander {
+    /// Does not panic, for it may run because something else has.
     fn drop(&mut self) {
-        if self.child.try_wait().unwrap().is_none() {
+        let deadline = Instant::now() + PATIENCE;
+        let is_running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if is_running(&mut self.child) {
             self.signal(Signal::TERM);
-            self.ended();
         }
+        while is_running(&mut self.child) && Instant::now() < deadline {
+            thread::sleep(PAUSE);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
