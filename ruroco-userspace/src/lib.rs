@@ -11,6 +11,8 @@
 //! of them share is beside them: the [`key`]s, the [`config`], the [`order`] record, the
 //! [`handover`] of the ring, and the careful handling of files.
 
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
+
 #[cfg(feature = "aead")]
 pub mod aead;
 #[cfg(feature = "daemon")]

@@ -1,6 +1,12 @@
 //! The verifier against a model: over random sequences of packets, clocks and restarts both must
 //! give the same verdict for the same reason, and no counter may ever be accepted twice.
 #![cfg(feature = "with-server")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
 
 use std::{collections::BTreeMap, fs, time::Duration};
 

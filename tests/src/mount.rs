@@ -45,6 +45,17 @@ impl Mount {
         Self::new(path, "tmpfs", &format!("size={size}"))
     }
 
+    /// A file in the place of another one, such as `/etc/hosts`.
+    ///
+    /// # Panics
+    /// If one of them is not there.
+    pub fn file(content: &Path, place: &Path) -> Self {
+        let none: Option<&str> = None;
+        mount(Some(content), place, none, MsFlags::MS_BIND, none)
+            .unwrap_or_else(|e| panic!("put a file in the place of {}: {e}", place.display()));
+        Self { path: place.to_owned() }
+    }
+
     fn new(path: &Path, kind: &str, options: &str) -> Self {
         fs::create_dir_all(path).expect("make a mount point");
         mount(Some(kind), path, Some(kind), MsFlags::empty(), Some(options))

@@ -4,6 +4,7 @@
 use etherparse::{IpAuthHeader, IpNumber, Ipv6RawExtHeader, Ipv6RoutingExtensions, ip_number};
 use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
+    files::Options,
     knock::{Bytes, forge, under_unknown_key},
     lab::Lab,
     network::{CLIENT, Family},
@@ -110,8 +111,13 @@ fn authentication() -> IpAuthHeader {
     IpAuthHeader::new(IpNumber::UDP, 1, 1, &[0; 12]).unwrap()
 }
 
-fn each_is_judged(family: Family, verdict: Verdict, change: impl Fn(Bytes) -> Vec<u8>) -> Lab {
-    let mut lab = Lab::running(&Default::default());
+fn each_is_judged(
+    options: &Options,
+    family: Family,
+    verdict: Verdict,
+    change: impl Fn(Bytes) -> Vec<u8>,
+) -> Lab {
+    let mut lab = Lab::running(options);
     let datagram = change(lab.seal(&lab.good_knock(family)));
     for (what, frame) in wrapped(family, &datagram) {
         eprintln!("{family:?}: {what}");
@@ -144,7 +150,8 @@ fn a_wrapped_knock_runs_its_command_once() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_wrapped_forgery_is_refused() {
     for family in Family::BOTH {
-        let mut lab = each_is_judged(family, Verdict::Candidate, |knock| forge(knock).to_vec());
+        let forged = |knock| forge(knock).to_vec();
+        let mut lab = each_is_judged(&Options::default(), family, Verdict::Candidate, forged);
         lab.expect_refusal("forged");
     }
 }
@@ -153,7 +160,10 @@ fn a_wrapped_forgery_is_refused() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_wrapped_datagram_of_a_wrong_length_is_refused() {
     for family in Family::BOTH {
-        each_is_judged(family, Verdict::WrongLength, |knock| knock[1..].to_vec());
+        for mode in ["native", "generic"] {
+            let options = Options { mode, ..Options::default() };
+            each_is_judged(&options, family, Verdict::WrongLength, |knock| knock[1..].to_vec());
+        }
     }
 }
 
@@ -161,6 +171,7 @@ fn a_wrapped_datagram_of_a_wrong_length_is_refused() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_wrapped_unknown_key_is_refused() {
     for family in Family::BOTH {
-        each_is_judged(family, Verdict::UnknownKey, |knock| under_unknown_key(knock).to_vec());
+        let unknown = |knock| under_unknown_key(knock).to_vec();
+        each_is_judged(&Options::default(), family, Verdict::UnknownKey, unknown);
     }
 }

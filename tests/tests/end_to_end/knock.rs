@@ -1,13 +1,14 @@
 //! A knock runs its command, once, for the right address.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr, path::Path};
 
 use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
     files::{DEFAULT_COMMAND, KEY, OTHER_COMMAND},
     knock::now,
     lab::Lab,
-    network::{CLIENT, Family},
+    mount::Mount,
+    network::{CLIENT, Family, PORT, SERVER},
     packet::Packet,
 };
 
@@ -64,6 +65,38 @@ fn a_permissive_knock_may_act_for_another_address() {
         }
         lab.expect_next_knock_to_run(family);
     }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_name_with_two_addresses_is_knocked_at_once_unless_told_otherwise() {
+    let mut lab = Lab::running(&Default::default());
+    let hosts = lab.files.path("hosts");
+    let lines = Family::BOTH.map(|family| format!("{} gate.test\n", SERVER.of(family)));
+    fs::write(&hosts, lines.concat()).unwrap();
+    let _names = Mount::file(&hosts, Path::new("/etc/hosts"));
+    let address = format!("gate.test:{PORT}");
+    let key = lab.files.client_key(KEY).to_str().unwrap().to_owned();
+    let knock = |lab: &Lab, option: &[&str]| {
+        let fixed = ["send", "--address", &address, "--key", &key];
+        let sent = lab.client(&[&fixed, option].concat());
+        assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    };
+
+    knock(&lab, &[]);
+    lab.expect_one_run();
+    lab.expect_next_knock_to_run(Family::V4);
+    for (option, family) in [("-4", Family::V4), ("-6", Family::V6)] {
+        knock(&lab, &[option]);
+        assert_eq!(lab.expect_one_run().ip, CLIENT.of(family));
+        lab.expect_next_knock_to_run(family);
+    }
+
+    let before = lab.verdicts();
+    knock(&lab, &["--all-addresses"]);
+    lab.server().wait_for_nth(8, &["accepted"]);
+    assert_eq!(lab.verdicts().of(Verdict::Candidate) - before.of(Verdict::Candidate), 2);
     lab.expect_silence();
 }
 

@@ -17,6 +17,7 @@
 mod at_most_once;
 mod detours;
 mod floors;
+mod interfaces;
 mod knock;
 mod lab;
 mod privileges;

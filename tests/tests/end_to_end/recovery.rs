@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use ruroco_common::{candidate, maps::RING_SIZE, verdict::Verdict};
+use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
     knock::forge,
     lab::{Lab, udp_socket},
@@ -15,9 +15,9 @@ use ruroco_lab::{
     wait,
 };
 
-/// How many candidates the ring holds: each has a header of 8 bytes (linux/bpf.h), and one byte
-/// must stay free.
-const RING_HOLDS: u64 = (RING_SIZE as u64 - 1) / (candidate::SIZE as u64 + 8);
+/// How many candidates the ring of 1 MiB holds: each takes 144 bytes and a header of 8
+/// (linux/bpf.h), and one byte always stays free.
+const RING_HOLDS: u64 = 6_898;
 
 /// Keeps sending junk and old knocks of both families while `action` runs. All of it is for the
 /// gate to drop: what reached the stack would be answered.

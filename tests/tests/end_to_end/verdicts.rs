@@ -1,6 +1,8 @@
 //! What the gate itself refuses: each packet is counted under its own verdict, goes nowhere, and
 //! the next good knock works.
 
+use std::ops::Range;
+
 use etherparse::Ipv6FragmentHeader;
 use ruroco_common::{datagram, verdict::Verdict};
 use ruroco_lab::{
@@ -15,6 +17,9 @@ use ruroco_lab::{
 const IP: usize = 14;
 const UDP_OVER_IPV4: usize = IP + 20;
 const UDP_OVER_IPV6: usize = IP + 40;
+
+/// Length of what IP carries for a knock.
+const WHOLE: usize = 8 + datagram::SIZE;
 
 /// Sends each of the frames alone, and then a good knock.
 fn expect_each_refused(
@@ -140,11 +145,11 @@ fn a_first_fragment_is_a_fragment() {
     for family in Family::BOTH {
         let good = Packet::to_gate(family, &lab.seal(&lab.good_knock(family)));
         let frames = [
-            ("whole, but more is to come", fragment(&good, .., true)),
-            ("cut in the payload", fragment(&good, ..48, true)),
-            ("cut behind the UDP header", fragment(&good, ..8, true)),
-            ("cut in the UDP header", fragment(&good, ..4, true)),
-            ("empty", fragment(&good, ..0, true)),
+            ("whole, but more is to come", fragment(&good, 0..WHOLE, true)),
+            ("cut in the payload", fragment(&good, 0..48, true)),
+            ("cut behind the UDP header", fragment(&good, 0..8, true)),
+            ("cut in the UDP header", fragment(&good, 0..4, true)),
+            ("empty", fragment(&good, 0..0, true)),
         ];
         let frames = frames.map(|(what, frame)| (what.to_owned(), frame));
         expect_each_refused(family, Verdict::Fragment, frames, &mut lab);
@@ -156,7 +161,7 @@ fn a_first_fragment_is_a_fragment() {
 fn an_atomic_fragment_is_a_fragment() {
     let mut lab = Lab::running(&Default::default());
     let good = Packet::to_gate(Family::V6, &lab.seal(&lab.good_knock(Family::V6)));
-    let frame = fragment(&good, .., false);
+    let frame = fragment(&good, 0..WHOLE, false);
     let frames = [("the only one there is".to_owned(), frame)];
     expect_each_refused(Family::V6, Verdict::Fragment, frames, &mut lab);
 }
@@ -169,7 +174,7 @@ fn a_knock_in_fragments_is_never_put_together() {
     for family in Family::BOTH {
         for last_first in [false, true] {
             let good = Packet::to_gate(family, &lab.seal(&lab.good_knock(family)));
-            let (first, last) = (fragment(&good, ..48, true), fragment(&good, 48.., false));
+            let (first, last) = (fragment(&good, 0..48, true), fragment(&good, 48..WHOLE, false));
             let given_up = reassemblies_given_up(&lab, family);
             // Only the first one shows whom it is for. The last one is left to the network stack,
             // which waits for the first in vain.
@@ -210,20 +215,12 @@ fn reassemblies_given_up(lab: &Lab, family: Family) -> u64 {
     })
 }
 
-/// One fragment of a packet: the bytes `range` of the IP payload, at their place.
-fn fragment(
-    packet: &Packet,
-    range: impl std::slice::SliceIndex<[u8], Output = [u8]> + std::ops::RangeBounds<usize>,
-    more: bool,
-) -> Vec<u8> {
-    let start = match range.start_bound() {
-        std::ops::Bound::Included(start) => *start,
-        _ => 0,
-    };
-    let offset = u16::try_from(start / 8).unwrap().try_into().unwrap();
+/// One fragment of a packet: these bytes of the IP payload, at their place.
+fn fragment(packet: &Packet, bytes: Range<usize>, more: bool) -> Vec<u8> {
+    let offset = u16::try_from(bytes.start / 8).unwrap().try_into().unwrap();
     let mut packet = packet.clone();
     let (_, whole) = packet.to_headers_and_ip_payload();
-    let piece = &whole[range];
+    let piece = &whole[bytes];
     let length = u16::try_from(piece.len()).unwrap();
     match &mut packet.ip {
         etherparse::IpHeaders::Ipv4(header, _) => {

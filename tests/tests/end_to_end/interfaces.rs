@@ -1,0 +1,67 @@
+//! The ways in which the gate is on its interfaces.
+
+use ruroco_common::verdict::Verdict;
+use ruroco_lab::{
+    files::Options,
+    knock::Knock,
+    lab::{Lab, udp_socket},
+    network::{Family, SERVER, SERVER_INTERFACE, THIRD, THIRD_INTERFACE, gate},
+};
+
+fn options(mode: &'static str, interfaces: &[&'static str]) -> Options {
+    Options { mode, interfaces: interfaces.to_vec(), ..Options::default() }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn each_mode_does_the_work_and_says_what_it_took() {
+    for (mode, taken) in [("native", "native"), ("generic", "generic"), ("auto", "native")] {
+        let mut lab = Lab::running(&options(mode, &[SERVER_INTERFACE]));
+        assert_eq!(lab.status()["interfaces"][0]["mode"], taken);
+        lab.gate().wait_for(&["attached", SERVER_INTERFACE, taken]);
+        for family in Family::BOTH {
+            lab.expect_verdict(Verdict::WrongLength, 1, |lab| lab.send(family, b"junk"));
+            lab.expect_next_knock_to_run(family);
+        }
+        lab.expect_silence();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn where_there_is_no_native_mode_auto_takes_generic_and_says_why() {
+    // The loopback interface has none.
+    let mut lab = Lab::running(&options("auto", &["lo", SERVER_INTERFACE]));
+    assert_eq!(lab.status()["interfaces"][0]["mode"], "generic");
+    assert_eq!(lab.status()["interfaces"][1]["mode"], "native");
+    lab.gate().wait_for(&["generic rather than native"]);
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn native_mode_or_nothing_is_refused_where_there_is_none() {
+    let lab = Lab::new(&options("native", &["lo"]));
+    let output = lab.gate_command(&[]).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("lo") && said.contains("\"generic\""), "{said}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn one_gate_is_on_several_interfaces() {
+    let mut lab = Lab::running(&options("native", &[SERVER_INTERFACE, THIRD_INTERFACE]));
+    for family in Family::BOTH {
+        lab.expect_next_knock_to_run(family);
+        // The third host reaches the same address over the other interface.
+        let knock = lab.seal(&Knock::to(SERVER.of(family), "default"));
+        let third = udp_socket(&lab.network.third, family.unspecified());
+        lab.expect_verdict(Verdict::Candidate, 1, |_| {
+            third.send_to(&knock, gate(family)).unwrap();
+        });
+        assert_eq!(lab.expect_one_run().ip, THIRD.of(family));
+    }
+    lab.expect_silence();
+}
