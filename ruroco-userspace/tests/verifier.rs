@@ -16,7 +16,7 @@ use ruroco::{
     config::Config,
     key::Key,
     key_directory::NamedKey,
-    server::{clock::Now, floors::FloorFile, refusal::Refusal, verifier::Verifier},
+    server::{clock::Now, floor_file::FloorFile, refusal::Refusal, verifier::Verifier},
 };
 use ruroco_common::{
     address::Address, candidate::Candidate, command::CommandHash, plaintext::Plaintext,
@@ -269,7 +269,7 @@ proptest! {
             let expected = model.judge(wall, boot, *counter, packet);
             prop_assert_eq!(verdict.as_ref().map(|permit| permit.order().address), expected.as_ref().copied());
             if let Ok(permit) = verdict {
-                let order = *floors.persist(&permit).unwrap().order();
+                let order = *floors.persist(permit).unwrap().order();
                 prop_assert_eq!(order.counter, *counter);
                 prop_assert_eq!(order.command, CommandHash::of(packet.command));
                 prop_assert!(!accepted.contains(&(order.key, order.counter)), "accepted twice");

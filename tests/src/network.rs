@@ -157,16 +157,17 @@ impl Network {
     /// # Panics
     /// If it fails.
     pub fn bring_client_link_up(&self) {
+        // Neighbours first: with the addresses come the routes, and with them the first packets.
         self.server.ip("link set server0 up\n\
-             addr add 192.0.2.1/24 dev server0\n\
-             addr add 2001:db8:1::1/64 dev server0 nodad\n\
              neigh replace 192.0.2.2 lladdr 02:00:00:00:01:02 dev server0 nud permanent\n\
-             neigh replace 2001:db8:1::2 lladdr 02:00:00:00:01:02 dev server0 nud permanent\n");
+             neigh replace 2001:db8:1::2 lladdr 02:00:00:00:01:02 dev server0 nud permanent\n\
+             addr add 192.0.2.1/24 dev server0\n\
+             addr add 2001:db8:1::1/64 dev server0 nodad\n");
         self.client.ip("link set client0 up\n\
-             addr add 192.0.2.2/24 dev client0\n\
-             addr add 2001:db8:1::2/64 dev client0 nodad\n\
              neigh replace 192.0.2.1 lladdr 02:00:00:00:01:01 dev client0 nud permanent\n\
              neigh replace 2001:db8:1::1 lladdr 02:00:00:00:01:01 dev client0 nud permanent\n\
+             addr add 192.0.2.2/24 dev client0\n\
+             addr add 2001:db8:1::2/64 dev client0 nodad\n\
              route add default via 192.0.2.1\n\
              route add ::/0 via 2001:db8:1::1\n");
     }

@@ -1,7 +1,8 @@
 //! The commander's one loop: signals, connections and orders, whichever comes first.
 //!
-//! Nothing in it blocks but the wait itself. Every connection gets one message read per turn, so
-//! that a server which never stops talking keeps neither a signal nor a second server waiting.
+//! Nothing in it blocks but the wait itself. In a turn it accepts one connection and reads one
+//! message from each, so that a server which never stops talking keeps neither a signal nor a
+//! second server waiting.
 
 use std::{
     io, mem,
@@ -85,7 +86,7 @@ impl Service {
     }
 
     fn connect(&mut self) -> io::Result<()> {
-        while let Some(connection) = self.listener.accept()? {
+        if let Some(connection) = self.listener.accept()? {
             if self.connections.len() < MAX_CONNECTIONS {
                 tracing::debug!("server connected");
                 self.connections.push(connection);

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use super::{clock::Now, confinement, floors::FloorFile, run};
+use super::{clock::Now, confinement, floor_file::FloorFile, run};
 use crate::{
     config::{self, Config},
     key_directory,

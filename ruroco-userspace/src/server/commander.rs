@@ -14,7 +14,7 @@ use rustix::{
     },
 };
 
-use super::floors::AcceptedOrder;
+use super::floor_file::AcceptedOrder;
 use crate::order;
 
 /// Where the commander listens, and the connection if there is one.
@@ -53,12 +53,12 @@ impl Commander {
     ///
     /// # Errors
     /// If the commander went away since [`Commander::reach`].
-    pub fn forward(&mut self, accepted: &AcceptedOrder) -> io::Result<()> {
+    pub fn forward(&mut self, accepted: AcceptedOrder) -> io::Result<()> {
         let Some(connection) = &self.connection else {
             return Err(io::ErrorKind::NotConnected.into());
         };
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        match send(connection, &accepted.order().encode(), flags) {
+        match send(connection, &accepted.into_order().encode(), flags) {
             Ok(_) => Ok(()),
             Err(error) => {
                 self.connection = None;

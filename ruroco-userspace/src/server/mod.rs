@@ -7,16 +7,18 @@
 //! 1. [`source`] yields [`Candidate`](ruroco_common::candidate::Candidate)s, unauthenticated;
 //! 2. [`verifier`] opens one into a `Knock` and judges that into a [`Permit`](verifier::Permit),
 //!    or gives a [`Refusal`](refusal::Refusal);
-//! 3. [`floors`] persists the permit's counter and makes it an [`floors::AcceptedOrder`];
+//! 3. [`floor_file`] persists the permit's counter among the [`floors`] and makes the permit an
+//!    [`AcceptedOrder`](floor_file::AcceptedOrder);
 //! 4. [`commander`] forwards the order.
 //!
-//! [`cli`] is the way in, [`run`] the loop that connects the steps; only [`source`], [`floors`] and
-//! [`commander`] do any I/O.
+//! [`cli`] is the way in, [`run`] the loop that connects the steps; only [`source`],
+//! [`floor_file`] and [`commander`] do any I/O.
 
 pub mod cli;
 pub mod clock;
 pub mod commander;
 pub mod confinement;
+pub mod floor_file;
 pub mod floors;
 pub mod refusal;
 pub mod run;

@@ -14,7 +14,7 @@ use super::{
     clock::Now,
     commander::Commander,
     confinement,
-    floors::FloorFile,
+    floor_file::FloorFile,
     refusal::{Refusal, RefusalLog},
     source::Source,
     verifier::Verifier,
@@ -74,13 +74,13 @@ impl Server {
             tracing::debug!("could not reach the commander: {error}");
             Refusal::CommanderAway
         })?;
-        let accepted = self.floors.persist(&permit).map_err(|error| {
+        let accepted = self.floors.persist(permit).map_err(|error| {
             tracing::error!("{error}");
             Refusal::FloorNotPersisted
         })?;
         // From here on the packet will never be accepted again.
-        let forwarded = self.commander.forward(&accepted);
-        let order = accepted.order();
+        let order = *accepted.order();
+        let forwarded = self.commander.forward(accepted);
         let key = self.verifier.name(order.key).unwrap_or_default();
         tracing::info!(
             %key,

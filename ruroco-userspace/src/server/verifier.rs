@@ -46,7 +46,7 @@ struct Knock {
 }
 
 /// A knock that may be carried out once its counter is on the disk. Only [`Verifier::judge`] makes
-/// one, and only [`FloorFile::persist`](super::floors::FloorFile::persist) takes it.
+/// one, and only [`FloorFile::persist`](super::floor_file::FloorFile::persist) takes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
     order: Order,
@@ -56,6 +56,11 @@ impl Permit {
     /// What will be ordered.
     pub fn order(&self) -> &Order {
         &self.order
+    }
+
+    /// What is to be ordered; the permit is used up.
+    pub(super) fn into_order(self) -> Order {
+        self.order
     }
 }
 

@@ -161,25 +161,22 @@ impl Host {
         self.written(name).parse().unwrap()
     }
 
-    fn command(&self) -> Command {
+    /// A commander that does not listen yet.
+    pub(crate) fn spawn(&self) -> Commander {
         // A umask that takes nothing away: nothing may depend on a better one.
-        let mut command = Command::new("/bin/sh");
-        command
+        let mut child = Command::new("/bin/sh")
             .args(["-c", "umask 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ruroco-commander")])
             .arg("--config")
             .arg(self.path("config.toml"))
             .arg("--commands")
             .arg(self.path("commands.toml"))
             .env("SECRET_OF_THE_COMMANDER", "1")
-            .stdin(Stdio::null())
+            // Nothing ever comes from it, and it does not end.
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    /// A commander that does not listen yet.
-    pub(crate) fn spawn(&self) -> Commander {
-        let mut child = self.command().spawn().unwrap();
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let sink = Arc::clone(&log);
@@ -200,10 +197,9 @@ impl Host {
 
     /// What a commander says that is meant to refuse to start.
     pub(crate) fn refusal_to_start(&self) -> String {
-        let output = self.command().output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        said
+        let mut commander = self.spawn();
+        assert_eq!(commander.ended().code(), Some(1));
+        commander.line(&["Error: "])
     }
 }
 

@@ -31,7 +31,7 @@ use ruroco_common::{address::Address, datagram::KeyId};
 use rustix::{
     io::Errno,
     net::{RecvFlags, recv},
-    process::{Pid, Signal, Uid, geteuid, kill_process},
+    process::{Signal, Uid, geteuid},
     thread::set_thread_uid,
 };
 
@@ -186,14 +186,19 @@ mod output {
 
     #[test]
     fn held_open_by_a_process_left_behind_keeps_nothing_waiting() {
-        let host =
-            Host::new("[commands.x]\nshell = \"sleep 60 & echo $! >DIR/left; echo started\"\n");
+        // It gives up after a minute, should nobody ever let it go on.
+        let host = Host::new(
+            "[commands.x]\nshell = \"\"\"\n\
+             (for i in $(seq 1200); do test -e DIR/go && break; sleep 0.05; done; echo >DIR/lived) &\n\
+             echo started\"\"\"\n",
+        );
         let commander = host.start();
         commander.connect().send(&order("x"));
         commander.line(&["ended", "command=x", "result=exit:0"]);
         assert_eq!(commander.output("x"), ["started"]);
         // It was left behind on purpose, so it lives on.
-        kill_process(Pid::from_raw(host.written_pid("left")).unwrap(), Signal::KILL).unwrap();
+        host.write("go", "", 0o600);
+        host.written("lived");
     }
 }
 

@@ -112,18 +112,15 @@ fn what_the_server_forwards_passes_even_to_the_gates_port() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn an_address_of_the_server_that_is_not_in_ips_is_left_alone() {
     expect_not_ours(|lab, family, knock| {
-        let address: IpAddr = match family {
-            Family::V4 => "192.0.2.77".parse().unwrap(),
-            Family::V6 => "2001:db8:1::77".parse().unwrap(),
+        let (address, options) = match family {
+            Family::V4 => ("192.0.2.77", "192.0.2.77/24"),
+            Family::V6 => ("2001:db8:1::77", "2001:db8:1::77/64 nodad"),
         };
-        let (prefix, neighbour) = match family {
-            Family::V4 => (24, "192.0.2.77"),
-            Family::V6 => (64, "2001:db8:1::77"),
-        };
-        lab.network.server.ip(&format!("addr add {address}/{prefix} dev server0"));
+        lab.network.server.ip(&format!("addr add dev server0 {options}"));
         lab.network.client.ip(&format!(
-            "neigh replace {neighbour} lladdr 02:00:00:00:01:01 dev client0 nud permanent"
+            "neigh replace {address} lladdr 02:00:00:00:01:01 dev client0 nud permanent"
         ));
+        let address: IpAddr = address.parse().unwrap();
         expect_udp_to_pass(lab, &lab.network.server, address, PORT, knock);
     });
 }
