@@ -53,13 +53,12 @@ struct Program {
     scope: Scope,
 }
 
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 5] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scope: Scope::Build },
     Program { name: "ip", packages: &["iproute2"], scope: Scope::Everything },
-    Program { name: "unshare", packages: &["util-linux"], scope: Scope::Everything },
     Program { name: "nsenter", packages: &["util-linux"], scope: Scope::Everything },
+    Program { name: "setpriv", packages: &["util-linux"], scope: Scope::Everything },
     Program { name: "strace", packages: &["strace"], scope: Scope::Everything },
-    Program { name: "nft", packages: &["nftables"], scope: Scope::Everything },
 ];
 
 /// Reports what is there and changes nothing.

@@ -182,8 +182,9 @@ fn an_interface_that_comes_back_is_closed_before_it_is_up() {
         lab.gate().wait_for_nth(round, &["the interface has gone"]);
         assert_eq!(lab.status()["interfaces"][0]["attached"], false);
         under_fire(&mut lab, |lab| {
-            lab.network.connect_client();
+            lab.network.add_client_link();
             lab.gate().wait_for_nth(round + 1, &["attached", "server0", "native"]);
+            lab.network.bring_client_link_up();
             for family in Family::BOTH {
                 lab.expect_next_knock_to_run(family);
             }
