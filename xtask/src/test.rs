@@ -28,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     lint_ebpf(workspace)?;
     roles::check_each_alone(workspace)?;
     roles::check_commander_tree(workspace)?;
+    document(workspace)?;
     // The end-to-end tests start the binaries that a user would.
     step("binaries", &mut cargo(workspace, &["build", "--workspace", "--exclude", "ruroco-ebpf"]))?;
     step("tests", &mut cargo(workspace, &[&["test"][..], &everything].concat()))
@@ -41,4 +42,12 @@ fn lint_ebpf(workspace: &Workspace) -> Result<()> {
     let mut lint = cargo(workspace, &lint);
     lint.env("RUSTFLAGS", "-Cpanic=abort").env("CARGO_TARGET_DIR", workspace.lint_target());
     step("XDP program", &mut lint)
+}
+
+/// Links in the documentation, of private items too, lead somewhere.
+fn document(workspace: &Workspace) -> Result<()> {
+    let whole = ["doc", "--no-deps", "--document-private-items"];
+    let members = ["--workspace", "--exclude", "ruroco-ebpf"];
+    let mut document = cargo(workspace, &[&whole[..], &members].concat());
+    step("documentation", document.env("RUSTDOCFLAGS", "--deny warnings"))
 }

@@ -53,7 +53,7 @@ enum Action {
 
 #[derive(Args)]
 struct SendArgs {
-    /// Where to: HOST, HOST:PORT, IP, IP:PORT or [IPV6]:PORT; port 80 where none is given
+    /// Where to: HOST, HOST:PORT, IP, IP:PORT or `[IPV6]:PORT`; port 80 where none is given
     #[arg(short, long, value_name = "ADDRESS")]
     address: Destination,
     /// File with the key
