@@ -1,19 +1,70 @@
-//! Embeds the XDP program into the gate, if it has been built.
+//! Embeds the XDP program into the gate, if it has been built from the sources that are there now.
 //!
 //! `cargo build` has to work where no eBPF toolchain is. The gate is then complete but for the
-//! program, and says so when it is started.
+//! program, and says so when it is started. So it is with a program built from other sources: a
+//! gate that parses packets unlike the server beside it would be worse than none. Nothing about
+//! the object makes the build fail, because `cargo xtask`, which builds it, is built with this.
 
-use std::{env, fs, io, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
-fn main() -> io::Result<()> {
+use ebpf_sources::Built;
+
+#[path = "ebpf_sources.rs"]
+mod ebpf_sources;
+
+fn main() {
     println!("cargo::rustc-check-cfg=cfg(xdp_program)");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=ebpf_sources.rs");
+    // Nobody else needs the program, or a warning about it.
+    if env::var_os("CARGO_FEATURE_WITH_GATE").is_none() {
+        return;
+    }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..");
     let object = root.join("target/ebpf/ruroco.bpf.o");
-    println!("cargo::rerun-if-changed={}", object.display());
-    if object.exists() {
-        let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-        fs::copy(&object, out.join("ruroco.bpf.o"))?;
-        println!("cargo::rustc-cfg=xdp_program");
+    for path in [&object, &Built::file(&object)] {
+        println!("cargo::rerun-if-changed={}", path.display());
     }
-    Ok(())
+    if !object.exists() {
+        return;
+    }
+    for source in ebpf_sources::SOURCES {
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
+    }
+    match embed(&root, &object) {
+        Ok(built) => {
+            println!("cargo::rustc-cfg=xdp_program");
+            if built.debug_log {
+                println!(
+                    "cargo::warning=the XDP program in this ruroco-gate logs every verdict, which \
+                     is not for production; `cargo xtask build-ebpf` builds the one that does not"
+                );
+            }
+        }
+        Err(reason) => println!(
+            "cargo::warning=ruroco-gate is built without the XDP program, because {reason}; run \
+             `cargo xtask build-ebpf` and build again"
+        ),
+    }
+}
+
+/// Puts the object where the gate includes it, or says why not.
+fn embed(root: &Path, object: &Path) -> Result<Built, String> {
+    let file = Built::file(object);
+    let text = fs::read_to_string(&file)
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    let built = Built::from_text(&text)
+        .ok_or_else(|| format!("{} was written by another version", file.display()))?;
+    let digest = ebpf_sources::digest(root)
+        .map_err(|error| format!("its sources cannot be read: {error}"))?;
+    if built.digest != digest {
+        return Err("it was built from other sources than these".to_owned());
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::copy(object, out.join("ruroco.bpf.o"))
+        .map_err(|error| format!("{} cannot be copied: {error}", object.display()))?;
+    Ok(built)
 }

@@ -16,7 +16,9 @@
 
 use crate::address::Address;
 
-/// VLAN tags that are looked through: QinQ has two, and a third costs nothing.
+/// VLAN tags that are looked through: QinQ has two, and a third costs nothing. A frame with more is
+/// [`Frame::Hidden`]: the stack would take off any number of priority tags (VLAN 0) to find what is
+/// behind them.
 pub const MAX_VLAN_TAGS: usize = 3;
 
 /// Extension headers that are looked through. RFC 8200 names six kinds, each of which occurs once
@@ -66,6 +68,8 @@ impl Cursor for &[u8] {
 pub enum Frame<C> {
     /// Not UDP, or a later fragment, which has no port: nobody's business here.
     Other,
+    /// Wrapped into more VLAN tags than anybody uses, so that nothing can be said of it.
+    Hidden,
     /// On its way to `destination` and made so that its port cannot be read. No honest sender
     /// makes such a packet.
     Portless {
@@ -137,6 +141,7 @@ pub fn parse<C: Cursor>(mut at: C) -> Frame<C> {
     let opened = match ethertype(&mut at) {
         Some(ETHERTYPE_IPV4) => ipv4(&mut at),
         Some(ETHERTYPE_IPV6) => ipv6(&mut at),
+        Some(ethertype) if is_vlan(ethertype) => return Frame::Hidden,
         _ => Opened::Other,
     };
     match opened {
@@ -152,13 +157,18 @@ fn ethertype<C: Cursor>(at: &mut C) -> Option<u16> {
     let [.., high, low] = at.take::<14>()?;
     let mut ethertype = u16::from_be_bytes([high, low]);
     for _ in 0..MAX_VLAN_TAGS {
-        if !matches!(ethertype, ETHERTYPE_8021Q | ETHERTYPE_8021AD | ETHERTYPE_QINQ_OLD) {
+        if !is_vlan(ethertype) {
             break;
         }
         let [_, _, high, low] = at.take::<4>()?;
         ethertype = u16::from_be_bytes([high, low]);
     }
     Some(ethertype)
+}
+
+#[inline(always)]
+fn is_vlan(ethertype: u16) -> bool {
+    matches!(ethertype, ETHERTYPE_8021Q | ETHERTYPE_8021AD | ETHERTYPE_QINQ_OLD)
 }
 
 /// What was found below the Ethernet header.

@@ -7,7 +7,8 @@
 pub enum Verdict {
     /// Not UDP to one of our addresses and our port: passed on untouched.
     NotOurs = 0,
-    /// Cut off, or a header contradicts the frame or another header: dropped.
+    /// Cut off, a header contradicts the frame or another header, or it is wrapped into more VLAN
+    /// tags than anybody uses: dropped.
     Malformed = 1,
     /// A fragment: dropped. A knock always fits into one packet.
     Fragment = 2,

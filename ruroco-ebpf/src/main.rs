@@ -37,12 +37,13 @@ pub fn ruroco(context: XdpContext) -> u32 {
 #[inline(always)]
 fn judge(context: &XdpContext) -> Verdict {
     // 1. Only UDP to one of our addresses and our port is our business, and what claims to be UDP
-    //    to one of our addresses but hides its port.
+    //    to one of our addresses but hides its port. What hides even that it could be is dropped.
     let udp = match headers::parse(FrameCursor::new(context)) {
         Frame::Udp(udp) if is_ours(&udp) => udp,
         Frame::Portless { destination, fault } if tables::is_our_address(&destination) => {
             return refused(fault);
         }
+        Frame::Hidden => return Verdict::Malformed,
         Frame::Udp(_) | Frame::Portless { .. } | Frame::Other => return Verdict::NotOurs,
     };
 

@@ -101,6 +101,14 @@ fn open_with<C: AeadInOut>(
     cipher.decrypt_inout_detached(&nonce, associated_data, content.into(), &tag)
 }
 
+/// That the crates wipe their keys hangs on a feature of each; without it this does not compile.
+const _: () = {
+    const fn wipes_itself<T: zeroize::ZeroizeOnDrop>() {}
+    wipes_itself::<ChaCha20Poly1305>();
+    // AES-256-GCM-SIV holds nothing but its block cipher.
+    wipes_itself::<aes::Aes256>();
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;

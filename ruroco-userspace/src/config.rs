@@ -14,7 +14,7 @@ use ruroco_common::{address::Address, maps::MAX_ADDRESSES};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::toml_file::{Error, Source as File};
+use crate::toml_file::{Error, Source as File, nearest};
 
 /// Where `config.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
@@ -50,7 +50,8 @@ pub struct Config {
     /// What the gate needs beside.
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
-    pub keys: BTreeMap<String, KeyRules>,
+    keys: BTreeMap<Spanned<String>, KeyRules>,
+    file: File,
 }
 
 /// `source`: where the server gets its candidates from.
@@ -118,7 +119,7 @@ struct Raw {
     max_clock_skew_seconds: Spanned<u64>,
     gate: Option<RawGate>,
     #[serde(default)]
-    keys: BTreeMap<String, KeyRules>,
+    keys: BTreeMap<Spanned<String>, KeyRules>,
 }
 
 #[derive(Deserialize)]
@@ -197,7 +198,31 @@ impl Config {
             max_clock_skew: clock_skew(&file, &raw.max_clock_skew_seconds)?,
             gate: gate(&file, raw.gate, &raw.source)?,
             keys: raw.keys,
+            file,
         })
+    }
+
+    /// Makes sure that every key with rules is among `known`: the rules of a misspelt one would
+    /// restrict nobody.
+    ///
+    /// # Errors
+    /// [`Error`] with the line and the name that was likely meant.
+    pub fn check_key_names(&self, known: &[&str]) -> Result<(), Error> {
+        let mut names = self.keys.keys();
+        let Some(name) = names.find(|name| !known.contains(&name.get_ref().as_str())) else {
+            return Ok(());
+        };
+        let unknown = name.get_ref();
+        let mut message = format!("there is no key file {unknown}.key in config_dir");
+        if let Some(meant) = nearest(unknown, known.iter().copied()) {
+            message = format!("{message}; did you mean `{meant}`?");
+        }
+        Err(self.file.error(name.span(), message))
+    }
+
+    /// The rules of a key, if it has any.
+    pub fn rules_of(&self, key: &str) -> Option<&KeyRules> {
+        self.keys.iter().find(|(name, _)| name.get_ref() == key).map(|(_, rules)| rules)
     }
 }
 
@@ -211,7 +236,21 @@ fn ips(file: &File, ips: &Spanned<Vec<Spanned<IpAddr>>>) -> Result<Vec<Address>,
     if u32::try_from(ips.len()).is_ok_and(|count| count > MAX_ADDRESSES) {
         return Err(file.error(span, format!("`ips` has more than {MAX_ADDRESSES} addresses")));
     }
-    Ok(ips.iter().map(|ip| Address::from(*ip.get_ref())).collect())
+    ips.iter()
+        .map(|ip| match ip.get_ref().to_canonical() {
+            address if is_a_hosts(address) => Ok(Address::from(address)),
+            address => Err(file.error(
+                ip.span(),
+                format!("{address} is no host's address; write the ones that clients send to"),
+            )),
+        })
+        .collect()
+}
+
+/// Whether a client can send to this address and mean one host.
+fn is_a_hosts(address: IpAddr) -> bool {
+    let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    !(address.is_unspecified() || address.is_multicast() || is_broadcast)
 }
 
 /// `port`, or else the port of `address`, or else the default.
@@ -350,10 +389,26 @@ mod tests {
             ("ips = [\n\"192.0.2.1\",\n\"192.0.2.0/24\"]\n", 3, "IP address"),
             ("ips = [\"192.0.2.1\"]\nsource = \"xdp\"\n", 2, "interfaces = [\"eth0\"]"),
             ("ips = [\"192.0.2.1\"]\nsource = \"upd\"\n", 2, "did you mean `udp`?"),
+            ("ips = [\n\"0.0.0.0\"]\n", 2, "no host's address"),
+            ("ips = [\"::\"]\n", 1, "no host's address"),
+            ("ips = [\"::ffff:0.0.0.0\"]\n", 1, "no host's address"),
+            ("ips = [\"224.0.0.1\"]\n", 1, "no host's address"),
+            ("ips = [\"ff02::1\"]\n", 1, "no host's address"),
+            ("ips = [\"255.255.255.255\"]\n", 1, "no host's address"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
             assert!(error.contains(told), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn rules_for_a_key_that_is_not_there_are_an_error() {
+        let text = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n\n[keys.latop]\ncommands = []\n";
+        let config = read(text).unwrap();
+        assert!(config.check_key_names(&["latop"]).is_ok());
+        let error = config.check_key_names(&["laptop", "phone"]).unwrap_err().to_string();
+        assert!(error.contains("config.toml:4: "), "{error}");
+        assert!(error.contains("did you mean `laptop`?"), "{error}");
     }
 }

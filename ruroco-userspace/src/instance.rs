@@ -30,12 +30,25 @@ impl Lock {
     /// # Errors
     /// [`Error::Held`] if it is not, [`Error::Io`] if there can be none.
     pub fn try_take(path: &Path) -> Result<Self, Error> {
-        let file = open(path)?;
+        Self::try_from_file(open(path)?, path)
+    }
+
+    fn try_from_file(file: File, path: &Path) -> Result<Self, Error> {
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Held(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(Error::Io(path.to_owned(), source)),
         }
+    }
+
+    /// Takes a directory itself as the lock, if it is free: for places that hold no files.
+    ///
+    /// # Errors
+    /// As [`Lock::try_take`].
+    #[cfg(unix)]
+    pub fn try_take_directory(path: &Path) -> Result<Self, Error> {
+        let directory = File::open(path).map_err(|source| Error::Io(path.to_owned(), source))?;
+        Self::try_from_file(directory, path)
     }
 
     /// Takes the lock, waiting for whoever holds it.

@@ -9,7 +9,10 @@ use std::{
 
 use ruroco_common::{datagram::KeyId, maps::MAX_KEYS};
 
-use crate::key::{FileError, Key};
+use crate::{
+    config::Config,
+    key::{FileError, Key},
+};
 
 /// A directory of keys that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +23,8 @@ pub enum Error {
     /// One of the keys cannot be used.
     #[error(transparent)]
     Key(#[from] FileError),
-    /// A file name that is not UTF-8.
-    #[error("the name of {0:?} is not UTF-8: rename it")]
+    /// A file name that could not stand in a log line.
+    #[error("the name of {0:?} is not UTF-8 or has control characters: rename it")]
     Name(PathBuf),
     /// Two files with the same key id.
     #[error("{0} and {1} have the same key id: remove one of them")]
@@ -45,6 +48,20 @@ pub struct NamedKey {
     pub key: Key,
 }
 
+/// Reads all keys that this configuration is about; `also_allowed` as for [`read`].
+///
+/// # Errors
+/// [`Error`], or rules in the configuration for a key that is not there.
+pub fn read_configured(
+    config: &Config,
+    also_allowed: Option<u32>,
+) -> anyhow::Result<Vec<NamedKey>> {
+    let keys = read(&config.config_dir, also_allowed)?;
+    let names: Vec<&str> = keys.iter().map(|named| named.name.as_str()).collect();
+    config.check_key_names(&names)?;
+    Ok(keys)
+}
+
 /// Reads all keys of a directory, sorted by name; `also_allowed` is a uid that may own key files
 /// beside root and this process's user. Symbolic links are followed; files that do not end in
 /// `.key` are not looked at.
@@ -56,7 +73,8 @@ pub fn read(dir: &Path, also_allowed: Option<u32>) -> Result<Vec<NamedKey>, Erro
     let mut keys = Vec::new();
     for path in list(dir)? {
         let key = Key::read(&path, also_allowed)?;
-        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
+        let name = path.file_stem().and_then(|stem| stem.to_str());
+        let Some(name) = name.filter(|name| !name.contains(char::is_control)) else {
             return Err(Error::Name(path));
         };
         let name = name.to_owned();

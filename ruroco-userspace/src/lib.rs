@@ -22,11 +22,16 @@ pub mod durable;
 pub mod handover;
 pub mod instance;
 pub mod key;
+#[cfg(feature = "daemon")]
 pub mod key_directory;
 #[cfg(feature = "daemon")]
 pub mod logging;
 #[cfg(feature = "daemon")]
+pub mod notices;
+#[cfg(feature = "daemon")]
 pub mod order;
+#[cfg(feature = "daemon")]
+pub mod private_directory;
 #[cfg(feature = "daemon")]
 pub mod private_socket;
 #[cfg(feature = "daemon")]
@@ -38,6 +43,8 @@ pub mod shutdown;
 pub mod toml_file;
 #[cfg(feature = "daemon")]
 pub mod users;
+#[cfg(feature = "daemon")]
+pub mod wait;
 
 #[cfg(feature = "with-client")]
 pub mod client;

@@ -17,21 +17,28 @@
 //! Message boundaries are kept (`SOCK_SEQPACKET`): a record is received whole or not at all.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown},
+        unix::fs::{FileTypeExt, MetadataExt, lchown},
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use rustix::{
+    cmsg_space,
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, fchmod},
     io::Errno,
     net::{
-        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
-        socket_with, sockopt::socket_peercred,
+        self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+        SocketType, accept_with, bind, listen, recv, recvmsg, sendmsg, socket_with,
+        sockopt::socket_peercred,
     },
     process::geteuid,
 };
@@ -39,8 +46,8 @@ use rustix::{
 /// Connecting needs both reading and writing, and nobody but the owner has either.
 const MODE: u32 = 0o600;
 
-/// Mode of a directory made here: others can reach what is in it.
-const DIRECTORY_MODE: u32 = 0o755;
+/// Mode for the directory of a socket: others can reach what is in it.
+pub const DIRECTORY_MODE: u32 = 0o755;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 8;
@@ -55,7 +62,7 @@ pub struct PrivateListener {
 
 impl PrivateListener {
     /// Listens at `path` for processes of `user` (a uid), replacing a socket that a predecessor has
-    /// left. The caller has [prepared the directory](prepare_directory) and holds a lock that makes
+    /// left. The caller has [prepared the directory](crate::private_directory) and holds a lock that makes
     /// sure that the predecessor is gone.
     ///
     /// # Errors
@@ -101,31 +108,69 @@ impl Drop for PrivateListener {
     }
 }
 
-/// Makes the directory if it is missing; refuses one in which others could exchange the socket.
+/// Connects to a listening socket without ever waiting for it: one that is stuck refuses
+/// (`EAGAIN`) as soon as too many wait to be accepted. The connection does not block either.
 ///
 /// # Errors
-/// If it cannot be made, or others can write to it.
-pub fn prepare_directory(dir: &Path) -> anyhow::Result<()> {
-    if !dir.try_exists().with_context(|| format!("could not look for {}", dir.display()))? {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(dir)
-            // The umask may have taken away the way in that others need.
-            .and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(DIRECTORY_MODE)))
-            .with_context(|| format!("could not create {}", dir.display()))?;
-    }
-    let metadata =
-        dir.metadata().with_context(|| format!("could not look at {}", dir.display()))?;
-    let owner_is_trusted = metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
-    if !owner_is_trusted || metadata.mode() & 0o022 != 0 {
-        bail!(
-            "refusing to put a socket into {dir}, where others could exchange it; \
-             run: chown root {dir}; chmod 755 {dir}",
-            dir = dir.display()
-        );
-    }
+/// If nobody listens there, or not to this process.
+pub fn connect(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
+}
+
+/// Whether the peer of a connection on which it has nothing to say is gone: it has closed its end,
+/// or says something after all.
+pub fn has_gone(peer: BorrowedFd<'_>) -> bool {
+    !matches!(recv(peer, &mut [0], RecvFlags::DONTWAIT), Err(Errno::AGAIN | Errno::INTR))
+}
+
+/// Sends one message with a file descriptor beside it (`SCM_RIGHTS`).
+///
+/// # Errors
+/// If the peer is gone.
+pub fn send_descriptor(
+    peer: BorrowedFd<'_>,
+    message: &[u8],
+    descriptor: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let descriptors = [descriptor];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(peer, &[IoSlice::new(message)], &mut ancillary, flags)?;
     Ok(())
+}
+
+/// Receives what [`send_descriptor`] sent, if it comes within `patience`: the message's length, and
+/// the descriptor unless there was none. A length of 0 is the end of the connection.
+///
+/// # Errors
+/// If nothing came.
+pub fn receive_descriptor(
+    peer: BorrowedFd<'_>,
+    message: &mut [u8],
+    patience: Duration,
+) -> io::Result<(usize, Option<OwnedFd>)> {
+    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+    let mut fds = [PollFd::from_borrowed_fd(peer, PollFlags::IN)];
+    if poll(&mut fds, Some(&patience))? == 0 {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = recvmsg(peer, &mut [IoSliceMut::new(message)], &mut ancillary, flags)?;
+    let descriptor = ancillary.drain().find_map(|message| {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
+            descriptors.next()
+        } else {
+            None
+        }
+    });
+    Ok((received.bytes, descriptor))
 }
 
 fn create(path: &Path, user: u32) -> io::Result<OwnedFd> {
@@ -176,12 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_directory_is_made_and_the_socket_is_for_one_user() {
+    fn the_socket_is_for_one_user_and_goes_with_its_listener() {
         let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().join("run/ruroco");
-        prepare_directory(&dir).unwrap();
-        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o755);
-        let path = dir.join("x.sock");
+        let path = dir.path().join("x.sock");
         let listener = PrivateListener::listen(&path, own_uid()).unwrap();
         let socket = fs::symlink_metadata(&path).unwrap();
         assert_eq!((socket.mode() & 0o7777, socket.uid()), (0o600, own_uid()));
@@ -190,13 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_write_to_is_refused() {
+    fn connecting_never_waits_for_a_peer_that_is_stuck() {
         let dir = tempfile::tempdir().unwrap();
-        for mode in [0o775, 0o757, 0o1777] {
-            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
-            let error = prepare_directory(dir.path()).unwrap_err().to_string();
-            assert!(error.contains("chmod 755"), "{error}");
-        }
+        let path = dir.path().join("x.sock");
+        let _stuck = PrivateListener::listen(&path, own_uid()).unwrap();
+        let connections: Vec<_> = (0..=BACKLOG + 1).map(|_| connect(&path)).collect();
+        let refused = connections.into_iter().find_map(Result::err).unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

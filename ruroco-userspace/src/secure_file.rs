@@ -65,7 +65,7 @@ pub enum Error {
 pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
     let file = open(path)?;
     check(&file, path, also_allowed, Access::Read)?;
-    read(file, path).map(Zeroizing::new)
+    read(&file, path, MAX_SECRET_SIZE).map(Zeroizing::new)
 }
 
 /// Reads configuration: refused if anyone but root and this process's user could have written it.
@@ -75,8 +75,14 @@ pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<S
 pub fn read_trusted(path: &Path) -> Result<String, Error> {
     let file = open(path)?;
     check(&file, path, None, Access::Write)?;
-    read(file, path)
+    read(&file, path, MAX_CONFIGURATION_SIZE)
 }
+
+/// Longest secret in bytes; a key has less than 100.
+const MAX_SECRET_SIZE: usize = 4 << 10;
+
+/// Longest configuration file in bytes.
+const MAX_CONFIGURATION_SIZE: usize = 4 << 20;
 
 /// What nobody else may be able to do with a file.
 #[derive(Clone, Copy)]
@@ -89,15 +95,18 @@ fn open(path: &Path) -> Result<File, Error> {
     File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
-fn read(mut file: File, path: &Path) -> Result<String, Error> {
-    let mut text = String::new();
-    match file.read_to_string(&mut text) {
-        Ok(_) => Ok(text),
-        Err(source) => {
-            drop(Zeroizing::new(text));
-            Err(Error::Read { path: path.to_owned(), source })
-        }
+/// Reads at most `max` bytes, whatever the file's owner has put into it.
+fn read(file: &File, path: &Path, max: usize) -> Result<String, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    // One allocation of the final size: a growing buffer would leave copies of a secret behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(max.saturating_add(1)));
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut content).map_err(failed)?;
+    if content.len() > max {
+        return Err(failed(io::Error::other(format!("it is longer than {max} bytes"))));
     }
+    let text = str::from_utf8(&content).map_err(|_| failed(io::Error::other("it is not UTF-8")))?;
+    Ok(text.to_owned())
 }
 
 #[cfg(unix)]
@@ -172,5 +181,13 @@ mod tests {
     fn a_directory_is_not_a_file() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(read_trusted(dir.path()), Err(Error::Read { .. })));
+    }
+
+    #[test]
+    fn a_file_that_its_owner_has_made_huge_is_not_read_to_its_end() {
+        let (_dir, path) = file_with_mode(0o600);
+        File::options().write(true).open(&path).unwrap().set_len(3 << 30).unwrap();
+        assert!(read_secret(&path, None).unwrap_err().to_string().contains("longer than"));
+        assert!(read_trusted(&path).unwrap_err().to_string().contains("longer than"));
     }
 }

@@ -32,6 +32,7 @@ pub enum Error {
 }
 
 /// A configuration file's path and text, for finding lines in it.
+#[derive(Debug)]
 pub struct Source {
     path: PathBuf,
     text: String,
@@ -87,7 +88,12 @@ fn suggestion(message: &str) -> Option<&str> {
     }
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = quoted.next()?;
-    quoted
+    nearest(unknown, quoted)
+}
+
+/// The known name that is so like the unknown one that it was likely meant.
+pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
         .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
         .filter(|(typos, known)| *typos <= known.len().div_ceil(3))
         .min()

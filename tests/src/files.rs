@@ -12,9 +12,9 @@ use std::{
 
 use nix::unistd::User;
 use ruroco::key::Key;
-use tempfile::TempDir;
 
 use crate::{
+    directory::Directory,
     mount::{self, Mount},
     network::{Family, PORT, SERVER, SERVER_INTERFACE},
     programs,
@@ -80,7 +80,7 @@ pub struct Run {
 pub struct Files {
     // In the order in which they are to be dropped.
     _bpf: Mount,
-    directory: TempDir,
+    directory: Directory,
     user: User,
 }
 
@@ -92,8 +92,7 @@ impl Files {
     /// If a step fails.
     pub fn new(user: User, options: &Options) -> Self {
         mount::keep_to_this_thread();
-        let directory = tempfile::Builder::new().prefix("ruroco-lab-").tempdir();
-        let directory = directory.expect("make a temporary directory");
+        let directory = Directory::new();
         let root = directory.path();
         set_mode(root, 0o755);
         for (name, mode) in

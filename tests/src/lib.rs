@@ -17,7 +17,8 @@
 //!
 //! Every resource has an owner that removes it when dropped, also when a test panics. Namespaces
 //! have no name and processes are killed with the thread that started them, so that even a lab
-//! that is itself killed leaves only a temporary directory. For the same reason a [`lab::Lab`]
+//! that is itself killed leaves only a temporary directory, which the next one removes
+//! ([`directory`]). For the same reason a [`lab::Lab`]
 //! stays on the thread that made it.
 //!
 //! It needs root, and fails where it has not what it needs: a test that skipped itself would look
@@ -35,6 +36,7 @@
 
 pub mod capture;
 pub mod daemon;
+pub mod directory;
 pub mod files;
 pub mod knock;
 pub mod lab;

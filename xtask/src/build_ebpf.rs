@@ -2,7 +2,8 @@
 //!
 //! The result is one file that the gate embeds. It is put in place only when its bytes change,
 //! because the gate's build script watches it, and everything that links the gate would be built
-//! again for nothing.
+//! again for nothing. Beside it stands what it was built from, see [`crate::ebpf_sources`]: the build
+//! script embeds no program of other sources.
 
 use std::{
     env::consts::ARCH,
@@ -14,7 +15,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{process, setup::Tools, workspace::Workspace};
+use crate::{
+    ebpf_sources::{self, Built},
+    process,
+    setup::Tools,
+    workspace::Workspace,
+};
 
 /// The workspace's member that is the XDP program, and its binary.
 const PACKAGE: &str = "ruroco-ebpf";
@@ -37,6 +43,11 @@ pub(crate) enum Logging {
 /// # Errors
 /// If it does not compile or cannot be put in place; the last one that did is then untouched.
 pub(crate) fn build(workspace: &Workspace, tools: &Tools, logging: Logging) -> Result<PathBuf> {
+    // Before the compiler reads them: what is changed meanwhile is then a change.
+    let digest = ebpf_sources::digest(workspace.root())
+        .context("cannot read the sources of the XDP program")?;
+    let sources = Built { digest, debug_log: logging == Logging::EveryVerdict };
+
     let mut cargo = cargo_build(workspace, tools, logging);
     let status = cargo.status().with_context(|| format!("cannot run {}", process::line(&cargo)))?;
     ensure!(
@@ -49,7 +60,7 @@ pub(crate) fn build(workspace: &Workspace, tools: &Tools, logging: Logging) -> R
 
     let built = workspace.ebpf_target().join(TARGET).join("release").join(PACKAGE);
     let object = workspace.ebpf_object();
-    let placed = put_in_place(&built, &object)?;
+    let placed = put_both_in_place(&built, &object, sources)?;
     let state = if placed.changed { "" } else { ", unchanged" };
     println!("{} ({} bytes{state})", workspace.relative(&object).display(), placed.bytes);
     Ok(object)
@@ -96,15 +107,27 @@ struct Placed {
     changed: bool,
 }
 
-/// Makes `to` a copy of `from`, in one step, unless it is one already.
-fn put_in_place(from: &Path, to: &Path) -> Result<Placed> {
-    let content = fs::read(from)
+/// Makes `to` a copy of `from`, and the file beside it tell what that was built from. At no time
+/// does that file tell it of another object.
+fn put_both_in_place(from: &Path, to: &Path, sources: Built) -> Result<Placed> {
+    let object = fs::read(from)
         .with_context(|| format!("cannot read {}, which was just built", from.display()))?;
+    let file = Built::file(to);
+    if file.exists() && !is_content(to, &object)? {
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    let placed = put_in_place(&object, to)?;
+    put_in_place(sources.to_text().as_bytes(), &file)?;
+    Ok(placed)
+}
+
+/// Gives `to` this content, in one step, unless it has it already.
+fn put_in_place(content: &[u8], to: &Path) -> Result<Placed> {
     let bytes = content.len();
-    if is_content(to, &content)? {
+    if is_content(to, content)? {
         return Ok(Placed { bytes, changed: false });
     }
-    let beside = to.with_extension(format!("o.{}", std::process::id()));
+    let beside = to.with_extension(format!("new.{}", std::process::id()));
     fs::write(&beside, content)
         .and_then(|()| fs::rename(&beside, to))
         .with_context(|| format!("cannot write {}", to.display()))?;
@@ -123,36 +146,52 @@ fn is_content(path: &Path, content: &[u8]) -> Result<bool> {
 mod tests {
     use super::*;
 
+    const SOURCES: Built = Built { digest: 1, debug_log: false };
+
     #[test]
     fn the_object_is_replaced_when_its_bytes_changed() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("built"), folder.path().join("ruroco.bpf.o"));
         for content in ["first", "second"] {
             fs::write(&from, content).unwrap();
-            let placed = put_in_place(&from, &to).unwrap();
+            let placed = put_both_in_place(&from, &to, SOURCES).unwrap();
             assert_eq!(placed, Placed { bytes: content.len(), changed: true });
             assert_eq!(fs::read_to_string(&to).unwrap(), content);
+            assert_eq!(fs::read_to_string(Built::file(&to)).unwrap(), SOURCES.to_text());
         }
     }
 
     #[test]
-    fn an_unchanged_object_is_not_touched() {
+    fn unchanged_files_are_not_touched() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("built"), folder.path().join("ruroco.bpf.o"));
+        let changed_at =
+            || [&to, &Built::file(&to)].map(|path| fs::metadata(path).unwrap().modified().unwrap());
         fs::write(&from, "same").unwrap();
-        put_in_place(&from, &to).unwrap();
-        let first = fs::metadata(&to).unwrap().modified().unwrap();
-        assert!(!put_in_place(&from, &to).unwrap().changed);
-        assert_eq!(fs::metadata(&to).unwrap().modified().unwrap(), first);
+        put_both_in_place(&from, &to, SOURCES).unwrap();
+        let first = changed_at();
+        assert!(!put_both_in_place(&from, &to, SOURCES).unwrap().changed);
+        assert_eq!(changed_at(), first);
     }
 
     #[test]
-    fn nothing_but_the_object_is_left_behind() {
+    fn the_same_object_from_other_sources_is_recorded_as_theirs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("built"), folder.path().join("ruroco.bpf.o"));
+        fs::write(&from, "same").unwrap();
+        put_both_in_place(&from, &to, SOURCES).unwrap();
+        let other = Built { digest: 2, ..SOURCES };
+        assert!(!put_both_in_place(&from, &to, other).unwrap().changed);
+        assert_eq!(fs::read_to_string(Built::file(&to)).unwrap(), other.to_text());
+    }
+
+    #[test]
+    fn nothing_but_the_object_and_its_sources_is_left_behind() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("built"), folder.path().join("ruroco.bpf.o"));
         fs::write(&from, "object").unwrap();
-        put_in_place(&from, &to).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        put_both_in_place(&from, &to, SOURCES).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use ruroco_lab::{
 use crate::{
     build_ebpf::{self, Logging},
     host::{cargo, require_root, step},
+    interrupt,
     setup::{self, Report, Scope},
     workspace::Workspace,
 };
@@ -44,6 +45,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 fn show() -> Result<()> {
     println!();
+    interrupt::leave_nothing_behind()?;
     let mut lab = Lab::running(&Options::default());
     show_parts(&mut lab)?;
 

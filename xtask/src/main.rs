@@ -5,7 +5,8 @@
 //! or installs them, so that nobody has to know. [`toolchain`], [`llvm`] and [`linker`] each find
 //! one part, [`packages`] installs what the distribution has, [`setup`] puts them together and
 //! [`build_ebpf`] uses the result. [`demo`] shows
-//! the result at work and [`test`] is what CI runs, [`roles`] a part of it; [`host`] calls the workspace's own cargo.
+//! the result at work, until an [`interrupt`] if there is one, and [`test`] is what CI runs,
+//! [`roles`] a part of it; [`host`] calls the workspace's own cargo.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,7 +15,10 @@
 
 mod build_ebpf;
 mod demo;
+#[path = "../../ruroco-userspace/ebpf_sources.rs"]
+mod ebpf_sources;
 mod host;
+mod interrupt;
 mod linker;
 mod llvm;
 mod packages;

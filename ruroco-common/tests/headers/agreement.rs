@@ -79,7 +79,7 @@ fn the_generator_makes_accepted_and_refused_frames_of_every_kind() {
             Frame::Udp(udp) if udp.payload.is_ok() => ok += 1,
             Frame::Udp(_) => faulty += 1,
             Frame::Portless { .. } => portless += 1,
-            Frame::Other => other += 1,
+            Frame::Other | Frame::Hidden => other += 1,
         }
         if oracle::read(&frame).is_some_and(|packet| !packet.within_limits()) {
             beyond += 1;

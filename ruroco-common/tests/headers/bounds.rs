@@ -73,6 +73,7 @@ fn parse_watched(memory: &[u8], end: usize) -> (Frame<&[u8]>, usize) {
     assert!(watch.furthest.get() <= end);
     let result = match parsed {
         Frame::Other => Frame::Other,
+        Frame::Hidden => Frame::Hidden,
         Frame::Portless { destination, fault } => Frame::Portless { destination, fault },
         Frame::Udp(Udp { source, destination, source_port, destination_port, payload }) => {
             let payload = payload.map(|Payload { length, start }| {
@@ -171,6 +172,7 @@ proptest! {
 fn shape(frame: Frame<&[u8]>) -> Frame<()> {
     match frame {
         Frame::Other => Frame::Other,
+        Frame::Hidden => Frame::Hidden,
         Frame::Portless { destination, fault } => Frame::Portless { destination, fault },
         Frame::Udp(Udp { source, destination, source_port, destination_port, payload }) => {
             let payload = payload.map(|Payload { length, .. }| Payload { length, start: () });

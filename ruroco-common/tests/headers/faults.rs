@@ -35,16 +35,18 @@ fn v6_with(extensions: &[Extension]) -> Packet {
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Other,
+    Hidden,
     Portless(Fault),
     Refused(Fault),
     Payload(Vec<u8>),
 }
-use Outcome::{Other, Portless, Refused};
+use Outcome::{Hidden, Other, Portless, Refused};
 
 fn outcome_of(packet: &Packet, frame: &[u8]) -> Outcome {
     let own = |address| IpAddr::from(address) == packet.destination;
     match headers::parse(frame) {
         Frame::Other => Other,
+        Frame::Hidden => Hidden,
         Frame::Portless { destination, fault } => {
             assert!(own(destination), "to {destination}");
             Portless(fault)
@@ -104,9 +106,9 @@ fn up_to_three_vlan_tags_of_any_kind_are_looked_through() {
 }
 
 #[test]
-fn behind_a_fourth_vlan_tag_nothing_is_looked_for() {
+fn what_is_behind_a_fourth_vlan_tag_is_hidden() {
     for packet in [v4(), v6()] {
-        assert_eq!(outcome(&Packet { vlan_tags: vec![0x8100; 4], ..packet }), Other);
+        assert_eq!(outcome(&Packet { vlan_tags: vec![0x8100; 4], ..packet }), Hidden);
     }
 }
 

@@ -1,35 +1,25 @@
-//! The names of the keys, and nothing else of them: the commander has no use for a secret.
+//! The names and ids of the keys. The commander reads whole key files to get at them, keeps nothing
+//! else, and links no cipher that could use a secret.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::bail;
 use ruroco_common::datagram::KeyId;
 
-use crate::key_directory::{self, NamedKey};
+use crate::{config::Config, key_directory};
 
 /// Which key id goes by which name.
 #[derive(Debug, Default)]
 pub struct Keys(BTreeMap<KeyId, Arc<str>>);
 
 impl Keys {
-    /// Reads the keys in `dir`, which may belong to the user with this uid, and wipes their
-    /// secrets from memory before it returns.
+    /// Reads the keys, which may belong to the user with this uid, and wipes their secrets from
+    /// memory before it returns.
     ///
     /// # Errors
     /// If one of them cannot be used.
-    pub fn read(dir: &Path, owner: u32) -> anyhow::Result<Self> {
-        let mut names = BTreeMap::new();
-        for NamedKey { name, key } in key_directory::read(dir, Some(owner))? {
-            // It goes into log lines, where a line end would be somebody else's line.
-            if name.contains(char::is_control) {
-                bail!(
-                    "the name of the key {name:?} in {} has control characters: rename it",
-                    dir.display()
-                );
-            }
-            names.insert(key.id, name.into());
-        }
-        Ok(Self(names))
+    pub fn read(config: &Config, owner: u32) -> anyhow::Result<Self> {
+        let keys = key_directory::read_configured(config, Some(owner))?;
+        Ok(Self(keys.into_iter().map(|named| (named.key.id, named.name.into())).collect()))
     }
 
     /// The name of the key with this id.

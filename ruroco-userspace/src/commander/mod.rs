@@ -1,7 +1,7 @@
 //! The commander: runs, as root, what an accepted knock asks for.
 //!
 //! It is the only part that executes anything, so it knows as little as possible: no network, no
-//! secret of any key, no packet. What it gets is an [`Order`](crate::order::Order) from a server
+//! packet, no cipher that could use a key. What it gets is an [`Order`](crate::order::Order) from a server
 //! that may have been taken over, and what it runs was written down by the operator beforehand.
 //!
 //! An order's way through these modules:
@@ -20,7 +20,7 @@ use anyhow::Context;
 
 use crate::{
     config::Config,
-    instance, logging, order,
+    instance, logging, order, private_directory,
     private_socket::{self, PrivateListener},
     rate::TokenBucket,
     shutdown::Shutdown,
@@ -33,11 +33,9 @@ pub mod commands;
 pub mod keys;
 pub mod output;
 pub mod permit;
-pub mod refusals;
 pub mod run;
 pub mod runs;
 pub mod serve;
-pub mod wait;
 
 use arguments::{Arguments, HELP, Invocation};
 
@@ -75,19 +73,19 @@ fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::read(&arguments.config)?;
     let server = users::find(&config.socket_user)
         .with_context(|| format!("socket_user in {}", arguments.config.display()))?;
-    let keys = keys::Keys::read(&config.config_dir, server.uid.as_raw())?;
+    let keys = keys::Keys::read(&config, server.uid.as_raw())?;
     let commands = command_file::read(&arguments.commands, &keys)?;
     let names = commands.names().collect::<Vec<_>>().join(" ");
     let rate = TokenBucket::new(config.max_requests_per_second_global);
 
     let shutdown = Shutdown::on_signals().context("could not handle signals")?;
-    private_socket::prepare_directory(&config.socket_dir)?;
+    private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Kept until the end: no second commander begins before the commands of this one have ended.
     let _lock = instance::Lock::try_take(&config.socket_dir.join(LOCK))?;
     let path = config.socket_dir.join(order::SOCKET);
     let listener = PrivateListener::listen(&path, server.uid.as_raw())?;
-    let permit = permit::Permit::new(commands, keys, rate);
-    let service = serve::Service::new(listener, permit)?;
+    let judge = permit::Judge::new(commands, keys, rate);
+    let service = serve::Service::new(listener, judge)?;
     tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
     service.run(&shutdown)
 }

@@ -1,7 +1,7 @@
 //! The step from bytes that nobody vouches for to a run that may be started.
 //!
 //! It is a function of its arguments and its own counters, without I/O and without a clock. Only
-//! [`Permit::judge`] makes a [`Permitted`], and nothing but a `Permitted` can be run.
+//! [`Judge::judge`] makes a [`Permitted`], and nothing but a `Permitted` can be run.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -105,15 +105,15 @@ impl Permitted {
     }
 }
 
-/// Everything that an order is judged by.
+/// Judges orders by everything there is to judge them by.
 #[derive(Debug)]
-pub struct Permit {
+pub struct Judge {
     commands: Commands,
     keys: Keys,
     rate: TokenBucket,
 }
 
-impl Permit {
+impl Judge {
     /// Puts together what was read from the files and the rate limit.
     pub fn new(commands: Commands, keys: Keys, rate: TokenBucket) -> Self {
         Self { commands, keys, rate }
@@ -168,13 +168,13 @@ mod tests {
     const PHONE: KeyId = KeyId([2; 8]);
     const NOW: Duration = Duration::from_secs(1000);
 
-    fn permit(per_second: u32) -> Permit {
+    fn permit(per_second: u32) -> Judge {
         let keys = [(LAPTOP, "laptop"), (PHONE, "phone")].into_iter().collect();
         let commands = Commands::from_iter([
             Command::example("anyone"),
             Command { keys: Some(BTreeSet::from([LAPTOP])), ..Command::example("laptop_only") },
         ]);
-        Permit::new(commands, keys, TokenBucket::new(per_second))
+        Judge::new(commands, keys, TokenBucket::new(per_second))
     }
 
     fn order(command: &str, key: KeyId) -> Order {

@@ -26,7 +26,8 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::{output::Output, permit::Permitted, wait::wait};
+use super::{output::Output, permit::Permitted};
+use crate::wait::wait;
 
 /// How long a group has to end after `SIGTERM` before it gets `SIGKILL`.
 pub const TERM_GRACE: Duration = Duration::from_secs(5);

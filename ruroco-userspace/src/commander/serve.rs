@@ -7,7 +7,8 @@
 use std::{
     io, mem,
     os::fd::{AsFd, OwnedFd},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -16,8 +17,10 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
-use super::{permit::Permit, refusals::Refusals, runs::Runs, wait::wait};
-use crate::{order, private_socket::PrivateListener, shutdown::Shutdown};
+use super::{permit::Judge, runs::Runs};
+use crate::{
+    notices::Notices, order, private_socket::PrivateListener, shutdown::Shutdown, wait::wait,
+};
 
 /// Most connections at the same time. The server needs one; a second is there when it restarts.
 const MAX_CONNECTIONS: usize = 4;
@@ -27,9 +30,9 @@ const MAX_CONNECTIONS: usize = 4;
 pub struct Service {
     listener: PrivateListener,
     connections: Vec<OwnedFd>,
-    permit: Permit,
+    judge: Judge,
     runs: Runs,
-    refusals: Refusals,
+    refusals: Notices,
     started: Instant,
 }
 
@@ -38,10 +41,10 @@ impl Service {
     ///
     /// # Errors
     /// If there are no descriptors left.
-    pub fn new(listener: PrivateListener, permit: Permit) -> io::Result<Self> {
-        let (runs, refusals) = (Runs::new()?, Refusals::default());
+    pub fn new(listener: PrivateListener, judge: Judge) -> io::Result<Self> {
+        let (runs, refusals) = (Runs::new()?, Notices::default());
         let started = Instant::now();
-        Ok(Self { listener, connections: Vec::new(), permit, runs, refusals, started })
+        Ok(Self { listener, connections: Vec::new(), judge, runs, refusals, started })
     }
 
     /// Carries out orders until a signal comes, then ends all runs and removes the socket.
@@ -76,26 +79,34 @@ impl Service {
             connections.retain(|connection| !is_ready() || self.receive(connection));
             self.connections = connections;
             if connecting {
-                self.connect().context("could not accept connections")?;
+                self.connect();
             }
             for due in self.refusals.due(Instant::now()) {
-                let (reason, count, detail) = (due.reason, due.count, due.detail);
+                let (reason, count, detail) = (due.kind, due.count, due.detail);
                 tracing::warn!(%reason, count, %detail, "refused");
             }
         }
     }
 
-    fn connect(&mut self) -> io::Result<()> {
-        if let Some(connection) = self.listener.accept()? {
-            if self.connections.len() < MAX_CONNECTIONS {
+    /// Takes one connection at a time, so that many of them do not keep orders waiting.
+    fn connect(&mut self) {
+        match self.listener.accept() {
+            Ok(Some(connection)) if self.connections.len() < MAX_CONNECTIONS => {
                 tracing::debug!("server connected");
                 self.connections.push(connection);
-            } else {
+            }
+            Ok(Some(_)) => {
                 let detail = format_args!("{MAX_CONNECTIONS} are there already");
                 self.refusals.note("too_many_connections", detail);
             }
+            Ok(None) => {}
+            Err(error) => {
+                // No descriptors or no memory left: it passes, and until then it shall not be asked
+                // for at full speed.
+                self.refusals.note("no_connection", error);
+                thread::sleep(Duration::from_millis(100));
+            }
         }
-        Ok(())
     }
 
     /// Reads one message and does what it asks. Says whether the connection stays.
@@ -123,7 +134,7 @@ impl Service {
     }
 
     fn obey(&mut self, message: &[u8]) {
-        match self.permit.judge(self.started.elapsed(), message, self.runs.count()) {
+        match self.judge.judge(self.started.elapsed(), message, self.runs.count()) {
             Ok(permitted) => {
                 if let Err(error) = self.runs.start(permitted) {
                     self.refusals.note("no_thread", error);

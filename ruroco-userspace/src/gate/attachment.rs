@@ -1,11 +1,13 @@
 //! The program on one interface, pinned so that it stays when this process dies.
 //!
-//! The pin is a file in a BPF file system, named for the interface's index and the mode it is
-//! attached in, such as `5_native`. A gate that starts finds the pins of one that crashed and puts
-//! its own program in the place of the old one in a single step, so that the gate is never open.
+//! The pin is a file in a BPF file system, named for the network namespace, the interface's index and
+//! the mode it is attached in, such as `4026531840_5_native`. A gate that starts finds the pins of
+//! one that crashed and puts its own program in the place of the old one in a single step, so that
+//! the gate is never open.
 
 use std::{
     fmt, fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +19,10 @@ use aya::programs::{
 };
 use rustix::io::Errno;
 
-use crate::config::Mode;
+use crate::{config::Mode, instance, private_directory};
+
+/// Nobody but root has anything to look for among the pins.
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +42,8 @@ impl Attached {
         }
     }
 
-    fn satisfies(self, mode: Mode) -> bool {
+    /// Whether this is what the configuration asks for.
+    pub fn satisfies(self, mode: Mode) -> bool {
         match mode {
             Mode::Native => self == Self::Native,
             Mode::Generic => self == Self::Generic,
@@ -65,32 +71,6 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Attaches the program to the interface and pins it.
-    ///
-    /// # Errors
-    /// With the reason, if the interface carries another program, or its driver cannot do what
-    /// `mode` asks for.
-    pub fn new(program: &mut Xdp, index: u32, mode: Mode, pin_dir: &Path) -> anyhow::Result<Self> {
-        let (link, attached) = match mode {
-            Mode::Native => (attach(program, index, Attached::Native)?, Attached::Native),
-            Mode::Generic => (attach(program, index, Attached::Generic)?, Attached::Generic),
-            Mode::Auto => match attach(program, index, Attached::Native) {
-                Ok(link) => (link, Attached::Native),
-                Err(Refused::Unsupported(error)) => {
-                    tracing::warn!(
-                        index,
-                        "generic rather than native mode, which is slower: {error}"
-                    );
-                    (attach(program, index, Attached::Generic)?, Attached::Generic)
-                }
-                Err(refused) => return Err(refused.into()),
-            },
-        };
-        let pin = pin_dir.join(pin_name(index, attached));
-        let pinned = link.pin(&pin).with_context(|| format!("could not pin {}", pin.display()))?;
-        Ok(Self { index, attached, pin, link: pinned.into() })
-    }
-
     /// Puts the program in the place of the one that a pin keeps attached.
     ///
     /// # Errors
@@ -114,42 +94,13 @@ impl Attachment {
     }
 }
 
-/// Takes over what a gate that crashed has left on the interfaces in `wanted` (by index), and takes
-/// its program off all others.
-///
-/// # Errors
-/// If the directory for pins cannot be made or read.
-pub fn take_over(
-    program: &mut Xdp,
-    pin_dir: &Path,
-    mode: Mode,
-    wanted: &[u32],
-) -> anyhow::Result<Vec<Attachment>> {
-    fs::create_dir_all(pin_dir).with_context(|| {
-        format!(
-            "could not create {}; is a BPF file system mounted there? \
-             Run: mount -t bpf bpf /sys/fs/bpf",
-            pin_dir.display()
-        )
-    })?;
-    let mut attachments = Vec::new();
-    for entry in
-        fs::read_dir(pin_dir).with_context(|| format!("could not list {}", pin_dir.display()))?
-    {
-        let Some(pin) = Pin::from_path(entry?.path()) else { continue };
-        if wanted.contains(&pin.index) && pin.attached.satisfies(mode) {
-            match Attachment::take_over(program, &pin) {
-                Ok(attachment) => {
-                    attachments.push(attachment);
-                    continue;
-                }
-                Err(error) => tracing::debug!("not taking over {}: {error:#}", pin.path.display()),
-            }
-        }
-        fs::remove_file(&pin.path)
-            .with_context(|| format!("could not remove {}", pin.path.display()))?;
-    }
-    Ok(attachments)
+/// The directory of pins, this gate's alone for as long as this lives.
+#[derive(Debug)]
+pub struct Pins {
+    dir: PathBuf,
+    /// Inode of this network namespace: an interface's index says nothing in another one.
+    namespace: u64,
+    _lock: instance::Lock,
 }
 
 /// A file that keeps a program attached.
@@ -159,21 +110,98 @@ struct Pin {
     attached: Attached,
 }
 
-impl Pin {
-    fn from_path(path: PathBuf) -> Option<Self> {
-        let (index, mode) = path.file_name()?.to_str()?.split_once('_')?;
-        let attached = match mode {
-            "native" => Attached::Native,
-            "generic" => Attached::Generic,
-            _ => return None,
-        };
-        Some(Self { index: index.parse().ok()?, attached, path })
+impl Pins {
+    /// Takes the directory, making it if it is missing.
+    ///
+    /// # Errors
+    /// If it cannot be made, others can change what is in it, or another gate has it.
+    pub fn take(dir: &Path) -> anyhow::Result<Self> {
+        private_directory::prepare(dir, DIRECTORY_MODE).with_context(|| {
+            format!(
+                "could not use `pin_dir` {}; it has to be in a BPF file system: \
+                 mount -t bpf -o mode=700 bpf /sys/fs/bpf",
+                dir.display()
+            )
+        })?;
+        let namespace = fs::metadata("/proc/self/ns/net");
+        let namespace = namespace.context("could not identify this network namespace")?.ino();
+        Ok(Self { dir: dir.to_owned(), namespace, _lock: instance::Lock::try_take_directory(dir)? })
     }
-}
 
-/// Without a dot: the BPF file system keeps such names for itself.
-fn pin_name(index: u32, attached: Attached) -> String {
-    format!("{index}_{attached}")
+    /// Attaches the program to an interface and pins it.
+    ///
+    /// # Errors
+    /// With the reason, if the interface carries another program, or its driver cannot do what
+    /// `mode` asks for.
+    pub fn attach(
+        &self,
+        program: &mut Xdp,
+        name: &str,
+        index: u32,
+        mode: Mode,
+    ) -> anyhow::Result<Attachment> {
+        let (link, attached) = match mode {
+            Mode::Native => (attach(program, index, Attached::Native)?, Attached::Native),
+            Mode::Generic => (attach(program, index, Attached::Generic)?, Attached::Generic),
+            Mode::Auto => match attach(program, index, Attached::Native) {
+                Ok(link) => (link, Attached::Native),
+                Err(Refused::Unsupported(error)) => {
+                    tracing::warn!(
+                        interface = %name,
+                        "taking generic mode, which is slower; native: {error}"
+                    );
+                    (attach(program, index, Attached::Generic)?, Attached::Generic)
+                }
+                Err(refused) => return Err(refused.into()),
+            },
+        };
+        let pin = self.dir.join(self.name(index, attached));
+        let pinned = link.pin(&pin).with_context(|| format!("could not pin {}", pin.display()))?;
+        Ok(Attachment { index, attached, pin, link: pinned.into() })
+    }
+
+    /// Takes over what a gate that crashed has left on the interfaces in `wanted` (by index), in
+    /// whatever mode that is, and takes its program off all others. Pins of other network
+    /// namespaces are left alone.
+    ///
+    /// # Errors
+    /// If the directory cannot be read or changed.
+    pub fn take_over(&self, program: &mut Xdp, wanted: &[u32]) -> anyhow::Result<Vec<Attachment>> {
+        let entries = fs::read_dir(&self.dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.with_context(|| format!("could not list {}", self.dir.display()))?;
+        let mut attachments = Vec::new();
+        for pin in entries.into_iter().filter_map(|entry| self.pin(entry.path())) {
+            if wanted.contains(&pin.index) {
+                match Attachment::take_over(program, &pin) {
+                    Ok(attachment) => {
+                        attachments.push(attachment);
+                        continue;
+                    }
+                    // Its interface was another one of the same index.
+                    Err(error) => {
+                        tracing::warn!("could not take over {}: {error:#}", pin.path.display());
+                    }
+                }
+            }
+            fs::remove_file(&pin.path)
+                .with_context(|| format!("could not remove {}", pin.path.display()))?;
+        }
+        Ok(attachments)
+    }
+
+    /// Without a dot: the BPF file system keeps such names for itself.
+    fn name(&self, index: u32, attached: Attached) -> String {
+        format!("{}_{index}_{attached}", self.namespace)
+    }
+
+    /// The pin behind a path, if it is one of this namespace.
+    fn pin(&self, path: PathBuf) -> Option<Pin> {
+        let name = path.file_name()?.to_str()?;
+        let index = name.split('_').nth(1)?.parse().ok()?;
+        let mut modes = [Attached::Native, Attached::Generic].into_iter();
+        let attached = modes.find(|attached| self.name(index, *attached) == name)?;
+        Some(Pin { path, index, attached })
+    }
 }
 
 /// Why the kernel did not attach the program.

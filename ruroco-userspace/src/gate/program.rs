@@ -67,6 +67,12 @@ impl Program {
         let verdicts = take_map(&mut ebpf, maps::VERDICTS)?;
         // Only a program built with `--debug-log` has a log to read.
         let logger = EbpfLogger::init(&mut ebpf).ok();
+        if logger.is_some() {
+            tracing::warn!(
+                "the XDP program was built with --debug-log: it logs every packet at level debug \
+                 (RUROCO_LOG=debug) and is slow; not for production"
+            );
+        }
         let mut program = Self { ebpf, ring, verdicts, logger };
         program.xdp()?.load().context("the kernel did not accept the XDP program")?;
         Ok(program)

@@ -3,22 +3,17 @@
 //! One server at a time: two would take candidates from each other.
 
 use std::{
-    io::{self, IoSlice},
-    mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
+    time::Instant,
 };
 
 use ruroco_common::maps::RING_SIZE;
-use rustix::{
-    cmsg_space,
-    io::Errno,
-    net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg},
-};
 
 use crate::{
     handover::{self, Handover},
-    private_socket::PrivateListener,
+    notices::Notices,
+    private_socket::{PrivateListener, has_gone, send_descriptor},
 };
 
 /// The socket that servers connect to, and the server that has.
@@ -26,6 +21,7 @@ use crate::{
 pub struct RingSocket {
     listener: PrivateListener,
     server: Option<OwnedFd>,
+    notices: Notices,
 }
 
 impl RingSocket {
@@ -35,7 +31,7 @@ impl RingSocket {
     /// If the socket cannot be made.
     pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
         let listener = PrivateListener::listen(&socket_dir.join(handover::SOCKET), user)?;
-        Ok(Self { listener, server: None })
+        Ok(Self { listener, server: None, notices: Notices::default() })
     }
 
     /// What to wait for.
@@ -48,47 +44,40 @@ impl RingSocket {
         self.server.is_some()
     }
 
-    /// Notices a server that has gone, and gives the ring to one that has come.
-    pub fn serve(&mut self, ring: BorrowedFd<'_>) {
+    /// Notices a server that has gone, and gives the ring to one that has come. Takes one connection
+    /// at a time, so that many of them do not keep the gate from everything else.
+    pub fn serve(&mut self, now: Instant, ring: BorrowedFd<'_>) {
         if let Some(server) = &self.server
             && has_gone(server.as_fd())
         {
             self.server = None;
-            tracing::warn!("server disconnected: the gate stays closed");
+            self.notices.note("server disconnected", "the gate stays closed");
         }
-        loop {
-            match self.listener.accept() {
-                Ok(Some(_)) if self.server.is_some() => {
-                    tracing::warn!("turned away a second server: the first is still connected");
-                }
-                Ok(Some(server)) => match hand_over(server.as_fd(), ring) {
+        match self.listener.accept() {
+            Ok(Some(_)) if self.server.is_some() => {
+                self.notices.note("turned away a second server", "the first is still connected");
+            }
+            Ok(Some(server)) => {
+                let message = Handover { ring_size: RING_SIZE }.encode();
+                match send_descriptor(server.as_fd(), &message, ring) {
                     Ok(()) => {
-                        tracing::info!("server connected");
+                        self.notices.note("server connected", "it has the ring");
                         self.server = Some(server);
                     }
-                    Err(error) => tracing::warn!("could not hand the ring to the server: {error}"),
-                },
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!("could not accept the server's connection: {error}");
-                    break;
+                    Err(error) => self.notices.note("could not hand the ring over", error),
                 }
             }
+            Ok(None) => {}
+            Err(error) => self.notices.note("could not accept a connection", error),
+        }
+        for due in self.notices.due(now) {
+            tracing::info!(count = due.count, detail = %due.detail, "{}", due.kind);
         }
     }
-}
 
-fn hand_over(server: BorrowedFd<'_>, ring: BorrowedFd<'_>) -> io::Result<()> {
-    let message = Handover { ring_size: RING_SIZE }.encode();
-    let descriptors = [ring];
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg(server, &[IoSlice::new(&message)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
-}
-
-/// A server has nothing to say; one that says something is as good as gone.
-fn has_gone(server: BorrowedFd<'_>) -> bool {
-    !matches!(recv(server, &mut [0], RecvFlags::DONTWAIT), Err(Errno::AGAIN | Errno::INTR))
+    /// When something is to be logged that has been held back, on the clock of
+    /// [`RingSocket::serve`].
+    pub fn next_notice(&self) -> Option<Instant> {
+        self.notices.next()
+    }
 }

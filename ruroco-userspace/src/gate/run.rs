@@ -1,15 +1,11 @@
 //! The loop: sets everything up, gives up what is not needed for going on, and then follows links,
 //! servers and questions until it is told to end.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, time::Instant};
 
 use anyhow::{Context, bail};
 use ruroco_common::datagram::KeyId;
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    io::Errno,
-    process::geteuid,
-};
+use rustix::process::geteuid;
 
 use super::{
     interfaces::{Interface, Interfaces},
@@ -20,9 +16,10 @@ use super::{
 };
 use crate::{
     config::{Config, Source},
-    instance, key_directory, private_socket,
+    instance, key_directory, private_directory, private_socket,
     shutdown::Shutdown,
     users,
+    wait::wait,
 };
 
 /// Runs the gate until it is told to end, and then opens it.
@@ -36,14 +33,14 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     }
     let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
     let server = users::find(&config.socket_user)?.uid.as_raw();
-    let keys = key_directory::read(&config.config_dir, Some(server))?;
+    let keys = key_directory::read_configured(config, Some(server))?;
     let key_ids: Vec<KeyId> = keys.iter().map(|named| named.key.id).collect();
     let keys: Vec<KeyStatus> = keys
         .into_iter()
         .map(|named| KeyStatus { name: named.name, id: named.key.id.to_string() })
         .collect();
 
-    private_socket::prepare_directory(&config.socket_dir)?;
+    private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.
     let _lock = instance::Lock::try_take(&config.socket_dir.join("gate.lock"))?;
     let status_socket = StatusSocket::listen(&config.socket_dir, geteuid().as_raw())?;
@@ -63,37 +60,23 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
                 false => tracing::warn!("gate is not on all of its interfaces"),
             }
         }
-        wait(&shutdown, &interfaces, &ring_socket, &status_socket, &program)?;
+        let own = [shutdown.as_fd(), interfaces.as_fd(), status_socket.as_fd()];
+        let fds: Vec<_> = own
+            .into_iter()
+            .chain(ring_socket.descriptors())
+            .chain(program.log())
+            .map(Some)
+            .collect();
+        wait(&fds, ring_socket.next_notice()).context("could not wait for something to do")?;
         if shutdown.is_requested() {
             tracing::info!("ending: the gate is open now");
             interfaces.detach();
             return Ok(());
         }
         interfaces.follow(program.xdp()?);
-        ring_socket.serve(program.ring());
+        ring_socket.serve(Instant::now(), program.ring());
         program.flush_log();
         status_socket.answer(|| status(config, &keys, &interfaces, &ring_socket, &program));
-    }
-}
-
-/// Waits until there is something to do.
-fn wait(
-    shutdown: &Shutdown,
-    interfaces: &Interfaces,
-    ring_socket: &RingSocket,
-    status_socket: &StatusSocket,
-    program: &Program,
-) -> anyhow::Result<()> {
-    let mut descriptors = vec![shutdown.as_fd(), interfaces.as_fd(), status_socket.as_fd()];
-    descriptors.extend(ring_socket.descriptors());
-    descriptors.extend(program.log());
-    let mut fds: Vec<PollFd<'_>> = descriptors
-        .into_iter()
-        .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
-        .collect();
-    match poll(&mut fds, None) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error).context("could not wait for something to do"),
     }
 }
 

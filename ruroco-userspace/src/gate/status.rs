@@ -2,29 +2,30 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    fmt,
+    fs::File,
+    io::{BufReader, BufWriter, Seek},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use ruroco_common::verdict::Verdict;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
-    send, socket_with, sockopt,
-};
+use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use crate::private_socket::PrivateListener;
+use crate::private_socket::{PrivateListener, connect, receive_descriptor, send_descriptor};
 
 /// File name of the status socket in `socket_dir`.
 pub const SOCKET: &str = "status.sock";
 
-/// Longest answer in bytes: the names of tens of thousands of keys.
-const MAX_SIZE: usize = 8 << 20;
+/// The only version of the answer there is: one byte, with the descriptor of a file that holds a
+/// [`Status`] as JSON.
+const VERSION: u8 = 1;
 
-/// One answer is sent in pieces of this size, a message each; the shortest one is the last.
-const PIECE: usize = 32 << 10;
+/// How long a gate that is running may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The state of a running gate.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ pub struct InterfaceStatus {
     pub attached: bool,
     /// `native` or `generic`, while it is.
     pub mode: Option<String>,
-    /// Why it is not.
+    /// What is not as it should be.
     pub problem: Option<String>,
 }
 
@@ -77,7 +78,8 @@ impl fmt::Display for Status {
         writeln!(f, "guards      UDP port {} of {}", self.port, self.ips.join(", "))?;
         for interface in &self.interfaces {
             let state = match (&interface.mode, &interface.problem) {
-                (Some(mode), _) => format!("attached, {mode}"),
+                (Some(mode), None) => format!("attached, {mode}"),
+                (Some(mode), Some(problem)) => format!("attached, {mode}; {problem}"),
                 (None, Some(problem)) => problem.clone(),
                 (None, None) => "not attached".to_owned(),
             };
@@ -110,16 +112,17 @@ impl StatusSocket {
         Ok(Self { listener: PrivateListener::listen(&socket_dir.join(SOCKET), user)? })
     }
 
-    /// Answers everyone who has connected: connecting is the question.
-    pub fn answer(&self, status: impl Fn() -> anyhow::Result<Status>) {
-        while let Ok(Some(peer)) = self.listener.accept() {
-            let answered = status().and_then(|status| {
-                let text = serde_json::to_vec(&status)?;
-                Ok(send_all(peer.as_fd(), &text)?)
-            });
-            if let Err(error) = answered {
-                tracing::warn!("could not answer a question for the status: {error:#}");
-            }
+    /// Answers one who has connected: connecting is the question. The answer is a file without a
+    /// name, so that it may have any length and nobody waits for the reader.
+    pub fn answer(&self, status: impl FnOnce() -> anyhow::Result<Status>) {
+        let Ok(Some(peer)) = self.listener.accept() else { return };
+        let answered = status().and_then(|status| {
+            let file = memfd_create("ruroco-status", MemfdFlags::CLOEXEC)?;
+            serde_json::to_writer(BufWriter::new(File::from(file.try_clone()?)), &status)?;
+            Ok(send_descriptor(peer.as_fd(), &[VERSION], file.as_fd())?)
+        });
+        if let Err(error) = answered {
+            tracing::warn!("could not answer a question for the status: {error:#}");
         }
     }
 }
@@ -136,48 +139,22 @@ impl AsFd for StatusSocket {
 /// If there is none, or this process may not ask.
 pub fn ask(socket_dir: &Path) -> anyhow::Result<Status> {
     let path = socket_dir.join(SOCKET);
-    let text = question(&path).with_context(|| {
+    let mut answer = question(&path).with_context(|| {
         format!(
             "could not ask the gate at {}; is ruroco-gate running, and are you root?",
             path.display()
         )
     })?;
-    serde_json::from_slice(&text)
+    answer.rewind().context("could not read the gate's answer")?;
+    serde_json::from_reader(BufReader::new(answer))
         .context("could not read the gate's answer: is it of another release?")
 }
 
-fn question(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let gate = open_socket(path)?;
-    let mut text = Vec::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        let (_, length) = recv(&gate, &mut piece[..], RecvFlags::empty())?;
-        text.extend_from_slice(piece.get(..length).unwrap_or_default());
-        if length < PIECE {
-            return Ok(text);
-        }
-        if text.len() > MAX_SIZE {
-            bail!("the answer does not end");
-        }
+fn question(path: &Path) -> anyhow::Result<File> {
+    let gate = connect(path)?;
+    let mut version = [0];
+    match receive_descriptor(gate.as_fd(), &mut version, PATIENCE)? {
+        (1, Some(answer)) if version == [VERSION] => Ok(File::from(answer)),
+        _ => bail!("the gate sent something else: is it of another release?"),
     }
-}
-
-fn open_socket(path: &Path) -> io::Result<OwnedFd> {
-    let gate = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    let patience = std::time::Duration::from_secs(5);
-    sockopt::set_socket_timeout(&gate, sockopt::Timeout::Recv, Some(patience))?;
-    connect(&gate, &SocketAddrUnix::new(path)?)?;
-    Ok(gate)
-}
-
-/// Does not wait for one who asks and then does not listen.
-fn send_all(peer: BorrowedFd<'_>, text: &[u8]) -> io::Result<()> {
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    for piece in text.chunks(PIECE) {
-        send(peer, piece, flags)?;
-    }
-    if text.len().is_multiple_of(PIECE) {
-        send(peer, &[], flags)?;
-    }
-    Ok(())
 }

@@ -48,7 +48,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
 fn init(config: &Config) -> anyhow::Result<()> {
     // Root's floors could not be replaced by the server.
     confinement::refuse_root()?;
-    let keys = key_directory::read(&config.config_dir, None)?;
+    let keys = key_directory::read_configured(config, None)?;
     let ids = keys.iter().map(|named| named.key.id);
     let path = FloorFile::create(&config.blocklist_dir, ids, Now::read().epoch)?;
     let _ = writeln!(

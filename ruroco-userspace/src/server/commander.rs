@@ -8,14 +8,11 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    net::{
-        AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send,
-        socket_with,
-    },
+    net::{SendFlags, send},
 };
 
 use super::floor_file::AcceptedOrder;
-use crate::order;
+use crate::{order, private_socket::connect};
 
 /// Where the commander listens, and the connection if there is one.
 #[derive(Debug)]
@@ -42,10 +39,7 @@ impl Commander {
             return Ok(());
         }
         self.connection = None;
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let connection = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        connect(&connection, &SocketAddrUnix::new(&self.path)?)?;
-        self.connection = Some(connection);
+        self.connection = Some(connect(&self.path)?);
         Ok(())
     }
 

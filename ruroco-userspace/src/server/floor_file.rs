@@ -40,8 +40,8 @@ pub enum Error {
     /// There is no file.
     #[error(
         "there are no floors in {0}, so it cannot be known which packets have already run; if this \
-         is the first start, make them with: ruroco-server init; if not, restore {0} from a backup, \
-         or make new keys before `ruroco-server init`"
+         is the first start, make them with: ruroco-server init; if not, make new keys first: with the old \
+         ones, packets that have already run could run again, and so they could with a backup of {0}"
     )]
     Missing(PathBuf),
     /// There is a file where a new one was to be made.
@@ -53,7 +53,8 @@ pub enum Error {
     /// The file is not what was written.
     #[error(
         "{0}:{1}: the floors are damaged, so it cannot be known which packets have already run; \
-         restore the file from a backup, or make new keys, remove it and run: ruroco-server init"
+         make new keys, remove the file and run: ruroco-server init; with the old keys, or with a backup of \
+         the file, packets that have already run could run again"
     )]
     Damaged(PathBuf, usize),
     /// The file cannot be written.
@@ -98,14 +99,14 @@ impl FloorFile {
     /// [`Error`]. Floors of keys that are gone are kept: the keys may come back.
     pub fn open(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Self, Error> {
         let (path, lock) = locate(dir)?;
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::Missing(path));
             }
             Err(error) => return Err(Error::Read(path, error)),
         };
-        let floors = match Floors::from_text(&text) {
+        let floors = match Floors::from_bytes(&bytes) {
             Ok(floors) => floors.with_new(now, keys),
             Err(Damaged { line }) => return Err(Error::Damaged(path, line)),
         };

@@ -1,14 +1,10 @@
 //! The loop: waits for candidates and takes each of them through judging, persisting and
 //! forwarding, in that order.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::{os::fd::AsFd, time::Instant};
 
 use anyhow::Context;
 use ruroco_common::candidate::Candidate;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
 
 use super::{
     clock::Now,
@@ -19,7 +15,7 @@ use super::{
     source::Source,
     verifier::Verifier,
 };
-use crate::{config::Config, key_directory, shutdown::Shutdown};
+use crate::{config::Config, key_directory, shutdown::Shutdown, wait::wait};
 
 /// Runs the server until it is told to end.
 ///
@@ -28,7 +24,7 @@ use crate::{config::Config, key_directory, shutdown::Shutdown};
 pub fn run(config: &Config) -> anyhow::Result<()> {
     confinement::refuse_root()?;
     let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
-    let keys = key_directory::read(&config.config_dir, None)?;
+    let keys = key_directory::read_configured(config, None)?;
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
     let mut source = Source::open(config)?;
@@ -46,7 +42,11 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         let now = Now::read();
         source.drain(now, |candidate| server.take(now, candidate))?;
         server.log_refusals(now);
-        wait(&shutdown, &source, server.refusals.next_due(), now)?;
+        let fds: Vec<_> =
+            [shutdown.as_fd()].into_iter().chain(source.descriptors()).map(Some).collect();
+        let wake = source.next_attempt().into_iter().chain(server.refusals.next_due()).min();
+        let wake = wake.and_then(|at| Instant::now().checked_add(at.saturating_sub(now.boot)));
+        wait(&fds, wake).context("could not wait for candidates")?;
         if shutdown.is_requested() {
             tracing::info!("ending");
             return Ok(());
@@ -103,30 +103,5 @@ impl Server {
         for line in self.refusals.due(now.boot) {
             tracing::warn!(reason = %line.refusal.name(), total = line.total, "refused");
         }
-    }
-}
-
-/// Waits until there is something to do.
-fn wait(
-    shutdown: &Shutdown,
-    source: &Source,
-    next_log: Option<Duration>,
-    now: Now,
-) -> anyhow::Result<()> {
-    let deadline = source.next_attempt().into_iter().chain(next_log).min();
-    let timeout = deadline.map(|deadline| timespec(deadline.saturating_sub(now.boot)));
-    let descriptors = source.descriptors();
-    let mut fds = vec![PollFd::from_borrowed_fd(shutdown.as_fd(), PollFlags::IN)];
-    fds.extend(descriptors.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-    match poll(&mut fds, timeout.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error).context("could not wait for candidates"),
-    }
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
     }
 }

@@ -68,7 +68,7 @@ impl Verifier {
     /// A verifier for these keys under this configuration.
     pub fn new(config: &Config, keys: &[NamedKey]) -> Self {
         let state = |named: &NamedKey| {
-            let rules = config.keys.get(&named.name);
+            let rules = config.rules_of(&named.name);
             let allowed = rules.and_then(|rules| rules.commands.as_ref());
             KeyState {
                 name: named.name.clone(),

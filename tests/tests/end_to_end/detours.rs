@@ -175,3 +175,30 @@ fn a_wrapped_unknown_key_is_refused() {
         each_is_judged(&Options::default(), family, Verdict::UnknownKey, unknown);
     }
 }
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn more_vlan_tags_than_anybody_uses_are_malformed() {
+    // The stack takes off any number of priority tags (VLAN 0) and looks at what is behind them.
+    for mode in ["native", "generic"] {
+        let mut lab = Lab::running(&Options { mode, ..Options::default() });
+        for family in Family::BOTH {
+            let knock = lab.seal(&lab.good_knock(family));
+            let payloads: [&[u8]; 3] = [&knock, &[0; 94], b"junk"];
+            for kind in VLAN_TYPES {
+                for tags in [4, 5, 20] {
+                    eprintln!("{mode}, {family:?}: {tags} tags {kind:#x}");
+                    lab.expect_verdict(Verdict::Malformed, 3, |lab| {
+                        let sender = lab.sender();
+                        for payload in payloads {
+                            let frame = Packet::to_gate(family, payload).to_frame();
+                            sender.send(&tag(&frame, &vec![(kind, 0); tags]));
+                        }
+                    });
+                }
+            }
+            lab.expect_next_knock_to_run(family);
+        }
+        lab.expect_silence();
+    }
+}

@@ -75,7 +75,7 @@ fn torn_floors_stop_the_start_and_are_left_as_they_are() {
         fs::write(&path, &whole[..length]).unwrap();
         // Every cut is tried on the file itself; starting a process for each would take a minute.
         if [0, 1, whole.len() / 2, whole.len() - 1].contains(&length) {
-            expect_no_start(&lab, &["floors are damaged", "restore", "ruroco-server init"]);
+            expect_no_start(&lab, &["floors are damaged", "make new keys", "ruroco-server init"]);
             assert_eq!(fs::read(&path).unwrap(), whole[..length]);
         }
     }
@@ -98,6 +98,27 @@ fn one_changed_byte_in_the_floors_stops_the_start() {
     content[place] ^= 1;
     fs::write(&path, content).unwrap();
     expect_no_start(&lab, &["floors are damaged", "ruroco-server init"]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn floors_that_are_not_text_are_damaged() {
+    let mut lab = Lab::new(&Default::default());
+    let path = floor_file(&lab);
+    let whole = fs::read(&path).unwrap();
+    for place in [0, whole.len() / 2, whole.len() - 1] {
+        let mut content = whole.clone();
+        content[place] = 0xff; // in no UTF-8
+        fs::write(&path, &content).unwrap();
+        expect_no_start(&lab, &["floors are damaged", "make new keys", "ruroco-server init"]);
+        assert_eq!(fs::read(&path).unwrap(), content);
+    }
+    fs::write(&path, &whole).unwrap();
+    lab.start_commander();
+    lab.start_gate();
+    lab.start_server();
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
 }
 
 #[test]

@@ -8,6 +8,8 @@ use ruroco_lab::{
     network::{Family, SERVER, SERVER_INTERFACE, THIRD, THIRD_INTERFACE, gate},
 };
 
+use crate::recovery::under_fire;
+
 fn options(mode: &'static str, interfaces: &[&'static str]) -> Options {
     Options { mode, interfaces: interfaces.to_vec(), ..Options::default() }
 }
@@ -63,5 +65,48 @@ fn one_gate_is_on_several_interfaces() {
         });
         assert_eq!(lab.expect_one_run().ip, THIRD.of(family));
     }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn an_interface_that_is_not_ethernet_is_refused() {
+    // What comes from a tun device begins with the IP header: there is no Ethernet header to skip.
+    for mode in ["native", "generic", "auto"] {
+        for interfaces in [&["tun0"][..], &[SERVER_INTERFACE, "tun0"]] {
+            let mut lab = Lab::new(&options(mode, interfaces));
+            lab.network.server.ip("tuntap add mode tun name tun0\nlink set tun0 up\n");
+            let output = lab.gate_command(&[]).output().unwrap();
+            assert!(!output.status.success());
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("tun0"), "{mode}: {said}");
+            assert!(said.contains("not an Ethernet interface"), "{mode}: {said}");
+
+            // It has taken itself off the others again: the host answers as one without a gate.
+            lab.send(Family::V4, b"anybody there?");
+            assert_eq!(lab.capture.replies_from_gate().len(), 1);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn an_interface_that_is_renamed_stays_closed() {
+    let mut lab = Lab::running(&Default::default());
+    under_fire(&mut lab, |lab| {
+        let mut name = SERVER_INTERFACE;
+        for new_name in ["renamed0", SERVER_INTERFACE, "renamed1"] {
+            // While it is up: Linux 6.2.
+            lab.network.server.ip(&format!("link set dev {name} name {new_name}"));
+            name = new_name;
+            // The gate has heard of the new name before it answers.
+            let status = lab.status();
+            assert_eq!(status["closed"], true, "{status:#}");
+            assert_eq!(status["interfaces"][0]["attached"], true, "{status:#}");
+            for family in Family::BOTH {
+                lab.expect_next_knock_to_run(family);
+            }
+        }
+    });
     lab.expect_silence();
 }

@@ -23,6 +23,7 @@ mod lab;
 mod privileges;
 mod recovery;
 mod refusals;
+mod start;
 mod udp_source;
 mod untouched;
 mod verdicts;

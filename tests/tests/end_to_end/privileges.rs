@@ -4,7 +4,13 @@ use std::{os::unix::fs::MetadataExt, process::Command};
 
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, socket},
+    sys::{
+        socket::{
+            AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, setsockopt,
+            socket, sockopt::SendTimeout,
+        },
+        time::{TimeVal, TimeValLike},
+    },
 };
 use ruroco_lab::{
     daemon::Daemon,
@@ -12,7 +18,9 @@ use ruroco_lab::{
     lab::Lab,
     network::Family,
     process::{Capabilities, Process},
+    wait,
 };
+use rustix::thread::{Uid, set_thread_uid};
 use std::os::fd::AsRawFd;
 
 /// Bits of linux/capability.h.
@@ -119,6 +127,51 @@ fn the_gate_gives_the_ring_to_the_servers_user_alone() {
     lab.start_server();
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_flood_of_connections_neither_fills_the_gates_log_nor_keeps_a_knock_out() {
+    // What somebody could do who has taken over the server.
+    for server_is_there in [true, false] {
+        let mut lab = Lab::new(&Default::default());
+        lab.start_commander();
+        lab.start_gate();
+        if server_is_there {
+            lab.start_server();
+        }
+        connect_often(&lab, 2_000);
+        if !server_is_there {
+            lab.start_server();
+        }
+        for family in Family::BOTH {
+            lab.expect_next_knock_to_run(family);
+        }
+        lab.expect_silence();
+        // All that it has to say has been said when it has ended.
+        lab.gate().signal(nix::sys::signal::Signal::SIGTERM);
+        assert!(lab.gate().wait_for_end().success());
+        let lines = lab.gate().lines();
+        let (count, last) = (lines.len(), lines.last());
+        assert!(count < 20, "{count} lines (server: {server_is_there}), the last one {last:?}");
+    }
+}
+
+/// Connects to the gate as the server's user, and leaves again, this many times.
+fn connect_often(lab: &Lab, count: usize) {
+    let address = UnixAddr::new(&lab.files.sockets().join("gate.sock")).unwrap();
+    let user = Uid::from_raw(lab.files.user().uid.as_raw());
+    let flood = || {
+        set_thread_uid(user).unwrap(); // of this thread alone, which ends with the flood
+        for _ in 0..count {
+            let flags = SockFlag::SOCK_CLOEXEC;
+            let client = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+            let patience = TimeVal::seconds(wait::DEADLINE.as_secs().try_into().unwrap());
+            setsockopt(&client, SendTimeout, &patience).unwrap();
+            connect(client.as_raw_fd(), &address).unwrap();
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(flood).join().unwrap());
 }
 
 #[test]

@@ -3,10 +3,20 @@
 
 use std::{
     net::UdpSocket,
+    os::fd::{AsRawFd, OwnedFd},
+    path::Path,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::Signal,
+        socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+    },
+};
 use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
     knock::forge,
@@ -21,7 +31,7 @@ const RING_HOLDS: u64 = 6_898;
 
 /// Keeps sending junk and old knocks of both families while `action` runs. All of it is for the
 /// gate to drop: what reached the stack would be answered.
-fn under_fire(lab: &mut Lab, action: impl FnOnce(&mut Lab)) {
+pub(crate) fn under_fire(lab: &mut Lab, action: impl FnOnce(&mut Lab)) {
     let fire: Vec<(Family, UdpSocket, Vec<Vec<u8>>)> = Family::BOTH
         .map(|family| {
             let forged = forge(lab.seal(&lab.good_knock(family))).to_vec();
@@ -44,7 +54,7 @@ fn under_fire(lab: &mut Lab, action: impl FnOnce(&mut Lab)) {
             while !done.load(Ordering::Relaxed) {
                 fire_once();
                 // Enough for any gap to be hit, and not so much that the ring overflows.
-                thread::sleep(std::time::Duration::from_millis(2));
+                thread::sleep(Duration::from_millis(2));
             }
         });
         let _end = EndOnDrop(&done);
@@ -151,6 +161,89 @@ fn while_the_gate_is_away_it_is_closed() {
     lab.server().wait_for_nth(2, &["ready"]);
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_knock_while_the_gate_is_away_runs() {
+    let mut lab = Lab::running(&Default::default());
+    under_fire(&mut lab, |lab| {
+        for round in 1..=3 {
+            lab.gate().crash();
+            // The program that it has left behind still fills the ring.
+            for family in Family::BOTH {
+                lab.expect_next_knock_to_run(family);
+            }
+            lab.start_gate();
+            lab.server().wait_for_nth(round + 1, &["ready", "xdp"]);
+            for family in Family::BOTH {
+                lab.expect_next_knock_to_run(family);
+            }
+        }
+    });
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_knock_from_before_a_new_gate_is_taken_out_of_the_old_ring() {
+    for family in Family::BOTH {
+        let mut lab = Lab::running(&Default::default());
+        lab.expect_next_knock_to_run(family);
+        // A server that is slow: by the time it looks, the gate has died and been replaced.
+        lab.server().signal(Signal::SIGSTOP);
+        lab.gate().crash();
+        lab.knock(family, &[]);
+        lab.start_gate();
+        lab.server().signal(Signal::SIGCONT);
+        lab.expect_one_run();
+        lab.server().wait_for_nth(2, &["ready", "xdp"]);
+        lab.expect_next_knock_to_run(family);
+        lab.expect_silence();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_server_ends_at_once_also_while_the_gate_is_stuck() {
+    for queue_is_full in [false, true] {
+        let mut lab = Lab::new(&Default::default());
+        lab.start_commander();
+        lab.start_gate();
+        lab.gate().signal(Signal::SIGSTOP);
+        let path = lab.files.sockets().join("gate.sock");
+        let queue = if queue_is_full { fill_queue(&path) } else { Vec::new() };
+        let mut server = lab.server_command(&[]);
+        lab.start_server_until(&mut server, &["waiting for the gate"]);
+        let told = Instant::now();
+        lab.server().signal(Signal::SIGTERM);
+        assert!(lab.server().wait_for_end().success());
+        let took = told.elapsed();
+        assert!(took < Duration::from_secs(1), "it took {took:?} (full: {queue_is_full})");
+
+        drop(queue);
+        lab.gate().signal(Signal::SIGCONT);
+        lab.start_server();
+        for family in Family::BOTH {
+            lab.expect_next_knock_to_run(family);
+        }
+        lab.expect_silence();
+    }
+}
+
+/// Connects to a socket whose owner does not accept, until there is no more room.
+fn fill_queue(path: &Path) -> Vec<OwnedFd> {
+    let address = UnixAddr::new(path).unwrap();
+    let mut queue = Vec::new();
+    loop {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let client = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+        match connect(client.as_raw_fd(), &address) {
+            Ok(()) => queue.push(client),
+            Err(Errno::EAGAIN) => return queue,
+            Err(error) => panic!("connect to {}: {error}", path.display()),
+        }
+    }
 }
 
 #[test]

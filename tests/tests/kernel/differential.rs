@@ -54,6 +54,7 @@ fn expected(frame: &[u8]) -> (Verdict, Option<Packet>) {
             udp.payload.expect_err("a payload that etherparse does not see")
         }
         Frame::Portless { destination, fault } if ours(destination) => fault,
+        Frame::Hidden => return (Verdict::Malformed, None),
         Frame::Udp(_) | Frame::Portless { .. } | Frame::Other => return (Verdict::NotOurs, None),
     };
     let verdict = match fault {

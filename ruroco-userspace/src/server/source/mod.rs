@@ -35,7 +35,14 @@ impl Source {
             config::Source::Xdp => Ok(Self::Xdp(XdpSource::new(&config.socket_dir))),
             config::Source::Udp => UdpSource::open(config.address)
                 .map(Self::Udp)
-                .with_context(|| format!("could not bind the UDP socket {}", config.address)),
+                .with_context(|| {
+                    format!(
+                        "could not bind the UDP socket {}; a port below 1024 takes a socket passed \
+                         by systemd (ListenDatagram=) or CAP_NET_BIND_SERVICE, an IPv6 address takes \
+                         IPv6 on this host",
+                        config.address
+                    )
+                }),
         }
     }
 

@@ -99,7 +99,8 @@ impl Ring {
 
     fn consumed(&self) -> &AtomicUsize {
         // SAFETY: the first word of the consumer's page, mapped for as long as `self` and aligned
-        // to a page; only this process writes it, always atomically.
+        // to a page; whoever else has it mapped (the kernel, a predecessor that still lives) also
+        // accesses it atomically, and no value in it is taken for granted.
         unsafe { AtomicUsize::from_ptr(self.consumer.start.cast()) }
     }
 

@@ -1,8 +1,6 @@
 //! The ring as the gate hands it over, and again whenever the gate has been away.
 
 use std::{
-    io::{self, IoSliceMut},
-    mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     time::Duration,
@@ -10,133 +8,115 @@ use std::{
 
 use anyhow::{Context, bail};
 use ruroco_common::candidate::Candidate;
-use rustix::{
-    cmsg_space,
-    net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix,
-        SocketFlags, SocketType, connect, recv, recvmsg, socket_with, sockopt,
-    },
-};
 
 use super::{super::clock::Now, BATCH, ring::Ring};
-use crate::handover::{self, Handover};
+use crate::{
+    handover::{self, Handover},
+    private_socket::{connect, has_gone, receive_descriptor},
+};
 
-/// Between attempts to reach a gate that is away. Short: candidates wait in the ring meanwhile.
+/// Between attempts to reach a gate that is away. Short: a new ring may already be filling.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// How long the gate may take to say what it has to say once it has accepted the connection.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Candidates from the gate's ring.
+///
+/// A gate that was killed leaves its program in the driver, which goes on filling its ring; so the
+/// last ring is read until there is another.
 #[derive(Debug)]
 pub struct XdpSource {
     path: PathBuf,
-    state: State,
+    gate: Gate,
+    ring: Option<Ring>,
 }
 
 #[derive(Debug)]
-enum State {
+enum Gate {
     Away { next_attempt: Duration, told: bool },
-    Connected { gate: OwnedFd, ring: Ring },
+    Connected(OwnedFd),
 }
 
 impl XdpSource {
     pub(super) fn new(socket_dir: &Path) -> Self {
-        let state = State::Away { next_attempt: Duration::ZERO, told: false };
-        Self { path: socket_dir.join(handover::SOCKET), state }
+        let gate = Gate::Away { next_attempt: Duration::ZERO, told: false };
+        Self { path: socket_dir.join(handover::SOCKET), gate, ring: None }
     }
 
     pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        match &self.state {
-            State::Away { .. } => Vec::new(),
-            State::Connected { gate, ring } => vec![gate.as_fd(), ring.as_fd()],
-        }
+        let gate = match &self.gate {
+            Gate::Away { .. } => None,
+            Gate::Connected(gate) => Some(gate.as_fd()),
+        };
+        gate.into_iter().chain(self.ring.as_ref().map(AsFd::as_fd)).collect()
     }
 
     pub(super) fn next_attempt(&self) -> Option<Duration> {
-        match self.state {
-            State::Away { next_attempt, .. } => Some(next_attempt),
-            State::Connected { .. } => None,
+        match self.gate {
+            Gate::Away { next_attempt, .. } => Some(next_attempt),
+            Gate::Connected(_) => None,
         }
     }
 
     pub(super) fn drain(&mut self, now: Now, mut take: impl FnMut(&Candidate)) {
-        if let State::Away { next_attempt, told } = self.state
-            && next_attempt <= now.boot
-        {
-            self.state = match connect_to_gate(&self.path) {
-                Ok((gate, ring)) => {
-                    tracing::info!(source = %"xdp", "ready");
-                    State::Connected { gate, ring }
-                }
-                Err(error) => {
-                    if !told {
-                        tracing::warn!("waiting for the gate: {error:#}");
-                    }
-                    State::Away { next_attempt: now.boot.saturating_add(RETRY), told: true }
-                }
-            };
+        match &self.gate {
+            Gate::Connected(gate) if has_gone(gate.as_fd()) => {
+                tracing::warn!("the gate has gone; its ring is read until there is another");
+                self.gate = Gate::Away { next_attempt: now.boot, told: false };
+            }
+            Gate::Away { next_attempt, told } if *next_attempt <= now.boot => {
+                let told = *told;
+                self.look_for_gate(now, told, &mut take);
+            }
+            Gate::Connected(_) | Gate::Away { .. } => {}
         }
-        if let State::Connected { gate, ring } = &mut self.state {
-            // Asked first: what is in the ring of a gate that has gone is still taken.
-            let gone = has_gone(gate.as_fd());
-            for _ in 0..BATCH {
-                if !ring.take_next(&mut take) {
-                    if gone {
-                        tracing::warn!("the gate has gone");
-                        self.state = State::Away { next_attempt: now.boot, told: false };
-                    }
-                    break;
+        if let Some(ring) = &mut self.ring {
+            take_batch(ring, &mut take);
+        }
+    }
+
+    fn look_for_gate(&mut self, now: Now, told: bool, take: &mut impl FnMut(&Candidate)) {
+        match connect_to_gate(&self.path) {
+            Ok((gate, ring)) => {
+                // By now the new program has taken the old one's place: nothing more comes here.
+                if let Some(mut old) = self.ring.replace(ring) {
+                    while take_batch(&mut old, take) {}
                 }
+                self.gate = Gate::Connected(gate);
+                tracing::info!(source = %"xdp", "ready");
+            }
+            Err(error) => {
+                if !told {
+                    tracing::warn!("waiting for the gate: {error:#}");
+                }
+                let next_attempt = now.boot.saturating_add(RETRY);
+                self.gate = Gate::Away { next_attempt, told: true };
             }
         }
     }
 }
 
+/// Takes what is there, up to a batch; whether there may be more.
+fn take_batch(ring: &mut Ring, take: &mut impl FnMut(&Candidate)) -> bool {
+    (0..BATCH).all(|_| ring.take_next(&mut *take))
+}
+
 fn connect_to_gate(path: &Path) -> anyhow::Result<(OwnedFd, Ring)> {
-    let gate =
-        open_socket(path).with_context(|| format!("could not connect to {}", path.display()))?;
+    let gate = connect(path).with_context(|| format!("could not connect to {}", path.display()))?;
     let (handover, descriptor) = receive(gate.as_fd())
         .with_context(|| format!("could not get the ring from {}", path.display()))?;
     let ring = Ring::map(descriptor, handover.ring_size).context("could not map the ring")?;
     Ok((gate, ring))
 }
 
-fn open_socket(path: &Path) -> io::Result<OwnedFd> {
-    let gate = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_timeout(&gate, sockopt::Timeout::Recv, Some(PATIENCE))?;
-    connect(&gate, &SocketAddrUnix::new(path)?)?;
-    Ok(gate)
-}
-
 fn receive(gate: BorrowedFd<'_>) -> anyhow::Result<(Handover, OwnedFd)> {
-    let mut bytes = [0; handover::SIZE];
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message =
-        recvmsg(gate, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    if message.bytes == 0 {
-        bail!(
+    let mut message = [0; handover::SIZE];
+    match receive_descriptor(gate, &mut message, PATIENCE)? {
+        (handover::SIZE, Some(descriptor)) => Ok((Handover::decode(&message)?, descriptor)),
+        (0, _) => bail!(
             "the gate refused: is this process the configured `socket_user`, and the only server?"
-        );
-    }
-    let mut descriptors = ancillary.drain().filter_map(|message| {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            Some(descriptors)
-        } else {
-            None
-        }
-    });
-    match (message.bytes, descriptors.next().and_then(|mut first| first.next())) {
-        (handover::SIZE, Some(descriptor)) => Ok((Handover::decode(&bytes)?, descriptor)),
+        ),
         _ => bail!("the gate sent something else: gate and server are of different releases"),
-    }
-}
-
-/// The gate never says anything more, so all there is to receive is the end.
-fn has_gone(gate: BorrowedFd<'_>) -> bool {
-    match recv(gate, &mut [0], RecvFlags::DONTWAIT) {
-        Ok((_, length)) => length == 0,
-        Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
     }
 }

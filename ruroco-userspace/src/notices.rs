@@ -1,5 +1,5 @@
-//! Logging of refusals at a pace of our choosing: a compromised server may ask for nonsense as fast
-//! as it likes and still not fill the journal.
+//! Logging what others cause at a pace of our choosing: a compromised server may connect and ask for
+//! nonsense as fast as it likes and still not fill the journal.
 
 use std::{
     collections::BTreeMap,
@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// There is at most one line per kind of refusal in this time.
+/// There is at most one line per kind in this time.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Counts refusals by kind and says when which is due to be logged.
+/// Counts what happens by kind and says when which is due to be logged.
 #[derive(Debug, Default)]
-pub struct Refusals(BTreeMap<&'static str, Kind>);
+pub struct Notices(BTreeMap<&'static str, Kind>);
 
 #[derive(Debug)]
 struct Kind {
@@ -21,21 +21,21 @@ struct Kind {
     last: String,
 }
 
-/// What to log about a kind of refusal.
+/// What to log about a kind.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Due {
     /// The kind.
-    pub reason: &'static str,
+    pub kind: &'static str,
     /// How many there were since the last line.
     pub count: u64,
     /// The last of them.
     pub detail: String,
 }
 
-impl Refusals {
-    /// Takes note of a refusal; [`Refusals::due`] then says whether it is to be logged yet.
-    pub fn note(&mut self, reason: &'static str, detail: impl fmt::Display) {
-        let kind = self.0.entry(reason).or_insert_with(|| Kind {
+impl Notices {
+    /// Takes note of something; [`Notices::due`] then says whether it is to be logged yet.
+    pub fn note(&mut self, kind: &'static str, detail: impl fmt::Display) {
+        let kind = self.0.entry(kind).or_insert_with(|| Kind {
             quiet_until: None,
             waiting: 0,
             last: String::new(),
@@ -49,10 +49,10 @@ impl Refusals {
         let due = self.0.iter_mut().filter(|(_, kind)| {
             kind.waiting > 0 && kind.quiet_until.is_none_or(|until| until <= now)
         });
-        due.map(|(reason, kind)| {
+        due.map(|(name, kind)| {
             kind.quiet_until = now.checked_add(INTERVAL);
             Due {
-                reason,
+                kind: name,
                 count: std::mem::take(&mut kind.waiting),
                 detail: std::mem::take(&mut kind.last),
             }
@@ -70,35 +70,35 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    fn due(reason: &'static str, count: u64, detail: &str) -> Due {
-        Due { reason, count, detail: detail.to_owned() }
+    fn due(kind: &'static str, count: u64, detail: &str) -> Due {
+        Due { kind, count, detail: detail.to_owned() }
     }
 
     #[test]
     fn a_flood_makes_one_line_in_five_seconds_and_loses_no_count() {
         let start = Instant::now();
-        let mut refusals = Refusals::default();
-        refusals.note("wrong_length", "1 byte");
-        assert_eq!(refusals.due(start), [due("wrong_length", 1, "1 byte")]);
-        assert_eq!(refusals.next(), None);
+        let mut notices = Notices::default();
+        notices.note("wrong_length", "1 byte");
+        assert_eq!(notices.due(start), [due("wrong_length", 1, "1 byte")]);
+        assert_eq!(notices.next(), None);
 
         for bytes in 0..100_000 {
-            refusals.note("wrong_length", format_args!("{bytes} bytes"));
-            assert_eq!(refusals.due(start + INTERVAL / 2), []);
+            notices.note("wrong_length", format_args!("{bytes} bytes"));
+            assert_eq!(notices.due(start + INTERVAL / 2), []);
         }
-        assert_eq!(refusals.next(), Some(start + INTERVAL));
-        assert_eq!(refusals.due(start + INTERVAL), [due("wrong_length", 100_000, "99999 bytes")]);
-        assert_eq!(refusals.due(start + INTERVAL * 9), []);
+        assert_eq!(notices.next(), Some(start + INTERVAL));
+        assert_eq!(notices.due(start + INTERVAL), [due("wrong_length", 100_000, "99999 bytes")]);
+        assert_eq!(notices.due(start + INTERVAL * 9), []);
     }
 
     #[test]
     fn one_kind_does_not_hide_another() {
         let start = Instant::now();
-        let mut refusals = Refusals::default();
-        refusals.note("wrong_length", "");
-        refusals.due(start);
-        refusals.note("wrong_length", "");
-        refusals.note("unknown_key", "a");
-        assert_eq!(refusals.due(start), [due("unknown_key", 1, "a")]);
+        let mut notices = Notices::default();
+        notices.note("wrong_length", "");
+        notices.due(start);
+        notices.note("wrong_length", "");
+        notices.note("unknown_key", "a");
+        assert_eq!(notices.due(start), [due("unknown_key", 1, "a")]);
     }
 }

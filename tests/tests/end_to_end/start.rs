@@ -1,0 +1,198 @@
+//! What keeps a program from starting: it says what and where, touches nothing, and what runs
+//! already goes on.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use ruroco::key::Key;
+use ruroco_lab::{daemon::Daemon, lab::Lab, network::Family, programs};
+
+/// Starts a program, which must end by itself with a message that has these parts.
+#[track_caller]
+fn expect_no_start(name: &str, mut command: Command, message: &[&str]) {
+    let mut daemon = Daemon::start(name, &mut command);
+    assert!(!daemon.wait_for_end().success(), "{name} says that it succeeded");
+    daemon.wait_for(message);
+}
+
+#[track_caller]
+fn expect_gate_not_to_start(lab: &Lab, message: &[&str]) {
+    expect_no_start("ruroco-gate", lab.gate_command(&[]), message);
+}
+
+/// All three programs, each as its own user.
+fn all_programs(lab: &Lab) -> [(&'static str, Command); 3] {
+    let mut commander = lab.network.server.command();
+    programs::add_launcher(&mut commander, None);
+    commander.arg(programs::path("ruroco-commander"));
+    commander.arg("--config").arg(lab.files.config());
+    commander.arg("--commands").arg(lab.files.commands());
+    [
+        ("ruroco-gate", lab.gate_command(&[])),
+        ("ruroco-server", lab.server_command(&[])),
+        ("ruroco-commander", commander),
+    ]
+}
+
+/// Makes `config.toml` another one and returns what it was.
+fn change_config(lab: &Lab, change: impl FnOnce(&str) -> String) -> String {
+    let text = fs::read_to_string(lab.files.config()).unwrap();
+    let changed = change(&text);
+    assert_ne!(text, changed);
+    fs::write(lab.files.config(), changed).unwrap();
+    text
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_second_gate_with_the_same_pins_is_refused() {
+    let mut lab = Lab::running(&Default::default());
+    let sockets = lab.files.path("other-run");
+    let config = lab.files.path("etc/other.toml");
+    let text = fs::read_to_string(lab.files.config()).unwrap();
+    let old = format!("socket_dir = {:?}", lab.files.sockets());
+    let changed = text.replace(&old, &format!("socket_dir = {sockets:?}"));
+    assert_ne!(changed, text);
+    fs::write(&config, changed).unwrap();
+    let second = |lab: &Lab| {
+        let mut command = lab.network.server.command();
+        programs::add_launcher(&mut command, None);
+        command.arg(programs::path("ruroco-gate")).arg("--config").arg(&config);
+        command
+    };
+    for _ in 0..2 {
+        expect_no_start("the second ruroco-gate", second(&lab), &["another process holds"]);
+    }
+    let status = lab.status();
+    assert_eq!(status["closed"], true, "{status:#}");
+    for family in Family::BOTH {
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+
+    // When the first one has died, the second one takes its place.
+    lab.gate().crash();
+    let second = Daemon::start("the second ruroco-gate", &mut second(&lab));
+    second.wait_for(&["gate is closed"]);
+    lab.send(Family::V4, b"anybody there?");
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn pins_that_others_could_exchange_are_refused() {
+    let mut lab = Lab::new(&Default::default());
+    let pins = lab.files.path("bpf/ruroco");
+    fs::create_dir(&pins).unwrap();
+    let set_mode = |mode| fs::set_permissions(&pins, fs::Permissions::from_mode(mode)).unwrap();
+    for mode in [0o700, 0o755] {
+        set_mode(mode);
+        lab.files.give_to_user(&pins);
+        expect_gate_not_to_start(&lab, &[path(&pins)]);
+        assert!(fs::read_dir(&pins).unwrap().next().is_none(), "something was pinned");
+    }
+    chown(&pins, Some(0), Some(0)).unwrap();
+    for mode in [0o777, 0o775, 0o1777] {
+        set_mode(mode);
+        expect_gate_not_to_start(&lab, &[path(&pins)]);
+        assert!(fs::read_dir(&pins).unwrap().next().is_none(), "something was pinned");
+    }
+    set_mode(0o700);
+    lab.start_commander();
+    lab.start_gate();
+    lab.start_server();
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn rules_for_a_key_that_is_not_there_stop_every_program() {
+    let mut lab = Lab::new(&Default::default());
+    let text = change_config(&lab, |text| format!("{text}\n[keys.latop]\ncommands = []\n"));
+    let line = text.lines().count() + 2;
+    let place = format!("{}:{line}", path(&lab.files.config()));
+    for (name, command) in all_programs(&lab) {
+        expect_no_start(name, command, &[&place, "did you mean `laptop`?"]);
+    }
+    fs::write(lab.files.config(), text).unwrap();
+    lab.start_commander();
+    lab.start_gate();
+    lab.start_server();
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn addresses_that_are_no_hosts_stop_every_program() {
+    let lab = Lab::new(&Default::default());
+    for ip in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"] {
+        let text = change_config(&lab, |text| {
+            let (_, rest) = text.split_once('\n').unwrap();
+            format!("ips = [\n  \"192.0.2.1\",\n  \"{ip}\",\n]\n{rest}")
+        });
+        assert!(text.starts_with("ips = "), "{text}");
+        let place = format!("{}:3", path(&lab.files.config()));
+        for (name, command) in all_programs(&lab) {
+            expect_no_start(name, command, &[&place, ip]);
+        }
+        fs::write(lab.files.config(), text).unwrap();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_huge_key_file_is_refused_and_not_read() {
+    let mut lab = Lab::new(&Default::default());
+    let huge = lab.files.server_key("huge");
+    fs::write(&huge, vec![b'A'; 64 << 20]).unwrap();
+    fs::set_permissions(&huge, fs::Permissions::from_mode(0o600)).unwrap();
+    lab.files.give_to_user(&huge);
+    for (name, command) in all_programs(&lab) {
+        let started = Instant::now();
+        expect_no_start(name, command, &[path(&huge), "longer than"]);
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(2), "{name} took {took:?}");
+    }
+    fs::remove_file(huge).unwrap();
+    lab.start_commander();
+    lab.start_gate();
+    lab.start_server();
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_status_tells_of_very_many_keys() {
+    const MANY: usize = 20_000;
+    let mut lab = Lab::without_floors(&Default::default());
+    for number in 0..MANY {
+        let file = lab.files.server_key(&format!("key-{number:05}"));
+        fs::write(&file, Key::generate().unwrap().to_text().as_bytes()).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    lab.start_gate();
+    for _ in 0..3 {
+        let status = lab.status();
+        let keys = status["keys"].as_array().unwrap();
+        assert_eq!(keys.len(), MANY + 1);
+        assert_eq!(keys[MANY - 1]["name"], format!("key-{:05}", MANY - 1));
+        assert_eq!(keys[MANY]["name"], "laptop");
+    }
+    let text = lab.gate_command(&["status"]).output().unwrap();
+    assert!(text.status.success());
+    let lines = String::from_utf8(text.stdout).unwrap();
+    assert_eq!(lines.lines().filter(|line| line.starts_with("key ")).count(), MANY + 1);
+    lab.expect_silence();
+}
