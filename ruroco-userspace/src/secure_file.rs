@@ -65,7 +65,10 @@ pub enum Error {
 pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
     let file = open(path)?;
     check(&file, path, also_allowed, Access::Read)?;
-    read(&file, path, MAX_SECRET_SIZE).map(Zeroizing::new)
+    // One allocation of the final size: a growing buffer would leave copies of the secret behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET_SIZE.saturating_add(1)));
+    let text = read(&file, path, MAX_SECRET_SIZE, &mut content)?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// Reads configuration: refused if anyone but root and this process's user could have written it.
@@ -75,7 +78,8 @@ pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<S
 pub fn read_trusted(path: &Path) -> Result<String, Error> {
     let file = open(path)?;
     check(&file, path, None, Access::Write)?;
-    read(&file, path, MAX_CONFIGURATION_SIZE)
+    let mut content = Vec::new();
+    read(&file, path, MAX_CONFIGURATION_SIZE, &mut content).map(str::to_owned)
 }
 
 /// Longest secret in bytes; a key has less than 100.
@@ -95,18 +99,21 @@ fn open(path: &Path) -> Result<File, Error> {
     File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
-/// Reads at most `max` bytes, whatever the file's owner has put into it.
-fn read(file: &File, path: &Path, max: usize) -> Result<String, Error> {
+/// Reads at most `max` bytes into `content`, whatever the file's owner has put into it, and gives
+/// them as text.
+fn read<'a>(
+    file: &File,
+    path: &Path,
+    max: usize,
+    content: &'a mut Vec<u8>,
+) -> Result<&'a str, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
-    // One allocation of the final size: a growing buffer would leave copies of a secret behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(max.saturating_add(1)));
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut content).map_err(failed)?;
+    file.take(limit).read_to_end(content).map_err(failed)?;
     if content.len() > max {
         return Err(failed(io::Error::other(format!("it is longer than {max} bytes"))));
     }
-    let text = str::from_utf8(&content).map_err(|_| failed(io::Error::other("it is not UTF-8")))?;
-    Ok(text.to_owned())
+    str::from_utf8(content).map_err(|_| failed(io::Error::other("it is not UTF-8")))
 }
 
 #[cfg(unix)]

@@ -36,7 +36,7 @@ fn where_there_is_no_native_mode_auto_takes_generic_and_says_why() {
     let mut lab = Lab::running(&options("auto", &["lo", SERVER_INTERFACE]));
     assert_eq!(lab.status()["interfaces"][0]["mode"], "generic");
     assert_eq!(lab.status()["interfaces"][1]["mode"], "native");
-    lab.gate().wait_for(&["generic rather than native"]);
+    lab.gate().wait_for(&["taking generic mode", "native:"]);
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
 }
