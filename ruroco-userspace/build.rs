@@ -56,13 +56,13 @@ fn embed(root: &Path, object: &Path) -> Result<Built, String> {
     let file = Built::file(object);
     let text = fs::read_to_string(&file)
         .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    let built = Built::from_text(&text)
-        .ok_or_else(|| format!("{} was written by another version", file.display()))?;
     let digest = ebpf_sources::digest(root)
         .map_err(|error| format!("its sources cannot be read: {error}"))?;
-    if built.digest != digest {
-        return Err("it was built from other sources than these".to_owned());
-    }
+    let built = [false, true]
+        .map(|debug_log| Built { digest, debug_log })
+        .into_iter()
+        .find(|built| built.to_text() == text)
+        .ok_or("it was built from other sources than these")?;
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::copy(object, out.join("ruroco.bpf.o"))
         .map_err(|error| format!("{} cannot be copied: {error}", object.display()))?;

@@ -37,17 +37,10 @@ impl Built {
         path.into()
     }
 
-    /// The file's content; [`Built::from_text`] takes nothing else.
+    /// The file's content.
     pub(crate) fn to_text(self) -> String {
         let log = if self.debug_log { " debug-log" } else { "" };
         format!("{:016x}{log}\n", self.digest)
-    }
-
-    /// Reads the file's content.
-    pub(crate) fn from_text(text: &str) -> Option<Self> {
-        let digest = u64::from_str_radix(text.get(..16)?, 16).ok()?;
-        let built = [false, true].map(|debug_log| Self { digest, debug_log });
-        built.into_iter().find(|built| built.to_text() == text)
     }
 }
 
@@ -151,15 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_beside_an_object_is_read_again() {
-        for debug_log in [false, true] {
-            let built = Built { digest: 0xab, debug_log };
-            assert_eq!(Built::from_text(&built.to_text()), Some(built));
-        }
-        for text in ["", "ab", "00000000000000ab", "00000000000000ab debug\n", "äääääääääääääääää"]
-        {
-            assert_eq!(Built::from_text(text), None, "{text:?}");
-        }
+    fn the_text_tells_sources_and_logging_apart() {
+        let text = |digest, debug_log| Built { digest, debug_log }.to_text();
+        assert_eq!(text(0xab, false), "00000000000000ab\n");
+        assert_eq!(text(0xab, true), "00000000000000ab debug-log\n");
     }
 
     #[test]
