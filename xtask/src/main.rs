@@ -5,7 +5,7 @@
 //! or installs them, so that nobody has to know. [`toolchain`], [`llvm`] and [`linker`] each find
 //! one part, [`packages`] installs what the distribution has, [`setup`] puts them together and
 //! [`build_ebpf`] uses the result. [`demo`] shows
-//! the result at work, until an [`interrupt`] if there is one, and [`test`] is what CI runs,
+//! the result at work, until an [`interrupt`] if there is one, and [`mod@test`] is what CI runs,
 //! [`roles`] a part of it; [`host`] calls the workspace's own cargo.
 #![allow(
     clippy::print_stdout,
