@@ -15,7 +15,6 @@
 
 mod build_ebpf;
 mod demo;
-#[allow(dead_code, reason = "reading the record is for the build script, which shares this file")]
 #[path = "../../ruroco-userspace/ebpf_sources.rs"]
 mod ebpf_sources;
 mod host;
