@@ -1,6 +1,8 @@
 //! `cargo xtask test`: everything that must hold before a change lands, in the order of what fails
 //! fastest.
 
+use std::{num::NonZero, thread};
+
 use anyhow::Result;
 
 use crate::{
@@ -31,7 +33,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     document(workspace)?;
     // The end-to-end tests start the binaries that a user would.
     step("binaries", &mut cargo(workspace, &["build", "--workspace", "--exclude", "ruroco-ebpf"]))?;
-    step("tests", &mut cargo(workspace, &[&["test"][..], &everything].concat()))
+    let mut tests = cargo(workspace, &[&["test"][..], &everything].concat());
+    step("tests", tests.env("RUST_TEST_THREADS", threads().to_string()))
+}
+
+/// Twice as many tests at a time as there are processors: most of them wait for processes.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(2, NonZero::get).saturating_mul(2)
 }
 
 /// The toolchain that builds the XDP program may have no clippy, so the host's looks at it, as at a
