@@ -50,3 +50,23 @@ impl Handover {
         Ok(Self { ring_size: wire.ring_size.get() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_version_comes_first_and_the_size_is_big_endian() {
+        assert_eq!(Handover { ring_size: 1 << 20 }.encode(), [VERSION, 0, 0x10, 0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_handover_survives_the_socket(mut bytes: [u8; SIZE]) {
+            prop_assert_eq!(Handover::decode(&bytes).is_ok(), bytes[0] == VERSION);
+            bytes[0] = VERSION;
+            prop_assert_eq!(Handover::decode(&bytes).unwrap().encode(), bytes);
+        }
+    }
+}
