@@ -6,7 +6,7 @@ use chacha20poly1305::{
     aead::{AeadInOut, Nonce, Tag},
 };
 use ruroco_common::{
-    datagram::{Datagram, KeyId, NONCE_SIZE},
+    datagram::{Datagram, NONCE_SIZE},
     plaintext,
 };
 
@@ -16,30 +16,17 @@ use crate::key::{Cipher, Key};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forged;
 
-/// A key made ready for use. Its secrets are wiped when dropped.
-pub struct Aead {
-    id: KeyId,
-    cipher: Prepared,
-}
-
-enum Prepared {
-    ChaCha20Poly1305(Box<ChaCha20Poly1305>),
-    Aes256GcmSiv(Box<Aes256GcmSiv>),
-}
+/// A key ready for use. Its secret is wiped when dropped.
+///
+/// The cipher is set up anew for every datagram. For ChaCha20-Poly1305 that is nothing; for
+/// AES-256-GCM-SIV it is one key schedule beside the one that every message has anyway (RFC 8452,
+/// section 4). Kept for each of many keys, schedules would take up to a kilobyte each.
+pub struct Aead(Key);
 
 impl Aead {
-    /// Makes a key ready.
+    /// Takes a copy of the key.
     pub fn new(key: &Key) -> Self {
-        let secret = key.secret.expose();
-        let cipher = match key.cipher {
-            Cipher::ChaCha20Poly1305 => {
-                Prepared::ChaCha20Poly1305(Box::new(ChaCha20Poly1305::new(secret.into())))
-            }
-            Cipher::Aes256GcmSiv => {
-                Prepared::Aes256GcmSiv(Box::new(Aes256GcmSiv::new(secret.into())))
-            }
-        };
-        Self { id: key.id, cipher }
+        Self(key.clone())
     }
 
     /// Encrypts and authenticates; `nonce` must never have been used with this key before.
@@ -52,13 +39,17 @@ impl Aead {
         nonce: [u8; NONCE_SIZE],
         mut content: [u8; plaintext::SIZE],
     ) -> Result<Datagram, aes_gcm_siv::aead::Error> {
-        let tag = match &self.cipher {
-            Prepared::ChaCha20Poly1305(cipher) => {
-                seal_with(cipher.as_ref(), nonce, &self.id.0, &mut content)?
+        let Key { id, cipher, secret } = &self.0;
+        let secret = secret.expose().into();
+        let tag = match cipher {
+            Cipher::ChaCha20Poly1305 => {
+                seal_with(&ChaCha20Poly1305::new(secret), nonce, &id.0, &mut content)?
             }
-            Prepared::Aes256GcmSiv(cipher) => seal_with(cipher.as_ref(), nonce, &[], &mut content)?,
+            Cipher::Aes256GcmSiv => {
+                seal_with(&Aes256GcmSiv::new(secret), nonce, &[], &mut content)?
+            }
         };
-        Ok(Datagram { key_id: self.id, nonce, tag, ciphertext: content })
+        Ok(Datagram { key_id: *id, nonce, tag, ciphertext: content })
     }
 
     /// Verifies and decrypts a datagram that carries this key's id.
@@ -67,12 +58,14 @@ impl Aead {
     /// [`Forged`] if the tag is wrong; nothing of the content is then to be had.
     pub fn open(&self, datagram: &Datagram) -> Result<[u8; plaintext::SIZE], Forged> {
         let mut content = datagram.ciphertext;
-        let opened = match &self.cipher {
-            Prepared::ChaCha20Poly1305(cipher) => {
-                open_with(cipher.as_ref(), datagram, &self.id.0, &mut content)
+        let Key { id, cipher, secret } = &self.0;
+        let secret = secret.expose().into();
+        let opened = match cipher {
+            Cipher::ChaCha20Poly1305 => {
+                open_with(&ChaCha20Poly1305::new(secret), datagram, &id.0, &mut content)
             }
-            Prepared::Aes256GcmSiv(cipher) => {
-                open_with(cipher.as_ref(), datagram, &[], &mut content)
+            Cipher::Aes256GcmSiv => {
+                open_with(&Aes256GcmSiv::new(secret), datagram, &[], &mut content)
             }
         };
         opened.map(|()| content).map_err(|_| Forged)

@@ -15,10 +15,29 @@ use std::{
 /// The first failing step's. The old content is then still there, unless only the last step
 /// failed: then either may be found after a power cut.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with(path, |mut file| file.write_all(content)).map(drop)
+}
+
+/// The same with what `write` writes; gives the file that is now there, and what `write` gave.
+///
+/// # Errors
+/// As for [`replace`].
+pub fn replace_with<T>(
+    path: &Path,
+    write: impl FnOnce(&File) -> io::Result<T>,
+) -> io::Result<(File, T)> {
     let new = with_suffix(path, ".new");
-    write_new(&new, content)?;
+    // Removed rather than truncated: a file left by somebody else keeps neither owner nor mode.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = private().create_new(true).open(&new)?;
+    let written = write(&file)?;
+    file.sync_all()?;
     fs::rename(&new, path)?;
-    sync_parent(path)
+    sync_parent(path)?;
+    Ok((file, written))
 }
 
 /// Creates `path` with this content, readable by its owner alone.
@@ -33,17 +52,6 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(path);
     }
     written.and_then(|()| sync_parent(path))
-}
-
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    // Removed rather than truncated: a file left by somebody else keeps neither owner nor mode.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = private().create_new(true).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 fn private() -> OpenOptions {

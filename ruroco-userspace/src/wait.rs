@@ -1,9 +1,10 @@
-//! Waiting for whatever happens first: the one blocking call of the commander's loops.
+//! Waiting for whatever happens first: the one blocking call of the daemons' loops.
 
 use std::{io, os::fd::BorrowedFd, time::Instant};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::CWD,
     io::Errno,
 };
 
@@ -13,18 +14,19 @@ use rustix::{
 ///
 /// # Errors
 /// If the kernel cannot wait.
-pub fn wait(fds: &[Option<BorrowedFd<'_>>], deadline: Option<Instant>) -> io::Result<Vec<bool>> {
-    let mut polled: Vec<PollFd<'_>> =
-        fds.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+pub fn wait<const N: usize>(
+    fds: [Option<BorrowedFd<'_>>; N],
+    deadline: Option<Instant>,
+) -> io::Result<[bool; N]> {
+    // A negative descriptor, as `CWD` is, has its place and is not looked at (poll(2)).
+    let mut polled = fds.map(|fd| PollFd::from_borrowed_fd(fd.unwrap_or(CWD), PollFlags::IN));
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let left = left.and_then(|left| Timespec::try_from(left).ok());
     match poll(&mut polled, left.as_ref()) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
-    let mut polled = polled.iter();
-    let mut is_ready = || polled.next().is_some_and(|fd| !fd.revents().is_empty());
-    Ok(fds.iter().map(|fd| fd.is_some() && is_ready()).collect())
+    Ok(polled.map(|fd| !fd.revents().is_empty()))
 }
 
 #[cfg(test)]
@@ -44,7 +46,7 @@ mod tests {
         talking_end.write_all(b"x").unwrap();
         drop(closed_end);
         let fds = [Some(quiet.as_fd()), None, Some(talking.as_fd()), Some(closed.as_fd())];
-        assert_eq!(wait(&fds, None).unwrap(), [false, false, true, true]);
+        assert_eq!(wait(fds, None).unwrap(), [false, false, true, true]);
     }
 
     #[test]
@@ -52,7 +54,7 @@ mod tests {
         let (_end, quiet) = UnixStream::pair().unwrap();
         let now = Instant::now();
         for deadline in [now, now + Duration::from_millis(20)] {
-            assert_eq!(wait(&[Some(quiet.as_fd())], Some(deadline)).unwrap(), [false]);
+            assert_eq!(wait([Some(quiet.as_fd())], Some(deadline)).unwrap(), [false]);
         }
     }
 }

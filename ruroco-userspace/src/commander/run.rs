@@ -188,8 +188,7 @@ impl Watch {
                 self.output.as_ref().map(AsFd::as_fd),
                 (self.phase == Phase::Running).then_some(stop),
             ];
-            let ready = wait(&fds, self.deadline)?;
-            let [ended, printed, stopped] = ready.try_into().unwrap_or([false; 3]);
+            let [ended, printed, stopped] = wait(fds, self.deadline)?;
             if printed {
                 self.read(&mut print);
             }

@@ -5,8 +5,8 @@
 //! second server waiting.
 
 use std::{
-    io, mem,
-    os::fd::{AsFd, OwnedFd},
+    array, io, mem,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
@@ -63,20 +63,18 @@ impl Service {
 
     fn until_signalled(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         loop {
-            let fds: Vec<_> = [shutdown.as_fd(), self.listener.as_fd()]
-                .into_iter()
-                .chain(self.connections.iter().map(AsFd::as_fd))
-                .map(Some)
-                .collect();
-            let ready = wait(&fds, self.refusals.next()).context("could not wait for orders")?;
-            let mut ready = ready.into_iter();
-            let mut is_ready = || ready.next().unwrap_or(false);
-            if is_ready() {
+            let [is_over, connecting, talking @ ..] =
+                wait(self.descriptors(shutdown), self.refusals.next())
+                    .context("could not wait for orders")?;
+            if is_over {
                 return Ok(());
             }
-            let connecting = is_ready();
+            let mut talking = talking.into_iter();
             let mut connections = mem::take(&mut self.connections);
-            connections.retain(|connection| !is_ready() || self.receive(connection));
+            connections.retain(|connection| {
+                let is_talking = talking.next().unwrap_or(false);
+                !is_talking || self.receive(connection)
+            });
             self.connections = connections;
             if connecting {
                 self.connect();
@@ -86,6 +84,16 @@ impl Service {
                 tracing::warn!(%reason, count, %detail, "refused");
             }
         }
+    }
+
+    /// What to wait for: first the end, then new connections.
+    fn descriptors<'a>(
+        &'a self,
+        shutdown: &'a Shutdown,
+    ) -> [Option<BorrowedFd<'a>>; 2 + MAX_CONNECTIONS] {
+        let own = [shutdown.as_fd(), self.listener.as_fd()];
+        let mut all = own.into_iter().chain(self.connections.iter().map(AsFd::as_fd));
+        array::from_fn(|_| all.next())
     }
 
     /// Takes one connection at a time, so that many of them do not keep orders waiting.

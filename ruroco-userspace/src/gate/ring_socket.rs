@@ -35,8 +35,8 @@ impl RingSocket {
     }
 
     /// What to wait for.
-    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [Some(self.listener.as_fd()), self.server.as_ref().map(AsFd::as_fd)].into_iter().flatten()
+    pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        [Some(self.listener.as_fd()), self.server.as_ref().map(AsFd::as_fd)]
     }
 
     /// Whether a server has the ring.

@@ -1,15 +1,25 @@
-//! The file that keeps the [`Floors`]: replaced as a whole for every accepted knock, and on the disk
-//! before the order leaves this process.
+//! The file that keeps the [`Floors`]: a [log](super::floor_log), to which every accepted knock adds
+//! its line, and which has it on the disk before the order leaves this process.
+//!
+//! What a knock costs does not depend on how many keys there are. Only when the log has grown to
+//! several times the number of keys is it written anew.
+//!
+//! What is in memory is the truth while this process holds the lock. A file that somebody else
+//! has removed, exchanged or cut is written anew before the next knock, and nothing runs until it is.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, BufReader, BufWriter, Write},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ruroco_common::datagram::KeyId;
 
 use super::{
-    floors::{Damaged, Floors},
+    floor_log::{self, Content, End, ReadError},
+    floors::Floors,
     verifier::Permit,
 };
 use crate::{durable, instance, order::Order};
@@ -56,19 +66,35 @@ pub enum Error {
          make new keys, remove the file and run: ruroco-server init; with the old keys, or with a backup of \
          the file, packets that have already run could run again"
     )]
-    Damaged(PathBuf, usize),
+    Damaged(PathBuf, u64),
     /// The file cannot be written.
     #[error(
-        "could not write the floors to {0}: {1}; is the directory writable and the disk not full?"
+        "could not write the floors to {path}: {source}; is the directory writable and the disk not full?",
+        path = .0.display(),
+        source = .1
     )]
-    Write(PathBuf, io::Error),
+    Write(Arc<Path>, io::Error),
+    /// The key's floor has been raised since the permit was given.
+    #[error("a later packet of the same key has overtaken this one")]
+    Overtaken,
 }
+
+/// The log is written anew once it has more lines than this and than [`LINES_PER_KEY`] allows: a
+/// quarter of a megabyte is not worth being saved.
+const LINES: u64 = 4096;
+
+/// Writing the log anew costs a line for each key, which at least so many knocks share.
+const LINES_PER_KEY: u64 = 4;
 
 /// The floors and the file that keeps them, locked against other processes.
 #[derive(Debug)]
 pub struct FloorFile {
-    path: PathBuf,
+    path: Arc<Path>,
+    file: File,
     floors: Floors,
+    end: End,
+    /// How many lines are enough for the log to be written anew.
+    compact_at: u64,
     _lock: instance::Lock,
 }
 
@@ -84,34 +110,47 @@ impl FloorFile {
         now: u128,
     ) -> Result<PathBuf, Error> {
         let (path, _lock) = locate(dir)?;
-        let floors = Floors::at(now, keys);
-        match durable::create(&path, floors.to_text().as_bytes()) {
+        let mut text = Vec::new();
+        floor_log::write(&Floors::at(now, keys), &mut text)
+            .map_err(|error| Error::Write(path.as_path().into(), error))?;
+        match durable::create(&path, &text) {
             Ok(()) => Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists(path)),
-            Err(error) => Err(Error::Write(path, error)),
+            Err(error) => Err(Error::Write(path.into(), error)),
         }
     }
 
-    /// Reads the file. Keys that are new to it get a floor of `now`, which is written at once, so
+    /// Reads the file. Keys that are new to it get a floor of `now`. It is written anew at once, so
     /// that a directory that cannot be written is found at the start and not at the first knock.
     ///
     /// # Errors
     /// [`Error`]. Floors of keys that are gone are kept: the keys may come back.
     pub fn open(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Self, Error> {
         let (path, lock) = locate(dir)?;
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let content = File::open(&path)
+            .map_err(ReadError::from)
+            .and_then(|file| floor_log::read(BufReader::new(file)));
+        let Content { floors, is_torn } = match content {
+            Ok(content) => content,
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::Missing(path));
             }
-            Err(error) => return Err(Error::Read(path, error)),
+            Err(ReadError::Io(error)) => return Err(Error::Read(path, error)),
+            Err(ReadError::Damaged { line }) => return Err(Error::Damaged(path, line)),
         };
-        let floors = match Floors::from_bytes(&bytes) {
-            Ok(floors) => floors.with_new(now, keys),
-            Err(Damaged { line }) => return Err(Error::Damaged(path, line)),
-        };
-        write(&path, &floors)?;
-        Ok(Self { path, floors, _lock: lock })
+        if is_torn {
+            tracing::warn!(
+                file = %path.display(),
+                "cut off a floor that was not written to its end: the knock has not run"
+            );
+        }
+        let floors = floors.with_new(now, keys);
+        match write(&path, &floors) {
+            Ok((file, end, compact_at)) => {
+                Ok(Self { path: path.into(), file, floors, end, compact_at, _lock: lock })
+            }
+            Err(error) => Err(Error::Write(path.into(), error)),
+        }
     }
 
     /// The floors as they are on the disk.
@@ -122,13 +161,74 @@ impl FloorFile {
     /// Raises the key's floor to the permit's counter and returns once that is on the disk.
     ///
     /// # Errors
-    /// [`Error::Write`]; the floor is then what it was, and there is neither order nor permit.
+    /// [`Error::Write`] and [`Error::Overtaken`]; the floor is then what it was, and there is
+    /// neither order nor permit.
     pub fn persist(&mut self, permit: Permit) -> Result<AcceptedOrder, Error> {
         let order = permit.into_order();
-        let raised = self.floors.raised(order.key, order.counter);
-        write(&self.path, &raised)?;
-        self.floors = raised;
+        if !self.floors.is_below(order.key, order.counter) {
+            return Err(Error::Overtaken);
+        }
+        let appended = self.restore().and_then(|()| self.append(order.key, order.counter));
+        appended.map_err(|error| self.write_error(error))?;
+        self.floors.raise(order.key, order.counter);
         Ok(AcceptedOrder(order))
+    }
+
+    /// Writes the log anew if it has become long, with one line for each key. For when no knock
+    /// waits: it takes as long as there are many keys.
+    ///
+    /// # Errors
+    /// [`Error::Write`]. No floor is lost then, and knocks can go on; the next attempt is due when
+    /// the log has grown by as much again.
+    pub fn compact_if_due(&mut self) -> Result<(), Error> {
+        if self.end.lines() < self.compact_at {
+            return Ok(());
+        }
+        self.compact_at = compact_at(&self.end, &self.floors);
+        self.compact().map_err(|error| self.write_error(error))
+    }
+
+    /// Sees to it that the log and nothing else is in its place. What failed to be appended is cut
+    /// off; and appending to a file that is no longer there would keep nothing.
+    fn restore(&mut self) -> io::Result<()> {
+        let (ours, there) = (self.file.metadata()?, fs::symlink_metadata(&self.path));
+        let size = there
+            .ok()
+            .filter(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
+            .map(|there| there.len());
+        match size {
+            Some(size) if size == self.end.size() => Ok(()),
+            Some(size) if size > self.end.size() => self.file.set_len(self.end.size()),
+            Some(_) | None => {
+                tracing::warn!(
+                    file = %self.path.display(),
+                    "writing the floors anew: somebody has changed or removed them"
+                );
+                self.compact()
+            }
+        }
+    }
+
+    fn append(&mut self, key: KeyId, floor: u128) -> io::Result<()> {
+        let (line, end) = self.end.with_floor(key, floor);
+        // The new size is synced, too: without it the line could not be read (fdatasync(2)).
+        let appended =
+            self.file.write_all_at(&line, self.end.size()).and_then(|()| self.file.sync_data());
+        match appended {
+            Ok(()) => self.end = end,
+            // Tried again before the next line if it fails.
+            Err(_) => drop(self.restore()),
+        }
+        appended
+    }
+
+    fn compact(&mut self) -> io::Result<()> {
+        (self.file, self.end, self.compact_at) = write(&self.path, &self.floors)?;
+        Ok(())
+    }
+
+    fn write_error(&self, error: io::Error) -> Error {
+        Error::Write(Arc::clone(&self.path), error)
     }
 }
 
@@ -137,9 +237,22 @@ fn locate(dir: &Path) -> Result<(PathBuf, instance::Lock), Error> {
     Ok((dir.join("floors"), lock))
 }
 
-fn write(path: &Path, floors: &Floors) -> Result<(), Error> {
-    durable::replace(path, floors.to_text().as_bytes())
-        .map_err(|error| Error::Write(path.to_owned(), error))
+/// Replaces the log by one of these floors: the file that is now there, its end, and how many lines
+/// will be enough for the next time.
+fn write(path: &Path, floors: &Floors) -> io::Result<(File, End, u64)> {
+    let (file, end) = durable::replace_with(path, |file| {
+        let mut text = BufWriter::new(file);
+        let end = floor_log::write(floors, &mut text)?;
+        text.flush()?;
+        Ok(end)
+    })?;
+    let compact_at = compact_at(&end, floors);
+    Ok((file, end, compact_at))
+}
+
+fn compact_at(end: &End, floors: &Floors) -> u64 {
+    let keys = u64::try_from(floors.len()).unwrap_or(u64::MAX);
+    end.lines().saturating_add(keys.saturating_mul(LINES_PER_KEY).max(LINES))
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@
 //! 1. [`source`] yields [`Candidate`](ruroco_common::candidate::Candidate)s, unauthenticated;
 //! 2. [`verifier`] opens one into a `Knock` and judges that into a [`Permit`](verifier::Permit),
 //!    or gives a [`Refusal`](refusal::Refusal);
-//! 3. [`floor_file`] persists the permit's counter among the [`floors`] and makes the permit an
-//!    [`AcceptedOrder`](floor_file::AcceptedOrder);
+//! 3. [`floor_file`] persists the permit's counter among the [`floors`], as a line of their
+//!    [log](floor_log), and makes the permit an [`AcceptedOrder`](floor_file::AcceptedOrder);
 //! 4. [`commander`] forwards the order.
+//!
+//! What a candidate costs does not depend on how many keys there are, and no memory is allocated for
+//! it, whether it is refused or accepted.
 //!
 //! [`cli`] is the way in, [`run`] the loop that connects the steps; only [`source`],
 //! [`floor_file`] and [`commander`] do any I/O.
@@ -19,6 +22,7 @@ pub mod clock;
 pub mod commander;
 pub mod confinement;
 pub mod floor_file;
+pub mod floor_log;
 pub mod floors;
 pub mod refusal;
 pub mod run;

@@ -1,7 +1,10 @@
 //! The loop: waits for candidates and takes each of them through judging, persisting and
 //! forwarding, in that order.
 
-use std::{os::fd::AsFd, time::Instant};
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use ruroco_common::candidate::Candidate;
@@ -10,12 +13,17 @@ use super::{
     clock::Now,
     commander::Commander,
     confinement,
-    floor_file::FloorFile,
+    floor_file::{self, FloorFile},
     refusal::{Refusal, RefusalLog},
     source::Source,
     verifier::Verifier,
 };
-use crate::{config::Config, key_directory, shutdown::Shutdown, wait::wait};
+use crate::{
+    config::Config,
+    key_directory::{self, NamedKey},
+    shutdown::Shutdown,
+    wait::wait,
+};
 
 /// Runs the server until it is told to end.
 ///
@@ -30,23 +38,18 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut source = Source::open(config)?;
     confinement::confine()?;
 
-    let mut server = Server {
-        verifier: Verifier::new(config, &keys),
-        floors,
-        commander: Commander::new(&config.socket_dir),
-        refusals: RefusalLog::default(),
-    };
+    let mut server = Server::new(config, &keys, floors);
     drop(keys); // the verifier has its own
 
     loop {
         let now = Now::read();
         source.drain(now, |candidate| server.take(now, candidate))?;
-        server.log_refusals(now);
-        let fds: Vec<_> =
-            [shutdown.as_fd()].into_iter().chain(source.descriptors()).map(Some).collect();
-        let wake = source.next_attempt().into_iter().chain(server.refusals.next_due()).min();
+        server.tidy(now);
+        let [one, other] = source.descriptors();
+        let fds = [Some(shutdown.as_fd()), one, other];
+        let wake = source.next_attempt().into_iter().chain(server.next_due()).min();
         let wake = wake.and_then(|at| Instant::now().checked_add(at.saturating_sub(now.boot)));
-        wait(&fds, wake).context("could not wait for candidates")?;
+        wait(fds, wake).context("could not wait for candidates")?;
         if shutdown.is_requested() {
             tracing::info!("ending");
             return Ok(());
@@ -54,15 +57,30 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     }
 }
 
-struct Server {
+/// What a candidate meets between its source and the commander.
+pub struct Server {
     verifier: Verifier,
     floors: FloorFile,
     commander: Commander,
     refusals: RefusalLog,
+    /// Why the last floor that was not persisted was not, until that is logged.
+    not_persisted: Option<floor_file::Error>,
 }
 
 impl Server {
-    fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
+    /// Puts it together; nothing happens yet.
+    pub fn new(config: &Config, keys: &[NamedKey], floors: FloorFile) -> Self {
+        Self {
+            verifier: Verifier::new(config, keys),
+            floors,
+            commander: Commander::new(&config.socket_dir),
+            refusals: RefusalLog::default(),
+            not_persisted: None,
+        }
+    }
+
+    /// Carries out a candidate, or counts why not; so it does with what is none.
+    pub fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
         if let Err(refusal) = candidate.and_then(|candidate| self.carry_out(now, candidate)) {
             self.refusals.count(refusal);
         }
@@ -75,7 +93,7 @@ impl Server {
             Refusal::CommanderAway
         })?;
         let accepted = self.floors.persist(permit).map_err(|error| {
-            tracing::error!("{error}");
+            self.not_persisted = Some(error);
             Refusal::FloorNotPersisted
         })?;
         // From here on the packet will never be accepted again.
@@ -99,9 +117,23 @@ impl Server {
         Ok(())
     }
 
-    fn log_refusals(&mut self, now: Now) {
+    /// Does what no candidate has to wait for.
+    pub fn tidy(&mut self, now: Now) {
         for line in self.refusals.due(now.boot) {
+            if line.refusal == Refusal::FloorNotPersisted
+                && let Some(error) = self.not_persisted.take()
+            {
+                tracing::error!("{error}");
+            }
             tracing::warn!(reason = %line.refusal.name(), total = line.total, "refused");
         }
+        if let Err(error) = self.floors.compact_if_due() {
+            tracing::warn!("the floors could not be written anew, and go on growing: {error}");
+        }
+    }
+
+    /// When there will be something to tidy up, on the boot clock.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.refusals.next_due()
     }
 }

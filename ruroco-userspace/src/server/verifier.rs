@@ -32,9 +32,9 @@ pub struct Verifier {
 }
 
 struct KeyState {
-    name: String,
+    name: Box<str>,
     aead: Aead,
-    allowed: Option<HashSet<CommandHash>>,
+    allowed: Option<Box<[CommandHash]>>,
     bucket: TokenBucket,
 }
 
@@ -71,7 +71,7 @@ impl Verifier {
             let rules = config.rules_of(&named.name);
             let allowed = rules.and_then(|rules| rules.commands.as_ref());
             KeyState {
-                name: named.name.clone(),
+                name: named.name.as_str().into(),
                 aead: Aead::new(&named.key),
                 allowed: allowed
                     .map(|names| names.iter().map(|name| CommandHash::of(name)).collect()),
@@ -87,7 +87,7 @@ impl Verifier {
 
     /// The name of a key.
     pub fn name(&self, key: KeyId) -> Option<&str> {
-        self.keys.get(&key).map(|state| state.name.as_str())
+        self.keys.get(&key).map(|state| &*state.name)
     }
 
     /// Judges one candidate.

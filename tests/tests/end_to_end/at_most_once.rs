@@ -1,9 +1,13 @@
-//! A packet runs at most once, whatever crashes when: the server is killed at every system call
-//! that it makes for a knock, one after the other, and then given the very same packet again.
+//! A knock runs at most once, whatever crashes when: the server is killed at every system call
+//! that it makes for a knock, or for writing all floors anew, one after the other, and then given
+//! the very same knock again, sealed anew, so that nobody but the server can tell.
 
-use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt, path::Path};
+use std::{
+    collections::BTreeMap, fs, os::unix::process::ExitStatusExt, path::Path, process::Command,
+};
 
 use ruroco_lab::{
+    daemon::Daemon,
     files::{KEY, Options},
     lab::{Lab, require_tool},
     network::Family,
@@ -17,27 +21,40 @@ fn options() -> Options {
     Options { more_keys: vec!["phone"], ..Options::default() }
 }
 
-/// Runs the server under strace, with what it does recorded in a file of the lab.
-fn start_traced(lab: &mut Lab, extra: &[&str]) {
+/// The server under strace, with what it does recorded in a file of the lab.
+fn traced(lab: &Lab, extra: &[&str]) -> Command {
     let record = lab.files.path("trace").to_str().unwrap().to_owned();
     let strace = [&["strace", "--quiet=all", "--output", &record][..], extra, &["--"]].concat();
-    let mut command = lab.server_command_by(&strace, &[]);
-    lab.start_server_until(&mut command, &["ready"]);
+    lab.server_command_by(&strace, &[])
 }
 
-/// The system calls that strace has recorded, each with how often there has been one of its name.
-fn calls(record: &Path) -> Vec<Call> {
+fn start_traced(lab: &mut Lab, extra: &[&str]) {
+    lab.start_server_until(&mut traced(lab, extra), &["ready"]);
+}
+
+/// What makes strace kill the server when it enters this system call.
+fn kill_at((name, count): &Call) -> String {
+    format!("inject={name}:signal=SIGKILL:when={count}")
+}
+
+/// The system calls that strace has recorded, each with how often there has been one of its name,
+/// and with its arguments.
+fn calls_with_arguments(record: &Path) -> Vec<(Call, String)> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let text = fs::read_to_string(record).unwrap();
-    let names = text.lines().filter_map(|line| Some(line.split_once('(')?.0.to_owned()));
-    let named = names.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    named
-        .map(|name| {
-            let count = seen.entry(name.clone()).or_default();
+    let lines = text.lines().filter_map(|line| line.split_once('('));
+    let calls = lines
+        .filter(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .map(|(name, arguments)| {
+            let count = seen.entry(name.to_owned()).or_default();
             *count += 1;
-            (name, *count)
-        })
-        .collect()
+            ((name.to_owned(), *count), arguments.to_owned())
+        });
+    calls.collect()
+}
+
+fn calls(record: &Path) -> Vec<Call> {
+    calls_with_arguments(record).into_iter().map(|(call, _)| call).collect()
 }
 
 /// Calls that only wait or look. How many of them there are depends on what wakes the server when,
@@ -65,12 +82,12 @@ fn calls_for_a_knock() -> Vec<Call> {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_server_killed_at_any_moment_runs_a_packet_at_most_once() {
+fn a_server_killed_at_any_moment_runs_a_knock_at_most_once() {
     require_tool("strace");
     let calls = calls_for_a_knock();
     eprintln!("a knock makes the server call: {calls:?}");
     // The moments that matter are among them.
-    for name in ["openat", "write", "fsync", "rename", "sendto"] {
+    for name in ["pwrite64", "fdatasync", "sendto"] {
         assert!(calls.iter().any(|(call, _)| call == name), "no {name} in {calls:?}");
     }
     let outcomes: Vec<_> = calls
@@ -90,7 +107,7 @@ fn a_server_killed_at_any_moment_runs_a_packet_at_most_once() {
     }
 }
 
-/// What became of a packet during which the server was killed.
+/// What became of a knock during which the server was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     /// Its floor was not on the disk yet: the next server ran it.
@@ -101,22 +118,21 @@ enum Outcome {
     HadRun,
 }
 
-/// Kills the server when it enters this system call, starts it again and sends the packet again.
-fn outcome_when_killed_at(family: Family, (name, count): &Call) -> Outcome {
+/// Kills the server when it enters this system call, starts it again and sends the knock again.
+fn outcome_when_killed_at(family: Family, call: &Call) -> Outcome {
     let mut lab = Lab::new(&options());
     lab.start_commander();
     lab.start_gate();
-    let inject = format!("inject={name}:signal=SIGKILL:when={count}");
-    start_traced(&mut lab, &["-e", &inject]);
-    let datagram = lab.seal(&lab.good_knock(family));
-    lab.send(family, &datagram);
+    start_traced(&mut lab, &["-e", &kill_at(call)]);
+    let knock = lab.good_knock(family);
+    lab.send(family, &lab.seal(&knock));
     let status = lab.server().wait_for_end();
     assert_eq!(status.signal(), Some(libc::SIGKILL), "it was not killed: {status}");
 
     lab.start_server();
-    lab.send(family, &datagram);
-    lab.send(family, &datagram);
-    // A knock with another key, whose floor does not tell anything about the packet's, runs last.
+    lab.send(family, &lab.seal(&knock));
+    lab.send(family, &lab.seal(&knock));
+    // A knock with another key, whose floor does not tell anything about this one's, runs last.
     lab.send(family, &lab.good_knock(family).seal(&lab.files.key("phone")));
     lab.server().wait_for(&["accepted", "phone"]);
     wait::until("all commands to have ended", || {
@@ -134,7 +150,50 @@ fn outcome_when_killed_at(family: Family, (name, count): &Call) -> Outcome {
         (0, 0) => Outcome::NeverRan,
         (1, 0) => Outcome::HadRun,
         _ => panic!(
-            "the packet ran {runs} times; the second server accepted it {accepted_afterwards} times"
+            "the knock ran {runs} times; the second server accepted it {accepted_afterwards} times"
         ),
     }
+}
+
+/// The system calls with which the server, when it starts, writes all floors anew.
+fn calls_for_all_floors(lab: &mut Lab) -> Vec<Call> {
+    start_traced(lab, &[]);
+    let calls = calls_with_arguments(&lab.files.path("trace"));
+    lab.server().crash();
+    let first = calls.iter().position(|(_, arguments)| arguments.contains("floors.new")).unwrap();
+    let last = calls.iter().rposition(|((name, _), _)| name == "fsync").unwrap();
+    calls[first..=last].iter().map(|(call, _)| call.clone()).collect()
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_server_killed_while_it_writes_all_floors_forgets_none() {
+    require_tool("strace");
+    let mut lab = Lab::running(&options());
+    let mut knocks = Vec::new();
+    lab.server().crash();
+    let calls = calls_for_all_floors(&mut lab);
+    eprintln!("writing all floors makes the server call: {calls:?}");
+    for name in ["openat", "write", "fsync", "rename"] {
+        assert!(calls.iter().any(|(call, _)| call == name), "no {name} in {calls:?}");
+    }
+    for call in calls {
+        lab.start_server();
+        let knock = lab.good_knock(Family::V4);
+        lab.send(Family::V4, &lab.seal(&knock));
+        knocks.push(knock);
+        lab.expect_one_run();
+        lab.server().crash();
+
+        let mut killed =
+            Daemon::start("ruroco-server", &mut traced(&lab, &["-e", &kill_at(&call)]));
+        let status = killed.wait_for_end();
+        assert_eq!(status.signal(), Some(libc::SIGKILL), "it was not killed: {status}");
+    }
+    lab.start_server();
+    for knock in knocks {
+        lab.send(Family::V4, &lab.seal(&knock));
+    }
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
 }

@@ -63,28 +63,52 @@ fn floors_that_are_there_are_not_made_again() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn torn_floors_stop_the_start_and_are_left_as_they_are() {
+fn floors_that_were_cut_stop_the_start_and_are_left_as_they_are() {
     let mut lab = Lab::running(&Default::default());
-    let datagram = lab.seal(&lab.good_knock(Family::V4));
-    lab.send(Family::V4, &datagram);
+    let together = fs::read(floor_file(&lab)).unwrap().len();
+    let knock = lab.good_knock(Family::V4);
+    lab.send(Family::V4, &lab.seal(&knock));
     lab.expect_one_run();
     lab.server().crash();
     let path = floor_file(&lab);
     let whole = fs::read(&path).unwrap();
-    for length in 0..whole.len() {
+    for length in [0, 1, together / 2, together - 1] {
         fs::write(&path, &whole[..length]).unwrap();
-        // Every cut is tried on the file itself; starting a process for each would take a minute.
-        if [0, 1, whole.len() / 2, whole.len() - 1].contains(&length) {
-            expect_no_start(&lab, &["floors are damaged", "make new keys", "ruroco-server init"]);
-            assert_eq!(fs::read(&path).unwrap(), whole[..length]);
-        }
+        expect_no_start(&lab, &["floors are damaged", "make new keys", "ruroco-server init"]);
+        assert_eq!(fs::read(&path).unwrap(), whole[..length]);
     }
-    // With the file as it was, the packet that has run does not run again.
+    // With the file as it was, the knock that has run does not run again.
     fs::write(&path, &whole).unwrap();
     lab.start_server();
-    lab.send(Family::V4, &datagram);
+    lab.send(Family::V4, &lab.seal(&knock));
     lab.expect_refusal("old_counter");
     lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_floor_that_was_being_written_when_the_power_went_is_cut_off() {
+    let mut lab = Lab::running(&Default::default());
+    let path = floor_file(&lab);
+    let mut knocks = Vec::new();
+    for tail in [&[0; 64][..], b"0001020304050607: 0000"] {
+        let knock = lab.good_knock(Family::V4);
+        lab.send(Family::V4, &lab.seal(&knock));
+        lab.expect_one_run();
+        knocks.push(knock);
+        lab.server().crash();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole, tail].concat()).unwrap();
+
+        lab.start_server_until(&mut lab.server_command(&[]), &["cut off a floor"]);
+        // Nothing that has run is forgotten with it.
+        for knock in &knocks {
+            lab.send(Family::V4, &lab.seal(knock));
+        }
+        lab.server().wait_for(&["refused", "old_counter"]);
+        lab.expect_next_knock_to_run(Family::V4);
+    }
     lab.expect_silence();
 }
 
@@ -134,19 +158,26 @@ fn a_directory_that_cannot_be_written_is_found_at_the_start() {
 fn while_the_floor_cannot_be_written_nothing_runs_and_nothing_is_used_up() {
     for family in Family::BOTH {
         let mut lab = Lab::running(&Default::default());
-        lab.expect_next_knock_to_run(family);
-        let before = fs::read(floor_file(&lab)).unwrap();
         take_away(&lab.files.floors_dir());
-        let datagram = lab.seal(&lab.good_knock(family));
-        lab.send(family, &datagram);
+        // The file is there and can be appended to.
+        lab.expect_next_knock_to_run(family);
+        let path = floor_file(&lab);
+        fs::remove_file(&path).unwrap();
+        let knock = lab.good_knock(family);
+        lab.send(family, &lab.seal(&knock));
         lab.expect_refusal("floor_not_persisted");
         lab.server().wait_for(&["could not write the floors", "is the directory writable"]);
-        assert_eq!(fs::read(floor_file(&lab)).unwrap(), before);
+        assert!(!path.exists());
 
         give_back(&lab);
-        // The same packet has not run, so it may run now.
-        lab.send(family, &datagram);
+        // The same knock has not run, so it may run now.
+        lab.send(family, &lab.seal(&knock));
         lab.expect_one_run();
+        lab.server().crash();
+        // Nothing was lost with the file.
+        lab.start_server();
+        lab.send(family, &lab.seal(&knock));
+        lab.expect_refusal("old_counter");
         lab.expect_next_knock_to_run(family);
         lab.expect_silence();
     }
@@ -159,6 +190,10 @@ fn on_a_full_disk_nothing_runs_and_the_old_floors_stay() {
     let dir = lab.files.floors_dir();
     let _disk = Mount::memory(&dir, 64 << 10);
     lab.files.give_to_user(&dir);
+    // With the header and two knocks they fill a page: the next line needs another one.
+    for number in 1..PAGE / LINE_SIZE - 3 {
+        lab.files.add_key(&format!("key-{number}"));
+    }
     assert!(lab.server_command(&["init"]).output().unwrap().status.success());
     lab.start_commander();
     lab.start_gate();
@@ -167,27 +202,41 @@ fn on_a_full_disk_nothing_runs_and_the_old_floors_stay() {
         lab.expect_next_knock_to_run(family);
     }
     let before = fs::read(floor_file(&lab)).unwrap();
+    assert_eq!(before.len(), PAGE);
 
     let filler = dir.join("filler");
     fill(&filler);
-    let datagram = lab.seal(&lab.good_knock(Family::V4));
-    lab.send(Family::V4, &datagram);
+    let knock = lab.good_knock(Family::V4);
+    lab.send(Family::V4, &lab.seal(&knock));
     lab.expect_refusal("floor_not_persisted");
     lab.server().wait_for(&["could not write the floors", "the disk not full"]);
     assert_eq!(fs::read(floor_file(&lab)).unwrap(), before, "the old floors are whole");
 
-    // A restart on a full disk finds out at once, and changes nothing either.
+    // As soon as there is room the same knock runs.
+    fs::remove_file(&filler).unwrap();
+    lab.send(Family::V4, &lab.seal(&knock));
+    lab.expect_one_run();
+
+    // A restart on a full disk finds out at once, and changes nothing.
     lab.server().crash();
+    fill(&filler);
+    let before = fs::read(floor_file(&lab)).unwrap();
     expect_no_start(&lab, &["could not write the floors", "the disk not full"]);
     assert_eq!(fs::read(floor_file(&lab)).unwrap(), before);
 
     fs::remove_file(filler).unwrap();
     lab.start_server();
-    lab.send(Family::V4, &datagram);
-    lab.expect_one_run();
+    lab.send(Family::V4, &lab.seal(&knock));
+    lab.expect_refusal("old_counter");
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
 }
+
+/// What a file system in memory hands out at a time.
+const PAGE: usize = 4096;
+
+/// Size in bytes of a floor in its file.
+const LINE_SIZE: usize = 64;
 
 /// Fills the rest of the disk that `path` is on.
 fn fill(path: &Path) {

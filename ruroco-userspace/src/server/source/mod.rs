@@ -47,10 +47,10 @@ impl Source {
     }
 
     /// What to wait for.
-    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+    pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
         match self {
             Self::Xdp(source) => source.descriptors(),
-            Self::Udp(source) => vec![source.descriptor()],
+            Self::Udp(source) => [Some(source.descriptor()), None],
         }
     }
 
@@ -62,7 +62,9 @@ impl Source {
         }
     }
 
-    /// Passes a batch of what has come to `take`.
+    /// Passes a batch of what has come to `take`. Of what is left then, the descriptors tell: both
+    /// a socket and a ring can be read for as long as there is something in them (for the ring:
+    /// `ringbuf_map_poll_kern`, kernel/bpf/ringbuf.c), whether or not anything more comes.
     ///
     /// # Errors
     /// Those after which the source is of no more use.

@@ -44,12 +44,12 @@ impl XdpSource {
         Self { path: socket_dir.join(handover::SOCKET), gate, ring: None }
     }
 
-    pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+    pub(super) fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
         let gate = match &self.gate {
             Gate::Away { .. } => None,
             Gate::Connected(gate) => Some(gate.as_fd()),
         };
-        gate.into_iter().chain(self.ring.as_ref().map(AsFd::as_fd)).collect()
+        [gate, self.ring.as_ref().map(AsFd::as_fd)]
     }
 
     pub(super) fn next_attempt(&self) -> Option<Duration> {

@@ -1,0 +1,262 @@
+//! No candidate makes the server allocate memory, whatever becomes of it, and neither does waiting
+//! for one: there is nothing in it for whoever sends many.
+#![cfg(feature = "with-server")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
+
+#[path = "floors/harness.rs"]
+#[expect(dead_code, reason = "the rest is for the other tests")]
+mod harness;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    io::{self, Write},
+    net::{SocketAddr, UdpSocket},
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use ruroco::{
+    order,
+    private_socket::PrivateListener,
+    server::{clock::Now, refusal::Refusal, run::Server, source::Source},
+    wait::wait,
+};
+use ruroco_common::{
+    address::Address, candidate::Candidate, command::CommandHash, datagram::KeyId,
+    plaintext::Plaintext,
+};
+use rustix::{
+    net::{RecvFlags, getsockname, recv},
+    process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
+};
+use signal_hook::consts::SIGXFSZ;
+use zerocopy::IntoBytes;
+
+use harness::{Host, NOW, START, knock};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting what each thread asks for.
+struct Counting;
+
+// SAFETY: everything is passed on unchanged to an allocator that keeps the contract.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as for this function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as for this function.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as for this function.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often memory is allocated while this is done.
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+/// What is logged, in memory that is there from the start.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How many candidates there are of each kind, and how often a key may knock.
+const EACH: u16 = 300;
+
+/// The keys, by what they are here for: to be accepted, with either cipher; to have knocked too
+/// often; to knock when the disk is full, through a socket, when the commander is away.
+const KEYS: u16 = 6;
+const CHACHA: usize = 0;
+const AES: usize = 1;
+const TIRED: usize = 2;
+const UNLUCKY: usize = 3;
+const NETWORK: usize = 4;
+const FORSAKEN: usize = 5;
+
+/// Above all other counters.
+const LATER: u128 = START + 1_000_000;
+
+/// One candidate for each refusal that needs nothing else than the candidate.
+fn refused(host: &Host) -> Vec<(Refusal, Candidate)> {
+    let good = host.knock(CHACHA, LATER);
+    let mut unknown = good;
+    unknown.datagram.key_id = KeyId([0xff; 8]);
+    let mut forged = good;
+    forged.datagram.tag[0] ^= 1;
+    let mut other_version = knock(LATER).encode();
+    other_version[0] = 2;
+    let elsewhere = Address::from_ipv4([203, 0, 113, 1]);
+    let seal = |plaintext: Plaintext| host.seal(AES, plaintext.encode());
+    let plaintext = knock(LATER);
+    vec![
+        (Refusal::Expired, Candidate { received_at: 0, ..good }),
+        (Refusal::UnknownKey, unknown),
+        (Refusal::Forged, forged),
+        (Refusal::WrongVersion, host.seal(CHACHA, other_version)),
+        (Refusal::OldCounter, host.knock(AES, START)),
+        (Refusal::FutureCounter, host.knock(AES, START + 86_400_000_000_000)),
+        (Refusal::WrongDestination, seal(Plaintext { destination: elsewhere, ..plaintext })),
+        (
+            Refusal::WrongSource,
+            seal(Plaintext { strict: true, claimed_source: Some(elsewhere), ..plaintext }),
+        ),
+        (
+            Refusal::CommandNotAllowed,
+            seal(Plaintext { command: CommandHash::of("other"), ..plaintext }),
+        ),
+        (Refusal::RateLimited, host.knock(TIRED, LATER)),
+    ]
+}
+
+/// The server, and the commander's end of what it sends to.
+struct Bench {
+    server: Server,
+    commander: OwnedFd,
+    /// How many orders have come.
+    orders: u16,
+}
+
+impl Bench {
+    fn take(&mut self, candidate: Result<&Candidate, Refusal>) {
+        self.server.take(NOW, candidate);
+        self.receive();
+    }
+
+    fn receive(&mut self) {
+        let mut record = [0; order::SIZE];
+        let received = recv(&self.commander, &mut record[..], RecvFlags::DONTWAIT);
+        self.orders += u16::from(matches!(received, Ok((order::SIZE, _))));
+    }
+
+    /// One turn of the server's loop.
+    fn turn(&mut self, source: &mut Source) {
+        let [socket, _] = source.descriptors();
+        wait([None, socket, None], Instant::now().checked_add(Duration::from_secs(5))).unwrap();
+        source.drain(NOW, |candidate| self.server.take(NOW, candidate)).unwrap();
+        self.server.tidy(NOW);
+        self.receive();
+    }
+}
+
+/// Lets no file grow, or lets them again.
+fn fill_disk(is_full: bool) {
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: is_full.then_some(0), maximum }).unwrap();
+}
+
+/// One test, because the log and the limit are those of the process.
+#[test]
+fn no_candidate_makes_the_server_allocate() {
+    LOG.lock().unwrap().reserve(16 << 20);
+    tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).init();
+    // The limit would otherwise end this process.
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).unwrap();
+    let mut host = Host::with_configuration(
+        KEYS,
+        &format!(
+            "source = \"udp\"\n\
+             address = \"127.0.0.1:1\"\n\
+             max_requests_per_second = {EACH}\n\
+             keys.key-{AES}.commands = [\"default\"]"
+        ),
+    );
+    let path = host.config.socket_dir.join(order::SOCKET);
+    let listener = PrivateListener::listen(&path, geteuid().as_raw()).unwrap();
+    let mut server = Server::new(&host.config, &host.keys, host.open().unwrap());
+
+    // What is made once: the connection to the commander, the log's buffer for a line.
+    server.take(NOW, Ok(&host.knock(TIRED, START + 1)));
+    let mut bench = Bench { server, commander: listener.accept().unwrap().unwrap(), orders: 0 };
+    bench.receive();
+
+    let accepted = |key: usize| -> Vec<Candidate> {
+        (2..=u128::from(EACH)).map(|above| host.knock(key, START + above)).collect()
+    };
+    for key in [TIRED, CHACHA, AES] {
+        let knocks = accepted(key);
+        let count = allocations(|| knocks.iter().for_each(|knock| bench.take(Ok(knock))));
+        assert_eq!(count, 0, "accepted from key {key}");
+    }
+    let mut orders = 3 * (EACH - 1) + 1;
+    assert_eq!(bench.orders, orders);
+
+    for (refusal, candidate) in refused(&host) {
+        let count = allocations(|| (0..EACH).for_each(|_| bench.take(Ok(&candidate))));
+        assert_eq!(count, 0, "{refusal:?}");
+    }
+    assert_eq!(bench.orders, orders);
+
+    let knock = host.knock(UNLUCKY, LATER);
+    fill_disk(true);
+    let count = allocations(|| (0..EACH).for_each(|_| bench.take(Ok(&knock))));
+    fill_disk(false);
+    assert_eq!(count, 0, "{:?}", Refusal::FloorNotPersisted);
+    assert_eq!(bench.orders, orders);
+    // What went wrong with the disk is told once in five seconds, which may allocate.
+    bench.server.tidy(NOW);
+
+    host.config.address.set_port(0); // the kernel's choice
+    let mut source = Source::open(&host.config).unwrap();
+    let [socket, _] = source.descriptors();
+    let address = SocketAddr::try_from(getsockname(socket.unwrap()).unwrap()).unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for above in 1..=u128::from(EACH) {
+        let candidate = host.knock(NETWORK, START + above);
+        client.send_to(candidate.datagram.as_bytes(), address).unwrap();
+        client.send_to(b"too short", address).unwrap();
+        assert_eq!(allocations(|| bench.turn(&mut source)), 0);
+    }
+    orders += EACH;
+    assert_eq!(bench.orders, orders);
+
+    drop(listener);
+    bench.commander = OwnedFd::from(client); // anything else: it closes the commander's end
+    let knock = host.knock(FORSAKEN, LATER);
+    let count = allocations(|| (0..EACH).for_each(|_| bench.take(Ok(&knock))));
+    assert_eq!(count, 0, "{:?}", Refusal::CommanderAway);
+
+    // All of them were what they were to be.
+    let later = Now { boot: NOW.boot + Duration::from_secs(60), ..NOW };
+    bench.server.tidy(later);
+    let log = LOG.lock().unwrap();
+    let log = str::from_utf8(&log).unwrap();
+    for refusal in Refusal::ALL {
+        let line = format!("refused reason={} total={EACH}\n", refusal.name());
+        assert!(log.contains(&line), "no {line:?} in {log}");
+    }
+    assert_eq!(log.matches("accepted key=").count(), usize::from(orders));
+    assert_eq!(log.matches("could not write the floors").count(), 1);
+}
