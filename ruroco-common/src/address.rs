@@ -2,42 +2,47 @@
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute};
 
 /// An IP address as 16 bytes in network order: IPv6 as it is, IPv4 as `::ffff:a.b.c.d`
 /// (RFC 4291, section 2.5.5.2). IPv4 has no second form here, so equal means the same host.
+///
+/// Kept as the two words that those bytes are in this machine's memory: the XDP program then moves
+/// and compares words, and the BPF verifier takes no unaligned access to the stack. Their order is
+/// one to sort by and of no further meaning.
 #[derive(
-    Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
-#[repr(transparent)]
-pub struct Address([u8; 16]);
+#[repr(C)]
+pub struct Address([u64; 2]);
 
 impl Address {
     /// All zero: on the wire it means that no address was given.
-    pub const UNSPECIFIED: Self = Self([0; 16]);
+    pub const UNSPECIFIED: Self = Self([0; 2]);
 
     /// From 16 bytes in network order.
     #[inline(always)]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+        Self(transmute!(bytes))
     }
 
     /// From the 4 bytes of an IPv4 header.
     #[inline(always)]
     pub const fn from_ipv4([a, b, c, d]: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        Self([0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])])
     }
 
     /// The 16 bytes in network order.
     #[inline(always)]
     pub const fn to_bytes(self) -> [u8; 16] {
-        self.0
+        transmute!(self.0)
     }
 
     /// Whether this is an IPv4 address.
     #[inline(always)]
     pub const fn is_ipv4(self) -> bool {
-        u128::from_be_bytes(self.0) >> 32 == 0xffff
+        let [high, low] = self.0;
+        high == 0 && u64::from_be(low) >> 32 == 0xffff
     }
 
     /// The address, unless it is the all-zero one that stands for "none".
@@ -50,16 +55,17 @@ impl From<IpAddr> for Address {
     fn from(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(v4) => Self::from_ipv4(v4.octets()),
-            IpAddr::V6(v6) => Self(v6.octets()),
+            IpAddr::V6(v6) => Self::from_bytes(v6.octets()),
         }
     }
 }
 
 impl From<Address> for IpAddr {
     /// IPv4-mapped addresses come out as plain IPv4.
-    fn from(Address(bytes): Address) -> Self {
+    fn from(address: Address) -> Self {
+        let bytes = address.to_bytes();
         let [.., a, b, c, d] = bytes;
-        if Address(bytes).is_ipv4() {
+        if address.is_ipv4() {
             Self::V4(Ipv4Addr::new(a, b, c, d))
         } else {
             Self::V6(Ipv6Addr::from(bytes))

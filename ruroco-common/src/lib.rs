@@ -5,12 +5,14 @@
 //! modules in this order:
 //!
 //! 1. [`headers`] finds the UDP payload in a frame, or says why there is none;
-//! 2. [`datagram`] names the parts of the 94-byte payload;
-//! 3. [`verdict`] names what became of it in the kernel;
-//! 4. [`candidate`] is the ring record that carries the survivors to the verifier;
-//! 5. [`plaintext`] is what the verifier finds inside once the tag has verified.
+//! 2. [`guarded`] knows whether it is for us;
+//! 3. [`datagram`] names the parts of the 94-byte payload;
+//! 4. [`chacha20poly1305`] tells whether it is authentic;
+//! 5. [`verdict`] names what became of it in the kernel;
+//! 6. [`candidate`] is the ring record that carries the survivors to the verifier;
+//! 7. [`plaintext`] is what the verifier finds inside once it has opened it.
 //!
-//! [`address`], [`command`] and [`maps`] hold what several of them use.
+//! [`address`], [`command`], [`maps`] and [`rate`] hold what several of them use.
 //!
 //! Everything is `no_std`, allocates nothing and is tested on the host.
 #![no_std]
@@ -18,9 +20,12 @@
 
 pub mod address;
 pub mod candidate;
+pub mod chacha20poly1305;
 pub mod command;
 pub mod datagram;
+pub mod guarded;
 pub mod headers;
 pub mod maps;
 pub mod plaintext;
+pub mod rate;
 pub mod verdict;

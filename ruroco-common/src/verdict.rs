@@ -16,32 +16,71 @@ pub enum Verdict {
     WrongLength = 3,
     /// No key of ours has this id: dropped.
     UnknownKey = 4,
+    /// An authentic packet with this tag has been handed over before: dropped.
+    Replayed = 5,
+    /// Of a key whose tags the kernel cannot check, and more of them than are let through without:
+    /// dropped.
+    Throttled = 6,
+    /// The tag is wrong: dropped.
+    Forged = 7,
     /// Handed to the verifier through the ring; the frame itself is dropped.
-    Candidate = 5,
+    Candidate = 8,
     /// Should have been handed over, but the ring had no room: dropped.
-    RingFull = 6,
+    RingFull = 9,
+}
+
+/// What becomes of a packet after its verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on to the stack: it is none of the gate's business.
+    Pass,
+    /// It is dropped, or goes on to the stack so that this answers it as for any closed port: as
+    /// the gate's appearance has it.
+    Refuse,
+    /// It is dropped whatever the gate's appearance: whoever made it has a key, and a knock is
+    /// never answered.
+    Take,
 }
 
 impl Verdict {
     /// All verdicts, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::NotOurs,
         Self::Malformed,
         Self::Fragment,
         Self::WrongLength,
         Self::UnknownKey,
+        Self::Replayed,
+        Self::Throttled,
+        Self::Forged,
         Self::Candidate,
         Self::RingFull,
     ];
 
     /// How many verdicts there are.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 10;
 
     /// The verdict's slot in [`maps::VERDICTS`](crate::maps).
     #[inline(always)]
     #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u32) enum")]
     pub const fn index(self) -> u32 {
         self as u32
+    }
+
+    /// What happens to the packet.
+    #[inline(always)]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::NotOurs => Outcome::Pass,
+            Self::Malformed
+            | Self::Fragment
+            | Self::WrongLength
+            | Self::UnknownKey
+            | Self::Replayed
+            | Self::Throttled
+            | Self::Forged => Outcome::Refuse,
+            Self::Candidate | Self::RingFull => Outcome::Take,
+        }
     }
 
     /// The one name of this verdict.
@@ -52,6 +91,9 @@ impl Verdict {
             Self::Fragment => "fragment",
             Self::WrongLength => "wrong_length",
             Self::UnknownKey => "unknown_key",
+            Self::Replayed => "replayed",
+            Self::Throttled => "throttled",
+            Self::Forged => "forged",
             Self::Candidate => "candidate",
             Self::RingFull => "ring_full",
         }

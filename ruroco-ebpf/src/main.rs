@@ -17,8 +17,9 @@ mod tables;
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use ruroco_common::{
     datagram,
-    headers::{self, Fault, Frame, Udp},
-    verdict::Verdict,
+    headers::{self, Fault, Frame},
+    maps::Check,
+    verdict::{Outcome, Verdict},
 };
 
 use crate::frame::FrameCursor;
@@ -31,16 +32,26 @@ pub fn ruroco(context: XdpContext) -> u32 {
     tables::count(verdict);
     #[cfg(feature = "debug-log")]
     aya_log_ebpf::debug!(&context, "{}", verdict.name());
-    if verdict == Verdict::NotOurs { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
+    let passes = match verdict.outcome() {
+        Outcome::Pass => true,
+        Outcome::Refuse => tables::may_pass_refused(),
+        Outcome::Take => false,
+    };
+    if passes { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
 }
 
 #[inline(always)]
 fn judge(context: &XdpContext) -> Verdict {
     // 1. Only UDP to one of our addresses and our port is our business, and what claims to be UDP
     //    to one of our addresses but hides its port. What hides even that it could be is dropped.
+    let Some(guarded) = tables::guarded() else { return Verdict::NotOurs };
     let udp = match headers::parse(FrameCursor::new(context)) {
-        Frame::Udp(udp) if is_ours(&udp) => udp,
-        Frame::Portless { destination, fault } if tables::is_our_address(&destination) => {
+        Frame::Udp(udp)
+            if guarded.is_port(udp.destination_port) && guarded.is_address(&udp.destination) =>
+        {
+            udp
+        }
+        Frame::Portless { destination, fault } if guarded.is_address(&destination) => {
             return refused(fault);
         }
         Frame::Hidden => return Verdict::Malformed,
@@ -60,21 +71,26 @@ fn judge(context: &XdpContext) -> Verdict {
     let Some(datagram) = payload.start.datagram() else { return Verdict::Malformed };
 
     // 4. Nobody's key.
-    if !tables::is_key(&datagram.key_id) {
+    let check = tables::check(&datagram.key_id);
+    if matches!(check, Check::NoKey) {
         return Verdict::UnknownKey;
     }
 
-    // 5. A tag seen before on an authentic packet (replayed): not yet, the verifier's floors do it.
-    // 6. A wrong tag (forged): not yet, the verifier finds it.
+    // 5. A tag seen before on an authentic packet.
+    if tables::was_seen(datagram) {
+        return Verdict::Replayed;
+    }
+
+    // 6. A wrong tag; where the kernel cannot tell, too many of them.
+    match check {
+        Check::NoKey => return Verdict::UnknownKey,
+        Check::Tag(key) if !key.verifies(datagram) => return Verdict::Forged,
+        Check::Throttle(slot) if !tables::may_pass_unchecked(slot) => return Verdict::Throttled,
+        Check::Tag(_) | Check::Throttle(_) => {}
+    }
 
     // 7. Everything else is for the verifier.
-    if tables::submit(context, &udp, datagram) { Verdict::Candidate } else { Verdict::RingFull }
-}
-
-#[inline(always)]
-fn is_ours<C>(udp: &Udp<C>) -> bool {
-    // The port first: comparing it costs less than looking an address up.
-    tables::is_our_port(udp.destination_port) && tables::is_our_address(&udp.destination)
+    tables::submit(context, &udp, datagram)
 }
 
 #[inline(always)]

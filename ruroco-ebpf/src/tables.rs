@@ -3,50 +3,87 @@
 //! Until the gate has filled them, no port, address or key is ours and every packet passes.
 
 use aya_ebpf::{
-    helpers::bpf_ktime_get_boot_ns,
+    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_ktime_get_boot_ns, bpf_ktime_get_ns},
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
     programs::XdpContext,
 };
 use ruroco_common::{
-    address::Address,
     candidate::Candidate,
     datagram::{Datagram, KeyId},
+    guarded::Guarded,
     headers::Udp,
-    maps::{KeyEntry, MAX_ADDRESSES, MAX_KEYS, RING_SIZE, Settings},
+    maps::{Check, KeyEntry, MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, THROTTLE},
+    rate::Rate,
     verdict::Verdict,
 };
 
-/// `BPF_F_NO_PREALLOC` (Linux 4.6): memory for the keys there are, not for the most there can be.
-const NO_PREALLOC: u32 = 1;
-
 #[map]
-static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+static GUARDED: Array<Guarded> = Array::with_max_entries(1, 0);
 #[map]
-static ADDRESSES: HashMap<Address, u8> = HashMap::with_max_entries(MAX_ADDRESSES, NO_PREALLOC);
+static KEY_SLOTS: HashMap<KeyId, u32> = HashMap::with_max_entries(MAX_KEYS, BPF_F_NO_PREALLOC);
 #[map]
-static KEYS: HashMap<KeyId, KeyEntry> = HashMap::with_max_entries(MAX_KEYS, NO_PREALLOC);
+static KEYS: Array<KeyEntry> = Array::with_max_entries(MAX_KEYS, 0);
+#[map]
+static KEY_BUCKETS: Array<u64> = Array::with_max_entries(MAX_KEYS, 0);
+#[map]
+static REFUSED_BUCKET: Array<u64> = Array::with_max_entries(1, 0);
+#[map]
+static SEEN: LruHashMap<Seen, u8> = LruHashMap::with_max_entries(MAX_SEEN, 0);
 #[map]
 static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Verdict::COUNT, 0);
 #[map]
 static CANDIDATES: RingBuf = RingBuf::with_byte_size(RING_SIZE, 0);
 
-/// Whether the gate listens on this port.
+/// What the gate guards.
 #[inline(always)]
-pub(crate) fn is_our_port(port: u16) -> bool {
-    SETTINGS.get(0).is_some_and(|settings| settings.port == port)
+pub(crate) fn guarded() -> Option<&'static Guarded> {
+    GUARDED.get(0)
 }
 
-/// Whether this is one of the addresses that the gate guards.
+/// How packets with this key id are checked.
 #[inline(always)]
-pub(crate) fn is_our_address(address: &Address) -> bool {
-    ADDRESSES.get_ptr(address).is_some()
+pub(crate) fn check(key_id: &KeyId) -> Check<'static> {
+    // SAFETY: an element that is removed meanwhile stays as it is until this program has returned,
+    // because the map does not allocate its elements in advance.
+    let slot = unsafe { KEY_SLOTS.get(key_id) };
+    slot.and_then(|slot| KEYS.get(*slot).map(|entry| entry.check(*slot))).unwrap_or(Check::NoKey)
 }
 
-/// Whether a key of ours has this id.
+/// Whether one more packet of a key that the kernel cannot check may pass.
 #[inline(always)]
-pub(crate) fn is_key(key_id: &KeyId) -> bool {
-    KEYS.get_ptr(key_id).is_some()
+pub(crate) fn may_pass_unchecked(slot: u32) -> bool {
+    KEY_BUCKETS.get_ptr_mut(slot).is_some_and(|bucket| take(bucket, THROTTLE))
+}
+
+/// Whether a packet that was refused may go on to the stack.
+#[inline(always)]
+pub(crate) fn may_pass_refused() -> bool {
+    let rate = guarded().map_or(Rate::NEVER, |guarded| guarded.pass_refused);
+    !rate.is_never() && REFUSED_BUCKET.get_ptr_mut(0).is_some_and(|bucket| take(bucket, rate))
+}
+
+/// Takes a token from a bucket in a map. CPUs that do so in the same instant may share one, which
+/// lets through at most one packet more for each of them; a flood does not have them wait for each
+/// other.
+#[inline(always)]
+fn take(bucket: *mut u64, rate: Rate) -> bool {
+    // SAFETY: a helper without arguments; available to XDP programs.
+    let now = unsafe { bpf_ktime_get_ns() };
+    // SAFETY: the map gave the address, which is aligned and stays valid as long as this program
+    // runs; another CPU may write the word, but words are not torn.
+    let full_at = unsafe { bucket.read_volatile() };
+    let Some(full_at) = rate.take(full_at, now) else { return false };
+    // SAFETY: as above.
+    unsafe { bucket.write_volatile(full_at) };
+    true
+}
+
+/// Whether an authentic packet with this tag has been handed over before.
+#[inline(always)]
+pub(crate) fn was_seen(datagram: &Datagram) -> bool {
+    SEEN.get_ptr(Seen::of(datagram)).is_some()
 }
 
 /// Adds one to the verdict's counter on this CPU.
@@ -60,15 +97,22 @@ pub(crate) fn count(verdict: Verdict) {
     }
 }
 
-/// Writes the packet into the ring; whether there was room.
+/// Hands the packet over and remembers it.
+///
+/// In this order: what found no room is not remembered, and of two copies that two CPUs have at the
+/// same time, the one that is remembered second is not handed over.
 #[inline(always)]
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     reason = "an interface index is 32 bits in the context"
 )]
-pub(crate) fn submit<C>(context: &XdpContext, udp: &Udp<C>, datagram: &Datagram) -> bool {
-    let Some(mut record) = CANDIDATES.reserve::<Candidate>(0) else { return false };
+pub(crate) fn submit<C>(context: &XdpContext, udp: &Udp<C>, datagram: &Datagram) -> Verdict {
+    let Some(mut record) = CANDIDATES.reserve::<Candidate>(0) else { return Verdict::RingFull };
+    if SEEN.insert(Seen::of(datagram), 0, BPF_NOEXIST.into()) == Err(EEXIST) {
+        record.discard(BPF_RB_NO_WAKEUP.into());
+        return Verdict::Replayed;
+    }
     record.write(Candidate {
         // SAFETY: a helper without arguments; available to XDP programs.
         received_at: unsafe { bpf_ktime_get_boot_ns() },
@@ -81,5 +125,8 @@ pub(crate) fn submit<C>(context: &XdpContext, udp: &Udp<C>, datagram: &Datagram)
         padding: [0; 2],
     });
     record.submit(0);
-    true
+    Verdict::Candidate
 }
+
+/// What a helper returns where there is such an element already (`EEXIST`, asm-generic/errno-base.h).
+const EEXIST: i32 = -17;

@@ -2,6 +2,9 @@
 //!
 //! All three read the same file and see the same [`Config`], each of them the part it needs.
 //! Names are those of upstream ruroco where the meaning is the same. The file holds no secret.
+//! [`Gate`] is what stands in `[gate]`.
+
+mod gate;
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +13,11 @@ use std::{
     time::Duration,
 };
 
-use ruroco_common::{address::Address, maps::MAX_ADDRESSES};
+use ruroco_common::{address::Address, guarded::MAX_ADDRESSES};
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::gate::{Appearance, Gate, Mode};
 use crate::toml_file::{Error, Source as File, nearest};
 
 /// Where `config.toml` is unless the command line says otherwise.
@@ -64,29 +68,6 @@ pub enum Source {
     Udp,
 }
 
-/// `[gate]`.
-#[derive(Debug)]
-pub struct Gate {
-    /// The interfaces to attach to.
-    pub interfaces: Vec<String>,
-    /// How to attach.
-    pub mode: Mode,
-    /// The directory in a BPF file system that keeps the gate closed while the process is away.
-    pub pin_dir: PathBuf,
-}
-
-/// `mode`: how the program is attached to an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// In the driver, or not at all.
-    Native,
-    /// In the network stack; works everywhere and is slower.
-    Generic,
-    /// Native where the driver can, generic where it cannot.
-    Auto,
-}
-
 /// `[keys.NAME]`: what a key may do, seen from the server.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,23 +98,13 @@ struct Raw {
     max_requests_per_second_global: Spanned<u32>,
     #[serde(default = "defaults::max_clock_skew_seconds")]
     max_clock_skew_seconds: Spanned<u64>,
-    gate: Option<RawGate>,
+    gate: Option<gate::Raw>,
     #[serde(default)]
     keys: BTreeMap<Spanned<String>, KeyRules>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGate {
-    interfaces: Spanned<Vec<Spanned<String>>>,
-    #[serde(default = "defaults::mode")]
-    mode: Mode,
-    #[serde(default = "defaults::pin_dir")]
-    pin_dir: PathBuf,
-}
-
 mod defaults {
-    use super::{Mode, PathBuf, Source, Spanned};
+    use super::{PathBuf, Source, Spanned};
 
     pub(super) fn source() -> Spanned<Source> {
         Spanned::new(0..0, Source::Xdp)
@@ -159,16 +130,7 @@ mod defaults {
     pub(super) fn max_clock_skew_seconds() -> Spanned<u64> {
         Spanned::new(0..0, 3600)
     }
-    pub(super) fn mode() -> Mode {
-        Mode::Auto
-    }
-    pub(super) fn pin_dir() -> PathBuf {
-        "/sys/fs/bpf/ruroco".into()
-    }
 }
-
-/// Longest interface name: `IFNAMSIZ` without the closing zero (linux/if.h).
-const MAX_INTERFACE_NAME: usize = 15;
 
 /// A skew of more than a day is a clock that is wrong, not one that is off.
 const MAX_CLOCK_SKEW_SECONDS: u64 = 86_400;
@@ -179,7 +141,14 @@ impl Config {
     /// # Errors
     /// [`Error`] with file, line and what to write instead.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let file = File::read(path)?;
+        Self::check(File::read(path)?)
+    }
+
+    /// Checks a file that has been read.
+    ///
+    /// # Errors
+    /// [`Error::Content`] with file, line and what to write instead.
+    pub fn check(file: File) -> Result<Self, Error> {
         let raw: Raw = file.parse()?;
         let port = port(&file, &raw)?;
         Ok(Self {
@@ -196,7 +165,7 @@ impl Config {
             max_requests_per_second: positive(&file, &raw.max_requests_per_second)?,
             max_requests_per_second_global: positive(&file, &raw.max_requests_per_second_global)?,
             max_clock_skew: clock_skew(&file, &raw.max_clock_skew_seconds)?,
-            gate: gate(&file, raw.gate, &raw.source)?,
+            gate: Gate::check(&file, raw.gate, &raw.source)?,
             keys: raw.keys,
             file,
         })
@@ -220,6 +189,18 @@ impl Config {
         Err(self.file.error(name.span(), message))
     }
 
+    /// Makes sure that the gate can look as it is to look; `unchecked` are the names of the keys of
+    /// a cipher that the kernel does not know.
+    ///
+    /// # Errors
+    /// [`Error`] with the line of the appearance and the name of a key that it cannot have.
+    pub fn check_appearance<'a>(
+        &self,
+        unchecked: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Error> {
+        self.gate.check_appearance(&self.file, unchecked)
+    }
+
     /// The rules of a key, if it has any.
     pub fn rules_of(&self, key: &str) -> Option<&KeyRules> {
         self.keys.iter().find(|(name, _)| name.get_ref() == key).map(|(_, rules)| rules)
@@ -233,7 +214,7 @@ fn ips(file: &File, ips: &Spanned<Vec<Spanned<IpAddr>>>) -> Result<Vec<Address>,
                        write the addresses that clients send to, as in ips = [\"192.0.2.1\"]";
         return Err(file.error(span, message));
     }
-    if u32::try_from(ips.len()).is_ok_and(|count| count > MAX_ADDRESSES) {
+    if ips.len() > MAX_ADDRESSES {
         return Err(file.error(span, format!("`ips` has more than {MAX_ADDRESSES} addresses")));
     }
     ips.iter()
@@ -255,17 +236,18 @@ fn is_a_hosts(address: IpAddr) -> bool {
 
 /// `port`, or else the port of `address`, or else the default.
 fn port(file: &File, raw: &Raw) -> Result<u16, Error> {
-    let address = raw.address.as_ref().map(|address| address.get_ref().port());
-    match (&raw.port, address) {
-        (Some(port), _) if *port.get_ref() == 0 => {
-            Err(file.error(port.span(), "`port` is 0; write one between 1 and 65535"))
+    let port = raw.port.as_ref().map(|port| (*port.get_ref(), port.span()));
+    let address = raw.address.as_ref().map(|address| (address.get_ref().port(), address.span()));
+    match (port, address) {
+        (Some((0, span)), _) | (None, Some((0, span))) => {
+            Err(file.error(span, "the port is 0; write one between 1 and 65535"))
         }
-        (Some(port), Some(other)) if *port.get_ref() != other => Err(file.error(
-            port.span(),
+        (Some((port, span)), Some((other, _))) if port != other => Err(file.error(
+            span,
             format!("`port` is not the port {other} of `address`; leave one of the two out"),
         )),
-        (Some(port), _) => Ok(*port.get_ref()),
-        (None, address) => Ok(address.unwrap_or(DEFAULT_PORT)),
+        (Some((port, _)), _) | (None, Some((port, _))) => Ok(port),
+        (None, None) => Ok(DEFAULT_PORT),
     }
 }
 
@@ -286,60 +268,19 @@ fn clock_skew(file: &File, seconds: &Spanned<u64>) -> Result<Duration, Error> {
     }
 }
 
-fn gate(file: &File, raw: Option<RawGate>, source: &Spanned<Source>) -> Result<Gate, Error> {
-    let Some(raw) = raw else {
-        return match source.get_ref() {
-            Source::Udp => Ok(Gate {
-                interfaces: Vec::new(),
-                mode: defaults::mode(),
-                pin_dir: defaults::pin_dir(),
-            }),
-            Source::Xdp => Err(file.error(
-                source.span(),
-                "`source` is \"xdp\", but no interface is named; write [gate] and below it, for \
-                 example, interfaces = [\"eth0\"]",
-            )),
-        };
-    };
-    let mut interfaces: Vec<String> = Vec::new();
-    for interface in raw.interfaces.get_ref() {
-        let (name, span) = (interface.get_ref(), interface.span());
-        let is_name = !name.is_empty()
-            && name.len() <= MAX_INTERFACE_NAME
-            && !matches!(name.as_str(), "." | "..")
-            && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace());
-        if !is_name {
-            return Err(file.error(span, format!("`{name}` cannot be the name of an interface")));
-        }
-        if interfaces.contains(name) {
-            return Err(file.error(span, format!("`{name}` is named twice")));
-        }
-        interfaces.push(name.clone());
-    }
-    if interfaces.is_empty() {
-        let message = "`interfaces` is empty; write, for example, interfaces = [\"eth0\"]";
-        return Err(file.error(raw.interfaces.span(), message));
-    }
-    Ok(Gate { interfaces, mode: raw.mode, pin_dir: raw.pin_dir })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::net::Ipv6Addr;
 
-    fn read(text: &str) -> Result<Config, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("config.toml");
-        std::fs::write(&path, text).unwrap();
-        Config::read(&path)
-            .map_err(|error| error.to_string().replace(dir.path().to_str().unwrap(), ""))
+    fn check(text: &str) -> Result<Config, String> {
+        Config::check(File::new("/config.toml", text)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn two_lines_are_a_whole_configuration() {
         let config =
-            read("ips = [\"192.0.2.1\", \"::ffff:192.0.2.2\"]\ngate.interfaces = [\"eth0\"]")
+            check("ips = [\"192.0.2.1\", \"::ffff:192.0.2.2\"]\ngate.interfaces = [\"eth0\"]")
                 .unwrap();
         assert_eq!(
             config.ips,
@@ -353,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_port_of_the_address_is_the_port() {
-        let config = read("ips = [\"::1\"]\nsource = \"udp\"\naddress = \"[::]:34020\"").unwrap();
+        let config = check("ips = [\"::1\"]\nsource = \"udp\"\naddress = \"[::]:34020\"").unwrap();
         assert_eq!(config.port, 34020);
     }
 
@@ -363,6 +304,7 @@ mod tests {
         for (text, line, told) in [
             ("prot = 80\n", 3, "did you mean `port`?"),
             ("port = 0\n", 3, "between 1 and 65535"),
+            ("address = \"[::]:0\"\n", 3, "between 1 and 65535"),
             ("port = 65536\n", 3, "65536"),
             ("port = \"80\"\n", 3, "expected u16"),
             ("port = 80\naddress = \"[::]:81\"\n", 3, "leave one of the two out"),
@@ -372,14 +314,22 @@ mod tests {
             ("[gate]\ninterfaces = []\n", 4, "interfaces = [\"eth0\"]"),
             ("[gate]\ninterfaces = [\"a/b\"]\n", 4, "`a/b` cannot be the name"),
             ("[gate]\ninterfaces = [\"..\"]\n", 4, "cannot be the name"),
+            ("[gate]\ninterfaces = [\"a\\u0000\"]\n", 4, "cannot be the name"),
             ("[gate]\ninterfaces = [\"a\", \"a\"]\n", 4, "named twice"),
             ("[gate]\ninterfaces = [\"a\"]\nmode = \"drv\"\n", 5, "native"),
             ("[gate]\ninterfaces = [\"a\"]\nmod = \"auto\"\n", 5, "did you mean `mode`?"),
+            ("[gate]\ninterfaces = [\"a\"]\nappearance = \"open\"\n", 5, "`filtered`"),
+            ("[gate]\ninterfaces = [\"a\"]\nmax_passed_per_second = 5\n", 5, "leave it out"),
+            (
+                "[gate]\ninterfaces = [\"a\"]\nappearance = \"closed\"\nmax_passed_per_second = 0\n",
+                6,
+                "write 1 or more",
+            ),
             ("[keys.laptop]\ncommand = []\n", 4, "did you mean `commands`?"),
             ("ips = 1\n", 3, "duplicate key"),
             ("port =\n", 3, ""),
         ] {
-            let error = read(&format!("{good}{text}")).unwrap_err();
+            let error = check(&format!("{good}{text}")).unwrap_err();
             assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
             assert!(error.contains(told), "{text}: {error}");
         }
@@ -396,7 +346,7 @@ mod tests {
             ("ips = [\"ff02::1\"]\n", 1, "no host's address"),
             ("ips = [\"255.255.255.255\"]\n", 1, "no host's address"),
         ] {
-            let error = read(text).unwrap_err();
+            let error = check(text).unwrap_err();
             assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
             assert!(error.contains(told), "{text}: {error}");
         }
@@ -405,10 +355,40 @@ mod tests {
     #[test]
     fn rules_for_a_key_that_is_not_there_are_an_error() {
         let text = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n\n[keys.latop]\ncommands = []\n";
-        let config = read(text).unwrap();
+        let config = check(text).unwrap();
         assert!(config.check_key_names(&["latop"]).is_ok());
         let error = config.check_key_names(&["laptop", "phone"]).unwrap_err().to_string();
         assert!(error.contains("config.toml:4: "), "{error}");
         assert!(error.contains("did you mean `laptop`?"), "{error}");
+    }
+    #[test]
+    fn a_gate_looks_filtered_unless_it_is_to_look_closed() {
+        let of = |text: &str| {
+            let fixed = "ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\n";
+            check(&format!("{fixed}{text}")).unwrap().gate.appearance
+        };
+        assert_eq!(of(""), Appearance::Filtered);
+        assert!(of("").pass_refused().is_never());
+        assert_eq!(
+            of("appearance = \"closed\""),
+            Appearance::Closed { max_passed_per_second: 10_000 }
+        );
+        assert_eq!(
+            of("appearance = \"closed\"\nmax_passed_per_second = 7").pass_refused(),
+            ruroco_common::rate::Rate::per_second(7)
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_check_cannot_look_closed() {
+        let with = |appearance: &str| {
+            let fixed = "ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\nappearance = ";
+            check(&format!("{fixed}\"{appearance}\"")).unwrap()
+        };
+        assert!(with("filtered").check_appearance(["old"].into_iter()).is_ok());
+        assert!(with("closed").check_appearance([].into_iter()).is_ok());
+        let error = with("closed").check_appearance(["old"].into_iter()).unwrap_err().to_string();
+        assert!(error.starts_with("/config.toml:4: "), "{error}");
+        assert!(error.contains("old.key") && error.contains("ruroco-client gen"), "{error}");
     }
 }

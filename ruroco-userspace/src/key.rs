@@ -28,9 +28,10 @@ pub enum Cipher {
     Aes256GcmSiv,
 }
 
-/// The 32 secret bytes. They are wiped when dropped and never printed.
+/// The 32 secret bytes. They are wiped when dropped and never printed, and they stay where they
+/// are when the secret is moved: a move would leave a copy behind.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Secret([u8; SECRET_SIZE]);
+pub struct Secret(Box<[u8; SECRET_SIZE]>);
 
 impl Secret {
     /// The bytes, for a cipher.
@@ -148,7 +149,7 @@ impl Key {
 
     fn from_raw(raw: &[u8; RAW_SIZE], cipher: Cipher) -> Self {
         let mut id = [0; KEY_ID_SIZE];
-        let mut secret = Secret([0; SECRET_SIZE]);
+        let mut secret = Secret(Box::new([0; SECRET_SIZE]));
         let (raw_id, raw_secret) = raw.split_at(KEY_ID_SIZE);
         id.copy_from_slice(raw_id);
         secret.0.copy_from_slice(raw_secret);

@@ -11,7 +11,7 @@ use ruroco_common::{datagram::KeyId, maps::MAX_KEYS};
 
 use crate::{
     config::Config,
-    key::{FileError, Key},
+    key::{Cipher, FileError, Key},
 };
 
 /// A directory of keys that cannot be used.
@@ -51,7 +51,7 @@ pub struct NamedKey {
 /// Reads all keys that this configuration is about; `also_allowed` as for [`read`].
 ///
 /// # Errors
-/// [`Error`], or rules in the configuration for a key that is not there.
+/// [`Error`], or a configuration that does not go with these keys.
 pub fn read_configured(
     config: &Config,
     also_allowed: Option<u32>,
@@ -59,6 +59,8 @@ pub fn read_configured(
     let keys = read(&config.config_dir, also_allowed)?;
     let names: Vec<&str> = keys.iter().map(|named| named.name.as_str()).collect();
     config.check_key_names(&names)?;
+    let unchecked = keys.iter().filter(|named| named.key.cipher != Cipher::ChaCha20Poly1305);
+    config.check_appearance(unchecked.map(|named| named.name.as_str()))?;
     Ok(keys)
 }
 

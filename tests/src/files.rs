@@ -42,6 +42,8 @@ pub struct Options {
     pub max_requests_per_second: u32,
     /// Names of keys beside the one that every lab has.
     pub more_keys: Vec<&'static str>,
+    /// Lines to be added to `[gate]`.
+    pub gate: &'static str,
     /// Tables to be added to `config.toml`.
     pub config: String,
     /// Lines to be added to the default command in `commands.toml`.
@@ -56,6 +58,7 @@ impl Default for Options {
             interfaces: vec![SERVER_INTERFACE],
             max_requests_per_second: 1_000,
             more_keys: Vec::new(),
+            gate: "",
             config: String::new(),
             default_command: String::new(),
         }
@@ -145,6 +148,11 @@ impl Files {
         self.path("run")
     }
 
+    /// `pin_dir`
+    pub fn pins(&self) -> PathBuf {
+        self.path("bpf/ruroco")
+    }
+
     /// Where programs can be put that the server's user could not reach otherwise.
     pub fn programs(&self) -> PathBuf {
         self.path("bin")
@@ -185,6 +193,20 @@ impl Files {
         fs::copy(&client, &server).expect("copy a key");
         set_mode(&server, 0o600);
         self.give_to_user(&server);
+    }
+
+    /// Makes a key as upstream ruroco has them: for AES-256-GCM-SIV, which the kernel cannot check.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn add_upstream_key(&self, name: &str) {
+        self.add_key(name);
+        for path in [self.client_key(name), self.server_key(name)] {
+            let text = fs::read_to_string(&path).expect("read a key");
+            let (_, bare) = text.split_once(':').expect("a key with a prefix");
+            // Written over, so that mode and owner stay.
+            fs::write(&path, bare).expect("write a key");
+        }
     }
 
     /// A key, to seal knocks that the client would not make.
@@ -240,10 +262,11 @@ impl Files {
         if options.source == "xdp" {
             write!(
                 text,
-                "\n[gate]\ninterfaces = {:?}\nmode = {:?}\npin_dir = {:?}\n",
+                "\n[gate]\ninterfaces = {:?}\nmode = {:?}\npin_dir = {:?}\n{}\n",
                 options.interfaces,
                 options.mode,
-                self.path("bpf/ruroco"),
+                self.pins(),
+                options.gate,
             )
             .expect("write to a string");
         }

@@ -1,6 +1,6 @@
 //! What `/proc` tells about a running program: whose it is, what it may do and what it holds.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, os::unix::fs::FileExt, path::PathBuf};
 
 /// A process, looked at from outside.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +28,7 @@ impl Process {
     /// If it is gone.
     pub fn status(self) -> BTreeMap<String, String> {
         let text = fs::read_to_string(self.path("status")).expect("read the status of a process");
-        let fields = text.lines().filter_map(|line| line.split_once(':'));
-        fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+        fields(&text)
     }
 
     /// The status of each of its threads: capabilities are a thread's.
@@ -68,6 +67,16 @@ impl Process {
         links.map(|link| link.to_string_lossy().into_owned()).collect()
     }
 
+    /// What the kernel tells of each of its open file descriptors, field by field.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn descriptor_infos(self) -> Vec<BTreeMap<String, String>> {
+        let entries = fs::read_dir(self.path("fdinfo")).expect("list the descriptors of a process");
+        let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        texts.map(|text| fields(&text)).collect()
+    }
+
     /// The inodes of its sockets.
     ///
     /// # Panics
@@ -98,7 +107,39 @@ impl Process {
         lines.map(|line| line.split_whitespace().nth(column).unwrap().parse().unwrap()).collect()
     }
 
+    /// How often these bytes are in its memory.
+    ///
+    /// # Panics
+    /// If it is gone, or nothing of its memory can be read.
+    pub fn count_in_memory(self, bytes: &[u8]) -> usize {
+        let memory = fs::File::open(self.path("mem")).expect("open the memory of a process");
+        let maps = fs::read_to_string(self.path("maps")).expect("list the memory of a process");
+        let areas = maps.lines().filter_map(|line| {
+            let (range, _) = line.split_once(' ')?;
+            let (start, end) = range.split_once('-')?;
+            let address = |text| u64::from_str_radix(text, 16).expect("an address");
+            let (start, end) = (address(start), address(end));
+            let mut area = vec![0; usize::try_from(end - start).ok()?];
+            // Some areas are the kernel's own and cannot be read.
+            memory.read_exact_at(&mut area, start).ok().map(|()| area)
+        });
+        let mut read = 0;
+        let found = areas.map(|area| {
+            read += area.len();
+            area.windows(bytes.len()).filter(|window| *window == bytes).count()
+        });
+        let found = found.sum();
+        assert!(read > 1 << 20, "only {read} bytes of the process could be read");
+        found
+    }
+
     fn path(self, name: &str) -> PathBuf {
         format!("/proc/{}/{name}", self.0).into()
     }
+}
+
+/// Lines of a name, a colon and a value.
+fn fields(text: &str) -> BTreeMap<String, String> {
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! It holds the three capabilities that this needs and never sees a packet. Its parts:
 //!
-//! - [`program`] loads the program and fills its maps;
+//! - [`program`] loads the program, whose maps `tables` fills;
 //! - [`attachment`] ties it to one interface, so that it stays there when this process dies;
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
 //! - [`ring_socket`] hands the ring to the server;
@@ -19,3 +19,4 @@ pub mod program;
 pub mod ring_socket;
 pub mod run;
 pub mod status;
+mod tables;

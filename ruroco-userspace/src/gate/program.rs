@@ -5,17 +5,14 @@ use std::os::fd::BorrowedFd;
 use anyhow::{Context, bail};
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{MapData, PerCpuArray, RingBuf},
     programs::Xdp,
 };
 use aya_log::EbpfLogger;
-use ruroco_common::{
-    address::Address,
-    datagram::KeyId,
-    maps::{self, KeyEntry, Settings},
-    verdict::Verdict,
-};
-use zerocopy::transmute;
+use ruroco_common::{guarded::Guarded, maps, verdict::Verdict};
+
+use super::tables;
+use crate::key_directory::NamedKey;
 
 /// The program's object file.
 #[cfg(xdp_program)]
@@ -27,19 +24,10 @@ pub const OBJECT: &[u8] = &[];
 /// The loaded program and the maps it shares with this process.
 pub struct Program {
     ebpf: Ebpf,
+    keys: tables::Keys,
     ring: RingBuf<MapData>,
     verdicts: PerCpuArray<MapData, u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
-}
-
-/// What the program is to guard.
-pub struct Guarded<'a> {
-    /// Our addresses.
-    pub ips: &'a [Address],
-    /// Our UDP port.
-    pub port: u16,
-    /// The ids of our keys.
-    pub keys: &'a [KeyId],
 }
 
 impl Program {
@@ -47,24 +35,28 @@ impl Program {
     ///
     /// # Errors
     /// If this binary has no program, or the kernel does not take it.
-    pub fn load(guarded: &Guarded<'_>) -> anyhow::Result<Self> {
+    pub fn load(guarded: &Guarded, keys: &[NamedKey]) -> anyhow::Result<Self> {
         if OBJECT.is_empty() {
             bail!(
                 "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` \
                  and build it again"
             );
         }
-        let mut ebpf = EbpfLoader::new()
-            // The default has the kernel write megabytes of log while it verifies.
-            .verifier_log_level(VerifierLogLevel::STATS)
-            .load(OBJECT)
-            .context(
-                "could not create the BPF maps; this needs CAP_BPF and CAP_NET_ADMIN (run as root) \
-                 and Linux 5.9 or later",
-            )?;
-        fill(&mut ebpf, guarded).context("could not fill the BPF maps")?;
-        let ring = take_map(&mut ebpf, maps::CANDIDATES)?;
-        let verdicts = take_map(&mut ebpf, maps::VERDICTS)?;
+        let mut loader = EbpfLoader::new();
+        // The default has the kernel write megabytes of log while it verifies.
+        loader.verifier_log_level(VerifierLogLevel::STATS);
+        tables::size_for(keys.len(), &mut loader)?;
+        let mut ebpf = loader.load(OBJECT).context(
+            "could not create the BPF maps; this needs CAP_BPF and CAP_NET_ADMIN (run as root) and \
+             Linux 5.9 or later",
+        )?;
+        let program: &mut Xdp = xdp(&mut ebpf)?;
+        program.load().context("the kernel did not accept the XDP program")?;
+        tables::guard(&mut ebpf, guarded).context("could not fill the BPF maps")?;
+        let keys = keys.iter().map(|named| &named.key);
+        let keys = tables::Keys::fill(&mut ebpf, keys).context("could not fill the BPF maps")?;
+        let ring = tables::take(&mut ebpf, maps::CANDIDATES)?;
+        let verdicts = tables::take(&mut ebpf, maps::VERDICTS)?;
         // Only a program built with `--debug-log` has a log to read.
         let logger = EbpfLogger::init(&mut ebpf).ok();
         if logger.is_some() {
@@ -73,9 +65,7 @@ impl Program {
                  (RUROCO_LOG=debug) and is slow; not for production"
             );
         }
-        let mut program = Self { ebpf, ring, verdicts, logger };
-        program.xdp()?.load().context("the kernel did not accept the XDP program")?;
-        Ok(program)
+        Ok(Self { ebpf, keys, ring, verdicts, logger })
     }
 
     /// The program, for attaching it.
@@ -83,9 +73,16 @@ impl Program {
     /// # Errors
     /// If the object file holds no such program.
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
-        let program = self.ebpf.program_mut(maps::PROGRAM);
-        let program = program.context("the object file has no XDP program: build it again")?;
-        Ok(program.try_into()?)
+        xdp(&mut self.ebpf)
+    }
+
+    /// Has the program forget its keys and writes over them. For when it is no longer attached, or
+    /// never was; a program that goes on without this process keeps its keys.
+    ///
+    /// # Errors
+    /// If the kernel does not do it.
+    pub fn wipe_keys(&mut self) -> anyhow::Result<()> {
+        self.keys.wipe().context("could not wipe the keys in the BPF maps")
     }
 
     /// The ring of candidates, for handing it over.
@@ -118,37 +115,8 @@ impl Program {
     }
 }
 
-/// In user space a map's keys and values are the bytes of the shared types.
-fn fill(ebpf: &mut Ebpf, guarded: &Guarded<'_>) -> anyhow::Result<()> {
-    let mut settings: Array<_, [u8; size_of::<Settings>()]> = borrow_map(ebpf, maps::SETTINGS)?;
-    let bytes: [u8; size_of::<Settings>()] = transmute!(Settings { port: guarded.port });
-    settings.set(0, bytes, 0)?;
-
-    let mut addresses: HashMap<_, [u8; 16], u8> = borrow_map(ebpf, maps::ADDRESSES)?;
-    for address in guarded.ips {
-        addresses.insert(address.to_bytes(), 0, 0)?;
-    }
-
-    let mut keys: HashMap<_, [u8; 8], [u8; size_of::<KeyEntry>()]> = borrow_map(ebpf, maps::KEYS)?;
-    let entry: [u8; size_of::<KeyEntry>()] = transmute!(KeyEntry { present: 1 });
-    for KeyId(id) in guarded.keys {
-        keys.insert(id, entry, 0)?;
-    }
-    Ok(())
-}
-
-fn borrow_map<'a, M>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<M>
-where
-    M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
-{
-    let map = ebpf.map_mut(name).with_context(|| format!("the object file has no map {name}"))?;
-    Ok(map.try_into()?)
-}
-
-fn take_map<M>(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<M>
-where
-    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
-{
-    let map = ebpf.take_map(name).with_context(|| format!("the object file has no map {name}"))?;
-    Ok(map.try_into()?)
+fn xdp(ebpf: &mut Ebpf) -> anyhow::Result<&mut Xdp> {
+    let program = ebpf.program_mut(maps::PROGRAM);
+    let program = program.context("the object file has no XDP program: build it again")?;
+    Ok(program.try_into()?)
 }

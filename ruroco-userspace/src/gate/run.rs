@@ -4,13 +4,13 @@
 use std::{os::fd::AsFd, time::Instant};
 
 use anyhow::{Context, bail};
-use ruroco_common::datagram::KeyId;
+use ruroco_common::guarded::Guarded;
 use rustix::process::geteuid;
 
 use super::{
     interfaces::{Interface, Interfaces},
     privileges,
-    program::{Guarded, Program},
+    program::Program,
     ring_socket::RingSocket,
     status::{InterfaceStatus, KeyStatus, Status, StatusSocket},
 };
@@ -34,11 +34,6 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
     let server = users::find(&config.socket_user)?.uid.as_raw();
     let keys = key_directory::read_configured(config, Some(server))?;
-    let key_ids: Vec<KeyId> = keys.iter().map(|named| named.key.id).collect();
-    let keys: Vec<KeyStatus> = keys
-        .into_iter()
-        .map(|named| KeyStatus { name: named.name, id: named.key.id.to_string() })
-        .collect();
 
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.
@@ -46,9 +41,19 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let status_socket = StatusSocket::listen(&config.socket_dir, geteuid().as_raw())?;
     let mut ring_socket = RingSocket::listen(&config.socket_dir, server)?;
 
-    let mut program =
-        Program::load(&Guarded { ips: &config.ips, port: config.port, keys: &key_ids })?;
-    let mut interfaces = Interfaces::attach(program.xdp()?, &config.gate)?;
+    let guarded = Guarded::new(config.port, &config.ips, config.gate.appearance.pass_refused());
+    let mut program = Program::load(&guarded.context("too many addresses in `ips`")?, &keys)?;
+    let keys: Vec<KeyStatus> = keys
+        .into_iter()
+        .map(|named| KeyStatus { name: named.name, id: named.key.id.to_string() })
+        .collect();
+    let mut interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            program.wipe_keys()?;
+            return Err(error);
+        }
+    };
     privileges::drop_all_but_needed()?;
     let mut was_closed = false;
 
@@ -60,18 +65,15 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
                 false => tracing::warn!("gate is not on all of its interfaces"),
             }
         }
-        let own = [shutdown.as_fd(), interfaces.as_fd(), status_socket.as_fd()];
-        let fds: Vec<_> = own
-            .into_iter()
-            .chain(ring_socket.descriptors())
-            .chain(program.log())
-            .map(Some)
-            .collect();
-        wait(&fds, ring_socket.next_notice()).context("could not wait for something to do")?;
+        let [first, second, third] =
+            [shutdown.as_fd(), interfaces.as_fd(), status_socket.as_fd()].map(Some);
+        let [ring, ring_peer] = ring_socket.descriptors();
+        let fds = [first, second, third, ring, ring_peer, program.log()];
+        wait(fds, ring_socket.next_notice()).context("could not wait for something to do")?;
         if shutdown.is_requested() {
             tracing::info!("ending: the gate is open now");
             interfaces.detach();
-            return Ok(());
+            return program.wipe_keys();
         }
         interfaces.follow(program.xdp()?);
         ring_socket.serve(Instant::now(), program.ring());
@@ -99,6 +101,7 @@ fn status(
         interfaces: interfaces.iter().map(interface_status).collect(),
         port: config.port,
         ips: config.ips.iter().map(ToString::to_string).collect(),
+        appearance: config.gate.appearance.name().to_owned(),
         keys: keys.to_vec(),
         server_connected: ring_socket.server_is_connected(),
         verdicts: verdicts

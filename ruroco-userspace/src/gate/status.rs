@@ -38,6 +38,8 @@ pub struct Status {
     pub port: u16,
     /// Our addresses.
     pub ips: Vec<String>,
+    /// What our port looks like from outside: `filtered` or `closed`.
+    pub appearance: String,
     /// Our keys.
     pub keys: Vec<KeyStatus>,
     /// Whether a server has the ring.
@@ -76,6 +78,7 @@ impl fmt::Display for Status {
             if self.closed { "closed" } else { "OPEN on some interface" }
         )?;
         writeln!(f, "guards      UDP port {} of {}", self.port, self.ips.join(", "))?;
+        writeln!(f, "appearance  {}", self.appearance)?;
         for interface in &self.interfaces {
             let state = match (&interface.mode, &interface.problem) {
                 (Some(mode), None) => format!("attached, {mode}"),

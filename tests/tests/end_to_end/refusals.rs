@@ -4,7 +4,7 @@
 use ruroco_common::{address::Address, command::CommandHash, verdict::Verdict};
 use ruroco_lab::{
     files::{OTHER_COMMAND, Options},
-    knock::{Bytes, Knock, forge},
+    knock::{Bytes, Knock},
     lab::Lab,
     network::{Family, THIRD},
 };
@@ -37,40 +37,10 @@ fn expect_changed_refused(reason: &str, change: impl Fn(&mut Knock)) {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_wrong_tag_is_a_forgery() {
-    expect_refused(&Options::default(), "forged", |lab, family| {
-        forge(lab.seal(&lab.good_knock(family)))
-    });
-}
-
-#[test]
-#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn another_keys_seal_under_a_known_key_id_is_a_forgery() {
-    let options = Options { more_keys: vec!["stranger"], ..Options::default() };
-    expect_refused(&options, "forged", |lab, family| {
-        let mut datagram = lab.good_knock(family).seal(&lab.files.key("stranger"));
-        datagram[..8].copy_from_slice(&lab.key().id.0);
-        datagram
-    });
-}
-
-#[test]
-#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn another_version_is_a_wrong_version() {
     for version in [0, 2, 255] {
         expect_changed_refused("wrong_version", |knock| knock.version = version);
     }
-}
-
-#[test]
-#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn the_same_packet_again_has_an_old_counter() {
-    expect_refused(&Options::default(), "old_counter", |lab, family| {
-        let datagram = lab.seal(&lab.good_knock(family));
-        lab.send(family, &datagram);
-        lab.expect_one_run();
-        datagram
-    });
 }
 
 #[test]

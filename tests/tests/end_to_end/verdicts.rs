@@ -1,12 +1,10 @@
 //! What the gate itself refuses: each packet is counted under its own verdict, goes nowhere, and
 //! the next good knock works.
 
-use std::ops::Range;
-
-use etherparse::Ipv6FragmentHeader;
 use ruroco_common::{datagram, verdict::Verdict};
 use ruroco_lab::{
-    knock::under_unknown_key,
+    files::Options,
+    knock::{forge, under_unknown_key},
     lab::{Lab, udp_socket},
     network::{Family, gate},
     packet::Packet,
@@ -64,6 +62,69 @@ fn a_key_that_nobody_has_is_an_unknown_key() {
     for family in Family::BOTH {
         let datagram = under_unknown_key(lab.seal(&lab.good_knock(family)));
         lab.expect_verdict(Verdict::UnknownKey, 1, |lab| lab.send(family, &datagram));
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_wrong_tag_is_forged() {
+    let mut lab = Lab::running(&Default::default());
+    for family in Family::BOTH {
+        let datagram = forge(lab.seal(&lab.good_knock(family)));
+        lab.expect_verdict(Verdict::Forged, 3, |lab| {
+            for _ in 0..3 {
+                lab.send(family, &datagram);
+            }
+        });
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn another_keys_seal_under_a_known_key_id_is_forged() {
+    let options = Options { more_keys: vec!["stranger"], ..Options::default() };
+    let mut lab = Lab::running(&options);
+    for family in Family::BOTH {
+        let mut datagram = lab.good_knock(family).seal(&lab.files.key("stranger"));
+        datagram[..8].copy_from_slice(&lab.key().id.0);
+        lab.expect_verdict(Verdict::Forged, 1, |lab| lab.send(family, &datagram));
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_same_packet_again_is_replayed() {
+    let mut lab = Lab::running(&Default::default());
+    for family in Family::BOTH {
+        let datagram = lab.seal(&lab.good_knock(family));
+        lab.send(family, &datagram);
+        lab.expect_one_run();
+        lab.expect_verdict(Verdict::Replayed, 3, |lab| {
+            for _ in 0..3 {
+                lab.send(family, &datagram);
+            }
+        });
+        lab.expect_next_knock_to_run(family);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn what_the_server_has_refused_is_replayed_as_well() {
+    let mut lab = Lab::running(&Default::default());
+    for family in Family::BOTH {
+        let mut knock = lab.good_knock(family);
+        knock.version = 2;
+        let datagram = lab.seal(&knock);
+        lab.expect_verdict(Verdict::Candidate, 1, |lab| lab.send(family, &datagram));
+        lab.expect_verdict(Verdict::Replayed, 1, |lab| lab.send(family, &datagram));
         lab.expect_next_knock_to_run(family);
     }
     lab.expect_silence();
@@ -145,11 +206,11 @@ fn a_first_fragment_is_a_fragment() {
     for family in Family::BOTH {
         let good = Packet::to_gate(family, &lab.seal(&lab.good_knock(family)));
         let frames = [
-            ("whole, but more is to come", fragment(&good, 0..WHOLE, true)),
-            ("cut in the payload", fragment(&good, 0..48, true)),
-            ("cut behind the UDP header", fragment(&good, 0..8, true)),
-            ("cut in the UDP header", fragment(&good, 0..4, true)),
-            ("empty", fragment(&good, 0..0, true)),
+            ("whole, but more is to come", good.fragment(0..WHOLE, true)),
+            ("cut in the payload", good.fragment(0..48, true)),
+            ("cut behind the UDP header", good.fragment(0..8, true)),
+            ("cut in the UDP header", good.fragment(0..4, true)),
+            ("empty", good.fragment(0..0, true)),
         ];
         let frames = frames.map(|(what, frame)| (what.to_owned(), frame));
         expect_each_refused(family, Verdict::Fragment, frames, &mut lab);
@@ -161,7 +222,7 @@ fn a_first_fragment_is_a_fragment() {
 fn an_atomic_fragment_is_a_fragment() {
     let mut lab = Lab::running(&Default::default());
     let good = Packet::to_gate(Family::V6, &lab.seal(&lab.good_knock(Family::V6)));
-    let frame = fragment(&good, 0..WHOLE, false);
+    let frame = good.fragment(0..WHOLE, false);
     let frames = [("the only one there is".to_owned(), frame)];
     expect_each_refused(Family::V6, Verdict::Fragment, frames, &mut lab);
 }
@@ -174,7 +235,7 @@ fn a_knock_in_fragments_is_never_put_together() {
     for family in Family::BOTH {
         for last_first in [false, true] {
             let good = Packet::to_gate(family, &lab.seal(&lab.good_knock(family)));
-            let (first, last) = (fragment(&good, 0..48, true), fragment(&good, 48..WHOLE, false));
+            let (first, last) = (good.fragment(0..48, true), good.fragment(48..WHOLE, false));
             let given_up = reassemblies_given_up(&lab, family);
             // Only the first one shows whom it is for. The last one is left to the network stack,
             // which waits for the first in vain.
@@ -213,31 +274,4 @@ fn reassemblies_given_up(lab: &Lab, family: Family) -> u64 {
             line.split_whitespace().nth(1).unwrap().parse().unwrap()
         }
     })
-}
-
-/// One fragment of a packet: these bytes of the IP payload, at their place.
-fn fragment(packet: &Packet, bytes: Range<usize>, more: bool) -> Vec<u8> {
-    let offset = u16::try_from(bytes.start / 8).unwrap().try_into().unwrap();
-    let mut packet = packet.clone();
-    let (_, whole) = packet.to_headers_and_ip_payload();
-    let piece = &whole[bytes];
-    let length = u16::try_from(piece.len()).unwrap();
-    match &mut packet.ip {
-        etherparse::IpHeaders::Ipv4(header, _) => {
-            header.identification = 4711;
-            header.dont_fragment = false;
-            header.fragment_offset = offset;
-            header.more_fragments = more;
-            header.total_len = 20 + length;
-        }
-        etherparse::IpHeaders::Ipv6(header, extensions) => {
-            let next = etherparse::IpNumber::UDP;
-            extensions.fragment = Some(Ipv6FragmentHeader::new(next, offset, more, 4711));
-            header.next_header = etherparse::IpNumber::IPV6_FRAGMENTATION_HEADER;
-            header.payload_length = 8 + length;
-        }
-    }
-    let (mut frame, _) = packet.to_headers_and_ip_payload();
-    frame.extend_from_slice(piece);
-    frame
 }

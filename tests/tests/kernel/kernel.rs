@@ -1,23 +1,27 @@
 //! The program in the kernel, with its maps.
 
-use std::net::IpAddr;
-
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
     programs::{TestRun, TestRunOptions, Xdp},
 };
-use ruroco::gate::program::OBJECT;
+use ruroco::{
+    gate::program::OBJECT,
+    key::{Cipher, Key},
+};
 use ruroco_common::{
     address::Address,
     candidate::Candidate,
+    chacha20poly1305,
     datagram::KeyId,
-    maps::{self, KeyEntry, Settings},
-    verdict::Verdict,
+    guarded::Guarded,
+    maps::{self, KeyEntry},
+    rate::Rate,
+    verdict::{Outcome, Verdict},
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::{KEY, OURS, PORT};
+use crate::{OURS, PORT, key};
 
 /// What the program tells the driver (`linux/bpf.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub(crate) enum Action {
 pub(crate) struct Kernel {
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
+    /// The slot of the next key.
+    next_slot: u32,
+    /// Whether what is refused goes to the stack.
+    passes_refused: bool,
 }
 
 impl Kernel {
@@ -40,52 +48,86 @@ impl Kernel {
         let program: &mut Xdp = ebpf.program_mut(maps::PROGRAM).unwrap().try_into().unwrap();
         program.load().expect("the kernel's verifier accepts the program");
         let ring = RingBuf::try_from(ebpf.take_map(maps::CANDIDATES).unwrap()).unwrap();
-        Self { ebpf, ring }
+        Self { ebpf, ring, next_slot: 0, passes_refused: false }
     }
 
     /// The program with the one port, the addresses and the key of these tests.
     pub(crate) fn filled() -> Self {
         let mut kernel = Self::unfilled();
-        kernel.set_port(PORT);
-        OURS.into_iter().for_each(|address| kernel.add_address(address));
-        kernel.add_key(KEY);
+        kernel.guard(Rate::NEVER);
+        kernel.add_key(&key());
         kernel
     }
 
-    pub(crate) fn set_port(&mut self, port: u16) {
-        let map = self.ebpf.map_mut(maps::SETTINGS).unwrap();
-        let mut settings = Array::<_, [u8; size_of::<Settings>()]>::try_from(map).unwrap();
-        let value: [u8; size_of::<Settings>()] = zerocopy::transmute!(Settings { port });
-        settings.set(0, value, 0).unwrap();
+    /// The same, with so much of what is refused going to the stack.
+    pub(crate) fn passing_refused(rate: Rate) -> Self {
+        let mut kernel = Self::filled();
+        kernel.guard(rate);
+        kernel.passes_refused = true;
+        kernel
     }
 
-    pub(crate) fn add_address(&mut self, address: IpAddr) {
-        let map = self.ebpf.map_mut(maps::ADDRESSES).unwrap();
-        let mut addresses = HashMap::<_, [u8; 16], u8>::try_from(map).unwrap();
-        addresses.insert(Address::from(address).to_bytes(), 0, 0).unwrap();
+    fn guard(&mut self, pass_refused: Rate) {
+        let guarded = Guarded::new(PORT, &OURS.map(Address::from), pass_refused).unwrap();
+        let map = self.ebpf.map_mut(maps::GUARDED).unwrap();
+        let mut map = Array::<_, [u8; size_of::<Guarded>()]>::try_from(map).unwrap();
+        map.set(0, <[u8; _]>::try_from(guarded.as_bytes()).unwrap(), 0).unwrap();
     }
 
-    fn keys(&mut self) -> HashMap<&mut MapData, [u8; 8], [u8; size_of::<KeyEntry>()]> {
-        HashMap::try_from(self.ebpf.map_mut(maps::KEYS).unwrap()).unwrap()
+    fn key_slots(&mut self) -> HashMap<&mut MapData, [u8; 8], u32> {
+        HashMap::try_from(self.ebpf.map_mut(maps::KEY_SLOTS).unwrap()).unwrap()
     }
 
-    pub(crate) fn add_key(&mut self, KeyId(id): KeyId) {
-        let entry: [u8; size_of::<KeyEntry>()] = zerocopy::transmute!(KeyEntry { present: 1 });
-        self.keys().insert(id, entry, 0).unwrap();
+    pub(crate) fn add_key(&mut self, key: &Key) {
+        let slot = self.next_slot;
+        self.next_slot += 1;
+        self.set_entry(
+            slot,
+            match key.cipher {
+                Cipher::ChaCha20Poly1305 => {
+                    KeyEntry::authenticated(chacha20poly1305::Key::new(key.secret.expose()))
+                }
+                Cipher::Aes256GcmSiv => KeyEntry::UNCHECKED,
+            },
+        );
+        self.key_slots().insert(key.id.0, slot, 0).unwrap();
     }
 
     pub(crate) fn remove_key(&mut self, KeyId(id): KeyId) {
-        self.keys().remove(&id).unwrap();
+        self.key_slots().remove(&id).unwrap();
     }
 
-    /// The verdict on a frame. That the action fits it, that it alone has been counted, and that
-    /// the frame came out as it went in is checked on the way.
-    pub(crate) fn judge(&self, frame: &[u8]) -> Verdict {
+    /// Writes over the key in a slot; its id still leads there.
+    pub(crate) fn set_entry(&mut self, slot: u32, entry: KeyEntry) {
+        let map = self.ebpf.map_mut(maps::KEYS).unwrap();
+        let mut entries = Array::<_, [u8; size_of::<KeyEntry>()]>::try_from(map).unwrap();
+        let bytes: [u8; size_of::<KeyEntry>()] = zerocopy::transmute!(entry);
+        entries.set(slot, bytes, 0).unwrap();
+    }
+
+    /// Has the program forget which packets it has handed over.
+    fn forget_seen(&mut self) {
+        let map = self.ebpf.map_mut(maps::SEEN).unwrap();
+        let mut seen = HashMap::<_, [u8; size_of::<maps::Seen>()], u8>::try_from(map).unwrap();
+        let keys: Vec<_> = seen.keys().map(Result::unwrap).collect();
+        keys.iter().for_each(|key| seen.remove(key).unwrap());
+    }
+
+    /// The verdict on a frame, whether it comes for the first time or not. That the action fits it,
+    /// that it alone has been counted, and that the frame came out as it went in is checked on the
+    /// way.
+    pub(crate) fn judge(&mut self, frame: &[u8]) -> Verdict {
         self.judge_from(frame, None)
     }
 
-    /// The verdict on a frame that came in on an interface of this network namespace.
-    pub(crate) fn judge_from(&self, frame: &[u8], interface: Option<u32>) -> Verdict {
+    /// The same for a frame that came in on an interface of this network namespace.
+    pub(crate) fn judge_from(&mut self, frame: &[u8], interface: Option<u32>) -> Verdict {
+        self.forget_seen();
+        self.judge_once_more(frame, interface)
+    }
+
+    /// The verdict on a frame after all those that were judged before.
+    pub(crate) fn judge_once_more(&self, frame: &[u8], interface: Option<u32>) -> Verdict {
         let before = self.counters();
         let action = self.run(frame, interface);
         let after = self.counters();
@@ -97,12 +139,17 @@ impl Kernel {
         let [(verdict, 1)] = risen[..] else {
             panic!("not one verdict for one frame: {risen:?} for {frame:02x?}");
         };
-        let expected = if verdict == Verdict::NotOurs { Action::Pass } else { Action::Drop };
+        let expected = match verdict.outcome() {
+            Outcome::Pass => Action::Pass,
+            Outcome::Refuse if self.passes_refused => Action::Pass,
+            Outcome::Refuse | Outcome::Take => Action::Drop,
+        };
         assert_eq!(action, expected, "{verdict:?} for {frame:02x?}");
         verdict
     }
 
-    fn run(&self, frame: &[u8], interface: Option<u32>) -> Action {
+    /// What the driver is told to do with a frame.
+    pub(crate) fn run(&self, frame: &[u8], interface: Option<u32>) -> Action {
         let program: &Xdp = self.ebpf.program(maps::PROGRAM).unwrap().try_into().unwrap();
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
         let length = u32::try_from(frame.len()).unwrap();
@@ -127,9 +174,13 @@ impl Kernel {
 
     /// The counters in the order of the verdicts, summed over the CPUs.
     pub(crate) fn counters(&self) -> [u64; Verdict::ALL.len()] {
-        let map = self.ebpf.map(maps::VERDICTS).unwrap();
-        let counters = PerCpuArray::<_, u64>::try_from(map).unwrap();
-        Verdict::ALL.map(|verdict| counters.get(&verdict.index(), 0).unwrap().iter().sum())
+        Verdict::ALL.map(|verdict| self.count(verdict))
+    }
+
+    /// The counter of one verdict.
+    pub(crate) fn count(&self, verdict: Verdict) -> u64 {
+        let counters = PerCpuArray::<_, u64>::try_from(self.ebpf.map(maps::VERDICTS).unwrap());
+        counters.unwrap().get(&verdict.index(), 0).unwrap().iter().sum()
     }
 
     /// Takes one record out of the ring.

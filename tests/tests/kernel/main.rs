@@ -1,9 +1,10 @@
 //! The XDP program as the kernel runs it: loaded, verified and compiled by the real kernel, its
 //! maps filled as the gate fills them, and fed frames through `BPF_PROG_TEST_RUN`.
 //!
-//! [`verdicts`] says in so many words what must become of which frame, [`records`] what the ring
-//! must then hold, [`differential`] compares the kernel with a model for thousands of generated
-//! frames. What happens on a wire is the end-to-end tests' matter.
+//! [`verdicts`] says in so many words what must become of which frame, [`authentication`] which
+//! packets are forged, [`replays`] which come too often, [`records`] what the ring must then hold,
+//! [`appearance`] what goes to the stack; [`differential`] compares the kernel with a model for
+//! thousands of generated frames. What happens on a wire is the end-to-end tests' matter.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -13,6 +14,8 @@
     reason = "whatever is not as expected has to end the test, and say where"
 )]
 
+mod appearance;
+mod authentication;
 mod differential;
 #[path = "../../../ruroco-common/tests/headers/frames.rs"]
 mod frames;
@@ -20,11 +23,14 @@ mod kernel;
 #[path = "../../../ruroco-common/tests/headers/oracle.rs"]
 mod oracle;
 mod records;
+mod replays;
 mod verdicts;
 
 use std::net::IpAddr;
 
-use ruroco_common::datagram::{self, KeyId};
+use ruroco::{aead::Aead, key::Key};
+use ruroco_common::{datagram::KeyId, plaintext};
+use zerocopy::IntoBytes;
 
 /// The addresses in the map.
 const OURS: [IpAddr; 2] = [
@@ -33,10 +39,29 @@ const OURS: [IpAddr; 2] = [
 ];
 /// The port in the map.
 const PORT: u16 = 34_020;
-/// The key in the map.
-const KEY: KeyId = KeyId([1, 2, 3, 4, 5, 6, 7, 8]);
+/// The id of the key in the map.
+const KEY: KeyId = KeyId([0, 1, 2, 3, 4, 5, 6, 7]);
 
-/// The 94 bytes of a knock with a key id; the rest is a pattern that shows any byte out of place.
-fn knock(KeyId(key_id): KeyId) -> Vec<u8> {
-    key_id.into_iter().chain(0x10..).take(datagram::SIZE).collect()
+/// The key in the map.
+fn key() -> Key {
+    let key = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+    Key::parse(key).unwrap()
+}
+
+/// The same secret under another id.
+fn key_with_id(id: KeyId) -> Key {
+    Key { id, ..key() }
+}
+
+/// The 94 bytes of a knock sealed with a key, always the same. What is inside is not for the kernel.
+fn sealed(key: &Key) -> Vec<u8> {
+    let content = std::array::from_fn(|at| u8::try_from(at).unwrap());
+    let datagram = Aead::new(key).seal([0x5a; 12], content).unwrap();
+    assert_eq!(content.len(), plaintext::SIZE);
+    datagram.as_bytes().to_vec()
+}
+
+/// An authentic knock under an id, with the secret of the key in the map.
+fn knock(id: KeyId) -> Vec<u8> {
+    sealed(&key_with_id(id))
 }

@@ -94,12 +94,15 @@ fn a_record_names_the_interface_the_packet_came_in_on() {
 fn nothing_but_a_candidate_reaches_the_ring() {
     let mut kernel = Kernel::filled();
     let good = Packet::to(OURS[0], PORT, &knock(KEY));
+    let mut forged = knock(KEY);
+    forged[20] ^= 1;
     let refused = [
         (Verdict::NotOurs, Packet { destination_port: PORT + 1, ..good.clone() }),
         (Verdict::Malformed, Packet { udp_length_lie: 1, ..good.clone() }),
         (Verdict::Fragment, Packet { ipv4_fragment: 0x2000, ..good.clone() }),
         (Verdict::WrongLength, Packet { payload: knock(KEY)[..93].to_vec(), ..good.clone() }),
-        (Verdict::UnknownKey, Packet { payload: vec![0; 94], ..good }),
+        (Verdict::UnknownKey, Packet { payload: vec![0xff; 94], ..good.clone() }),
+        (Verdict::Forged, Packet { payload: forged, ..good }),
     ];
     for (verdict, packet) in refused {
         assert_eq!(kernel.judge(&packet.to_frame()), verdict);
@@ -130,7 +133,7 @@ fn a_full_ring_keeps_what_it_has_refuses_the_rest_and_recovers() {
     for packet in knocks(capacity, 100) {
         assert_eq!(kernel.judge(&packet.to_frame()), Verdict::RingFull);
     }
-    let unknown = Packet::to(OURS[0], PORT, &[0; 94]);
+    let unknown = Packet::to(OURS[0], PORT, &[0xff; 94]);
     assert_eq!(kernel.judge(&unknown.to_frame()), Verdict::UnknownKey, "as ever");
 
     // Room for one is room for one.

@@ -11,7 +11,7 @@ use crate::{
         IPV6_MORE_FRAGMENTS, NO_NEXT_HEADER, Packet, ROUTING, TCP,
     },
     kernel::Kernel,
-    knock,
+    key_with_id, knock,
 };
 
 /// What is documented; written out, so that the constant cannot change unnoticed.
@@ -35,7 +35,7 @@ fn v6_with(extensions: &[Extension]) -> Packet {
 /// Judges each packet and compares.
 #[track_caller]
 fn all_are(verdict: Verdict, packets: impl IntoIterator<Item = Packet>) {
-    let kernel = Kernel::filled();
+    let mut kernel = Kernel::filled();
     let mut count = 0;
     for packet in packets {
         assert_eq!(kernel.judge(&packet.to_frame()), verdict, "{packet:?}");
@@ -73,7 +73,7 @@ fn no_wrapping_that_leaves_a_packet_whole_gets_a_knock_past_the_gate() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn only_ninety_four_bytes_of_payload_are_looked_into() {
-    let kernel = Kernel::filled();
+    let mut kernel = Kernel::filled();
     let endless: Vec<u8> = knock(KEY).into_iter().cycle().take(201).collect();
     for address in OURS {
         for length in 0..=200 {
@@ -88,7 +88,7 @@ fn only_ninety_four_bytes_of_payload_are_looked_into() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_knock_cut_off_anywhere_is_malformed_once_its_destination_can_be_read() {
-    let kernel = Kernel::filled();
+    let mut kernel = Kernel::filled();
     let tagged = Packet { vlan_tags: vec![0x88a8, 0x8100], ..v4() };
     let with_options = Packet { ipv4_options: 10, ..v4() };
     let extended = v6_with(&[Extension::Common(HOP_BY_HOP, 1), Extension::Authentication(1)]);
@@ -114,7 +114,7 @@ fn a_key_is_known_while_it_is_in_the_map() {
     for address in OURS {
         let frame = Packet::to(address, PORT, &knock(other)).to_frame();
         assert_eq!(kernel.judge(&frame), Verdict::UnknownKey);
-        kernel.add_key(other);
+        kernel.add_key(&key_with_id(other));
         assert_eq!(kernel.judge(&frame), Verdict::Candidate);
         kernel.remove_key(other);
         assert_eq!(kernel.judge(&frame), Verdict::UnknownKey);
@@ -124,7 +124,7 @@ fn a_key_is_known_while_it_is_in_the_map() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn every_bit_of_a_key_id_counts() {
-    let kernel = Kernel::filled();
+    let mut kernel = Kernel::filled();
     for bit in 0..64 {
         let KeyId(mut id) = KEY;
         id[bit / 8] ^= 1 << (bit % 8);
@@ -153,7 +153,7 @@ fn headers_that_lie_are_malformed() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn an_ipv4_header_of_a_wrong_version_or_below_its_least_size_is_malformed() {
-    let kernel = Kernel::filled();
+    let mut kernel = Kernel::filled();
     let good = v4().to_frame();
     for first in (0x40..0x45).chain([0x05, 0x55, 0x65, 0xf5]) {
         let mut frame = good.clone();
@@ -190,7 +190,7 @@ fn a_first_fragment_to_our_port_is_dropped() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_first_fragment_that_hides_its_port_is_dropped_only_if_it_is_to_us() {
-    let kernel = Kernel::filled();
+    let mut kernel = Kernel::filled();
     let elsewhere = "2001:db8::2".parse().unwrap();
     for (destination, expected) in [(OURS[1], Verdict::Fragment), (elsewhere, Verdict::NotOurs)] {
         let chain = vec![Extension::Fragment(IPV6_MORE_FRAGMENTS), NO_OPTIONS];
@@ -258,7 +258,7 @@ fn more_vlan_tags_than_are_looked_through_hide_nothing_from_the_gate() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn what_is_not_ip_passes() {
-    let kernel = Kernel::filled();
+    let mut kernel = Kernel::filled();
     for ethertype in [0x0806_u16, 0x8847, 0x88cc, 0x888e, 0x88e5, 0x0026] {
         let mut frame = v4().to_frame();
         frame[12..14].copy_from_slice(&ethertype.to_be_bytes());
@@ -269,7 +269,7 @@ fn what_is_not_ip_passes() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn before_the_gate_has_filled_the_maps_everything_passes() {
-    let kernel = Kernel::unfilled();
+    let mut kernel = Kernel::unfilled();
     for address in OURS {
         for port in [PORT, 0] {
             let good = Packet::to(address, port, &knock(KEY));

@@ -1,0 +1,102 @@
+//! The maps that the gate fills: what the XDP program is to guard, and for whom.
+//!
+//! Nothing here reads: what the program knows of a key leaves the kernel through no descriptor that
+//! the gate hands over or pins.
+
+use anyhow::Context;
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, Map, MapData, MapError},
+};
+use ruroco_common::{
+    chacha20poly1305,
+    datagram::{KEY_ID_SIZE, KeyId},
+    guarded::Guarded,
+    maps::{self, KeyEntry},
+};
+use zerocopy::{IntoBytes, transmute};
+use zeroize::Zeroizing;
+
+use crate::key::{Cipher, Key};
+
+// In user space a map's keys and values are the bytes of the shared types.
+type EntryBytes = [u8; size_of::<KeyEntry>()];
+
+/// A slot without a key.
+const EMPTY: EntryBytes = transmute!(KeyEntry::EMPTY);
+
+/// The keys as the program has them.
+pub(super) struct Keys {
+    slots: HashMap<MapData, [u8; KEY_ID_SIZE], u32>,
+    entries: Array<MapData, EntryBytes>,
+    ids: Vec<KeyId>,
+}
+
+/// Makes the maps as large as they have to be for so many keys.
+pub(super) fn size_for(keys: usize, loader: &mut EbpfLoader<'_>) -> anyhow::Result<()> {
+    let keys = u32::try_from(keys).context("too many keys")?.max(1);
+    for map in [maps::KEY_SLOTS, maps::KEYS, maps::KEY_BUCKETS] {
+        loader.map_max_entries(map, keys);
+    }
+    Ok(())
+}
+
+/// Says what the program is to guard.
+pub(super) fn guard(ebpf: &mut Ebpf, guarded: &Guarded) -> anyhow::Result<()> {
+    let map = ebpf.map_mut(maps::GUARDED).context("the object file has no map GUARDED")?;
+    let mut map: Array<_, [u8; size_of::<Guarded>()]> = map.try_into()?;
+    let bytes = <&[u8; size_of::<Guarded>()]>::try_from(guarded.as_bytes())?;
+    map.set(0, bytes, 0)?;
+    Ok(())
+}
+
+impl Keys {
+    /// Gives the program its keys.
+    pub(super) fn fill<'a>(
+        ebpf: &mut Ebpf,
+        keys: impl Iterator<Item = &'a Key>,
+    ) -> anyhow::Result<Self> {
+        let slots = take(ebpf, maps::KEY_SLOTS)?;
+        let entries = take(ebpf, maps::KEYS)?;
+        let mut filled = Self { slots, entries, ids: Vec::new() };
+        for (slot, key) in (0..).zip(keys) {
+            // First, so that it is wiped even if what follows fails.
+            filled.ids.push(key.id);
+            let entry: Zeroizing<EntryBytes> = Zeroizing::new(transmute!(entry(key)));
+            filled.entries.set(slot, *entry, 0)?;
+            filled.slots.insert(key.id.0, slot, 0)?;
+        }
+        Ok(filled)
+    }
+
+    /// Has the program forget its keys, and writes over them.
+    pub(super) fn wipe(&mut self) -> anyhow::Result<()> {
+        for (slot, KeyId(id)) in (0..).zip(std::mem::take(&mut self.ids)) {
+            let removed = self.slots.remove(&id);
+            self.entries.set(slot, EMPTY, 0)?;
+            match removed {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry(key: &Key) -> KeyEntry {
+    match key.cipher {
+        Cipher::ChaCha20Poly1305 => {
+            KeyEntry::authenticated(chacha20poly1305::Key::new(key.secret.expose()))
+        }
+        Cipher::Aes256GcmSiv => KeyEntry::UNCHECKED,
+    }
+}
+
+/// A map, which is then no longer the object's.
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<M>
+where
+    M: TryFrom<Map, Error = MapError>,
+{
+    let map = ebpf.take_map(name).with_context(|| format!("the object file has no map {name}"))?;
+    Ok(map.try_into()?)
+}

@@ -1,0 +1,177 @@
+//! Where the keys are while the gate runs, and where they are not.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::fd::{AsFd, AsRawFd},
+    path::Path,
+};
+
+use aya::maps::{Array, Map, MapData};
+use nix::{errno::Errno, libc, sys::signal::Signal};
+use ruroco::{
+    handover,
+    private_socket::{connect, receive_descriptor},
+};
+use ruroco_common::maps;
+use ruroco_lab::{files::Options, lab::Lab, network::Family, process::Process, wait};
+use rustix::thread::{Uid, set_thread_uid};
+
+const ENTRY_SIZE: usize = size_of::<maps::KeyEntry>();
+
+/// The ids of the maps that a process holds, by type (linux/bpf.h) and size of a value.
+fn maps_of(process: Process) -> BTreeMap<(u32, usize), u32> {
+    let infos = process.descriptor_infos();
+    let maps = infos.iter().filter_map(|info| {
+        let field = |name| info.get(name)?.parse().ok();
+        let value_size = info.get("value_size")?.parse().ok()?;
+        Some(((field("map_type")?, value_size), field("map_id")?))
+    });
+    maps.collect()
+}
+
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
+const BPF_MAP_TYPE_RINGBUF: u32 = 27;
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_kernel_has_the_keys_and_the_gates_memory_has_not() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let mut lab = Lab::running(&Options { more_keys: names.to_vec(), ..Options::default() });
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.status();
+    let (gate, server) = (Process(lab.gate().pid()), Process(lab.server().pid()));
+    // With several keys there is more that moves; to search for all of them takes longer.
+    for name in ["a", "f"] {
+        let key = lab.files.key(name);
+        assert_eq!(gate.count_in_memory(key.secret.expose()), 0, "the secret of {name}");
+        let text = key.to_text();
+        let (_, base64) = text.split_at(text.len() - 40);
+        assert_eq!(gate.count_in_memory(base64.as_bytes()), 0, "the text of {name}");
+        // The server needs it, so there it is found.
+        assert_ne!(server.count_in_memory(key.secret.expose()), 0);
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_that_ends_takes_its_keys_out_of_the_kernel() {
+    let mut lab = Lab::running(&Default::default());
+    let id = maps_of(Process(lab.gate().pid()))[&(BPF_MAP_TYPE_ARRAY, ENTRY_SIZE)];
+    // As long as it is held here the kernel keeps the map.
+    let keys = Map::Array(MapData::from_id(id).unwrap());
+    let keys = Array::<_, [u8; ENTRY_SIZE]>::try_from(&keys).unwrap();
+    let secret = lab.key().secret.expose().to_vec();
+    let entry = keys.get(&0, 0).unwrap();
+    assert!(entry.windows(secret.len()).any(|window| window == secret), "the key is there");
+
+    lab.gate().signal(Signal::SIGTERM);
+    assert!(lab.gate().wait_for_end().success());
+    for slot in 0..keys.len() {
+        assert_eq!(keys.get(&slot, 0).unwrap(), [0; ENTRY_SIZE], "slot {slot}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_that_was_killed_leaves_its_keys_in_force() {
+    let mut lab = Lab::running(&Default::default());
+    lab.gate().crash();
+    for family in Family::BOTH {
+        lab.knock(family, &[]);
+        lab.expect_one_run();
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn nothing_that_the_server_has_leads_to_a_key() {
+    let mut lab = Lab::new(&Default::default());
+    lab.start_gate();
+    let gate = Process(lab.gate().pid());
+    let keys = maps_of(gate)[&(BPF_MAP_TYPE_ARRAY, ENTRY_SIZE)];
+    let pins: Vec<_> =
+        fs::read_dir(lab.files.pins()).unwrap().map(|pin| pin.unwrap().path()).collect();
+    assert!(!pins.is_empty());
+
+    let socket = lab.files.sockets().join(handover::SOCKET);
+    let user = Uid::from_raw(lab.files.user().uid.as_raw());
+    let attack = || {
+        set_thread_uid(user).unwrap(); // of this thread alone, which ends with the attack
+        let connection = connect(&socket).unwrap();
+        let mut message = [0; handover::SIZE];
+        let (_, ring) =
+            receive_descriptor(connection.as_fd(), &mut message, wait::DEADLINE).unwrap();
+        let ring = ring.unwrap();
+        let info = format!("/proc/thread-self/fdinfo/{}", ring.as_raw_fd());
+        let info = fs::read_to_string(info).unwrap();
+        assert!(info.contains(&format!("map_type:\t{BPF_MAP_TYPE_RINGBUF}\n")), "{info}");
+
+        let mut value = [0_u8; ENTRY_SIZE];
+        bpf::lookup(ring.as_raw_fd(), 0, &mut value).expect_err("nothing is looked up in a ring");
+        for command in [bpf::MAP_GET_FD_BY_ID, bpf::PROG_GET_FD_BY_ID, bpf::LINK_GET_FD_BY_ID] {
+            assert_eq!(bpf::by_id(command, keys), Err(Errno::EPERM), "command {command}");
+        }
+        for command in [bpf::PROG_GET_NEXT_ID, bpf::MAP_GET_NEXT_ID, bpf::LINK_GET_NEXT_ID] {
+            assert_eq!(bpf::by_id(command, 0), Err(Errno::EPERM), "command {command}");
+        }
+        for pin in &pins {
+            assert_eq!(bpf::open_pin(pin), Err(Errno::EACCES), "{}", pin.display());
+        }
+        for file in ["mem", "fd", "maps"] {
+            let path = format!("/proc/{}/{file}", gate.0);
+            assert!(fs::File::open(&path).and_then(|_| fs::read_dir(&path)).is_err(), "{path}");
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(attack).join().unwrap());
+    // Root gets there: the attempts were good ones.
+    let opened = bpf::by_id(bpf::MAP_GET_FD_BY_ID, keys).unwrap();
+    let mut value = [0; ENTRY_SIZE];
+    bpf::lookup(opened, 0, &mut value).unwrap();
+    assert_ne!(value, [0; ENTRY_SIZE]);
+    for pin in &pins {
+        bpf::open_pin(pin).unwrap();
+    }
+}
+
+/// bpf(2) with nothing in between.
+mod bpf {
+    use super::*;
+
+    const MAP_LOOKUP_ELEM: libc::c_int = 1;
+    const OBJ_GET: libc::c_int = 7;
+    pub(super) const PROG_GET_NEXT_ID: libc::c_int = 11;
+    pub(super) const MAP_GET_NEXT_ID: libc::c_int = 12;
+    pub(super) const PROG_GET_FD_BY_ID: libc::c_int = 13;
+    pub(super) const MAP_GET_FD_BY_ID: libc::c_int = 14;
+    pub(super) const LINK_GET_FD_BY_ID: libc::c_int = 30;
+    pub(super) const LINK_GET_NEXT_ID: libc::c_int = 31;
+
+    /// The beginning of `union bpf_attr`, as far as these commands read it.
+    type Attributes = [u64; 4];
+
+    fn call(command: libc::c_int, attributes: &Attributes) -> Result<libc::c_int, Errno> {
+        // SAFETY: the kernel reads and writes no more than the size given, and the addresses in it
+        // are of memory that the callers keep.
+        let result = unsafe {
+            libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), size_of::<Attributes>())
+        };
+        Errno::result(libc::c_int::try_from(result).unwrap())
+    }
+
+    pub(super) fn by_id(command: libc::c_int, id: u32) -> Result<libc::c_int, Errno> {
+        call(command, &[id.into(), 0, 0, 0])
+    }
+
+    pub(super) fn lookup(map: libc::c_int, key: u32, value: &mut [u8]) -> Result<(), Errno> {
+        let (key, value) = (std::ptr::from_ref(&key).addr(), value.as_mut_ptr().addr());
+        let [key, value] = [key, value].map(|address| u64::try_from(address).unwrap());
+        call(MAP_LOOKUP_ELEM, &[u64::try_from(map).unwrap(), key, value, 0]).map(drop)
+    }
+
+    pub(super) fn open_pin(path: &Path) -> Result<libc::c_int, Errno> {
+        let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        call(OBJ_GET, &[u64::try_from(path.as_ptr().addr()).unwrap(), 0, 0, 0])
+    }
+}
