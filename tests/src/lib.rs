@@ -13,7 +13,7 @@
 //! real client or laid out byte by byte ([`packet`], [`knock`]), cross a real interface, and what
 //! they cause is observed from outside: the verdicts the gate counts ([`verdicts`]), the lines the
 //! programs log ([`daemon`]), the commands that ran ([`files`]) and what came back on the client's
-//! wire ([`capture`]). [`lab`] puts it all together.
+//! wire ([`capture`], [`probe`]). [`lab`] puts it all together.
 //!
 //! Every resource has an owner that removes it when dropped, also when a test panics. Namespaces
 //! have no name and processes are killed with the thread that started them, so that even a lab
@@ -34,18 +34,23 @@
     reason = "test code: whatever is not as expected has to end the test, and say where"
 )]
 
+pub mod attacker;
 pub mod capture;
 pub mod daemon;
 pub mod directory;
 pub mod files;
+pub mod interrupt;
 pub mod knock;
 pub mod lab;
+pub mod many;
 pub mod mount;
 pub mod namespace;
 pub mod network;
 pub mod packet;
 pub mod packet_socket;
+pub mod probe;
 pub mod process;
 pub mod programs;
+pub mod send_times;
 pub mod verdicts;
 pub mod wait;

@@ -37,6 +37,14 @@ impl Namespace {
         namespace
     }
 
+    /// The same namespace once more, which then lasts at least as long as this.
+    ///
+    /// # Panics
+    /// If there are too many open files.
+    pub fn handle(&self) -> Self {
+        Self { file: self.file.try_clone().expect("copy a descriptor") }
+    }
+
     /// Runs `f` on a thread inside. Sockets that it makes stay inside, wherever they go.
     pub fn enter<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {

@@ -5,7 +5,10 @@
 //! routers, so that what a capture sees was caused by what a test sent. Limits on how many ICMP
 //! errors a host sends are off, so that none that should not be sent is hidden by them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use crate::namespace::Namespace;
 
@@ -198,6 +201,23 @@ impl Default for Network {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// How many UDP packets have come to the stack of a host, whether or not a socket took them.
+///
+/// # Panics
+/// If the kernel does not tell.
+pub fn udp_packets(host: &Namespace) -> u64 {
+    // Of the thread, because `self` is the process and its first namespace.
+    let text = host.enter(|| fs::read_to_string("/proc/thread-self/net/snmp"));
+    let text = text.expect("read the counters of the network stack");
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, counts) = (lines.next().expect("names"), lines.next().expect("counts"));
+    let counters = names.split(' ').zip(counts.split(' '));
+    // InErrors has those that found the socket's buffer full.
+    let incoming =
+        counters.filter(|(name, _)| ["InDatagrams", "NoPorts", "InErrors"].contains(name));
+    incoming.map(|(_, count)| count.parse::<u64>().expect("a count")).sum()
 }
 
 /// Where knocks for the server go.

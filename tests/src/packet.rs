@@ -1,8 +1,10 @@
 //! Ethernet frames laid out field by field, by an implementation that is not ours.
 
+use std::ops::Range;
+
 use etherparse::{
     EtherType, Ethernet2Header, IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, Ipv6Extensions,
-    Ipv6Header, UdpHeader,
+    Ipv6FragmentHeader, Ipv6Header, UdpHeader,
 };
 
 use crate::network::{CLIENT, CLIENT_MAC, Family, PORT, SERVER, SERVER_MAC};
@@ -124,11 +126,39 @@ impl Packet {
         frame
     }
 
-    /// The frame with its IP payload cut out: what a fragment carries.
+    /// One fragment of the packet: these bytes of the IP payload, at their place.
     ///
     /// # Panics
-    /// As [`Packet::to_frame`].
-    pub fn to_headers_and_ip_payload(&self) -> (Vec<u8>, Vec<u8>) {
+    /// If there are no such bytes, or they do not begin at a multiple of 8.
+    pub fn fragment(&self, bytes: Range<usize>, more: bool) -> Vec<u8> {
+        assert_eq!(bytes.start % 8, 0, "a fragment's place is counted in units of 8 bytes");
+        let offset = u16::try_from(bytes.start / 8).expect("it fits into a packet");
+        let offset = offset.try_into().expect("it fits into a packet");
+        let mut packet = self.clone();
+        let (_, whole) = packet.to_headers_and_ip_payload();
+        let piece = &whole[bytes];
+        let length = u16::try_from(piece.len()).expect("it fits into a packet");
+        match &mut packet.ip {
+            IpHeaders::Ipv4(header, _) => {
+                header.identification = 4711;
+                header.dont_fragment = false;
+                header.fragment_offset = offset;
+                header.more_fragments = more;
+                header.total_len = 20 + length;
+            }
+            IpHeaders::Ipv6(header, extensions) => {
+                let next = IpNumber::UDP;
+                extensions.fragment = Some(Ipv6FragmentHeader::new(next, offset, more, 4711));
+                header.next_header = IpNumber::IPV6_FRAGMENTATION_HEADER;
+                header.payload_length = 8 + length;
+            }
+        }
+        let (mut frame, _) = packet.to_headers_and_ip_payload();
+        frame.extend_from_slice(piece);
+        frame
+    }
+
+    fn to_headers_and_ip_payload(&self) -> (Vec<u8>, Vec<u8>) {
         let mut frame = self.to_frame();
         let payload = frame.split_off(Ethernet2Header::LEN + self.ip.header_len());
         (frame, payload)

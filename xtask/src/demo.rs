@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
     files::{KEY, Options, Run},
+    interrupt,
     knock::{self, Bytes},
     lab::Lab,
     network::{self, CLIENT, Family, SERVER, SERVER_INTERFACE},
@@ -23,7 +24,6 @@ use ruroco_lab::{
 use crate::{
     build_ebpf::{self, Logging},
     host::{cargo, require_root, step},
-    interrupt,
     setup::{self, Report, Scope},
     workspace::Workspace,
 };
@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 fn show() -> Result<()> {
     println!();
-    interrupt::leave_nothing_behind()?;
+    interrupt::leave_nothing_behind();
     let mut lab = Lab::running(&Options::default());
     show_parts(&mut lab)?;
 
@@ -125,25 +125,35 @@ fn show_knock(lab: &mut Lab, run: &Run, begun: u128) -> Result<()> {
 }
 
 fn throw_junk(lab: &mut Lab, frame: &[u8]) -> Result<()> {
-    println!("thrown     {JUNK} datagrams of other lengths, {JUNK} under an unknown key, and");
-    println!("           the knock of before once more, byte for byte");
-    let unknown: Bytes = knock::under_unknown_key(lab.seal(&lab.good_knock(Family::V4)));
+    println!(
+        "thrown     {JUNK} datagrams of other lengths, {JUNK} under an unknown key, {JUNK} forged ones"
+    );
+    println!("           under the knock's key, and the knock itself once more, byte for byte");
+    let knock = lab.seal(&lab.good_knock(Family::V4));
+    let (unknown, forged): (Bytes, Bytes) = (knock::under_unknown_key(knock), knock::forge(knock));
     for size in 0..JUNK {
         let size = usize::try_from(size)?;
         let size = if size == unknown.len() { 0 } else { size };
         lab.send(Family::V4, &vec![0x5a; size]);
         lab.send(Family::V4, &unknown);
+        lab.send(Family::V4, &forged);
     }
     lab.send_frame(frame);
-    println!("server     {}", without_time(&lab.server().wait_for(&["refused", "old_counter"])));
+    wait::until("all of it to be judged", || {
+        let judged = lab.verdicts();
+        (judged.of(Verdict::Replayed) == 1).then_some(())
+    });
+    println!("server     has seen none of it");
     Ok(())
 }
 
 fn show_counters(lab: &Lab) -> Result<()> {
     let expected = [
-        (Verdict::Candidate, 2), // the knock and its copy
         (Verdict::WrongLength, JUNK),
         (Verdict::UnknownKey, JUNK),
+        (Verdict::Forged, JUNK),
+        (Verdict::Replayed, 1),
+        (Verdict::Candidate, 1), // the knock
     ];
     let seen = lab.verdicts();
     for verdict in Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::NotOurs) {

@@ -5,20 +5,23 @@
 //! or installs them, so that nobody has to know. [`toolchain`], [`llvm`] and [`linker`] each find
 //! one part, [`packages`] installs what the distribution has, [`setup`] puts them together and
 //! [`build_ebpf`] uses the result. [`demo`] shows
-//! the result at work, until an [`interrupt`] if there is one, and [`mod@test`] is what CI runs,
-//! [`roles`] a part of it; [`host`] calls the workspace's own cargo.
+//! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
+//! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
+//! has thought of, with [`libfuzzer`].
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for a developer's terminal; losing it to a closed pipe costs nothing"
 )]
 
+mod bench;
 mod build_ebpf;
 mod demo;
 #[path = "../../ruroco-userspace/ebpf_sources.rs"]
 mod ebpf_sources;
+mod fuzz;
 mod host;
-mod interrupt;
+mod libfuzzer;
 mod linker;
 mod llvm;
 mod packages;
@@ -64,8 +67,25 @@ enum Task {
     },
     /// Show one real knock on its way, beside junk, in a lab of network namespaces.
     Demo,
+    /// Measure cost, size, floods and growth in the lab, beside what others take.
+    Bench {
+        /// In less than two minutes: fewer rounds, rates and knocks.
+        #[arg(long)]
+        quick: bool,
+        /// Put the result into docs/benchmarks.md.
+        #[arg(long)]
+        write_docs: bool,
+    },
     /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
     Test,
+    /// Look for input that breaks what must hold of every reader of others' bytes.
+    Fuzz {
+        /// Which; all if none is named.
+        targets: Vec<String>,
+        /// How long each of them runs.
+        #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -80,17 +100,19 @@ fn main() -> ExitCode {
 
 fn run(task: &Task) -> Result<()> {
     let workspace = Workspace::of_this_build()?;
-    match *task {
+    match task {
         Task::Setup { check: true } => setup::check(&workspace, Scope::Everything),
         Task::Setup { check: false } => {
             setup::ensure(&workspace, Scope::Everything, Report::Full).map(drop)
         }
         Task::BuildEbpf { debug_log } => {
             let tools = setup::ensure(&workspace, Scope::Build, Report::ChangesOnly)?;
-            let logging = if debug_log { Logging::EveryVerdict } else { Logging::Off };
+            let logging = if *debug_log { Logging::EveryVerdict } else { Logging::Off };
             build_ebpf::build(&workspace, &tools, logging).map(drop)
         }
         Task::Demo => demo::run(&workspace),
+        Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
         Task::Test => test::run(&workspace),
+        Task::Fuzz { targets, seconds } => fuzz::run(&workspace, targets, *seconds),
     }
 }

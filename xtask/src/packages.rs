@@ -38,10 +38,11 @@ pub(crate) enum WantedLlvm {
 /// Installs what is wanted, if this is a Debian and we are root.
 ///
 /// # Errors
-/// Else, or if apt fails or does not have it, with the commands to run by hand.
-pub(crate) fn install(wants: &Wants) -> Result<()> {
+/// Else, or if apt fails or does not have it, with the commands to run by hand, `then` the last of
+/// them.
+pub(crate) fn install(wants: &Wants, then: &str) -> Result<()> {
     if !is_debian_like(&fs::read_to_string("/etc/os-release").unwrap_or_default()) {
-        return Err(anyhow!("{}", by_hand(wants)));
+        return Err(anyhow!("{}", by_hand(wants, then)));
     }
     if !rustix::process::geteuid().is_root() {
         let packages = Offer::of_apt()?.packages(wants)?;
@@ -49,7 +50,7 @@ pub(crate) fn install(wants: &Wants) -> Result<()> {
         let lines = as_root.map(|command| format!("\n    sudo {}", process::line(&command)));
         return Err(anyhow!(
             "something is missing and only root can install it; nothing was changed. Run\
-             {}\n    cargo xtask setup",
+             {}\n    {then}",
             lines.concat()
         ));
     }
@@ -196,7 +197,7 @@ fn newest_rust(policy: &str) -> Option<String> {
 }
 
 /// What to do where apt is not.
-fn by_hand(wants: &Wants) -> String {
+fn by_hand(wants: &Wants, then: &str) -> String {
     let mut text = String::from(
         "something is missing, and this is no Debian or Ubuntu whose packages are known; nothing \
          was changed. Run or install",
@@ -221,7 +222,7 @@ fn by_hand(wants: &Wants) -> String {
     for package in &wants.packages {
         step(&format!("the package that Debian calls {package}"));
     }
-    step("cargo xtask setup");
+    step(then);
     text
 }
 
@@ -310,7 +311,7 @@ rustc-1.99:
     #[test]
     fn elsewhere_every_missing_thing_is_named() {
         let wants = Wants { rust: true, llvm: for_rustc("22.1.8"), packages: vec!["strace"] };
-        let text = by_hand(&wants);
+        let text = by_hand(&wants, "cargo xtask setup");
         for part in ["--component rust-src", "from 22 to 23", "strace", "cargo xtask setup"] {
             assert!(text.contains(part), "{text}");
         }

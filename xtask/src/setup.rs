@@ -81,7 +81,7 @@ pub(crate) fn check(workspace: &Workspace, scope: Scope) -> Result<()> {
 pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: Report) -> Result<Tools> {
     let mut survey = Survey::take(workspace, scope);
     if let Some(wants) = survey.wants() {
-        if let Err(error) = packages::install(&wants) {
+        if let Err(error) = packages::install(&wants, "cargo xtask setup") {
             survey.print(workspace);
             return Err(error);
         }

@@ -13,6 +13,9 @@ use crate::{
     workspace::Workspace,
 };
 
+/// Members that are programs for the kernel.
+const NOT_THE_HOSTS: [&str; 4] = ["--exclude", "ruroco-ebpf", "--exclude", "ruroco-flood"];
+
 /// Formatting, lints, and all tests: unit, property, kernel and end-to-end.
 ///
 /// # Errors
@@ -23,7 +26,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     build_ebpf::build(workspace, &tools, Logging::Off)?;
 
     step("format", &mut cargo(workspace, &["fmt", "--all", "--check"]))?;
-    let everything = ["--workspace", "--exclude", "ruroco-ebpf", "--features", "ruroco-lab/lab"];
+    let everything =
+        [&["--workspace"][..], &NOT_THE_HOSTS, &["--features", "ruroco-lab/lab"]].concat();
     let deny = ["--", "--deny", "warnings"];
     let lint = [&["clippy", "--all-targets"][..], &everything, &deny].concat();
     step("lints", &mut cargo(workspace, &lint))?;
@@ -32,7 +36,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     roles::check_commander_tree(workspace)?;
     document(workspace)?;
     // The end-to-end tests start the binaries that a user would.
-    step("binaries", &mut cargo(workspace, &["build", "--workspace", "--exclude", "ruroco-ebpf"]))?;
+    let binaries = [&["build", "--workspace"][..], &NOT_THE_HOSTS].concat();
+    step("binaries", &mut cargo(workspace, &binaries))?;
     let mut tests = cargo(workspace, &[&["test"][..], &everything].concat());
     step("tests", tests.env("RUST_TEST_THREADS", threads().to_string()))
 }
@@ -46,16 +51,16 @@ fn threads() -> usize {
 /// program for the host: without a standard library that could unwind. The flag has a target folder
 /// of its own, or it would have everything else built anew.
 fn lint_ebpf(workspace: &Workspace) -> Result<()> {
-    let lint = ["clippy", "--package", "ruroco-ebpf", "--", "--deny", "warnings"];
+    let packages = ["--package", "ruroco-ebpf", "--package", "ruroco-flood"];
+    let lint = [&["clippy"][..], &packages, &["--", "--deny", "warnings"]].concat();
     let mut lint = cargo(workspace, &lint);
     lint.env("RUSTFLAGS", "-Cpanic=abort").env("CARGO_TARGET_DIR", workspace.lint_target());
-    step("XDP program", &mut lint)
+    step("XDP programs", &mut lint)
 }
 
 /// Links in the documentation, of private items too, lead somewhere.
 fn document(workspace: &Workspace) -> Result<()> {
     let whole = ["doc", "--no-deps", "--document-private-items"];
-    let members = ["--workspace", "--exclude", "ruroco-ebpf"];
-    let mut document = cargo(workspace, &[&whole[..], &members].concat());
+    let mut document = cargo(workspace, &[&whole[..], &["--workspace"], &NOT_THE_HOSTS].concat());
     step("documentation", document.env("RUSTDOCFLAGS", "--deny warnings"))
 }

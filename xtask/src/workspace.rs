@@ -51,6 +51,26 @@ impl Workspace {
         self.ebpf_target().join("ruroco.bpf.o")
     }
 
+    /// The member with the fuzz targets.
+    pub(crate) fn fuzz(&self) -> PathBuf {
+        self.root.join("fuzz")
+    }
+
+    /// Where the fuzzers are built, and where what they learn and find is kept.
+    pub(crate) fn fuzz_target(&self) -> PathBuf {
+        self.root.join("target").join("fuzz")
+    }
+
+    /// The benchmark's own XDP programs.
+    pub(crate) fn flood_object(&self) -> PathBuf {
+        self.ebpf_target().join("flood.bpf.o")
+    }
+
+    /// Where `cargo xtask bench` leaves its report, and builds what needs other flags.
+    pub(crate) fn bench_target(&self) -> PathBuf {
+        self.root.join("target").join("bench")
+    }
+
     /// `path` as a person in the workspace's root would type it.
     pub(crate) fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)

@@ -14,7 +14,7 @@ use ruroco_lab::{daemon::Daemon, lab::Lab, network::Family, programs};
 
 /// Starts a program, which must end by itself with a message that has these parts.
 #[track_caller]
-fn expect_no_start(name: &str, mut command: Command, message: &[&str]) {
+pub(crate) fn expect_no_start(name: &str, mut command: Command, message: &[&str]) {
     let mut daemon = Daemon::start(name, &mut command);
     assert!(!daemon.wait_for_end().success(), "{name} says that it succeeded");
     daemon.wait_for(message);
@@ -26,7 +26,7 @@ fn expect_gate_not_to_start(lab: &Lab, message: &[&str]) {
 }
 
 /// All three programs, each as its own user.
-fn all_programs(lab: &Lab) -> [(&'static str, Command); 3] {
+pub(crate) fn all_programs(lab: &Lab) -> [(&'static str, Command); 3] {
     let mut commander = lab.network.server.command();
     programs::add_launcher(&mut commander, None);
     commander.arg(programs::path("ruroco-commander"));

@@ -12,12 +12,12 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result};
-use ruroco_lab::directory;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     low_level::pipe,
 };
+
+use crate::directory;
 
 /// Whether a signal is ending the process.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -28,13 +28,13 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// To be called before there is a lab: the thread that removes its directory must not be in its
 /// mount namespace, where parts of the directory are in use.
 ///
-/// # Errors
+/// # Panics
 /// If the signals cannot be caught.
-pub(crate) fn leave_nothing_behind() -> Result<()> {
+pub fn leave_nothing_behind() {
     silence_panics_at_the_end();
     for signal in [SIGINT, SIGTERM] {
-        let (mut told, tell) = UnixStream::pair().context("cannot make a pair of sockets")?;
-        pipe::register(signal, tell).context("cannot catch a signal")?;
+        let (mut told, tell) = UnixStream::pair().expect("make a pair of sockets");
+        pipe::register(signal, tell).expect("catch a signal");
         thread::Builder::new()
             .name(format!("signal {signal}"))
             .spawn(move || {
@@ -43,9 +43,8 @@ pub(crate) fn leave_nothing_behind() -> Result<()> {
                     directory::remove_all_and_exit(signal.saturating_add(128));
                 }
             })
-            .context("cannot start a thread")?;
+            .expect("start a thread");
     }
-    Ok(())
 }
 
 /// A terminal interrupts the lab's programs too, and their files go: that the lab then fails is no

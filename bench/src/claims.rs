@@ -1,0 +1,165 @@
+//! What ruroco promises of its speed, and whether this run bears it out.
+//!
+//! Ratios, because machines differ; a promise that was not kept is said as loudly as one that was.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::{
+    cost::Cost,
+    flood::{Flood, RECEIVER},
+    report::Report,
+};
+
+/// One promise.
+#[derive(Debug, Serialize)]
+pub(crate) struct Claim {
+    pub(crate) what: &'static str,
+    pub(crate) limit: String,
+    /// None if this run has not measured it.
+    pub(crate) measured: Option<String>,
+    pub(crate) met: bool,
+}
+
+impl Claim {
+    /// In one word, or two.
+    pub(crate) fn verdict(&self) -> &'static str {
+        match (&self.measured, self.met) {
+            (None, _) => "not measured",
+            (Some(_), true) => "met",
+            (Some(_), false) => "NOT met",
+        }
+    }
+}
+
+/// All of them.
+pub(crate) fn check(report: &Report) -> Vec<Claim> {
+    let cost = &report.cost;
+    let mut claims = vec![
+        at_most(
+            "refusing a forged packet, as a share of what the chacha20poly1305 crate takes in user \
+             space (generic build, key prepared once)",
+            0.30,
+            "",
+            kernel_ratio(cost, 0),
+        ),
+        at_most("the same above an empty program", 600.0, " ns", above(cost, "forged")),
+        at_most("wrong length above an empty program", 15.0, " ns", above(cost, "wrong_length")),
+        at_most("unknown key above an empty program", 30.0, " ns", above(cost, "unknown_key")),
+        at_most("replay above an empty program", 80.0, " ns", above(cost, "replayed")),
+    ];
+    claims.extend(of_floods(report));
+    claims.extend(of_growth(report));
+    claims
+}
+
+fn of_floods(report: &Report) -> Vec<Claim> {
+    let floods: Vec<&Flood> = report.of_gate().collect();
+    let sent: usize = floods.iter().map(|flood| flood.knocks.sent).sum();
+    let ran: usize = floods.iter().map(|flood| flood.knocks.ran).sum();
+    let share = (sent > 0).then(|| 100.0 * ran as f64 / sent as f64);
+    let achieved = |what, least, kind: &str| {
+        let of_kind = floods.iter().filter(|flood| flood.kind == kind);
+        let most = of_kind.max_by(|one, other| one.achieved.total_cmp(&other.achieved));
+        let mut claim = at_least(what, least, "", most.map(|flood| flood.achieved));
+        // On a busy machine that is less than the whole of it, and says why.
+        let busy = most.and_then(|flood| flood.cpu.processes.get(RECEIVER));
+        if let Some((measured, busy)) = claim.measured.as_mut().zip(busy) {
+            let _ = write!(measured, ", receiver {:.0} % of its CPU", 100.0 * busy);
+        }
+        claim
+    };
+    let p99 = |flood: &&Flood| flood.knocks.latency_ms.map(|latency| latency.p99);
+    let idle = floods.iter().find(|flood| flood.is_idle());
+    let heaviest = floods.iter().filter(|flood| flood.wanted.is_none());
+    let worst = heaviest.clone().filter_map(p99).max_by(f64::total_cmp);
+    let forged = heaviest.clone().find(|flood| flood.kind == "forged");
+    let authentic = floods.iter().map(|flood| flood.knocks.sent as u64).sum::<u64>();
+    let records = floods.iter().map(|flood| flood.candidates).sum::<Option<u64>>();
+    vec![
+        at_least("knocks that ran, of all during all floods", 100.0, " %", share),
+        achieved("forged packets judged a second", 1e6, "forged"),
+        achieved("packets of wrong length judged a second", 5e6, "wrong length"),
+        at_most(
+            "p99 from send to command start under the worst flood, as a multiple of the idle one",
+            10.0,
+            "",
+            worst.zip(idle.and_then(p99)).map(|(worst, idle)| worst / idle),
+        ),
+        at_most(
+            "the server's CPU time for each knock in the heaviest forged flood, as a multiple of \
+             the idle one",
+            1.25,
+            "",
+            forged
+                .zip(idle)
+                .map(|(forged, idle)| forged.server_us_per_knock / idle.server_us_per_knock),
+        ),
+        Claim {
+            what: "ring records written during all floods, against authentic packets sent",
+            limit: format!("exactly {authentic}"),
+            measured: records.map(|records| records.to_string()),
+            met: records == Some(authentic),
+        },
+    ]
+}
+
+fn of_growth(report: &Report) -> Vec<Claim> {
+    let growth = &report.growth;
+    let of = |keys| growth.keys.iter().find(|of| of.keys == keys).map(|of| of.single.above);
+    let keys = of(crate::growth::MANY).zip(of(1)).map(|(many, one)| many / one);
+    let memory = |sources: &crate::growth::Sources| sources.gate_bpf_bytes;
+    let (first, last) = (growth.sources.first().map(memory), growth.sources.last().map(memory));
+    let resident = report.floods.iter().chain([&growth.many_keys]);
+    let resident = resident.filter(|flood| flood.peer == "ruroco, xdp");
+    let peak = resident.map(|flood| flood.server_resident.1).max();
+    vec![
+        at_most("cost with 10,000 keys, as a multiple of that with one", 1.3, "", keys),
+        Claim {
+            what: "BPF memory after all floods, with millions of possible sources, and before",
+            limit: "the same".to_owned(),
+            measured: first.zip(last).map(|(first, last)| format!("{last} and {first} bytes")),
+            met: first.is_some() && first == last,
+        },
+        at_most(
+            "the server's resident memory at its peak, with 1 and 10,000 keys",
+            10.0,
+            " MiB",
+            peak.map(|kib| kib as f64 / 1024.0),
+        ),
+    ]
+}
+
+fn kernel_ratio(cost: &Cost, place: usize) -> Option<f64> {
+    cost.crates.get(place)?.kernel_ratio.map(|ratio| ratio.median)
+}
+
+fn above(cost: &Cost, verdict: &str) -> Option<f64> {
+    cost.verdicts.iter().find(|of| of.verdict == verdict).map(|of| of.above.median)
+}
+
+fn at_most(what: &'static str, limit: f64, unit: &str, measured: Option<f64>) -> Claim {
+    claim(what, "at most", limit, unit, measured, |measured| measured <= limit)
+}
+
+fn at_least(what: &'static str, limit: f64, unit: &str, measured: Option<f64>) -> Claim {
+    claim(what, "at least", limit, unit, measured, |measured| measured >= limit)
+}
+
+fn claim(
+    what: &'static str,
+    bound: &str,
+    limit: f64,
+    unit: &str,
+    measured: Option<f64>,
+    holds: impl Fn(f64) -> bool,
+) -> Claim {
+    Claim {
+        what,
+        limit: format!("{bound} {}{unit}", crate::markdown::number(limit)),
+        measured: measured.map(|measured| format!("{}{unit}", crate::markdown::number(measured))),
+        // Not a number is not a promise kept.
+        met: measured.is_some_and(holds),
+    }
+}

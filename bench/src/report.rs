@@ -1,0 +1,35 @@
+//! Everything that was measured in one run.
+
+use serde::Serialize;
+
+use crate::{
+    claims::Claim, cost::Cost, flood::Flood, growth::Growth, machine::Machine,
+    program_size::ProgramSize, singles::Single, two_cpus::TwoCpus,
+};
+
+/// The content of `report.json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) quick: bool,
+    pub(crate) date: String,
+    /// The commit, and whether there were changes.
+    pub(crate) sources: String,
+    pub(crate) method: Vec<String>,
+    pub(crate) machine: Machine,
+    pub(crate) cost: Cost,
+    pub(crate) singles: Vec<Single>,
+    pub(crate) two_cpus: Vec<TwoCpus>,
+    pub(crate) program: ProgramSize,
+    pub(crate) floods: Vec<Flood>,
+    /// How the peers were configured.
+    pub(crate) peers: Vec<(String, String)>,
+    pub(crate) growth: Growth,
+    pub(crate) claims: Vec<Claim>,
+}
+
+impl Report {
+    /// The floods that the promises are about: at the gate, by a link of the attacker's own.
+    pub(crate) fn of_gate(&self) -> impl Iterator<Item = &Flood> {
+        self.floods.iter().filter(|flood| flood.peer == "ruroco, xdp" && !flood.shared_link)
+    }
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask bench`: builds what is measured and what measures, optimised as a release is, and
+//! starts the latter (the workspace's member `bench`).
+
+use anyhow::Result;
+
+use crate::{
+    build_ebpf::{self, Logging},
+    host::{cargo, require_root, step},
+    setup::{self, Report, Scope},
+    workspace::Workspace,
+};
+
+/// Has the crates that the kernel's cipher is compared with take the portable code that they have
+/// beside the one for this processor.
+const PORTABLE: &str = "--cfg chacha20_backend=\"soft\" --cfg poly1305_backend=\"soft\" \
+                        --cfg aes_backend=\"soft\" --cfg polyval_backend=\"soft\"";
+
+/// Builds and measures.
+///
+/// # Errors
+/// If something could not be built or measured; not if a result is bad.
+pub(crate) fn run(workspace: &Workspace, quick: bool, write_docs: bool) -> Result<()> {
+    require_root("bench")?;
+    let tools = setup::ensure(workspace, Scope::Everything, Report::ChangesOnly)?;
+    build_ebpf::build(workspace, &tools, Logging::Off)?;
+    build_ebpf::build_flood(workspace, &tools)?;
+
+    let release = ["build", "--release", "--package"];
+    let programs = [&release[..], &["ruroco-userspace", "--bins"]].concat();
+    step("programs", &mut cargo(workspace, &programs))?;
+    let refusals = ["ruroco-bench", "--no-default-features", "--bin", "ruroco-bench-refusals"];
+    let mut portable = cargo(workspace, &[&release[..], &refusals].concat());
+    portable.env("RUSTFLAGS", PORTABLE).env("CARGO_TARGET_DIR", workspace.bench_target());
+    step("portable crates", &mut portable)?;
+    let bench = [&release[..], &["ruroco-bench", "--bins"]].concat();
+    step("benchmark", &mut cargo(workspace, &bench))?;
+
+    let mut bench = cargo(workspace, &["run", "--quiet", "--release", "--package", "ruroco-bench"]);
+    bench.args(["--bin", "ruroco-bench", "--", "--workspace"]).arg(workspace.root());
+    bench.args(quick.then_some("--quick"));
+    bench.args(write_docs.then_some("--write-docs"));
+    step("measurement", &mut bench)
+}
