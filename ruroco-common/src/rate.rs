@@ -21,12 +21,13 @@ impl Rate {
     /// Not one event. Memory that nobody has filled says so too.
     pub const NEVER: Self = Self { interval: 0 };
 
-    /// So many events a second; 0 is [`Rate::NEVER`].
+    /// So many events a second, at most one in a nanosecond; 0 is [`Rate::NEVER`].
     #[expect(clippy::as_conversions, reason = "`u64::from` is not const")]
     pub const fn per_second(events: u32) -> Self {
         match FULL.checked_div(events as u64) {
-            Some(interval) => Self { interval },
             None => Self::NEVER,
+            Some(0) => Self { interval: 1 },
+            Some(interval) => Self { interval },
         }
     }
 
@@ -79,6 +80,13 @@ mod tests {
         for rate in [unfilled, Rate::NEVER, Rate::per_second(0)] {
             assert!(rate.is_never());
             assert_eq!(rate.take(0, u64::MAX), None);
+        }
+    }
+
+    #[test]
+    fn any_rate_but_0_lets_something_through() {
+        for events in [1, 999_999_999, 1_000_000_000, 1_000_000_001, u32::MAX] {
+            assert!(Rate::per_second(events).take(0, 0).is_some(), "{events}");
         }
     }
 

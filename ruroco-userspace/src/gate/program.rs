@@ -53,8 +53,6 @@ impl Program {
         let program: &mut Xdp = xdp(&mut ebpf)?;
         program.load().context("the kernel did not accept the XDP program")?;
         tables::guard(&mut ebpf, guarded).context("could not fill the BPF maps")?;
-        let keys = keys.iter().map(|named| &named.key);
-        let keys = tables::Keys::fill(&mut ebpf, keys).context("could not fill the BPF maps")?;
         let ring = tables::take(&mut ebpf, maps::CANDIDATES)?;
         let verdicts = tables::take(&mut ebpf, maps::VERDICTS)?;
         // Only a program built with `--debug-log` has a log to read.
@@ -65,6 +63,9 @@ impl Program {
                  (RUROCO_LOG=debug) and is slow; not for production"
             );
         }
+        // Last: what is in the map from here on is somebody's to wipe.
+        let keys = keys.iter().map(|named| &named.key);
+        let keys = tables::Keys::fill(&mut ebpf, keys).context("could not fill the BPF maps")?;
         Ok(Self { ebpf, keys, ring, verdicts, logger })
     }
 

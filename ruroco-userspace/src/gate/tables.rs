@@ -59,14 +59,24 @@ impl Keys {
         let slots = take(ebpf, maps::KEY_SLOTS)?;
         let entries = take(ebpf, maps::KEYS)?;
         let mut filled = Self { slots, entries, ids: Vec::new() };
-        for (slot, key) in (0..).zip(keys) {
-            // First, so that it is wiped even if what follows fails.
-            filled.ids.push(key.id);
-            let entry: Zeroizing<EntryBytes> = Zeroizing::new(transmute!(entry(key)));
-            filled.entries.set(slot, *entry, 0)?;
-            filled.slots.insert(key.id.0, slot, 0)?;
+        for key in keys {
+            if let Err(error) = filled.add(key) {
+                filled.wipe()?;
+                return Err(error);
+            }
         }
         Ok(filled)
+    }
+
+    #[expect(clippy::needless_borrows_for_generic_args, reason = "a copy would not be wiped")]
+    fn add(&mut self, key: &Key) -> anyhow::Result<()> {
+        let slot = u32::try_from(self.ids.len())?;
+        // Before it is in the map, so that it is wiped with the others if it gets there.
+        self.ids.push(key.id);
+        let entry: Zeroizing<EntryBytes> = Zeroizing::new(transmute!(entry(key)));
+        self.entries.set(slot, &*entry, 0)?;
+        self.slots.insert(key.id.0, slot, 0)?;
+        Ok(())
     }
 
     /// Has the program forget its keys, and writes over them.

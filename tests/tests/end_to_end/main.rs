@@ -1,9 +1,9 @@
 //! One packet runs one command: the real programs on real interfaces, in network namespaces that
 //! each test makes for itself.
 //!
-//! Every test ends by making sure that the client has seen nothing come back. "Nothing has run" is
-//! never concluded from waiting: a good knock is sent afterwards, and must be the only one that
-//! ran.
+//! Every test of a filtered port, which is the default, ends by making sure that the client has seen
+//! nothing come back. "Nothing has run" is never concluded from waiting: a good knock is sent
+//! afterwards, and must be the only one that ran.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -14,16 +14,20 @@
     reason = "whatever is not as expected has to end the test, and say where"
 )]
 
+mod appearance;
 mod at_most_once;
 mod detours;
 mod floors;
 mod interfaces;
 mod knock;
 mod lab;
+mod odd_packets;
 mod privileges;
 mod recovery;
 mod refusals;
+mod secrets;
 mod start;
 mod udp_source;
+mod unchecked_keys;
 mod untouched;
 mod verdicts;

@@ -30,8 +30,8 @@ fn whatever_is_no_knock_goes_to_the_stack_and_a_knock_does_not() {
     }
     // Whoever has recorded a knock has no key either.
     assert_eq!(kernel.judge_once_more(&good.to_frame(), None), Verdict::Replayed);
-    while kernel.judge(&good.to_frame()) == Verdict::Candidate {}
-    assert_eq!(kernel.judge(&good.to_frame()), Verdict::RingFull, "not for the stack");
+    let full = (0..10_000).any(|_| kernel.judge(&good.to_frame()) == Verdict::RingFull);
+    assert!(full, "which is not for the stack either");
 }
 
 #[test]
