@@ -137,8 +137,14 @@ fn words(block: &[u8; BLOCK_SIZE]) -> [u64; 4] {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test that is wrong about its own numbers shall fail loudly"
+)]
 mod tests {
     use super::*;
+    use num_bigint::BigUint;
+    use proptest::prelude::*;
 
     /// A block that begins with one byte and has another one everywhere else.
     const fn block(first: u8, rest: u8) -> [u8; BLOCK_SIZE] {
@@ -184,5 +190,38 @@ mod tests {
         let tag = [0x14, 0, 0, 0, 0, 0, 0, 0, 0x55, 0, 0, 0, 0, 0, 0, 0];
         check(r, &[first, second, block(0, 0), block(1, 0)], tag);
         check(r, &[first, second, block(0, 0)], block(0x13, 0));
+    }
+
+    /// Words of 2^0, 2^32, 2^64 and so on, whatever their size.
+    fn number(words: &[u64]) -> BigUint {
+        words.iter().rev().fold(BigUint::ZERO, |sum, word| (sum << 32_u32) + word)
+    }
+
+    /// Words up to these, and often all of these at once.
+    fn up_to<const N: usize>(most: [u64; N]) -> impl Strategy<Value = [u64; N]> {
+        let random = any::<[u64; N]>()
+            .prop_map(move |random| core::array::from_fn(|at| random[at] % (most[at] + 1)));
+        prop_oneof![Just(most), random]
+    }
+
+    proptest! {
+        /// Sums overflow loudly in tests.
+        #[test]
+        fn a_step_keeps_to_its_bounds_and_to_the_field(
+            one_time_key in up_to([WORD; 8]),
+            sum in up_to([(3 << 32) - 1, WORD, WORD, WORD, 3]),
+            block in up_to([WORD; 4]),
+        ) {
+            let mut mac = Poly1305::new(one_time_key.map(|word| u32::try_from(word).unwrap()));
+            mac.sum = sum;
+            let [m0, m1, m2, m3] = block;
+            let expected = (number(&mac.sum) + number(&[m0, m1, m2, m3, 1])) * number(&mac.r);
+            mac.add_and_multiply(block);
+
+            let modulus = (BigUint::from(1_u32) << 130_u32) - 5_u32;
+            prop_assert_eq!(number(&mac.sum) % &modulus, expected % modulus);
+            let [first, middle @ .., last] = mac.sum;
+            prop_assert!(first < 3 << 32 && middle.iter().all(|word| *word <= WORD) && last < 4);
+        }
     }
 }
