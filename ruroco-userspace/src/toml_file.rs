@@ -39,12 +39,17 @@ pub struct Source {
 }
 
 impl Source {
+    /// A file whose text is at hand already.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into() }
+    }
+
     /// Reads a file that only root and this process's user can write.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Ok(Self { path: path.to_owned(), text: secure_file::read_trusted(path)? })
+        Ok(Self::new(path, secure_file::read_trusted(path)?))
     }
 
     /// Where the file is.
@@ -67,17 +72,24 @@ impl Source {
         })
     }
 
-    /// An error at a place in the text, given in bytes.
+    /// An error at a place in the text, given in bytes. It is one line, whatever it repeats of the
+    /// text.
     pub fn error(&self, span: Range<usize>, message: impl fmt::Display) -> Error {
         let before = self.text.get(..span.start).unwrap_or(&self.text);
         let line = before.matches('\n').count().saturating_add(1);
-        Error::Content { path: self.path.clone(), line, message: message.to_string() }
+        let message = message.to_string().chars().map(escape_control).collect();
+        Error::Content { path: self.path.clone(), line, message }
     }
 
     /// An error about something that is missing from the file as a whole.
     pub fn missing(&self, message: impl fmt::Display) -> Error {
         self.error(0..0, message)
     }
+}
+
+/// A character as it can stand in a line.
+fn escape_control(c: char) -> String {
+    if c.is_control() { c.escape_default().collect() } else { c.into() }
 }
 
 /// The known name most like the unknown one in a message of `serde`'s, which lists them all in
@@ -103,6 +115,13 @@ pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_one_line_whatever_the_text_is() {
+        let source = Source::new("/x.toml", "a = 1\n\"b\\n\\u001b\" = 2\n");
+        let error = source.error(6..7, "`b\n\u{1b}` is none").to_string();
+        assert_eq!(error, "/x.toml:2: `b\\n\\u{1b}` is none");
+    }
 
     #[test]
     fn an_unknown_field_is_met_with_the_likely_one() {

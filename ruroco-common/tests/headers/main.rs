@@ -1,6 +1,6 @@
 //! Tests of the header parser through its public way in: what each fault does ([`faults`]), that
 //! it keeps to its input ([`bounds`]), and that an independent parser agrees with it
-//! ([`agreement`]).
+//! ([`agreement`]). What must hold for any frame is in [`properties`].
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
@@ -14,6 +14,7 @@ mod bounds;
 mod faults;
 mod frames;
 mod oracle;
+mod properties;
 
 /// For tests that have no addresses or ports of their own.
 fn anywhere() -> frames::Pool {

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 
 use etherparse::{LinkExtSlice, NetSlice, SlicedPacket, TransportSlice};
 
-use crate::frames::DESTINATION_OPTIONS;
+/// RFC 8200, section 4.6.
+const DESTINATION_OPTIONS: u8 = 60;
 
 /// What is documented; written out, so that the constant cannot change unnoticed.
 const MAX_EXTENSION_HEADERS: usize = 8;
@@ -92,7 +93,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<Packet> {
 
 /// etherparse stops at mobility, host identity and shim6 headers. Their outer form is that of
 /// destination options, so they are renamed to these, one after the other, for it to go on.
-fn unknown_headers_as_known(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn unknown_headers_as_known(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
     while let Some(at) = unknown_header_number(&frame) {
         frame[at] = DESTINATION_OPTIONS;

@@ -67,7 +67,14 @@ struct RawCommand {
 /// # Errors
 /// [`Error`] with file, line and what to write instead.
 pub fn read(path: &Path, keys: &Keys) -> Result<Commands, Error> {
-    let file = Source::read(path)?;
+    check(&Source::read(path)?, keys)
+}
+
+/// Checks a file that has been read.
+///
+/// # Errors
+/// [`Error::Content`] with file, line and what to write instead.
+pub fn check(file: &Source, keys: &Keys) -> Result<Commands, Error> {
     let raw: Raw = file.parse()?;
     if raw.commands.is_empty() {
         return Err(file.missing(format!("there is no command; write {EXAMPLE}")));
@@ -82,7 +89,7 @@ pub fn read(path: &Path, keys: &Keys) -> Result<Commands, Error> {
         );
         return Err(file.error(later..later, message));
     }
-    let checker = Checker { file: &file, keys };
+    let checker = Checker { file, keys };
     raw.commands.into_iter().map(|(name, raw)| checker.command(name, raw)).collect()
 }
 
@@ -288,18 +295,13 @@ mod tests {
 
     const LAPTOP: KeyId = KeyId([1; 8]);
 
-    fn read_with_mode(text: &str, mode: u32) -> Result<Commands, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("commands.toml");
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    fn check(text: &str) -> Result<Commands, String> {
         let keys = [(LAPTOP, "laptop"), (KeyId([2; 8]), "phone")].into_iter().collect();
-        read(&path, &keys)
-            .map_err(|error| error.to_string().replace(dir.path().to_str().unwrap(), ""))
+        super::check(&Source::new("/commands.toml", text), &keys).map_err(|error| error.to_string())
     }
 
     fn command(text: &str) -> std::sync::Arc<Command> {
-        let commands = read_with_mode(text, 0o600).unwrap();
+        let commands = check(text).unwrap();
         std::sync::Arc::clone(commands.get(CommandHash::of("x")).unwrap())
     }
 
@@ -370,7 +372,7 @@ mod tests {
             ("[commands.\"\"]\nrun = [\"true\"]\n", 3, "must not be empty"),
             ("[command.y]\nrun = [\"true\"]\n", 3, "did you mean `commands`?"),
         ] {
-            let error = read_with_mode(&format!("{good}{text}"), 0o600).unwrap_err();
+            let error = check(&format!("{good}{text}")).unwrap_err();
             assert!(error.starts_with(&format!("/commands.toml:{line}: ")), "{text}: {error}");
             assert!(error.contains(told), "{text}: {error}");
         }
@@ -379,7 +381,7 @@ mod tests {
             ("[commands]\n", 1, "there is no command"),
             ("[commands]\nx = \"true\"\n", 2, "as in [commands.open_port]"),
         ] {
-            let error = read_with_mode(text, 0o600).unwrap_err();
+            let error = check(text).unwrap_err();
             assert!(error.starts_with(&format!("/commands.toml:{line}: ")), "{text}: {error}");
             assert!(error.contains(told), "{text}: {error}");
         }
@@ -387,10 +389,16 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_write_is_not_believed() {
-        let text = "[commands.x]\nrun = [\"true\"]\n";
-        assert!(read_with_mode(text, 0o644).is_ok());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("commands.toml");
+        fs::write(&path, "[commands.x]\nrun = [\"true\"]\n").unwrap();
+        let read_with_mode = |mode| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            read(&path, &Keys::default()).map_err(|error| error.to_string())
+        };
+        assert!(read_with_mode(0o644).is_ok());
         for mode in [0o620, 0o602, 0o666] {
-            let error = read_with_mode(text, mode).unwrap_err();
+            let error = read_with_mode(mode).unwrap_err();
             assert!(error.contains("chmod go-w"), "{error}");
         }
     }

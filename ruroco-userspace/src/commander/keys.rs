@@ -19,7 +19,7 @@ impl Keys {
     /// If one of them cannot be used.
     pub fn read(config: &Config, owner: u32) -> anyhow::Result<Self> {
         let keys = key_directory::read_configured(config, Some(owner))?;
-        Ok(Self(keys.into_iter().map(|named| (named.key.id, named.name.into())).collect()))
+        Ok(keys.into_iter().map(|named| (named.key.id, named.name)).collect())
     }
 
     /// The name of the key with this id.
@@ -33,9 +33,8 @@ impl Keys {
     }
 }
 
-#[cfg(test)]
-impl FromIterator<(KeyId, &'static str)> for Keys {
-    fn from_iter<I: IntoIterator<Item = (KeyId, &'static str)>>(names: I) -> Self {
+impl<N: Into<Arc<str>>> FromIterator<(KeyId, N)> for Keys {
+    fn from_iter<I: IntoIterator<Item = (KeyId, N)>>(names: I) -> Self {
         Self(names.into_iter().map(|(id, name)| (id, name.into())).collect())
     }
 }

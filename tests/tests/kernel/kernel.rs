@@ -17,7 +17,7 @@ use ruroco_common::{
     guarded::Guarded,
     maps::{self, KeyEntry},
     rate::Rate,
-    verdict::{Outcome, Verdict},
+    verdict::Verdict,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -139,10 +139,23 @@ impl Kernel {
         let [(verdict, 1)] = risen[..] else {
             panic!("not one verdict for one frame: {risen:?} for {frame:02x?}");
         };
-        let expected = match verdict.outcome() {
-            Outcome::Pass => Action::Pass,
-            Outcome::Refuse if self.passes_refused => Action::Pass,
-            Outcome::Refuse | Outcome::Take => Action::Drop,
+        let expected = match verdict {
+            Verdict::NotOurs => Action::Pass,
+            // Whoever sent these has a key.
+            Verdict::Candidate | Verdict::RingFull => Action::Drop,
+            Verdict::Malformed
+            | Verdict::Fragment
+            | Verdict::WrongLength
+            | Verdict::UnknownKey
+            | Verdict::Replayed
+            | Verdict::Throttled
+            | Verdict::Forged => {
+                if self.passes_refused {
+                    Action::Pass
+                } else {
+                    Action::Drop
+                }
+            }
         };
         assert_eq!(action, expected, "{verdict:?} for {frame:02x?}");
         verdict

@@ -1,0 +1,196 @@
+//! Writes the binary seeds in `corpus/` anew, after a format has changed:
+//! `cargo run --package ruroco-fuzz --example seeds`. Those that are text are written by hand.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "for a developer, who shall see what went wrong"
+)]
+
+#[allow(dead_code, unreachable_pub, reason = "what it generates at random is for tests")]
+#[path = "../../ruroco-common/tests/headers/frames.rs"]
+mod frames;
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
+
+use frames::{
+    DESTINATION_OPTIONS, Extension, HOP_BY_HOP, IPV4_MORE_FRAGMENTS, Packet, ROUTING, TCP,
+};
+use ruroco::{
+    handover::Handover,
+    order::Order,
+    server::{floor_log, floors::Floors},
+};
+use ruroco_common::{
+    address::Address, command::CommandHash, datagram::KeyId, plaintext::Plaintext,
+};
+
+fn main() {
+    write("floor_file", floor_files());
+    write("headers", frames());
+    write("plaintext", plaintexts());
+    write("handover", handovers());
+    write("order", orders());
+    write("packet_crypto", crypto());
+}
+
+/// Name and content.
+type Seed = (&'static str, Vec<u8>);
+
+fn write(target: &str, seeds: impl IntoIterator<Item = Seed>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&folder).unwrap();
+    for (name, content) in seeds {
+        fs::write(folder.join(name), content).unwrap();
+    }
+}
+
+fn frames() -> impl Iterator<Item = Seed> {
+    let v4 = || Packet::to([192, 0, 2, 1].into(), 80, &[0x5a; 94]);
+    let v6 = || Packet::to(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]), 80, &[0x5a; 94]);
+    let chain = vec![
+        Extension::Common(HOP_BY_HOP, 0),
+        Extension::Common(ROUTING, 2),
+        Extension::Common(135, 0),
+        Extension::Authentication(4),
+        Extension::Common(DESTINATION_OPTIONS, 1),
+    ];
+    let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().into();
+    let too_long = (0..9).map(|at| Extension::Common([135, 139, 140][at % 3], 0)).collect();
+    let ours = [
+        ("ipv4", v4()),
+        ("ipv6", v6()),
+        ("ipv4_short_and_padded", Packet { payload: vec![1, 2], ..v4() }.padded()),
+        ("ipv4_options", Packet { ipv4_options: 10, ..v4() }),
+        ("ipv4_authentication", Packet { extensions: vec![Extension::Authentication(4)], ..v4() }),
+        ("ipv4_first_fragment", Packet { ipv4_fragment: IPV4_MORE_FRAGMENTS, ..v4() }),
+        ("ipv4_later_fragment", Packet { ipv4_fragment: 1, ..v4() }),
+        ("ipv4_length_too_long", Packet { ip_length_lie: 1, ..v4() }),
+        ("ipv4_length_too_short", Packet { ip_length_lie: -100, ..v4() }),
+        ("ipv4_tcp", Packet { protocol: TCP, ..v4() }),
+        ("ipv6_chain", Packet { extensions: chain, ..v6() }),
+        ("ipv6_chain_too_long", Packet { extensions: too_long, ..v6() }),
+        ("ipv6_first_fragment", Packet { extensions: vec![Extension::Fragment(1)], ..v6() }),
+        ("ipv6_later_fragment", Packet { extensions: vec![Extension::Fragment(8)], ..v6() }),
+        ("ipv6_udp_length_0", Packet { udp_length_lie: -102, ..v6() }),
+        ("ipv6_jumbogram", Packet { ip_length_lie: -102, ..v6() }),
+        ("ipv6_mapped_source", Packet { source: mapped, ..v6() }),
+        ("ipv6_mapped_destination", Packet { destination: mapped, ..v6() }),
+        ("vlan_priority", Packet { vlan_tags: vec![0x8100], ..v4() }),
+        ("vlan_qinq", Packet { vlan_tags: vec![0x88a8, 0x8100], ..v6() }),
+        ("vlan_qinq_old", Packet { vlan_tags: vec![0x9100, 0x8100], ..v4() }),
+        ("vlan_four", Packet { vlan_tags: vec![0x8100; 4], ..v4() }),
+    ];
+    ours.into_iter().map(|(name, packet)| (name, packet.to_frame()))
+}
+
+fn floor_files() -> impl Iterator<Item = Seed> {
+    let floors = Floors::at(7, [KeyId([1; 8]), KeyId([2; 8])].into_iter());
+    let mut together = Vec::new();
+    let end = floor_log::write(&floors, &mut together).unwrap();
+    let (line, end) = end.with_floor(KeyId([1; 8]), 8);
+    let appended = [&together[..], &line].concat();
+    let (line, _) = end.with_floor(KeyId([1; 8]), 8);
+    let not_raised = [&appended[..], &line].concat();
+    [
+        ("appended", appended.clone()),
+        ("torn", not_raised[..appended.len() + 20].to_vec()),
+        ("torn_to_zeros", [&appended[..], &[0; 64]].concat()),
+        ("not_whole", together[..128].to_vec()),
+        ("not_raised", not_raised),
+        ("together", together),
+        // As the target makes lines of them: one that belongs to the header, three that follow.
+        ("three_lines", vec![1, 0, 0, 5, 1, 0, 5, 0, 0, 6]),
+    ]
+    .into_iter()
+}
+
+fn plaintexts() -> impl Iterator<Item = Seed> {
+    let plain = Plaintext {
+        command: CommandHash::of("open_port"),
+        counter: 1_725_821_510_000_000_000,
+        strict: false,
+        claimed_source: None,
+        destination: Address::from_ipv4([192, 0, 2, 1]),
+    };
+    let claimed = Some(Address::from_ipv4([198, 51, 100, 9]));
+    let v6 = Address::from_bytes([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    let strict = Plaintext { strict: true, claimed_source: claimed, ..plain };
+    let mut other_version = plain.encode();
+    other_version[0] = 2;
+    let mut very_strict = strict.encode();
+    very_strict[25] = 0x80;
+    [
+        ("plain", plain.encode()),
+        ("strict", strict.encode()),
+        ("very_strict", very_strict),
+        ("ipv6", Plaintext { claimed_source: Some(v6), destination: v6, ..plain }.encode()),
+        ("other_version", other_version),
+    ]
+    .into_iter()
+    .map(|(name, bytes)| (name, bytes.to_vec()))
+}
+
+fn handovers() -> impl Iterator<Item = Seed> {
+    let ours = Handover { ring_size: 1 << 20 }.encode();
+    let none = Handover { ring_size: 0 }.encode();
+    let mut other_version = ours;
+    other_version[0] = 2;
+    [("ours", ours), ("no_ring", none), ("other_version", other_version)]
+        .into_iter()
+        .map(|(name, bytes)| (name, bytes.to_vec()))
+}
+
+fn orders() -> impl Iterator<Item = Seed> {
+    let good = Order {
+        command: CommandHash::of("open_port"),
+        address: Address::from_ipv4([198, 51, 100, 9]),
+        key: KeyId([1; 8]),
+        counter: 1_725_821_510_000_000_000,
+    };
+    let close_port = CommandHash::of("close_port");
+    let mut other_version = good.encode();
+    other_version[0] = 2;
+    [
+        ("open_port", good.encode().to_vec()),
+        ("close_port", Order { command: close_port, ..good }.encode().to_vec()),
+        (
+            "key_not_allowed",
+            Order { command: close_port, key: KeyId([2; 8]), ..good }.encode().to_vec(),
+        ),
+        ("unknown_command", Order { command: CommandHash::of(""), ..good }.encode().to_vec()),
+        ("unknown_key", Order { key: KeyId([3; 8]), ..good }.encode().to_vec()),
+        ("everybody", Order { address: Address::from_ipv4([255; 4]), ..good }.encode().to_vec()),
+        ("other_version", other_version.to_vec()),
+    ]
+    .into_iter()
+}
+
+/// Laid out as the target reads it: key, nonce, tag, changes of bits, length of the associated data,
+/// and a message. What is sealed is for the target to seal.
+fn crypto() -> impl Iterator<Item = Seed> {
+    let seed = |key: [u8; 32], changes: [u8; 7], message: &[u8]| {
+        [&key[..], &[7; 12], &[9; 16], &changes, &[8], message].concat()
+    };
+    let counted = std::array::from_fn(|at| u8::try_from(at).unwrap());
+    let mut two = [0; 32];
+    two[0] = 2;
+    // RFC 8439, appendix A.3, vectors 7 and 11: sums at the modulus.
+    let mut near = [0xff; 16];
+    near[0] = 0xfd;
+    [
+        ("whole_knock", seed(counted, [0; 7], &[0x5a; 66])),
+        ("one_bit_changed", seed(counted, [1, 100, 0, 0, 0, 0, 0], &[0x5a; 66])),
+        ("three_bits_changed", seed(counted, [3, 1, 0, 0, 1, 0, 2], &[0xff; 200])),
+        ("part_of_a_block", seed([0xff; 32], [0; 7], &[0xff; 7])),
+        ("no_message", seed([0; 32], [0; 7], &[])),
+        ("sum_over_the_modulus", seed(two, [0; 7], &[0xff; 16])),
+        ("sum_below_the_modulus", seed(two, [0; 7], &near)),
+    ]
+    .into_iter()
+}

@@ -1,0 +1,201 @@
+//! `config.toml`: any text.
+//!
+//! What is accepted obeys what `docs/configuration.md` says of each field, says what an untyped
+//! reader finds in the same text, and restricts the same keys; what is refused is refused with file,
+//! line and a message of one line. The file is the operator's, but a mistake in it must never mean
+//! something else than it says.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use ruroco::config::{Appearance, Config, Source};
+use ruroco_common::address::Address;
+use toml::{Table, Value};
+
+use crate::text;
+
+const FIELDS: [&str; 13] = [
+    "ips",
+    "port",
+    "source",
+    "address",
+    "config_dir",
+    "blocklist_dir",
+    "socket_dir",
+    "socket_user",
+    "max_requests_per_second",
+    "max_requests_per_second_global",
+    "max_clock_skew_seconds",
+    "gate",
+    "keys",
+];
+const GATE_FIELDS: [&str; 5] =
+    ["interfaces", "mode", "pin_dir", "appearance", "max_passed_per_second"];
+const KEY_FIELDS: [&str; 1] = ["commands"];
+
+/// Each field with a good value, and with those at the edge of what is good.
+pub const LINES: [&str; 44] = [
+    r#"ips = ["192.0.2.1"]"#,
+    r#"ips = ["::ffff:192.0.2.1", "2001:db8::1"]"#,
+    r#"ips = ["192.0.2.1", "0.0.0.0"]"#,
+    r#"ips = ["::ffff:224.0.0.1"]"#,
+    r#"ips = ["255.255.255.255"]"#,
+    r#"ips = ["ff02::1"]"#,
+    r#"ips = ["::"]"#,
+    "ips = []",
+    "port = 80",
+    "port = 0",
+    "port = 65536",
+    r#"source = "xdp""#,
+    r#"source = "udp""#,
+    r#"address = "[::]:80""#,
+    r#"address = "0.0.0.0:34020""#,
+    r#"address = "[::]:0""#,
+    r#"config_dir = "/etc/ruroco""#,
+    r#"blocklist_dir = """#,
+    r#"socket_dir = "run""#,
+    r#"socket_user = "root""#,
+    "max_requests_per_second = 1",
+    "max_requests_per_second = 0",
+    "max_requests_per_second_global = 4294967295",
+    "max_requests_per_second_global = 0",
+    "max_clock_skew_seconds = 86400",
+    "max_clock_skew_seconds = 86401",
+    "[gate]",
+    r#"interfaces = ["eth0"]"#,
+    r#"interfaces = ["eth0", "eth1"]"#,
+    r#"interfaces = [".."]"#,
+    "interfaces = []",
+    r#"mode = "native""#,
+    r#"mode = "drv""#,
+    r#"pin_dir = "/sys/fs/bpf""#,
+    r#"appearance = "closed""#,
+    r#"appearance = "filtered""#,
+    "max_passed_per_second = 1",
+    "max_passed_per_second = 0",
+    r#"gate = { interfaces = ["a"] }"#,
+    "[keys.a]",
+    r#"[keys."b c"]"#,
+    "commands = []",
+    r#"commands = ["x", "y"]"#,
+    r#"keys.a.commands = ["x"]"#,
+];
+
+/// Takes any bytes for a `config.toml`.
+pub fn config(data: &[u8]) -> bool {
+    let Some(text) = text::short(data) else { return false };
+    let (untyped, config) = (text::untyped(text), text::check(text, Config::check));
+    let Some(config) = config else { return untyped.is_some() };
+    let untyped = untyped.expect("accepted, and no TOML");
+    text::assert_known(&untyped, &FIELDS);
+    check_addresses(&config, &untyped);
+    check_limits(&config, &untyped);
+    check_gate(&config, &untyped);
+    check_appearance(&config, &untyped);
+    check_keys(&config, &untyped);
+    true
+}
+
+fn check_addresses(config: &Config, untyped: &Table) {
+    let parse = |ip: &str| Address::from(ip.parse::<IpAddr>().unwrap());
+    let ips: Vec<Address> = text::strings(&untyped["ips"]).into_iter().map(parse).collect();
+    assert_eq!(config.ips, ips);
+    assert!((1..=1024).contains(&ips.len()), "{} addresses", ips.len());
+    for ip in ips {
+        let is_one_hosts = match IpAddr::from(ip) {
+            IpAddr::V4(v4) => !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()),
+            IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast()),
+        };
+        assert!(is_one_hosts, "{ip} was accepted");
+    }
+    assert_ne!(config.port, 0, "no packet is to port 0");
+    assert_eq!(config.address.port(), config.port);
+    match (untyped.get("port"), untyped.get("address")) {
+        (Some(port), _) => assert_eq!(port.as_integer(), Some(config.port.into())),
+        (None, Some(address)) => {
+            assert_eq!(address.as_str().unwrap().parse(), Ok(config.address));
+        }
+        (None, None) => assert_eq!(config.port, 80),
+    }
+}
+
+fn check_limits(config: &Config, untyped: &Table) {
+    let number = |field, default| untyped.get(field).map_or(Some(default), Value::as_integer);
+    for (field, default, limit) in [
+        ("max_requests_per_second", 2, config.max_requests_per_second),
+        ("max_requests_per_second_global", 100, config.max_requests_per_second_global),
+    ] {
+        assert_eq!(number(field, default), Some(limit.into()), "{field}");
+        assert_ne!(limit, 0, "{field} refuses everything");
+    }
+    let skew = number("max_clock_skew_seconds", 3600).and_then(|skew| u64::try_from(skew).ok());
+    assert_eq!(skew.map(Duration::from_secs), Some(config.max_clock_skew));
+    assert!(config.max_clock_skew <= Duration::from_secs(86_400));
+}
+
+fn check_gate(config: &Config, untyped: &Table) {
+    let source = if config.source == Source::Udp { "udp" } else { "xdp" };
+    assert_eq!(untyped.get("source").map_or(Some("xdp"), Value::as_str), Some(source));
+
+    let interfaces = &config.gate.interfaces;
+    let Some(gate) = untyped.get("gate") else {
+        assert_eq!((config.source, interfaces.len()), (Source::Udp, 0), "nothing would be closed");
+        return;
+    };
+    let gate = gate.as_table().unwrap();
+    text::assert_known(gate, &GATE_FIELDS);
+    assert_eq!(*interfaces, text::strings(&gate["interfaces"]));
+    assert!(!interfaces.is_empty(), "nothing would be closed");
+    assert_eq!(interfaces.iter().collect::<BTreeSet<_>>().len(), interfaces.len(), "one twice");
+    for name in interfaces {
+        // What dev_valid_name asks (linux, net/core/dev.c), of a name that ends at its first NUL.
+        let can_be = (1..16).contains(&name.len()) && ![".", ".."].contains(&name.as_str());
+        let forbidden = |c: char| matches!(c, '\0' | '/' | ':') || c.is_ascii_whitespace();
+        assert!(can_be && !name.contains(forbidden), "no interface is called {name:?}");
+    }
+}
+
+fn check_appearance(config: &Config, untyped: &Table) {
+    let gate = |field| untyped.get("gate").and_then(|gate| gate.get(field));
+    let (appearance, most) = match config.gate.appearance {
+        Appearance::Filtered => {
+            assert_eq!(gate("max_passed_per_second"), None, "it would be without effect");
+            ("filtered", None)
+        }
+        Appearance::Closed { max_passed_per_second } => ("closed", Some(max_passed_per_second)),
+    };
+    assert_eq!(gate("appearance").map_or(Some("filtered"), Value::as_str), Some(appearance));
+    if let Some(most) = most {
+        let written = gate("max_passed_per_second").map_or(Some(10_000), Value::as_integer);
+        assert_eq!(written, Some(most.into()));
+        assert_ne!(most, 0, "filtered by another name");
+    }
+    // What the kernel cannot check must not be told from a closed port by what is let through.
+    assert!(config.check_appearance([].into_iter()).is_ok());
+    let unchecked = config.check_appearance(["old"].into_iter());
+    assert_eq!(unchecked.is_err(), most.is_some());
+    if let Err(error) = unchecked {
+        text::place_and_message(&error);
+    }
+}
+
+fn check_keys(config: &Config, untyped: &Table) {
+    let none = Table::new();
+    let keys = untyped.get("keys").map_or(&none, |keys| keys.as_table().unwrap());
+    for (name, rules) in keys {
+        let rules = rules.as_table().unwrap();
+        text::assert_known(rules, &KEY_FIELDS);
+        let commands = rules.get("commands").map(text::strings);
+        let accepted = config.rules_of(name).expect("the rules are lost").commands.as_ref();
+        assert_eq!(accepted.is_some(), commands.is_some());
+        assert_eq!(accepted.cloned().unwrap_or_default(), commands.unwrap_or_default());
+    }
+    let names: Vec<&str> = keys.keys().map(String::as_str).collect();
+    assert!(config.check_key_names(&names).is_ok());
+    // The rules of a misspelt key would restrict nobody.
+    for (unknown, _) in names.iter().enumerate() {
+        let mut known = names.clone();
+        known.remove(unknown);
+        let error = config.check_key_names(&known).expect_err("rules for an unknown key");
+        text::place_and_message(&error);
+    }
+}

@@ -1,0 +1,64 @@
+//! What the two configuration files have in common: how they are refused.
+
+use ruroco::toml_file::{Error, Source};
+use toml::Table;
+
+/// Longest text that is looked at, in bytes: room for every field once or twice. What a longer one
+/// could show, a short one can, in less time.
+const MAX_SIZE: usize = 1000;
+
+/// What the files are called in errors.
+const PATH: &str = "/etc/ruroco/fuzzed.toml";
+
+/// The bytes as text, if they are a short one.
+pub(crate) fn short(data: &[u8]) -> Option<&str> {
+    str::from_utf8(data).ok().filter(|text| text.len() <= MAX_SIZE)
+}
+
+/// Checks a text, and if it is refused, that the refusal helps: it is one line, `file:line: …`, and
+/// the line is the right one. An empty line in front must then move it by one, unless it is about
+/// something that the file lacks as a whole, which is told of line 1.
+pub(crate) fn check<T>(text: &str, check: impl Fn(Source) -> Result<T, Error>) -> Option<T> {
+    let (line, message) = match check(Source::new(PATH, text)) {
+        Ok(checked) => return Some(checked),
+        Err(error) => place_and_message(&error),
+    };
+    assert!((1..=text.matches('\n').count() + 1).contains(&line), "line {line}: {message}");
+    // A byte order mark is allowed only at the very beginning.
+    if !text.starts_with('\u{feff}') {
+        let Err(moved) = check(Source::new(PATH, format!("\n{text}"))) else {
+            panic!("an empty line in front makes it good: {message}")
+        };
+        let (moved_line, moved_message) = place_and_message(&moved);
+        assert_eq!(moved_message, message);
+        assert!(moved_line == line + 1 || (line, moved_line) == (1, 1), "{line} to {moved_line}");
+    }
+    None
+}
+
+/// Line and message of an error, which must have the form that is promised.
+pub(crate) fn place_and_message(error: &Error) -> (usize, String) {
+    let shown = error.to_string();
+    let place = shown.strip_prefix(PATH).and_then(|rest| rest.strip_prefix(':'));
+    let (line, message) = place.and_then(|rest| rest.split_once(": ")).expect(&shown);
+    assert!(!message.is_empty(), "no message: {shown:?}");
+    assert!(!message.contains(char::is_control), "more than one line: {shown:?}");
+    (line.parse().expect(&shown), message.to_owned())
+}
+
+/// The same text as anybody may read it, without knowing what ought to be in it.
+pub(crate) fn untyped(text: &str) -> Option<Table> {
+    toml::from_str(text).ok()
+}
+
+/// Makes sure that a table has no other fields than these.
+pub(crate) fn assert_known(table: &Table, known: &[&str]) {
+    for field in table.keys() {
+        assert!(known.contains(&field.as_str()), "{field:?} was accepted");
+    }
+}
+
+/// The texts of an array.
+pub(crate) fn strings(value: &toml::Value) -> Vec<&str> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+}

@@ -1,0 +1,190 @@
+//! What must hold of the parser for any frame, whatever is in it. Each function fails loudly.
+//!
+//! The property tests ask it of generated frames, and the fuzz target `headers`, which includes this
+//! file, of frames that the fuzzer finds.
+
+use std::{cell::Cell, net::IpAddr};
+
+use etherparse::{LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use ruroco_common::{
+    address::Address,
+    headers::{self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Udp},
+};
+
+use super::oracle;
+
+/// What both sides must find in a packet they accept: addresses, ports, payload.
+pub(crate) type Content = (IpAddr, IpAddr, u16, u16, Vec<u8>);
+
+/// What the parser finds in a frame that it has no fault to find with.
+pub(crate) fn accepted(frame: &[u8]) -> Option<Content> {
+    let Frame::Udp(udp) = headers::parse(frame) else { return None };
+    let payload = udp.payload.ok()?;
+    Some((
+        udp.source.into(),
+        udp.destination.into(),
+        udp.source_port,
+        udp.destination_port,
+        payload.start[..usize::from(payload.length)].to_vec(),
+    ))
+}
+
+/// Accepted is what etherparse accepts within the documented limits, and the same is found in it.
+pub(crate) fn agrees_with_etherparse(frame: &[u8]) {
+    let theirs = oracle::read(frame).filter(oracle::Packet::within_limits).map(|packet| {
+        let oracle::Packet { source, destination, source_port, destination_port, payload, .. } =
+            packet;
+        (source, destination, source_port, destination_port, payload)
+    });
+    assert_eq!(accepted(frame), theirs, "ours and etherparse's");
+}
+
+/// Wherever etherparse, at its most lenient, sees a UDP packet, the parser at least sees one to the
+/// same destination: else the gate would let it pass.
+pub(crate) fn is_no_way_round(frame: &[u8]) {
+    let Some((destination, port)) = udp_at_first_sight(frame) else { return };
+    match headers::parse(frame) {
+        found @ (Frame::Other | Frame::Hidden) => panic!("UDP to {destination} is {found:?}"),
+        Frame::Portless { destination: found, .. } => assert_eq!(found, destination),
+        Frame::Udp(udp) => assert_eq!((udp.destination, udp.destination_port), (destination, port)),
+    }
+}
+
+/// Destination and port of what lenient etherparse takes for UDP. It goes by the version in the IP
+/// header, a host's network stack by the Ethernet type: where the two differ, nobody listens.
+fn udp_at_first_sight(frame: &[u8]) -> Option<(Address, u16)> {
+    let frame = oracle::unknown_headers_as_known(frame);
+    let sliced = LaxSlicedPacket::from_ethernet(&frame).ok()?;
+    let Some(TransportSlice::Udp(udp)) = &sliced.transport else { return None };
+    let (header, ethertype, destination) = match sliced.net.as_ref()? {
+        LaxNetSlice::Ipv4(ip) => {
+            (ip.header().slice(), 0x0800_u16, IpAddr::from(ip.header().destination()))
+        }
+        LaxNetSlice::Ipv6(ip) => {
+            (ip.header().slice(), 0x86dd, IpAddr::from(ip.header().destination()))
+        }
+        LaxNetSlice::Arp(_) => return None,
+    };
+    let at = header.as_ptr().addr() - frame.as_ptr().addr();
+    let is_as_announced = frame[..at].ends_with(&ethertype.to_be_bytes());
+    let below_macsec = sliced.link_exts.iter().any(|e| matches!(e, LaxLinkExtSlice::Macsec(_)));
+    (is_as_announced && !below_macsec).then(|| (destination.into(), udp.destination_port()))
+}
+
+/// What lies behind the frame in memory is never read, and the parse comes to an end in time.
+pub(crate) fn stays_within(frame: &[u8], behind: &[u8]) {
+    let memory = [frame, behind].concat();
+    let (watched, _) = parse_watched(&memory, frame.len());
+    assert_eq!(watched, headers::parse(frame), "with {} bytes behind", behind.len());
+}
+
+/// Bytes that were not read have no say in the result.
+pub(crate) fn depends_on_what_it_read(frame: &[u8], flip: u8) {
+    let (before, read) = parse_watched(frame, frame.len());
+    let mut changed = frame.to_vec();
+    changed[read..].iter_mut().for_each(|byte| *byte ^= flip);
+    let (after, read_again) = parse_watched(&changed, changed.len());
+    assert_eq!((shape(before), read), (shape(after), read_again), "bytes from {read} on changed");
+}
+
+/// A frame that was cut short is not accepted, or has the payload that the whole one has.
+pub(crate) fn is_no_better_cut_short(frame: &[u8]) {
+    let whole = headers::parse(frame);
+    for length in 0..frame.len() {
+        let cut = headers::parse(&frame[..length]);
+        if let Some(content) = payload(&cut) {
+            assert_eq!(Some(content), payload(&whole), "cut to {length} bytes");
+        }
+    }
+}
+
+/// The payload's bytes, if there is one.
+pub(crate) fn payload<'a>(frame: &Frame<&'a [u8]>) -> Option<&'a [u8]> {
+    let Frame::Udp(udp) = frame else { return None };
+    udp.payload.ok().map(|payload| &payload.start[..usize::from(payload.length)])
+}
+
+/// The result without the bytes behind the headers.
+pub(crate) fn shape(frame: Frame<&[u8]>) -> Frame<()> {
+    with_start(frame, |_| ())
+}
+
+/// Ethernet, VLAN tags, three pieces of an IPv6 header, two moves for each extension header, UDP.
+const MOST_MOVES: usize = 1 + MAX_VLAN_TAGS + 3 + 2 * MAX_EXTENSION_HEADERS + 1;
+
+/// What a parse did to its cursor.
+#[derive(Default)]
+struct Watch {
+    moves: Cell<usize>,
+    furthest: Cell<usize>,
+    came_up_short: Cell<bool>,
+}
+
+/// A cursor over a frame that stands in other memory, as in the kernel: it knows where the frame
+/// ends and that more lies behind.
+#[derive(Clone, Copy)]
+struct Watched<'a> {
+    memory: &'a [u8],
+    at: usize,
+    end: usize,
+    watch: &'a Watch,
+}
+
+impl Watched<'_> {
+    fn advance(&mut self, count: usize) -> Option<usize> {
+        assert!(!self.watch.came_up_short.get(), "read on after the frame had ended");
+        self.watch.moves.set(self.watch.moves.get() + 1);
+        if count > self.remaining() {
+            self.watch.came_up_short.set(true);
+            return None;
+        }
+        let from = self.at;
+        self.at += count;
+        self.watch.furthest.set(self.watch.furthest.get().max(self.at));
+        Some(from)
+    }
+}
+
+impl Cursor for Watched<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let from = self.advance(N)?;
+        self.memory[from..].first_chunk().copied()
+    }
+
+    fn skip(&mut self, count: usize) -> Option<()> {
+        assert!(count <= MAX_SKIP, "skips {count} bytes");
+        self.advance(count).map(|_| ())
+    }
+
+    fn remaining(&self) -> usize {
+        self.end - self.at
+    }
+}
+
+/// Parses the first `end` bytes of `memory`; the result as if from a slice, and how far it read.
+pub(crate) fn parse_watched(memory: &[u8], end: usize) -> (Frame<&[u8]>, usize) {
+    let watch = Watch::default();
+    let parsed = headers::parse(Watched { memory, at: 0, end, watch: &watch });
+    assert!(watch.moves.get() <= MOST_MOVES, "{} moves", watch.moves.get());
+    assert!(watch.furthest.get() <= end);
+    let result = with_start(parsed, |payload| {
+        let from = payload.start.at;
+        assert!(from + usize::from(payload.length) <= end, "a payload beyond the frame");
+        &memory[from..end]
+    });
+    (result, watch.furthest.get())
+}
+
+/// The same result with something else for the place of its payload.
+fn with_start<A, B>(frame: Frame<A>, start: impl FnOnce(Payload<A>) -> B) -> Frame<B> {
+    match frame {
+        Frame::Other => Frame::Other,
+        Frame::Hidden => Frame::Hidden,
+        Frame::Portless { destination, fault } => Frame::Portless { destination, fault },
+        Frame::Udp(Udp { source, destination, source_port, destination_port, payload }) => {
+            let payload =
+                payload.map(|payload| Payload { length: payload.length, start: start(payload) });
+            Frame::Udp(Udp { source, destination, source_port, destination_port, payload })
+        }
+    }
+}
