@@ -70,27 +70,18 @@ fn judge(context: &XdpContext) -> Verdict {
     }
     let Some(datagram) = payload.start.datagram() else { return Verdict::Malformed };
 
-    // 4. Nobody's key.
-    let check = tables::check(&datagram.key_id);
-    if matches!(check, Check::NoKey) {
-        return Verdict::UnknownKey;
+    match tables::check(&datagram.key_id) {
+        // 4. Nobody's key.
+        Check::NoKey => Verdict::UnknownKey,
+        // 5. A tag seen before on an authentic packet.
+        Check::Tag(_) if tables::was_seen(datagram) => Verdict::Replayed,
+        // 6. A wrong tag; where the kernel cannot tell, too many packets.
+        Check::Tag(key) if !key.verifies(datagram) => Verdict::Forged,
+        Check::Throttle(slot) if !tables::may_pass_unchecked(slot) => Verdict::Throttled,
+        // 7. Everything else is for the verifier.
+        Check::Tag(_) => tables::submit_once(context, &udp, datagram),
+        Check::Throttle(_) => tables::submit_unchecked(context, &udp, datagram),
     }
-
-    // 5. A tag seen before on an authentic packet.
-    if tables::was_seen(datagram) {
-        return Verdict::Replayed;
-    }
-
-    // 6. A wrong tag; where the kernel cannot tell, too many of them.
-    match check {
-        Check::NoKey => return Verdict::UnknownKey,
-        Check::Tag(key) if !key.verifies(datagram) => return Verdict::Forged,
-        Check::Throttle(slot) if !tables::may_pass_unchecked(slot) => return Verdict::Throttled,
-        Check::Tag(_) | Check::Throttle(_) => {}
-    }
-
-    // 7. Everything else is for the verifier.
-    tables::submit(context, &udp, datagram)
 }
 
 #[inline(always)]

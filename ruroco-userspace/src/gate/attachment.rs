@@ -67,7 +67,7 @@ pub struct Attachment {
     /// How the program is attached.
     pub attached: Attached,
     pin: PathBuf,
-    link: FdLink,
+    _link: FdLink,
 }
 
 impl Attachment {
@@ -75,22 +75,18 @@ impl Attachment {
     ///
     /// # Errors
     /// If there is no such pin, or its interface is gone.
-    fn take_over(program: &mut Xdp, found: &Pin) -> anyhow::Result<Self> {
-        let old = PinnedLink::from_pin(&found.path)?;
-        let link = XdpLink::try_from(FdLink::from(old))?;
-        let id = program.attach_to_link(link)?;
-        let link = FdLink::try_from(program.take_link(id)?)?;
-        Ok(Self { index: found.index, attached: found.attached, pin: found.path.clone(), link })
-    }
-
     /// Takes the program off the interface.
-    pub fn detach(self) {
-        if let Err(error) = fs::remove_file(&self.pin)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::error!("could not remove {}: {error}", self.pin.display());
+    ///
+    /// # Errors
+    /// If it stays there.
+    pub fn detach(self) -> anyhow::Result<()> {
+        match fs::remove_file(&self.pin) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let pin = self.pin.display();
+                Err(error).with_context(|| format!("could not remove {pin}: it is still closed"))
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
-        drop(self.link);
     }
 }
 
@@ -103,11 +99,43 @@ pub struct Pins {
     _lock: instance::Lock,
 }
 
-/// A file that keeps a program attached.
-struct Pin {
+/// A file that keeps a program attached, left by a gate that crashed.
+#[derive(Debug)]
+pub struct Pin {
+    /// Of the interface that the program is on.
+    pub index: u32,
     path: PathBuf,
-    index: u32,
     attached: Attached,
+}
+
+impl Pin {
+    /// Puts this program into the place of the one that is there, in whatever mode that is.
+    ///
+    /// # Errors
+    /// If its interface was another one of the same index; the pin is then gone.
+    pub fn take_over(self, program: &mut Xdp) -> anyhow::Result<Attachment> {
+        let Self { index, path, attached } = self;
+        let mut exchange = |path: &Path| -> anyhow::Result<FdLink> {
+            let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(path)?))?;
+            let id = program.attach_to_link(link)?;
+            Ok(FdLink::try_from(program.take_link(id)?)?)
+        };
+        match exchange(&path) {
+            Ok(link) => Ok(Attachment { index, attached, pin: path, _link: link }),
+            Err(error) => {
+                let error = error.context(format!("could not take over {}", path.display()));
+                Self { index, path, attached }.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the program off the interface.
+    pub fn remove(self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::error!("could not remove {}: {error}", self.path.display());
+        }
+    }
 }
 
 impl Pins {
@@ -157,36 +185,17 @@ impl Pins {
         };
         let pin = self.dir.join(self.name(index, attached));
         let pinned = link.pin(&pin).with_context(|| format!("could not pin {}", pin.display()))?;
-        Ok(Attachment { index, attached, pin, link: pinned.into() })
+        Ok(Attachment { index, attached, pin, _link: pinned.into() })
     }
 
-    /// Takes over what a gate that crashed has left on the interfaces in `wanted` (by index), in
-    /// whatever mode that is, and takes its program off all others. Pins of other network
-    /// namespaces are left alone.
+    /// What a gate that crashed has left in this network namespace; pins of others are left alone.
     ///
     /// # Errors
-    /// If the directory cannot be read or changed.
-    pub fn take_over(&self, program: &mut Xdp, wanted: &[u32]) -> anyhow::Result<Vec<Attachment>> {
+    /// If the directory cannot be read.
+    pub fn list(&self) -> anyhow::Result<Vec<Pin>> {
         let entries = fs::read_dir(&self.dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.with_context(|| format!("could not list {}", self.dir.display()))?;
-        let mut attachments = Vec::new();
-        for pin in entries.into_iter().filter_map(|entry| self.pin(entry.path())) {
-            if wanted.contains(&pin.index) {
-                match Attachment::take_over(program, &pin) {
-                    Ok(attachment) => {
-                        attachments.push(attachment);
-                        continue;
-                    }
-                    // Its interface was another one of the same index.
-                    Err(error) => {
-                        tracing::warn!("could not take over {}: {error:#}", pin.path.display());
-                    }
-                }
-            }
-            fs::remove_file(&pin.path)
-                .with_context(|| format!("could not remove {}", pin.path.display()))?;
-        }
-        Ok(attachments)
+        Ok(entries.into_iter().filter_map(|entry| self.pin(entry.path())).collect())
     }
 
     /// Without a dot: the BPF file system keeps such names for itself.

@@ -22,7 +22,7 @@ use rustix::{
     },
 };
 
-use super::attachment::{Attachment, Pins};
+use super::attachment::{Attachment, Pin, Pins};
 use crate::config;
 
 /// `RTMGRP_LINK` (linux/rtnetlink.h): links that come, go or change.
@@ -52,42 +52,45 @@ pub struct Interface {
 }
 
 impl Interfaces {
-    /// Attaches the program to all configured interfaces that exist.
+    /// Attaches the program to all configured interfaces that exist. Where a gate that crashed has
+    /// left its program, this one takes its place last of all: until nothing can fail any more,
+    /// that one goes on with its keys, and its ring has a reader.
     ///
     /// # Errors
-    /// If one of them refuses it; what this call has attached is then taken off again, and what was
-    /// attached before stays.
+    /// If an interface refuses the program, or the pins cannot be read; nothing has changed then.
     pub fn attach(program: &mut Xdp, config: &config::Gate) -> anyhow::Result<Self> {
         let changes = subscribe().context("could not ask the kernel about changes of links")?;
         let pins = Pins::take(&config.pin_dir)?;
-        let index_of = |name: &String| name_to_index(&changes, name).ok();
-        let indices: Vec<u32> = config.interfaces.iter().filter_map(index_of).collect();
-        let mut found = pins.take_over(program, &indices)?;
-        let taken_over: Vec<u32> = found.iter().map(|attachment| attachment.index).collect();
-        let interface = |name: &String| {
-            let index = index_of(name);
-            let place = found.iter().position(|attachment| Some(attachment.index) == index);
-            let attachment = place.map(|place| found.swap_remove(place));
-            Interface { name: name.clone(), attachment, problem: None }
-        };
+        let left = pins.list()?;
+        let interface =
+            |name: &String| Interface { name: name.clone(), attachment: None, problem: None };
         let interfaces = config.interfaces.iter().map(interface).collect();
         let mut interfaces = Self { interfaces, mode: config.mode, pins, changes };
-        interfaces.report_taken_over();
-        interfaces.follow(program);
-        match interfaces.refused() {
-            None => Ok(interfaces),
-            Some(error) => {
-                interfaces.detach_all(|attachment| !taken_over.contains(&attachment.index));
-                Err(error)
-            }
+        let left_on: Vec<u32> = left.iter().map(|pin| pin.index).collect();
+        interfaces.follow_but(&left_on, program);
+        if let Some(error) = interfaces.refused() {
+            // The refusal says more than what could be added here.
+            let _ = interfaces.detach();
+            return Err(error);
         }
+        interfaces.take_over(left, program);
+        interfaces.follow(program);
+        Ok(interfaces)
     }
 
     /// Attaches the program to what has come, and forgets what has gone.
     pub fn follow(&mut self, program: &mut Xdp) {
+        self.follow_but(&[], program);
+    }
+
+    /// The same, without touching the interfaces with these indices.
+    fn follow_but(&mut self, excepted: &[u32], program: &mut Xdp) {
         self.drain_changes();
         for interface in &mut self.interfaces {
             let index = name_to_index(&self.changes, &interface.name).ok();
+            if index.is_some_and(|index| excepted.contains(&index)) {
+                continue;
+            }
             let has = interface.attachment.as_ref().map(|attachment| attachment.index);
             match has {
                 Some(has) if Some(has) == index => {
@@ -105,7 +108,9 @@ impl Interfaces {
             }
             if let Some(gone) = interface.attachment.take() {
                 tracing::warn!(interface = %interface.name, "the interface has gone");
-                gone.detach();
+                if let Err(error) = gone.detach() {
+                    tracing::error!("{error:#}");
+                }
             }
             match attach(program, &self.pins, &interface.name, index, self.mode) {
                 Ok(attachment) => {
@@ -120,8 +125,13 @@ impl Interfaces {
     }
 
     /// Takes the program off all interfaces.
-    pub fn detach(mut self) {
-        self.detach_all(|_| true);
+    ///
+    /// # Errors
+    /// If it stays on one of them; it was then taken off the others.
+    pub fn detach(mut self) -> anyhow::Result<()> {
+        let attachments = self.interfaces.iter_mut().filter_map(|one| one.attachment.take());
+        let outcomes: Vec<_> = attachments.map(Attachment::detach).collect();
+        outcomes.into_iter().collect()
     }
 
     /// The interfaces, in the order of the configuration.
@@ -143,22 +153,27 @@ impl Interfaces {
         })
     }
 
-    fn report_taken_over(&mut self) {
-        for interface in &mut self.interfaces {
-            if let Some(attachment) = &interface.attachment {
-                let mode = attachment.attached;
-                tracing::info!(interface = %interface.name, %mode, "taken over, attached");
-            }
-            if let Some(problem) = interface.mode_problem(self.mode) {
-                interface.report(problem);
-            }
-        }
-    }
-
-    fn detach_all(&mut self, which: impl Fn(&Attachment) -> bool) {
-        for interface in &mut self.interfaces {
-            if let Some(attachment) = interface.attachment.take_if(|attachment| which(attachment)) {
-                attachment.detach();
+    /// Takes the places of a program that a gate has left; those on interfaces that are no longer
+    /// configured are opened.
+    fn take_over(&mut self, left: Vec<Pin>, program: &mut Xdp) {
+        for pin in left {
+            let index_of = |interface: &Interface| name_to_index(&self.changes, &interface.name);
+            let mut interfaces = self.interfaces.iter_mut();
+            let wanted = interfaces.find(|interface| index_of(interface) == Ok(pin.index));
+            let Some(interface) = wanted else {
+                pin.remove();
+                continue;
+            };
+            match pin.take_over(program) {
+                Ok(attachment) => {
+                    let mode = attachment.attached;
+                    tracing::info!(interface = %interface.name, %mode, "taken over, attached");
+                    interface.attachment = Some(attachment);
+                    if let Some(problem) = interface.mode_problem(self.mode) {
+                        interface.report(problem);
+                    }
+                }
+                Err(error) => tracing::warn!("{error:#}"),
             }
         }
     }

@@ -47,6 +47,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         .into_iter()
         .map(|named| KeyStatus { name: named.name, id: named.key.id.to_string() })
         .collect();
+    privileges::drop_all_but_needed()?;
+    // The last step of all that can fail: from here on a gate that crashed has a successor.
     let mut interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
         Ok(interfaces) => interfaces,
         Err(error) => {
@@ -54,7 +56,6 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    privileges::drop_all_but_needed()?;
     let mut was_closed = false;
 
     loop {
@@ -71,8 +72,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         let fds = [first, second, third, ring, ring_peer, program.log()];
         wait(fds, ring_socket.next_notice()).context("could not wait for something to do")?;
         if shutdown.is_requested() {
+            interfaces.detach()?;
             tracing::info!("ending: the gate is open now");
-            interfaces.detach();
             return program.wipe_keys();
         }
         interfaces.follow(program.xdp()?);

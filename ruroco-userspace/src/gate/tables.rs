@@ -80,16 +80,20 @@ impl Keys {
     }
 
     /// Has the program forget its keys, and writes over them.
+    ///
+    /// # Errors
+    /// The first one; all keys were tried.
     pub(super) fn wipe(&mut self) -> anyhow::Result<()> {
-        for (slot, KeyId(id)) in (0..).zip(std::mem::take(&mut self.ids)) {
-            let removed = self.slots.remove(&id);
-            self.entries.set(slot, EMPTY, 0)?;
-            match removed {
-                Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let mut outcome = Ok(());
+        for (slot, KeyId(id)) in (0..).zip(&self.ids) {
+            // One that never got there is as good as one that has gone.
+            let removed = match self.slots.remove(id) {
+                Err(MapError::KeyNotFound) => Ok(()),
+                removed => removed,
+            };
+            outcome = outcome.and(removed).and(self.entries.set(slot, EMPTY, 0));
         }
-        Ok(())
+        Ok(outcome?)
     }
 }
 

@@ -2,6 +2,7 @@
 //! meanwhile nothing gets past the gate.
 
 use std::{
+    fs,
     net::UdpSocket,
     os::fd::{AsRawFd, OwnedFd},
     path::Path,
@@ -185,6 +186,34 @@ fn a_knock_while_the_gate_is_away_runs() {
             for family in Family::BOTH {
                 lab.expect_next_knock_to_run(family);
             }
+        }
+    });
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_that_cannot_start_takes_nothing_from_one_that_crashed() {
+    let mut lab = Lab::running(&Default::default());
+    lab.gate().crash();
+    lab.network.server.ip("tuntap add mode tun name tun0\nlink set tun0 up\n");
+    let good = fs::read_to_string(lab.files.config()).unwrap();
+    let bad = good.replace("[\"server0\"]", "[\"server0\", \"tun0\"]");
+    assert_ne!(good, bad);
+    under_fire(&mut lab, |lab| {
+        fs::write(lab.files.config(), bad).unwrap();
+        let output = lab.gate_command(&[]).output().unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("tun0"), "{said}");
+        for family in Family::BOTH {
+            lab.expect_next_knock_to_run(family);
+        }
+        fs::write(lab.files.config(), good).unwrap();
+        lab.start_gate();
+        lab.server().wait_for_nth(2, &["ready", "xdp"]);
+        for family in Family::BOTH {
+            lab.expect_next_knock_to_run(family);
         }
     });
     lab.expect_silence();
