@@ -11,7 +11,7 @@ use ruroco_lab::{
     send_times::SendTimes,
 };
 use rustix::{
-    process::Pid,
+    process::{Pid, setpriority_process},
     thread::{CpuSet, sched_setaffinity},
 };
 use serde::Serialize;
@@ -56,6 +56,14 @@ impl Flood {
         self.kind == IDLE
     }
 
+    /// Which part of the packets that were judged met this verdict; knocks are left out.
+    pub(crate) fn share(&self, verdict: &str) -> f64 {
+        let flood = self.verdicts.iter().filter(|(name, _)| *name != Verdict::Candidate.name());
+        let all: u64 = flood.clone().map(|(_, count)| count).sum();
+        let met: u64 = flood.filter(|(name, _)| *name == verdict).map(|(_, count)| count).sum();
+        if all > 0 { met as f64 / all as f64 } else { 0.0 }
+    }
+
     /// What it was, in a few words.
     pub(crate) fn title(&self) -> String {
         let rate = match self.wanted {
@@ -91,6 +99,9 @@ pub(crate) const KINDS: [Kind; 6] = [
 /// Name of the threads that receive a flood, among the processes.
 pub(crate) const RECEIVER: &str = "receiving thread";
 
+/// The nice value of the programs that are knocked at. Who lives under floods gives them one.
+const PRIORITY: i32 = -10;
+
 /// Sources are random in so many bits of their address.
 pub(crate) const SOURCE_BITS: u32 = 24;
 
@@ -111,6 +122,11 @@ impl<'a> Siege<'a> {
     /// Has the attacked interface received on a CPU of its own.
     pub(crate) fn lay(peer: &'a mut dyn Peer, attacker: &'a Attacker) -> Result<Self> {
         let receivers = receive_on_own_cpu(&peer.network().server, ATTACKED_INTERFACE)?;
+        for (name, pid) in peer.processes() {
+            let pid = Pid::from_raw(i32::try_from(pid)?);
+            setpriority_process(pid, PRIORITY)
+                .with_context(|| format!("could not give {name} priority"))?;
+        }
         let wire = SendTimes::of(&peer.network().client, peer.port());
         let accepted = peer.accepted()?;
         Ok(Self { peer, attacker, receivers, accepted, wire, next: 1 })

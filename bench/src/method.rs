@@ -27,7 +27,8 @@ pub(crate) fn describe(scale: &Scale) -> Vec<String> {
          kernel (BPF_F_TEST_XDP_LIVE_FRAMES) on CPU 0; the server's end of the attacker's link is \
          received by a kernel thread (threaded NAPI) on CPU 1. Nothing else is pinned: server, \
          commander, gate, clients and this program run where the kernel puts them, on the same two \
-         CPUs. All packets are IPv4, with random sources in 10.0.0.0/8 and random source ports."
+         CPUs. The programs that are knocked at, ruroco's as others', and the commands that they \
+         start have a nice value of -10, all else 0. All packets are IPv4, with random sources in 10.0.0.0/8 and random source ports."
             .to_owned(),
         format!(
             "Knocks: the real client, one every 18 ms, {} times ({} at the highest rate); each \

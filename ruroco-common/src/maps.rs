@@ -11,7 +11,7 @@ use crate::{
 
 /// Array of one [`Guarded`](crate::guarded::Guarded).
 pub const GUARDED: &str = "GUARDED";
-/// Hash map of the keys there are: [`KeyId`](crate::datagram::KeyId) to the key's slot, a `u32`.
+/// Hash map of the keys there are: [`KeyId`] to the key's slot, a `u32`.
 pub const KEY_SLOTS: &str = "KEY_SLOTS";
 /// Array of one [`KeyEntry`] for each slot. Unlike in a hash map, what is written over in an array
 /// is gone.
@@ -33,7 +33,8 @@ pub const PROGRAM: &str = "ruroco";
 
 /// Most keys a gate may know. The gate makes the maps as large as the keys it has need.
 pub const MAX_KEYS: u32 = 65_536;
-/// How many packets are remembered. Whoever has recorded more authentic packets than this can send
+/// How many packets are remembered, but for up to 128 that each CPU holds free (`LOCAL_FREE_TARGET`,
+/// kernel/bpf/bpf_lru_list.c). Whoever has recorded more authentic packets than this can send
 /// the forgotten ones again, each of which costs the verifier one decryption; its floors refuse it.
 pub const MAX_SEEN: u32 = 65_536;
 /// Size of the ring in bytes, a power of two and a multiple of the page size. With 152 bytes for
