@@ -66,7 +66,7 @@ pub(crate) fn load(keys: &[Key]) -> Result<Program> {
     let named = keys.iter().map(|key| NamedKey { name: key.id.to_string(), key: key.clone() });
     let keys: Vec<NamedKey> = named.collect();
     let guarded = Guarded::new(PORT, &ips, Rate::NEVER).context("there are too many addresses")?;
-    Program::load(&guarded, &keys)
+    Program::load(guarded, &keys)
 }
 
 /// The verdict of this name, if this program has it.

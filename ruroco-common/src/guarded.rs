@@ -31,8 +31,8 @@ pub struct Guarded {
     port: u16,
     /// How many addresses there are.
     count: u16,
-    /// Always zero; fills the record.
-    padding: [u8; 4],
+    /// Where keys are looked for, see [`keys::home`](crate::keys::home).
+    pub key_shift: u32,
     sorted: [Address; MAX_ADDRESSES],
 }
 

@@ -7,7 +7,7 @@
 //! 1. [`headers`] finds the UDP payload in a frame, or says why there is none;
 //! 2. [`guarded`] knows whether it is for us;
 //! 3. [`datagram`] names the parts of the 94-byte payload;
-//! 4. [`chacha20poly1305`] tells whether it is authentic;
+//! 4. [`keys`] has the key it names, [`chacha20poly1305`] tells whether it is authentic;
 //! 5. [`verdict`] names what became of it in the kernel;
 //! 6. [`candidate`] is the ring record that carries the survivors to the verifier;
 //! 7. [`plaintext`] is what the verifier finds inside once it has opened it.
@@ -25,6 +25,7 @@ pub mod command;
 pub mod datagram;
 pub mod guarded;
 pub mod headers;
+pub mod keys;
 pub mod maps;
 pub mod plaintext;
 pub mod rate;

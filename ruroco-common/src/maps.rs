@@ -4,17 +4,13 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
-    chacha20poly1305::Key,
     datagram::{Datagram, KeyId, TAG_SIZE},
     rate::Rate,
 };
 
 /// Array of one [`Guarded`](crate::guarded::Guarded).
 pub const GUARDED: &str = "GUARDED";
-/// Hash map of the keys there are: [`KeyId`] to the key's slot, a `u32`.
-pub const KEY_SLOTS: &str = "KEY_SLOTS";
-/// Array of one [`KeyEntry`] for each slot. Unlike in a hash map, what is written over in an array
-/// is gone.
+/// Array of [`KeyEntry`](crate::keys::KeyEntry)s, a hash table.
 pub const KEYS: &str = "KEYS";
 /// Array of one `u64` for each slot: the bucket of a key whose tags the kernel cannot check, see
 /// [`Rate::take`].
@@ -44,53 +40,6 @@ pub const RING_SIZE: u32 = 1 << 20;
 /// What is let through unchecked, a second and key, of keys whose tags the kernel cannot check. The
 /// verifier refuses a forgery in a few microseconds.
 pub const THROTTLE: Rate = Rate::per_second(100);
-
-/// What the program knows about a key.
-///
-/// It can neither be printed nor compared. It is plain memory: whoever has one in user space is to
-/// wipe it.
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct KeyEntry {
-    check: u32,
-    key: Key,
-}
-
-/// How packets of a key are checked.
-pub enum Check<'a> {
-    /// Not at all: there is no such key.
-    NoKey,
-    /// By their tag under this key.
-    Tag(&'a Key),
-    /// By their number, with the bucket in this slot: the kernel does not know AES-256-GCM-SIV.
-    Throttle(u32),
-}
-
-impl KeyEntry {
-    /// No key, as in an unfilled map.
-    pub const EMPTY: Self = Self { check: Self::NO_KEY, key: Key::ZERO };
-    /// A key of a cipher that the kernel does not know; so it does not get to know the key either.
-    pub const UNCHECKED: Self = Self { check: Self::THROTTLE, key: Key::ZERO };
-
-    const NO_KEY: u32 = 0;
-    const TAG: u32 = 1;
-    const THROTTLE: u32 = 2;
-
-    /// A key of ChaCha20-Poly1305.
-    pub const fn authenticated(key: Key) -> Self {
-        Self { check: Self::TAG, key }
-    }
-
-    /// How packets of this key, which is in this slot, are checked.
-    #[inline(always)]
-    pub const fn check(&self, slot: u32) -> Check<'_> {
-        match self.check {
-            Self::TAG => Check::Tag(&self.key),
-            Self::THROTTLE => Check::Throttle(slot),
-            _ => Check::NoKey,
-        }
-    }
-}
 
 /// What a packet is recognised by when it comes again: its tag, beside whose it is. With the tag
 /// alone, somebody with a key could make a packet that has another's pass for seen.

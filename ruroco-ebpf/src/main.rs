@@ -18,7 +18,7 @@ use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use ruroco_common::{
     datagram,
     headers::{self, Fault, Frame},
-    maps::Check,
+    keys::Check,
     verdict::{Outcome, Verdict},
 };
 
@@ -70,7 +70,7 @@ fn judge(context: &XdpContext) -> Verdict {
     }
     let Some(datagram) = payload.start.datagram() else { return Verdict::Malformed };
 
-    match tables::check(&datagram.key_id) {
+    match tables::check(guarded, datagram.key_id) {
         // 4. Nobody's key.
         Check::NoKey => Verdict::UnknownKey,
         // 5. A tag seen before on an authentic packet.

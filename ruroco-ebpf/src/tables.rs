@@ -3,10 +3,10 @@
 //! Until the gate has filled them, no port, address or key is ours and every packet passes.
 
 use aya_ebpf::{
-    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST, BPF_RB_NO_WAKEUP},
+    bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_boot_ns, bpf_ktime_get_ns},
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
+    maps::{Array, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
     programs::XdpContext,
 };
 use ruroco_common::{
@@ -14,15 +14,14 @@ use ruroco_common::{
     datagram::{Datagram, KeyId},
     guarded::Guarded,
     headers::Udp,
-    maps::{Check, KeyEntry, MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, THROTTLE},
+    keys::{self, Check, KeyEntry},
+    maps::{MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, THROTTLE},
     rate::Rate,
     verdict::Verdict,
 };
 
 #[map]
 static GUARDED: Array<Guarded> = Array::with_max_entries(1, 0);
-#[map]
-static KEY_SLOTS: HashMap<KeyId, u32> = HashMap::with_max_entries(MAX_KEYS, BPF_F_NO_PREALLOC);
 #[map]
 static KEYS: Array<KeyEntry> = Array::with_max_entries(MAX_KEYS, 0);
 #[map]
@@ -44,11 +43,8 @@ pub(crate) fn guarded() -> Option<&'static Guarded> {
 
 /// How packets with this key id are checked.
 #[inline(always)]
-pub(crate) fn check(key_id: &KeyId) -> Check<'static> {
-    // SAFETY: one aligned word of memory that stays a map element until this program has returned.
-    // Should the element be another key's by then, the tag is checked under that other key.
-    let slot = unsafe { KEY_SLOTS.get(key_id) };
-    slot.and_then(|slot| KEYS.get(*slot).map(|entry| entry.check(*slot))).unwrap_or(Check::NoKey)
+pub(crate) fn check(guarded: &Guarded, key_id: KeyId) -> Check<'static> {
+    keys::find(key_id, guarded.key_shift, |slot| KEYS.get(slot))
 }
 
 /// Whether one more packet of a key that the kernel cannot check may pass.

@@ -35,7 +35,7 @@ impl Program {
     ///
     /// # Errors
     /// If this binary has no program, or the kernel does not take it.
-    pub fn load(guarded: &Guarded, keys: &[NamedKey]) -> anyhow::Result<Self> {
+    pub fn load(mut guarded: Guarded, keys: &[NamedKey]) -> anyhow::Result<Self> {
         if OBJECT.is_empty() {
             bail!(
                 "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` \
@@ -45,14 +45,16 @@ impl Program {
         let mut loader = EbpfLoader::new();
         // The default has the kernel write megabytes of log while it verifies.
         loader.verifier_log_level(VerifierLogLevel::STATS);
-        tables::size_for(keys.len(), &mut loader)?;
+        let places = tables::Places::of(keys)?;
+        places.size(&mut loader);
+        guarded.key_shift = places.shift;
         let mut ebpf = loader.load(OBJECT).context(
             "could not create the BPF maps; this needs CAP_BPF and CAP_NET_ADMIN (run as root) and \
              Linux 5.9 or later",
         )?;
         let program: &mut Xdp = xdp(&mut ebpf)?;
         program.load().context("the kernel did not accept the XDP program")?;
-        tables::guard(&mut ebpf, guarded).context("could not fill the BPF maps")?;
+        tables::guard(&mut ebpf, &guarded).context("could not fill the BPF maps")?;
         let ring = tables::take(&mut ebpf, maps::CANDIDATES)?;
         let verdicts = tables::take(&mut ebpf, maps::VERDICTS)?;
         // Only a program built with `--debug-log` has a log to read.
@@ -64,8 +66,8 @@ impl Program {
             );
         }
         // Last: what is in the map from here on is somebody's to wipe.
-        let keys = keys.iter().map(|named| &named.key);
-        let keys = tables::Keys::fill(&mut ebpf, keys).context("could not fill the BPF maps")?;
+        let keys = tables::Keys::fill(&mut ebpf, keys, &places);
+        let keys = keys.context("could not fill the BPF maps")?;
         Ok(Self { ebpf, keys, ring, verdicts, logger })
     }
 

@@ -42,7 +42,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut ring_socket = RingSocket::listen(&config.socket_dir, server)?;
 
     let guarded = Guarded::new(config.port, &config.ips, config.gate.appearance.pass_refused());
-    let mut program = Program::load(&guarded.context("too many addresses in `ips`")?, &keys)?;
+    let mut program = Program::load(guarded.context("too many addresses in `ips`")?, &keys)?;
     let keys: Vec<KeyStatus> = keys
         .into_iter()
         .map(|named| KeyStatus { name: named.name, id: named.key.id.to_string() })

@@ -3,11 +3,10 @@
 use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{
     datagram::{self, Datagram, KeyId},
-    maps::KeyEntry,
     plaintext,
     verdict::Verdict,
 };
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{KEY, OURS, PORT, frames::Packet, kernel::Kernel, key_with_id, knock, sealed};
 
@@ -103,7 +102,7 @@ fn random_packet(key: &Key) -> Datagram {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_slot_without_a_key_authenticates_nothing() {
     let mut kernel = Kernel::filled();
-    kernel.set_entry(0, KeyEntry::new_zeroed());
+    kernel.remove_key(KEY);
     let zeros = Key::parse(&format!("chacha20poly1305:{}==", "A".repeat(54))).unwrap();
     for payload in [knock(KEY), sealed(&Key { id: KEY, ..zeros })] {
         assert_eq!(kernel.judge(&frame(&payload)), Verdict::UnknownKey);

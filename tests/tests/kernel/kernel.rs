@@ -15,7 +15,8 @@ use ruroco_common::{
     chacha20poly1305,
     datagram::KeyId,
     guarded::Guarded,
-    maps::{self, KeyEntry},
+    keys::{self, KeyEntry},
+    maps,
     rate::Rate,
     verdict::Verdict,
 };
@@ -30,12 +31,13 @@ pub(crate) enum Action {
     Pass = 2,
 }
 
+/// Room for all keys of a test: 32,768 slots, of which the map has more.
+const KEY_SHIFT: u32 = 64 - 15;
+
 /// The XDP program, loaded but not attached: every test has one of its own.
 pub(crate) struct Kernel {
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
-    /// The slot of the next key.
-    next_slot: u32,
     /// Whether what is refused goes to the stack.
     passes_refused: bool,
 }
@@ -48,7 +50,7 @@ impl Kernel {
         let program: &mut Xdp = ebpf.program_mut(maps::PROGRAM).unwrap().try_into().unwrap();
         program.load().expect("the kernel's verifier accepts the program");
         let ring = RingBuf::try_from(ebpf.take_map(maps::CANDIDATES).unwrap()).unwrap();
-        Self { ebpf, ring, next_slot: 0, passes_refused: false }
+        Self { ebpf, ring, passes_refused: false }
     }
 
     /// The program with the one port, the addresses and the key of these tests.
@@ -68,41 +70,43 @@ impl Kernel {
     }
 
     fn guard(&mut self, pass_refused: Rate) {
-        let guarded = Guarded::new(PORT, &OURS.map(Address::from), pass_refused).unwrap();
+        let mut guarded = Guarded::new(PORT, &OURS.map(Address::from), pass_refused).unwrap();
+        guarded.key_shift = KEY_SHIFT;
         let map = self.ebpf.map_mut(maps::GUARDED).unwrap();
         let mut map = Array::<_, [u8; size_of::<Guarded>()]>::try_from(map).unwrap();
         map.set(0, <[u8; _]>::try_from(guarded.as_bytes()).unwrap(), 0).unwrap();
     }
 
-    fn key_slots(&mut self) -> HashMap<&mut MapData, [u8; 8], u32> {
-        HashMap::try_from(self.ebpf.map_mut(maps::KEY_SLOTS).unwrap()).unwrap()
+    fn entries(&mut self) -> Array<&mut MapData, [u8; size_of::<KeyEntry>()]> {
+        Array::try_from(self.ebpf.map_mut(maps::KEYS).unwrap()).unwrap()
+    }
+
+    /// The slot in which a key stands, or the first in which it could.
+    fn slot_of(&mut self, id: KeyId) -> u32 {
+        let (home, entries) = (keys::home(id, KEY_SHIFT), self.entries());
+        let free_or_ours = |slot: &u32| {
+            let entry = entries.get(slot, 0).unwrap();
+            entry == [0; size_of::<KeyEntry>()] || entry.starts_with(&id.0)
+        };
+        (home..home + keys::PROBES).find(free_or_ours).expect("a free slot")
     }
 
     pub(crate) fn add_key(&mut self, key: &Key) {
-        let slot = self.next_slot;
-        self.next_slot += 1;
-        self.set_entry(
-            slot,
-            match key.cipher {
-                Cipher::ChaCha20Poly1305 => {
-                    KeyEntry::authenticated(chacha20poly1305::Key::new(key.secret.expose()))
-                }
-                Cipher::Aes256GcmSiv => KeyEntry::UNCHECKED,
-            },
-        );
-        self.key_slots().insert(key.id.0, slot, 0).unwrap();
-    }
-
-    pub(crate) fn remove_key(&mut self, KeyId(id): KeyId) {
-        self.key_slots().remove(&id).unwrap();
-    }
-
-    /// Writes over the key in a slot; its id still leads there.
-    pub(crate) fn set_entry(&mut self, slot: u32, entry: KeyEntry) {
-        let map = self.ebpf.map_mut(maps::KEYS).unwrap();
-        let mut entries = Array::<_, [u8; size_of::<KeyEntry>()]>::try_from(map).unwrap();
+        let entry = match key.cipher {
+            Cipher::ChaCha20Poly1305 => {
+                KeyEntry::authenticated(key.id, chacha20poly1305::Key::new(key.secret.expose()))
+            }
+            Cipher::Aes256GcmSiv => KeyEntry::unchecked(key.id),
+        };
         let bytes: [u8; size_of::<KeyEntry>()] = zerocopy::transmute!(entry);
-        entries.set(slot, bytes, 0).unwrap();
+        let slot = self.slot_of(key.id);
+        self.entries().set(slot, bytes, 0).unwrap();
+    }
+
+    /// Writes zeros over a key, as in an unfilled map.
+    pub(crate) fn remove_key(&mut self, id: KeyId) {
+        let slot = self.slot_of(id);
+        self.entries().set(slot, [0; size_of::<KeyEntry>()], 0).unwrap();
     }
 
     /// Has the program forget which packets it has handed over.
