@@ -75,7 +75,8 @@ pub const fn home(id: KeyId, shift: u32) -> u32 {
     (u64::from_ne_bytes(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (shift & 63)) as u32
 }
 
-/// Looks a key up among the entries of a map.
+/// Looks a key up among the entries of a map. An empty slot ends the search, so whoever takes out
+/// one key of several has to see to those that stand behind it.
 #[inline(always)]
 pub fn find<'a>(id: KeyId, shift: u32, entry: impl Fn(u32) -> Option<&'a KeyEntry>) -> Check<'a> {
     let home = home(id, shift);

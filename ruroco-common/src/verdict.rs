@@ -1,7 +1,8 @@
 //! What the XDP program can decide about a packet, under the names that code, `status`, logs and
 //! docs all use.
 
-/// The outcome of one packet. Each has a counter per CPU in [`maps::VERDICTS`](crate::maps).
+/// The judgement on one packet. Each has a counter per CPU in [`maps::VERDICTS`](crate::maps).
+/// "Dropped" is what a gate does that looks filtered; for others see [`Outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Verdict {
