@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    flood::{Flood, KINDS, Kind, Siege},
+    flood::{FORGED, Flood, KINDS, Kind, Siege},
     frame,
     fwknop::{self, Fwknop},
     generator::{Generator, Rate},
@@ -38,7 +38,7 @@ impl Campaign {
         let (mut peer, attacker) = Ruroco::start(paths, "udp", 1)?;
         let mut generator = Generator::load(paths, &attacker)?;
         let siege = Siege::lay(&mut peer, &attacker)?;
-        campaign.without_gate(siege, &mut generator, &[KINDS[0], KINDS[2], KINDS[3]], scale)?;
+        campaign.without_gate(siege, &mut generator, &[KINDS[0], FORGED, KINDS[3]], scale)?;
         drop(peer);
         if fwknop::is_installed() {
             let (mut peer, attacker) = Fwknop::start(paths)?;
@@ -69,7 +69,7 @@ impl Campaign {
         let sources = growth::of_sources(&mut siege, &mut generator, gate, scale.more_knocks)?;
         self.sources.extend(sources);
         let shared =
-            siege.flood_client_link(&mut generator, KINDS[2], Rate::Maximum, scale.knocks)?;
+            siege.flood_client_link(&mut generator, FORGED, Rate::Maximum, scale.knocks)?;
         self.add(shared);
         Ok(())
     }

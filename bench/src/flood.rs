@@ -1,8 +1,8 @@
 //! Knocks while others flood: who gets through, how soon, and what it costs.
 
-use std::{thread, time::Duration};
+use std::{process::Command, thread, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
     attacker::{self, ATTACKED_INTERFACE, Attacker},
@@ -11,7 +11,7 @@ use ruroco_lab::{
     send_times::SendTimes,
 };
 use rustix::{
-    process::{Pid, setpriority_process},
+    process::Pid,
     thread::{CpuSet, sched_setaffinity},
 };
 use serde::Serialize;
@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::{
     cpu::{self, Times},
     frame,
-    generator::{self, Generator, RECEIVER_CPU, Rate, Sent, Target},
+    generator::{self, Generator, RECEIVER_CPU, Rate, Recipe, Sent, Target},
     knocks::{self, Knocks},
     peer::Peer,
 };
@@ -64,6 +64,13 @@ impl Flood {
         if all > 0 { met as f64 / all as f64 } else { 0.0 }
     }
 
+    /// Nanoseconds of the receiving thread for each packet that was judged: with all that is around
+    /// the program.
+    pub(crate) fn receiver_ns(&self) -> f64 {
+        let busy = self.cpu.processes.get(RECEIVER).copied().unwrap_or_default();
+        busy / self.achieved * 1e9
+    }
+
     /// What it was, in a few words.
     pub(crate) fn title(&self) -> String {
         let rate = match self.wanted {
@@ -86,11 +93,14 @@ pub(crate) struct Kind {
     pub(crate) code: u32,
 }
 
+/// The kind that costs most.
+pub(crate) const FORGED: Kind = Kind { name: "forged", code: frame::FORGED };
+
 /// All kinds.
 pub(crate) const KINDS: [Kind; 6] = [
     Kind { name: "wrong length", code: frame::WRONG_LENGTH },
     Kind { name: "random 94 bytes", code: frame::RANDOM },
-    Kind { name: "forged", code: frame::FORGED },
+    FORGED,
     Kind { name: "exact replay", code: frame::REPLAY },
     Kind { name: "fragments", code: frame::FRAGMENT },
     Kind { name: "mix", code: frame::MIX },
@@ -99,8 +109,8 @@ pub(crate) const KINDS: [Kind; 6] = [
 /// Name of the threads that receive a flood, among the processes.
 pub(crate) const RECEIVER: &str = "receiving thread";
 
-/// The nice value of the programs that are knocked at. Who lives under floods gives them one.
-const PRIORITY: i32 = -10;
+/// The real-time priority (`SCHED_RR`) of the programs that are knocked at, as in ruroco's units.
+const PRIORITY: &str = "1";
 
 /// Sources are random in so many bits of their address.
 pub(crate) const SOURCE_BITS: u32 = 24;
@@ -123,9 +133,7 @@ impl<'a> Siege<'a> {
     pub(crate) fn lay(peer: &'a mut dyn Peer, attacker: &'a Attacker) -> Result<Self> {
         let receivers = receive_on_own_cpu(&peer.network().server, ATTACKED_INTERFACE)?;
         for (name, pid) in peer.processes() {
-            let pid = Pid::from_raw(i32::try_from(pid)?);
-            setpriority_process(pid, PRIORITY)
-                .with_context(|| format!("could not give {name} priority"))?;
+            run_in_real_time(pid).with_context(|| format!("could not give {name} priority"))?;
         }
         let wire = SendTimes::of(&peer.network().client, peer.port());
         let accepted = peer.accepted()?;
@@ -145,24 +153,29 @@ impl<'a> Siege<'a> {
         rate: Rate,
         knocks: usize,
     ) -> Result<Flood> {
-        self.flood_with_sources(generator, kind, rate, knocks, SOURCE_BITS)
+        let recipe = self.recipe(kind, SOURCE_BITS);
+        let target = Target::own_link(&self.attacker.namespace, self.peer.port());
+        self.measure(kind.name, rate.limit(), knocks, |knock| {
+            generator.flood(&target, &recipe, rate, knock)
+        })
     }
 
-    /// The same, with so many random bits in the sources' addresses.
-    pub(crate) fn flood_with_sources(
+    /// Knocks during the heaviest flood of what is [forged](FORGED).
+    pub(crate) fn flood_forged(
         &mut self,
         generator: &mut Generator,
-        kind: Kind,
-        rate: Rate,
+        recipe: &Recipe,
         knocks: usize,
-        source_bits: u32,
     ) -> Result<Flood> {
         let target = Target::own_link(&self.attacker.namespace, self.peer.port());
-        let plan = generator::plan(kind.code, source_bits, &self.accepted);
-        let payload = self.accepted.clone();
-        self.measure(kind.name, rate.limit(), knocks, |knock| {
-            generator.flood(&target, &plan, &payload, rate, knock)
+        self.measure(FORGED.name, None, knocks, |knock| {
+            generator.flood(&target, recipe, Rate::Maximum, knock)
         })
+    }
+
+    /// What a flood of a kind is made of, with so many random bits in the sources' addresses.
+    pub(crate) fn recipe(&self, kind: Kind, source_bits: u32) -> Recipe {
+        Recipe::new(kind.code, source_bits, &self.accepted)
     }
 
     /// The same, but in the very queue that the knocks are in. The last thing to be measured: that
@@ -175,8 +188,7 @@ impl<'a> Siege<'a> {
         knocks: usize,
     ) -> Result<Flood> {
         self.receivers.extend(receive_on_own_cpu(&self.peer.network().server, SERVER_INTERFACE)?);
-        let plan = generator::plan(kind.code, SOURCE_BITS, &self.accepted);
-        let payload = self.accepted.clone();
+        let recipe = self.recipe(kind, SOURCE_BITS);
         let clients = self.peer.network().client.handle();
         let target = Target {
             from: &clients,
@@ -185,7 +197,7 @@ impl<'a> Siege<'a> {
             port: self.peer.port(),
         };
         let flood = self.measure(kind.name, rate.limit(), knocks, |knock| {
-            generator.flood(&target, &plan, &payload, rate, knock)
+            generator.flood(&target, &recipe, rate, knock)
         })?;
         Ok(Flood { shared_link: true, ..flood })
     }
@@ -267,6 +279,15 @@ pub(crate) struct Inside {
 
 fn per_second(count: f64, seconds: f64) -> f64 {
     if seconds > 0.0 { count / seconds } else { 0.0 }
+}
+
+/// All threads that a process has by now; what it starts is up to it.
+fn run_in_real_time(pid: u32) -> Result<()> {
+    let mut chrt = Command::new("chrt");
+    chrt.args(["--all-tasks", "--rr", "--pid", PRIORITY, &pid.to_string()]);
+    let said = chrt.output().context("could not start chrt (Debian: util-linux)")?;
+    ensure!(said.status.success(), "chrt: {}", String::from_utf8_lossy(&said.stderr).trim());
+    Ok(())
 }
 
 /// Has an interface received by threads on [`RECEIVER_CPU`]; their ids.

@@ -4,18 +4,20 @@ use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    frame::{self, Frame, Plan, Random, neutral},
-    generator, packets,
+    frame::{self, Frame, KeyId, Random, neutral},
+    generator::Recipe,
+    packets,
 };
 
 const DATAGRAM: [u8; 94] = [0x5a; 94];
+const KEY_ID: KeyId = [0x6b6b; 4];
 
 /// The first frame, and a thousand that are made of each other.
 fn written(kind: u32, source_bits: u32) -> Vec<Vec<u8>> {
     let mut frame = Frame::read_from_bytes(&packets::frame(&[0; 94])).unwrap();
-    let plan: Plan = generator::plan(kind, source_bits, &DATAGRAM);
+    let plan = Recipe::new(kind, source_bits, &DATAGRAM).plan;
     let frames = (0..1000).map(|seed| {
-        frame.write(&plan, &mut Random::new(seed));
+        frame.write(&plan, &KEY_ID, &mut Random::new(seed));
         frame.as_bytes().to_vec()
     });
     frames.collect()
@@ -58,11 +60,11 @@ fn each_kind_is_what_its_name_says() {
     assert!(payloads(frame::WRONG_LENGTH).iter().all(|payload| payload.len() == 93));
     assert!(payloads(frame::REPLAY).iter().all(|payload| *payload == DATAGRAM));
     let mut forged = payloads(frame::FORGED);
-    assert!(forged.iter().all(|payload| payload.len() == 94 && payload[..8] == DATAGRAM[..8]));
+    assert!(forged.iter().all(|payload| payload.len() == 94 && payload[..8] == [0x6b; 8]));
     forged.dedup();
     assert_eq!(forged.len(), 1000, "no two are alike");
     let random = payloads(frame::RANDOM);
-    assert!(random.iter().all(|payload| payload.len() == 94 && payload[..8] != DATAGRAM[..8]));
+    assert!(random.iter().all(|payload| payload.len() == 94 && payload[..8] != [0x6b; 8]));
     let letters = payloads(frame::LETTERS);
     assert!(letters.iter().all(|payload| payload[..16].iter().all(u8::is_ascii_uppercase)));
 }

@@ -25,7 +25,7 @@ use ruroco_lab::{
 use zerocopy::{FromZeros, IntoBytes, transmute};
 
 use crate::{
-    frame::{self, DATAGRAM_WORDS, Frame, Plan},
+    frame::{self, DATAGRAM_WORDS, Frame, KeyId, Plan},
     kernel::Own,
     paths::Paths,
     two_cpus::on,
@@ -116,13 +116,12 @@ impl Generator {
     pub(crate) fn flood<T>(
         &mut self,
         target: &Target<'_>,
-        plan: &Plan,
-        payload: &[u8],
+        recipe: &Recipe,
         rate: Rate,
         meanwhile: impl FnOnce() -> Result<T>,
     ) -> Result<(T, Sent)> {
-        self.set(plan)?;
-        let first = first_frame(target, payload)?;
+        self.set(recipe)?;
+        let first = first_frame(target, &recipe.payload)?;
         let length = u32::try_from(first.len())?;
         let interface = attacker::interface_index(target.from, target.interface);
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
@@ -143,21 +142,45 @@ impl Generator {
         })
     }
 
-    fn set(&mut self, plan: &Plan) -> Result<()> {
+    fn set(&mut self, recipe: &Recipe) -> Result<()> {
+        let map = self.own.ebpf.map_mut(frame::KEY_IDS).context("the generator takes no keys")?;
+        let mut key_ids = Array::<_, [u8; size_of::<KeyId>()]>::try_from(map)?;
+        for (place, key_id) in (0..).zip(&recipe.key_ids) {
+            let bytes: [u8; size_of::<KeyId>()] = transmute!(*key_id);
+            key_ids.set(place, bytes, 0)?;
+        }
         let map = self.own.ebpf.map_mut(frame::PLAN).context("the generator takes no plan")?;
         let mut plans = Array::<_, [u8; size_of::<Plan>()]>::try_from(map)?;
-        let bytes: [u8; size_of::<Plan>()] = transmute!(*plan);
+        let bytes: [u8; size_of::<Plan>()] = transmute!(recipe.plan);
         Ok(plans.set(0, bytes, 0)?)
     }
 }
 
-/// A plan for a datagram.
-pub(crate) fn plan(kind: u32, source_bits: u32, datagram: &[u8]) -> Plan {
-    let mut plan = Plan { kind, source_bits, ..Plan::new_zeroed() };
-    let room = plan.datagram.as_mut_bytes();
-    let length = room.len().min(datagram.len());
-    room[..length].copy_from_slice(&datagram[..length]);
-    plan
+/// What to flood with.
+pub(crate) struct Recipe {
+    pub(crate) plan: Plan,
+    key_ids: Vec<KeyId>,
+    payload: Vec<u8>,
+}
+
+impl Recipe {
+    /// Made of an authentic datagram: forged under its key.
+    pub(crate) fn new(kind: u32, source_bits: u32, datagram: &[u8]) -> Self {
+        let mut plan = Plan { kind, source_bits, keys: 1, ..Plan::new_zeroed() };
+        let room = plan.datagram.as_mut_bytes();
+        let length = room.len().min(datagram.len());
+        room[..length].copy_from_slice(&datagram[..length]);
+        let [first, second, third, fourth, ..] = plan.datagram;
+        Self { plan, key_ids: vec![[first, second, third, fourth]], payload: datagram.to_vec() }
+    }
+
+    /// Forged under any of these instead.
+    pub(crate) fn under(mut self, keys: &[ruroco_common::datagram::KeyId]) -> Result<Self> {
+        ensure!((1..=frame::MAX_KEYS as usize).contains(&keys.len()), "{} keys", keys.len());
+        self.key_ids = keys.iter().map(|key_id| transmute!(key_id.0)).collect();
+        self.plan.keys = u32::try_from(keys.len())?;
+        Ok(self)
+    }
 }
 
 /// The frame that the generator begins with; a payload shorter than a datagram is filled up.

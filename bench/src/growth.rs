@@ -3,17 +3,19 @@
 use anyhow::{Context, Result};
 use ruroco::key::Key;
 use ruroco_common::verdict::Verdict;
+use ruroco_lab::knock::Bytes;
 use serde::Serialize;
+use zerocopy::{FromBytes, IntoBytes, transmute};
 
 use crate::{
     cpu,
-    flood::{Flood, KINDS, SOURCE_BITS, Siege},
-    generator::{Generator, Rate},
+    flood::{FORGED, Flood, SOURCE_BITS, Siege},
+    frame::{self, Frame, Random},
+    generator::{Generator, Recipe},
     kernel::{Kernel, Own, verdict},
     packets,
     paths::Paths,
     peer::Ruroco,
-    scale::Scale,
     singles::{self, Single},
 };
 
@@ -23,8 +25,15 @@ pub(crate) struct Growth {
     /// Forged packets, each for any of the keys.
     pub(crate) keys: Vec<Keys>,
     pub(crate) sources: Vec<Sources>,
-    /// Knocks at a server with [`MANY`] keys while it is flooded.
-    pub(crate) many_keys: Flood,
+    /// Knocks at a server with [`MANY`] keys.
+    pub(crate) many_keys: Vec<ManyKeys>,
+}
+
+impl Growth {
+    /// All floods at the server with many keys.
+    pub(crate) fn many_keys(&self) -> impl Iterator<Item = &Flood> {
+        self.many_keys.iter().map(|of| &of.flood)
+    }
 }
 
 /// What a number of keys costs.
@@ -34,6 +43,13 @@ pub(crate) struct Keys {
     pub(crate) single: Single,
     /// Bytes of all maps of the program.
     pub(crate) maps_bytes: u64,
+}
+
+/// Knocks during a flood that is forged under so many keys of a server that has [`MANY`].
+#[derive(Debug, Serialize)]
+pub(crate) struct ManyKeys {
+    pub(crate) forged: usize,
+    pub(crate) flood: Flood,
 }
 
 /// What a number of sources costs.
@@ -54,34 +70,43 @@ pub(crate) struct Sources {
 pub(crate) const MANY: usize = 10_000;
 
 /// In how many turns the programs with different numbers of keys are measured.
-const TURNS: usize = 5;
+pub(crate) const TURNS: usize = 11;
 
-/// Measures the program with few and many keys, in turns.
-pub(crate) fn of_keys(paths: &Paths, scale: &Scale) -> Result<Vec<Keys>> {
-    let floor = Own::load(&paths.flood_object(), crate::frame::DROP)?;
+/// Measures the program with few and many keys, in turns: every packet a new forgery, under the
+/// next key.
+pub(crate) fn of_keys(paths: &Paths) -> Result<Vec<Keys>> {
+    let floor = Own::load(&paths.flood_object(), frame::DROP)?;
     // A program from before authentication calls it a candidate.
     let refused = verdict("forged").unwrap_or(Verdict::Candidate);
-    let mut programs = Vec::new();
-    for count in [1, 100, MANY] {
-        let keys = (0..count).map(|_| packets::key()).collect::<Result<Vec<Key>>>()?;
-        let rotated = keys.iter().cycle().step_by(count.div_ceil(scale.singles).max(1));
-        let frames = rotated.take(scale.singles).map(|key| packets::frame(&packets::forged(key)));
-        programs.push((count, Kernel::new(&keys)?, frames.collect::<Vec<_>>()));
-    }
-    let mut turns: Vec<Vec<Single>> = programs.iter().map(|_| Vec::new()).collect();
+    let first = packets::frame(&[0; size_of::<Bytes>()]);
+    let mut frame = Frame::read_from_bytes(&first).ok().context("not a frame")?;
+    let (plan, mut random) = (Recipe::new(FORGED.code, SOURCE_BITS, &[]).plan, Random::new(0));
+    let keys = (0..MANY).map(|_| packets::key()).collect::<Result<Vec<Key>>>()?;
+    // Nothing but the ids: what this program looks at takes room in the same caches.
+    let key_ids: Vec<frame::KeyId> = keys.iter().map(|key| transmute!(key.id.0)).collect();
+    let mut all = [1, 100, MANY].map(|keys| (keys, 0, Vec::new()));
     for _ in 0..TURNS {
-        for ((_, kernel, frames), turns) in programs.iter_mut().zip(&mut turns) {
-            // Who is flooded meets the same keys all the time: once, and then for the record.
-            singles::measure("forged", kernel, &floor, frames, refused)?;
-            turns.push(singles::measure("forged", kernel, &floor, frames, refused)?);
+        for (count, maps_bytes, turns) in &mut all {
+            // Each time in other pages of memory.
+            let mut kernel = Kernel::new(&keys[..*count])?;
+            let mut under_each = || {
+                let frames = key_ids[..*count].iter().cycle().take(MANY).map(|key_id| {
+                    frame.write(&plan, key_id, &mut random);
+                    frame.as_bytes().to_vec()
+                });
+                singles::measure("forged", &mut kernel, &floor, frames, refused)
+            };
+            // Who is flooded meets the same keys all the time: all of them once, and then for the
+            // record.
+            under_each()?;
+            turns.push(under_each()?);
+            (_, *maps_bytes) = crate::program_size::maps(kernel.xdp()?)?;
         }
     }
-    let mut all = Vec::new();
-    for ((keys, kernel, _), turns) in programs.iter_mut().zip(turns) {
-        let (_, maps_bytes) = crate::program_size::maps(kernel.xdp()?)?;
-        all.push(Keys { keys: *keys, single: middle(turns).context("no turns")?, maps_bytes });
-    }
-    Ok(all)
+    let all = all.into_iter().map(|(keys, maps_bytes, turns)| {
+        Ok(Keys { keys, single: middle(turns).context("no turns")?, maps_bytes })
+    });
+    all.collect()
 }
 
 /// The turn with the median cost above the floor.
@@ -107,13 +132,12 @@ pub(crate) fn of_sources(
 ) -> Result<Vec<Sources>> {
     let mut all = Vec::new();
     for bits in [0, SOURCE_BITS, 0, SOURCE_BITS] {
-        let flood = siege.flood_with_sources(generator, KINDS[2], Rate::Maximum, knocks, bits)?;
-        let busy = flood.cpu.processes.get(crate::flood::RECEIVER).copied().unwrap_or_default();
-        let rate = flood.achieved;
+        let recipe = siege.recipe(FORGED, bits);
+        let flood = siege.flood_forged(generator, &recipe, knocks)?;
         all.push(Sources {
             sources: 1 << bits,
             packets: flood.verdicts.iter().map(|(_, count)| *count as f64).sum(),
-            receiver_ns: busy / rate * 1e9,
+            receiver_ns: flood.receiver_ns(),
             gate_bpf_bytes: bpf_memory(gate)?,
             server_resident_kib: flood.server_resident.0,
         });
@@ -121,12 +145,19 @@ pub(crate) fn of_sources(
     Ok(all)
 }
 
-/// Knocks while a server with many keys is flooded.
-pub(crate) fn many_keys(paths: &Paths, knocks: usize) -> Result<Flood> {
+/// Floods with packets forged under one of many keys, then under all of them, twice.
+pub(crate) fn many_keys(paths: &Paths, knocks: usize) -> Result<Vec<ManyKeys>> {
     let (mut peer, attacker) = Ruroco::start(paths, "xdp", MANY)?;
+    let key_ids = peer.key_ids.clone();
     let mut generator = Generator::load(paths, &attacker)?;
     let mut siege = Siege::lay(&mut peer, &attacker)?;
-    siege.flood(&mut generator, KINDS[2], Rate::Maximum, knocks)
+    let mut all = Vec::new();
+    for key_ids in [&key_ids[..1], &key_ids, &key_ids[..1], &key_ids] {
+        let recipe = siege.recipe(FORGED, SOURCE_BITS).under(key_ids)?;
+        let flood = siege.flood_forged(&mut generator, &recipe, knocks)?;
+        all.push(ManyKeys { forged: key_ids.len(), flood });
+    }
+    Ok(all)
 }
 
 /// Bytes of all BPF objects that a process holds.

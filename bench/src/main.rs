@@ -127,7 +127,7 @@ fn measure(paths: &Paths, scale: &Scale, quick: bool) -> Result<Report> {
     step("size of the program");
     let program = program_size::measure(scale)?;
     step("growth with the number of keys");
-    let keys = growth::of_keys(paths, scale)?;
+    let keys = growth::of_keys(paths)?;
     step("floods");
     let Campaign { floods, peers, sources } = Campaign::run(paths, scale)?;
     step("a flood at a server with 10,000 keys");

@@ -1,6 +1,6 @@
 //! How it is measured, said before anything is: a number whose making nobody knows is worth nothing.
 
-use crate::scale::Scale;
+use crate::{growth, scale::Scale};
 
 /// In whole sentences, a paragraph each.
 pub(crate) fn describe(scale: &Scale) -> Vec<String> {
@@ -18,8 +18,11 @@ pub(crate) fn describe(scale: &Scale) -> Vec<String> {
             "One by one: {} packets, no two alike, each run once, after the empty program has run \
              on it. A system call lies between two of them, so caches and branch predictors are \
              cold. An authentic packet is a candidate only once, so candidates are measured in \
-             this way.",
-            scale.singles
+             this way; so is growth with the number of keys, with {} packets a turn, each under \
+             the next key, after as many that are not counted; the median of {} turns.",
+            scale.singles,
+            growth::MANY,
+            growth::TURNS
         ),
         "Floods: network namespaces on this machine. The client has a link to the server (veth), \
          and so has the attacker; the gate guards both, so that knocks are not lost in the queue \
@@ -27,8 +30,10 @@ pub(crate) fn describe(scale: &Scale) -> Vec<String> {
          kernel (BPF_F_TEST_XDP_LIVE_FRAMES) on CPU 0; the server's end of the attacker's link is \
          received by a kernel thread (threaded NAPI) on CPU 1. Nothing else is pinned: server, \
          commander, gate, clients and this program run where the kernel puts them, on the same two \
-         CPUs. The programs that are knocked at, ruroco's as others', and the commands that they \
-         start have a nice value of -10, all else 0. All packets are IPv4, with random sources in 10.0.0.0/8 and random source ports."
+         CPUs. The programs that are knocked at, ruroco's as others', run in real time (SCHED_RR, \
+         priority 1), which their commands inherit, ruroco's for 50 ms; all else shares time at \
+         nice 0. All packets are IPv4, with random sources in 10.0.0.0/8 and \
+         random source ports."
             .to_owned(),
         format!(
             "Knocks: the real client, one every 18 ms, {} times ({} at the highest rate); each \

@@ -6,6 +6,7 @@
 use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use anyhow::{Result, ensure};
+use ruroco_common::datagram::KeyId;
 use ruroco_lab::{
     attacker::{self, ATTACKED_INTERFACE, Attacker},
     files::{KEY, Options},
@@ -53,6 +54,8 @@ const COMMAND: &str = "bench";
 /// ruroco, in the lab.
 pub(crate) struct Ruroco {
     pub(crate) lab: Lab,
+    /// Of all its keys.
+    pub(crate) key_ids: Vec<KeyId>,
     source: &'static str,
 }
 
@@ -65,13 +68,13 @@ impl Ruroco {
     ) -> Result<(Self, Attacker)> {
         let interfaces = vec![SERVER_INTERFACE, ATTACKED_INTERFACE];
         let mut lab = Lab::new(&Options { source, interfaces, ..Options::default() });
-        let this = |lab: Lab| Self { lab, source };
         let (stamp, record) = (paths.program("ruroco-bench-stamp")?, lab.files.path("stamps"));
         let commands = fs::read_to_string(lab.files.commands())?;
         let command = format!("\n[commands.{COMMAND}]\nrun = [{stamp:?}, {record:?}]\n");
         fs::write(lab.files.commands(), commands + &command)?;
+        let mut key_ids = vec![lab.key().id];
         for number in 1..keys {
-            add_key(&lab, number)?;
+            key_ids.push(add_key(&lab, number)?);
         }
         let attacker = Attacker::join(&lab.network);
         lab.start_commander();
@@ -81,17 +84,17 @@ impl Ruroco {
             _ => attacker::poll(&lab.network.server, ATTACKED_INTERFACE),
         }
         lab.start_server();
-        Ok((this(lab), attacker))
+        Ok((Self { lab, key_ids, source }, attacker))
     }
 }
 
 /// The server's copy of a key that nobody uses.
-fn add_key(lab: &Lab, number: usize) -> Result<()> {
-    let path = lab.files.server_key(&format!("key{number}"));
-    fs::write(&path, &*packets::key()?.to_text())?;
+fn add_key(lab: &Lab, number: usize) -> Result<KeyId> {
+    let (path, key) = (lab.files.server_key(&format!("key{number}")), packets::key()?);
+    fs::write(&path, &*key.to_text())?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     lab.files.give_to_user(&path);
-    Ok(())
+    Ok(key.id)
 }
 
 impl Peer for Ruroco {

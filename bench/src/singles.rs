@@ -32,28 +32,29 @@ pub(crate) struct Single {
 /// How many packets go by before the ring is drained: less than it holds.
 const BATCH: usize = 1_000;
 
-/// Measures these frames, each with the empty program and then with the gate's.
+/// Measures these frames, each with the empty program and then with the gate's. Each is made just
+/// before: a card writes frames into the same few buffers again and again, too.
 pub(crate) fn measure(
     what: &str,
     kernel: &mut Kernel,
     floor: &Own,
-    frames: &[Vec<u8>],
+    frames: impl Iterator<Item = Vec<u8>>,
     verdict: Verdict,
 ) -> Result<Single> {
     let before = kernel.count(verdict)?;
     let (mut floors, mut costs) = (Vec::new(), Vec::new());
-    for batch in frames.chunks(BATCH) {
-        for frame in batch {
-            floors.push(kernel::time(floor.xdp()?, frame, 1)?);
-            costs.push(kernel::time(kernel.xdp()?, frame, 1)?);
+    for frame in frames {
+        floors.push(kernel::time(floor.xdp()?, &frame, 1)?);
+        costs.push(kernel::time(kernel.xdp()?, &frame, 1)?);
+        if costs.len() % BATCH == 0 {
+            kernel.drain();
         }
-        kernel.drain();
     }
-    let counted = kernel.count(verdict)? - before;
+    kernel.drain();
+    let (counted, packets) = (kernel.count(verdict)? - before, costs.len());
     ensure!(
-        counted == frames.len() as u64,
-        "only {counted} of {} packets were {}",
-        frames.len(),
+        counted == packets as u64,
+        "only {counted} of {packets} packets were {}",
         verdict.name()
     );
     let none = Summary::default();
@@ -62,23 +63,24 @@ pub(crate) fn measure(
     Ok(Single { packets: what.to_owned(), floor, cost, above: cost.median - floor.median })
 }
 
+/// Makes a frame that is unlike all others.
+type Make = fn(&Key) -> Vec<u8>;
+
 /// The kinds for which it matters.
 pub(crate) fn all(paths: &Paths, scale: &Scale) -> Result<Vec<Single>> {
     let floor = Own::load(&paths.flood_object(), crate::frame::DROP)?;
     let key = packets::key()?;
     let mut kernel = Kernel::new(std::slice::from_ref(&key))?;
-    let frames = |make: fn(&Key) -> Vec<u8>| -> Vec<Vec<u8>> {
-        (0..scale.singles).map(|_| make(&key)).collect()
-    };
-    let kinds = [
-        ("wrong_length", frames(|key| packets::frame(&packets::forged(key)[..93]))),
-        ("forged", frames(|key| packets::frame(&packets::forged(key)))),
-        ("candidate", frames(|key| packets::frame(&packets::authentic(key)))),
+    let kinds: [(_, Make); 3] = [
+        ("wrong_length", |key| packets::frame(&packets::forged(key)[..93])),
+        ("forged", |key| packets::frame(&packets::forged(key))),
+        ("candidate", |key| packets::frame(&packets::authentic(key))),
     ];
     let mut all = Vec::new();
-    for (name, frames) in kinds {
+    for (name, make) in kinds {
         let Some(verdict) = verdict(name) else { continue };
-        all.push(measure(name, &mut kernel, &floor, &frames, verdict)?);
+        let frames = (0..scale.singles).map(|_| make(&key));
+        all.push(measure(name, &mut kernel, &floor, frames, verdict)?);
     }
     Ok(all)
 }

@@ -15,17 +15,23 @@ pub const DROP: &str = "drop_all";
 pub const PASS: &str = "pass_all";
 /// Array of one [`Plan`].
 pub const PLAN: &str = "PLAN";
+/// Array of [`MAX_KEYS`] key ids.
+pub const KEY_IDS: &str = "KEY_IDS";
+/// How many keys can be forged under: a power of two.
+pub const MAX_KEYS: u32 = 1 << 14;
 
 /// Words of a datagram of 94 bytes.
 pub const DATAGRAM_WORDS: usize = 47;
 /// Words of a key id.
-pub const KEY_ID_WORDS: usize = 4;
+const KEY_ID_WORDS: usize = 4;
+/// A key id.
+pub type KeyId = [u16; KEY_ID_WORDS];
 
 /// A UDP payload of another length, one byte too short; the frame's last byte is padding.
 pub const WRONG_LENGTH: u32 = 0;
 /// A datagram of random bytes.
 pub const RANDOM: u32 = 1;
-/// A datagram of random bytes behind the plan's key id.
+/// A datagram of random bytes behind a known key id.
 pub const FORGED: u32 = 2;
 /// The plan's datagram as it is.
 pub const REPLAY: u32 = 3;
@@ -49,7 +55,9 @@ pub struct Plan {
     pub kind: u32,
     /// Random bits of the source address, from the lowest on, at most 24: 0 for one source.
     pub source_bits: u32,
-    /// An authentic datagram: its key id is known, and [`REPLAY`] sends it.
+    /// How many key ids there are; each frame is forged under another one.
+    pub keys: u32,
+    /// An authentic datagram, for [`REPLAY`].
     pub datagram: [u16; DATAGRAM_WORDS],
     /// Fills the plan to a multiple of 4 bytes.
     pub padding: u16,
@@ -125,7 +133,7 @@ impl Frame {
     /// Makes it the next frame of a flood. What it was before does not matter, except that the
     /// checksum was right.
     #[inline(always)]
-    pub fn write(&mut self, plan: &Plan, random: &mut Random) {
+    pub fn write(&mut self, plan: &Plan, key_id: &KeyId, random: &mut Random) {
         let choice = random.next();
         let kind = if plan.kind == MIX { low_half(choice >> 48) % MIX } else { plan.kind };
         self.write_headers(plan, kind, choice);
@@ -136,8 +144,7 @@ impl Frame {
             REPLAY => self.payload = plan.datagram,
             RANDOM => self.write_random(0, random),
             _ => {
-                let (key_id, own) = (&mut self.payload, &plan.datagram);
-                for (to, from) in key_id.iter_mut().zip(own).take(KEY_ID_WORDS) {
+                for (to, from) in self.payload.iter_mut().zip(key_id) {
                     *to = *from;
                 }
                 self.write_random(KEY_ID_WORDS, random);

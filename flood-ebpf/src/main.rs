@@ -25,10 +25,12 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 
-use crate::frame::{Frame, Plan, Random};
+use crate::frame::{Frame, KeyId, MAX_KEYS, Plan, Random};
 
 #[map]
 static PLAN: Array<Plan> = Array::with_max_entries(1, 0);
+#[map]
+static KEY_IDS: Array<KeyId> = Array::with_max_entries(MAX_KEYS, 0);
 
 /// Writes one frame and sends it out of the interface that it is said to have come in on.
 #[xdp]
@@ -38,7 +40,10 @@ pub fn flood(context: XdpContext) -> u32 {
     };
     // SAFETY: a helper without arguments; available to XDP programs.
     let seed = unsafe { bpf_get_prandom_u32() };
-    frame.write(plan, &mut Random::new(seed));
+    let Some(key_id) = KEY_IDS.get(seed % plan.keys.max(1)) else {
+        return xdp_action::XDP_ABORTED;
+    };
+    frame.write(plan, key_id, &mut Random::new(seed));
     xdp_action::XDP_TX
 }
 

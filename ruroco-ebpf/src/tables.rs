@@ -15,7 +15,7 @@ use ruroco_common::{
     guarded::Guarded,
     headers::Udp,
     keys::{self, Check, KeyEntry},
-    maps::{MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, THROTTLE},
+    maps::{MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, SeenHints, THROTTLE},
     rate::Rate,
     verdict::Verdict,
 };
@@ -30,6 +30,8 @@ static KEY_BUCKETS: Array<u64> = Array::with_max_entries(MAX_KEYS, 0);
 static REFUSED_BUCKET: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 static SEEN: LruHashMap<Seen, u8> = LruHashMap::with_max_entries(MAX_SEEN, 0);
+#[map]
+static SEEN_HINTS: Array<SeenHints> = Array::with_max_entries(1, 0);
 #[map]
 static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Verdict::COUNT, 0);
 #[map]
@@ -79,7 +81,16 @@ fn take(bucket: *mut u64, rate: Rate) -> bool {
 /// Whether an authentic packet with this tag has been handed over before.
 #[inline(always)]
 pub(crate) fn was_seen(datagram: &Datagram) -> bool {
-    SEEN.get_ptr(Seen::of(datagram)).is_some()
+    let seen = Seen::of(datagram);
+    // SAFETY: another CPU may write the byte, and a byte is not torn.
+    let may_be = hint(&seen).is_some_and(|hint| unsafe { hint.read_volatile() } != 0);
+    may_be && SEEN.get_ptr(seen).is_some()
+}
+
+#[inline(always)]
+fn hint(seen: &Seen) -> Option<*mut u8> {
+    let hints = SEEN_HINTS.get_ptr_mut(0)?.cast::<u8>();
+    Some(hints.wrapping_add(usize::from(seen.hint())))
 }
 
 /// Adds one to the verdict's counter on this CPU.
@@ -100,9 +111,15 @@ pub(crate) fn count(verdict: Verdict) {
 #[inline(always)]
 pub(crate) fn submit_once<C>(context: &XdpContext, udp: &Udp<C>, datagram: &Datagram) -> Verdict {
     let Some(record) = CANDIDATES.reserve::<Candidate>(0) else { return Verdict::RingFull };
-    if SEEN.insert(Seen::of(datagram), 0, BPF_NOEXIST.into()) == Err(EEXIST) {
+    let seen = Seen::of(datagram);
+    if SEEN.insert(seen, 0, BPF_NOEXIST.into()) == Err(EEXIST) {
         record.discard(BPF_RB_NO_WAKEUP.into());
         return Verdict::Replayed;
+    }
+    if let Some(hint) = hint(&seen) {
+        // SAFETY: the map gave the address, which stays valid as long as this program runs; whoever
+        // else writes the byte writes the same.
+        unsafe { hint.write_volatile(1) };
     }
     write(record, context, udp, datagram)
 }

@@ -9,7 +9,8 @@
 //! 1. a [private socket](crate::private_socket) lets only the server's user connect;
 //! 2. [`serve`] reads one message after the other;
 //! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit;
-//! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it.
+//! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it, with
+//!    a [head start](head_start) where floods are to be expected.
 
 use std::{
     io::{self, Write},
@@ -30,6 +31,7 @@ use crate::{
 pub mod arguments;
 pub mod command_file;
 pub mod commands;
+pub mod head_start;
 pub mod keys;
 pub mod output;
 pub mod permit;

@@ -26,7 +26,7 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::{output::Output, permit::Permitted};
+use super::{head_start::HeadStart, output::Output, permit::Permitted};
 use crate::wait::wait;
 
 /// How long a group has to end after `SIGTERM` before it gets `SIGKILL`.
@@ -90,12 +90,16 @@ fn execute(
     stop: BorrowedFd<'_>,
     print: impl FnMut(&[u8]),
 ) -> io::Result<Outcome> {
-    let (reader, mut child) = spawn(permitted)?;
+    let Started { output, mut child, head_start } = spawn(permitted)?;
     let group = leader_of(&child)?;
     let deadline = Instant::now().checked_add(permitted.command().timeout);
     let watched = pidfd_open(group, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pid| {
+        if let Some(Err(error)) = head_start.map(|start| start.pass(group, pid.as_fd())) {
+            let command = &permitted.command().name;
+            tracing::warn!(%command, %error, "it keeps real time: is CAP_SYS_NICE missing?");
+        }
         let leader = Some(pid);
-        Watch { group, leader, output: Some(reader), phase: Phase::Running, deadline, cause: None }
+        Watch { group, leader, output: Some(output), phase: Phase::Running, deadline, cause: None }
             .until_over(stop, print)
     });
     // Nobody of a group that we wanted to end may be left, and none that we lost sight of.
@@ -110,13 +114,20 @@ fn execute(
     })
 }
 
+/// A command that has begun.
+struct Started {
+    output: PipeReader,
+    child: Child,
+    head_start: Option<HeadStart>,
+}
+
 /// Starts the command with nothing of ours but a pipe to print into.
 ///
 /// With a `user`, the standard library drops all supplementary groups and takes none of that user:
 /// a command that needs a group names it.
-fn spawn(permitted: &Permitted) -> io::Result<(PipeReader, Child)> {
+fn spawn(permitted: &Permitted) -> io::Result<Started> {
     let command = permitted.command();
-    let (reader, writer) = io::pipe()?;
+    let (output, writer) = io::pipe()?;
     let mut process = std::process::Command::new(&command.program);
     process
         .args(&command.arguments)
@@ -138,12 +149,13 @@ fn spawn(permitted: &Permitted) -> io::Result<(PipeReader, Child)> {
     if let Some(uid) = command.uid {
         process.uid(uid);
     }
+    let head_start = HeadStart::prepare(&mut process);
     // Our copies of the pipe's writing end go with `process`, or reading would never end.
     let child = process.spawn().map_err(|error| {
         let (program, cwd) = (&command.program, command.cwd.display());
         io::Error::new(error.kind(), format!("could not start {program} in {cwd}: {error}"))
     })?;
-    Ok((reader, child))
+    Ok(Started { output, child, head_start })
 }
 
 fn leader_of(child: &Child) -> io::Result<Pid> {

@@ -248,6 +248,17 @@ impl Commander {
         Connection(try_connect(&self.socket).unwrap())
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `SCHED_RR` with the least priority.
+    pub(crate) fn run_in_real_time(&self) {
+        let pid = self.pid().to_string();
+        let chrt = Command::new("chrt").args(["--all-tasks", "--rr", "--pid", "1", &pid]).status();
+        assert!(chrt.unwrap().success(), "chrt (Debian: util-linux) failed");
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -17,7 +17,7 @@ mod harness;
 mod the_socket;
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::{FileTypeExt, MetadataExt},
     process::Command,
     thread,
@@ -135,6 +135,56 @@ mod a_command {
             (nobody.uid.to_string(), nobody.gid.to_string(), daemon.gid.to_string());
         assert_eq!(commander.output("user"), [&uid, &gid, &gid].map(String::as_str));
         assert_eq!(commander.output("both"), [&uid, &daemon, &daemon].map(String::as_str));
+    }
+
+    #[test]
+    fn of_a_commander_in_real_time_has_a_head_start_and_then_shares_time() {
+        if !is_root("running in real time") {
+            return;
+        }
+        let host = Host::new(
+            "[commands.look]\nshell = \"cat /proc/$$/stat /proc/self/stat; exec tail -f /dev/null\"\n\
+             [commands.other]\nrun = [\"tail\", \"-f\", \"/dev/null\"]\nuser = \"nobody\"\n",
+        );
+        let commander = host.start();
+        commander.run_in_real_time();
+        let connection = commander.connect();
+        connection.send(&order("look"));
+        connection.send(&order("other"));
+        let printed = eventually("both lines", || {
+            let printed = commander.output("look");
+            (printed.len() == 2).then_some(printed)
+        });
+        assert_eq!(policy(&printed[0]), ROUND_ROBIN, "the command itself: {printed:?}");
+        assert_eq!(policy(&printed[1]), TIME_SHARING, "what it starts: {printed:?}");
+        let commands = children(commander.pid());
+        assert_eq!(commands.len(), 2, "{commands:?}");
+        for command in commands {
+            let stat = || fs::read_to_string(format!("/proc/{command}/stat")).unwrap();
+            eventually("time sharing", || (policy(&stat()) == TIME_SHARING).then_some(()));
+        }
+        let own = fs::read_to_string(format!("/proc/{}/stat", commander.pid())).unwrap();
+        assert_eq!(policy(&own), ROUND_ROBIN, "{own}");
+    }
+
+    /// `SCHED_OTHER`.
+    const TIME_SHARING: &str = "0";
+    /// `SCHED_RR`.
+    const ROUND_ROBIN: &str = "2";
+
+    fn children(pid: u32) -> Vec<String> {
+        let of_thread = |thread: io::Result<fs::DirEntry>| {
+            fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default()
+        };
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let children: String = threads.map(of_thread).collect();
+        children.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The scheduling policy: the 41st field, counted from 1 (`proc_pid_stat`(5)).
+    fn policy(stat: &str) -> &str {
+        let third_and_on = stat.rsplit_once(") ").unwrap().1;
+        third_and_on.split_whitespace().nth(41 - 3).unwrap()
     }
 
     #[test]
