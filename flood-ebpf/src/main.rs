@@ -40,7 +40,7 @@ pub fn flood(context: XdpContext) -> u32 {
     };
     // SAFETY: a helper without arguments; available to XDP programs.
     let seed = unsafe { bpf_get_prandom_u32() };
-    let Some(key_id) = KEY_IDS.get(seed % plan.keys.max(1)) else {
+    let Some(key_id) = KEY_IDS.get(seed.checked_rem(plan.keys).unwrap_or(0)) else {
         return xdp_action::XDP_ABORTED;
     };
     frame.write(plan, key_id, &mut Random::new(seed));
