@@ -65,7 +65,7 @@ pub const LINES: [&str; 32] = [
 pub fn commands(data: &[u8]) -> bool {
     let Some(text) = text::short(data) else { return false };
     let keys = Keys::from_iter(KEYS);
-    let check = |file| command_file::check(&file, &keys);
+    let check = |file| command_file::check(&file, Some(&keys));
     let (untyped, commands) = (text::untyped(text), text::check(text, check));
     let Some(commands) = commands else { return untyped.is_some() };
     let untyped = untyped.expect("accepted, and no TOML");

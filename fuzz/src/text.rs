@@ -1,6 +1,9 @@
 //! What the two configuration files have in common: how they are refused.
 
-use ruroco::toml_file::{Error, Source};
+use ruroco::{
+    problems::{Checked, Problem},
+    toml_file::Source,
+};
 use toml::Table;
 
 /// Longest text that is looked at, in bytes: room for every field once or twice. What a longer one
@@ -15,35 +18,45 @@ pub(crate) fn short(data: &[u8]) -> Option<&str> {
     str::from_utf8(data).ok().filter(|text| text.len() <= MAX_SIZE)
 }
 
-/// Checks a text, and if it is refused, that the refusal helps: it is one line, `file:line: …`, and
+/// Checks a text, and if it is refused, that the refusals help: each is one line, `file:line: …`, and
 /// the line is the right one. An empty line in front must then move it by one, unless it is about
 /// something that the file lacks as a whole, which is told of line 1.
-pub(crate) fn check<T>(text: &str, check: impl Fn(Source) -> Result<T, Error>) -> Option<T> {
-    let (line, message) = match check(Source::new(PATH, text)) {
+pub(crate) fn check<T>(text: &str, check: impl Fn(Source) -> Checked<T>) -> Option<T> {
+    let problems = match check(Source::new(PATH, text)).or_problems() {
         Ok(checked) => return Some(checked),
-        Err(error) => place_and_message(&error),
+        Err(problems) => problems,
     };
-    assert!((1..=text.matches('\n').count() + 1).contains(&line), "line {line}: {message}");
+    assert!(!problems.is_empty(), "refused without a reason");
+    let mut told: Vec<_> = problems.iter().map(message_and_line).collect();
+    for (message, line) in &told {
+        assert!((1..=text.matches('\n').count() + 1).contains(line), "line {line}: {message}");
+    }
     // A byte order mark is allowed only at the very beginning.
     if !text.starts_with('\u{feff}') {
-        let Err(moved) = check(Source::new(PATH, format!("\n{text}"))) else {
-            panic!("an empty line in front makes it good: {message}")
+        let Err(moved) = check(Source::new(PATH, format!("\n{text}"))).or_problems() else {
+            panic!("an empty line in front makes it good: {problems}")
         };
-        let (moved_line, moved_message) = place_and_message(&moved);
-        assert_eq!(moved_message, message);
-        assert!(moved_line == line + 1 || (line, moved_line) == (1, 1), "{line} to {moved_line}");
+        let mut moved: Vec<_> = moved.iter().map(message_and_line).collect();
+        told.sort();
+        moved.sort();
+        assert_eq!(moved.len(), told.len(), "{told:?} to {moved:?}");
+        for ((message, line), (moved_message, moved_line)) in told.iter().zip(&moved) {
+            assert_eq!(moved_message, message);
+            let may = *moved_line == line + 1 || (*line, *moved_line) == (1, 1);
+            assert!(may, "{line} to {moved_line}: {message}");
+        }
     }
     None
 }
 
-/// Line and message of an error, which must have the form that is promised.
-pub(crate) fn place_and_message(error: &Error) -> (usize, String) {
-    let shown = error.to_string();
+/// Message and line of a problem, which must have the form that is promised.
+pub(crate) fn message_and_line(problem: &Problem) -> (String, usize) {
+    let shown = problem.to_string();
     let place = shown.strip_prefix(PATH).and_then(|rest| rest.strip_prefix(':'));
     let (line, message) = place.and_then(|rest| rest.split_once(": ")).expect(&shown);
     assert!(!message.is_empty(), "no message: {shown:?}");
     assert!(!message.contains(char::is_control), "more than one line: {shown:?}");
-    (line.parse().expect(&shown), message.to_owned())
+    (message.to_owned(), line.parse().expect(&shown))
 }
 
 /// The same text as anybody may read it, without knowing what ought to be in it.

@@ -9,6 +9,7 @@ mod gate;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,7 +19,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use self::gate::{Appearance, Gate, Mode};
-use crate::toml_file::{Error, Source as File, nearest};
+use crate::{
+    problems::{Checked, Problem, Problems},
+    toml_file::{Parsed, Source as File, nearest},
+    users,
+};
 
 /// Where `config.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
@@ -55,7 +60,28 @@ pub struct Config {
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
     keys: BTreeMap<Spanned<String>, KeyRules>,
+    places: Places,
     file: File,
+}
+
+/// A field, to say something about it that depends on this host.
+#[derive(Clone, Copy, Debug)]
+pub enum Field<'a> {
+    /// `ips`, one of them.
+    Ip(Address),
+    /// `interfaces` in `[gate]`, one of them.
+    Interface(&'a str),
+    /// `socket_user`.
+    SocketUser,
+    /// `commands` of this key.
+    CommandsOf(&'a str),
+}
+
+/// Where fields stand in the file; nowhere if they do not.
+#[derive(Debug)]
+struct Places {
+    ips: Vec<(Address, Range<usize>)>,
+    socket_user: Range<usize>,
 }
 
 /// `source`: where the server gets its candidates from.
@@ -79,7 +105,7 @@ pub struct KeyRules {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    ips: Spanned<Vec<Spanned<IpAddr>>>,
+    ips: Option<Spanned<Vec<Spanned<String>>>>,
     port: Option<Spanned<u16>>,
     #[serde(default = "defaults::source")]
     source: Spanned<Source>,
@@ -91,14 +117,14 @@ struct Raw {
     #[serde(default = "defaults::socket_dir")]
     socket_dir: PathBuf,
     #[serde(default = "defaults::socket_user")]
-    socket_user: String,
+    socket_user: Spanned<String>,
     #[serde(default = "defaults::max_requests_per_second")]
     max_requests_per_second: Spanned<u32>,
     #[serde(default = "defaults::max_requests_per_second_global")]
     max_requests_per_second_global: Spanned<u32>,
     #[serde(default = "defaults::max_clock_skew_seconds")]
     max_clock_skew_seconds: Spanned<u64>,
-    gate: Option<gate::Raw>,
+    gate: Option<Spanned<gate::Raw>>,
     #[serde(default)]
     keys: BTreeMap<Spanned<String>, KeyRules>,
 }
@@ -118,8 +144,8 @@ mod defaults {
     pub(super) fn socket_dir() -> PathBuf {
         "/run/ruroco".into()
     }
-    pub(super) fn socket_user() -> String {
-        "ruroco".into()
+    pub(super) fn socket_user() -> Spanned<String> {
+        Spanned::new(0..0, "ruroco".into())
     }
     pub(super) fn max_requests_per_second() -> Spanned<u32> {
         Spanned::new(0..0, 2)
@@ -136,23 +162,36 @@ mod defaults {
 const MAX_CLOCK_SKEW_SECONDS: u64 = 86_400;
 
 impl Config {
-    /// Reads and checks the file.
-    ///
-    /// # Errors
-    /// [`Error`] with file, line and what to write instead.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::check(File::read(path)?)
+    /// Reads and checks the file: what is wrong is told with file, line and what to write instead.
+    pub fn read(path: &Path) -> Checked<Self> {
+        let mut problems = Problems::default();
+        match problems.good(File::read(path)) {
+            Some(file) => Self::check(file),
+            None => problems.of_nothing(),
+        }
     }
 
     /// Checks a file that has been read.
-    ///
-    /// # Errors
-    /// [`Error::Content`] with file, line and what to write instead.
-    pub fn check(file: File) -> Result<Self, Error> {
-        let raw: Raw = file.parse()?;
-        let port = port(&file, &raw)?;
-        Ok(Self {
-            ips: ips(&file, &raw.ips)?,
+    pub fn check(file: File) -> Checked<Self> {
+        let mut problems = Problems::default();
+        let Some(Parsed { raw, left_out }) = problems.good_of(file.parse::<Raw>()) else {
+            return problems.of_nothing();
+        };
+        let port = problems.good(port(&file, &raw)).unwrap_or(DEFAULT_PORT);
+        let ips = match &raw.ips {
+            Some(ips) => self::ips(&file, ips, &mut problems),
+            None if left_out.has(&["ips"]) => Vec::new(),
+            None => {
+                problems.add(file.missing(
+                    "missing field `ips`; write the addresses that clients send to, as in ips = \
+                     [\"192.0.2.1\"]",
+                ));
+                Vec::new()
+            }
+        };
+        let mut at_least_one =
+            |value| problems.good(positive(&file, value)).unwrap_or(*value.get_ref());
+        let config = Self {
             port,
             source: *raw.source.get_ref(),
             address: raw
@@ -161,71 +200,121 @@ impl Config {
             config_dir: raw.config_dir,
             blocklist_dir: raw.blocklist_dir,
             socket_dir: raw.socket_dir,
-            socket_user: raw.socket_user,
-            max_requests_per_second: positive(&file, &raw.max_requests_per_second)?,
-            max_requests_per_second_global: positive(&file, &raw.max_requests_per_second_global)?,
-            max_clock_skew: clock_skew(&file, &raw.max_clock_skew_seconds)?,
-            gate: Gate::check(&file, raw.gate, &raw.source)?,
+            max_requests_per_second: at_least_one(&raw.max_requests_per_second),
+            max_requests_per_second_global: at_least_one(&raw.max_requests_per_second_global),
+            max_clock_skew: problems
+                .good(clock_skew(&file, &raw.max_clock_skew_seconds))
+                .unwrap_or_default(),
+            gate: Gate::check(&file, raw.gate, &raw.source, &left_out, &mut problems),
             keys: raw.keys,
+            places: Places { ips: ips.clone(), socket_user: raw.socket_user.span() },
+            socket_user: raw.socket_user.into_inner(),
+            ips: ips.into_iter().map(|(ip, _)| ip).collect(),
             file,
-        })
+        };
+        problems.of(config)
+    }
+
+    /// Looks up the user that the server runs as.
+    ///
+    /// # Errors
+    /// If there is none, with the line.
+    pub fn find_socket_user(&self) -> Result<nix::unistd::User, Problem> {
+        users::find(&self.socket_user)
+            .map_err(|error| self.problem(Field::SocketUser, format!("socket_user: {error:#}")))
     }
 
     /// Makes sure that every key with rules is among `known`: the rules of a misspelt one would
-    /// restrict nobody.
-    ///
-    /// # Errors
-    /// [`Error`] with the line and the name that was likely meant.
-    pub fn check_key_names(&self, known: &[&str]) -> Result<(), Error> {
-        let mut names = self.keys.keys();
-        let Some(name) = names.find(|name| !known.contains(&name.get_ref().as_str())) else {
-            return Ok(());
-        };
-        let unknown = name.get_ref();
-        let mut message = format!("there is no key file {unknown}.key in config_dir");
-        if let Some(meant) = nearest(unknown, known.iter().copied()) {
-            message = format!("{message}; did you mean `{meant}`?");
-        }
-        Err(self.file.error(name.span(), message))
+    /// restrict nobody. A problem for each that is not, with the line and the name that was likely
+    /// meant.
+    pub fn check_key_names(&self, known: &[&str]) -> Problems {
+        let unknown = self.keys.keys().filter(|name| !known.contains(&name.get_ref().as_str()));
+        let mut problems = Problems::default();
+        problems.extend(unknown.map(|name| {
+            let unknown = name.get_ref();
+            let mut message = format!(
+                "there is no key file {unknown}.key in config_dir, which is {}",
+                self.config_dir.display()
+            );
+            if let Some(meant) = nearest(unknown, known.iter().copied()) {
+                message = format!("{message}; did you mean `{meant}`?");
+            }
+            self.file.error(name.span(), message)
+        }));
+        problems
     }
 
     /// Makes sure that the gate can look as it is to look; `unchecked` are the names of the keys of
-    /// a cipher that the kernel does not know.
-    ///
-    /// # Errors
-    /// [`Error`] with the line of the appearance and the name of a key that it cannot have.
-    pub fn check_appearance<'a>(
-        &self,
-        unchecked: impl Iterator<Item = &'a str>,
-    ) -> Result<(), Error> {
+    /// a cipher that the kernel does not know. A problem for each that it cannot have, with the line
+    /// of the appearance.
+    pub fn check_appearance<'a>(&self, unchecked: impl Iterator<Item = &'a str>) -> Problems {
         self.gate.check_appearance(&self.file, unchecked)
+    }
+
+    /// A problem with what a field says, at its line.
+    pub fn problem(&self, field: Field<'_>, message: impl std::fmt::Display) -> Problem {
+        let span = match field {
+            Field::Ip(ip) => {
+                let mut ips = self.places.ips.iter();
+                ips.find(|(at, _)| *at == ip).map(|(_, span)| span.clone())
+            }
+            Field::Interface(name) => self.gate.interface_at(name),
+            Field::SocketUser => Some(self.places.socket_user.clone()),
+            Field::CommandsOf(key) => {
+                self.keys.keys().find(|name| name.get_ref() == key).map(Spanned::span)
+            }
+        };
+        self.file.error(span.unwrap_or(0..0), message)
+    }
+
+    /// The rules of all keys that have any, by the keys' names.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, &KeyRules)> {
+        self.keys.iter().map(|(name, rules)| (name.get_ref().as_str(), rules))
     }
 
     /// The rules of a key, if it has any.
     pub fn rules_of(&self, key: &str) -> Option<&KeyRules> {
-        self.keys.iter().find(|(name, _)| name.get_ref() == key).map(|(_, rules)| rules)
+        self.rules().find(|(name, _)| *name == key).map(|(_, rules)| rules)
     }
 }
 
-fn ips(file: &File, ips: &Spanned<Vec<Spanned<IpAddr>>>) -> Result<Vec<Address>, Error> {
+/// Those of the addresses that are good, and where they stand.
+fn ips(
+    file: &File,
+    ips: &Spanned<Vec<Spanned<String>>>,
+    problems: &mut Problems,
+) -> Vec<(Address, Range<usize>)> {
     let (span, ips) = (ips.span(), ips.get_ref());
     if ips.is_empty() {
-        let message = "`ips` is empty, so nothing would ever be for this host; \
-                       write the addresses that clients send to, as in ips = [\"192.0.2.1\"]";
-        return Err(file.error(span, message));
+        problems.add(file.error(
+            span.clone(),
+            "`ips` is empty, so nothing would ever be for this host; write the addresses that \
+             clients send to, as in ips = [\"192.0.2.1\"]",
+        ));
     }
     if ips.len() > MAX_ADDRESSES {
-        return Err(file.error(span, format!("`ips` has more than {MAX_ADDRESSES} addresses")));
+        problems.add(file.error(span, format!("`ips` has more than {MAX_ADDRESSES} addresses")));
     }
-    ips.iter()
-        .map(|ip| match ip.get_ref().to_canonical() {
-            address if is_a_hosts(address) => Ok(Address::from(address)),
-            address => Err(file.error(
-                ip.span(),
-                format!("{address} is no host's address; write the ones that clients send to"),
-            )),
-        })
-        .collect()
+    let good = ips.iter().filter_map(|ip| Some((problems.good(self::ip(file, ip))?, ip.span())));
+    good.collect()
+}
+
+fn ip(file: &File, ip: &Spanned<String>) -> Result<Address, Problem> {
+    let (span, text) = (ip.span(), ip.get_ref());
+    match text.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(address) if is_a_hosts(address) => Ok(Address::from(address)),
+        Ok(address) => Err(file.error(
+            span,
+            format!("{address} is no host's address; write the ones that clients send to"),
+        )),
+        Err(_) => Err(file.error(
+            span,
+            format!(
+                "`{text}` is no IP address; write single addresses and no networks or names, as in \
+                 ips = [\"192.0.2.1\"]"
+            ),
+        )),
+    }
 }
 
 /// Whether a client can send to this address and mean one host.
@@ -235,7 +324,7 @@ fn is_a_hosts(address: IpAddr) -> bool {
 }
 
 /// `port`, or else the port of `address`, or else the default.
-fn port(file: &File, raw: &Raw) -> Result<u16, Error> {
+fn port(file: &File, raw: &Raw) -> Result<u16, Problem> {
     let port = raw.port.as_ref().map(|port| (*port.get_ref(), port.span()));
     let address = raw.address.as_ref().map(|address| (address.get_ref().port(), address.span()));
     match (port, address) {
@@ -251,14 +340,14 @@ fn port(file: &File, raw: &Raw) -> Result<u16, Error> {
     }
 }
 
-fn positive(file: &File, value: &Spanned<u32>) -> Result<u32, Error> {
+fn positive(file: &File, value: &Spanned<u32>) -> Result<u32, Problem> {
     match *value.get_ref() {
         0 => Err(file.error(value.span(), "0 would refuse everything; write 1 or more")),
         value => Ok(value),
     }
 }
 
-fn clock_skew(file: &File, seconds: &Spanned<u64>) -> Result<Duration, Error> {
+fn clock_skew(file: &File, seconds: &Spanned<u64>) -> Result<Duration, Problem> {
     match *seconds.get_ref() {
         value @ ..=MAX_CLOCK_SKEW_SECONDS => Ok(Duration::from_secs(value)),
         _ => Err(file.error(
@@ -274,7 +363,8 @@ mod tests {
     use std::net::Ipv6Addr;
 
     fn check(text: &str) -> Result<Config, String> {
-        Config::check(File::new("/config.toml", text)).map_err(|error| error.to_string())
+        let checked = Config::check(File::new("/config.toml", text));
+        checked.or_problems().map_err(|problems| problems.to_string())
     }
 
     #[test]
@@ -346,9 +436,27 @@ mod tests {
             ("ips = [\"ff02::1\"]\n", 1, "no host's address"),
             ("ips = [\"255.255.255.255\"]\n", 1, "no host's address"),
         ] {
-            let error = check(text).unwrap_err();
-            assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
-            assert!(error.contains(told), "{text}: {error}");
+            let errors = check(text).unwrap_err();
+            let place = format!("/config.toml:{line}: ");
+            let mut lines = errors.lines();
+            let found = lines.any(|error| error.starts_with(&place) && error.contains(told));
+            assert!(found, "{text}: {errors}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_and_none_that_follows_from_another() {
+        let text = "ips = [\"192.0.2.1\", \"x\",\n\"::\"]\nport = 0\nprot = 1\n\
+                    max_clock_skew_seconds = \"1\"\n[gate]\ninterfaces = \"eth0\"\nmode = \"drv\"\n\
+                    max_passed_per_second = 1\n";
+        let problems = check(text).unwrap_err();
+        let lines: Vec<_> = problems.lines().filter_map(|line| line.split(':').nth(1)).collect();
+        assert_eq!(lines, ["1", "2", "3", "4", "5", "7", "8", "9"], "{problems}");
+        for text in
+            ["ips = 1\nsource = \"udp\"", "ips = [\"::1\"]\ngate = 1", "ips = [\"::1\"]\n[gate]"]
+        {
+            let problems = check(text).unwrap_err();
+            assert_eq!(problems.lines().count(), 1, "{problems}");
         }
     }
 
@@ -356,11 +464,12 @@ mod tests {
     fn rules_for_a_key_that_is_not_there_are_an_error() {
         let text = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n\n[keys.latop]\ncommands = []\n";
         let config = check(text).unwrap();
-        assert!(config.check_key_names(&["latop"]).is_ok());
-        let error = config.check_key_names(&["laptop", "phone"]).unwrap_err().to_string();
+        assert!(config.check_key_names(&["latop"]).is_empty());
+        let error = config.check_key_names(&["laptop", "phone"]).to_string();
         assert!(error.contains("config.toml:4: "), "{error}");
         assert!(error.contains("did you mean `laptop`?"), "{error}");
     }
+
     #[test]
     fn a_gate_looks_filtered_unless_it_is_to_look_closed() {
         let of = |text: &str| {
@@ -385,9 +494,9 @@ mod tests {
             let fixed = "ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\nappearance = ";
             check(&format!("{fixed}\"{appearance}\"")).unwrap()
         };
-        assert!(with("filtered").check_appearance(["old"].into_iter()).is_ok());
-        assert!(with("closed").check_appearance([].into_iter()).is_ok());
-        let error = with("closed").check_appearance(["old"].into_iter()).unwrap_err().to_string();
+        assert!(with("filtered").check_appearance(["old"].into_iter()).is_empty());
+        assert!(with("closed").check_appearance([].into_iter()).is_empty());
+        let error = with("closed").check_appearance(["old"].into_iter()).to_string();
         assert!(error.starts_with("/config.toml:4: "), "{error}");
         assert!(error.contains("old.key") && error.contains("ruroco-client gen"), "{error}");
     }

@@ -9,7 +9,7 @@ use base64ct::{Base64, Encoding};
 use ruroco_common::datagram::{KEY_ID_SIZE, KeyId};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::secure_file;
+use crate::{problems::Problem, secure_file};
 
 /// Size in bytes of a secret: 256 bits (RFC 8439, section 2.8; RFC 8452, section 4).
 pub const SECRET_SIZE: usize = 32;
@@ -88,6 +88,15 @@ pub enum FileError {
         /// What is wrong with its first line.
         source: ParseError,
     },
+}
+
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::File(error) => error.into(),
+            FileError::Content { path, source } => Self::error(&path, source).at_line(1),
+        }
+    }
 }
 
 impl Key {

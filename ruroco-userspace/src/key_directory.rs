@@ -11,33 +11,9 @@ use ruroco_common::{datagram::KeyId, maps::MAX_KEYS};
 
 use crate::{
     config::Config,
-    key::{Cipher, FileError, Key},
+    key::{Cipher, Key},
+    problems::{Checked, Problem, Problems},
 };
-
-/// A directory of keys that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The directory cannot be listed.
-    #[error("could not list the keys in {0}: {1}")]
-    List(PathBuf, io::Error),
-    /// One of the keys cannot be used.
-    #[error(transparent)]
-    Key(#[from] FileError),
-    /// A file name that could not stand in a log line.
-    #[error("the name of {0:?} is not UTF-8 or has control characters: rename it")]
-    Name(PathBuf),
-    /// Two files with the same key id.
-    #[error("{0} and {1} have the same key id: remove one of them")]
-    Duplicate(PathBuf, PathBuf),
-    /// No keys: nobody could ever knock.
-    #[error(
-        "there is no key in {0}: make one with `ruroco-client gen --out laptop.key` and put it there"
-    )]
-    None(PathBuf),
-    /// More than the gate has room for.
-    #[error("there are more than {MAX_KEYS} keys in {0}: remove those that nobody uses")]
-    TooMany(PathBuf),
-}
 
 /// A key and the name it goes by.
 #[derive(Debug)]
@@ -48,53 +24,88 @@ pub struct NamedKey {
     pub key: Key,
 }
 
-/// Reads all keys that this configuration is about; `also_allowed` as for [`read`].
-///
-/// # Errors
-/// [`Error`], or a configuration that does not go with these keys.
-pub fn read_configured(
-    config: &Config,
-    also_allowed: Option<u32>,
-) -> anyhow::Result<Vec<NamedKey>> {
-    let keys = read(&config.config_dir, also_allowed)?;
-    let names: Vec<&str> = keys.iter().map(|named| named.name.as_str()).collect();
-    config.check_key_names(&names)?;
-    let unchecked = keys.iter().filter(|named| named.key.cipher != Cipher::ChaCha20Poly1305);
-    config.check_appearance(unchecked.map(|named| named.name.as_str()))?;
-    Ok(keys)
+/// The keys of a directory.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// Those that can be used, sorted by name.
+    pub usable: Vec<NamedKey>,
+    /// The names of those that cannot: there are none where there is no problem.
+    pub unusable: Vec<String>,
+}
+
+impl Keys {
+    /// All names, also of what cannot be used: somebody meant it to be a key.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let usable = self.usable.iter().map(|named| named.name.as_str());
+        usable.chain(self.unusable.iter().map(String::as_str))
+    }
+}
+
+/// Reads all keys that this configuration is about, and checks that it goes with them;
+/// `also_allowed` as for [`read`].
+pub fn read_configured(config: &Config, also_allowed: Option<u32>) -> Checked<Keys> {
+    let mut problems = Problems::default();
+    let keys = problems.good_of(read(&config.config_dir, also_allowed)).unwrap_or_default();
+    let names: Vec<&str> = keys.names().collect();
+    problems.extend(config.check_key_names(&names));
+    let unchecked = keys.usable.iter().filter(|named| named.key.cipher != Cipher::ChaCha20Poly1305);
+    problems.extend(config.check_appearance(unchecked.map(|named| named.name.as_str())));
+    problems.of(keys)
 }
 
 /// Reads all keys of a directory, sorted by name; `also_allowed` is a uid that may own key files
 /// beside root and this process's user. Symbolic links are followed; files that do not end in
-/// `.key` are not looked at.
-///
-/// # Errors
-/// [`Error`]: a key that cannot be used is not skipped.
-pub fn read(dir: &Path, also_allowed: Option<u32>) -> Result<Vec<NamedKey>, Error> {
+/// `.key` are not looked at. A key that cannot be used is a problem, and not skipped.
+pub fn read(dir: &Path, also_allowed: Option<u32>) -> Checked<Keys> {
+    let mut problems = Problems::default();
     let mut paths: BTreeMap<KeyId, PathBuf> = BTreeMap::new();
-    let mut keys = Vec::new();
-    for path in list(dir)? {
-        let key = Key::read(&path, also_allowed)?;
-        let name = path.file_stem().and_then(|stem| stem.to_str());
-        let Some(name) = name.filter(|name| !name.contains(char::is_control)) else {
-            return Err(Error::Name(path));
+    let mut keys = Keys::default();
+    let Some(files) = problems.good(list(dir)) else { return problems.of_nothing() };
+    if files.is_empty() {
+        problems.add(Problem::error(
+            dir,
+            "there is no key in this directory: make one with `ruroco-client gen --out laptop.key` \
+             and put it there",
+        ));
+    }
+    if u32::try_from(files.len()).is_ok_and(|count| count > MAX_KEYS) {
+        let message =
+            format!("there are more than {MAX_KEYS} keys in it: remove those nobody uses");
+        problems.add(Problem::error(dir, message));
+    }
+    for path in files {
+        let Some(name) = name(&path) else {
+            // Escaped: it could not stand in a line.
+            problems.add(Problem::error(
+                Path::new(&format!("{path:?}")),
+                "its name is not UTF-8 or has control characters: rename it",
+            ));
+            continue;
         };
-        let name = name.to_owned();
+        let Some(key) = problems.good(Key::read(&path, also_allowed)) else {
+            keys.unusable.push(name);
+            continue;
+        };
         if let Some(other) = paths.insert(key.id, path.clone()) {
-            return Err(Error::Duplicate(other, path));
+            let message = format!("has the same key id as {}: remove one of them", other.display());
+            problems.add(Problem::error(&path, message));
         }
-        keys.push(NamedKey { name, key });
+        keys.usable.push(NamedKey { name, key });
     }
-    match u32::try_from(keys.len()) {
-        Ok(0) => Err(Error::None(dir.to_owned())),
-        Ok(1..=MAX_KEYS) => Ok(keys),
-        _ => Err(Error::TooMany(dir.to_owned())),
-    }
+    problems.of(keys)
 }
 
-fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+/// The name of the key in this file, if it can stand in a log line.
+fn name(path: &Path) -> Option<String> {
+    let name = path.file_stem()?.to_str()?;
+    (!name.contains(char::is_control)).then(|| name.to_owned())
+}
+
+fn list(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
     let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let entries = entries.map_err(|source| Error::List(dir.to_owned(), source))?;
+    let entries = entries.map_err(|error| {
+        Problem::error(dir, format!("the keys in it could not be listed: {error}"))
+    })?;
     let mut paths: Vec<PathBuf> = entries
         .into_iter()
         .map(|entry| entry.path())
@@ -123,31 +134,41 @@ mod tests {
         dir
     }
 
+    fn problems(dir: &tempfile::TempDir) -> String {
+        read(dir.path(), None).or_problems().unwrap_err().to_string()
+    }
+
     #[test]
     fn keys_go_by_the_stem_of_their_file() {
         let dir = directory(&[("b.key", B), ("a.key", A), ("notes.txt", "x"), (".key", "x")]);
-        let names: Vec<_> =
-            read(dir.path(), None).unwrap().into_iter().map(|key| key.name).collect();
-        assert_eq!(names, ["a", "b"]);
+        let keys = read(dir.path(), None).or_problems().unwrap();
+        assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]
     fn one_key_id_stands_for_one_key() {
         let bare = A.trim_start_matches("chacha20poly1305:");
-        let dir = directory(&[("a.key", A), ("b.key", bare)]);
-        assert!(matches!(read(dir.path(), None), Err(Error::Duplicate(..))));
+        let message = problems(&directory(&[("a.key", A), ("b.key", bare)]));
+        assert!(message.contains("b.key: has the same key id as"), "{message}");
     }
 
     #[test]
-    fn a_bad_key_is_an_error_and_not_skipped() {
-        let dir = directory(&[("a.key", A), ("b.key", "nonsense")]);
-        let message = read(dir.path(), None).unwrap_err().to_string();
+    fn a_bad_key_is_a_problem_and_hides_no_other() {
+        let dir =
+            directory(&[("a.key", A), ("b.key", "nonsense"), ("c.key", "x:y"), ("d\n.key", A)]);
+        let message = problems(&dir);
         assert!(message.contains("b.key:1: not a key"), "{message}");
+        assert!(message.contains("c.key:1: a key for an unknown cipher"), "{message}");
+        assert!(message.contains("d\\n.key\": its name"), "{message}");
+        assert_eq!(message.lines().count(), 3, "{message}");
         assert!(!message.contains("nonsense"));
+        let mut ignored = Problems::default();
+        let keys = ignored.good_of(read(dir.path(), None)).unwrap();
+        assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 
     #[test]
-    fn no_keys_are_an_error() {
-        assert!(matches!(read(directory(&[]).path(), None), Err(Error::None(_))));
+    fn no_keys_are_a_problem() {
+        assert!(problems(&directory(&[])).contains("there is no key in this directory"));
     }
 }

@@ -7,7 +7,8 @@
 //! 3. [`server`] opens, judges and persists it, and sends an order;
 //! 4. [`commander`] runs what the order names.
 //!
-//! Each of the four is behind a feature of its own and knows none of the others. What two or more
+//! Each of the four is behind a feature of its own and knows none of the others, but that the gate
+//! can check what the commander will read. What two or more
 //! of them share is beside them: the [`key`]s, the [`config`], the [`order`] record, the
 //! [`handover`] of the ring, and the careful handling of files.
 
@@ -34,9 +35,12 @@ pub mod order;
 pub mod private_directory;
 #[cfg(feature = "daemon")]
 pub mod private_socket;
+pub mod problems;
 #[cfg(feature = "daemon")]
 pub mod rate;
 pub mod secure_file;
+#[cfg(feature = "daemon")]
+pub mod settings;
 #[cfg(feature = "daemon")]
 pub mod shutdown;
 #[cfg(feature = "daemon")]
@@ -48,7 +52,7 @@ pub mod wait;
 
 #[cfg(feature = "with-client")]
 pub mod client;
-#[cfg(feature = "with-commander")]
+#[cfg(feature = "command-file")]
 pub mod commander;
 #[cfg(feature = "with-gate")]
 pub mod gate;

@@ -29,13 +29,16 @@ pub fn start() {
     }
 }
 
-/// Reports how a program ended: its exit code, and on failure the whole chain of causes.
+/// Reports how a program ended: its exit code, and on failure the whole chain of causes. Where they
+/// are several things that are wrong, each has a line.
 pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Not `eprintln!`, which panics when nobody reads.
-            let _ = writeln!(io::stderr(), "Error: {error:#}");
+            for line in format!("{error:#}").lines() {
+                let _ = writeln!(io::stderr(), "Error: {line}");
+            }
             ExitCode::FAILURE
         }
     }

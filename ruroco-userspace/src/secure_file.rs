@@ -10,49 +10,64 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use crate::problems::Problem;
+
 /// A file that was not read.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The operating system said no.
-    #[error("could not read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+#[error("{}", Problem::from(self))]
+pub struct Error {
+    path: PathBuf,
+    cause: Cause,
+}
+
+/// Why it was not.
+#[derive(Debug)]
+enum Cause {
+    /// The operating system said no, or what is there is no such file.
+    Unreadable(io::Error),
     /// A secret that others can read.
-    #[error(
-        "refusing to use the key in {path}: its mode {mode:04o} lets others read it; \
-         run: chmod 600 {path} (and consider the key known to them)"
-    )]
-    OthersCanRead {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    OthersCanRead { mode: u32 },
     /// A file that others can change.
-    #[error(
-        "refusing to trust {path}: its mode {mode:04o} lets others write it; \
-         look at its content, then run: chmod go-w {path}"
-    )]
-    OthersCanWrite {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    OthersCanWrite { mode: u32 },
     /// A file that belongs to somebody who has no business with it.
-    #[error("refusing to use {path}: it belongs to uid {owner}; run: chown {expected} {path}")]
-    WrongOwner {
-        /// The file.
-        path: PathBuf,
-        /// The uid it belongs to.
-        owner: u32,
-        /// A uid it may belong to.
-        expected: u32,
-    },
+    WrongOwner { owner: u32, expected: u32 },
+}
+
+impl Error {
+    fn new(path: &Path, cause: Cause) -> Self {
+        Self { path: path.to_owned(), cause }
+    }
+
+    fn unreadable(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(path, Cause::Unreadable(io::Error::other(cause)))
+    }
+}
+
+impl From<&Error> for Problem {
+    fn from(Error { path, cause }: &Error) -> Self {
+        let shown = path.display();
+        let message = match cause {
+            Cause::Unreadable(error) => format!("could not be read: {error}"),
+            Cause::OthersCanRead { mode } => format!(
+                "its mode {mode:04o} lets others read the key; run: chmod 600 {shown} (and consider \
+                 the key known to them)"
+            ),
+            Cause::OthersCanWrite { mode } => format!(
+                "its mode {mode:04o} lets others write it; look at its content, then run: chmod go-w \
+                 {shown}"
+            ),
+            Cause::WrongOwner { owner, expected } => {
+                format!("it belongs to uid {owner}; run: chown {expected} {shown}")
+            }
+        };
+        Self::error(path, message)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
 }
 
 /// Reads a secret: refused if anyone but root, this process's user and `also_allowed` (a uid)
@@ -96,7 +111,7 @@ enum Access {
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+    File::open(path).map_err(|error| Error::new(path, Cause::Unreadable(error)))
 }
 
 /// Reads at most `max` bytes into `content`, whatever the file's owner has put into it, and gives
@@ -107,36 +122,35 @@ fn read<'a>(
     max: usize,
     content: &'a mut Vec<u8>,
 ) -> Result<&'a str, Error> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(content).map_err(failed)?;
+    let read = file.take(limit).read_to_end(content);
+    read.map_err(|error| Error::new(path, Cause::Unreadable(error)))?;
     if content.len() > max {
-        return Err(failed(io::Error::other(format!("it is longer than {max} bytes"))));
+        return Err(Error::unreadable(path, format!("it is longer than {max} bytes")));
     }
-    str::from_utf8(content).map_err(|_| failed(io::Error::other("it is not UTF-8")))
+    str::from_utf8(content).map_err(|_| Error::unreadable(path, "it is not UTF-8"))
 }
 
 #[cfg(unix)]
 fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
 
-    let path = path.to_owned();
+    let refused = |cause| Err(Error::new(path, cause));
     let metadata = match file.metadata() {
         Ok(metadata) => metadata,
-        Err(source) => return Err(Error::Read { path, source }),
+        Err(error) => return refused(Cause::Unreadable(error)),
     };
     if !metadata.is_file() {
-        let source = io::Error::other("not a regular file");
-        return Err(Error::Read { path, source });
+        return Err(Error::unreadable(path, "it is not a regular file"));
     }
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     let this_user = rustix::process::geteuid().as_raw();
     if owner != 0 && owner != this_user && Some(owner) != also_allowed {
-        return Err(Error::WrongOwner { path, owner, expected: this_user });
+        return refused(Cause::WrongOwner { owner, expected: this_user });
     }
     match access {
-        Access::Read if mode & 0o077 != 0 => Err(Error::OthersCanRead { path, mode }),
-        Access::Write if mode & 0o022 != 0 => Err(Error::OthersCanWrite { path, mode }),
+        Access::Read if mode & 0o077 != 0 => refused(Cause::OthersCanRead { mode }),
+        Access::Write if mode & 0o022 != 0 => refused(Cause::OthersCanWrite { mode }),
         Access::Read | Access::Write => Ok(()),
     }
 }
@@ -187,7 +201,8 @@ mod tests {
     #[test]
     fn a_directory_is_not_a_file() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(read_trusted(dir.path()), Err(Error::Read { .. })));
+        let message = read_trusted(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("could not be read"), "{message}");
     }
 
     #[test]

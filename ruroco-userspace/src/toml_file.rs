@@ -4,32 +4,22 @@
 //! unknown fields; the caller then checks the raw struct and reports through [`Source::error`].
 
 use std::{
+    collections::BTreeSet,
     fmt,
     ops::Range,
     path::{Path, PathBuf},
 };
 
 use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue, Deserializer};
 
-use crate::secure_file;
+use crate::{
+    problems::{Checked, Problem, Problems},
+    secure_file,
+};
 
-/// A configuration file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Unreadable, or writable by too many.
-    #[error(transparent)]
-    File(#[from] secure_file::Error),
-    /// Read, but wrong.
-    #[error("{path}:{line}: {message}", path = .path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong there, and what to write instead.
-        message: String,
-    },
-}
+/// Most problems that are told of the first stage. Whoever reads that many has the wrong file.
+const MAX_PROBLEMS: usize = 100;
 
 /// A configuration file's path and text, for finding lines in it.
 #[derive(Debug)]
@@ -47,8 +37,8 @@ impl Source {
     /// Reads a file that only root and this process's user can write.
     ///
     /// # Errors
-    /// [`Error::File`].
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    /// The file that cannot be read, or is writable by too many.
+    pub fn read(path: &Path) -> Result<Self, Problem> {
         Ok(Self::new(path, secure_file::read_trusted(path)?))
     }
 
@@ -57,39 +47,100 @@ impl Source {
         &self.path
     }
 
-    /// The first stage: text to raw struct.
+    /// The first stage: text to raw struct. What `serde` refuses, unknown fields and values of the
+    /// wrong type, is noted with its line, and for an unknown field with the name that was likely
+    /// meant; then it is left out, to see what else there is. A raw struct should therefore have no
+    /// field that must be there: its being missing is for the second stage to tell.
     ///
-    /// # Errors
-    /// [`Error::Content`] with the line, and for an unknown field the name that was likely meant.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        toml::from_str(&self.text).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            let mut message = error.message().trim().replace('\n', ", ");
-            if let Some(meant) = suggestion(&message) {
-                message = format!("{message}; did you mean `{meant}`?");
-            }
-            self.error(span, message)
-        })
+    /// Of a text that is no TOML there is only one problem: what follows the first mistake in it
+    /// depends on what was meant.
+    pub fn parse<T: DeserializeOwned>(&self) -> Checked<Parsed<T>> {
+        let mut problems = Problems::default();
+        let mut left_out = LeftOut::default();
+        let (mut table, errors) = DeTable::parse_recoverable(&self.text);
+        let first = errors.iter().min_by_key(|error| error.span().map(|span| span.start));
+        if let Some(error) = first {
+            problems.add(self.refusal(error));
+            return problems.of_nothing();
+        }
+        loop {
+            let error = match T::deserialize(Deserializer::from(table.clone())) {
+                Ok(raw) => return problems.of(Parsed { raw, left_out }),
+                Err(error) => error,
+            };
+            problems.add(self.refusal(&error));
+            let place = error.span().filter(|_| problems.len() < MAX_PROBLEMS);
+            match place.and_then(|place| take_out(table.get_mut(), &place)) {
+                Some(path) => left_out.0.insert(path),
+                None => return problems.of_nothing(),
+            };
+        }
     }
 
-    /// An error at a place in the text, given in bytes. It is one line, whatever it repeats of the
-    /// text.
-    pub fn error(&self, span: Range<usize>, message: impl fmt::Display) -> Error {
+    fn refusal(&self, error: &toml::de::Error) -> Problem {
+        let mut message = error.message().trim().replace('\n', ", ");
+        if let Some(meant) = suggestion(&message) {
+            message = format!("{message}; did you mean `{meant}`?");
+        }
+        self.error(error.span().unwrap_or(0..0), message)
+    }
+
+    /// A problem at a place in the text, given in bytes.
+    pub fn error(&self, span: Range<usize>, message: impl fmt::Display) -> Problem {
         let before = self.text.get(..span.start).unwrap_or(&self.text);
         let line = before.matches('\n').count().saturating_add(1);
-        let message = message.to_string().chars().map(escape_control).collect();
-        Error::Content { path: self.path.clone(), line, message }
+        Problem::error(&self.path, message).at_line(line)
     }
 
-    /// An error about something that is missing from the file as a whole.
-    pub fn missing(&self, message: impl fmt::Display) -> Error {
+    /// A problem with something that is missing from the file as a whole.
+    pub fn missing(&self, message: impl fmt::Display) -> Problem {
         self.error(0..0, message)
     }
 }
 
-/// A character as it can stand in a line.
-fn escape_control(c: char) -> String {
-    if c.is_control() { c.escape_default().collect() } else { c.into() }
+/// What the first stage makes of a text.
+#[derive(Debug)]
+pub struct Parsed<T> {
+    /// All that was understood.
+    pub raw: T,
+    /// What was not.
+    pub left_out: LeftOut,
+}
+
+/// The fields that were left out because they were refused, so that nobody misses them.
+#[derive(Debug, Default)]
+pub struct LeftOut(BTreeSet<Vec<String>>);
+
+impl LeftOut {
+    /// Whether nothing was left out.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this field, named by the path to it, or something in it was left out.
+    pub fn has(&self, path: &[&str]) -> bool {
+        self.0
+            .iter()
+            .any(|out| out.len() >= path.len() && out.iter().zip(path).all(|(a, b)| a == b))
+    }
+}
+
+/// Takes the innermost field at this place out of a table, and gives the path to it.
+fn take_out(table: &mut DeTable<'_>, place: &Range<usize>) -> Option<Vec<String>> {
+    let covers = |span: Range<usize>| span.start <= place.start && place.end <= span.end;
+    for (name, value) in table.iter_mut() {
+        if let DeValue::Table(inner) = value.get_mut()
+            && let Some(mut path) = take_out(inner, place)
+        {
+            path.insert(0, name.get_ref().to_string());
+            return Some(path);
+        }
+    }
+    let mut fields = table.iter();
+    let (name, _) = fields.find(|(name, value)| covers(name.span()) || covers(value.span()))?;
+    let name = name.clone();
+    table.remove(&name)?;
+    Some(vec![name.into_inner().into_owned()])
 }
 
 /// The known name most like the unknown one in a message of `serde`'s, which lists them all in
@@ -115,12 +166,47 @@ pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Raw {
+        a: Option<u8>,
+        b: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        c: Option<Vec<u8>>,
+        d: Option<u8>,
+    }
+
+    fn lines(text: &str) -> Vec<usize> {
+        let checked = Source::new("/x.toml", text).parse::<Raw>();
+        checked.problems().clone().sorted().iter().filter_map(Problem::line).collect()
+    }
 
     #[test]
-    fn an_error_is_one_line_whatever_the_text_is() {
-        let source = Source::new("/x.toml", "a = 1\n\"b\\n\\u001b\" = 2\n");
-        let error = source.error(6..7, "`b\n\u{1b}` is none").to_string();
-        assert_eq!(error, "/x.toml:2: `b\\n\\u{1b}` is none");
+    fn everything_that_is_refused_is_told_and_everything_else_understood() {
+        let text = "a = 1\nx = 1\n[b]\nc = [1, 300]\nd = 5\n\"e.f\" = 1\n[g]\nh = 1\n";
+        assert_eq!(lines(text), [2, 4, 6, 7]);
+        let mut problems = Problems::default();
+        let checked = Source::new("/x.toml", text).parse::<Raw>();
+        let Parsed { raw, left_out } = problems.good_of(checked).unwrap();
+        let b = raw.b.unwrap();
+        assert_eq!((raw.a, b.c, b.d), (Some(1), None, Some(5)));
+        assert!(left_out.has(&["b", "c"]) && left_out.has(&["b"]) && left_out.has(&["g"]));
+        assert!(
+            !left_out.has(&["a"]) && !left_out.has(&["b", "d"]) && !left_out.has(&["b", "c", "x"])
+        );
+    }
+
+    #[test]
+    fn no_toml_is_one_problem_and_the_wrong_file_has_an_end() {
+        assert_eq!(lines("a =\nb = [\n= 3\n"), [1]);
+        let many: String = (0..2000).map(|n| format!("x{n} = 1\n")).collect();
+        assert_eq!(lines(&many).len(), MAX_PROBLEMS);
     }
 
     #[test]

@@ -225,7 +225,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         fs::write(&path, CONFIG).unwrap();
-        let config = Config::read(&path).unwrap();
+        let config = Config::read(&path).or_problems().unwrap();
         let keys = keys();
         let ids = || keys.iter().map(|named| named.key.id);
         FloorFile::create(dir.path(), ids(), START).unwrap();

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ruroco::commander::main()
+    ruroco::commander::daemon::main()
 }

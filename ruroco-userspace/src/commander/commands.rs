@@ -14,6 +14,9 @@ use ruroco_common::{command::CommandHash, datagram::KeyId};
 /// Where `commands.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/commands.toml";
 
+/// Where commands look for programs, unless their `env` says otherwise.
+pub const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// All commands by the hash that an order names them by.
 #[derive(Debug)]
 pub struct Commands(BTreeMap<CommandHash, Arc<Command>>);
@@ -61,27 +64,22 @@ impl Commands {
 }
 
 impl FromIterator<Command> for Commands {
-    /// The names' hashes must have been found to differ, see [`collision`].
+    /// The names' hashes must have been found to differ, see [`collisions`].
     fn from_iter<I: IntoIterator<Item = Command>>(commands: I) -> Self {
         let by_hash = |command: Command| (CommandHash::of(&command.name), Arc::new(command));
         Self(commands.into_iter().map(by_hash).collect())
     }
 }
 
-/// The first pair of names, earlier and later, that one hash stands for. An order could not say
-/// which of the two it means.
-pub fn collision<N>(names: impl IntoIterator<Item = (CommandHash, N)>) -> Option<(N, N)> {
+/// The pairs of names, earlier and later, that one hash stands for. An order could not say which of
+/// the two it means.
+pub fn collisions<N: Copy>(names: impl IntoIterator<Item = (CommandHash, N)>) -> Vec<(N, N)> {
     let mut seen = BTreeMap::new();
-    for (hash, name) in names {
-        match seen.remove(&hash) {
-            Some(earlier) => return Some((earlier, name)),
-            None => seen.insert(hash, name),
-        };
-    }
-    None
+    let pair = |(hash, name)| seen.insert(hash, name).map(|earlier| (earlier, name));
+    names.into_iter().filter_map(pair).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "with-commander"))]
 impl Command {
     /// A command that does nothing.
     pub(super) fn example(name: &str) -> Self {
@@ -99,7 +97,7 @@ impl Command {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "with-commander"))]
 mod tests {
     use super::*;
 
@@ -113,7 +111,7 @@ mod tests {
     #[test]
     fn two_names_with_one_hash_are_found() {
         let [a, b] = [1, 2].map(|byte| CommandHash::from_bytes([byte; 8]));
-        assert_eq!(collision([(a, "x"), (b, "y")]), None);
-        assert_eq!(collision([(a, "x"), (b, "y"), (a, "z"), (b, "x")]), Some(("x", "z")));
+        assert_eq!(collisions([(a, "x"), (b, "y")]), []);
+        assert_eq!(collisions([(a, "x"), (b, "y"), (a, "z"), (b, "w")]), [("x", "z"), ("y", "w")]);
     }
 }

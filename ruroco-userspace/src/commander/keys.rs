@@ -1,40 +1,53 @@
 //! The names and ids of the keys. The commander reads whole key files to get at them, keeps nothing
 //! else, and links no cipher that could use a secret.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ruroco_common::datagram::KeyId;
 
-use crate::{config::Config, key_directory};
+use crate::key_directory;
 
 /// Which key id goes by which name.
 #[derive(Debug, Default)]
-pub struct Keys(BTreeMap<KeyId, Arc<str>>);
+pub struct Keys {
+    names: BTreeMap<KeyId, Arc<str>>,
+    unusable: BTreeSet<String>,
+}
 
 impl Keys {
-    /// Reads the keys, which may belong to the user with this uid, and wipes their secrets from
-    /// memory before it returns.
-    ///
-    /// # Errors
-    /// If one of them cannot be used.
-    pub fn read(config: &Config, owner: u32) -> anyhow::Result<Self> {
-        let keys = key_directory::read_configured(config, Some(owner))?;
-        Ok(keys.into_iter().map(|named| (named.key.id, named.name)).collect())
+    /// Those of a directory, whose secrets are wiped from memory.
+    pub fn of(keys: key_directory::Keys) -> Self {
+        let names = keys.usable.into_iter().map(|named| (named.key.id, named.name));
+        Self { unusable: keys.unusable.into_iter().collect(), ..names.collect() }
     }
 
     /// The name of the key with this id.
     pub fn name(&self, id: KeyId) -> Option<&Arc<str>> {
-        self.0.get(&id)
+        self.names.get(&id)
+    }
+
+    /// The names of all keys.
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        self.names.values().map(AsRef::as_ref)
+    }
+
+    /// Whether a key of this name is there and cannot be used, which is told elsewhere.
+    pub fn is_unusable(&self, name: &str) -> bool {
+        self.unusable.contains(name)
     }
 
     /// The id of the key with this name.
     pub fn id(&self, name: &str) -> Option<KeyId> {
-        self.0.iter().find(|(_, known)| known.as_ref() == name).map(|(id, _)| *id)
+        self.names.iter().find(|(_, known)| known.as_ref() == name).map(|(id, _)| *id)
     }
 }
 
 impl<N: Into<Arc<str>>> FromIterator<(KeyId, N)> for Keys {
     fn from_iter<I: IntoIterator<Item = (KeyId, N)>>(names: I) -> Self {
-        Self(names.into_iter().map(|(id, name)| (id, name.into())).collect())
+        let names = names.into_iter().map(|(id, name)| (id, name.into())).collect();
+        Self { names, unusable: BTreeSet::new() }
     }
 }

@@ -11,83 +11,28 @@
 //! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit;
 //! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it, with
 //!    a [head start](head_start) where floods are to be expected.
+//!
+//! [`daemon`] is the program. What the operator has [approved] can be read without it: whoever checks
+//! it before a start is to see what the commander will see.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
-
-use anyhow::Context;
-
-use crate::{
-    config::Config,
-    instance, logging, order, private_directory,
-    private_socket::{self, PrivateListener},
-    rate::TokenBucket,
-    shutdown::Shutdown,
-    users,
-};
-
-pub mod arguments;
+pub mod approved;
 pub mod command_file;
 pub mod commands;
-pub mod head_start;
 pub mod keys;
+
+#[cfg(feature = "with-commander")]
+pub mod arguments;
+#[cfg(feature = "with-commander")]
+pub mod daemon;
+#[cfg(feature = "with-commander")]
+pub mod head_start;
+#[cfg(feature = "with-commander")]
 pub mod output;
+#[cfg(feature = "with-commander")]
 pub mod permit;
+#[cfg(feature = "with-commander")]
 pub mod run;
+#[cfg(feature = "with-commander")]
 pub mod runs;
+#[cfg(feature = "with-commander")]
 pub mod serve;
-
-use arguments::{Arguments, HELP, Invocation};
-
-/// File name of the lock in `socket_dir`.
-const LOCK: &str = "commander.lock";
-
-/// Exit code of a command line that was not understood.
-const USAGE_ERROR: u8 = 2;
-
-/// The whole program: command line in, exit code out.
-pub fn main() -> ExitCode {
-    // Failing to print is no error: perhaps nobody reads.
-    match Invocation::parse(std::env::args_os().skip(1)) {
-        Ok(Invocation::Help) => {
-            let _ = io::stdout().write_all(HELP.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Ok(Invocation::Version) => {
-            let _ = writeln!(io::stdout(), "ruroco-commander {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
-        Ok(Invocation::Start(arguments)) => {
-            logging::start();
-            logging::exit_code(start(&arguments))
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "Error: {error}\nTry: ruroco-commander --help");
-            ExitCode::from(USAGE_ERROR)
-        }
-    }
-}
-
-/// Reads and checks everything there is to check, then serves until a signal comes.
-fn start(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = Config::read(&arguments.config)?;
-    let server = users::find(&config.socket_user)
-        .with_context(|| format!("socket_user in {}", arguments.config.display()))?;
-    let keys = keys::Keys::read(&config, server.uid.as_raw())?;
-    let commands = command_file::read(&arguments.commands, &keys)?;
-    let names = commands.names().collect::<Vec<_>>().join(" ");
-    let rate = TokenBucket::new(config.max_requests_per_second_global);
-
-    let shutdown = Shutdown::on_signals().context("could not handle signals")?;
-    private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
-    // Kept until the end: no second commander begins before the commands of this one have ended.
-    let _lock = instance::Lock::try_take(&config.socket_dir.join(LOCK))?;
-    let path = config.socket_dir.join(order::SOCKET);
-    let listener = PrivateListener::listen(&path, server.uid.as_raw())?;
-    let judge = permit::Judge::new(commands, keys, rate);
-    let service = serve::Service::new(listener, judge)?;
-    tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
-    service.run(&shutdown)
-}

@@ -26,7 +26,7 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::{head_start::HeadStart, output::Output, permit::Permitted};
+use super::{commands::SAFE_PATH, head_start::HeadStart, output::Output, permit::Permitted};
 use crate::wait::wait;
 
 /// How long a group has to end after `SIGTERM` before it gets `SIGKILL`.
@@ -34,9 +34,6 @@ pub const TERM_GRACE: Duration = Duration::from_secs(5);
 
 /// How long output is still read when the leader has ended and others hold its pipe open.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
-
-/// Where commands look for programs, unless their `env` says otherwise.
-const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How much of the output is read at once.
 const CHUNK: usize = 8 * 1024;

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Source, positive};
-use crate::toml_file::{Error, Source as File};
+use crate::{
+    problems::{Problem, Problems},
+    toml_file::{LeftOut, Source as File},
+};
 
 /// `[gate]`.
 #[derive(Debug)]
@@ -20,7 +23,9 @@ pub struct Gate {
     pub pin_dir: PathBuf,
     /// What the gate's port looks like from outside.
     pub appearance: Appearance,
-    /// Where the appearance stands in the file.
+    /// Where the interfaces stand in the file.
+    interfaces_at: Vec<Range<usize>>,
+    /// Where the appearance does.
     appearance_at: Range<usize>,
 }
 
@@ -69,7 +74,7 @@ impl Appearance {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
-    interfaces: Spanned<Vec<Spanned<String>>>,
+    interfaces: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default = "defaults::mode")]
     mode: Mode,
     #[serde(default = "defaults::pin_dir")]
@@ -109,34 +114,50 @@ const MAX_INTERFACE_NAME: usize = 15;
 impl Gate {
     pub(super) fn check(
         file: &File,
-        raw: Option<Raw>,
+        raw: Option<Spanned<Raw>>,
         source: &Spanned<Source>,
-    ) -> Result<Self, Error> {
-        match (raw, source.get_ref()) {
-            (Some(raw), _) => Ok(Self {
-                interfaces: interfaces(file, &raw.interfaces)?,
-                mode: raw.mode,
-                pin_dir: raw.pin_dir,
-                appearance: appearance(
-                    file,
-                    *raw.appearance.get_ref(),
-                    raw.max_passed_per_second.as_ref(),
-                )?,
-                appearance_at: raw.appearance.span(),
-            }),
-            (None, Source::Udp) => Ok(Self {
-                interfaces: Vec::new(),
-                mode: defaults::mode(),
-                pin_dir: defaults::pin_dir(),
-                appearance: Appearance::Filtered,
-                appearance_at: 0..0,
-            }),
-            (None, Source::Xdp) => Err(file.error(
-                source.span(),
-                "`source` is \"xdp\", but no interface is named; write [gate] and below it, for \
-                 example, interfaces = [\"eth0\"]",
+        left_out: &LeftOut,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut gate = Self {
+            interfaces: Vec::new(),
+            mode: defaults::mode(),
+            pin_dir: defaults::pin_dir(),
+            appearance: Appearance::Filtered,
+            interfaces_at: Vec::new(),
+            appearance_at: 0..0,
+        };
+        let is_needed = *source.get_ref() == Source::Xdp;
+        let Some(raw) = raw else {
+            if is_needed && !left_out.has(&["gate"]) {
+                problems.add(no_interface(file, source));
+            }
+            return gate;
+        };
+        let (gate_at, raw) = (raw.span(), raw.into_inner());
+        match &raw.interfaces {
+            Some(names) => {
+                (gate.interfaces, gate.interfaces_at) = interfaces(file, names, problems)
+            }
+            None if left_out.has(&["gate", "interfaces"]) => {}
+            None => problems.add(file.error(
+                gate_at,
+                "[gate] has no `interfaces`; write, for example, interfaces = [\"eth0\"]",
             )),
         }
+        let limit = raw.max_passed_per_second.as_ref();
+        // Where it was left out, nobody knows what goes with it.
+        if !left_out.has(&["gate", "appearance"]) {
+            let appearance = appearance(file, *raw.appearance.get_ref(), limit);
+            gate.appearance = problems.good(appearance).unwrap_or(gate.appearance);
+        }
+        Self { mode: raw.mode, pin_dir: raw.pin_dir, appearance_at: raw.appearance.span(), ..gate }
+    }
+
+    /// Where an interface is named.
+    pub(super) fn interface_at(&self, name: &str) -> Option<Range<usize>> {
+        let mut named = self.interfaces.iter().zip(&self.interfaces_at);
+        named.find(|(named, _)| *named == name).map(|(_, span)| span.clone())
     }
 
     /// What the kernel cannot check goes unanswered even if it is forged, and one port that does
@@ -144,25 +165,41 @@ impl Gate {
     pub(super) fn check_appearance<'a>(
         &self,
         file: &File,
-        mut unchecked: impl Iterator<Item = &'a str>,
-    ) -> Result<(), Error> {
-        match (self.appearance, unchecked.next()) {
-            (Appearance::Filtered, _) | (Appearance::Closed { .. }, None) => Ok(()),
-            (Appearance::Closed { .. }, Some(key)) => Err(file.error(
-                self.appearance_at.clone(),
-                format!(
-                    "`appearance` cannot be \"closed\" with {key}.key, which is a key for \
-                     AES-256-GCM-SIV: the kernel cannot tell its forgeries, so they would go \
-                     unanswered and show the gate; make a new key for {key} with \
-                     `ruroco-client gen`, or write appearance = \"filtered\""
-                ),
-            )),
+        unchecked: impl Iterator<Item = &'a str>,
+    ) -> Problems {
+        let mut problems = Problems::default();
+        if let Appearance::Closed { .. } = self.appearance {
+            problems.extend(unchecked.map(|key| {
+                file.error(
+                    self.appearance_at.clone(),
+                    format!(
+                        "`appearance` cannot be \"closed\" with {key}.key, which is a key for \
+                         AES-256-GCM-SIV: the kernel cannot tell its forgeries, so they would go \
+                         unanswered and show the gate; make a new key for {key} with \
+                         `ruroco-client gen`, or write appearance = \"filtered\""
+                    ),
+                )
+            }));
         }
+        problems
     }
 }
 
-fn interfaces(file: &File, names: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Error> {
-    let mut interfaces: Vec<String> = Vec::new();
+fn no_interface(file: &File, source: &Spanned<Source>) -> Problem {
+    file.error(
+        source.span(),
+        "`source` is \"xdp\", but no interface is named; write [gate] and below it, for example, \
+         interfaces = [\"eth0\"]",
+    )
+}
+
+/// Those of the names that are good, and where they stand.
+fn interfaces(
+    file: &File,
+    names: &Spanned<Vec<Spanned<String>>>,
+    problems: &mut Problems,
+) -> (Vec<String>, Vec<Range<usize>>) {
+    let (mut interfaces, mut places) = (Vec::new(), Vec::new());
     for interface in names.get_ref() {
         let (name, span) = (interface.get_ref(), interface.span());
         let is_name = !name.is_empty()
@@ -170,25 +207,29 @@ fn interfaces(file: &File, names: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<
             && !matches!(name.as_str(), "." | "..")
             && !name.contains(|c: char| matches!(c, '\0' | '/' | ':') || c.is_whitespace());
         if !is_name {
-            return Err(file.error(span, format!("`{name}` cannot be the name of an interface")));
+            let message = format!(
+                "`{name}` cannot be the name of an interface; write one that `ip link` shows"
+            );
+            problems.add(file.error(span, message));
+        } else if interfaces.contains(name) {
+            problems.add(file.error(span, format!("`{name}` is named twice; remove one")));
+        } else {
+            interfaces.push(name.clone());
+            places.push(span);
         }
-        if interfaces.contains(name) {
-            return Err(file.error(span, format!("`{name}` is named twice")));
-        }
-        interfaces.push(name.clone());
     }
-    if interfaces.is_empty() {
+    if names.get_ref().is_empty() {
         let message = "`interfaces` is empty; write, for example, interfaces = [\"eth0\"]";
-        return Err(file.error(names.span(), message));
+        problems.add(file.error(names.span(), message));
     }
-    Ok(interfaces)
+    (interfaces, places)
 }
 
 fn appearance(
     file: &File,
     appearance: RawAppearance,
     limit: Option<&Spanned<u32>>,
-) -> Result<Appearance, Error> {
+) -> Result<Appearance, Problem> {
     match (appearance, limit) {
         (RawAppearance::Filtered, None) => Ok(Appearance::Filtered),
         (RawAppearance::Filtered, Some(limit)) => Err(file.error(

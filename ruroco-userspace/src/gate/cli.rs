@@ -9,7 +9,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use super::{run, status};
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    settings::Settings,
+};
 
 /// Put the XDP program in the way of packets and keep it there.
 ///
@@ -40,10 +43,11 @@ enum Action {
 /// # Errors
 /// What went wrong and what to do about it, for a person.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
-    let config = Config::read(&cli.config)?;
     match cli.action {
-        None => run::run(&config),
-        Some(Action::Status { json }) => show_status(&config, json),
+        None => run::run(Settings::read(&cli.config).or_refuse()?),
+        Some(Action::Status { json }) => {
+            show_status(&Config::read(&cli.config).or_problems()?, json)
+        }
     }
 }
 

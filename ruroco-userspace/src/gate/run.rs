@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     config::{Config, Source},
-    instance, key_directory, private_directory, private_socket,
+    instance, private_directory, private_socket,
+    settings::Settings,
     shutdown::Shutdown,
-    users,
     wait::wait,
 };
 
@@ -27,13 +27,13 @@ use crate::{
 /// # Errors
 /// What keeps it from starting, or from going on. An error later than the start leaves the gate
 /// closed.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let Settings { config, keys, server } = settings;
+    let (config, keys) = (&config, keys.usable);
     if config.source == Source::Udp {
         bail!("`source` is \"udp\" in the configuration: there is no gate to run");
     }
     let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
-    let server = users::find(&config.socket_user)?.uid.as_raw();
-    let keys = key_directory::read_configured(config, Some(server))?;
 
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.

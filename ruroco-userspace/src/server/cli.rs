@@ -10,7 +10,8 @@ use clap::{Parser, Subcommand};
 use super::{clock::Now, confinement, floor_file::FloorFile, run};
 use crate::{
     config::{self, Config},
-    key_directory,
+    key_directory::NamedKey,
+    settings::Settings,
 };
 
 /// Decide which knocks are carried out.
@@ -38,17 +39,17 @@ enum Action {
 /// # Errors
 /// What went wrong and what to do about it, for a person.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
-    let config = Config::read(&cli.config)?;
+    // Before anything is read: what root may read says nothing. Root's floors, too, could not be
+    // replaced by the server.
+    confinement::refuse_root()?;
+    let (config, keys) = Settings::read_as_server(&cli.config).or_refuse()?;
     match cli.action {
-        None => run::run(&config),
-        Some(Action::Init) => init(&config),
+        None => run::run(&config, keys.usable),
+        Some(Action::Init) => init(&config, &keys.usable),
     }
 }
 
-fn init(config: &Config) -> anyhow::Result<()> {
-    // Root's floors could not be replaced by the server.
-    confinement::refuse_root()?;
-    let keys = key_directory::read_configured(config, None)?;
+fn init(config: &Config, keys: &[NamedKey]) -> anyhow::Result<()> {
     let ids = keys.iter().map(|named| named.key.id);
     let path = FloorFile::create(&config.blocklist_dir, ids, Now::read().epoch)?;
     let _ = writeln!(

@@ -18,21 +18,14 @@ use super::{
     source::Source,
     verifier::Verifier,
 };
-use crate::{
-    config::Config,
-    key_directory::{self, NamedKey},
-    shutdown::Shutdown,
-    wait::wait,
-};
+use crate::{config::Config, key_directory::NamedKey, shutdown::Shutdown, wait::wait};
 
 /// Runs the server until it is told to end.
 ///
 /// # Errors
 /// What keeps it from starting, or from going on.
-pub fn run(config: &Config) -> anyhow::Result<()> {
-    confinement::refuse_root()?;
+pub fn run(config: &Config, keys: Vec<NamedKey>) -> anyhow::Result<()> {
     let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
-    let keys = key_directory::read_configured(config, None)?;
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
     let mut source = Source::open(config)?;

@@ -58,8 +58,11 @@ impl Host {
             dir = dir.path().display()
         );
         fs::write(&path, config).unwrap();
-        let host =
-            Self { config: Config::read(&path).unwrap(), keys: (0..keys).map(key).collect(), dir };
+        let host = Self {
+            config: Config::read(&path).or_problems().unwrap(),
+            keys: (0..keys).map(key).collect(),
+            dir,
+        };
         FloorFile::create(host.dir.path(), host.ids(), START).unwrap();
         host
     }

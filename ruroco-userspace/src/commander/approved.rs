@@ -1,0 +1,60 @@
+//! What the commander starts with: all that its operator has written down, checked as a whole.
+
+use std::{mem, path::Path};
+
+use super::{command_file, commands::Commands, keys::Keys};
+use crate::{
+    config::{Config, Field},
+    problems::{Checked, Problem, Problems},
+    settings::Settings,
+    toml_file::nearest,
+};
+
+/// Both files and the keys.
+#[derive(Debug)]
+pub struct Approved {
+    /// The content of `config.toml`.
+    pub config: Config,
+    /// The uid of `socket_user`.
+    pub server: u32,
+    /// Names and ids of the keys.
+    pub keys: Keys,
+    /// The content of `commands.toml`.
+    pub commands: Commands,
+}
+
+impl Approved {
+    /// Reads all of it. What is wrong with one file hides nothing in the other.
+    pub fn read(config: &Path, commands: &Path) -> Checked<Self> {
+        let mut problems = Problems::default();
+        let settings = problems.good_of(Settings::read(config));
+        let settings = settings.map(|mut settings| {
+            let keys = Keys::of(mem::take(&mut settings.keys));
+            (settings.config, settings.server, keys)
+        });
+        let keys = settings.as_ref().map(|(_, _, keys)| keys);
+        let commands = problems.good_of(command_file::read(commands, keys));
+        let (Some((config, server, keys)), Some(commands)) = (settings, commands) else {
+            return problems.of_nothing();
+        };
+        problems.extend(commands_that_are_not_there(&config, &commands));
+        problems.of(Self { config, server, keys, commands })
+    }
+}
+
+/// A key that may ask for what there is not is no danger, but hardly what was meant.
+fn commands_that_are_not_there(config: &Config, commands: &Commands) -> Vec<Problem> {
+    let named = config.rules().flat_map(|(key, rules)| {
+        rules.commands.iter().flatten().map(move |command| (key, command.as_str()))
+    });
+    let missing = named.filter(|(_, command)| !commands.names().any(|name| name == *command));
+    let problem = |(key, command): (&str, &str)| {
+        let mut message =
+            format!("`commands` of {key} names `{command}`, which commands.toml has not");
+        if let Some(meant) = nearest(command, commands.names()) {
+            message = format!("{message}; did you mean `{meant}`?");
+        }
+        config.problem(Field::CommandsOf(key), message).as_warning()
+    };
+    missing.map(problem).collect()
+}

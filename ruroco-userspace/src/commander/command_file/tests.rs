@@ -1,0 +1,144 @@
+//! What is accepted, what is refused, and what is said.
+
+use super::*;
+
+const LAPTOP: KeyId = KeyId([1; 8]);
+
+fn check(text: &str) -> Result<Commands, String> {
+    let keys = [(LAPTOP, "laptop"), (KeyId([2; 8]), "phone")].into_iter().collect();
+    let checked = super::check(&Source::new("/commands.toml", text), Some(&keys));
+    checked.or_problems().map_err(|problems| problems.to_string())
+}
+
+fn command(text: &str) -> std::sync::Arc<Command> {
+    let commands = check(text).unwrap();
+    std::sync::Arc::clone(commands.get(CommandHash::of("x")).unwrap())
+}
+
+#[test]
+fn one_line_is_a_whole_command() {
+    let command = command("[commands.x]\nrun = [\"/bin/echo\", \"a b\", \"$HOME\", \"\"]\n");
+    assert_eq!(command.program, "/bin/echo");
+    assert_eq!(command.arguments, ["a b", "$HOME", ""]);
+    assert_eq!((command.uid, command.gid), (None, None));
+    assert_eq!((command.timeout.as_secs(), command.cwd.as_path()), (30, Path::new("/")));
+    assert!(command.env.is_empty() && command.keys.is_none());
+}
+
+#[test]
+fn every_field_arrives() {
+    let who = match getuid().is_root() {
+        true => "user = \"root\"\ngroup = \"root\"\n",
+        false => "",
+    };
+    let command = command(&format!(
+        "[commands.x]\nshell = \"echo $RUROCO_IP\"\ntimeout = 86400\ncwd = \"/tmp\"\n\
+         env = {{ LANG = \"C\", EMPTY = \"\" }}\nkeys = [\"laptop\"]\n{who}"
+    ));
+    assert_eq!(command.program, "/bin/sh");
+    assert_eq!(command.arguments, ["-c", "echo $RUROCO_IP"]);
+    assert_eq!((command.timeout.as_secs(), command.cwd.as_path()), (86_400, Path::new("/tmp")));
+    assert_eq!(command.env["LANG"], "C");
+    assert_eq!(command.env["EMPTY"], "");
+    assert!(command.allows(LAPTOP) && !command.allows(KeyId([2; 8])));
+    if getuid().is_root() {
+        assert_eq!((command.uid, command.gid), (Some(0), Some(0)));
+    }
+}
+
+#[test]
+fn every_mistake_names_its_line_and_the_remedy() {
+    let good = "[commands.x]\nrun = [\"true\"]\n";
+    for (text, line, told) in [
+        ("usr = \"root\"\n", 3, "did you mean `user`?"),
+        ("run = [\"true\"]\n", 3, "duplicate key"),
+        ("shell = \"true\"\n", 3, "`run` and `shell` are both there"),
+        ("user = \"no-such-user\"\n", 3, "useradd --system"),
+        ("user = \"\"\n", 3, "there is no user"),
+        ("group = \"no-such-group\"\n", 3, "groupadd --system no-such-group"),
+        ("timeout = 0\n", 3, "between 1 and 86400"),
+        ("timeout = 86401\n", 3, "between 1 and 86400"),
+        ("timeout = 18446744073709551616\n", 3, ""),
+        ("timeout = -1\n", 3, "expected u64"),
+        ("timeout = 1.5\n", 3, "expected u64"),
+        ("cwd = \"tmp\"\n", 3, "from / on"),
+        ("cwd = \"/t\\u0000mp\"\n", 3, "from / on"),
+        ("[commands.x.env]\nA = \"1\"\nRUROCO_IP = \"::\"\n", 5, "set by the commander"),
+        ("[commands.x.env]\n\"A=B\" = \"1\"\n", 4, "cannot be the name"),
+        ("[commands.x.env]\n\"\" = \"1\"\n", 4, "cannot be the name"),
+        ("[commands.x.env]\nA = \"\\u0000\"\n", 4, "NUL"),
+        ("[commands.x.env]\nA = 1\n", 4, "expected a string"),
+        ("keys = []\n", 3, "leave `keys` out"),
+        ("keys = [\"laptop\",\n\"tablet\"]\n", 4, "no key file tablet.key"),
+        ("[commands.x]\nrun = [\"true\"]\n", 3, "duplicate key"),
+        ("[commands.y]\n", 3, "neither `run` nor `shell`"),
+        ("[commands.y]\nrun = []\n", 4, "names no program"),
+        ("[commands.y]\nrun = [\"\"]\n", 4, "names no program"),
+        ("[commands.y]\nrun = [\"bin/true\"]\n", 4, "whole path"),
+        ("[commands.y]\nrun = [\"true\",\n\"\\u0000\"]\n", 5, "NUL"),
+        ("[commands.y]\nrun = \"true\"\n", 4, "expected a sequence"),
+        ("[commands.y]\nshell = \" \"\n", 4, "`shell` is empty"),
+        ("[commands.\"a\\nb\"]\nrun = [\"true\"]\n", 3, "control characters"),
+        ("[commands.\"\"]\nrun = [\"true\"]\n", 3, "must not be empty"),
+        ("[command.y]\nrun = [\"true\"]\n", 3, "did you mean `commands`?"),
+    ] {
+        let error = check(&format!("{good}{text}")).unwrap_err();
+        assert!(error.starts_with(&format!("/commands.toml:{line}: ")), "{text}: {error}");
+        assert!(error.contains(told), "{text}: {error}");
+    }
+    for (text, line, told) in [
+        ("", 1, "there is no command"),
+        ("[commands]\n", 1, "there is no command"),
+        ("[commands]\nx = \"true\"\n", 2, "as in [commands.open_port]"),
+    ] {
+        let error = check(text).unwrap_err();
+        assert!(error.starts_with(&format!("/commands.toml:{line}: ")), "{text}: {error}");
+        assert!(error.contains(told), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_others_can_write_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("commands.toml");
+    fs::write(&path, "[commands.x]\nrun = [\"true\"]\n").unwrap();
+    let read_with_mode = |mode| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        read(&path, Some(&Keys::default())).or_problems().map_err(|error| error.to_string())
+    };
+    assert!(read_with_mode(0o644).is_ok());
+    for mode in [0o620, 0o602, 0o666] {
+        let error = read_with_mode(mode).unwrap_err();
+        assert!(error.contains("chmod go-w"), "{error}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_and_none_that_follows_from_another() {
+    let text = "[commands.x]\nrun = [\"true\", \"\\u0000\"]\ntimeout = 0\ncwd = \"x\"\n\
+                [commands.y]\nrun = 5\nuser = \"no-such-user\"\ngroup = \"no-such-group\"\n\
+                keys = [\"labtop\",\n\"none\"]\n[commands.z]\n";
+    let problems = check(text).unwrap_err();
+    let lines: Vec<_> = problems.lines().filter_map(|line| line.split(':').nth(1)).collect();
+    assert_eq!(lines, ["2", "3", "4", "6", "7", "8", "9", "10", "11"], "{problems}");
+    assert!(problems.contains("did you mean `laptop`?"), "{problems}");
+    let problems = check("commands = 5").unwrap_err();
+    assert_eq!(problems.lines().count(), 1, "{problems}");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_a_warning() {
+    let keys = Keys::default();
+    let told = |program: &str| {
+        let text = format!("[commands.x]\nrun = [\"{program}\"]\n");
+        let checked = super::check(&Source::new("/commands.toml", text), Some(&keys));
+        let (commands, warnings) = checked.or_all_problems().unwrap();
+        assert_eq!(commands.names().count(), 1);
+        warnings.iter().map(ToString::to_string).collect::<String>()
+    };
+    assert_eq!(told("/bin/sh") + &told("sh"), "");
+    assert!(told("/no/such").starts_with("/commands.toml:2: /no/such cannot be run"));
+    assert!(told("/etc/passwd").contains("chmod +x /etc/passwd"));
+    assert!(told("/etc").contains("is no program"));
+    assert!(told("no-such-program").contains("write its whole path"));
+}

@@ -1,0 +1,53 @@
+//! What a daemon reads at its start, and whom it reads it for.
+//!
+//! All that is wrong with it is told at once: in `config.toml`, in the keys, and in what the two say
+//! of each other.
+
+use std::path::Path;
+
+use crate::{
+    config::Config,
+    key_directory::{self, Keys},
+    problems::{Checked, Problems},
+};
+
+/// A configuration and the keys that it is about.
+#[derive(Debug)]
+pub struct Settings {
+    /// The content of `config.toml`.
+    pub config: Config,
+    /// The keys in its `config_dir`.
+    pub keys: Keys,
+    /// The uid of `socket_user`.
+    pub server: u32,
+}
+
+impl Settings {
+    /// Reads them for gate and commander, which talk to the server: its user has to be there, and
+    /// keys may belong to it.
+    pub fn read(path: &Path) -> Checked<Self> {
+        let mut problems = Problems::default();
+        let Some(config) = problems.good_of(Config::read(path)) else {
+            return problems.of_nothing();
+        };
+        // Without it there is no saying whom the keys may belong to.
+        let Some(user) = problems.good(config.find_socket_user()) else {
+            return problems.of_nothing();
+        };
+        let server = user.uid.as_raw();
+        let keys = key_directory::read_configured(&config, Some(server));
+        let keys = problems.good_of(keys).unwrap_or_default();
+        problems.of(Self { config, keys, server })
+    }
+
+    /// Reads them for the server itself, which is that user.
+    pub fn read_as_server(path: &Path) -> Checked<(Config, Keys)> {
+        let mut problems = Problems::default();
+        let Some(config) = problems.good_of(Config::read(path)) else {
+            return problems.of_nothing();
+        };
+        let keys = key_directory::read_configured(&config, None);
+        let keys = problems.good_of(keys).unwrap_or_default();
+        problems.of((config, keys))
+    }
+}
