@@ -86,10 +86,13 @@ pub fn read(dir: &Path, also_allowed: Option<u32>) -> Checked<Keys> {
             keys.unusable.push(name);
             continue;
         };
-        if let Some(other) = paths.insert(key.id, path.clone()) {
+        if let Some(other) = paths.get(&key.id) {
             let message = format!("has the same key id as {}: remove one of them", other.display());
             problems.add(Problem::error(&path, message));
+            keys.unusable.push(name);
+            continue;
         }
+        paths.insert(key.id, path);
         keys.usable.push(NamedKey { name, key });
     }
     problems.of(keys)

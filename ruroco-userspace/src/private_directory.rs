@@ -22,17 +22,35 @@ pub fn prepare(dir: &Path, mode: u32) -> anyhow::Result<()> {
     }
     let metadata =
         fs::metadata(dir).with_context(|| format!("could not look at {}", dir.display()))?;
-    let owner_is_trusted = metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
-    if !metadata.is_dir() || !owner_is_trusted || metadata.mode() & 0o022 != 0 {
-        bail!(
-            "refusing to use {dir}, where others can exchange things: it belongs to uid {owner} and \
-             has mode {has:04o}; look at what is in it, then run: chown root {dir}; chmod {mode:o} {dir}",
-            dir = dir.display(),
-            owner = metadata.uid(),
-            has = metadata.mode() & 0o7777,
-        );
+    refusal(dir, &metadata, mode)
+        .map_or(Ok(()), |why| bail!("refusing to use {}: {why}", dir.display()))
+}
+
+/// Why such a directory would be refused, if it is there; nothing is changed.
+pub fn trouble_with(dir: &Path, mode: u32) -> Option<String> {
+    match fs::metadata(dir) {
+        Ok(metadata) => refusal(dir, &metadata, mode),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(format!("could not look at it: {error}")),
     }
-    Ok(())
+}
+
+/// Why others could change what is in it, and what to do.
+fn refusal(dir: &Path, metadata: &fs::Metadata, mode: u32) -> Option<String> {
+    let owner_is_trusted = metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
+    if metadata.is_dir() && owner_is_trusted && metadata.mode() & 0o022 == 0 {
+        return None;
+    }
+    if !metadata.is_dir() {
+        return Some("it is no directory; remove what is there".to_owned());
+    }
+    Some(format!(
+        "others can exchange things in it: it belongs to uid {owner} and has mode {has:04o}; look at \
+         what is in it, then run: chown root {dir}; chmod {mode:o} {dir}",
+        dir = dir.display(),
+        owner = metadata.uid(),
+        has = metadata.mode() & 0o7777,
+    ))
 }
 
 fn make(dir: &Path, mode: u32) -> anyhow::Result<()> {

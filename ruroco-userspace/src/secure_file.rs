@@ -23,8 +23,12 @@ pub struct Error {
 /// Why it was not.
 #[derive(Debug)]
 enum Cause {
-    /// The operating system said no, or what is there is no such file.
+    /// The operating system said no.
     Unreadable(io::Error),
+    /// The operating system said no to this user; what somebody with more rights can do about it.
+    Forbidden { remedy: String },
+    /// What is there is no file of this kind.
+    Unfit(String),
     /// A secret that others can read.
     OthersCanRead { mode: u32 },
     /// A file that others can change.
@@ -38,8 +42,17 @@ impl Error {
         Self { path: path.to_owned(), cause }
     }
 
-    fn unreadable(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::new(path, Cause::Unreadable(io::Error::other(cause)))
+    fn of_io(path: &Path, error: io::Error, access: Access) -> Self {
+        let cause = match (error.kind(), access) {
+            (io::ErrorKind::PermissionDenied, Access::Read) => {
+                Cause::Forbidden { remedy: format!("chown {}", this_user()) }
+            }
+            (io::ErrorKind::PermissionDenied, Access::Write) => {
+                Cause::Forbidden { remedy: "chmod a+r".to_owned() }
+            }
+            _ => Cause::Unreadable(error),
+        };
+        Self::new(path, cause)
     }
 }
 
@@ -47,7 +60,15 @@ impl From<&Error> for Problem {
     fn from(Error { path, cause }: &Error) -> Self {
         let shown = path.display();
         let message = match cause {
+            Cause::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
+                "there is no such file; make it, or name another".to_owned()
+            }
             Cause::Unreadable(error) => format!("could not be read: {error}"),
+            Cause::Forbidden { remedy } => format!(
+                "permission denied; run: {remedy} {shown} (and see that the directories above it can \
+                 be entered)"
+            ),
+            Cause::Unfit(why) => format!("{why}; remove it, or write it anew"),
             Cause::OthersCanRead { mode } => format!(
                 "its mode {mode:04o} lets others read the key; run: chmod 600 {shown} (and consider \
                  the key known to them)"
@@ -78,7 +99,7 @@ impl From<Error> for Problem {
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
-    let file = open(path)?;
+    let file = open(path, Access::Read)?;
     check(&file, path, also_allowed, Access::Read)?;
     // One allocation of the final size: a growing buffer would leave copies of the secret behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET_SIZE.saturating_add(1)));
@@ -91,7 +112,7 @@ pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<S
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_trusted(path: &Path) -> Result<String, Error> {
-    let file = open(path)?;
+    let file = open(path, Access::Write)?;
     check(&file, path, None, Access::Write)?;
     let mut content = Vec::new();
     read(&file, path, MAX_CONFIGURATION_SIZE, &mut content).map(str::to_owned)
@@ -110,8 +131,18 @@ enum Access {
     Write,
 }
 
-fn open(path: &Path) -> Result<File, Error> {
-    File::open(path).map_err(|error| Error::new(path, Cause::Unreadable(error)))
+fn open(path: &Path, access: Access) -> Result<File, Error> {
+    File::open(path).map_err(|error| Error::of_io(path, error, access))
+}
+
+#[cfg(unix)]
+fn this_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn this_user() -> u32 {
+    0
 }
 
 /// Reads at most `max` bytes into `content`, whatever the file's owner has put into it, and gives
@@ -126,9 +157,10 @@ fn read<'a>(
     let read = file.take(limit).read_to_end(content);
     read.map_err(|error| Error::new(path, Cause::Unreadable(error)))?;
     if content.len() > max {
-        return Err(Error::unreadable(path, format!("it is longer than {max} bytes")));
+        return Err(Error::new(path, Cause::Unfit(format!("it is longer than {max} bytes"))));
     }
-    str::from_utf8(content).map_err(|_| Error::unreadable(path, "it is not UTF-8"))
+    str::from_utf8(content)
+        .map_err(|_| Error::new(path, Cause::Unfit("it is not UTF-8".to_owned())))
 }
 
 #[cfg(unix)]
@@ -141,12 +173,12 @@ fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) ->
         Err(error) => return refused(Cause::Unreadable(error)),
     };
     if !metadata.is_file() {
-        return Err(Error::unreadable(path, "it is not a regular file"));
+        return refused(Cause::Unfit("it is not a regular file".to_owned()));
     }
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    let this_user = rustix::process::geteuid().as_raw();
-    if owner != 0 && owner != this_user && Some(owner) != also_allowed {
-        return refused(Cause::WrongOwner { owner, expected: this_user });
+    if owner != 0 && owner != this_user() && Some(owner) != also_allowed {
+        let expected = also_allowed.unwrap_or_else(this_user);
+        return refused(Cause::WrongOwner { owner, expected });
     }
     match access {
         Access::Read if mode & 0o077 != 0 => refused(Cause::OthersCanRead { mode }),
@@ -202,7 +234,7 @@ mod tests {
     fn a_directory_is_not_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let message = read_trusted(dir.path()).unwrap_err().to_string();
-        assert!(message.contains("could not be read"), "{message}");
+        assert!(message.contains("not a regular file"), "{message}");
     }
 
     #[test]

@@ -21,6 +21,16 @@ use crate::{
 /// Most problems that are told of the first stage. Whoever reads that many has the wrong file.
 const MAX_PROBLEMS: usize = 100;
 
+/// What to write, by what is told of what is wrong.
+const REMEDIES: [(&str, &str); 6] = [
+    ("duplicate key", "remove one of the two"),
+    ("expected u16", "write a whole number, at most 65535, without quotes"),
+    ("expected u32", "write a whole number from 0 on, without quotes"),
+    ("expected u64", "write a whole number from 0 on, without quotes"),
+    ("expected a string", "write it in quotes"),
+    ("expected a sequence", "write a list, as in [\"one\", \"two\"]"),
+];
+
 /// A configuration file's path and text, for finding lines in it.
 #[derive(Debug)]
 pub struct Source {
@@ -81,6 +91,10 @@ impl Source {
         let mut message = error.message().trim().replace('\n', ", ");
         if let Some(meant) = suggestion(&message) {
             message = format!("{message}; did you mean `{meant}`?");
+        }
+        let remedy = REMEDIES.into_iter().find(|(told, _)| message.contains(told));
+        if let Some((_, remedy)) = remedy {
+            message = format!("{message}; {remedy}");
         }
         self.error(error.span().unwrap_or(0..0), message)
     }

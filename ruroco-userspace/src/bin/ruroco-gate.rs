@@ -8,5 +8,8 @@ use ruroco::{gate::cli, logging};
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     logging::start();
-    logging::exit_code(cli::run(&cli))
+    match cli::run(&cli) {
+        Ok(code) => code,
+        Err(error) => logging::exit_code(Err(error)),
+    }
 }

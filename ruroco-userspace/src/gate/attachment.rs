@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use crate::{config::Mode, instance, private_directory};
 
 /// Nobody but root has anything to look for among the pins.
-const DIRECTORY_MODE: u32 = 0o700;
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
 
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,15 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    process::ExitCode,
 };
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use super::{run, status};
+use super::{check, run, status};
 use crate::{
+    commander::commands,
     config::{self, Config},
     settings::Settings,
 };
@@ -30,6 +32,21 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Say all that is wrong with configuration, commands and keys, and change nothing
+    ///
+    /// Ends with 1 if a daemon would not start, with --strict also if there is a warning. Run it as
+    /// root: it then looks at the files as each of the daemons does.
+    Check {
+        /// The commands that may be run
+        #[arg(long, value_name = "PATH", default_value = commands::DEFAULT_PATH)]
+        commands: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Take warnings for errors
+        #[arg(long)]
+        strict: bool,
+    },
     /// Show the running gate: interfaces, keys, and packets by verdict
     Status {
         /// As JSON
@@ -38,17 +55,27 @@ enum Action {
     },
 }
 
-/// Does what the command line says.
+/// Does what the command line says. The exit code is that of what was asked for.
 ///
 /// # Errors
 /// What went wrong and what to do about it, for a person.
-pub fn run(cli: &Cli) -> anyhow::Result<()> {
-    match cli.action {
-        None => run::run(Settings::read(&cli.config).or_refuse()?),
+pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.action {
+        None => run::run(Settings::read(&cli.config).or_refuse()?)?,
         Some(Action::Status { json }) => {
-            show_status(&Config::read(&cli.config).or_problems()?, json)
+            show_status(&Config::read(&cli.config).or_problems()?, *json)?;
+        }
+        Some(Action::Check { commands, json, strict }) => {
+            let report = check::check(&cli.config, commands);
+            print(&if *json { format!("{}\n", report.to_json()) } else { report.to_string() })?;
+            return Ok(exit_code(report.is_good(*strict)));
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exit_code(is_good: bool) -> ExitCode {
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {
@@ -57,6 +84,10 @@ fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {
         true => format!("{}\n", serde_json::to_string(&status)?),
         false => status.to_string(),
     };
+    print(&text)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("could not write to standard output")

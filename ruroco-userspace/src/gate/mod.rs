@@ -9,10 +9,13 @@
 //! - [`status`] tells the operator;
 //! - [`privileges`] drops what is no longer needed.
 //!
-//! [`cli`] is the way in, [`run`] the loop.
+//! [`cli`] is the way in, [`run`] the loop. Without a running gate, [`check`] says what would keep it,
+//! and server and commander, from starting.
 
 pub mod attachment;
+pub mod check;
 pub mod cli;
+mod identity;
 pub mod interfaces;
 pub mod privileges;
 pub mod program;

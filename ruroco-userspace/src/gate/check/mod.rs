@@ -1,0 +1,80 @@
+//! `ruroco-gate check`: what gate, server and commander would say of their files if they were
+//! started now, all of it at once, and what the files mean on this host.
+//!
+//! There is no second set of rules. What the daemons read is read by their code, once as root, as
+//! gate and commander see it, and once [as the server's user](super::identity). [`host`] then adds
+//! what the files say of this host. Nothing is changed, and nothing has to run.
+
+mod host;
+mod report;
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
+
+pub use self::report::Report;
+use super::{attachment, identity};
+use crate::{
+    commander::approved::Approved,
+    config::{Config, Field, Source},
+    private_directory, private_socket,
+    problems::{Problem, Problems},
+    settings::Settings,
+};
+
+/// Checks both files, the keys and the directories.
+pub fn check(config: &Path, commands: &Path) -> Report {
+    let mut problems = Problems::default();
+    problems.good_of(Approved::read(config, commands));
+    // What is wrong with it has been told; what is not can be held against the host.
+    let readable = Problems::default().good_of(Config::read(config));
+    let mut unseen = Vec::new();
+    if let Some(readable) = &readable {
+        problems.extend(host::problems(readable));
+        problems.extend(directories(readable));
+        match as_server(config, readable) {
+            // Where something is wrong already, more of it says nothing new.
+            Ok(seen) => {
+                let place = |problem: &Problem| (problem.path().to_owned(), problem.line());
+                let known: Vec<_> = problems.iter().map(place).collect();
+                problems.extend(seen.into_iter().filter(|seen| !known.contains(&place(seen))));
+            }
+            Err(why) => unseen.push(why),
+        }
+    }
+    Report::new(problems.sorted(), unseen)
+}
+
+/// Those that gate and commander make if they are missing, and refuse if others can change them.
+fn directories(config: &Config) -> Vec<Problem> {
+    let sockets = Some((&config.socket_dir, private_socket::DIRECTORY_MODE));
+    let pins = (config.source == Source::Xdp).then_some(&config.gate.pin_dir);
+    let pins = pins.map(|dir| (dir, attachment::DIRECTORY_MODE));
+    let refused = |(dir, mode): (&PathBuf, u32)| {
+        private_directory::trouble_with(dir, mode).map(|why| Problem::error(dir, why))
+    };
+    sockets.into_iter().chain(pins).filter_map(refused).collect()
+}
+
+/// What the server would say, and what it could not write. Or why that cannot be known.
+fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
+    // Told already.
+    let Ok(user) = config.find_socket_user() else { return Ok(Vec::new()) };
+    let look = || {
+        let mut problems = Problems::default();
+        problems.good_of(Settings::read_as_server(path));
+        problems.extend(host::state_problem(&config.blocklist_dir, &user));
+        let who = format!("as {} sees it", user.name);
+        problems.into_iter().map(|problem| problem.seen_by(&who)).collect()
+    };
+    if user.uid.is_root() {
+        let refusal = "the server refuses to run as root; name another user, made with: useradd \
+                       --system --shell /usr/sbin/nologin ruroco";
+        return Ok(vec![config.problem(Field::SocketUser, refusal)]);
+    }
+    if user.uid.as_raw() == geteuid().as_raw() {
+        return Ok(look());
+    }
+    identity::run_as(&user, look)
+        .map_err(|error| format!("what the server can read and write as {}: {error:#}", user.name))
+}

@@ -1,0 +1,146 @@
+//! The kinds of bad configuration.
+
+use std::ffi::OsStr;
+
+use crate::{LAPTOP, OLD, PHONE, Place};
+
+/// One kind.
+pub(crate) struct Case {
+    /// What it is, and the name of the file with what is to be said.
+    pub(crate) name: &'static str,
+    /// What to replace in `config.toml`, each once.
+    pub(crate) config: &'static [(&'static str, &'static str)],
+    /// `commands.toml`, if it is another.
+    pub(crate) commands: Option<&'static str>,
+    /// What to do with the files then.
+    pub(crate) arrange: fn(&Place),
+    /// Whether that takes root.
+    pub(crate) needs_root: bool,
+}
+
+/// A mistake in `config.toml`.
+const fn config(name: &'static str, config: &'static [(&'static str, &'static str)]) -> Case {
+    Case { name, config, commands: None, arrange: |_| {}, needs_root: false }
+}
+
+/// A mistake in `commands.toml`.
+const fn commands(name: &'static str, commands: &'static str) -> Case {
+    Case { name, config: &[], commands: Some(commands), arrange: |_| {}, needs_root: false }
+}
+
+/// A mistake with files.
+const fn files(name: &'static str, arrange: fn(&Place)) -> Case {
+    Case { name, config: &[], commands: None, arrange, needs_root: false }
+}
+
+/// One that only root can make.
+const fn by_root(name: &'static str, arrange: fn(&Place)) -> Case {
+    Case { name, config: &[], commands: None, arrange, needs_root: true }
+}
+
+pub(crate) const CASES: &[Case] = &[
+    config("address-and-port-disagree", &[("port = 34020", "port = 34020\naddress = \"[::]:81\"")]),
+    config("address-is-a-network", &[("127.0.0.1", "192.0.2.0/24")]),
+    config("address-is-no-hosts", &[("127.0.0.1", "0.0.0.0")]),
+    config(
+        "address-not-on-the-host",
+        &[("[\"127.0.0.1\"]", "[\n  \"127.0.0.1\",\n  \"192.0.2.77\",\n]")],
+    ),
+    config("addresses-all-not-on-the-host", &[("127.0.0.1", "192.0.2.77")]),
+    config("addresses-empty", &[("\"127.0.0.1\"", "")]),
+    config("addresses-missing", &[("ips = [\"127.0.0.1\"]\n", "")]),
+    config("appearance-unknown", &[("[gate]", "[gate]\nappearance = \"stealth\"")]),
+    config("clock-skew-of-days", &[("port", "max_clock_skew_seconds = 604800\nport")]),
+    config(
+        "commands-of-a-key-are-not-there",
+        &[("[gate]", "[keys.laptop]\ncommands = [\"open_shh\"]\n[gate]")],
+    ),
+    config("field-misspelt", &[("port", "prot")]),
+    config("field-of-the-wrong-type", &[("34020", "\"34020\"")]),
+    config("field-twice", &[("port", "port = 81\nport")]),
+    config("gate-missing", &[("[gate]\ninterfaces = [\"lo\"]\npin_dir = \"$DIR/pins\"\n", "")]),
+    config("interface-cannot-be-one", &[("\"lo\"", "\"lo\", \"../eth0\"")]),
+    config("interface-not-there", &[("\"lo\"", "\"lo\", \"lo0\"")]),
+    config("interface-twice", &[("\"lo\"", "\"lo\", \"lo\"")]),
+    config("interfaces-empty", &[("\"lo\"", "")]),
+    config("limit-is-zero", &[("port", "max_requests_per_second = 0\nport")]),
+    config("limit-without-its-appearance", &[("[gate]", "[gate]\nmax_passed_per_second = 5")]),
+    config(
+        "many-mistakes-at-once",
+        &[
+            ("127.0.0.1", "::\", \"localhost"),
+            ("34020", "0"),
+            ("socket_user", "socket_users = 1\nsocket_user"),
+            ("[gate]", "[keys.labtop]\ncommand = []\n[gate]\nmode = \"drv\""),
+        ],
+    ),
+    config("mode-unknown", &[("[gate]", "[gate]\nmode = \"drv\"")]),
+    config("port-is-zero", &[("34020", "0")]),
+    config("port-too-large", &[("34020", "65536")]),
+    config("rules-for-no-key", &[("[gate]", "[keys.labtop]\ncommands = []\n[gate]")]),
+    config("source-unknown", &[("port", "source = \"upd\"\nport")]),
+    config("toml-broken", &[("34020", "")]),
+    config("user-not-there", &[("$USER", "no-such-user")]),
+    config("user-is-root", &[("$USER", "root")]),
+    config("state-directory-missing", &[("$DIR/state", "$DIR/no-state")]),
+    commands("command-misspelt-field", "[commands.x]\nrun = [\"/bin/true\"]\nusr = \"root\"\n"),
+    commands("command-of-nothing", "[commands.x]\ntimeout = 5\n"),
+    commands("command-of-two", "[commands.x]\nrun = [\"/bin/true\"]\nshell = \"true\"\n"),
+    commands("command-timeout", "[commands.x]\nrun = [\"/bin/true\"]\ntimeout = 0\n"),
+    commands(
+        "command-for-a-key-that-is-not-there",
+        "[commands.x]\nrun = [\"/bin/true\"]\nkeys = [\"labtop\"]\n",
+    ),
+    commands("command-for-no-key", "[commands.x]\nrun = [\"/bin/true\"]\nkeys = []\n"),
+    commands(
+        "command-group-not-there",
+        "[commands.x]\nrun = [\"/bin/true\"]\ngroup = \"no-such-group\"\n",
+    ),
+    commands(
+        "command-user-not-there",
+        "[commands.x]\nrun = [\"/bin/true\"]\nuser = \"no-such-user\"\n",
+    ),
+    commands(
+        "command-own-variable",
+        "[commands.x]\nrun = [\"/bin/true\"]\nenv = { RUROCO_IP = \"::\" }\n",
+    ),
+    commands("command-program-not-executable", "[commands.x]\nrun = [\"/etc/passwd\"]\n"),
+    commands("command-program-not-there", "[commands.x]\nrun = [\"/no/such/program\"]\n"),
+    commands("command-program-relative", "[commands.x]\nrun = [\"bin/true\"]\n"),
+    commands("commands-empty", ""),
+    commands(
+        "commands-with-many-mistakes",
+        "[commands.x]\nshell = \" \"\ncwd = \"tmp\"\n\n[commands.y]\nrun = \"true\"\ntimeout = 0\n\n[commands.z]\n",
+    ),
+    Case {
+        name: "appearance-with-an-old-key",
+        config: &[("[gate]", "[gate]\nappearance = \"closed\"")],
+        commands: None,
+        arrange: |place| place.add_key("old.key", OLD),
+        needs_root: false,
+    },
+    files("commands-file-missing", |place| place.remove("commands.toml")),
+    files("commands-file-writable-by-others", |place| place.set_mode("commands.toml", 0o666)),
+    files("config-file-missing", |place| place.remove("config.toml")),
+    files("config-file-writable-by-others", |place| place.set_mode("config.toml", 0o664)),
+    files("key-for-an-unknown-cipher", |place| place.add_key("phone.key", "aes128:AAAA")),
+    files("key-id-twice", |place| place.add_key("phone.key", LAPTOP)),
+    files("key-is-a-directory", |place| place.make_dir("phone.key", 0o700)),
+    files("key-is-none", |place| place.add_key("laptop.key", "nonsense")),
+    files("key-name-is-not-utf-8", |place| {
+        use std::os::unix::ffi::OsStrExt;
+        place.add_key("phone.key", PHONE);
+        let name = OsStr::from_bytes(b"ph\xffne.key");
+        std::fs::rename(place.path("phone.key"), place.path("").join(name)).unwrap();
+    }),
+    files("key-readable-by-others", |place| place.set_mode("laptop.key", 0o644)),
+    files("keys-missing", |place| place.remove("laptop.key")),
+    files("socket-directory-is-a-file", |place| place.write("run", "")),
+    files("socket-directory-writable-by-others", |place| place.make_dir("run", 0o777)),
+    files("pin-directory-writable-by-others", |place| place.make_dir("pins", 0o770)),
+    files("state-directory-writable-by-others", |place| place.set_mode("state", 0o777)),
+    by_root("config-unreadable-for-the-server", |place| place.set_mode("config.toml", 0o600)),
+    by_root("key-of-a-stranger", |place| place.give("laptop.key", 12345)),
+    by_root("key-unreadable-for-the-server", |place| place.give("laptop.key", 0)),
+    by_root("state-directory-of-root", |place| place.give("state", 0)),
+];
