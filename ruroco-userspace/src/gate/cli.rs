@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use super::{check, run, status};
+use super::{check, doctor, run, status};
 use crate::{
     commander::commands,
     config::{self, Config},
@@ -47,6 +47,18 @@ enum Action {
         #[arg(long)]
         strict: bool,
     },
+    /// Look at this host: what keeps the gate from working, or from being silent, and what to do
+    ///
+    /// Begins with what `check` says, changes nothing, and needs nothing to run. Ends with 1 if there
+    /// is a problem. Run it as root: without, it says what it could not look at.
+    Doctor {
+        /// The commands that may be run
+        #[arg(long, value_name = "PATH", default_value = commands::DEFAULT_PATH)]
+        commands: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the running gate: interfaces, keys, and packets by verdict
     Status {
         /// As JSON
@@ -69,6 +81,11 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             let report = check::check(&cli.config, commands);
             print(&if *json { format!("{}\n", report.to_json()) } else { report.to_string() })?;
             return Ok(exit_code(report.is_good(*strict)));
+        }
+        Some(Action::Doctor { commands, json }) => {
+            let report = doctor::examine(&cli.config, commands);
+            print(&if *json { format!("{}\n", report.to_json()) } else { report.to_string() })?;
+            return Ok(exit_code(report.is_good()));
         }
     }
     Ok(ExitCode::SUCCESS)

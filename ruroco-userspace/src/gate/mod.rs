@@ -10,11 +10,12 @@
 //! - [`privileges`] drops what is no longer needed.
 //!
 //! [`cli`] is the way in, [`run`] the loop. Without a running gate, [`check`] says what would keep it,
-//! and server and commander, from starting.
+//! and server and commander, from starting, and [`doctor`] what is in their way on this host.
 
 pub mod attachment;
 pub mod check;
 pub mod cli;
+pub mod doctor;
 mod identity;
 pub mod interfaces;
 pub mod privileges;

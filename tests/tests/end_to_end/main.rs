@@ -17,6 +17,7 @@
 mod appearance;
 mod at_most_once;
 mod detours;
+mod doctor;
 mod floors;
 mod interfaces;
 mod knock;

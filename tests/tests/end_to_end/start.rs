@@ -134,6 +134,33 @@ fn rules_for_a_key_that_is_not_there_stop_every_program() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn every_program_tells_all_that_is_wrong_and_not_only_the_first() {
+    let lab = Lab::new(&Default::default());
+    change_config(&lab, |text| {
+        let text = text.replacen("port = ", "prot = 1\nport = ", 1);
+        format!("{}\n[keys.latop]\ncommands = []\n", text.replace("192.0.2.1\"", "::\""))
+    });
+    let bad_key = lab.files.server_key("bad");
+    fs::write(&bad_key, "nonsense").unwrap();
+    fs::set_permissions(&bad_key, fs::Permissions::from_mode(0o600)).unwrap();
+    lab.files.give_to_user(&bad_key);
+    fs::write(lab.files.commands(), "[commands.x]\nrun = [\"true\"]\ntimeout = 0\n").unwrap();
+    let config = path(&lab.files.config()).to_owned();
+    for (name, mut command) in all_programs(&lab) {
+        let mut daemon = Daemon::start(name, &mut command);
+        assert!(!daemon.wait_for_end().success(), "{name} says that it succeeded");
+        daemon.wait_for(&[&format!("{config}:1: "), "no host's address"]);
+        daemon.wait_for(&[&format!("{config}:2: "), "did you mean `port`?"]);
+        daemon.wait_for(&["did you mean `laptop`?"]);
+        daemon.wait_for(&[&format!("{}:1: ", path(&bad_key)), "not a key"]);
+        let of_commands = [path(&lab.files.commands()), ":3: `timeout`"].concat();
+        let told = !daemon.lines_with(&[&of_commands]).is_empty();
+        assert_eq!(told, name == "ruroco-commander", "{name}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn addresses_that_are_no_hosts_stop_every_program() {
     let lab = Lab::new(&Default::default());
     for ip in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"] {

@@ -31,6 +31,11 @@ impl Report {
         &self.problems
     }
 
+    /// What could not be looked at, and why.
+    pub fn unseen(&self) -> impl Iterator<Item = &str> {
+        self.unseen.iter().map(String::as_str)
+    }
+
     /// Whether every daemon would start; with `strict` also whether there is nothing to be warned of.
     pub fn is_good(&self, strict: bool) -> bool {
         match strict {

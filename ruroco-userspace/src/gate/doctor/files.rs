@@ -1,0 +1,69 @@
+//! What the daemons keep on the disk while they run, beside what [check](crate::gate::check) reads.
+
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+
+use nix::unistd::User;
+
+use super::Finding;
+use crate::config::Config;
+
+/// The server's floors (`floors` in `blocklist_dir`).
+const FLOORS: &str = "floors";
+
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    // That there is no such user has been said.
+    if let Ok(user) = config.find_socket_user() {
+        findings.push(floors(&config.blocklist_dir, &user));
+    }
+    findings.push(sockets(&config.socket_dir));
+    findings
+}
+
+fn floors(dir: &Path, user: &User) -> Finding {
+    const NAME: &str = "floors";
+    let path = dir.join(FLOORS);
+    let shown = path.display();
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::problem(
+            NAME,
+            format!("{shown} is not there: the server does not start without"),
+            format!(
+                "if this is the first start, run as {}: ruroco-server init; if not, make new keys first",
+                user.name
+            ),
+        ),
+        Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
+        Ok(file) if file.uid() != user.uid.as_raw() || file.mode() & 0o022 != 0 => {
+            Finding::problem(
+                NAME,
+                format!("{shown} belongs to uid {}, mode {:04o}", file.uid(), file.mode() & 0o7777),
+                format!(
+                    "look at who changed it, then run: chown {} {shown}; chmod 600 {shown}",
+                    user.name
+                ),
+            )
+        }
+        Ok(_) => Finding::ok(NAME, format!("{shown} is the server's")),
+    }
+}
+
+fn sockets(dir: &Path) -> Finding {
+    const NAME: &str = "sockets";
+    match fs::metadata(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Finding::ok(NAME, format!("{} will be made", dir.display()))
+        }
+        Err(error) => Finding::unknown(NAME, format!("{}: {error}", dir.display())),
+        Ok(there) if there.mode() & 0o001 == 0 => Finding::problem(
+            NAME,
+            format!(
+                "{} has mode {:04o}: the server cannot get to the sockets in it",
+                dir.display(),
+                there.mode() & 0o7777
+            ),
+            format!("run: chmod 755 {}", dir.display()),
+        ),
+        Ok(_) => Finding::ok(NAME, format!("{} can be entered", dir.display())),
+    }
+}

@@ -1,0 +1,116 @@
+//! The kernel: new enough, and set up so that nobody else can get at what the gate loads.
+
+use std::{fs, io, path::Path};
+
+use rustix::{fs::statfs, system::uname};
+
+use super::Finding;
+
+/// BPF links for XDP.
+const OLDEST: (u32, u32) = (5, 9);
+
+/// The first release with the fix for CVE-2024-41009: without it, whoever holds a ring could reach
+/// from it into the kernel. Stable kernels and distributions have it under older numbers.
+const FIXED: (u32, u32) = (6, 10);
+
+/// `BPF_FS_MAGIC` (linux/magic.h).
+const BPF_FILE_SYSTEM: u64 = 0xcafe_4a11;
+
+pub(super) fn findings() -> Vec<Finding> {
+    vec![release(), types(), unprivileged_bpf()]
+}
+
+fn release() -> Finding {
+    const NAME: &str = "kernel";
+    let system = uname();
+    let release = system.release().to_string_lossy();
+    match number(&release) {
+        None => Finding::unknown(NAME, format!("{release} is no release of Linux")),
+        Some(number) if number < OLDEST => Finding::problem(
+            NAME,
+            format!("{release} has no BPF links for XDP"),
+            "install Linux 5.9 or later; 6.10 or later needs no fix for CVE-2024-41009",
+        ),
+        Some(number) if number < FIXED => Finding::warning(
+            NAME,
+            format!(
+                "{release}: the fix for CVE-2024-41009 is in 6.10 and has been in stable kernels and \
+                 distributions since summer 2024; its number does not tell"
+            ),
+            "make sure that the kernel's changelog names CVE-2024-41009, or install 6.10 or later",
+        ),
+        Some(_) => Finding::ok(NAME, release),
+    }
+}
+
+/// The first two numbers of a release.
+fn number(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn types() -> Finding {
+    const NAME: &str = "btf";
+    let path = "/sys/kernel/btf/vmlinux";
+    match fs::metadata(path) {
+        Ok(_) => Finding::ok(NAME, format!("{path} is there")),
+        Err(_) => Finding::warning(
+            NAME,
+            format!("{path} is not there: tools such as bpftool cannot show what the program sees"),
+            "install a kernel built with CONFIG_DEBUG_INFO_BTF; the gate itself works without",
+        ),
+    }
+}
+
+fn unprivileged_bpf() -> Finding {
+    const NAME: &str = "unprivileged_bpf";
+    let path = "/proc/sys/kernel/unprivileged_bpf_disabled";
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim() == "0" => Finding::warning(
+            NAME,
+            "every user of this host may load BPF programs, and try to get at the gate's with them",
+            "run: sysctl -w kernel.unprivileged_bpf_disabled=1, and put it into /etc/sysctl.d",
+        ),
+        Ok(text) => Finding::ok(NAME, format!("disabled ({})", text.trim())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Finding::ok(NAME, "this kernel does not know it")
+        }
+        Err(error) => Finding::unknown(NAME, format!("{path}: {error}")),
+    }
+}
+
+/// Whether pins can be made here.
+pub(super) fn bpf_file_system(pin_dir: &Path) -> Finding {
+    const NAME: &str = "bpffs";
+    let shown = pin_dir.display();
+    let Some((there, system)) =
+        pin_dir.ancestors().find_map(|path| Some((path, statfs(path).ok()?)))
+    else {
+        return Finding::unknown(NAME, format!("{shown} and all above it are out of reach"));
+    };
+    match u64::try_from(system.f_type) {
+        Ok(BPF_FILE_SYSTEM) => Finding::ok(NAME, format!("{shown} is in a BPF file system")),
+        _ => Finding::problem(
+            NAME,
+            format!(
+                "`pin_dir` {shown} is not in a BPF file system ({} is another)",
+                there.display()
+            ),
+            "run: mount -t bpf -o mode=700 bpf /sys/fs/bpf",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert_eq!(number("6.18.44-fc-v595"), Some((6, 18)));
+        assert_eq!(number("5.10.0-34-amd64"), Some((5, 10)));
+        assert_eq!(number("6.1-rc3"), Some((6, 1)));
+        assert_eq!(number("GNU"), None);
+        assert!(number("6.9.12").unwrap() < FIXED && number("6.10.0").unwrap() >= FIXED);
+    }
+}

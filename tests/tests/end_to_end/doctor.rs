@@ -1,0 +1,248 @@
+//! `ruroco-gate check` and `ruroco-gate doctor` on a host, with a gate and without, and on one that
+//! something is wrong with.
+
+use std::{fs, net::UdpSocket, process::Command};
+
+use aya::{
+    EbpfLoader,
+    programs::{Xdp, XdpMode},
+};
+use ruroco::gate::{doctor::silence, program::OBJECT};
+use ruroco_common::{rate::Rate, verdict::Verdict};
+use ruroco_lab::{
+    lab::Lab,
+    network::{Family, PORT, SERVER, SERVER_INTERFACE},
+    packet_socket::Receiver,
+    programs,
+};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with};
+use serde_json::Value;
+
+/// What the doctor finds.
+struct Findings {
+    all: Vec<Value>,
+    is_good: bool,
+}
+
+impl Findings {
+    #[track_caller]
+    fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("run ruroco-gate");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let report: Value = serde_json::from_slice(&output.stdout).expect(&said);
+        let is_good = output.status.success();
+        assert_eq!(report["ok"], is_good, "{report:#}");
+        assert_eq!(output.status.code(), Some(i32::from(!is_good)));
+        let all = report["findings"].as_array().unwrap().clone();
+        for finding in &all {
+            let is_bad = ["warning", "problem"].contains(&finding["state"].as_str().unwrap());
+            assert_eq!(finding["remedy"].is_string(), is_bad, "{finding:#}");
+        }
+        Self { all, is_good }
+    }
+
+    #[track_caller]
+    fn expect(&self, name: &str, state: &str, parts: &[&str]) {
+        let mut named = self.all.iter().filter(|finding| finding["name"] == name);
+        let found = named.any(|finding| {
+            let shown = finding.to_string();
+            finding["state"] == state && parts.iter().all(|part| shown.contains(part))
+        });
+        assert!(found, "no {name} is {state} with {parts:?} in {:#?}", self.all);
+    }
+
+    #[track_caller]
+    fn expect_good(&self, names: &[&str]) {
+        let problems = self.all.iter().filter(|finding| finding["state"] == "problem");
+        assert!(self.is_good, "{:#?}", problems.collect::<Vec<_>>());
+        names.iter().for_each(|name| self.expect(name, "ok", &[]));
+    }
+}
+
+fn doctor(lab: &Lab) -> Command {
+    let mut command = lab.gate_command(&["doctor", "--json"]);
+    command.arg("--commands").arg(lab.files.commands());
+    command
+}
+
+/// What is good of a host with a lab on it, whatever runs.
+const GOOD: [&str; 12] = [
+    "check",
+    "kernel",
+    "bpffs",
+    "floors",
+    "sockets",
+    "port",
+    "listener",
+    "interface",
+    "native_xdp",
+    "mtu",
+    "lro",
+    "silence",
+];
+
+fn reserve_port(lab: &Lab) {
+    let port = PORT.to_string();
+    lab.network.server.sysctl(&[("ipv4/ip_local_reserved_ports", &port)]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_host_with_a_gate_is_healthy_and_the_gate_does_not_notice() {
+    let mut lab = Lab::running(&Default::default());
+    reserve_port(&lab);
+    let before = lab.verdicts();
+    let findings = Findings::of(&mut doctor(&lab));
+    findings.expect_good(&GOOD);
+    findings.expect_good(&["gate", "server", "xdp_program"]);
+    findings.expect("native_xdp", "ok", &["in the driver now"]);
+    findings.expect("silence", "ok", &["16 judged", "IPv4 and IPv6"]);
+    let since = lab.verdicts().since(&before);
+    assert!(since.values().all(|count| *count == 0), "packets of the doctor: {since:?}");
+    let text = lab.gate_command(&["doctor"]).arg("--commands").arg(lab.files.commands()).output();
+    let text = String::from_utf8(text.unwrap().stdout).unwrap();
+    assert!(text.lines().last().unwrap().starts_with("problems: 0, "), "{text}");
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_host_without_a_gate_is_healthy_and_stays_as_it_is() {
+    let lab = Lab::new(&Default::default());
+    reserve_port(&lab);
+    // Of the thread, because `self` is the process and its first namespace.
+    let interfaces =
+        || lab.network.server.enter(|| fs::read_to_string("/proc/thread-self/net/dev")).unwrap();
+    let count = || interfaces().lines().count();
+    let before = count();
+    let findings = Findings::of(&mut doctor(&lab));
+    findings.expect_good(&GOOD);
+    findings.expect("gate", "warning", &["does not run"]);
+    findings.expect("native_xdp", "ok", &["veth runs XDP programs"]);
+    assert_eq!(count(), before);
+    assert!(!lab.files.pins().exists(), "made by whom?");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn somebody_at_the_gates_port_is_a_problem() {
+    let lab = Lab::new(&Default::default());
+    for family in Family::BOTH {
+        for address in [family.unspecified(), SERVER.of(family)] {
+            let bound = lab.network.server.enter(|| UdpSocket::bind((address, PORT))).unwrap();
+            let findings = Findings::of(&mut doctor(&lab));
+            findings.expect("listener", "problem", &[&PORT.to_string(), "ss -Hulpn"]);
+            assert!(!findings.is_good);
+            drop(bound);
+        }
+    }
+    let _other = lab.network.server.enter(|| UdpSocket::bind(("127.0.0.1", PORT))).unwrap();
+    Findings::of(&mut doctor(&lab)).expect_good(&["listener"]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_port_that_the_kernel_may_give_away_is_a_warning() {
+    let lab = Lab::new(&Default::default());
+    let remedy = format!("ip_local_reserved_ports=99,{PORT}");
+    lab.network.server.sysctl(&[("ipv4/ip_local_reserved_ports", "99")]);
+    let findings = Findings::of(&mut doctor(&lab));
+    findings.expect("port", "warning", &[&remedy]);
+    assert!(findings.is_good, "a warning is no problem");
+    lab.network.server.sysctl(&[("ipv4/ip_local_port_range", "40000 50000")]);
+    Findings::of(&mut doctor(&lab)).expect_good(&["port"]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn another_xdp_program_on_the_interface_is_a_problem() {
+    let lab = Lab::new(&Default::default());
+    // The same program under another name, to whoever looks: somebody else's.
+    let mut object = OBJECT.to_vec();
+    let (ours, others) = (b"\0ruroco\0", b"\0others\0");
+    let places: Vec<usize> =
+        (0..object.len()).filter(|at| object[*at..].starts_with(ours)).collect();
+    places.iter().for_each(|at| object[*at..at + others.len()].copy_from_slice(others));
+    for mode in [XdpMode::Driver, XdpMode::Skb] {
+        let mut ebpf = EbpfLoader::new().load(&object).unwrap();
+        let program: &mut Xdp = ebpf.program_mut("others").unwrap().try_into().unwrap();
+        program.load().unwrap();
+        lab.network.server.enter(|| {
+            let flags = SocketFlags::CLOEXEC;
+            let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None).unwrap();
+            let index = name_to_index(&socket, SERVER_INTERFACE).unwrap();
+            program.attach_to_if_index(index, mode).unwrap()
+        });
+        let findings = Findings::of(&mut doctor(&lab));
+        let remedy = format!("ip link set dev {SERVER_INTERFACE} xdp off");
+        findings.expect("xdp_program", "problem", &["(others)", &remedy]);
+        assert!(!findings.is_good);
+    }
+    Findings::of(&mut doctor(&lab)).expect_good(&["interface"]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_that_is_not_silent_is_heard() {
+    let silent = silence::listen(Rate::NEVER).unwrap();
+    assert!(silent.is_silence(), "{silent:?}");
+
+    // What a gate lets through that looks closed, the stack answers.
+    let loud = silence::listen(Rate::per_second(1_000_000)).unwrap();
+    assert!(!loud.is_silence(), "{loud:?}");
+    assert_eq!(loud.verdicts, loud.expected, "it judges as the silent one does");
+    // Of each protocol three of a wrong length, one each of unknown, forged and replayed; who sent
+    // the truncated one gets no answer from Linux.
+    assert_eq!(loud.answers, 2 * 6, "{loud:?}");
+
+    let mut blind = silent;
+    blind.verdicts.insert(Verdict::Forged.name(), 0);
+    assert!(!blind.is_silence(), "a packet that was not judged");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_self_test_sends_nothing_on_the_hosts_interfaces() {
+    let lab = Lab::new(&Default::default());
+    let mut sent = lab.network.server.enter(Receiver::of_both_directions);
+    sent.received();
+    Findings::of(&mut doctor(&lab)).expect("silence", "ok", &[]);
+    // What IPv6 tells all neighbours, it does by itself.
+    let is_for_somebody = |frame: &Vec<u8>| frame[0] & 1 == 0;
+    let sent: Vec<_> = sent.received().into_iter().filter(is_for_somebody).collect();
+    assert!(sent.is_empty(), "{sent:?}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn without_root_the_doctor_says_what_it_could_not_look_at() {
+    let lab = Lab::running(&Default::default());
+    let mut command = lab.network.server.command();
+    programs::add_launcher(&mut command, Some(lab.files.user()));
+    let gate = programs::path("ruroco-gate");
+    command.arg(programs::reachable_by_all(&gate, &lab.files.programs()));
+    command.args(["doctor", "--json", "--config"]).arg(lab.files.config());
+    command.arg("--commands").arg(lab.files.commands());
+    let findings = Findings::of(&mut command);
+    for name in ["check", "gate", "xdp_program", "silence"] {
+        findings.expect(name, "unknown", &["could not look"]);
+    }
+    findings.expect("interface", "ok", &[SERVER_INTERFACE]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_doctor_goes_on_where_the_files_are_wrong() {
+    let lab = Lab::new(&Default::default());
+    let text = fs::read_to_string(lab.files.config()).unwrap();
+    fs::write(lab.files.config(), text.replacen("port = ", "prot = 1\nport = ", 1)).unwrap();
+    fs::write(lab.files.commands(), "").unwrap();
+    fs::remove_file(lab.files.floors_dir().join("floors")).unwrap();
+    let findings = Findings::of(&mut doctor(&lab));
+    assert!(!findings.is_good);
+    findings.expect("check", "problem", &["config.toml:2", "did you mean `port`?"]);
+    findings.expect("check", "problem", &["commands.toml:1"]);
+    findings.expect("floors", "problem", &["ruroco-server init"]);
+    findings.expect("silence", "ok", &[]);
+}
