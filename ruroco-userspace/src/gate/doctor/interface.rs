@@ -65,7 +65,10 @@ fn program(name: &str, xdp: &Xdp) -> Finding {
                 }
             }
             Ok(_) => {}
-            Err(error) => return Finding::unknown(NAME, format!("{name}: {error}")),
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                return Finding::unknown(NAME, format!("{name}: {error:#}"));
+            }
         }
     }
     match others.is_empty() {

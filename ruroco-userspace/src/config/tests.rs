@@ -1,0 +1,139 @@
+//! What is accepted, what is refused, and what is said.
+
+use super::*;
+use std::net::Ipv6Addr;
+
+fn check(text: &str) -> Result<Config, String> {
+    let checked = Config::check(File::new("/config.toml", text));
+    checked.or_problems().map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn two_lines_are_a_whole_configuration() {
+    let config =
+        check("ips = [\"192.0.2.1\", \"::ffff:192.0.2.2\"]\ngate.interfaces = [\"eth0\"]").unwrap();
+    assert_eq!(
+        config.ips,
+        [Address::from_ipv4([192, 0, 2, 1]), Address::from_ipv4([192, 0, 2, 2])]
+    );
+    assert_eq!((config.port, config.source), (80, Source::Xdp));
+    assert_eq!(config.address, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 80)));
+    assert_eq!(config.max_clock_skew, Duration::from_secs(3600));
+    assert_eq!(config.gate.mode, Mode::Auto);
+}
+
+#[test]
+fn the_port_of_the_address_is_the_port() {
+    let config = check("ips = [\"::1\"]\nsource = \"udp\"\naddress = \"[::]:34020\"").unwrap();
+    assert_eq!(config.port, 34020);
+}
+
+#[test]
+fn every_mistake_names_its_line_and_the_remedy() {
+    let good = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n";
+    for (text, line, told) in [
+        ("prot = 80\n", 3, "did you mean `port`?"),
+        ("port = 0\n", 3, "between 1 and 65535"),
+        ("address = \"[::]:0\"\n", 3, "between 1 and 65535"),
+        ("port = 65536\n", 3, "65536"),
+        ("port = \"80\"\n", 3, "expected u16"),
+        ("port = 80\naddress = \"[::]:81\"\n", 3, "leave one of the two out"),
+        ("max_requests_per_second = 0\n", 3, "write 1 or more"),
+        ("max_requests_per_second = -1\n", 3, "expected u32"),
+        ("max_clock_skew_seconds = 100000\n", 3, "86400 or less"),
+        ("[gate]\ninterfaces = []\n", 4, "interfaces = [\"eth0\"]"),
+        ("[gate]\ninterfaces = [\"a/b\"]\n", 4, "`a/b` cannot be the name"),
+        ("[gate]\ninterfaces = [\"..\"]\n", 4, "cannot be the name"),
+        ("[gate]\ninterfaces = [\"a\\u0000\"]\n", 4, "cannot be the name"),
+        ("[gate]\ninterfaces = [\"a\", \"a\"]\n", 4, "named twice"),
+        ("[gate]\ninterfaces = [\"a\"]\nmode = \"drv\"\n", 5, "native"),
+        ("[gate]\ninterfaces = [\"a\"]\nmod = \"auto\"\n", 5, "did you mean `mode`?"),
+        ("[gate]\ninterfaces = [\"a\"]\nappearance = \"open\"\n", 5, "`filtered`"),
+        ("[gate]\ninterfaces = [\"a\"]\nmax_passed_per_second = 5\n", 5, "leave it out"),
+        (
+            "[gate]\ninterfaces = [\"a\"]\nappearance = \"closed\"\nmax_passed_per_second = 0\n",
+            6,
+            "write 1 or more",
+        ),
+        ("[keys.laptop]\ncommand = []\n", 4, "did you mean `commands`?"),
+        ("ips = 1\n", 3, "duplicate key"),
+        ("port =\n", 3, ""),
+    ] {
+        let error = check(&format!("{good}{text}")).unwrap_err();
+        assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
+        assert!(error.contains(told), "{text}: {error}");
+    }
+    for (text, line, told) in [
+        ("", 1, "missing field `ips`"),
+        ("ips = []\nsource = \"udp\"\n", 1, "`ips` is empty"),
+        ("ips = [\n\"192.0.2.1\",\n\"192.0.2.0/24\"]\n", 3, "IP address"),
+        ("ips = [\"192.0.2.1\"]\nsource = \"xdp\"\n", 2, "interfaces = [\"eth0\"]"),
+        ("ips = [\"192.0.2.1\"]\nsource = \"upd\"\n", 2, "did you mean `udp`?"),
+        ("ips = [\n\"0.0.0.0\"]\n", 2, "no host's address"),
+        ("ips = [\"::\"]\n", 1, "no host's address"),
+        ("ips = [\"::ffff:0.0.0.0\"]\n", 1, "no host's address"),
+        ("ips = [\"224.0.0.1\"]\n", 1, "no host's address"),
+        ("ips = [\"ff02::1\"]\n", 1, "no host's address"),
+        ("ips = [\"255.255.255.255\"]\n", 1, "no host's address"),
+    ] {
+        let errors = check(text).unwrap_err();
+        let place = format!("/config.toml:{line}: ");
+        let mut lines = errors.lines();
+        let found = lines.any(|error| error.starts_with(&place) && error.contains(told));
+        assert!(found, "{text}: {errors}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_and_none_that_follows_from_another() {
+    let text = "ips = [\"192.0.2.1\", \"x\",\n\"::\"]\nport = 0\nprot = 1\n\
+                max_clock_skew_seconds = \"1\"\n[gate]\ninterfaces = \"eth0\"\nmode = \"drv\"\n\
+                max_passed_per_second = 1\n";
+    let problems = check(text).unwrap_err();
+    let lines: Vec<_> = problems.lines().filter_map(|line| line.split(':').nth(1)).collect();
+    assert_eq!(lines, ["1", "2", "3", "4", "5", "7", "8", "9"], "{problems}");
+    for text in
+        ["ips = 1\nsource = \"udp\"", "ips = [\"::1\"]\ngate = 1", "ips = [\"::1\"]\n[gate]"]
+    {
+        let problems = check(text).unwrap_err();
+        assert_eq!(problems.lines().count(), 1, "{problems}");
+    }
+}
+
+#[test]
+fn rules_for_a_key_that_is_not_there_are_an_error() {
+    let text = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n\n[keys.latop]\ncommands = []\n";
+    let config = check(text).unwrap();
+    assert!(config.check_key_names(&["latop"]).is_empty());
+    let error = config.check_key_names(&["laptop", "phone"]).to_string();
+    assert!(error.contains("config.toml:4: "), "{error}");
+    assert!(error.contains("did you mean `laptop`?"), "{error}");
+}
+
+#[test]
+fn a_gate_looks_filtered_unless_it_is_to_look_closed() {
+    let of = |text: &str| {
+        let fixed = "ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\n";
+        check(&format!("{fixed}{text}")).unwrap().gate.appearance
+    };
+    assert_eq!(of(""), Appearance::Filtered);
+    assert!(of("").pass_refused().is_never());
+    assert_eq!(of("appearance = \"closed\""), Appearance::Closed { max_passed_per_second: 10_000 });
+    assert_eq!(
+        of("appearance = \"closed\"\nmax_passed_per_second = 7").pass_refused(),
+        ruroco_common::rate::Rate::per_second(7)
+    );
+}
+
+#[test]
+fn what_the_kernel_cannot_check_cannot_look_closed() {
+    let with = |appearance: &str| {
+        let fixed = "ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\nappearance = ";
+        check(&format!("{fixed}\"{appearance}\"")).unwrap()
+    };
+    assert!(with("filtered").check_appearance(["old"].into_iter()).is_empty());
+    assert!(with("closed").check_appearance([].into_iter()).is_empty());
+    let error = with("closed").check_appearance(["old"].into_iter()).to_string();
+    assert!(error.starts_with("/config.toml:4: "), "{error}");
+    assert!(error.contains("old.key") && error.contains("ruroco-client gen"), "{error}");
+}
