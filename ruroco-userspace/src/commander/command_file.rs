@@ -118,7 +118,7 @@ impl Checker<'_> {
         let program = self.program(&name, raw.run, raw.shell);
         let user_and_group = self.user_and_group(raw.user.as_ref(), raw.group.as_ref());
         let timeout = self.good(|checker| checker.timeout(raw.timeout));
-        let cwd = self.good(|checker| checker.cwd(raw.cwd));
+        let cwd = self.cwd(raw.cwd);
         let env = self.env(raw.env);
         let keys = raw.keys.map(|keys| self.keys(&keys));
         let name = self.good(|checker| checker.name(name));
@@ -276,13 +276,19 @@ impl Checker<'_> {
         }
     }
 
-    fn cwd(&self, cwd: Option<Spanned<PathBuf>>) -> Result<PathBuf, Problem> {
-        let Some(cwd) = cwd else { return Ok("/".into()) };
-        let has_nul = cwd.get_ref().as_os_str().as_encoded_bytes().contains(&0);
-        match cwd.get_ref().is_absolute() && !has_nul {
-            true => Ok(cwd.into_inner()),
-            false => Err(self.file.error(cwd.span(), "`cwd` must be a whole path, from / on")),
+    fn cwd(&mut self, cwd: Option<Spanned<PathBuf>>) -> Option<PathBuf> {
+        let Some(cwd) = cwd else { return Some("/".into()) };
+        let (span, cwd) = (cwd.span(), cwd.into_inner());
+        if !cwd.is_absolute() || cwd.as_os_str().as_encoded_bytes().contains(&0) {
+            self.problems.add(self.file.error(span, "`cwd` must be a whole path, from / on"));
+            return None;
         }
+        if !cwd.is_dir() {
+            let message =
+                format!("there is no directory {}; make it, or write another", cwd.display());
+            self.problems.add(self.file.error(span, message).as_warning());
+        }
+        Some(cwd)
     }
 
     fn env(&mut self, env: BTreeMap<Spanned<String>, Spanned<String>>) -> BTreeMap<String, String> {

@@ -81,7 +81,13 @@ pub(crate) const CASES: &[Case] = &[
     config("source-unknown", &[("port", "source = \"upd\"\nport")]),
     config("toml-broken", &[("34020", "")]),
     config("user-not-there", &[("$USER", "no-such-user")]),
-    config("user-is-root", &[("$USER", "root")]),
+    Case {
+        name: "user-is-root",
+        config: &[("$USER", "root")],
+        commands: None,
+        arrange: |place| place.give("laptop.key", 0),
+        needs_root: true,
+    },
     config("state-directory-missing", &[("$DIR/state", "$DIR/no-state")]),
     commands("command-misspelt-field", "[commands.x]\nrun = [\"/bin/true\"]\nusr = \"root\"\n"),
     commands("command-of-nothing", "[commands.x]\ntimeout = 5\n"),
@@ -95,6 +101,10 @@ pub(crate) const CASES: &[Case] = &[
     commands(
         "command-group-not-there",
         "[commands.x]\nrun = [\"/bin/true\"]\ngroup = \"no-such-group\"\n",
+    ),
+    commands(
+        "command-directory-not-there",
+        "[commands.x]\nrun = [\"/bin/true\"]\ncwd = \"/no/such\"\n",
     ),
     commands(
         "command-user-not-there",
@@ -119,6 +129,7 @@ pub(crate) const CASES: &[Case] = &[
         arrange: |place| place.add_key("old.key", OLD),
         needs_root: false,
     },
+    files("config-directory-writable-by-others", |place| place.set_mode("", 0o777)),
     files("commands-file-missing", |place| place.remove("commands.toml")),
     files("commands-file-writable-by-others", |place| place.set_mode("commands.toml", 0o666)),
     files("config-file-missing", |place| place.remove("config.toml")),

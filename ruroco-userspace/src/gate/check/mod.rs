@@ -45,7 +45,8 @@ pub fn check(config: &Path, commands: &Path) -> Report {
     Report::new(problems.sorted(), unseen)
 }
 
-/// Those that gate and commander make if they are missing, and refuse if others can change them.
+/// Those that gate and commander make if they are missing and refuse if others can change them, and
+/// that of the keys.
 fn directories(config: &Config) -> Vec<Problem> {
     let sockets = Some((&config.socket_dir, private_socket::DIRECTORY_MODE));
     let pins = (config.source == Source::Xdp).then_some(&config.gate.pin_dir);
@@ -53,7 +54,13 @@ fn directories(config: &Config) -> Vec<Problem> {
     let refused = |(dir, mode): (&PathBuf, u32)| {
         private_directory::trouble_with(dir, mode).map(|why| Problem::error(dir, why))
     };
-    sockets.into_iter().chain(pins).filter_map(refused).collect()
+    let mut problems: Vec<Problem> = sockets.into_iter().chain(pins).filter_map(refused).collect();
+    // The daemons hold its files to account one by one; whoever may exchange them may take keys away.
+    problems.extend(
+        private_directory::trouble_with(&config.config_dir, 0o755)
+            .map(|why| Problem::error(&config.config_dir, why).as_warning()),
+    );
+    problems
 }
 
 /// What the server would say, and what it could not write. Or why that cannot be known.
