@@ -2,7 +2,7 @@
 //! started now, all of it at once, and what the files mean on this host.
 //!
 //! There is no second set of rules. What the daemons read is read by their code, once as root, as
-//! gate and commander see it, and once [as the server's user](super::identity). [`host`] then adds
+//! gate and commander see it, and once as the server's user (`identity`). `host` then adds
 //! what the files say of this host. Nothing is changed, and nothing has to run.
 
 mod host;

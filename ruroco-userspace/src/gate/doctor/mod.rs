@@ -1,7 +1,7 @@
 //! `ruroco-gate doctor`: looks at the host for whatever keeps a gate from working, or from being
 //! silent, and says what to do about it.
 //!
-//! It begins with what [`check`](super::check) says of the files, and goes on with the host, one
+//! It begins with what [`check`] says of the files, and goes on with the host, one
 //! concern after the other. Nothing of the host is changed. The last one, [`silence`], tries the
 //! program itself, on interfaces and in network namespaces that it makes for that and that go with
 //! it. What it may not look at it says, rather than that all is well.
