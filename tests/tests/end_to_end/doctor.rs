@@ -10,6 +10,7 @@ use aya::{
 use ruroco::gate::{doctor::silence, program::OBJECT};
 use ruroco_common::{rate::Rate, verdict::Verdict};
 use ruroco_lab::{
+    files::Options,
     lab::Lab,
     network::{Family, PORT, SERVER, SERVER_INTERFACE},
     packet_socket::Receiver,
@@ -122,6 +123,18 @@ fn a_host_without_a_gate_is_healthy_and_stays_as_it_is() {
     findings.expect("native_xdp", "ok", &["veth runs XDP programs"]);
     assert_eq!(count(), before);
     assert!(!lab.files.pins().exists(), "made by whom?");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn with_an_ordinary_socket_there_is_no_gate_to_look_at() {
+    let lab = Lab::running(&Options { source: "udp", ..Options::default() });
+    reserve_port(&lab);
+    let findings = Findings::of(&mut doctor(&lab));
+    findings.expect_good(&["check", "kernel", "floors", "port", "silence"]);
+    for name in ["bpffs", "gate", "interface", "listener"] {
+        assert!(findings.all.iter().all(|finding| finding["name"] != name), "{name}");
+    }
 }
 
 #[test]
