@@ -19,7 +19,7 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
         let folder = folder.join(shell);
         let failed = || format!("could not write completions into {}", folder.display());
         fs::create_dir_all(&folder).with_context(failed)?;
-        for (mut command, _) in programs::of_clap() {
+        for (mut command, _) in programs::all() {
             let name = command.get_name().to_owned();
             let written = match shell {
                 "bash" => generate_to(Bash, &mut command, &name, &folder),
