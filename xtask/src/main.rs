@@ -7,7 +7,7 @@
 //! [`build_ebpf`] uses the result. [`demo`] shows
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
 //! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
-//! has thought of, with [`libfuzzer`].
+//! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with [`cargo_deb`].
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,7 +16,9 @@
 
 mod bench;
 mod build_ebpf;
+mod cargo_deb;
 mod demo;
+mod dist;
 #[path = "../../ruroco-userspace/ebpf_sources.rs"]
 mod ebpf_sources;
 mod fuzz;
@@ -76,6 +78,8 @@ enum Task {
         #[arg(long)]
         write_docs: bool,
     },
+    /// Make Debian packages, tarballs and checksums in target/dist.
+    Dist,
     /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
     Test,
     /// Look for input that breaks what must hold of every reader of others' bytes.
@@ -112,6 +116,7 @@ fn run(task: &Task) -> Result<()> {
         }
         Task::Demo => demo::run(&workspace),
         Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
+        Task::Dist => dist::run(&workspace),
         Task::Test => test::run(&workspace),
         Task::Fuzz { targets, seconds } => fuzz::run(&workspace, targets, *seconds),
     }
