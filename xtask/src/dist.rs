@@ -58,12 +58,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The packages alone.
-///
-/// # Errors
-/// If something cannot be built.
-pub(crate) fn build(workspace: &Workspace) -> Result<Vec<PathBuf>> {
-    let tools = setup::ensure(workspace, Scope::Build, Report::ChangesOnly)?;
+fn build(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let tools = setup::ensure(workspace, Scope::Dist, Report::ChangesOnly)?;
     let cargo_deb = cargo_deb::ensure(workspace)?;
     build_ebpf::build(workspace, &tools, Logging::Off)?;
     let folder = workspace.dist();
