@@ -24,7 +24,7 @@ use crate::toml_file::{Error, Source as File, nearest};
 pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
 
 /// The port where neither `port` nor `address` names one: the one that clients use by default.
-const DEFAULT_PORT: u16 = 80;
+pub const DEFAULT_PORT: u16 = 80;
 
 /// The checked content of `config.toml`.
 #[derive(Debug)]

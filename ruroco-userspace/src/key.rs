@@ -95,7 +95,7 @@ impl Key {
     ///
     /// # Errors
     /// If the operating system has none to give.
-    #[cfg(feature = "aead")]
+    #[cfg(feature = "key-generation")]
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut raw = Zeroizing::new([0_u8; RAW_SIZE]);
         getrandom::fill(&mut *raw)?;

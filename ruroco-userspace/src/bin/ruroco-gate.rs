@@ -8,5 +8,5 @@ use ruroco::{gate::cli, logging};
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     logging::start();
-    logging::exit_code(cli::run(&cli))
+    logging::exit_code(cli::run(cli))
 }

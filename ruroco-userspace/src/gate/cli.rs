@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use super::{run, status};
+use super::{init, run, status};
 use crate::config::{self, Config};
 
 /// Put the XDP program in the way of packets and keep it there.
@@ -27,6 +27,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Set up for the first time: write the configuration, make a key, start everything
+    Init(init::Options),
     /// Show the running gate: interfaces, keys, and packets by verdict
     Status {
         /// As JSON
@@ -39,11 +41,12 @@ enum Action {
 ///
 /// # Errors
 /// What went wrong and what to do about it, for a person.
-pub fn run(cli: &Cli) -> anyhow::Result<()> {
-    let config = Config::read(&cli.config)?;
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = || Config::read(&cli.config);
     match cli.action {
-        None => run::run(&config),
-        Some(Action::Status { json }) => show_status(&config, json),
+        None => run::run(&config()?),
+        Some(Action::Init(options)) => init::run(&cli.config, options),
+        Some(Action::Status { json }) => show_status(&config()?, json),
     }
 }
 

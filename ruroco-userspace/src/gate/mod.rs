@@ -13,6 +13,7 @@
 
 pub mod attachment;
 pub mod cli;
+pub mod init;
 pub mod interfaces;
 pub mod privileges;
 pub mod program;
