@@ -17,7 +17,7 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
-use super::{permit::Judge, runs::Runs};
+use super::{audit::Audit, permit::Judge, runs::Runs};
 use crate::{
     notices::Notices, order, private_socket::PrivateListener, shutdown::Shutdown, wait::wait,
 };
@@ -33,6 +33,7 @@ pub struct Service {
     judge: Judge,
     runs: Runs,
     refusals: Notices,
+    audit: Audit,
     started: Instant,
 }
 
@@ -41,10 +42,10 @@ impl Service {
     ///
     /// # Errors
     /// If there are no descriptors left.
-    pub fn new(listener: PrivateListener, judge: Judge) -> io::Result<Self> {
-        let (runs, refusals) = (Runs::new()?, Notices::default());
+    pub fn new(listener: PrivateListener, judge: Judge, audit: Audit) -> io::Result<Self> {
+        let (runs, refusals) = (Runs::new(audit.clone())?, Notices::default());
         let started = Instant::now();
-        Ok(Self { listener, connections: Vec::new(), judge, runs, refusals, started })
+        Ok(Self { listener, connections: Vec::new(), judge, runs, refusals, audit, started })
     }
 
     /// Carries out orders until a signal comes, then ends all runs and removes the socket.
@@ -80,8 +81,9 @@ impl Service {
                 self.connect();
             }
             for due in self.refusals.due(Instant::now()) {
-                let (reason, count, detail) = (due.kind, due.count, due.detail);
-                tracing::warn!(%reason, count, %detail, "refused");
+                self.audit.refused(&due);
+                let (reason, count, total, detail) = (due.kind, due.count, due.total, due.detail);
+                tracing::warn!(%reason, count, total, %detail, "refused");
             }
         }
     }
