@@ -211,8 +211,7 @@ mod tests {
         fs::write(&path, format!("{}\n{{\"event\":\"runn", run(1))).unwrap();
         let mut file = AuditFile::open(dir.path()).unwrap();
         file.append(Subject::Run, &run(2)).unwrap();
-        assert_eq!(counters(&read(dir.path(), FILE)), [1, 2]);
-        assert_eq!(read(dir.path(), FILE).lines().count(), 2);
+        assert_eq!(read(dir.path(), FILE), format!("{}\n{}\n", run(1), run(2)));
 
         fs::rename(&path, dir.path().join("elsewhere")).unwrap();
         file.append(Subject::Run, &run(3)).unwrap();
