@@ -65,11 +65,24 @@ impl<T> Notices<T> {
 
 impl<T: Copy + Ord + Add<Duration, Output = T>> Notices<T> {
     /// The kinds that have something to tell and have been quiet for long enough.
-    #[expect(clippy::arithmetic_side_effects, reason = "a few seconds from now is a time, too")]
     pub fn due(&mut self, now: T) -> impl Iterator<Item = Due<'_>> {
+        let is_due = move |kind: &Kind<T>| kind.quiet_until.is_none_or(|until| until <= now);
+        self.waiting(now, is_due)
+    }
+
+    /// The kinds that have something to tell, at the end, when nothing can wait any more.
+    pub fn rest(&mut self, now: T) -> impl Iterator<Item = Due<'_>> {
+        self.waiting(now, |_| true)
+    }
+
+    #[expect(clippy::arithmetic_side_effects, reason = "a few seconds from now is a time, too")]
+    fn waiting(
+        &mut self,
+        now: T,
+        is_due: impl Fn(&Kind<T>) -> bool,
+    ) -> impl Iterator<Item = Due<'_>> {
         self.0.iter_mut().filter_map(move |(name, kind)| {
-            let is_due = kind.waiting > 0 && kind.quiet_until.is_none_or(|until| until <= now);
-            is_due.then(|| {
+            (kind.waiting > 0 && is_due(kind)).then(|| {
                 kind.quiet_until = Some(now + INTERVAL);
                 let count = std::mem::take(&mut kind.waiting);
                 Due { kind: name, count, total: kind.total, detail: &kind.last }

@@ -19,7 +19,11 @@ use rustix::{
 
 use super::{audit::Audit, permit::Judge, runs::Runs};
 use crate::{
-    notices::Notices, order, private_socket::PrivateListener, shutdown::Shutdown, wait::wait,
+    notices::{Due, Notices},
+    order,
+    private_socket::PrivateListener,
+    shutdown::Shutdown,
+    wait::wait,
 };
 
 /// Most connections at the same time. The server needs one; a second is there when it restarts.
@@ -58,6 +62,9 @@ impl Service {
         // The server is to see at once that nobody takes its orders any more.
         drop(self.connections);
         drop(self.listener);
+        for due in self.refusals.rest(Instant::now()) {
+            tell(&self.audit, &due);
+        }
         self.runs.end();
         result
     }
@@ -81,9 +88,7 @@ impl Service {
                 self.connect();
             }
             for due in self.refusals.due(Instant::now()) {
-                self.audit.refused(&due);
-                let (reason, count, total, detail) = (due.kind, due.count, due.total, due.detail);
-                tracing::warn!(%reason, count, total, %detail, "refused");
+                tell(&self.audit, &due);
             }
         }
     }
@@ -153,4 +158,11 @@ impl Service {
             Err(refusal) => self.refusals.note(refusal.name(), &refusal),
         }
     }
+}
+
+/// Tells of orders that were refused.
+fn tell(audit: &Audit, due: &Due<'_>) {
+    let Due { kind, count, total, detail } = due;
+    tracing::warn!(reason = %kind, count, total, %detail, "refused");
+    audit.refused(due);
 }

@@ -70,6 +70,14 @@ fn has_a_line_for_each_start_and_one_for_each_end() {
     connection.send(&Order { key: KeyId([9; 8]), ..order("fails") });
     with(&host, "refused", "reason", "unknown_key");
     with(&host, "ended", "command", "long");
+    // Too soon for another line of their own; at the end they are told all the same.
+    for _ in 0..3 {
+        connection.send(&Order { key: KeyId([9; 8]), ..order("fails") });
+    }
+    connection.send(&order("say \"hi\""));
+    eventually("the last order", || {
+        (commander.lines_with(&["ended", "hi"]).len() == 2).then_some(())
+    });
     stop(commander);
 
     let lines = lines_of(&host, FILE);
@@ -87,10 +95,14 @@ fn has_a_line_for_each_start_and_one_for_each_end() {
     assert!(ended("long")["duration_ms"].as_u64().unwrap() >= 1000);
     let last = &lines.last().unwrap()["totals"];
     let expected = serde_json::json!({
-        "succeeded": 1, "failed": 2, "timed_out": 1, "stopped": 1, "could_not_run": 1, "refused": 1,
+        "succeeded": 2, "failed": 2, "timed_out": 1, "stopped": 1, "could_not_run": 1, "refused": 4,
     });
     assert_eq!(last, &expected);
-    assert_eq!(lines.len(), 2 * results.len() + 1, "{lines:#?}");
+    let refused: Vec<_> = lines.iter().filter(|line| line["event"] == "refused").collect();
+    let counts: Vec<_> = refused.iter().map(|line| line["count"].as_u64().unwrap()).collect();
+    assert_eq!(counts.iter().sum::<u64>(), 4, "{refused:#?}");
+    assert_eq!(refused.last().unwrap()["total"], 4);
+    assert_eq!(lines.len(), 2 * (results.len() + 1) + refused.len(), "{lines:#?}");
 }
 
 #[test]
