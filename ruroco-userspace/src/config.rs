@@ -43,6 +43,8 @@ pub struct Config {
     pub blocklist_dir: PathBuf,
     /// Where gate and commander put their sockets.
     pub socket_dir: PathBuf,
+    /// Where the commander keeps its audit trail.
+    pub audit_dir: PathBuf,
     /// The user the server runs as, the only one who may talk to gate and commander.
     pub socket_user: String,
     /// Most knocks of one key that are accepted in a second.
@@ -90,6 +92,8 @@ struct Raw {
     blocklist_dir: PathBuf,
     #[serde(default = "defaults::socket_dir")]
     socket_dir: PathBuf,
+    #[serde(default = "defaults::audit_dir")]
+    audit_dir: PathBuf,
     #[serde(default = "defaults::socket_user")]
     socket_user: String,
     #[serde(default = "defaults::max_requests_per_second")]
@@ -117,6 +121,9 @@ mod defaults {
     }
     pub(super) fn socket_dir() -> PathBuf {
         "/run/ruroco".into()
+    }
+    pub(super) fn audit_dir() -> PathBuf {
+        "/var/log/ruroco".into()
     }
     pub(super) fn socket_user() -> String {
         "ruroco".into()
@@ -161,6 +168,7 @@ impl Config {
             config_dir: raw.config_dir,
             blocklist_dir: raw.blocklist_dir,
             socket_dir: raw.socket_dir,
+            audit_dir: raw.audit_dir,
             socket_user: raw.socket_user,
             max_requests_per_second: positive(&file, &raw.max_requests_per_second)?,
             max_requests_per_second_global: positive(&file, &raw.max_requests_per_second_global)?,

@@ -148,6 +148,11 @@ impl Files {
         self.path("run")
     }
 
+    /// `audit_dir`
+    pub fn audit(&self) -> PathBuf {
+        self.path("audit")
+    }
+
     /// `pin_dir`
     pub fn pins(&self) -> PathBuf {
         self.path("bpf/ruroco")
@@ -250,12 +255,13 @@ impl Files {
         let ips = Family::BOTH.map(|family| SERVER.of(family).to_string());
         let mut text = format!(
             "ips = {ips:?}\nport = {PORT}\nsource = {:?}\n\
-             config_dir = {:?}\nblocklist_dir = {:?}\nsocket_dir = {:?}\nsocket_user = {:?}\n\
+             config_dir = {:?}\nblocklist_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\nsocket_user = {:?}\n\
              max_requests_per_second = {}\nmax_requests_per_second_global = 1000\n",
             options.source,
             self.path("etc"),
             self.floors_dir(),
             self.sockets(),
+            self.audit(),
             self.user.name,
             options.max_requests_per_second,
         );

@@ -11,6 +11,8 @@
 //! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit;
 //! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it, with
 //!    a [head start](head_start) where floods are to be expected.
+//!
+//! What becomes of each goes into the [audit trail](audit).
 
 use std::{
     io::{self, Write},
@@ -29,9 +31,12 @@ use crate::{
 };
 
 pub mod arguments;
+pub mod audit;
+pub mod audit_file;
 pub mod command_file;
 pub mod commands;
 pub mod head_start;
+pub mod json;
 pub mod keys;
 pub mod output;
 pub mod permit;
@@ -87,7 +92,10 @@ fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let path = config.socket_dir.join(order::SOCKET);
     let listener = PrivateListener::listen(&path, server.uid.as_raw())?;
     let judge = permit::Judge::new(commands, keys, rate);
-    let service = serve::Service::new(listener, judge)?;
+    let (audit, writer) = audit::start(&config.audit_dir)?;
+    let service = serve::Service::new(listener, judge, audit)?;
     tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
-    service.run(&shutdown)
+    let result = service.run(&shutdown);
+    writer.finish();
+    result
 }

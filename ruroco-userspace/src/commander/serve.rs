@@ -17,9 +17,13 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
-use super::{permit::Judge, runs::Runs};
+use super::{audit::Audit, permit::Judge, runs::Runs};
 use crate::{
-    notices::Notices, order, private_socket::PrivateListener, shutdown::Shutdown, wait::wait,
+    notices::{Due, Notices},
+    order,
+    private_socket::PrivateListener,
+    shutdown::Shutdown,
+    wait::wait,
 };
 
 /// Most connections at the same time. The server needs one; a second is there when it restarts.
@@ -33,6 +37,7 @@ pub struct Service {
     judge: Judge,
     runs: Runs,
     refusals: Notices,
+    audit: Audit,
     started: Instant,
 }
 
@@ -41,10 +46,10 @@ impl Service {
     ///
     /// # Errors
     /// If there are no descriptors left.
-    pub fn new(listener: PrivateListener, judge: Judge) -> io::Result<Self> {
-        let (runs, refusals) = (Runs::new()?, Notices::default());
+    pub fn new(listener: PrivateListener, judge: Judge, audit: Audit) -> io::Result<Self> {
+        let (runs, refusals) = (Runs::new(audit.clone())?, Notices::default());
         let started = Instant::now();
-        Ok(Self { listener, connections: Vec::new(), judge, runs, refusals, started })
+        Ok(Self { listener, connections: Vec::new(), judge, runs, refusals, audit, started })
     }
 
     /// Carries out orders until a signal comes, then ends all runs and removes the socket.
@@ -57,6 +62,9 @@ impl Service {
         // The server is to see at once that nobody takes its orders any more.
         drop(self.connections);
         drop(self.listener);
+        for due in self.refusals.rest(Instant::now()) {
+            tell(&self.audit, &due);
+        }
         self.runs.end();
         result
     }
@@ -80,8 +88,7 @@ impl Service {
                 self.connect();
             }
             for due in self.refusals.due(Instant::now()) {
-                let (reason, count, detail) = (due.kind, due.count, due.detail);
-                tracing::warn!(%reason, count, %detail, "refused");
+                tell(&self.audit, &due);
             }
         }
     }
@@ -151,4 +158,11 @@ impl Service {
             Err(refusal) => self.refusals.note(refusal.name(), &refusal),
         }
     }
+}
+
+/// Tells of orders that were refused.
+fn tell(audit: &Audit, due: &Due<'_>) {
+    let Due { kind, count, total, detail } = due;
+    tracing::warn!(reason = %kind, count, total, %detail, "refused");
+    audit.refused(due);
 }

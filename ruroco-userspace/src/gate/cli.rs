@@ -1,14 +1,10 @@
 //! `ruroco-gate`'s command line.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use super::{init, run, status};
+use super::{init, run, show};
 use crate::config::{self, Config};
 
 /// Put the XDP program in the way of packets and keep it there.
@@ -29,37 +25,22 @@ pub struct Cli {
 enum Action {
     /// Set up for the first time: write the configuration, make a key, start everything
     Init(init::Options),
-    /// Show the running gate: interfaces, keys, and packets by verdict
-    Status {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show the running gate: interfaces, packets by verdict, the last knocks, keys
+    ///
+    /// Ends with 0 if the gate is closed, with 3 if it is open on some interface, and with 1 if it
+    /// does not answer.
+    Status(show::Arguments),
 }
 
 /// Does what the command line says.
 ///
 /// # Errors
 /// What went wrong and what to do about it, for a person.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = || Config::read(&cli.config);
     match cli.action {
-        None => run::run(&config()?),
-        Some(Action::Init(options)) => init::run(&cli.config, options),
-        Some(Action::Status { json }) => show_status(&config()?, json),
-    }
-}
-
-fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {
-    let status = status::ask(&config.socket_dir)?;
-    let text = match json {
-        true => format!("{}\n", serde_json::to_string(&status)?),
-        false => status.to_string(),
-    };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("could not write to standard output")
-        }
-        _ => Ok(()),
+        None => run::run(&config()?).map(|()| ExitCode::SUCCESS),
+        Some(Action::Init(options)) => init::run(&cli.config, options).map(|()| ExitCode::SUCCESS),
+        Some(Action::Status(arguments)) => show::run(&config()?, &arguments),
     }
 }

@@ -6,18 +6,24 @@
 //! - [`attachment`] ties it to one interface, so that it stays there when this process dies;
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
 //! - [`ring_socket`] hands the ring to the server;
-//! - [`status`] tells the operator;
+//! - [`status`] tells the operator, with the [`history`] that it remembers;
 //! - [`privileges`] drops what is no longer needed.
 //!
-//! [`cli`] is the way in, [`run`] the loop.
+//! [`cli`] is the way in, [`run`] the loop. `ruroco-gate status` is another process: [`show`] asks the
+//! gate, reads of the last [`knocks`], and makes a [`report`] of it, or one for [`prometheus`].
 
 pub mod attachment;
 pub mod cli;
+pub mod history;
 pub mod init;
 pub mod interfaces;
+pub mod knocks;
 pub mod privileges;
 pub mod program;
+pub mod prometheus;
+pub mod report;
 pub mod ring_socket;
 pub mod run;
+pub mod show;
 pub mod status;
 mod tables;

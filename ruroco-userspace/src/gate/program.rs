@@ -1,6 +1,6 @@
 //! The XDP program, from the bytes in this binary to the loaded program with filled maps.
 
-use std::os::fd::BorrowedFd;
+use std::{collections::BTreeMap, fs, os::fd::BorrowedFd};
 
 use anyhow::{Context, bail};
 use aya::{
@@ -11,7 +11,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use ruroco_common::{guarded::Guarded, maps, verdict::Verdict};
 
-use super::tables;
+use super::{status::ProgramStatus, tables};
 use crate::key_directory::NamedKey;
 
 /// The program's object file.
@@ -105,6 +105,18 @@ impl Program {
         Verdict::ALL.into_iter().map(count).collect()
     }
 
+    /// What the kernel says of the program.
+    pub fn status(&self) -> ProgramStatus {
+        let program = self.ebpf.program(maps::PROGRAM).and_then(|program| {
+            let program: &Xdp = program.try_into().ok()?;
+            program.info().ok()
+        });
+        ProgramStatus {
+            tag: program.map(|program| format!("{:016x}", program.tag())),
+            map_memory_bytes: map_memory(),
+        }
+    }
+
     /// The program's debug log, if it was built with one.
     pub fn log(&self) -> Option<BorrowedFd<'_>> {
         self.logger.as_ref().map(std::os::fd::AsFd::as_fd)
@@ -122,4 +134,19 @@ fn xdp(ebpf: &mut Ebpf) -> anyhow::Result<&mut Xdp> {
     let program = ebpf.program_mut(maps::PROGRAM);
     let program = program.context("the object file has no XDP program: build it again")?;
     Ok(program.try_into()?)
+}
+
+/// The memory of all maps that this process has open, as the kernel tells it of each descriptor.
+fn map_memory() -> u64 {
+    let descriptors = fs::read_dir("/proc/self/fdinfo").into_iter().flatten();
+    let infos = descriptors.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let maps = infos.filter_map(|info| {
+        let field = |name: &str| -> Option<u64> {
+            let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value?.trim().parse().ok()
+        };
+        Some((field("map_id")?, field("memlock")?))
+    });
+    // A map may have several descriptors.
+    maps.collect::<BTreeMap<_, _>>().into_values().fold(0, u64::saturating_add)
 }

@@ -8,6 +8,7 @@ use ruroco_common::guarded::Guarded;
 use rustix::process::geteuid;
 
 use super::{
+    history::{History, Moment},
     interfaces::{Interface, Interfaces},
     privileges,
     program::Program,
@@ -56,21 +57,16 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    let mut was_closed = false;
+    let mut history = History::begin();
 
     loop {
-        if interfaces.are_closed() != was_closed {
-            was_closed = !was_closed;
-            match was_closed {
-                true => tracing::info!("gate is closed"),
-                false => tracing::warn!("gate is not on all of its interfaces"),
-            }
-        }
+        history.note_closed(interfaces.are_closed());
         let [first, second, third] =
             [shutdown.as_fd(), interfaces.as_fd(), status_socket.as_fd()].map(Some);
         let [ring, ring_peer] = ring_socket.descriptors();
         let fds = [first, second, third, ring, ring_peer, program.log()];
-        wait(fds, ring_socket.next_notice()).context("could not wait for something to do")?;
+        let wake = ring_socket.next_notice().into_iter().chain(history.next_look()).min();
+        wait(fds, wake).context("could not wait for something to do")?;
         if shutdown.is_requested() {
             interfaces.detach()?;
             tracing::info!("ending: the gate is open now");
@@ -79,7 +75,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         interfaces.follow(program.xdp()?);
         ring_socket.serve(Instant::now(), program.ring());
         program.flush_log();
-        status_socket.answer(|| status(config, &keys, &interfaces, &ring_socket, &program));
+        history.tell_refused(Instant::now(), || program.verdicts());
+        let status = || status(config, &keys, &interfaces, &ring_socket, &program, &history);
+        status_socket.answer(status);
     }
 }
 
@@ -89,6 +87,7 @@ fn status(
     interfaces: &Interfaces,
     ring_socket: &RingSocket,
     program: &Program,
+    history: &History,
 ) -> anyhow::Result<Status> {
     let interface_status = |interface: &Interface| InterfaceStatus {
         name: interface.name.clone(),
@@ -97,7 +96,14 @@ fn status(
         problem: interface.problem.clone(),
     };
     let verdicts = program.verdicts()?;
+    let millis = |since: &Moment| u64::try_from(since.at.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        program: program.status(),
+        start_time_seconds: history.start_time(),
+        uptime_ms: millis(history.started()),
+        since: history.changed().time.clone(),
+        since_ms: millis(history.changed()),
         closed: interfaces.are_closed(),
         interfaces: interfaces.iter().map(interface_status).collect(),
         port: config.port,

@@ -14,13 +14,14 @@ use super::{
     commander::Commander,
     confinement,
     floor_file::{self, FloorFile},
-    refusal::{Refusal, RefusalLog},
+    refusal::Refusal,
     source::Source,
     verifier::Verifier,
 };
 use crate::{
     config::Config,
     key_directory::{self, NamedKey},
+    notices::Notices,
     shutdown::Shutdown,
     wait::wait,
 };
@@ -62,7 +63,7 @@ pub struct Server {
     verifier: Verifier,
     floors: FloorFile,
     commander: Commander,
-    refusals: RefusalLog,
+    refusals: Notices<Duration>,
     /// Why the last floor that was not persisted was not, until that is logged.
     not_persisted: Option<floor_file::Error>,
 }
@@ -74,7 +75,7 @@ impl Server {
             verifier: Verifier::new(config, keys),
             floors,
             commander: Commander::new(&config.socket_dir),
-            refusals: RefusalLog::default(),
+            refusals: Notices::of(Refusal::ALL.map(Refusal::name)),
             not_persisted: None,
         }
     }
@@ -82,7 +83,7 @@ impl Server {
     /// Carries out a candidate, or counts why not; so it does with what is none.
     pub fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
         if let Err(refusal) = candidate.and_then(|candidate| self.carry_out(now, candidate)) {
-            self.refusals.count(refusal);
+            self.refusals.note(refusal.name(), "");
         }
     }
 
@@ -102,30 +103,25 @@ impl Server {
         let key = self.verifier.name(order.key).unwrap_or_default();
         tracing::info!(
             %key,
-            command = %order.command,
+            command_hash = %order.command,
             ip = %order.address,
             counter = order.counter,
             "accepted"
         );
         if let Err(error) = forwarded {
-            tracing::error!(
-                key,
-                counter = order.counter,
-                "the order was lost: the commander went away: {error}"
-            );
+            let counter = order.counter;
+            tracing::error!(%key, counter, %error, "the order was lost: the commander went away");
         }
         Ok(())
     }
 
     /// Does what no candidate has to wait for.
     pub fn tidy(&mut self, now: Now) {
-        for line in self.refusals.due(now.boot) {
-            if line.refusal == Refusal::FloorNotPersisted
-                && let Some(error) = self.not_persisted.take()
-            {
-                tracing::error!("{error}");
-            }
-            tracing::warn!(reason = %line.refusal.name(), total = line.total, "refused");
+        for due in self.refusals.due(now.boot) {
+            let is_disk = due.kind == Refusal::FloorNotPersisted.name();
+            let detail = is_disk.then(|| self.not_persisted.take()).flatten();
+            let detail = detail.as_ref().map(tracing::field::display);
+            tracing::warn!(reason = %due.kind, count = due.count, total = due.total, detail, "refused");
         }
         if let Err(error) = self.floors.compact_if_due() {
             tracing::warn!("the floors could not be written anew, and go on growing: {error}");
@@ -134,6 +130,6 @@ impl Server {
 
     /// When there will be something to tidy up, on the boot clock.
     pub fn next_due(&self) -> Option<Duration> {
-        self.refusals.next_due()
+        self.refusals.next()
     }
 }
