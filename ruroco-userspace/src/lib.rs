@@ -38,7 +38,9 @@ pub mod private_socket;
 pub mod rate;
 pub mod secure_file;
 #[cfg(feature = "daemon")]
-pub mod shutdown;
+pub mod service_manager;
+#[cfg(feature = "daemon")]
+pub mod signals;
 #[cfg(feature = "daemon")]
 pub mod toml_file;
 #[cfg(feature = "daemon")]

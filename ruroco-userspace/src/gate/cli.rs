@@ -13,8 +13,8 @@ use crate::config::{self, Config};
 
 /// Put the XDP program in the way of packets and keep it there.
 ///
-/// Hands what survives on to ruroco-server. Ends, and opens the gate, on SIGTERM; killed in any
-/// other way it leaves the gate closed until the next start.
+/// Hands what survives on to ruroco-server. On SIGHUP it reads its files anew. Ends, and opens the
+/// gate, on SIGTERM; killed in any other way it leaves the gate closed until the next start.
 #[derive(Parser)]
 #[command(name = "ruroco-gate", version)]
 pub struct Cli {
@@ -42,7 +42,7 @@ enum Action {
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let config = Config::read(&cli.config)?;
     match cli.action {
-        None => run::run(&config),
+        None => run::run(config, &cli.config),
         Some(Action::Status { json }) => show_status(&config, json),
     }
 }

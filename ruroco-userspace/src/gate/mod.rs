@@ -7,7 +7,8 @@
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
 //! - [`ring_socket`] hands the ring to the server;
 //! - [`status`] tells the operator;
-//! - [`privileges`] drops what is no longer needed.
+//! - [`privileges`] drops what is no longer needed;
+//! - `reload` puts another configuration into force.
 //!
 //! [`cli`] is the way in, [`run`] the loop.
 
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod interfaces;
 pub mod privileges;
 pub mod program;
+mod reload;
 pub mod ring_socket;
 pub mod run;
 pub mod status;
