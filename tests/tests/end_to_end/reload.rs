@@ -467,7 +467,7 @@ fn the_keys_of_the_predecessor_are_wiped_and_nothing_of_it_is_held() {
         assert_eq!(process.count_in_memory(key.secret.expose()), 0);
     }
 
-    // A successor that could not take its place leaves no key, either.
+    // Nor is anything held of a successor that could not take its place.
     lab.network.server.ip("tuntap add mode tun name tun0\nlink set tun0 up\n");
     lab.files.change_config(|text| text.replace("\"server0\"", "\"server0\", \"tun0\""));
     let before = maps_of(process);
