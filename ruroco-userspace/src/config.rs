@@ -4,6 +4,7 @@
 //! Names are those of upstream ruroco where the meaning is the same. The file holds no secret.
 //! [`Gate`] is what stands in `[gate]`.
 
+mod fixed;
 mod gate;
 
 use std::{
@@ -17,7 +18,11 @@ use ruroco_common::{address::Address, guarded::MAX_ADDRESSES};
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::gate::{Appearance, Gate, Mode};
+use self::fixed::Places;
+pub use self::{
+    fixed::Fixed,
+    gate::{Appearance, Gate, Mode},
+};
 use crate::toml_file::{Error, Source as File, nearest};
 
 /// Where `config.toml` is unless the command line says otherwise.
@@ -57,6 +62,7 @@ pub struct Config {
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
     keys: BTreeMap<Spanned<String>, KeyRules>,
+    places: Places,
     file: File,
 }
 
@@ -91,11 +97,11 @@ struct Raw {
     #[serde(default = "defaults::blocklist_dir")]
     blocklist_dir: PathBuf,
     #[serde(default = "defaults::socket_dir")]
-    socket_dir: PathBuf,
+    socket_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::audit_dir")]
-    audit_dir: PathBuf,
+    audit_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::socket_user")]
-    socket_user: String,
+    socket_user: Spanned<String>,
     #[serde(default = "defaults::max_requests_per_second")]
     max_requests_per_second: Spanned<u32>,
     #[serde(default = "defaults::max_requests_per_second_global")]
@@ -119,14 +125,14 @@ mod defaults {
     pub(super) fn blocklist_dir() -> PathBuf {
         "/var/lib/ruroco".into()
     }
-    pub(super) fn socket_dir() -> PathBuf {
-        "/run/ruroco".into()
+    pub(super) fn socket_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/run/ruroco".into())
     }
-    pub(super) fn audit_dir() -> PathBuf {
-        "/var/log/ruroco".into()
+    pub(super) fn audit_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/var/log/ruroco".into())
     }
-    pub(super) fn socket_user() -> String {
-        "ruroco".into()
+    pub(super) fn socket_user() -> Spanned<String> {
+        Spanned::new(0..0, "ruroco".into())
     }
     pub(super) fn max_requests_per_second() -> Spanned<u32> {
         Spanned::new(0..0, 2)
@@ -167,9 +173,15 @@ impl Config {
                 .map_or_else(|| SocketAddr::from(([0_u16; 8], port)), Spanned::into_inner),
             config_dir: raw.config_dir,
             blocklist_dir: raw.blocklist_dir,
-            socket_dir: raw.socket_dir,
-            audit_dir: raw.audit_dir,
-            socket_user: raw.socket_user,
+            places: Places {
+                source: raw.source.span(),
+                socket_dir: raw.socket_dir.span(),
+                audit_dir: raw.audit_dir.span(),
+                socket_user: raw.socket_user.span(),
+            },
+            socket_dir: raw.socket_dir.into_inner(),
+            audit_dir: raw.audit_dir.into_inner(),
+            socket_user: raw.socket_user.into_inner(),
             max_requests_per_second: positive(&file, &raw.max_requests_per_second)?,
             max_requests_per_second_global: positive(&file, &raw.max_requests_per_second_global)?,
             max_clock_skew: clock_skew(&file, &raw.max_clock_skew_seconds)?,

@@ -40,7 +40,9 @@ pub mod private_socket;
 pub mod rate;
 pub mod secure_file;
 #[cfg(feature = "daemon")]
-pub mod shutdown;
+pub mod service_manager;
+#[cfg(feature = "daemon")]
+pub mod signals;
 #[cfg(feature = "daemon")]
 pub mod timestamp;
 #[cfg(feature = "daemon")]

@@ -21,6 +21,20 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// A secret of somebody else's, which this process may not open although it may be root: the gate
+    /// has given up the capability for that.
+    #[error(
+        "could not read {path}: it belongs to uid {owner}, and this process, of uid {expected}, may not \
+         open the files of others; run: chown {expected} {path}"
+    )]
+    OthersOwn {
+        /// The file.
+        path: PathBuf,
+        /// The uid it belongs to.
+        owner: u32,
+        /// The uid it is to belong to.
+        expected: u32,
+    },
     /// A secret that others can read.
     #[error(
         "refusing to use the key in {path}: its mode {mode:04o} lets others read it; \
@@ -63,7 +77,7 @@ pub enum Error {
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
-    let file = open(path)?;
+    let file = open(path).map_err(others_own)?;
     check(&file, path, also_allowed, Access::Read)?;
     // One allocation of the final size: a growing buffer would leave copies of the secret behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET_SIZE.saturating_add(1)));
@@ -97,6 +111,26 @@ enum Access {
 
 fn open(path: &Path) -> Result<File, Error> {
     File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+/// The reason why a secret could not be opened, if it is that of its owner.
+#[cfg(unix)]
+fn others_own(error: Error) -> Error {
+    use std::os::unix::fs::MetadataExt;
+
+    let Error::Read { path, source } = &error else { return error };
+    let expected = rustix::process::geteuid().as_raw();
+    match path.metadata().map(|metadata| metadata.uid()) {
+        Ok(owner) if owner != expected && source.kind() == io::ErrorKind::PermissionDenied => {
+            Error::OthersOwn { path: path.clone(), owner, expected }
+        }
+        Ok(_) | Err(_) => error,
+    }
+}
+
+#[cfg(not(unix))]
+fn others_own(error: Error) -> Error {
+    error
 }
 
 /// Reads at most `max` bytes into `content`, whatever the file's owner has put into it, and gives

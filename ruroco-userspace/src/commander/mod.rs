@@ -8,7 +8,8 @@
 //!
 //! 1. a [private socket](crate::private_socket) lets only the server's user connect;
 //! 2. [`serve`] reads one message after the other;
-//! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit;
+//! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit, all of which come from
+//!    the [`settings`];
 //! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it, with
 //!    a [head start](head_start) where floods are to be expected.
 //!
@@ -26,8 +27,7 @@ use crate::{
     instance, logging, order, private_directory,
     private_socket::{self, PrivateListener},
     rate::TokenBucket,
-    shutdown::Shutdown,
-    users,
+    signals::Signals,
 };
 
 pub mod arguments;
@@ -43,8 +43,10 @@ pub mod permit;
 pub mod run;
 pub mod runs;
 pub mod serve;
+pub mod settings;
 
 use arguments::{Arguments, HELP, Invocation};
+use settings::Settings;
 
 /// File name of the lock in `socket_dir`.
 const LOCK: &str = "commander.lock";
@@ -77,25 +79,40 @@ pub fn main() -> ExitCode {
 
 /// Reads and checks everything there is to check, then serves until a signal comes.
 fn start(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = Config::read(&arguments.config)?;
-    let server = users::find(&config.socket_user)
-        .with_context(|| format!("socket_user in {}", arguments.config.display()))?;
-    let keys = keys::Keys::read(&config, server.uid.as_raw())?;
-    let commands = command_file::read(&arguments.commands, &keys)?;
-    let names = commands.names().collect::<Vec<_>>().join(" ");
+    let settings = Settings::read(arguments)?;
+    let names = settings.command_names();
+    let Settings { config, server, keys, commands } = settings;
     let rate = TokenBucket::new(config.max_requests_per_second_global);
 
-    let shutdown = Shutdown::on_signals().context("could not handle signals")?;
+    let mut signals = Signals::handle().context("could not handle signals")?;
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Kept until the end: no second commander begins before the commands of this one have ended.
     let _lock = instance::Lock::try_take(&config.socket_dir.join(LOCK))?;
     let path = config.socket_dir.join(order::SOCKET);
-    let listener = PrivateListener::listen(&path, server.uid.as_raw())?;
+    let listener = PrivateListener::listen(&path, server)?;
     let judge = permit::Judge::new(commands, keys, rate);
     let (audit, writer) = audit::start(&config.audit_dir)?;
     let service = serve::Service::new(listener, judge, audit)?;
     tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
-    let result = service.run(&shutdown);
+    let mut running = config;
+    let result = service.run(&mut signals, |judge| {
+        running = reload(judge, arguments, &running)?;
+        Ok(())
+    });
     writer.finish();
     result
+}
+
+/// Has the judge go by what is in the files now; the configuration that is then in force.
+fn reload(
+    judge: &mut permit::Judge,
+    arguments: &Arguments,
+    running: &Config,
+) -> anyhow::Result<Config> {
+    let settings = Settings::read_anew(arguments, running)?;
+    let names = settings.command_names();
+    let Settings { config, keys, commands, .. } = settings;
+    judge.change(commands, keys, config.max_requests_per_second_global);
+    tracing::info!(commands = %names, "reloaded");
+    Ok(config)
 }

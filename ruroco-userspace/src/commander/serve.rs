@@ -22,12 +22,16 @@ use crate::{
     notices::{Due, Notices},
     order,
     private_socket::PrivateListener,
-    shutdown::Shutdown,
+    service_manager::ServiceManager,
+    signals::{Request, Signals},
     wait::wait,
 };
 
 /// Most connections at the same time. The server needs one; a second is there when it restarts.
 const MAX_CONNECTIONS: usize = 4;
+
+/// What it does, in a line for the service manager.
+const READY: &str = "waiting for orders";
 
 /// The running commander.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ pub struct Service {
     runs: Runs,
     refusals: Notices,
     audit: Audit,
+    service_manager: ServiceManager,
     started: Instant,
 }
 
@@ -49,15 +54,25 @@ impl Service {
     pub fn new(listener: PrivateListener, judge: Judge, audit: Audit) -> io::Result<Self> {
         let (runs, refusals) = (Runs::new(audit.clone())?, Notices::default());
         let started = Instant::now();
-        Ok(Self { listener, connections: Vec::new(), judge, runs, refusals, audit, started })
+        let service_manager = ServiceManager::of_environment();
+        let connections = Vec::new();
+        Ok(Self { listener, connections, judge, runs, refusals, audit, service_manager, started })
     }
 
-    /// Carries out orders until a signal comes, then ends all runs and removes the socket.
+    /// Carries out orders until a signal ends this, then ends all runs and removes the socket. When
+    /// another signal asks for it, `reload` is to have the judge go by what is in the files then, or
+    /// to leave it as it is and say why. Runs go on as they were begun.
     ///
     /// # Errors
     /// If the kernel cannot go on waiting or accepting. The runs are ended then, too.
-    pub fn run(mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let result = self.until_signalled(shutdown);
+    pub fn run(
+        mut self,
+        signals: &mut Signals,
+        reload: impl FnMut(&mut Judge) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.service_manager.ready(READY);
+        let result = self.until_ended(signals, reload);
+        self.service_manager.stopping();
         tracing::info!(running = self.runs.count(), "stopping");
         // The server is to see at once that nobody takes its orders any more.
         drop(self.connections);
@@ -69,13 +84,21 @@ impl Service {
         result
     }
 
-    fn until_signalled(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+    fn until_ended(
+        &mut self,
+        signals: &mut Signals,
+        mut reload: impl FnMut(&mut Judge) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         loop {
-            let [is_over, connecting, talking @ ..] =
-                wait(self.descriptors(shutdown), self.refusals.next())
-                    .context("could not wait for orders")?;
-            if is_over {
-                return Ok(());
+            let wake = [self.refusals.next(), self.service_manager.next_sign_of_life()];
+            let wake = wake.into_iter().flatten().min();
+            let [_, connecting, talking @ ..] =
+                wait(self.descriptors(signals), wake).context("could not wait for orders")?;
+            self.service_manager.give_sign_of_life(Instant::now());
+            match signals.next_request() {
+                Some(Request::End) => return Ok(()),
+                Some(Request::Reload) => self.reload(&mut reload),
+                None => {}
             }
             let mut talking = talking.into_iter();
             let mut connections = mem::take(&mut self.connections);
@@ -93,12 +116,23 @@ impl Service {
         }
     }
 
-    /// What to wait for: first the end, then new connections.
+    fn reload(&mut self, reload: &mut impl FnMut(&mut Judge) -> anyhow::Result<()>) {
+        self.service_manager.reloading();
+        match reload(&mut self.judge) {
+            Ok(()) => self.service_manager.ready(READY),
+            Err(error) => {
+                tracing::error!("not reloaded, all stays as it was: {error:#}");
+                self.service_manager.ready(&format!("{READY}; not reloaded: {error:#}"));
+            }
+        }
+    }
+
+    /// What to wait for: first signals, then new connections.
     fn descriptors<'a>(
         &'a self,
-        shutdown: &'a Shutdown,
+        signals: &'a Signals,
     ) -> [Option<BorrowedFd<'a>>; 2 + MAX_CONNECTIONS] {
-        let own = [shutdown.as_fd(), self.listener.as_fd()];
+        let own = [signals.as_fd(), self.listener.as_fd()];
         let mut all = own.into_iter().chain(self.connections.iter().map(AsFd::as_fd));
         array::from_fn(|_| all.next())
     }

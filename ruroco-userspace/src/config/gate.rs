@@ -20,7 +20,9 @@ pub struct Gate {
     pub pin_dir: PathBuf,
     /// What the gate's port looks like from outside.
     pub appearance: Appearance,
-    /// Where the appearance stands in the file.
+    // Where they stand in the file.
+    pub(super) mode_at: Range<usize>,
+    pub(super) pin_dir_at: Range<usize>,
     appearance_at: Range<usize>,
 }
 
@@ -71,9 +73,9 @@ impl Appearance {
 pub(super) struct Raw {
     interfaces: Spanned<Vec<Spanned<String>>>,
     #[serde(default = "defaults::mode")]
-    mode: Mode,
+    mode: Spanned<Mode>,
     #[serde(default = "defaults::pin_dir")]
-    pin_dir: PathBuf,
+    pin_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::appearance")]
     appearance: Spanned<RawAppearance>,
     max_passed_per_second: Option<Spanned<u32>>,
@@ -89,11 +91,11 @@ enum RawAppearance {
 mod defaults {
     use super::{Mode, PathBuf, RawAppearance, Spanned};
 
-    pub(super) fn mode() -> Mode {
-        Mode::Auto
+    pub(super) fn mode() -> Spanned<Mode> {
+        Spanned::new(0..0, Mode::Auto)
     }
-    pub(super) fn pin_dir() -> PathBuf {
-        "/sys/fs/bpf/ruroco".into()
+    pub(super) fn pin_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/sys/fs/bpf/ruroco".into())
     }
     pub(super) fn appearance() -> Spanned<RawAppearance> {
         Spanned::new(0..0, RawAppearance::Filtered)
@@ -115,8 +117,10 @@ impl Gate {
         match (raw, source.get_ref()) {
             (Some(raw), _) => Ok(Self {
                 interfaces: interfaces(file, &raw.interfaces)?,
-                mode: raw.mode,
-                pin_dir: raw.pin_dir,
+                mode_at: raw.mode.span(),
+                mode: raw.mode.into_inner(),
+                pin_dir_at: raw.pin_dir.span(),
+                pin_dir: raw.pin_dir.into_inner(),
                 appearance: appearance(
                     file,
                     *raw.appearance.get_ref(),
@@ -126,9 +130,11 @@ impl Gate {
             }),
             (None, Source::Udp) => Ok(Self {
                 interfaces: Vec::new(),
-                mode: defaults::mode(),
-                pin_dir: defaults::pin_dir(),
+                mode: defaults::mode().into_inner(),
+                pin_dir: defaults::pin_dir().into_inner(),
                 appearance: Appearance::Filtered,
+                mode_at: 0..0,
+                pin_dir_at: 0..0,
                 appearance_at: 0..0,
             }),
             (None, Source::Xdp) => Err(file.error(

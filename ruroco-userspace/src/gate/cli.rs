@@ -9,8 +9,8 @@ use crate::config::{self, Config};
 
 /// Put the XDP program in the way of packets and keep it there.
 ///
-/// Hands what survives on to ruroco-server. Ends, and opens the gate, on SIGTERM; killed in any
-/// other way it leaves the gate closed until the next start.
+/// Hands what survives on to ruroco-server. On SIGHUP it reads its files anew. Ends, and opens the
+/// gate, on SIGTERM; killed in any other way it leaves the gate closed until the next start.
 #[derive(Parser)]
 #[command(name = "ruroco-gate", version)]
 pub struct Cli {
@@ -39,7 +39,7 @@ enum Action {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = || Config::read(&cli.config);
     match cli.action {
-        None => run::run(&config()?).map(|()| ExitCode::SUCCESS),
+        None => run::run(config()?, &cli.config).map(|()| ExitCode::SUCCESS),
         Some(Action::Init(options)) => init::run(&cli.config, options).map(|()| ExitCode::SUCCESS),
         Some(Action::Status(arguments)) => show::run(&config()?, &arguments),
     }

@@ -60,10 +60,11 @@ impl History {
         &self.changed
     }
 
-    /// Takes note of whether the gate is closed, and logs it when that has changed.
-    pub fn note_closed(&mut self, closed: bool) {
+    /// Takes note of whether the gate is closed, and logs it when that has changed. Says whether it
+    /// has.
+    pub fn note_closed(&mut self, closed: bool) -> bool {
         if closed == self.closed {
-            return;
+            return false;
         }
         self.closed = closed;
         self.changed = Moment::now();
@@ -71,6 +72,7 @@ impl History {
             true => tracing::info!("gate is closed"),
             false => tracing::warn!("gate is not on all of its interfaces"),
         }
+        true
     }
 
     /// Logs how many packets were refused since this was last logged, if there were any and that is

@@ -7,7 +7,8 @@
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
 //! - [`ring_socket`] hands the ring to the server;
 //! - [`status`] tells the operator, with the [`history`] that it remembers;
-//! - [`privileges`] drops what is no longer needed.
+//! - [`privileges`] drops what is no longer needed;
+//! - `reload` puts another configuration into force.
 //!
 //! [`cli`] is the way in, [`run`] the loop. `ruroco-gate status` is another process: [`show`] asks the
 //! gate, reads of the last [`knocks`], and makes a [`report`] of it, or one for [`prometheus`].
@@ -21,6 +22,7 @@ pub mod knocks;
 pub mod privileges;
 pub mod program;
 pub mod prometheus;
+mod reload;
 pub mod report;
 pub mod ring_socket;
 pub mod run;

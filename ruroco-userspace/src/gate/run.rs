@@ -1,10 +1,13 @@
 //! The loop: sets everything up, gives up what is not needed for going on, and then follows links,
-//! servers and questions until it is told to end.
+//! servers, questions and requests to reload until it is told to end.
 
-use std::{os::fd::AsFd, time::Instant};
+use std::{
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context, bail};
-use ruroco_common::guarded::Guarded;
 use rustix::process::geteuid;
 
 use super::{
@@ -17,103 +20,161 @@ use super::{
 };
 use crate::{
     config::{Config, Source},
-    instance, key_directory, private_directory, private_socket,
-    shutdown::Shutdown,
+    instance,
+    key_directory::{self, NamedKey},
+    private_directory, private_socket,
+    service_manager::ServiceManager,
+    signals::{Request, Signals},
     users,
     wait::wait,
 };
 
-/// Runs the gate until it is told to end, and then opens it.
+/// Runs the gate, which was configured by the file at `path`, until it is told to end, and then opens
+/// it.
 ///
 /// # Errors
 /// What keeps it from starting, or from going on. An error later than the start leaves the gate
 /// closed.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: Config, path: &Path) -> anyhow::Result<()> {
     if config.source == Source::Udp {
         bail!("`source` is \"udp\" in the configuration: there is no gate to run");
     }
-    let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
+    let mut signals = Signals::handle().context("could not handle signals")?;
+    let mut service_manager = ServiceManager::of_environment();
     let server = users::find(&config.socket_user)?.uid.as_raw();
-    let keys = key_directory::read_configured(config, Some(server))?;
+    let keys = key_directory::read_configured(&config, Some(server))?;
 
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.
     let _lock = instance::Lock::try_take(&config.socket_dir.join("gate.lock"))?;
     let status_socket = StatusSocket::listen(&config.socket_dir, geteuid().as_raw())?;
-    let mut ring_socket = RingSocket::listen(&config.socket_dir, server)?;
+    let ring_socket = RingSocket::listen(&config.socket_dir, server)?;
 
-    let guarded = Guarded::new(config.port, &config.ips, config.gate.appearance.pass_refused());
-    let mut program = Program::load(guarded.context("too many addresses in `ips`")?, &keys)?;
-    let keys: Vec<KeyStatus> = keys
-        .into_iter()
-        .map(|named| KeyStatus { name: named.name, id: named.key.id.to_string() })
-        .collect();
+    let mut program = Program::load_configured(&config, &keys)?;
+    let keys = key_statuses(keys);
     privileges::drop_all_but_needed()?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
-    let mut interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
+    let interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
         Ok(interfaces) => interfaces,
         Err(error) => {
             program.wipe_keys()?;
             return Err(error);
         }
     };
-    let mut history = History::begin();
+    let path = path.to_owned();
+    let history = History::begin();
+    let mut gate = Gate { path, config, server, keys, program, interfaces, ring_socket, history };
+    service_manager.ready(&gate.summary());
 
     loop {
-        history.note_closed(interfaces.are_closed());
-        let [first, second, third] =
-            [shutdown.as_fd(), interfaces.as_fd(), status_socket.as_fd()].map(Some);
-        let [ring, ring_peer] = ring_socket.descriptors();
-        let fds = [first, second, third, ring, ring_peer, program.log()];
-        let wake = ring_socket.next_notice().into_iter().chain(history.next_look()).min();
-        wait(fds, wake).context("could not wait for something to do")?;
-        if shutdown.is_requested() {
-            interfaces.detach()?;
-            tracing::info!("ending: the gate is open now");
-            return program.wipe_keys();
+        if gate.history.note_closed(gate.interfaces.are_closed()) {
+            service_manager.status(&gate.summary());
         }
-        interfaces.follow(program.xdp()?);
-        ring_socket.serve(Instant::now(), program.ring());
-        program.flush_log();
-        history.tell_refused(Instant::now(), || program.verdicts());
-        let status = || status(config, &keys, &interfaces, &ring_socket, &program, &history);
-        status_socket.answer(status);
+        let [first, second, third] =
+            [signals.as_fd(), gate.interfaces.as_fd(), status_socket.as_fd()].map(Some);
+        let [ring, ring_peer] = gate.ring_socket.descriptors();
+        let fds = [first, second, third, ring, ring_peer, gate.program.log()];
+        let wake = [
+            gate.ring_socket.next_notice(),
+            gate.history.next_look(),
+            service_manager.next_sign_of_life(),
+        ];
+        wait(fds, wake.into_iter().flatten().min())
+            .context("could not wait for something to do")?;
+        service_manager.give_sign_of_life(Instant::now());
+        match signals.next_request() {
+            Some(Request::End) => {
+                service_manager.stopping();
+                gate.interfaces.detach()?;
+                tracing::info!("ending: the gate is open now");
+                return gate.program.wipe_keys();
+            }
+            Some(Request::Reload) => {
+                service_manager.reloading();
+                let refused = gate.reload().err();
+                if let Some(error) = &refused {
+                    tracing::error!("not reloaded, all stays as it was: {error:#}");
+                }
+                service_manager.ready(&match refused {
+                    None => gate.summary(),
+                    Some(error) => format!("{}; not reloaded: {error:#}", gate.summary()),
+                });
+            }
+            None => {}
+        }
+        gate.interfaces.follow(gate.program.xdp()?);
+        gate.ring_socket.serve(Instant::now(), gate.program.ring());
+        gate.program.flush_log();
+        gate.history.tell_refused(Instant::now(), || gate.program.verdicts());
+        status_socket.answer(|| gate.status());
     }
 }
 
-fn status(
-    config: &Config,
-    keys: &[KeyStatus],
-    interfaces: &Interfaces,
-    ring_socket: &RingSocket,
-    program: &Program,
-    history: &History,
-) -> anyhow::Result<Status> {
-    let interface_status = |interface: &Interface| InterfaceStatus {
-        name: interface.name.clone(),
-        attached: interface.attachment.is_some(),
-        mode: interface.attachment.as_ref().map(|on| on.attached.name().to_owned()),
-        problem: interface.problem.clone(),
-    };
-    let verdicts = program.verdicts()?;
-    let millis = |since: &Moment| u64::try_from(since.at.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        program: program.status(),
-        start_time_seconds: history.start_time(),
-        uptime_ms: millis(history.started()),
-        since: history.changed().time.clone(),
-        since_ms: millis(history.changed()),
-        closed: interfaces.are_closed(),
-        interfaces: interfaces.iter().map(interface_status).collect(),
-        port: config.port,
-        ips: config.ips.iter().map(ToString::to_string).collect(),
-        appearance: config.gate.appearance.name().to_owned(),
-        keys: keys.to_vec(),
-        server_connected: ring_socket.server_is_connected(),
-        verdicts: verdicts
-            .into_iter()
-            .map(|(verdict, count)| (verdict.name().to_owned(), count))
-            .collect(),
-    })
+/// What is in force.
+pub(super) struct Gate {
+    /// Where `config.toml` is.
+    pub(super) path: PathBuf,
+    pub(super) config: Config,
+    /// The uid of `socket_user`.
+    pub(super) server: u32,
+    pub(super) keys: Vec<KeyStatus>,
+    pub(super) program: Program,
+    pub(super) interfaces: Interfaces,
+    pub(super) ring_socket: RingSocket,
+    history: History,
+}
+
+impl Gate {
+    fn status(&self) -> anyhow::Result<Status> {
+        let interface_status = |interface: &Interface| InterfaceStatus {
+            name: interface.name.clone(),
+            attached: interface.attachment.is_some(),
+            mode: interface.attachment.as_ref().map(|on| on.attached.name().to_owned()),
+            problem: interface.problem.clone(),
+        };
+        let verdicts = self.program.verdicts()?;
+        let millis =
+            |since: &Moment| u64::try_from(since.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            program: self.program.status(),
+            start_time_seconds: self.history.start_time(),
+            uptime_ms: millis(self.history.started()),
+            since: self.history.changed().time.clone(),
+            since_ms: millis(self.history.changed()),
+            closed: self.interfaces.are_closed(),
+            interfaces: self.interfaces.iter().map(interface_status).collect(),
+            port: self.config.port,
+            ips: self.config.ips.iter().map(ToString::to_string).collect(),
+            appearance: self.config.gate.appearance.name().to_owned(),
+            keys: self.keys.clone(),
+            server_connected: self.ring_socket.server_is_connected(),
+            verdicts: verdicts
+                .into_iter()
+                .map(|(verdict, count)| (verdict.name().to_owned(), count))
+                .collect(),
+        })
+    }
+
+    /// How it is, in a line for the service manager.
+    fn summary(&self) -> String {
+        let (closed, missing): (Vec<_>, Vec<_>) =
+            self.interfaces.iter().partition(|interface| interface.attachment.is_some());
+        let names = |of: &[&Interface]| {
+            of.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match (closed.as_slice(), missing.as_slice()) {
+            (closed, []) => format!("closed on {}", names(closed)),
+            ([], missing) => format!("not on {}", names(missing)),
+            (closed, missing) => {
+                format!("closed on {}, not on {}", names(closed), names(missing))
+            }
+        }
+    }
+}
+
+/// What may be told of keys; their secrets are wiped.
+pub(super) fn key_statuses(keys: Vec<NamedKey>) -> Vec<KeyStatus> {
+    let status = |named: NamedKey| KeyStatus { name: named.name, id: named.key.id.to_string() };
+    keys.into_iter().map(status).collect()
 }

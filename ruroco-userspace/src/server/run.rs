@@ -22,7 +22,8 @@ use crate::{
     config::Config,
     key_directory::{self, NamedKey},
     notices::Notices,
-    shutdown::Shutdown,
+    service_manager::ServiceManager,
+    signals::{Request, Signals},
     wait::wait,
 };
 
@@ -32,7 +33,8 @@ use crate::{
 /// What keeps it from starting, or from going on.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     confinement::refuse_root()?;
-    let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
+    let mut signals = Signals::handle().context("could not handle signals")?;
+    let service_manager = ServiceManager::of_environment();
     let keys = key_directory::read_configured(config, None)?;
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
@@ -41,19 +43,25 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 
     let mut server = Server::new(config, &keys, floors);
     drop(keys); // the verifier has its own
+    service_manager.ready("judging candidates");
 
     loop {
         let now = Now::read();
         source.drain(now, |candidate| server.take(now, candidate))?;
         server.tidy(now);
         let [one, other] = source.descriptors();
-        let fds = [Some(shutdown.as_fd()), one, other];
+        let fds = [Some(signals.as_fd()), one, other];
         let wake = source.next_attempt().into_iter().chain(server.next_due()).min();
         let wake = wake.and_then(|at| Instant::now().checked_add(at.saturating_sub(now.boot)));
         wait(fds, wake).context("could not wait for candidates")?;
-        if shutdown.is_requested() {
-            tracing::info!("ending");
-            return Ok(());
+        match signals.next_request() {
+            Some(Request::End) => {
+                tracing::info!("ending");
+                service_manager.stopping();
+                return Ok(());
+            }
+            Some(Request::Reload) => tracing::info!("nothing to reload"),
+            None => {}
         }
     }
 }

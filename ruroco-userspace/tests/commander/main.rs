@@ -14,6 +14,7 @@
 )]
 
 mod harness;
+mod reload;
 mod the_audit_trail;
 mod the_socket;
 
