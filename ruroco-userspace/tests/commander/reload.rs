@@ -100,7 +100,7 @@ fn that_finds_a_mistake_changes_nothing() {
     expect_no_reload(&["bad.key:1: not a key"]);
     fs::remove_file(host.path("etc/bad.key")).unwrap();
     host.configure_user("somebody");
-    expect_no_reload(&[&format!("{config}:5: `socket_user`"), "restart"]);
+    expect_no_reload(&[&format!("{config}:6: `socket_user`"), "restart"]);
     host.configure_rate(1000);
     host.configure_socket_dir("elsewhere");
     expect_no_reload(&[&format!("{config}:4: `socket_dir`"), "restart"]);
