@@ -21,22 +21,32 @@
 mod landlock;
 mod privileges;
 mod report;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod seccomp;
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     os::fd::BorrowedFd,
     path::{Path, PathBuf},
 };
 
 use anyhow::bail;
+use rustix::param::page_size;
 
 pub use self::{
     privileges::refuse_root,
     report::{Measure, Report, State},
 };
 use crate::config::Config;
+
+/// System calls have other names elsewhere, and `seccompiler` does not know these architectures.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+mod seccomp {
+    pub(super) fn restrict(_: &super::Needs<'_>) -> super::State {
+        super::State::not("there is no list of system calls for this architecture")
+    }
+}
 
 /// `--sandbox`: what becomes of a server that can have less than the whole sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -57,7 +67,12 @@ pub struct Needs<'a> {
     pub write: PathBuf,
     /// A socket of the network, to be received from.
     pub network: Option<BorrowedFd<'a>>,
+    /// Whether a service manager wants to be told how the server is: a datagram for each time.
+    pub service_manager: bool,
 }
+
+/// Where a service manager listens (sd_notify(3)).
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
 impl<'a> Needs<'a> {
     /// What a server with this configuration needs. The configuration may be replaced by rename, and
@@ -77,7 +92,12 @@ impl<'a> Needs<'a> {
         });
         let mut read: BTreeSet<_> = targets.map(|target| directory(&target)).collect();
         read.extend([directory(config.path()), config.config_dir.clone()]);
-        Self { read, write: config.blocklist_dir.clone(), network }
+        Self {
+            read,
+            write: config.blocklist_dir.clone(),
+            network,
+            service_manager: env::var_os(NOTIFY_SOCKET).is_some(),
+        }
     }
 }
 
@@ -87,12 +107,14 @@ impl<'a> Needs<'a> {
 /// If the kernel refuses one of the first three steps; with [`Policy::Strict`] also if anything
 /// of the rest cannot be had. This process must not go on then: parts are in force.
 pub fn enter(policy: Policy, needs: &Needs<'_>) -> anyhow::Result<Report> {
+    // What rustix asks the kernel once, when it first needs it, and not without it goes on.
+    let _ = page_size();
     privileges::refuse_new()?;
     privileges::close_memory()?;
     let bounding_set = privileges::empty_bounding_set();
     privileges::drop_capabilities()?;
     let landlock = landlock::restrict(needs);
-    let system_calls = seccomp::restrict(needs.network);
+    let system_calls = seccomp::restrict(needs);
     let report = Report {
         no_new_privileges: State::Enforced,
         memory: State::Enforced,

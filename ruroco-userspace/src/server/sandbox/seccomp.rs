@@ -4,38 +4,28 @@
 //! kernel and, where it was only trying, does without. A call by the conventions of another
 //! architecture ends the process; one by those of x32 has a number that is not in the list.
 
-use std::{
-    collections::BTreeMap,
-    env::consts::ARCH,
-    os::fd::{AsRawFd, BorrowedFd},
-};
+use std::{collections::BTreeMap, env::consts::ARCH, os::fd::AsRawFd, process};
 
 use seccompiler::{
     BackendError, BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp,
     SeccompCondition, SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
-use super::State;
+use super::{Needs, State};
 
 /// Lets through, in every thread of this process, only what the server needs.
-pub(super) fn restrict(network: Option<BorrowedFd<'_>>) -> State {
-    // The numbers of system calls are those of an architecture.
-    let Ok(architecture) = TargetArch::try_from(ARCH) else {
-        return State::not(format!("there is no list of system calls for {ARCH}"));
-    };
-    let program = program(network, architecture).map_err(Error::from);
+pub(super) fn restrict(needs: &Needs<'_>) -> State {
+    let program = program(needs).map_err(Error::from);
     match program.and_then(|program| apply_filter_all_threads(&program)) {
         Ok(()) => State::Enforced,
         Err(error) => State::not(format!("seccomp failed: {error}")),
     }
 }
 
-fn program(
-    network: Option<BorrowedFd<'_>>,
-    architecture: TargetArch,
-) -> Result<BpfProgram, BackendError> {
+fn program(needs: &Needs<'_>) -> Result<BpfProgram, BackendError> {
     let not_let_through = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-    SeccompFilter::new(rules(network)?, not_let_through, SeccompAction::Allow, architecture)?
+    let architecture = TargetArch::try_from(ARCH)?;
+    SeccompFilter::new(rules(needs)?, not_let_through, SeccompAction::Allow, architecture)?
         .try_into()
 }
 
@@ -44,9 +34,9 @@ fn program(
 const WHATEVER: &[i64] = &[
     // Waiting, and the clock where it cannot be read without a call.
     libc::SYS_ppoll,
-    libc::SYS_clock_gettime,
     libc::SYS_restart_syscall,
-    // What comes from the gate, from the commander and, with `source = "udp"`, from the network.
+    libc::SYS_clock_gettime,
+    // What comes from gate and commander and, with `source = "udp"`, from the network.
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     // The floors, the log, and configuration and keys when they are read again.
@@ -54,7 +44,6 @@ const WHATEVER: &[i64] = &[
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_pwrite64,
-    libc::SYS_lseek,
     libc::SYS_ftruncate,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
@@ -64,7 +53,6 @@ const WHATEVER: &[i64] = &[
     libc::SYS_statx,
     libc::SYS_newfstatat,
     libc::SYS_unlinkat,
-    libc::SYS_renameat,
     libc::SYS_geteuid,
     // Memory; what makes some is below.
     libc::SYS_brk,
@@ -72,15 +60,19 @@ const WHATEVER: &[i64] = &[
     libc::SYS_mremap,
     libc::SYS_madvise,
     libc::SYS_getrandom,
-    // Locks, signals and the end.
+    // Locks, signals and the end, the sudden one included (below): a fault whose handler could not
+    // be taken away would come again and again.
     libc::SYS_futex,
     libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_sigaltstack,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
     libc::SYS_exit_group,
 ];
 
-/// The same under the numbers of an older time, which some C libraries use.
+/// The same where an architecture has it under other numbers, or a C library uses older ones.
 #[cfg(target_arch = "x86_64")]
 const WHATEVER_ELSE: &[i64] = &[
     libc::SYS_poll,
@@ -90,43 +82,66 @@ const WHATEVER_ELSE: &[i64] = &[
     libc::SYS_unlink,
     libc::SYS_rename,
 ];
-#[cfg(not(target_arch = "x86_64"))]
-const WHATEVER_ELSE: &[i64] = &[];
+/// `renameat` (asm-generic/unistd.h).
+#[cfg(target_arch = "aarch64")]
+const WHATEVER_ELSE: &[i64] = &[38];
+#[cfg(target_arch = "riscv64")]
+const WHATEVER_ELSE: &[i64] = &[libc::SYS_renameat2];
 
 /// What is let through: a system call with any of its rules, or with any arguments if it has none.
-fn rules(network: Option<BorrowedFd<'_>>) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
+fn rules(needs: &Needs<'_>) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let whatever = WHATEVER.iter().chain(WHATEVER_ELSE);
     let mut rules: BTreeMap<_, _> = whatever.map(|call| (*call, Vec::new())).collect();
 
     // Memory whose content is never executed.
-    let no_code = is(2, SeccompCmpOp::MaskedEq(number(libc::PROT_EXEC)), 0)?;
+    let no_code = has(2, SeccompCmpOp::MaskedEq(number(libc::PROT_EXEC)), 0)?;
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![SeccompRule::new(vec![no_code.clone()])?]);
     }
 
     // Unix sockets that keep the boundaries of messages, as gate and commander have them.
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    let unix = vec![
-        is(0, SeccompCmpOp::Eq, number(libc::AF_UNIX))?,
-        is(1, SeccompCmpOp::Eq, number(kind))?,
-        is(2, SeccompCmpOp::Eq, 0)?,
-    ];
-    rules.insert(libc::SYS_socket, vec![SeccompRule::new(unix)?]);
+    let mut sockets = vec![unix_socket(kind)?];
+    if needs.service_manager {
+        sockets.push(unix_socket(libc::SOCK_DGRAM | libc::SOCK_CLOEXEC)?);
+    }
+    rules.insert(libc::SYS_socket, sockets);
 
-    // Sent is only to whom a socket is connected to. The network's is connected to nobody, and as
-    // no descriptor can be doubled, it is known by its number.
+    // Something is sent only to whom a socket is connected to. That of the network is to be connected
+    // to nobody; as no descriptor can be doubled, it is known by its number.
+    let not_the_networks = needs
+        .network
+        .map(|socket| has(0, SeccompCmpOp::Ne, number(socket.as_raw_fd())))
+        .transpose()?;
     let to_nobody_else = SeccompCondition::new(4, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
-    let not_the_networks =
-        network.map(|socket| is(0, SeccompCmpOp::Ne, number(socket.as_raw_fd()))).transpose()?;
     let send = [to_nobody_else].into_iter().chain(not_the_networks.clone()).collect();
     rules.insert(libc::SYS_sendto, vec![SeccompRule::new(send)?]);
     let connect = not_the_networks.into_iter().map(|condition| SeccompRule::new(vec![condition]));
     rules.insert(libc::SYS_connect, connect.collect::<Result<_, _>>()?);
+
+    // The standard library, compiled for debugging, looks whether what it closes is open.
+    let is_open = has(1, SeccompCmpOp::Eq, number(libc::F_GETFD))?;
+    rules.insert(libc::SYS_fcntl, vec![SeccompRule::new(vec![is_open])?]);
+
+    // abort(3), of which a panic makes use.
+    let abort = vec![
+        has(0, SeccompCmpOp::Eq, process::id().into())?,
+        has(2, SeccompCmpOp::Eq, number(libc::SIGABRT))?,
+    ];
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(abort)?]);
     Ok(rules)
 }
 
+fn unix_socket(kind: i32) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(vec![
+        has(0, SeccompCmpOp::Eq, number(libc::AF_UNIX))?,
+        has(1, SeccompCmpOp::Eq, number(kind))?,
+        has(2, SeccompCmpOp::Eq, 0)?,
+    ])
+}
+
 /// A condition for an argument, of which the kernel looks at 32 bits.
-fn is(argument: u8, how: SeccompCmpOp, value: u64) -> Result<SeccompCondition, BackendError> {
+fn has(argument: u8, how: SeccompCmpOp, value: u64) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, how, value)
 }
 
