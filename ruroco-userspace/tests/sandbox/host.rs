@@ -19,7 +19,7 @@ use ruroco::{
     },
 };
 use rustix::{
-    process::geteuid,
+    process::{Resource, Rlimit, geteuid, setrlimit},
     thread::{UnshareFlags, unshare_unsafe},
 };
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ pub(crate) enum Outcome {
     Done,
     /// With this error number.
     Failed(i32),
-    /// Landlock was to refuse it, and there is none.
+    /// It was done, and there is no Landlock, or one that does not cover everything.
     NoLandlock,
     /// Some other way: what the process has said.
     Ended(#[expect(dead_code, reason = "for whoever reads the failure")] String),
@@ -91,6 +91,9 @@ impl Host {
 
     pub(crate) fn of_environment() -> Self {
         let host = Self { path: env::var_os(DIRECTORY).unwrap().into(), _directory: None };
+        // What ends in an endless loop is to end.
+        let seconds = Rlimit { current: Some(60), maximum: Some(60) };
+        setrlimit(Resource::Cpu, seconds).unwrap();
         if geteuid().is_root() {
             // Whatever goes out goes nowhere.
             // SAFETY: descriptors stay shared, and there is only this thread.
@@ -124,7 +127,8 @@ impl Host {
     pub(crate) fn enter(&self, network: Option<BorrowedFd<'_>>) {
         if env::var(WALL).unwrap() == format!("{:?}", Wall::Up) {
             let report = self.enter_for(&Needs::of(&self.config(), network));
-            if report.files != State::Enforced {
+            let landlocks = [&report.files, &report.tcp, &report.scopes];
+            if landlocks.into_iter().any(|state| *state != State::Enforced) {
                 println!("no Landlock");
             }
         }

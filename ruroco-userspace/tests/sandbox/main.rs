@@ -89,7 +89,7 @@ fn judge(attack: &Attack) -> Result<&'static str, String> {
     let host = Host::new();
     match host.try_row(attack.name, Wall::Up) {
         Outcome::NoLandlock if attack.refused != attacks::NO_SUCH_CALL => {
-            Ok("NOT TESTED: this kernel has no Landlock")
+            Ok("NOT TESTED: this kernel's Landlock does not cover everything")
         }
         Outcome::Failed(errno) if errno == attack.refused => Ok(how),
         other @ (Outcome::Done | Outcome::Failed(_) | Outcome::NoLandlock | Outcome::Ended(_)) => {

@@ -66,12 +66,14 @@ fn ends_well(_: &Host, child: Child) -> Result<(), String> {
     }
 }
 
-/// Says to the process outside that it is its turn.
-fn your_turn() {
+/// Lets the process outside do something.
+fn wait_for_outside() {
     println!("your turn");
+    let mut answer = [0];
+    assert_eq!(rustix::io::read(io::stdin(), &mut answer), Ok(1));
 }
 
-/// Waits for the same, outside.
+/// Waits for that, outside.
 fn wait_for_turn(child: &mut Child) -> Result<(), String> {
     loop {
         let mut line = String::new();
@@ -91,6 +93,11 @@ fn wait_for_turn(child: &mut Child) -> Result<(), String> {
 
 fn keys(host: &Host) -> Vec<NamedKey> {
     key_directory::read_configured(&host.config(), None).unwrap()
+}
+
+/// Ends it, outside.
+fn go_on(child: &mut Child) {
+    child.stdin.as_mut().unwrap().write_all(b"!").unwrap();
 }
 
 /// A server in the sandbox that has taken no candidate yet.
@@ -168,12 +175,10 @@ pub(crate) const NEEDS: &[Need] = &[
             let keys = keys(host);
             let mut server = server(host);
             let before = floors(host);
+            wait_for_outside();
             for number in 1..=MANY {
                 server.take(now(), Ok(&knock(&keys[0], number)));
-                // What a commander has not taken yet keeps the next one out.
-                your_turn();
-                let mut answer = [0];
-                while rustix::io::read(io::stdin(), &mut answer).unwrap() == 0 {}
+                wait_for_outside();
                 server.tidy(now());
             }
             let grown = (floors(host) - before) / 64;
@@ -184,6 +189,8 @@ pub(crate) const NEEDS: &[Need] = &[
             let commander =
                 PrivateListener::listen(&host.path("run").join(order::SOCKET), user).unwrap();
             let mut connection = None;
+            wait_for_turn(&mut child)?;
+            go_on(&mut child);
             for number in 1..=MANY {
                 wait_for_turn(&mut child)?;
                 if connection.is_none() || number == MANY / 2 {
@@ -197,7 +204,7 @@ pub(crate) const NEEDS: &[Need] = &[
                 if number == MANY / 2 - 1 {
                     connection = None;
                 }
-                child.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+                go_on(&mut child);
             }
             ends_well(host, child)
         },
@@ -207,8 +214,7 @@ pub(crate) const NEEDS: &[Need] = &[
         meet: |host| {
             let keys = keys(host);
             let mut server = server(host);
-            your_turn();
-            io::stdin().read_line(&mut String::new()).unwrap();
+            wait_for_outside();
             server.take(now(), Ok(&knock(&keys[0], 1)));
             // A header, the floor that there was, and the new one.
             assert_eq!(floors(host), 3 * 64);
@@ -218,7 +224,7 @@ pub(crate) const NEEDS: &[Need] = &[
             let _commander = PrivateListener::listen(&commander, geteuid().as_raw()).unwrap();
             wait_for_turn(&mut child)?;
             fs::remove_file(host.path("floors/floors")).unwrap();
-            writeln!(child.stdin.as_mut().unwrap(), "yours").unwrap();
+            go_on(&mut child);
             ends_well(host, child)
         },
     },
@@ -233,7 +239,7 @@ pub(crate) const NEEDS: &[Need] = &[
                     // None is due once there is a gate.
                     source.next_attempt().is_none().then_some(())
                 });
-                your_turn();
+                wait_for_outside();
                 eventually("the gate's end", || {
                     source.drain(Now::read(), |_| ()).unwrap();
                     source.next_attempt()
@@ -252,6 +258,7 @@ pub(crate) const NEEDS: &[Need] = &[
                 let message = Handover { ring_size }.encode();
                 send_descriptor(server.as_fd(), &message, ring.as_fd()).unwrap();
                 wait_for_turn(&mut child)?;
+                go_on(&mut child);
             }
             ends_well(host, child)
         },
@@ -261,8 +268,7 @@ pub(crate) const NEEDS: &[Need] = &[
         meet: |host| {
             assert_eq!((host.config().max_requests_per_second, keys(host).len()), (20_000, 1));
             host.enter(None);
-            your_turn();
-            io::stdin().read_line(&mut String::new()).unwrap();
+            wait_for_outside();
             assert_eq!((host.config().max_requests_per_second, keys(host).len()), (7, 2));
         },
         outside: |host, mut child| {
@@ -272,7 +278,7 @@ pub(crate) const NEEDS: &[Need] = &[
             fs::copy(another.path("etc/laptop.key"), host.path("etc/phone.key")).unwrap();
             fs::write(host.path("etc/new"), text.replace("20_000", "7")).unwrap();
             fs::rename(host.path("etc/new"), host.path("etc/config.toml")).unwrap();
-            writeln!(child.stdin.as_mut().unwrap(), "yours").unwrap();
+            go_on(&mut child);
             ends_well(host, child)
         },
     },
@@ -335,7 +341,7 @@ pub(crate) const NEEDS: &[Need] = &[
         meet: |host| {
             let mut shutdown = Shutdown::on_signals().unwrap();
             host.enter(None);
-            your_turn();
+            println!("your turn");
             let deadline = Instant::now() + PATIENCE;
             while !shutdown.is_requested() {
                 assert!(Instant::now() < deadline, "there was no signal");

@@ -25,6 +25,7 @@ mod odd_packets;
 mod privileges;
 mod recovery;
 mod refusals;
+mod sandbox;
 mod secrets;
 mod start;
 mod udp_source;
