@@ -27,13 +27,18 @@ fn tampered(lab: &Lab, inject: &str, arguments: &[&str]) -> Command {
     lab.server_command_by(&strace, arguments)
 }
 
-/// The server as its user, with this done by `setpriv`.
-fn with_privileges(lab: &Lab, privileges: &[&str], arguments: &[&str]) -> Command {
+/// The server as its user, with this done by `setpriv` and started by another program of that user.
+fn with_privileges(
+    lab: &Lab,
+    privileges: &[&str],
+    launcher: &[&str],
+    arguments: &[&str],
+) -> Command {
     let user = lab.files.user();
     let mut command = lab.network.server.command();
     command.args(["setpriv", "--pdeathsig", "KILL", "--clear-groups"]);
     command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid));
-    command.args(privileges).arg("--");
+    command.args(privileges).arg("--").args(launcher);
     let program = programs::path("ruroco-server");
     command.arg(programs::reachable_by_all(&program, &lab.files.programs()));
     command.args(arguments).arg("--config").arg(lab.files.config());
@@ -151,7 +156,12 @@ fn without_the_first_steps_no_server_runs() {
         ("prctl:error=EINVAL", "could not set no-new-privs"),
         ("capset:error=EPERM", "could not drop the capabilities"),
     ] {
-        let mut server = Daemon::start("ruroco-server", &mut tampered(&lab, inject, &[]));
+        let inject = format!("inject={inject}");
+        // Started as the server's user, so that nobody but the server is tampered with.
+        let strace =
+            ["strace", "--daemonize", "--quiet=all", "-e", &inject, "-o", "/dev/null", "--"];
+        let mut server = with_privileges(&lab, &["--bounding-set=-all"], &strace, &[]);
+        let mut server = Daemon::start("ruroco-server", &mut server);
         assert!(!server.wait_for_end().success(), "{inject}");
         server.wait_for(&[said]);
     }
@@ -161,13 +171,15 @@ fn without_the_first_steps_no_server_runs() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_bounding_set_is_emptied_if_it_can_be() {
     let mut lab = with_gate_and_commander();
-    let mut left =
-        Daemon::start("ruroco-server", &mut with_privileges(&lab, &[], &["--sandbox", "strict"]));
+    let mut left = Daemon::start(
+        "ruroco-server",
+        &mut with_privileges(&lab, &[], &[], &["--sandbox", "strict"]),
+    );
     assert!(!left.wait_for_end().success());
     left.wait_for(&["bounding_set not: takes CAP_SETPCAP", "--bounding-set=-all"]);
 
     let can = ["--inh-caps=+setpcap", "--ambient-caps=+setpcap"];
-    let mut strict = with_privileges(&lab, &can, &["--sandbox", "strict"]);
+    let mut strict = with_privileges(&lab, &can, &[], &["--sandbox", "strict"]);
     lab.start_server_until(&mut strict, &["ready"]);
     let capabilities = Process(lab.server().pid()).capabilities();
     assert_eq!((capabilities.bounding, capabilities.ambient, capabilities.effective), (0, 0, 0));
