@@ -9,81 +9,16 @@ use std::{
         fd::{FromRawFd, IntoRawFd, OwnedFd},
         unix::net::{UnixDatagram, UnixListener, UnixStream},
     },
-    process,
+    process::{self, Command, Stdio},
 };
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 use super::{
+    attack::{Attack, NO_ACCESS, OUT_OF_SCOPE, Without},
     host::Host,
     system_call::{call, does, text, to, to_mut},
 };
-
-/// What seccomp answers.
-pub(crate) const NO_SUCH_CALL: i32 = libc::ENOSYS;
-
-/// What Landlock answers where a file is concerned, or a port.
-const NO_ACCESS: i32 = libc::EACCES;
-
-/// What Landlock answers where another process is concerned.
-const OUT_OF_SCOPE: i32 = libc::EPERM;
-
-/// For whom an attack succeeds without the sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Without {
-    Anyone,
-    Root,
-    /// On a kernel that was built and set so that it can.
-    WhereThereIs,
-    /// For nobody here, but with this error, which only shows how far it comes.
-    Fails(i32),
-}
-
-/// One attack.
-pub(crate) struct Attack {
-    pub(crate) name: &'static str,
-    pub(crate) without: Without,
-    /// The error number with which the sandbox refuses it.
-    pub(crate) refused: i32,
-    /// What the attacker finds open, because the process has had it since before the sandbox.
-    pub(crate) prepare: fn(&Host) -> i32,
-    /// Whether that is the server's own socket of the network.
-    pub(crate) is_network: bool,
-    pub(crate) attempt: fn(&Host, i32) -> io::Result<()>,
-}
-
-impl Attack {
-    const fn new(name: &'static str, attempt: fn(&Host, i32) -> io::Result<()>) -> Self {
-        Self {
-            name,
-            without: Without::Anyone,
-            refused: NO_SUCH_CALL,
-            prepare: |_| -1,
-            is_network: false,
-            attempt,
-        }
-    }
-
-    const fn without(mut self, without: Without) -> Self {
-        self.without = without;
-        self
-    }
-
-    const fn refused(mut self, errno: i32) -> Self {
-        self.refused = errno;
-        self
-    }
-
-    const fn with(mut self, prepare: fn(&Host) -> i32) -> Self {
-        self.prepare = prepare;
-        self
-    }
-
-    const fn network(mut self) -> Self {
-        self.is_network = true;
-        self
-    }
-}
 
 /// A file of the host as a system call takes it.
 fn path(host: &Host, name: &str) -> CString {
@@ -368,6 +303,19 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack::new("send itself another signal than that of abort", |_, _| {
         let own = process::id() as usize;
         does(libc::SYS_tgkill, [own, own, libc::SIGCHLD as usize])
+    }),
+    Attack::new("abort another process", |_, process| {
+        let process = process as usize;
+        does(libc::SYS_tgkill, [process, process, libc::SIGABRT as usize])
+    })
+    .with(|_| {
+        // It ends when its input does, with this process at the latest.
+        let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        #[expect(clippy::zombie_processes, reason = "it outlives this process")]
+        let child = child.unwrap();
+        let process = child.id();
+        let _ = child.stdin.unwrap().into_raw_fd();
+        process as i32
     }),
     Attack::new("hold another process", |_, _| does(libc::SYS_pidfd_open, [parent(), 0])),
     Attack::new("open its memory to others", |_, _| {

@@ -19,6 +19,7 @@
     reason = "whatever is not as expected has to end the test, and say where"
 )]
 
+mod attack;
 mod attacks;
 mod host;
 mod needs;
@@ -28,7 +29,8 @@ use std::{env, io, os::fd::BorrowedFd, process::ExitCode};
 
 use rustix::process::geteuid;
 
-use attacks::{ATTACKS, Attack, Without};
+use attack::{Attack, NO_SUCH_CALL, Without};
+use attacks::ATTACKS;
 use host::{Host, Outcome, Wall};
 use needs::NEEDS;
 
@@ -88,7 +90,7 @@ fn judge(attack: &Attack) -> Result<&'static str, String> {
     };
     let host = Host::new();
     match host.try_row(attack.name, Wall::Up) {
-        Outcome::NoLandlock if attack.refused != attacks::NO_SUCH_CALL => {
+        Outcome::NoLandlock if attack.refused != NO_SUCH_CALL => {
             Ok("NOT TESTED: this kernel's Landlock does not cover everything")
         }
         Outcome::Failed(errno) if errno == attack.refused => Ok(how),

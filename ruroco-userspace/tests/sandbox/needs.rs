@@ -10,6 +10,7 @@ use std::{
         unix::{net::UnixDatagram, process::ExitStatusExt},
     },
     process::Child,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -35,7 +36,7 @@ use ruroco_common::{
 use rustix::{
     fs::{MemfdFlags, ftruncate, memfd_create},
     net::{RecvFlags, recv},
-    process::{Pid, Signal, geteuid, kill_process},
+    process::{Pid, Resource, Rlimit, Signal, geteuid, kill_process, setrlimit},
 };
 
 use super::host::{Host, Outcome, START, Wall};
@@ -210,14 +211,20 @@ pub(crate) const NEEDS: &[Need] = &[
         },
     },
     Need {
-        name: "replace floors that somebody has removed",
+        name: "replace floors that somebody has removed, and cut off what does not fit",
         meet: |host| {
             let keys = keys(host);
+            // Room for a header, the floor that there was, a new one, and no whole further one.
+            let room = 3 * 64;
+            signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).unwrap();
+            let size = Rlimit { current: Some(room + 10), maximum: Some(room + 10) };
+            setrlimit(Resource::Fsize, size).unwrap();
             let mut server = server(host);
             wait_for_outside();
-            server.take(now(), Ok(&knock(&keys[0], 1)));
-            // A header, the floor that there was, and the new one.
-            assert_eq!(floors(host), 3 * 64);
+            for number in 1..=3 {
+                server.take(now(), Ok(&knock(&keys[0], number)));
+                assert_eq!(floors(host), room, "after {number}");
+            }
         },
         outside: |host, mut child| {
             let commander = host.path("run").join(order::SOCKET);

@@ -34,7 +34,6 @@ fn program(needs: &Needs<'_>) -> Result<BpfProgram, BackendError> {
 const WHATEVER: &[i64] = &[
     // Waiting, and the clock where it cannot be read without a call.
     libc::SYS_ppoll,
-    libc::SYS_restart_syscall,
     libc::SYS_clock_gettime,
     // What comes from gate and commander and, with `source = "udp"`, from the network.
     libc::SYS_recvfrom,
@@ -74,14 +73,8 @@ const WHATEVER: &[i64] = &[
 
 /// The same where an architecture has it under other numbers, or a C library uses older ones.
 #[cfg(target_arch = "x86_64")]
-const WHATEVER_ELSE: &[i64] = &[
-    libc::SYS_poll,
-    libc::SYS_open,
-    libc::SYS_stat,
-    libc::SYS_lstat,
-    libc::SYS_unlink,
-    libc::SYS_rename,
-];
+const WHATEVER_ELSE: &[i64] =
+    &[libc::SYS_open, libc::SYS_stat, libc::SYS_lstat, libc::SYS_unlink, libc::SYS_rename];
 /// `renameat` (asm-generic/unistd.h).
 #[cfg(target_arch = "aarch64")]
 const WHATEVER_ELSE: &[i64] = &[38];
@@ -147,4 +140,88 @@ fn has(argument: u8, how: SeccompCmpOp, value: u64) -> Result<SeccompCondition, 
 
 fn number(value: i32) -> u64 {
     value.cast_unsigned().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeSet, path::PathBuf};
+
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+    const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
+
+    fn program_for_xdp() -> BpfProgram {
+        let (read, write) = (BTreeSet::new(), PathBuf::from("/nowhere"));
+        program(&Needs { read, write, network: None, service_manager: false }).unwrap()
+    }
+
+    /// What the kernel finds with a program, as far as `seccompiler` makes use of its instructions
+    /// (Documentation/networking/filter.rst). `data` is `struct seccomp_data` in words: number,
+    /// architecture, address, arguments.
+    fn run(program: &BpfProgram, data: [u32; 16]) -> u32 {
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let instruction = &program[at];
+            at += 1;
+            let jump = |is_true| usize::from(if is_true { instruction.jt } else { instruction.jf });
+            match instruction.code {
+                0x20 => accumulator = data[usize::try_from(instruction.k).unwrap() / 4],
+                0x54 => accumulator &= instruction.k,
+                0x05 => at += usize::try_from(instruction.k).unwrap(),
+                0x15 => at += jump(accumulator == instruction.k),
+                0x25 => at += jump(accumulator > instruction.k),
+                0x35 => at += jump(accumulator >= instruction.k),
+                0x06 => return instruction.k,
+                code => panic!("another instruction: {code:#x}"),
+            }
+        }
+    }
+
+    fn without_arguments(number: i64, architecture: u32) -> [u32; 16] {
+        let mut data = [0; 16];
+        (data[0], data[1]) = (u32::try_from(number).unwrap(), architecture);
+        data
+    }
+
+    /// The architecture that a program is for: what it compares first.
+    fn own(program: &BpfProgram) -> u32 {
+        program.iter().find(|instruction| instruction.code == 0x15).unwrap().k
+    }
+
+    #[test]
+    fn what_is_not_in_the_list_is_refused_whatever_its_number() {
+        let program = program_for_xdp();
+        let whatever: BTreeSet<i64> = WHATEVER.iter().chain(WHATEVER_ELSE).copied().collect();
+        // With arguments of 0 that looks at none, `connect` too; and these two ask for no code.
+        let by_arguments =
+            [libc::SYS_connect, libc::SYS_sendto, libc::SYS_mmap, libc::SYS_mprotect];
+        for number in 0..1_000 {
+            let is_allowed = whatever.contains(&number) || by_arguments.contains(&number);
+            let expected = if is_allowed { ALLOW } else { NO_SUCH_CALL };
+            let found = run(&program, without_arguments(number, own(&program)));
+            assert_eq!(found, expected, "system call {number}");
+        }
+    }
+
+    #[test]
+    fn no_call_is_let_through_by_the_numbers_of_x32() {
+        let program = program_for_xdp();
+        for number in 0..1_000 {
+            let number = 0x4000_0000 | number; // __X32_SYSCALL_BIT
+            let found = run(&program, without_arguments(number, own(&program)));
+            assert_eq!(found, NO_SUCH_CALL, "system call {number:#x}");
+        }
+    }
+
+    #[test]
+    fn a_call_by_another_architectures_conventions_ends_the_process() {
+        let program = program_for_xdp();
+        // i386, arm, and none at all (linux/audit.h).
+        for architecture in [0x4000_0003, 0x4000_0028, 0] {
+            for number in 0..1_000 {
+                let found = run(&program, without_arguments(number, architecture));
+                assert_eq!(found, libc::SECCOMP_RET_KILL_PROCESS);
+            }
+        }
+    }
 }
