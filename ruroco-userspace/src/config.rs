@@ -191,6 +191,11 @@ impl Config {
         })
     }
 
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// Makes sure that every key with rules is among `known`: the rules of a misspelt one would
     /// restrict nobody.
     ///

@@ -7,7 +7,12 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use super::{clock::Now, confinement, floor_file::FloorFile, run};
+use super::{
+    clock::Now,
+    floor_file::FloorFile,
+    run,
+    sandbox::{self, Policy},
+};
 use crate::{
     config::{self, Config},
     key_directory,
@@ -23,6 +28,9 @@ pub struct Cli {
     /// Configuration file
     #[arg(short, long, global = true, value_name = "PATH", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
+    /// What to do where not all of the sandbox can be had
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
+    sandbox: Policy,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -40,14 +48,14 @@ enum Action {
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let config = Config::read(&cli.config)?;
     match cli.action {
-        None => run::run(&config),
+        None => run::run(&config, cli.sandbox),
         Some(Action::Init) => init(&config),
     }
 }
 
 fn init(config: &Config) -> anyhow::Result<()> {
     // Root's floors could not be replaced by the server.
-    confinement::refuse_root()?;
+    sandbox::refuse_root()?;
     let keys = key_directory::read_configured(config, None)?;
     let ids = keys.iter().map(|named| named.key.id);
     let path = FloorFile::create(&config.blocklist_dir, ids, Now::read().epoch)?;

@@ -12,9 +12,9 @@ use ruroco_common::candidate::Candidate;
 use super::{
     clock::Now,
     commander::Commander,
-    confinement,
     floor_file::{self, FloorFile},
     refusal::Refusal,
+    sandbox::{self, Needs, Policy},
     source::Source,
     verifier::Verifier,
 };
@@ -31,15 +31,15 @@ use crate::{
 ///
 /// # Errors
 /// What keeps it from starting, or from going on.
-pub fn run(config: &Config) -> anyhow::Result<()> {
-    confinement::refuse_root()?;
+pub fn run(config: &Config, policy: Policy) -> anyhow::Result<()> {
+    sandbox::refuse_root()?;
     let mut signals = Signals::handle().context("could not handle signals")?;
     let service_manager = ServiceManager::of_environment();
     let keys = key_directory::read_configured(config, None)?;
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
     let mut source = Source::open(config)?;
-    confinement::confine()?;
+    sandbox::enter(policy, &Needs::of(config, source.network_socket()))?;
 
     let mut server = Server::new(config, &keys, floors);
     drop(keys); // the verifier has its own

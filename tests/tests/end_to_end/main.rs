@@ -27,6 +27,7 @@ mod privileges;
 mod recovery;
 mod refusals;
 mod reload;
+mod sandbox;
 mod secrets;
 mod service_manager;
 mod start;
