@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use crate::text;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "ips",
     "port",
     "source",
@@ -21,6 +21,7 @@ const FIELDS: [&str; 13] = [
     "config_dir",
     "blocklist_dir",
     "socket_dir",
+    "audit_dir",
     "socket_user",
     "max_requests_per_second",
     "max_requests_per_second_global",
@@ -33,7 +34,7 @@ const GATE_FIELDS: [&str; 5] =
 const KEY_FIELDS: [&str; 1] = ["commands"];
 
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 44] = [
+pub const LINES: [&str; 45] = [
     r#"ips = ["192.0.2.1"]"#,
     r#"ips = ["::ffff:192.0.2.1", "2001:db8::1"]"#,
     r#"ips = ["192.0.2.1", "0.0.0.0"]"#,
@@ -53,6 +54,7 @@ pub const LINES: [&str; 44] = [
     r#"config_dir = "/etc/ruroco""#,
     r#"blocklist_dir = """#,
     r#"socket_dir = "run""#,
+    r#"audit_dir = "log""#,
     r#"socket_user = "root""#,
     "max_requests_per_second = 1",
     "max_requests_per_second = 0",

@@ -4,6 +4,7 @@
 //! Names are those of upstream ruroco where the meaning is the same. The file holds no secret.
 //! [`Gate`] is what stands in `[gate]`.
 
+mod fixed;
 mod gate;
 #[cfg(test)]
 mod tests;
@@ -20,10 +21,13 @@ use ruroco_common::{address::Address, guarded::MAX_ADDRESSES};
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::gate::{Appearance, Gate, Mode};
+pub use self::{
+    fixed::Fixed,
+    gate::{Appearance, Gate, Mode},
+};
 use crate::{
     problems::{Checked, Problem, Problems},
-    toml_file::{Parsed, Source as File, nearest},
+    toml_file::{LeftOut, Parsed, Source as File, nearest},
     users,
 };
 
@@ -31,7 +35,7 @@ use crate::{
 pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
 
 /// The port where neither `port` nor `address` names one: the one that clients use by default.
-const DEFAULT_PORT: u16 = 80;
+pub const DEFAULT_PORT: u16 = 80;
 
 /// The checked content of `config.toml`.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub struct Config {
     pub blocklist_dir: PathBuf,
     /// Where gate and commander put their sockets.
     pub socket_dir: PathBuf,
+    /// Where the commander keeps its audit trail.
+    pub audit_dir: PathBuf,
     /// The user the server runs as, the only one who may talk to gate and commander.
     pub socket_user: String,
     /// Most knocks of one key that are accepted in a second.
@@ -63,6 +69,8 @@ pub struct Config {
     /// Restrictions by name of key; a key that is not here has none.
     keys: BTreeMap<Spanned<String>, KeyRules>,
     places: Places,
+    /// What the file says of these is not known.
+    left_out: LeftOut,
     file: File,
 }
 
@@ -73,16 +81,19 @@ pub enum Field<'a> {
     Ip(Address),
     /// `interfaces` in `[gate]`, one of them.
     Interface(&'a str),
-    /// `socket_user`.
-    SocketUser,
     /// `commands` of this key.
     CommandsOf(&'a str),
+    /// One that a running program cannot change.
+    Fixed(Fixed),
 }
 
-/// Where fields stand in the file; nowhere if they do not.
+/// Where fields stand in the file; at its beginning if they are not there.
 #[derive(Debug)]
 struct Places {
     ips: Vec<(Address, Range<usize>)>,
+    source: Range<usize>,
+    socket_dir: Range<usize>,
+    audit_dir: Range<usize>,
     socket_user: Range<usize>,
 }
 
@@ -117,7 +128,9 @@ struct Raw {
     #[serde(default = "defaults::blocklist_dir")]
     blocklist_dir: PathBuf,
     #[serde(default = "defaults::socket_dir")]
-    socket_dir: PathBuf,
+    socket_dir: Spanned<PathBuf>,
+    #[serde(default = "defaults::audit_dir")]
+    audit_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::socket_user")]
     socket_user: Spanned<String>,
     #[serde(default = "defaults::max_requests_per_second")]
@@ -143,8 +156,11 @@ mod defaults {
     pub(super) fn blocklist_dir() -> PathBuf {
         "/var/lib/ruroco".into()
     }
-    pub(super) fn socket_dir() -> PathBuf {
-        "/run/ruroco".into()
+    pub(super) fn socket_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/run/ruroco".into())
+    }
+    pub(super) fn audit_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/var/log/ruroco".into())
     }
     pub(super) fn socket_user() -> Spanned<String> {
         Spanned::new(0..0, "ruroco".into())
@@ -201,7 +217,17 @@ impl Config {
                 .map_or_else(|| SocketAddr::from(([0_u16; 8], port)), Spanned::into_inner),
             config_dir: raw.config_dir,
             blocklist_dir: raw.blocklist_dir,
-            socket_dir: raw.socket_dir,
+            places: Places {
+                ips: ips.clone(),
+                source: raw.source.span(),
+                socket_dir: raw.socket_dir.span(),
+                audit_dir: raw.audit_dir.span(),
+                socket_user: raw.socket_user.span(),
+            },
+            ips: ips.into_iter().map(|(ip, _)| ip).collect(),
+            socket_dir: raw.socket_dir.into_inner(),
+            audit_dir: raw.audit_dir.into_inner(),
+            socket_user: raw.socket_user.into_inner(),
             max_requests_per_second: at_least_one(&raw.max_requests_per_second),
             max_requests_per_second_global: at_least_one(&raw.max_requests_per_second_global),
             max_clock_skew: problems
@@ -209,9 +235,7 @@ impl Config {
                 .unwrap_or_default(),
             gate: Gate::check(&file, raw.gate, &raw.source, &left_out, &mut problems),
             keys: raw.keys,
-            places: Places { ips: ips.clone(), socket_user: raw.socket_user.span() },
-            socket_user: raw.socket_user.into_inner(),
-            ips: ips.into_iter().map(|(ip, _)| ip).collect(),
+            left_out,
             file,
         };
         problems.of(config)
@@ -222,8 +246,14 @@ impl Config {
     /// # Errors
     /// If there is none, with the line.
     pub fn find_socket_user(&self) -> Result<nix::unistd::User, Problem> {
-        users::find(&self.socket_user)
-            .map_err(|error| self.problem(Field::SocketUser, format!("socket_user: {error:#}")))
+        users::find(&self.socket_user).map_err(|error| {
+            self.problem(Field::Fixed(Fixed::SocketUser), format!("socket_user: {error:#}"))
+        })
+    }
+
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        self.file.path()
     }
 
     /// Makes sure that every key with rules is among `known`: the rules of a misspelt one would
@@ -261,10 +291,10 @@ impl Config {
                 ips.find(|(at, _)| *at == ip).map(|(_, span)| span.clone())
             }
             Field::Interface(name) => self.gate.interface_at(name),
-            Field::SocketUser => Some(self.places.socket_user.clone()),
             Field::CommandsOf(key) => {
                 self.keys.keys().find(|name| name.get_ref() == key).map(Spanned::span)
             }
+            Field::Fixed(field) => Some(self.fixed(field).place.clone()),
         };
         self.file.error(span.unwrap_or(0..0), message)
     }

@@ -10,12 +10,14 @@
 //! Each of the four is behind a feature of its own and knows none of the others, but that the gate
 //! can check what the commander will read. What two or more
 //! of them share is beside them: the [`key`]s, the [`config`], the [`order`] record, the
-//! [`handover`] of the ring, and the careful handling of files.
+//! [`handover`] of the ring, the [`audit`] trail, and the careful handling of files.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
 #[cfg(feature = "aead")]
 pub mod aead;
+#[cfg(feature = "daemon")]
+pub mod audit;
 #[cfg(feature = "daemon")]
 pub mod config;
 pub mod durable;
@@ -40,9 +42,13 @@ pub mod problems;
 pub mod rate;
 pub mod secure_file;
 #[cfg(feature = "daemon")]
+pub mod service_manager;
+#[cfg(feature = "daemon")]
 pub mod settings;
 #[cfg(feature = "daemon")]
-pub mod shutdown;
+pub mod signals;
+#[cfg(feature = "daemon")]
+pub mod timestamp;
 #[cfg(feature = "daemon")]
 pub mod toml_file;
 #[cfg(feature = "daemon")]

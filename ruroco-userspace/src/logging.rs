@@ -1,39 +1,73 @@
-//! Where daemons write: to standard error, which systemd puts into the journal.
+//! Where daemons write: to the journal, with fields that can be searched for, if that is what
+//! standard error is connected to; else to standard error, as text.
 //!
-//! Lines carry no time of their own when the journal adds one. Nothing that fails while logging
-//! stops a daemon: a closed pipe is not an error.
+//! Text carries no time of its own when the journal adds one. Nothing that fails while logging
+//! stops a daemon: a closed pipe is not an error. Which lines there are, and what their fields mean,
+//! stands in docs/logs.md.
+
+pub mod journal;
 
 use std::{
-    io::{self, IsTerminal, Write},
-    process::ExitCode,
+    env,
+    io::{self, Write},
+    path::Path,
+    process::{ExitCode, Termination},
 };
 
+use rustix::fs::fstat;
 use tracing::Level;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use journal::Journal;
 
 /// Starts logging: `info` and above, or `debug` if `RUROCO_LOG` is `debug`.
+///
+/// The connection to the journal is made here and never again, so it outlasts whatever the process
+/// gives up later.
 pub fn start() {
-    let level = match std::env::var("RUROCO_LOG") {
+    let level = match env::var("RUROCO_LOG") {
         Ok(level) if level.eq_ignore_ascii_case("debug") => Level::DEBUG,
         _ => Level::INFO,
     };
+    let is_journal = stderr_is_journal();
+    if is_journal && let Ok(journal) = Journal::connect(Path::new(journal::SOCKET), level) {
+        // Nothing else in this process has started logging.
+        let _ = journal.try_init();
+        return;
+    }
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
         .with_target(false)
         .log_internal_errors(false)
         .with_writer(io::stderr);
-    if io::stderr().is_terminal() || std::env::var_os("JOURNAL_STREAM").is_none() {
-        builder.init();
-    } else {
-        builder.without_time().init();
+    match is_journal {
+        true => builder.without_time().init(),
+        false => builder.init(),
     }
 }
 
-/// Reports how a program ended: its exit code, and on failure the whole chain of causes. Where they
-/// are several things that are wrong, each has a line.
-pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+/// Whether standard error goes to the journal and nowhere else: systemd names the device and the
+/// inode of what it has connected it to (systemd.exec(5), `$JOURNAL_STREAM`), and a parent may have
+/// connected it to something else since.
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
+    fstat(io::stderr()).is_ok_and(|is| stream == format!("{}:{}", is.st_dev, is.st_ino))
+}
+
+/// Logs why a reload was refused: the whole chain of causes. Where they are several things that are
+/// wrong, each has a line.
+pub fn not_reloaded(error: &anyhow::Error) {
+    for line in format!("{error:#}").lines() {
+        tracing::error!("not reloaded, all stays as it was: {line}");
+    }
+}
+
+/// Reports how a program ended: its exit code, and on failure the whole chain of causes, told as in
+/// [`not_reloaded`].
+pub fn exit_code(result: anyhow::Result<impl Termination>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         Err(error) => {
             // Not `eprintln!`, which panics when nobody reads.
             for line in format!("{error:#}").lines() {

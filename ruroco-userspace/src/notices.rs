@@ -1,68 +1,104 @@
-//! Logging what others cause at a pace of our choosing: a compromised server may connect and ask for
-//! nonsense as fast as it likes and still not fill the journal.
+//! Logging what others cause at a pace of our choosing: whoever sends packets, or has taken over the
+//! server, may be refused as often as they like and still not fill the journal.
+//!
+//! Of each kind the first is told at once, and what follows as a sum. Nothing is allocated for what
+//! is noted but, once for each kind, the room to remember it; [`Notices::of`] makes that beforehand.
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt::{self, Write},
+    ops::Add,
     time::{Duration, Instant},
 };
 
 /// There is at most one line per kind in this time.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Counts what happens by kind and says when which is due to be logged.
-#[derive(Debug, Default)]
-pub struct Notices(BTreeMap<&'static str, Kind>);
+/// Counts what happens by kind and says when which is due to be logged. `T` is a reading of a clock
+/// that never goes back.
+#[derive(Debug)]
+pub struct Notices<T = Instant>(BTreeMap<&'static str, Kind<T>>);
 
 #[derive(Debug)]
-struct Kind {
-    quiet_until: Option<Instant>,
+struct Kind<T> {
+    quiet_until: Option<T>,
     waiting: u64,
+    total: u64,
     last: String,
 }
 
 /// What to log about a kind.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct Due<'a> {
     /// The kind.
     pub kind: &'static str,
     /// How many there were since the last line.
     pub count: u64,
-    /// The last of them.
-    pub detail: String,
+    /// How many there were since the start.
+    pub total: u64,
+    /// The last of them; empty if there is nothing to say about it.
+    pub detail: &'a str,
 }
 
-impl Notices {
-    /// Takes note of something; [`Notices::due`] then says whether it is to be logged yet.
-    pub fn note(&mut self, kind: &'static str, detail: impl fmt::Display) {
-        let kind = self.0.entry(kind).or_insert_with(|| Kind {
-            quiet_until: None,
-            waiting: 0,
-            last: String::new(),
-        });
-        kind.waiting = kind.waiting.saturating_add(1);
-        kind.last = detail.to_string();
+impl<T> Default for Notices<T> {
+    fn default() -> Self {
+        Self::of([])
+    }
+}
+
+impl<T> Notices<T> {
+    /// With room for these kinds; there may be others.
+    pub fn of(kinds: impl IntoIterator<Item = &'static str>) -> Self {
+        Self(kinds.into_iter().map(|kind| (kind, Kind::new())).collect())
     }
 
+    /// Takes note of something; [`Notices::due`] then says whether it is to be logged yet.
+    pub fn note(&mut self, kind: &'static str, detail: impl fmt::Display) {
+        let kind = self.0.entry(kind).or_insert_with(Kind::new);
+        kind.waiting = kind.waiting.saturating_add(1);
+        kind.total = kind.total.saturating_add(1);
+        kind.last.clear();
+        // A string takes everything, and what cannot be shown is left out.
+        let _ = write!(kind.last, "{detail}");
+    }
+}
+
+impl<T: Copy + Ord + Add<Duration, Output = T>> Notices<T> {
     /// The kinds that have something to tell and have been quiet for long enough.
-    pub fn due(&mut self, now: Instant) -> Vec<Due> {
-        let due = self.0.iter_mut().filter(|(_, kind)| {
-            kind.waiting > 0 && kind.quiet_until.is_none_or(|until| until <= now)
-        });
-        due.map(|(name, kind)| {
-            kind.quiet_until = now.checked_add(INTERVAL);
-            Due {
-                kind: name,
-                count: std::mem::take(&mut kind.waiting),
-                detail: std::mem::take(&mut kind.last),
-            }
+    pub fn due(&mut self, now: T) -> impl Iterator<Item = Due<'_>> {
+        let is_due = move |kind: &Kind<T>| kind.quiet_until.is_none_or(|until| until <= now);
+        self.waiting(now, is_due)
+    }
+
+    /// The kinds that have something to tell, at the end, when nothing can wait any more.
+    pub fn rest(&mut self, now: T) -> impl Iterator<Item = Due<'_>> {
+        self.waiting(now, |_| true)
+    }
+
+    #[expect(clippy::arithmetic_side_effects, reason = "a few seconds from now is a time, too")]
+    fn waiting(
+        &mut self,
+        now: T,
+        is_due: impl Fn(&Kind<T>) -> bool,
+    ) -> impl Iterator<Item = Due<'_>> {
+        self.0.iter_mut().filter_map(move |(name, kind)| {
+            (kind.waiting > 0 && is_due(kind)).then(|| {
+                kind.quiet_until = Some(now + INTERVAL);
+                let count = std::mem::take(&mut kind.waiting);
+                Due { kind: name, count, total: kind.total, detail: &kind.last }
+            })
         })
-        .collect()
     }
 
     /// When to look again, so that what was counted is told even if nothing more happens.
-    pub fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<T> {
         self.0.values().filter(|kind| kind.waiting > 0).filter_map(|kind| kind.quiet_until).min()
+    }
+}
+
+impl<T> Kind<T> {
+    const fn new() -> Self {
+        Self { quiet_until: None, waiting: 0, total: 0, last: String::new() }
     }
 }
 
@@ -70,8 +106,21 @@ impl Notices {
 mod tests {
     use super::*;
 
-    fn due(kind: &'static str, count: u64, detail: &str) -> Due {
-        Due { kind, count, detail: detail.to_owned() }
+    fn lines<T>(notices: &mut Notices<T>, now: T) -> Vec<(&'static str, u64, u64, String)>
+    where
+        T: Copy + Ord + Add<Duration, Output = T>,
+    {
+        let due = notices.due(now);
+        due.map(|due| (due.kind, due.count, due.total, due.detail.to_owned())).collect()
+    }
+
+    fn line(
+        kind: &'static str,
+        count: u64,
+        total: u64,
+        detail: &str,
+    ) -> (&'static str, u64, u64, String) {
+        (kind, count, total, detail.to_owned())
     }
 
     #[test]
@@ -79,26 +128,28 @@ mod tests {
         let start = Instant::now();
         let mut notices = Notices::default();
         notices.note("wrong_length", "1 byte");
-        assert_eq!(notices.due(start), [due("wrong_length", 1, "1 byte")]);
+        assert_eq!(lines(&mut notices, start), [line("wrong_length", 1, 1, "1 byte")]);
         assert_eq!(notices.next(), None);
 
         for bytes in 0..100_000 {
             notices.note("wrong_length", format_args!("{bytes} bytes"));
-            assert_eq!(notices.due(start + INTERVAL / 2), []);
+            assert_eq!(lines(&mut notices, start + INTERVAL / 2), []);
         }
         assert_eq!(notices.next(), Some(start + INTERVAL));
-        assert_eq!(notices.due(start + INTERVAL), [due("wrong_length", 100_000, "99999 bytes")]);
-        assert_eq!(notices.due(start + INTERVAL * 9), []);
+        let all = line("wrong_length", 100_000, 100_001, "99999 bytes");
+        assert_eq!(lines(&mut notices, start + INTERVAL), [all]);
+        assert_eq!(lines(&mut notices, start + INTERVAL * 9), []);
     }
 
     #[test]
     fn one_kind_does_not_hide_another() {
-        let start = Instant::now();
-        let mut notices = Notices::default();
+        let start = Duration::from_secs(1);
+        let mut notices = Notices::of(["wrong_length", "unknown_key", "forged"]);
+        assert_eq!((lines(&mut notices, start), notices.next()), (Vec::new(), None));
         notices.note("wrong_length", "");
-        notices.due(start);
+        assert_eq!(lines(&mut notices, start), [line("wrong_length", 1, 1, "")]);
         notices.note("wrong_length", "");
         notices.note("unknown_key", "a");
-        assert_eq!(notices.due(start), [due("unknown_key", 1, "a")]);
+        assert_eq!(lines(&mut notices, start), [line("unknown_key", 1, 1, "a")]);
     }
 }

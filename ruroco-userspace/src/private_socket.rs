@@ -7,7 +7,8 @@
 //! 2. The socket gets mode 0600 *before* it is bound. The kernel gives the file the mode of the
 //!    socket (`unix_bind`), so the file never has another. Setting the umask would do the same, but
 //!    for all threads of the process.
-//! 3. It is bound, given to its user, and looked at: another mode or owner ends here.
+//! 3. It is bound, given to its user, and looked at: another mode or owner ends here. Who may not
+//!    give files away (`CAP_CHOWN`) gives it to the user's own group, if it is in that itself.
 //! 4. Only then does it listen. Until then connecting fails for everybody, root included
 //!    (`ECONNREFUSED`), so that even a kernel that took step 2 differently would open no gap.
 //!
@@ -17,18 +18,19 @@
 //! Message boundaries are kept (`SOCK_SEQPACKET`): a record is received whole or not at all.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::{FileTypeExt, MetadataExt, lchown},
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown},
     },
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context;
+use nix::unistd::{Uid, User};
 use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
@@ -45,6 +47,9 @@ use rustix::{
 
 /// Connecting needs both reading and writing, and nobody but the owner has either.
 const MODE: u32 = 0o600;
+
+/// The same for a group.
+const GROUP_MODE: u32 = 0o660;
 
 /// Mode for the directory of a socket: others can reach what is in it.
 pub const DIRECTORY_MODE: u32 = 0o755;
@@ -201,15 +206,37 @@ fn remove_old(path: &Path) -> io::Result<()> {
 
 /// By path, because the descriptor stands for the socket and not for the file it is bound to.
 fn give_to(path: &Path, user: u32) -> io::Result<()> {
-    if user != geteuid().as_raw() {
-        lchown(path, Some(user), None)?;
-    }
+    let own = geteuid().as_raw();
+    let group = match lchown(path, Some(user), None) {
+        Ok(()) => None,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && user != own => {
+            Some(give_to_group_of(path, user)?)
+        }
+        Err(error) => return Err(error),
+    };
     let file = fs::symlink_metadata(path)?;
-    let is_private = file.uid() == user && file.mode() & 0o7777 == MODE;
+    let mode = file.mode() & 0o7777;
+    let is_private = match group {
+        None => file.uid() == user && mode == MODE,
+        Some(group) => file.uid() == own && file.gid() == group && mode == GROUP_MODE,
+    };
     if !(file.file_type().is_socket() && is_private) {
         return Err(io::Error::other("it did not get the owner and mode it was given"));
     }
     Ok(())
+}
+
+/// The group, after it was given the socket.
+fn give_to_group_of(path: &Path, user: u32) -> io::Result<u32> {
+    let user = User::from_uid(Uid::from_raw(user))?;
+    let user = user.ok_or_else(|| io::Error::other("its user is unknown to this system"))?;
+    let group = user.gid.as_raw();
+    lchown(path, None, Some(group)).map_err(|error| {
+        let name = user.name;
+        io::Error::new(error.kind(), format!("could neither be given to {name} nor to its group"))
+    })?;
+    fs::set_permissions(path, Permissions::from_mode(GROUP_MODE))?;
+    Ok(group)
 }
 
 #[cfg(test)]

@@ -234,6 +234,14 @@ impl<T> Checked<T> {
         Ok(content)
     }
 
+    /// The same with what else is wrong with the content.
+    pub fn and(mut self, check: impl FnOnce(&T) -> Problems) -> Self {
+        if let Some(content) = &self.content {
+            self.problems.extend(check(content));
+        }
+        self
+    }
+
     /// What is wrong.
     pub fn problems(&self) -> &Problems {
         &self.problems

@@ -18,6 +18,11 @@ impl TokenBucket {
         Self { rate: Rate::per_second(per_second), full_at: 0 }
     }
 
+    /// Goes on at another rate. The bucket is full again when it would have been.
+    pub fn change(&mut self, per_second: u32) {
+        self.rate = Rate::per_second(per_second);
+    }
+
     /// Takes a token if there is one at `now`, a reading of a clock that never goes back.
     pub fn take(&mut self, now: Duration) -> bool {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);

@@ -27,6 +27,9 @@ enum Cause {
     Unreadable(io::Error),
     /// The operating system said no to this user; what somebody with more rights can do about it.
     Forbidden { remedy: String },
+    /// A secret of somebody else's, which this process may not open although it may be root: a running
+    /// gate has given up the capability for that.
+    OthersOwn { owner: u32 },
     /// What is there is no file of this kind.
     Unfit(String),
     /// A secret that others can read.
@@ -44,9 +47,10 @@ impl Error {
 
     fn of_io(path: &Path, error: io::Error, access: Access) -> Self {
         let cause = match (error.kind(), access) {
-            (io::ErrorKind::PermissionDenied, Access::Read) => {
-                Cause::Forbidden { remedy: format!("chown {}", this_user()) }
-            }
+            (io::ErrorKind::PermissionDenied, Access::Read) => match owner(path) {
+                Some(owner) if owner != this_user() => Cause::OthersOwn { owner },
+                Some(_) | None => Cause::Forbidden { remedy: format!("chown {}", this_user()) },
+            },
             (io::ErrorKind::PermissionDenied, Access::Write) => {
                 Cause::Forbidden { remedy: "chmod a+r".to_owned() }
             }
@@ -67,6 +71,11 @@ impl From<&Error> for Problem {
             Cause::Forbidden { remedy } => format!(
                 "permission denied; run: {remedy} {shown} (and see that the directories above it can \
                  be entered)"
+            ),
+            Cause::OthersOwn { owner } => format!(
+                "it belongs to uid {owner}, and this process may not open the files of others; run: \
+                 chown {} {shown}",
+                this_user()
             ),
             Cause::Unfit(why) => format!("{why}; remove it, or write it anew"),
             Cause::OthersCanRead { mode } => format!(
@@ -143,6 +152,19 @@ fn this_user() -> u32 {
 #[cfg(not(unix))]
 fn this_user() -> u32 {
     0
+}
+
+/// Whom a file belongs to, if that can be found out.
+#[cfg(unix)]
+fn owner(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+
+    path.metadata().ok().map(|metadata| metadata.uid())
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path) -> Option<u32> {
+    None
 }
 
 /// Reads at most `max` bytes into `content`, whatever the file's owner has put into it, and gives

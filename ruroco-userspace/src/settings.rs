@@ -1,14 +1,14 @@
-//! What a daemon reads at its start, and whom it reads it for.
+//! What a daemon reads at its start or anew, and whom it reads it for.
 //!
 //! All that is wrong with it is told at once: in `config.toml`, in the keys, and in what the two say
-//! of each other.
+//! of each other and of what a running program goes by.
 
 use std::path::Path;
 
 use crate::{
-    config::Config,
+    config::{Config, Fixed},
     key_directory::{self, Keys},
-    problems::{Checked, Problems},
+    problems::{Checked, Problem, Problems},
 };
 
 /// A configuration and the keys that it is about.
@@ -26,15 +26,28 @@ impl Settings {
     /// Reads them for gate and commander, which talk to the server: its user has to be there, and
     /// keys may belong to it.
     pub fn read(path: &Path) -> Checked<Self> {
+        Self::of(Config::read(path), |config| Ok(config.find_socket_user()?.uid.as_raw()))
+    }
+
+    /// The same from the same file for a program that runs with these and goes on with the server's
+    /// user and whatever else is `fixed`: that it has changed is a problem.
+    pub fn read_anew(running: &Config, server: u32, fixed: &[Fixed]) -> Checked<Self> {
+        let config = Config::read(running.path());
+        Self::of(config.and(|config| config.check_unchanged(running, fixed)), |_| Ok(server))
+    }
+
+    fn of(
+        config: Checked<Config>,
+        find_server: impl FnOnce(&Config) -> Result<u32, Problem>,
+    ) -> Checked<Self> {
         let mut problems = Problems::default();
-        let Some(config) = problems.good_of(Config::read(path)) else {
+        let Some(config) = problems.good_of(config) else {
             return problems.of_nothing();
         };
         // Without it there is no saying whom the keys may belong to.
-        let Some(user) = problems.good(config.find_socket_user()) else {
+        let Some(server) = problems.good(find_server(&config)) else {
             return problems.of_nothing();
         };
-        let server = user.uid.as_raw();
         let keys = key_directory::read_configured(&config, Some(server));
         let keys = problems.good_of(keys).unwrap_or_default();
         problems.of(Self { config, keys, server })

@@ -137,6 +137,12 @@ impl LeftOut {
             .iter()
             .any(|out| out.len() >= path.len() && out.iter().zip(path).all(|(a, b)| a == b))
     }
+
+    /// Whether nobody can say what this field holds: it, something in it or a table around it was left
+    /// out.
+    pub fn hides(&self, path: &[&str]) -> bool {
+        self.0.iter().any(|out| out.iter().zip(path).all(|(a, b)| a == b))
+    }
 }
 
 /// Takes the innermost field at this place out of a table, and gives the path to it.
@@ -214,6 +220,8 @@ mod tests {
         assert!(
             !left_out.has(&["a"]) && !left_out.has(&["b", "d"]) && !left_out.has(&["b", "c", "x"])
         );
+        assert!(left_out.hides(&["b"]) && left_out.hides(&["b", "c", "x"]));
+        assert!(!left_out.hides(&["a"]) && !left_out.hides(&["b", "d"]));
     }
 
     #[test]

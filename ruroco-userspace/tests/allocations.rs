@@ -17,12 +17,13 @@ use std::{
     cell::Cell,
     io::{self, Write},
     net::{SocketAddr, UdpSocket},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
     sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use ruroco::{
+    logging::journal::Journal,
     order,
     private_socket::PrivateListener,
     server::{clock::Now, refusal::Refusal, run::Server, source::Source},
@@ -254,9 +255,29 @@ fn no_candidate_makes_the_server_allocate() {
     let log = LOG.lock().unwrap();
     let log = str::from_utf8(&log).unwrap();
     for refusal in Refusal::ALL {
-        let line = format!("refused reason={} total={EACH}\n", refusal.name());
-        assert!(log.contains(&line), "no {line:?} in {log}");
+        let (start, total) =
+            (format!("refused reason={} ", refusal.name()), format!(" total={EACH}"));
+        let told = log.lines().any(|line| line.contains(&start) && line.contains(&total));
+        assert!(told, "no line with {start:?} and {total:?} in {log}");
     }
     assert_eq!(log.matches("accepted key=").count(), usize::from(orders));
     assert_eq!(log.matches("could not write the floors").count(), 1);
+}
+
+#[test]
+fn no_line_for_the_journal_makes_the_server_allocate() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let journal = UnixDatagram::bind(&path).unwrap();
+    let logging = Journal::connect(&path, tracing::Level::INFO).unwrap();
+    let mut line = [0; 1024];
+    let mut log = |key: &str, counter: u128| {
+        let hash = CommandHash::of("default");
+        tracing::info!(%key, command_hash = %hash, counter, reason = "x", "accepted");
+        assert!(journal.recv(&mut line).unwrap() > 100);
+    };
+    tracing::subscriber::with_default(logging, || {
+        log("a key with the longest name that there is", u128::MAX);
+        assert_eq!(allocations(|| (0..300).for_each(|counter| log("laptop", counter))), 0);
+    });
 }

@@ -148,6 +148,11 @@ impl Files {
         self.path("run")
     }
 
+    /// `audit_dir`
+    pub fn audit(&self) -> PathBuf {
+        self.path("audit")
+    }
+
     /// `pin_dir`
     pub fn pins(&self) -> PathBuf {
         self.path("bpf/ruroco")
@@ -175,6 +180,45 @@ impl Files {
     pub fn give_to_user(&self, path: &Path) {
         let (user, group) = (self.user.uid.as_raw(), self.user.gid.as_raw());
         chown(path, Some(user), Some(group)).expect("change the owner of a file");
+    }
+
+    /// Makes the server's copies of all keys root's, so that a running gate can read them again: it may
+    /// not open the files of others any more.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub fn give_keys_to_root(&self) {
+        for path in self.server_keys() {
+            chown(&path, Some(0), Some(0)).expect("change the owner of a key");
+        }
+    }
+
+    /// Makes them the server's, which reads them when it starts.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub fn give_keys_to_user(&self) {
+        self.server_keys().iter().for_each(|path| self.give_to_user(path));
+    }
+
+    fn server_keys(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("etc")).expect("list the keys");
+        let mut paths: Vec<PathBuf> =
+            entries.map(|entry| entry.expect("list the keys").path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "key"));
+        paths
+    }
+
+    /// Makes `config.toml` another one and returns what it was.
+    ///
+    /// # Panics
+    /// If it then says the same.
+    pub fn change_config(&self, change: impl FnOnce(&str) -> String) -> String {
+        let text = fs::read_to_string(self.config()).expect("read the configuration");
+        let changed = change(&text);
+        assert_ne!(text, changed, "nothing was changed");
+        fs::write(self.config(), changed).expect("write the configuration");
+        text
     }
 
     /// Makes a key with the real client and gives it to client and server.
@@ -250,12 +294,13 @@ impl Files {
         let ips = Family::BOTH.map(|family| SERVER.of(family).to_string());
         let mut text = format!(
             "ips = {ips:?}\nport = {PORT}\nsource = {:?}\n\
-             config_dir = {:?}\nblocklist_dir = {:?}\nsocket_dir = {:?}\nsocket_user = {:?}\n\
+             config_dir = {:?}\nblocklist_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\nsocket_user = {:?}\n\
              max_requests_per_second = {}\nmax_requests_per_second_global = 1000\n",
             options.source,
             self.path("etc"),
             self.floors_dir(),
             self.sockets(),
+            self.audit(),
             self.user.name,
             options.max_requests_per_second,
         );

@@ -13,7 +13,8 @@
 //! real client or laid out byte by byte ([`packet`], [`knock`]), cross a real interface, and what
 //! they cause is observed from outside: the verdicts the gate counts ([`verdicts`]), the lines the
 //! programs log ([`daemon`]), the commands that ran ([`files`]) and what came back on the client's
-//! wire ([`capture`], [`probe`]). [`lab`] puts it all together.
+//! wire ([`capture`], [`probe`]). [`lab`] puts it all together. For packages and units there is a whole [`guest`] in the
+//! place of the server.
 //!
 //! Every resource has an owner that removes it when dropped, also when a test panics. Namespaces
 //! have no name and processes are killed with the thread that started them, so that even a lab
@@ -39,6 +40,7 @@ pub mod capture;
 pub mod daemon;
 pub mod directory;
 pub mod files;
+pub mod guest;
 pub mod interrupt;
 pub mod knock;
 pub mod lab;

@@ -56,6 +56,19 @@ impl Mount {
         Self { path: place.to_owned() }
     }
 
+    /// One folder over another: what is written goes to `upper`, and `lower` stays as it is. `work`
+    /// is for the kernel, beside `upper`.
+    ///
+    /// # Panics
+    /// If it cannot be mounted.
+    pub fn overlay(path: &Path, lower: &Path, upper: &Path, work: &Path) -> Self {
+        for folder in [upper, work] {
+            fs::create_dir_all(folder).expect("make a folder for an overlay");
+        }
+        let [lower, upper, work] = [lower, upper, work].map(Path::display);
+        Self::new(path, "overlay", &format!("lowerdir={lower},upperdir={upper},workdir={work}"))
+    }
+
     fn new(path: &Path, kind: &str, options: &str) -> Self {
         fs::create_dir_all(path).expect("make a mount point");
         mount(Some(kind), path, Some(kind), MsFlags::empty(), Some(options))

@@ -42,12 +42,12 @@ pub fn unprivileged_user() -> User {
 }
 
 /// Adds to a command what its next argument, a program, is to be started by: the program ends when
-/// the thread that started it ends, and runs as `user` if there is one, without root's power.
+/// the thread that started it ends, and runs as `user` if there is one, without root's power and without a way to it.
 pub fn add_launcher(command: &mut Command, user: Option<&User>) {
     command.args(["setpriv", "--pdeathsig", "KILL"]);
     if let Some(user) = user {
         command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid));
-        command.arg("--clear-groups");
+        command.args(["--clear-groups", "--bounding-set=-all"]);
     }
     command.arg("--");
 }

@@ -21,7 +21,7 @@ const PORTABLE: &str = "--cfg chacha20_backend=\"soft\" --cfg poly1305_backend=\
 /// If something could not be built or measured; not if a result is bad.
 pub(crate) fn run(workspace: &Workspace, quick: bool, write_docs: bool) -> Result<()> {
     require_root("bench")?;
-    let tools = setup::ensure(workspace, Scope::Everything, Report::ChangesOnly)?;
+    let tools = setup::ensure(workspace, Scope::Lab, Report::ChangesOnly)?;
     build_ebpf::build(workspace, &tools, Logging::Off)?;
     build_ebpf::build_flood(workspace, &tools)?;
 

@@ -7,7 +7,8 @@
 //! [`build_ebpf`] uses the result. [`demo`] shows
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
 //! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
-//! has thought of, with [`libfuzzer`].
+//! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with [`cargo_deb`], and they are
+//! tested on a [`debian`].
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,7 +17,10 @@
 
 mod bench;
 mod build_ebpf;
+mod cargo_deb;
+mod debian;
 mod demo;
+mod dist;
 #[path = "../../ruroco-userspace/ebpf_sources.rs"]
 mod ebpf_sources;
 mod fuzz;
@@ -76,8 +80,14 @@ enum Task {
         #[arg(long)]
         write_docs: bool,
     },
+    /// Make Debian packages, tarballs and checksums in target/dist.
+    Dist,
     /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
-    Test,
+    Test {
+        /// And those of the packages, on a booted Debian.
+        #[arg(long)]
+        system: bool,
+    },
     /// Look for input that breaks what must hold of every reader of others' bytes.
     Fuzz {
         /// Which; all if none is named.
@@ -101,9 +111,9 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> Result<()> {
     let workspace = Workspace::of_this_build()?;
     match task {
-        Task::Setup { check: true } => setup::check(&workspace, Scope::Everything),
+        Task::Setup { check: true } => setup::check(&workspace, Scope::System),
         Task::Setup { check: false } => {
-            setup::ensure(&workspace, Scope::Everything, Report::Full).map(drop)
+            setup::ensure(&workspace, Scope::System, Report::Full).map(drop)
         }
         Task::BuildEbpf { debug_log } => {
             let tools = setup::ensure(&workspace, Scope::Build, Report::ChangesOnly)?;
@@ -112,7 +122,8 @@ fn run(task: &Task) -> Result<()> {
         }
         Task::Demo => demo::run(&workspace),
         Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
-        Task::Test => test::run(&workspace),
+        Task::Dist => dist::run(&workspace),
+        Task::Test { system } => test::run(&workspace, *system),
         Task::Fuzz { targets, seconds } => fuzz::run(&workspace, targets, *seconds),
     }
 }

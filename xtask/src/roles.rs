@@ -9,7 +9,13 @@ use crate::{
     workspace::Workspace,
 };
 
-const ROLES: [&str; 4] = ["with-client", "with-gate", "with-server", "with-commander"];
+/// The roles, and the program of each.
+pub(crate) const PROGRAMS: [(&str, &str); 4] = [
+    ("with-client", "ruroco-client"),
+    ("with-gate", "ruroco-gate"),
+    ("with-server", "ruroco-server"),
+    ("with-commander", "ruroco-commander"),
+];
 
 /// Crates for ciphers, random numbers, BPF and networks, by the beginning of their names.
 const NOT_FOR_THE_COMMANDER: [&str; 16] = [
@@ -36,7 +42,7 @@ const NOT_FOR_THE_COMMANDER: [&str; 16] = [
 /// # Errors
 /// If one of them does not build, or has a warning.
 pub(crate) fn check_each_alone(workspace: &Workspace) -> Result<()> {
-    for role in ROLES {
+    for (role, _) in PROGRAMS {
         let alone = only(role);
         let lint = [&["clippy"][..], &alone, &["--", "--deny", "warnings"]].concat();
         step(role, &mut cargo(workspace, &lint))?;

@@ -32,8 +32,12 @@ pub(crate) struct Tools {
 pub(crate) enum Scope {
     /// What building the XDP program takes.
     Build,
-    /// That and what the lab takes.
-    Everything,
+    /// What making packages takes.
+    Dist,
+    /// What the lab takes.
+    Lab,
+    /// Everything: packages, and a Debian to try them on in the lab.
+    System,
 }
 
 /// How much is said about it.
@@ -50,15 +54,25 @@ pub(crate) enum Report {
 struct Program {
     name: &'static str,
     packages: &'static [&'static str],
-    scope: Scope,
+    /// Who needs it.
+    scopes: &'static [Scope],
 }
 
-const PROGRAMS: [Program; 5] = [
-    Program { name: "cc", packages: &["gcc", "libc6-dev"], scope: Scope::Build },
-    Program { name: "ip", packages: &["iproute2"], scope: Scope::Everything },
-    Program { name: "nsenter", packages: &["util-linux"], scope: Scope::Everything },
-    Program { name: "setpriv", packages: &["util-linux"], scope: Scope::Everything },
-    Program { name: "strace", packages: &["strace"], scope: Scope::Everything },
+const ALL: &[Scope] = &[Scope::Build, Scope::Dist, Scope::Lab, Scope::System];
+const DIST: &[Scope] = &[Scope::Dist, Scope::System];
+const LAB: &[Scope] = &[Scope::Lab, Scope::System];
+const SYSTEM: &[Scope] = &[Scope::System];
+
+const PROGRAMS: [Program; 9] = [
+    Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
+    Program { name: "ip", packages: &["iproute2"], scopes: LAB },
+    Program { name: "nsenter", packages: &["util-linux"], scopes: LAB },
+    Program { name: "setpriv", packages: &["util-linux"], scopes: LAB },
+    Program { name: "strace", packages: &["strace"], scopes: LAB },
+    Program { name: "dpkg-shlibdeps", packages: &["dpkg-dev"], scopes: DIST },
+    Program { name: "lintian", packages: &["lintian"], scopes: DIST },
+    Program { name: "debootstrap", packages: &["debootstrap"], scopes: SYSTEM },
+    Program { name: "systemd-nspawn", packages: &["systemd-container"], scopes: SYSTEM },
 ];
 
 /// Reports what is there and changes nothing.
@@ -137,7 +151,7 @@ impl Survey {
     fn take(workspace: &Workspace, scope: Scope) -> Self {
         let folders = process::program_folders();
         let needed = PROGRAMS.into_iter();
-        let needed = needed.filter(|p| scope == Scope::Everything || p.scope == Scope::Build);
+        let needed = needed.filter(|program| program.scopes.contains(&scope));
         Self {
             toolchains: toolchain::installed(&folders),
             linkers: linker::installed(workspace, &folders),
@@ -314,7 +328,17 @@ mod tests {
         let mut survey = survey(&[compiler("1.96.0", "22.1.8")], &[linker("22.1.8")], &[]);
         survey.programs = PROGRAMS.map(|program| (program, None)).to_vec();
         let wants = survey.wants().unwrap();
-        let expected = ["gcc", "libc6-dev", "iproute2", "util-linux", "strace"];
+        let expected = [
+            "gcc",
+            "libc6-dev",
+            "iproute2",
+            "util-linux",
+            "strace",
+            "dpkg-dev",
+            "lintian",
+            "debootstrap",
+            "systemd-container",
+        ];
         assert_eq!(wants.packages, expected);
         assert!(!survey.is_complete());
     }

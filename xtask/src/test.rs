@@ -4,9 +4,11 @@
 use std::{num::NonZero, thread};
 
 use anyhow::Result;
+use ruroco_lab::guest;
 
 use crate::{
     build_ebpf::{self, Logging},
+    debian, dist,
     host::{cargo, require_root, step},
     roles,
     setup::{self, Report, Scope},
@@ -16,13 +18,15 @@ use crate::{
 /// Members that are programs for the kernel.
 const NOT_THE_HOSTS: [&str; 4] = ["--exclude", "ruroco-ebpf", "--exclude", "ruroco-flood"];
 
-/// Formatting, lints, and all tests: unit, property, kernel and end-to-end.
+/// Formatting, lints, and all tests: unit, property, kernel and end-to-end; with `system`, those of
+/// the packages, too.
 ///
 /// # Errors
 /// If anything is missing, or the first step that fails.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     require_root("test")?;
-    let tools = setup::ensure(workspace, Scope::Everything, Report::ChangesOnly)?;
+    let scope = if system { Scope::System } else { Scope::Lab };
+    let tools = setup::ensure(workspace, scope, Report::ChangesOnly)?;
     build_ebpf::build(workspace, &tools, Logging::Off)?;
 
     step("format", &mut cargo(workspace, &["fmt", "--all", "--check"]))?;
@@ -39,7 +43,18 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let binaries = [&["build", "--workspace"][..], &NOT_THE_HOSTS].concat();
     step("binaries", &mut cargo(workspace, &binaries))?;
     let mut tests = cargo(workspace, &[&["test"][..], &everything].concat());
-    step("tests", tests.env("RUST_TEST_THREADS", threads().to_string()))
+    step("tests", tests.env("RUST_TEST_THREADS", threads().to_string()))?;
+    if system { test_packages(workspace) } else { Ok(()) }
+}
+
+/// Installs the packages on a booted Debian, and sees how they live there.
+fn test_packages(workspace: &Workspace) -> Result<()> {
+    dist::run(workspace)?;
+    let base = debian::ensure(workspace)?;
+    let own = ["test", "--package", "ruroco-lab", "--features", "system", "--test", "system"];
+    let mut tests = cargo(workspace, &own);
+    tests.env(guest::BASE, base).env(guest::PACKAGES, workspace.dist());
+    step("packages", tests.env("RUST_TEST_THREADS", threads().to_string()))
 }
 
 /// Twice as many tests at a time as there are processors: most of them wait for processes.

@@ -51,6 +51,16 @@ impl Workspace {
         self.ebpf_target().join("ruroco.bpf.o")
     }
 
+    /// Where releases are built.
+    pub(crate) fn release(&self) -> PathBuf {
+        self.root.join("target").join("release")
+    }
+
+    /// Where packages are made.
+    pub(crate) fn dist(&self) -> PathBuf {
+        self.root.join("target").join("dist")
+    }
+
     /// The member with the fuzz targets.
     pub(crate) fn fuzz(&self) -> PathBuf {
         self.root.join("fuzz")

@@ -8,8 +8,5 @@ use ruroco::{gate::cli, logging};
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     logging::start();
-    match cli::run(&cli) {
-        Ok(code) => code,
-        Err(error) => logging::exit_code(Err(error)),
-    }
+    logging::exit_code(cli::run(cli))
 }

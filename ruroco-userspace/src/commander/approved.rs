@@ -1,14 +1,18 @@
-//! What the commander starts with: all that its operator has written down, checked as a whole.
+//! What the commander goes by: all that its operator has written down, checked as a whole. A start
+//! takes it, and a reload takes it anew or not at all.
 
 use std::{mem, path::Path};
 
 use super::{command_file, commands::Commands, keys::Keys};
 use crate::{
-    config::{Config, Field},
+    config::{Config, Field, Fixed},
     problems::{Checked, Problem, Problems},
     settings::Settings,
     toml_file::nearest,
 };
+
+/// What the socket and the audit trail were made for.
+const FIXED: [Fixed; 3] = [Fixed::SocketDir, Fixed::AuditDir, Fixed::SocketUser];
 
 /// Both files and the keys.
 #[derive(Debug)]
@@ -26,8 +30,18 @@ pub struct Approved {
 impl Approved {
     /// Reads all of it. What is wrong with one file hides nothing in the other.
     pub fn read(config: &Path, commands: &Path) -> Checked<Self> {
+        Self::of(Settings::read(config), commands)
+    }
+
+    /// The same for a commander that runs with this configuration, for the server's user with this uid:
+    /// what takes a restart must not have changed.
+    pub fn read_anew(running: &Config, server: u32, commands: &Path) -> Checked<Self> {
+        Self::of(Settings::read_anew(running, server, &FIXED), commands)
+    }
+
+    fn of(settings: Checked<Settings>, commands: &Path) -> Checked<Self> {
         let mut problems = Problems::default();
-        let settings = problems.good_of(Settings::read(config));
+        let settings = problems.good_of(settings);
         let settings = settings.map(|mut settings| {
             let keys = Keys::of(mem::take(&mut settings.keys));
             (settings.config, settings.server, keys)
@@ -39,6 +53,11 @@ impl Approved {
         };
         problems.extend(commands_that_are_not_there(&config, &commands));
         problems.of(Self { config, server, keys, commands })
+    }
+
+    /// The commands' names, for a line of the log.
+    pub fn command_names(&self) -> String {
+        self.commands.names().collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-Runs the commands that accepted knocks ask for.
+Runs the commands that accepted knocks ask for. On SIGHUP it reads its files anew.
 
 Usage: ruroco-commander [OPTIONS]
 

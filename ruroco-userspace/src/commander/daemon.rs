@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -10,13 +11,14 @@ use anyhow::Context;
 use super::{
     approved::Approved,
     arguments::{Arguments, HELP, Invocation},
-    permit, serve,
+    audit, permit, serve,
 };
 use crate::{
+    config::Config,
     instance, logging, order, private_directory,
     private_socket::{self, PrivateListener},
     rate::TokenBucket,
-    shutdown::Shutdown,
+    signals::Signals,
 };
 
 /// File name of the lock in `socket_dir`.
@@ -51,18 +53,40 @@ pub fn main() -> ExitCode {
 /// Reads and checks everything there is to check, then serves until a signal comes.
 fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let approved = Approved::read(&arguments.config, &arguments.commands).or_refuse()?;
+    let names = approved.command_names();
     let Approved { config, server, keys, commands } = approved;
-    let names = commands.names().collect::<Vec<_>>().join(" ");
     let rate = TokenBucket::new(config.max_requests_per_second_global);
 
-    let shutdown = Shutdown::on_signals().context("could not handle signals")?;
+    let mut signals = Signals::handle().context("could not handle signals")?;
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Kept until the end: no second commander begins before the commands of this one have ended.
     let _lock = instance::Lock::try_take(&config.socket_dir.join(LOCK))?;
     let path = config.socket_dir.join(order::SOCKET);
     let listener = PrivateListener::listen(&path, server)?;
     let judge = permit::Judge::new(commands, keys, rate);
-    let service = serve::Service::new(listener, judge)?;
+    let (audit, writer) = audit::start(&config.audit_dir)?;
+    let service = serve::Service::new(listener, judge, audit)?;
     tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
-    service.run(&shutdown)
+    let mut running = config;
+    let result = service.run(&mut signals, |judge| {
+        running = reload(judge, &running, server, &arguments.commands)?;
+        Ok(())
+    });
+    writer.finish();
+    result
+}
+
+/// Has the judge go by what is in the files now; the configuration that is then in force.
+fn reload(
+    judge: &mut permit::Judge,
+    running: &Config,
+    server: u32,
+    commands: &Path,
+) -> anyhow::Result<Config> {
+    let approved = Approved::read_anew(running, server, commands).or_refuse()?;
+    let names = approved.command_names();
+    let Approved { config, keys, commands, .. } = approved;
+    judge.change(commands, keys, config.max_requests_per_second_global);
+    tracing::info!(commands = %names, "reloaded");
+    Ok(config)
 }

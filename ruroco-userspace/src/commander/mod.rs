@@ -8,9 +8,12 @@
 //!
 //! 1. a [private socket](crate::private_socket) lets only the server's user connect;
 //! 2. [`serve`] reads one message after the other;
-//! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit;
+//! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit, all of which come from
+//!    what the operator has [approved];
 //! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it, with
 //!    a [head start](head_start) where floods are to be expected.
+//!
+//! What becomes of each goes into the [audit trail](audit).
 //!
 //! [`daemon`] is the program. What the operator has [approved] can be read without it: whoever checks
 //! it before a start is to see what the commander will see.
@@ -23,9 +26,15 @@ pub mod keys;
 #[cfg(feature = "with-commander")]
 pub mod arguments;
 #[cfg(feature = "with-commander")]
+pub mod audit;
+#[cfg(feature = "with-commander")]
+pub mod audit_file;
+#[cfg(feature = "with-commander")]
 pub mod daemon;
 #[cfg(feature = "with-commander")]
 pub mod head_start;
+#[cfg(feature = "with-commander")]
+pub mod json;
 #[cfg(feature = "with-commander")]
 pub mod output;
 #[cfg(feature = "with-commander")]

@@ -31,12 +31,12 @@ pub enum Refusal {
     WrongVersion(#[from] WrongVersion),
     /// A hash that belongs to no command.
     #[error(
-        "no command has the hash {0}: is it in commands.toml, and was the commander restarted since?"
+        "no command has the hash {0}: is it in commands.toml, and was the commander reloaded since?"
     )]
     UnknownCommand(CommandHash),
     /// An id that belongs to no key.
     #[error(
-        "no key has the id {0}: is its file in config_dir, and was the commander restarted since?"
+        "no key has the id {0}: is its file in config_dir, and was the commander reloaded since?"
     )]
     UnknownKey(KeyId),
     /// A key that is not among the command's `keys`.
@@ -117,6 +117,12 @@ impl Judge {
     /// Puts together what was read from the files and the rate limit.
     pub fn new(commands: Commands, keys: Keys, rate: TokenBucket) -> Self {
         Self { commands, keys, rate }
+    }
+
+    /// Goes on by other commands, keys and limit. What has been used up of the limit stays so.
+    pub fn change(&mut self, commands: Commands, keys: Keys, per_second: u32) {
+        (self.commands, self.keys) = (commands, keys);
+        self.rate.change(per_second);
     }
 
     /// Judges one message, of which not a byte is trusted, while `running` commands run; `now` is a
@@ -235,6 +241,19 @@ mod tests {
         let third = order("anyone", LAPTOP).encode();
         assert_eq!(permit.judge(NOW, &third, 0).unwrap_err(), Refusal::RateLimited);
         assert!(permit.judge(NOW + Duration::from_secs(1), &third, 0).is_ok());
+    }
+
+    #[test]
+    fn a_change_holds_at_once_and_fills_no_bucket() {
+        let mut permit = permit(1);
+        let message = |command| order(command, LAPTOP).encode();
+        assert!(permit.judge(NOW, &message("anyone"), 0).is_ok());
+        let keys = [(LAPTOP, "laptop")].into_iter().collect();
+        permit.change(Commands::from_iter([Command::example("new")]), keys, 1);
+        let old = permit.judge(NOW, &message("anyone"), 0).unwrap_err();
+        assert_eq!(old.name(), "unknown_command");
+        assert_eq!(permit.judge(NOW, &message("new"), 0).unwrap_err(), Refusal::RateLimited);
+        assert!(permit.judge(NOW + Duration::from_secs(1), &message("new"), 0).is_ok());
     }
 
     proptest! {

@@ -26,7 +26,9 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::{commands::SAFE_PATH, head_start::HeadStart, output::Output, permit::Permitted};
+use super::{
+    audit::Audit, commands::SAFE_PATH, head_start::HeadStart, output::Output, permit::Permitted,
+};
 use crate::wait::wait;
 
 /// How long a group has to end after `SIGTERM` before it gets `SIGKILL`.
@@ -40,10 +42,14 @@ const CHUNK: usize = 8 * 1024;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub enum Outcome {
+    /// With this code.
     Exit(i32),
+    /// By this signal.
     Signal(i32),
+    /// By us, after its timeout.
     TimedOut,
+    /// By us, because the commander ended.
     Stopped,
 }
 
@@ -56,29 +62,37 @@ enum Cause {
 
 /// Runs what was permitted and returns when it has ended. It is ended early when the other end of
 /// `stop` is closed.
-pub fn run(permitted: &Permitted, stop: BorrowedFd<'_>) {
+pub fn run(permitted: &Permitted, stop: BorrowedFd<'_>, audit: &Audit) {
     let (command, key) = (permitted.command().name.as_str(), permitted.key());
-    let counter = permitted.counter();
-    tracing::info!(%command, %key, ip = %permitted.ip(), %counter, "running");
+    let (ip, counter) = (permitted.ip(), permitted.counter());
+    tracing::info!(%command, %key, %ip, %counter, "running");
+    audit.running(permitted);
 
     let start = Instant::now();
     let mut output = Output::default();
-    let log = |line: &str| tracing::info!(%command, %counter, line, "output");
+    let log = |line: &str| tracing::info!(%command, %key, %counter, line, "output");
     let result = execute(permitted, stop, |printed| output.push(printed, log));
     let dropped = output.finish(log);
     if dropped > 0 {
-        tracing::warn!(%command, %counter, dropped_bytes = dropped, "too much output");
+        tracing::warn!(%command, %key, %counter, dropped_bytes = dropped, "too much output");
     }
 
     let duration = start.elapsed();
+    audit.ended(permitted, &result, duration);
+    let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(Outcome::Exit(0)) => {
-            tracing::info!(%command, %key, %counter, result = %Outcome::Exit(0), ?duration, "ended");
+            let result = Outcome::Exit(0);
+            tracing::info!(%command, %key, %ip, %counter, %result, duration_ms, "ended");
         }
-        Ok(outcome) => {
-            tracing::warn!(%command, %key, %counter, result = %outcome, ?duration, "ended");
+        Ok(result) => {
+            tracing::warn!(%command, %key, %ip, %counter, %result, duration_ms, "ended");
         }
-        Err(error) => tracing::error!(%command, %key, %counter, %error, "could not run"),
+        Err(error) => {
+            tracing::error!(
+                %command, %key, %ip, %counter, result = %"could_not_run", duration_ms, %error, "ended"
+            );
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{permit::Permitted, run};
+use super::{audit::Audit, permit::Permitted, run};
 
 /// The running commands.
 #[derive(Debug)]
@@ -16,16 +16,17 @@ pub struct Runs {
     /// Closed to end all runs; they hold the other end.
     keep_going: UnixStream,
     stop: Arc<UnixStream>,
+    audit: Audit,
 }
 
 impl Runs {
-    /// None yet.
+    /// None yet; of all of them the audit trail will tell.
     ///
     /// # Errors
     /// If there are no descriptors left.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(audit: Audit) -> io::Result<Self> {
         let (keep_going, stop) = UnixStream::pair()?;
-        Ok(Self { threads: Vec::new(), keep_going, stop: Arc::new(stop) })
+        Ok(Self { threads: Vec::new(), keep_going, stop: Arc::new(stop), audit })
     }
 
     /// How many there are.
@@ -39,8 +40,9 @@ impl Runs {
     /// # Errors
     /// If there can be no more threads.
     pub fn start(&mut self, permitted: Permitted) -> io::Result<()> {
-        let stop = Arc::clone(&self.stop);
-        let thread = thread::Builder::new().spawn(move || run::run(&permitted, stop.as_fd()))?;
+        let (stop, audit) = (Arc::clone(&self.stop), self.audit.clone());
+        let run = move || run::run(&permitted, stop.as_fd(), &audit);
+        let thread = thread::Builder::new().spawn(run)?;
         self.threads.push(thread);
         Ok(())
     }

@@ -17,13 +17,22 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
-use super::{permit::Judge, runs::Runs};
+use super::{audit::Audit, permit::Judge, runs::Runs};
 use crate::{
-    notices::Notices, order, private_socket::PrivateListener, shutdown::Shutdown, wait::wait,
+    logging,
+    notices::{Due, Notices},
+    order,
+    private_socket::PrivateListener,
+    service_manager::ServiceManager,
+    signals::{Request, Signals},
+    wait::wait,
 };
 
 /// Most connections at the same time. The server needs one; a second is there when it restarts.
 const MAX_CONNECTIONS: usize = 4;
+
+/// What it does, in a line for the service manager.
+const READY: &str = "waiting for orders";
 
 /// The running commander.
 #[derive(Debug)]
@@ -33,6 +42,8 @@ pub struct Service {
     judge: Judge,
     runs: Runs,
     refusals: Notices,
+    audit: Audit,
+    service_manager: ServiceManager,
     started: Instant,
 }
 
@@ -41,33 +52,54 @@ impl Service {
     ///
     /// # Errors
     /// If there are no descriptors left.
-    pub fn new(listener: PrivateListener, judge: Judge) -> io::Result<Self> {
-        let (runs, refusals) = (Runs::new()?, Notices::default());
+    pub fn new(listener: PrivateListener, judge: Judge, audit: Audit) -> io::Result<Self> {
+        let (runs, refusals) = (Runs::new(audit.clone())?, Notices::default());
         let started = Instant::now();
-        Ok(Self { listener, connections: Vec::new(), judge, runs, refusals, started })
+        let service_manager = ServiceManager::of_environment();
+        let connections = Vec::new();
+        Ok(Self { listener, connections, judge, runs, refusals, audit, service_manager, started })
     }
 
-    /// Carries out orders until a signal comes, then ends all runs and removes the socket.
+    /// Carries out orders until a signal ends this, then ends all runs and removes the socket. When
+    /// another signal asks for it, `reload` is to have the judge go by what is in the files then, or
+    /// to leave it as it is and say why. Runs go on as they were begun.
     ///
     /// # Errors
     /// If the kernel cannot go on waiting or accepting. The runs are ended then, too.
-    pub fn run(mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let result = self.until_signalled(shutdown);
+    pub fn run(
+        mut self,
+        signals: &mut Signals,
+        reload: impl FnMut(&mut Judge) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.service_manager.ready(READY);
+        let result = self.until_ended(signals, reload);
+        self.service_manager.stopping();
         tracing::info!(running = self.runs.count(), "stopping");
         // The server is to see at once that nobody takes its orders any more.
         drop(self.connections);
         drop(self.listener);
+        for due in self.refusals.rest(Instant::now()) {
+            tell(&self.audit, &due);
+        }
         self.runs.end();
         result
     }
 
-    fn until_signalled(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+    fn until_ended(
+        &mut self,
+        signals: &mut Signals,
+        mut reload: impl FnMut(&mut Judge) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         loop {
-            let [is_over, connecting, talking @ ..] =
-                wait(self.descriptors(shutdown), self.refusals.next())
-                    .context("could not wait for orders")?;
-            if is_over {
-                return Ok(());
+            let wake = [self.refusals.next(), self.service_manager.next_sign_of_life()];
+            let wake = wake.into_iter().flatten().min();
+            let [_, connecting, talking @ ..] =
+                wait(self.descriptors(signals), wake).context("could not wait for orders")?;
+            self.service_manager.give_sign_of_life(Instant::now());
+            match signals.next_request() {
+                Some(Request::End) => return Ok(()),
+                Some(Request::Reload) => self.reload(&mut reload),
+                None => {}
             }
             let mut talking = talking.into_iter();
             let mut connections = mem::take(&mut self.connections);
@@ -80,18 +112,28 @@ impl Service {
                 self.connect();
             }
             for due in self.refusals.due(Instant::now()) {
-                let (reason, count, detail) = (due.kind, due.count, due.detail);
-                tracing::warn!(%reason, count, %detail, "refused");
+                tell(&self.audit, &due);
             }
         }
     }
 
-    /// What to wait for: first the end, then new connections.
+    fn reload(&mut self, reload: &mut impl FnMut(&mut Judge) -> anyhow::Result<()>) {
+        self.service_manager.reloading();
+        match reload(&mut self.judge) {
+            Ok(()) => self.service_manager.ready(READY),
+            Err(error) => {
+                logging::not_reloaded(&error);
+                self.service_manager.ready(&format!("{READY}; not reloaded: {error:#}"));
+            }
+        }
+    }
+
+    /// What to wait for: first signals, then new connections.
     fn descriptors<'a>(
         &'a self,
-        shutdown: &'a Shutdown,
+        signals: &'a Signals,
     ) -> [Option<BorrowedFd<'a>>; 2 + MAX_CONNECTIONS] {
-        let own = [shutdown.as_fd(), self.listener.as_fd()];
+        let own = [signals.as_fd(), self.listener.as_fd()];
         let mut all = own.into_iter().chain(self.connections.iter().map(AsFd::as_fd));
         array::from_fn(|_| all.next())
     }
@@ -151,4 +193,11 @@ impl Service {
             Err(refusal) => self.refusals.note(refusal.name(), &refusal),
         }
     }
+}
+
+/// Tells of orders that were refused.
+fn tell(audit: &Audit, due: &Due<'_>) {
+    let Due { kind, count, total, detail } = due;
+    tracing::warn!(reason = %kind, count, total, %detail, "refused");
+    audit.refused(due);
 }

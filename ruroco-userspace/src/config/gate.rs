@@ -23,9 +23,10 @@ pub struct Gate {
     pub pin_dir: PathBuf,
     /// What the gate's port looks like from outside.
     pub appearance: Appearance,
-    /// Where the interfaces stand in the file.
+    // Where they stand in the file.
     interfaces_at: Vec<Range<usize>>,
-    /// Where the appearance does.
+    pub(super) mode_at: Range<usize>,
+    pub(super) pin_dir_at: Range<usize>,
     appearance_at: Range<usize>,
 }
 
@@ -76,9 +77,9 @@ impl Appearance {
 pub(super) struct Raw {
     interfaces: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default = "defaults::mode")]
-    mode: Mode,
+    mode: Spanned<Mode>,
     #[serde(default = "defaults::pin_dir")]
-    pin_dir: PathBuf,
+    pin_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::appearance")]
     appearance: Spanned<RawAppearance>,
     max_passed_per_second: Option<Spanned<u32>>,
@@ -94,11 +95,11 @@ enum RawAppearance {
 mod defaults {
     use super::{Mode, PathBuf, RawAppearance, Spanned};
 
-    pub(super) fn mode() -> Mode {
-        Mode::Auto
+    pub(super) fn mode() -> Spanned<Mode> {
+        Spanned::new(0..0, Mode::Auto)
     }
-    pub(super) fn pin_dir() -> PathBuf {
-        "/sys/fs/bpf/ruroco".into()
+    pub(super) fn pin_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/sys/fs/bpf/ruroco".into())
     }
     pub(super) fn appearance() -> Spanned<RawAppearance> {
         Spanned::new(0..0, RawAppearance::Filtered)
@@ -121,10 +122,12 @@ impl Gate {
     ) -> Self {
         let mut gate = Self {
             interfaces: Vec::new(),
-            mode: defaults::mode(),
-            pin_dir: defaults::pin_dir(),
+            mode: defaults::mode().into_inner(),
+            pin_dir: defaults::pin_dir().into_inner(),
             appearance: Appearance::Filtered,
             interfaces_at: Vec::new(),
+            mode_at: 0..0,
+            pin_dir_at: 0..0,
             appearance_at: 0..0,
         };
         let is_needed = *source.get_ref() == Source::Xdp;
@@ -151,7 +154,14 @@ impl Gate {
             let appearance = appearance(file, *raw.appearance.get_ref(), limit);
             gate.appearance = problems.good(appearance).unwrap_or(gate.appearance);
         }
-        Self { mode: raw.mode, pin_dir: raw.pin_dir, appearance_at: raw.appearance.span(), ..gate }
+        Self {
+            mode_at: raw.mode.span(),
+            mode: raw.mode.into_inner(),
+            pin_dir_at: raw.pin_dir.span(),
+            pin_dir: raw.pin_dir.into_inner(),
+            appearance_at: raw.appearance.span(),
+            ..gate
+        }
     }
 
     /// Where an interface is named.

@@ -71,10 +71,15 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Puts the program in the place of the one that a pin keeps attached.
+    /// Puts a program into the place of the one that is there, in a single step.
     ///
     /// # Errors
-    /// If there is no such pin, or its interface is gone.
+    /// If the pin or the interface is gone; the one that is there stays.
+    pub fn exchange(&mut self, program: &mut Xdp) -> anyhow::Result<()> {
+        self._link = exchange(&self.pin, program)?;
+        Ok(())
+    }
+
     /// Takes the program off the interface.
     ///
     /// # Errors
@@ -115,15 +120,9 @@ impl Pin {
     /// If its interface was another one of the same index; the pin is then gone.
     pub fn take_over(self, program: &mut Xdp) -> anyhow::Result<Attachment> {
         let Self { index, path, attached } = self;
-        let mut exchange = |path: &Path| -> anyhow::Result<FdLink> {
-            let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(path)?))?;
-            let id = program.attach_to_link(link)?;
-            Ok(FdLink::try_from(program.take_link(id)?)?)
-        };
-        match exchange(&path) {
+        match exchange(&path, program) {
             Ok(link) => Ok(Attachment { index, attached, pin: path, _link: link }),
             Err(error) => {
-                let error = error.context(format!("could not take over {}", path.display()));
                 Self { index, path, attached }.remove();
                 Err(error)
             }
@@ -211,6 +210,16 @@ impl Pins {
         let attached = modes.find(|attached| self.name(index, *attached) == name)?;
         Some(Pin { path, index, attached })
     }
+}
+
+/// Puts a program into the place of the one that a pin keeps attached.
+fn exchange(pin: &Path, program: &mut Xdp) -> anyhow::Result<FdLink> {
+    let mut exchange = || -> anyhow::Result<FdLink> {
+        let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(pin)?))?;
+        let id = program.attach_to_link(link)?;
+        Ok(FdLink::try_from(program.take_link(id)?)?)
+    };
+    exchange().with_context(|| format!("could not take over {}", pin.display()))
 }
 
 /// Why the kernel did not attach the program.

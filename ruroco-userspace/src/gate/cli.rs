@@ -1,15 +1,11 @@
 //! `ruroco-gate`'s command line.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
+use serde_json::Value;
 
-use super::{check, doctor, run, status};
+use super::{check, doctor, init, run, show};
 use crate::{
     commander::commands,
     config::{self, Config},
@@ -18,8 +14,8 @@ use crate::{
 
 /// Put the XDP program in the way of packets and keep it there.
 ///
-/// Hands what survives on to ruroco-server. Ends, and opens the gate, on SIGTERM; killed in any
-/// other way it leaves the gate closed until the next start.
+/// Hands what survives on to ruroco-server. On SIGHUP it reads its files anew. Ends, and opens the
+/// gate, on SIGTERM; killed in any other way it leaves the gate closed until the next start.
 #[derive(Parser)]
 #[command(name = "ruroco-gate", version)]
 pub struct Cli {
@@ -32,6 +28,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Set up for the first time: write the configuration, make a key, start everything
+    Init(init::Options),
     /// Say all that is wrong with configuration, commands and keys, and change nothing
     ///
     /// Ends with 1 if a daemon would not start, with --strict also if there is a warning. Run it as
@@ -59,56 +57,44 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Show the running gate: interfaces, keys, and packets by verdict
-    Status {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show the running gate: interfaces, packets by verdict, the last knocks, keys
+    ///
+    /// Ends with 0 if the gate is closed, with 3 if it is open on some interface, and with 1 if it
+    /// does not answer.
+    Status(show::Arguments),
 }
 
 /// Does what the command line says. The exit code is that of what was asked for.
 ///
 /// # Errors
 /// What went wrong and what to do about it, for a person.
-pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
-    match &cli.action {
-        None => run::run(Settings::read(&cli.config).or_refuse()?)?,
-        Some(Action::Status { json }) => {
-            show_status(&Config::read(&cli.config).or_problems()?, *json)?;
-        }
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
+    match cli.action {
+        None => run::run(Settings::read(&cli.config).or_refuse()?).map(done),
+        Some(Action::Init(options)) => init::run(&cli.config, options).map(done),
         Some(Action::Check { commands, json, strict }) => {
-            let report = check::check(&cli.config, commands);
-            print(&if *json { format!("{}\n", report.to_json()) } else { report.to_string() })?;
-            return Ok(exit_code(report.is_good(*strict)));
+            let report = check::check(&cli.config, &commands);
+            let text = if json { line(&report.to_json()) } else { report.to_string() };
+            tell(&text, report.is_good(strict))
         }
         Some(Action::Doctor { commands, json }) => {
-            let report = doctor::examine(&cli.config, commands);
-            print(&if *json { format!("{}\n", report.to_json()) } else { report.to_string() })?;
-            return Ok(exit_code(report.is_good()));
+            let report = doctor::examine(&cli.config, &commands);
+            let text = if json { line(&report.to_json()) } else { report.to_string() };
+            tell(&text, report.is_good())
+        }
+        Some(Action::Status(arguments)) => {
+            show::run(&Config::read(&cli.config).or_problems()?, &arguments)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-fn exit_code(is_good: bool) -> ExitCode {
-    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn line(json: &Value) -> String {
+    format!("{json}\n")
 }
 
-fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {
-    let status = status::ask(&config.socket_dir)?;
-    let text = match json {
-        true => format!("{}\n", serde_json::to_string(&status)?),
-        false => status.to_string(),
-    };
-    print(&text)
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("could not write to standard output")
-        }
-        _ => Ok(()),
-    }
+/// Prints a report, and says by the exit code whether it is a good one.
+fn tell(report: &str, is_good: bool) -> anyhow::Result<ExitCode> {
+    show::print(report)?;
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

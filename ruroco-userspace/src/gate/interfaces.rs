@@ -4,6 +4,8 @@
 //! looked up anew, so that a lost or misread message cannot leave the gate open for longer than
 //! until the next one.
 
+mod succession;
+
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -62,13 +64,11 @@ impl Interfaces {
         let changes = subscribe().context("could not ask the kernel about changes of links")?;
         let pins = Pins::take(&config.pin_dir)?;
         let left = pins.list()?;
-        let interface =
-            |name: &String| Interface { name: name.clone(), attachment: None, problem: None };
-        let interfaces = config.interfaces.iter().map(interface).collect();
+        let interfaces = config.interfaces.iter().map(|name| Interface::new(name)).collect();
         let mut interfaces = Self { interfaces, mode: config.mode, pins, changes };
         let left_on: Vec<u32> = left.iter().map(|pin| pin.index).collect();
         interfaces.follow_but(&left_on, program);
-        if let Some(error) = interfaces.refused() {
+        if let Some(error) = interfaces.refused(&interfaces.interfaces) {
             // The refusal says more than what could be added here.
             let _ = interfaces.detach();
             return Err(error);
@@ -112,15 +112,7 @@ impl Interfaces {
                     tracing::error!("{error:#}");
                 }
             }
-            match attach(program, &self.pins, &interface.name, index, self.mode) {
-                Ok(attachment) => {
-                    let mode = attachment.attached;
-                    tracing::info!(interface = %interface.name, %mode, "attached");
-                    interface.problem = None;
-                    interface.attachment = Some(attachment);
-                }
-                Err(error) => interface.report(format!("{error:#}")),
-            }
+            interface.close(program, &self.pins, index, self.mode);
         }
     }
 
@@ -144,9 +136,9 @@ impl Interfaces {
         self.interfaces.iter().all(|interface| interface.attachment.is_some())
     }
 
-    /// Why an interface that exists could not be closed.
-    fn refused(&self) -> Option<anyhow::Error> {
-        self.interfaces.iter().find_map(|interface| {
+    /// Why one of these interfaces, which exists, could not be closed.
+    fn refused(&self, interfaces: &[Interface]) -> Option<anyhow::Error> {
+        interfaces.iter().find_map(|interface| {
             let problem = interface.problem.as_ref().filter(|_| interface.attachment.is_none())?;
             let exists = name_to_index(&self.changes, &interface.name).is_ok();
             exists.then(|| anyhow!("could not close {}: {problem}", interface.name))
@@ -188,6 +180,22 @@ impl Interfaces {
 }
 
 impl Interface {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), attachment: None, problem: None }
+    }
+
+    /// Puts the program on it, or reports why not.
+    fn close(&mut self, program: &mut Xdp, pins: &Pins, index: Option<u32>, mode: config::Mode) {
+        match attach(program, pins, &self.name, index, mode) {
+            Ok(attachment) => {
+                tracing::info!(interface = %self.name, mode = %attachment.attached, "attached");
+                self.problem = None;
+                self.attachment = Some(attachment);
+            }
+            Err(error) => self.report(format!("{error:#}")),
+        }
+    }
+
     /// What is to be said about the mode that a crashed gate has left it in.
     fn mode_problem(&self, wanted: config::Mode) -> Option<String> {
         let has = self.attachment.as_ref()?.attached;

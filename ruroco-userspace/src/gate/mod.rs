@@ -6,21 +6,31 @@
 //! - [`attachment`] ties it to one interface, so that it stays there when this process dies;
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
 //! - [`ring_socket`] hands the ring to the server;
-//! - [`status`] tells the operator;
-//! - [`privileges`] drops what is no longer needed.
+//! - [`status`] tells the operator, with the [`history`] that it remembers;
+//! - [`privileges`] drops what is no longer needed;
+//! - `reload` puts another configuration into force.
 //!
-//! [`cli`] is the way in, [`run`] the loop. Without a running gate, [`check`] says what would keep it,
-//! and server and commander, from starting, and [`doctor`] what is in their way on this host.
+//! [`cli`] is the way in, [`run`] the loop. `ruroco-gate status` is another process: [`show`] asks the
+//! gate, reads of the last [`knocks`], and makes a [`report`] of it, or one for [`prometheus`]. Without
+//! a running gate, [`check`] says what would keep it, and server and commander, from starting, and
+//! [`doctor`] what is in their way on this host. [`init`] is for before the first start.
 
 pub mod attachment;
 pub mod check;
 pub mod cli;
 pub mod doctor;
+pub mod history;
 mod identity;
+pub mod init;
 pub mod interfaces;
+pub mod knocks;
 pub mod privileges;
 pub mod program;
+pub mod prometheus;
+mod reload;
+pub mod report;
 pub mod ring_socket;
 pub mod run;
+pub mod show;
 pub mod status;
 mod tables;

@@ -1,6 +1,6 @@
 //! The XDP program, from the bytes in this binary to the loaded program with filled maps.
 
-use std::os::fd::BorrowedFd;
+use std::{collections::BTreeMap, fs, os::fd::BorrowedFd};
 
 use anyhow::{Context, bail};
 use aya::{
@@ -11,8 +11,8 @@ use aya::{
 use aya_log::EbpfLogger;
 use ruroco_common::{guarded::Guarded, maps, verdict::Verdict};
 
-use super::tables;
-use crate::key_directory::NamedKey;
+use super::{status::ProgramStatus, tables};
+use crate::{config::Config, key_directory::NamedKey};
 
 /// The program's object file.
 #[cfg(xdp_program)]
@@ -27,10 +27,21 @@ pub struct Program {
     keys: tables::Keys,
     ring: RingBuf<MapData>,
     verdicts: PerCpuArray<MapData, u64>,
+    /// What predecessors have counted, in the order of [`Verdict::ALL`].
+    counted_before: Vec<u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 impl Program {
+    /// Loads the program for what the configuration guards.
+    ///
+    /// # Errors
+    /// As [`Program::load`].
+    pub fn load_configured(config: &Config, keys: &[NamedKey]) -> anyhow::Result<Self> {
+        let guarded = Guarded::new(config.port, &config.ips, config.gate.appearance.pass_refused());
+        Self::load(guarded.context("too many addresses in `ips`")?, keys)
+    }
+
     /// Loads the program into the kernel with filled maps. Nothing is attached yet.
     ///
     /// # Errors
@@ -68,7 +79,8 @@ impl Program {
         // Last: what is in the map from here on is somebody's to wipe.
         let keys = tables::Keys::fill(&mut ebpf, keys, &places);
         let keys = keys.context("could not fill the BPF maps")?;
-        Ok(Self { ebpf, keys, ring, verdicts, logger })
+        let counted_before = vec![0; Verdict::ALL.len()];
+        Ok(Self { ebpf, keys, ring, verdicts, counted_before, logger })
     }
 
     /// The program, for attaching it.
@@ -93,16 +105,33 @@ impl Program {
         std::os::fd::AsFd::as_fd(&self.ring)
     }
 
-    /// The counters of all verdicts, summed over the CPUs.
+    /// The counters of all verdicts, summed over the CPUs and over this program's predecessors.
     ///
     /// # Errors
     /// If the kernel does not give them.
     pub fn verdicts(&self) -> anyhow::Result<Vec<(Verdict, u64)>> {
-        let count = |verdict: Verdict| {
+        let count = |(verdict, before): (Verdict, &u64)| {
             let per_cpu = self.verdicts.get(&verdict.index(), 0)?;
-            Ok((verdict, per_cpu.iter().copied().fold(0, u64::wrapping_add)))
+            Ok((verdict, per_cpu.iter().copied().fold(*before, u64::wrapping_add)))
         };
-        Verdict::ALL.into_iter().map(count).collect()
+        Verdict::ALL.into_iter().zip(&self.counted_before).map(count).collect()
+    }
+
+    /// Goes on counting where a predecessor has ended.
+    pub fn count_on(&mut self, predecessor: &[(Verdict, u64)]) {
+        self.counted_before = predecessor.iter().map(|(_, count)| *count).collect();
+    }
+
+    /// What the kernel says of the program.
+    pub fn status(&self) -> ProgramStatus {
+        let program = self.ebpf.program(maps::PROGRAM).and_then(|program| {
+            let program: &Xdp = program.try_into().ok()?;
+            program.info().ok()
+        });
+        ProgramStatus {
+            tag: program.map(|program| format!("{:016x}", program.tag())),
+            map_memory_bytes: map_memory(),
+        }
     }
 
     /// The program's debug log, if it was built with one.
@@ -122,4 +151,19 @@ fn xdp(ebpf: &mut Ebpf) -> anyhow::Result<&mut Xdp> {
     let program = ebpf.program_mut(maps::PROGRAM);
     let program = program.context("the object file has no XDP program: build it again")?;
     Ok(program.try_into()?)
+}
+
+/// The memory of all maps that this process has open, as the kernel tells it of each descriptor.
+fn map_memory() -> u64 {
+    let descriptors = fs::read_dir("/proc/self/fdinfo").into_iter().flatten();
+    let infos = descriptors.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let maps = infos.filter_map(|info| {
+        let field = |name: &str| -> Option<u64> {
+            let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value?.trim().parse().ok()
+        };
+        Some((field("map_id")?, field("memlock")?))
+    });
+    // A map may have several descriptors.
+    maps.collect::<BTreeMap<_, _>>().into_values().fold(0, u64::saturating_add)
 }

@@ -1,11 +1,14 @@
 //! Hands the ring of candidates to the server, and knows whether the server is there.
 //!
-//! One server at a time: two would take candidates from each other.
+//! One server at a time: two would take candidates from each other. After a reload there is another
+//! ring. A server that has the old one is told so by the end of its connection; it connects again,
+//! gets the new one, and empties the old one before it begins with that. While none is connected,
+//! knocks may wait in the old ring: the next server gets that first, and the new one after it.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ruroco_common::maps::RING_SIZE;
@@ -14,14 +17,28 @@ use crate::{
     handover::{self, Handover},
     notices::Notices,
     private_socket::{PrivateListener, has_gone, send_descriptor},
+    wait::wait,
 };
+
+/// How long a ring is kept that nothing is written to any more. What has waited in it for so long
+/// the server would refuse (`expired`).
+const KEPT: Duration = Duration::from_secs(30);
 
 /// The socket that servers connect to, and the server that has.
 #[derive(Debug)]
 pub struct RingSocket {
     listener: PrivateListener,
     server: Option<OwnedFd>,
+    /// The oldest first.
+    old_rings: Vec<OldRing>,
     notices: Notices,
+}
+
+/// A ring that nothing is written to any more.
+#[derive(Debug)]
+struct OldRing {
+    ring: OwnedFd,
+    until: Option<Instant>,
 }
 
 impl RingSocket {
@@ -31,7 +48,7 @@ impl RingSocket {
     /// If the socket cannot be made.
     pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
         let listener = PrivateListener::listen(&socket_dir.join(handover::SOCKET), user)?;
-        Ok(Self { listener, server: None, notices: Notices::default() })
+        Ok(Self { listener, server: None, old_rings: Vec::new(), notices: Notices::default() })
     }
 
     /// What to wait for.
@@ -42,6 +59,13 @@ impl RingSocket {
     /// Whether a server has the ring.
     pub fn server_is_connected(&self) -> bool {
         self.server.is_some()
+    }
+
+    /// Has the server, if there is one, fetch another ring than this one, to which nothing is
+    /// written any more.
+    pub fn retire(&mut self, ring: OwnedFd, now: Instant) {
+        self.old_rings.push(OldRing { ring, until: now.checked_add(KEPT) });
+        self.server = None;
     }
 
     /// Notices a server that has gone, and gives the ring to one that has come. Takes one connection
@@ -57,16 +81,7 @@ impl RingSocket {
             Ok(Some(_)) if self.server.is_some() => {
                 self.notices.note("turned away a second server", "the first is still connected");
             }
-            Ok(Some(server)) => {
-                let message = Handover { ring_size: RING_SIZE }.encode();
-                match send_descriptor(server.as_fd(), &message, ring) {
-                    Ok(()) => {
-                        self.notices.note("server connected", "it has the ring");
-                        self.server = Some(server);
-                    }
-                    Err(error) => self.notices.note("could not hand the ring over", error),
-                }
-            }
+            Ok(Some(server)) => self.hand_over(now, server, ring),
             Ok(None) => {}
             Err(error) => self.notices.note("could not accept a connection", error),
         }
@@ -75,9 +90,34 @@ impl RingSocket {
         }
     }
 
+    fn hand_over(&mut self, now: Instant, server: OwnedFd, ring: BorrowedFd<'_>) {
+        self.old_rings.retain(|old| old.until.is_none_or(|until| now < until) && old.is_filled());
+        let message = Handover { ring_size: RING_SIZE }.encode();
+        let old = self.old_rings.first().map(|old| old.ring.as_fd());
+        match (send_descriptor(server.as_fd(), &message, old.unwrap_or(ring)), old) {
+            (Ok(()), None) => {
+                self.notices.note("server connected", "it has the ring");
+                self.server = Some(server);
+            }
+            // The connection ends here, so it comes again for the next one.
+            (Ok(()), Some(_)) => {
+                self.notices.note("server connected", "first it has the ring from before a reload");
+            }
+            (Err(error), _) => self.notices.note("could not hand the ring over", error),
+        }
+    }
+
     /// When something is to be logged that has been held back, on the clock of
     /// [`RingSocket::serve`].
     pub fn next_notice(&self) -> Option<Instant> {
         self.notices.next()
+    }
+}
+
+impl OldRing {
+    /// Whether there is something in it. A ring can be read for as long as that is so
+    /// (`ringbuf_map_poll_kern`, kernel/bpf/ringbuf.c).
+    fn is_filled(&self) -> bool {
+        wait([Some(self.ring.as_fd())], Some(Instant::now())).is_ok_and(|[filled]| filled)
     }
 }

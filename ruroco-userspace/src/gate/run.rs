@@ -1,13 +1,13 @@
 //! The loop: sets everything up, gives up what is not needed for going on, and then follows links,
-//! servers and questions until it is told to end.
+//! servers, questions and requests to reload until it is told to end.
 
 use std::{os::fd::AsFd, time::Instant};
 
 use anyhow::{Context, bail};
-use ruroco_common::guarded::Guarded;
 use rustix::process::geteuid;
 
 use super::{
+    history::{History, Moment},
     interfaces::{Interface, Interfaces},
     privileges,
     program::Program,
@@ -16,9 +16,12 @@ use super::{
 };
 use crate::{
     config::{Config, Source},
-    instance, private_directory, private_socket,
+    instance,
+    key_directory::NamedKey,
+    logging, private_directory, private_socket,
+    service_manager::ServiceManager,
     settings::Settings,
-    shutdown::Shutdown,
+    signals::{Request, Signals},
     wait::wait,
 };
 
@@ -29,85 +32,140 @@ use crate::{
 /// closed.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     let Settings { config, keys, server } = settings;
-    let (config, keys) = (&config, keys.usable);
     if config.source == Source::Udp {
         bail!("`source` is \"udp\" in the configuration: there is no gate to run");
     }
-    let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
+    let mut signals = Signals::handle().context("could not handle signals")?;
+    let mut service_manager = ServiceManager::of_environment();
 
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.
     let _lock = instance::Lock::try_take(&config.socket_dir.join("gate.lock"))?;
     let status_socket = StatusSocket::listen(&config.socket_dir, geteuid().as_raw())?;
-    let mut ring_socket = RingSocket::listen(&config.socket_dir, server)?;
+    let ring_socket = RingSocket::listen(&config.socket_dir, server)?;
 
-    let guarded = Guarded::new(config.port, &config.ips, config.gate.appearance.pass_refused());
-    let mut program = Program::load(guarded.context("too many addresses in `ips`")?, &keys)?;
-    let keys: Vec<KeyStatus> = keys
-        .into_iter()
-        .map(|named| KeyStatus { name: named.name, id: named.key.id.to_string() })
-        .collect();
+    let mut program = Program::load_configured(&config, &keys.usable)?;
+    let keys = key_statuses(keys.usable);
     privileges::drop_all_but_needed()?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
-    let mut interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
+    let interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
         Ok(interfaces) => interfaces,
         Err(error) => {
             program.wipe_keys()?;
             return Err(error);
         }
     };
-    let mut was_closed = false;
+    let history = History::begin();
+    let mut gate = Gate { config, server, keys, program, interfaces, ring_socket, history };
+    service_manager.ready(&gate.summary());
 
     loop {
-        if interfaces.are_closed() != was_closed {
-            was_closed = !was_closed;
-            match was_closed {
-                true => tracing::info!("gate is closed"),
-                false => tracing::warn!("gate is not on all of its interfaces"),
-            }
+        if gate.history.note_closed(gate.interfaces.are_closed()) {
+            service_manager.status(&gate.summary());
         }
         let [first, second, third] =
-            [shutdown.as_fd(), interfaces.as_fd(), status_socket.as_fd()].map(Some);
-        let [ring, ring_peer] = ring_socket.descriptors();
-        let fds = [first, second, third, ring, ring_peer, program.log()];
-        wait(fds, ring_socket.next_notice()).context("could not wait for something to do")?;
-        if shutdown.is_requested() {
-            interfaces.detach()?;
-            tracing::info!("ending: the gate is open now");
-            return program.wipe_keys();
+            [signals.as_fd(), gate.interfaces.as_fd(), status_socket.as_fd()].map(Some);
+        let [ring, ring_peer] = gate.ring_socket.descriptors();
+        let fds = [first, second, third, ring, ring_peer, gate.program.log()];
+        let wake = [
+            gate.ring_socket.next_notice(),
+            gate.history.next_look(),
+            service_manager.next_sign_of_life(),
+        ];
+        wait(fds, wake.into_iter().flatten().min())
+            .context("could not wait for something to do")?;
+        service_manager.give_sign_of_life(Instant::now());
+        match signals.next_request() {
+            Some(Request::End) => {
+                service_manager.stopping();
+                gate.interfaces.detach()?;
+                tracing::info!("ending: the gate is open now");
+                return gate.program.wipe_keys();
+            }
+            Some(Request::Reload) => {
+                service_manager.reloading();
+                let refused = gate.reload().err();
+                if let Some(error) = &refused {
+                    logging::not_reloaded(error);
+                }
+                service_manager.ready(&match refused {
+                    None => gate.summary(),
+                    Some(error) => format!("{}; not reloaded: {error:#}", gate.summary()),
+                });
+            }
+            None => {}
         }
-        interfaces.follow(program.xdp()?);
-        ring_socket.serve(Instant::now(), program.ring());
-        program.flush_log();
-        status_socket.answer(|| status(config, &keys, &interfaces, &ring_socket, &program));
+        gate.interfaces.follow(gate.program.xdp()?);
+        gate.ring_socket.serve(Instant::now(), gate.program.ring());
+        gate.program.flush_log();
+        gate.history.tell_refused(Instant::now(), || gate.program.verdicts());
+        status_socket.answer(|| gate.status());
     }
 }
 
-fn status(
-    config: &Config,
-    keys: &[KeyStatus],
-    interfaces: &Interfaces,
-    ring_socket: &RingSocket,
-    program: &Program,
-) -> anyhow::Result<Status> {
-    let interface_status = |interface: &Interface| InterfaceStatus {
-        name: interface.name.clone(),
-        attached: interface.attachment.is_some(),
-        mode: interface.attachment.as_ref().map(|on| on.attached.name().to_owned()),
-        problem: interface.problem.clone(),
-    };
-    let verdicts = program.verdicts()?;
-    Ok(Status {
-        closed: interfaces.are_closed(),
-        interfaces: interfaces.iter().map(interface_status).collect(),
-        port: config.port,
-        ips: config.ips.iter().map(ToString::to_string).collect(),
-        appearance: config.gate.appearance.name().to_owned(),
-        keys: keys.to_vec(),
-        server_connected: ring_socket.server_is_connected(),
-        verdicts: verdicts
-            .into_iter()
-            .map(|(verdict, count)| (verdict.name().to_owned(), count))
-            .collect(),
-    })
+/// What is in force.
+pub(super) struct Gate {
+    pub(super) config: Config,
+    /// The uid of `socket_user`.
+    pub(super) server: u32,
+    pub(super) keys: Vec<KeyStatus>,
+    pub(super) program: Program,
+    pub(super) interfaces: Interfaces,
+    pub(super) ring_socket: RingSocket,
+    history: History,
+}
+
+impl Gate {
+    fn status(&self) -> anyhow::Result<Status> {
+        let interface_status = |interface: &Interface| InterfaceStatus {
+            name: interface.name.clone(),
+            attached: interface.attachment.is_some(),
+            mode: interface.attachment.as_ref().map(|on| on.attached.name().to_owned()),
+            problem: interface.problem.clone(),
+        };
+        let verdicts = self.program.verdicts()?;
+        let millis =
+            |since: &Moment| u64::try_from(since.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            program: self.program.status(),
+            start_time_seconds: self.history.start_time(),
+            uptime_ms: millis(self.history.started()),
+            since: self.history.changed().time.clone(),
+            since_ms: millis(self.history.changed()),
+            closed: self.interfaces.are_closed(),
+            interfaces: self.interfaces.iter().map(interface_status).collect(),
+            port: self.config.port,
+            ips: self.config.ips.iter().map(ToString::to_string).collect(),
+            appearance: self.config.gate.appearance.name().to_owned(),
+            keys: self.keys.clone(),
+            server_connected: self.ring_socket.server_is_connected(),
+            verdicts: verdicts
+                .into_iter()
+                .map(|(verdict, count)| (verdict.name().to_owned(), count))
+                .collect(),
+        })
+    }
+
+    /// How it is, in a line for the service manager.
+    fn summary(&self) -> String {
+        let (closed, missing): (Vec<_>, Vec<_>) =
+            self.interfaces.iter().partition(|interface| interface.attachment.is_some());
+        let names = |of: &[&Interface]| {
+            of.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match (closed.as_slice(), missing.as_slice()) {
+            (closed, []) => format!("closed on {}", names(closed)),
+            ([], missing) => format!("not on {}", names(missing)),
+            (closed, missing) => {
+                format!("closed on {}, not on {}", names(closed), names(missing))
+            }
+        }
+    }
+}
+
+/// What may be told of keys; their secrets are wiped.
+pub(super) fn key_statuses(keys: Vec<NamedKey>) -> Vec<KeyStatus> {
+    let status = |named: NamedKey| KeyStatus { name: named.name, id: named.key.id.to_string() };
+    keys.into_iter().map(status).collect()
 }

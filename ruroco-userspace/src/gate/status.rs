@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     fs::File,
     io::{BufReader, BufWriter, Seek},
     os::fd::{AsFd, BorrowedFd},
@@ -11,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use ruroco_common::verdict::Verdict;
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +20,7 @@ pub const SOCKET: &str = "status.sock";
 
 /// The only version of the answer there is: one byte, with the descriptor of a file that holds a
 /// [`Status`] as JSON.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How long a gate that is running may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,8 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The state of a running gate.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
+    /// The gate's release.
+    pub version: String,
+    /// The XDP program.
+    pub program: ProgramStatus,
+    /// When the gate was started, in seconds since 1970.
+    pub start_time_seconds: u64,
+    /// How long ago that was when it answered, in milliseconds.
+    pub uptime_ms: u64,
     /// Whether the program is on all configured interfaces.
     pub closed: bool,
+    /// Since when this is so (RFC 3339, UTC).
+    pub since: String,
+    /// For how long, in milliseconds.
+    pub since_ms: u64,
     /// The interfaces of the configuration.
     pub interfaces: Vec<InterfaceStatus>,
     /// Our UDP port.
@@ -46,6 +56,15 @@ pub struct Status {
     pub server_connected: bool,
     /// Packets since this gate started, by the verdict's name.
     pub verdicts: BTreeMap<String, u64>,
+}
+
+/// What the kernel says of the XDP program.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// Its tag, a hash of its instructions, as bpftool shows it.
+    pub tag: Option<String>,
+    /// How much memory its maps have.
+    pub map_memory_bytes: u64,
 }
 
 /// The state of one interface.
@@ -68,36 +87,6 @@ pub struct KeyStatus {
     pub name: String,
     /// Its id in hexadecimal.
     pub id: String,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "gate        {}",
-            if self.closed { "closed" } else { "OPEN on some interface" }
-        )?;
-        writeln!(f, "guards      UDP port {} of {}", self.port, self.ips.join(", "))?;
-        writeln!(f, "appearance  {}", self.appearance)?;
-        for interface in &self.interfaces {
-            let state = match (&interface.mode, &interface.problem) {
-                (Some(mode), None) => format!("attached, {mode}"),
-                (Some(mode), Some(problem)) => format!("attached, {mode}; {problem}"),
-                (None, Some(problem)) => problem.clone(),
-                (None, None) => "not attached".to_owned(),
-            };
-            writeln!(f, "interface   {}: {state}", interface.name)?;
-        }
-        writeln!(f, "server      {}", if self.server_connected { "connected" } else { "away" })?;
-        for key in &self.keys {
-            writeln!(f, "key         {} {}", key.id, key.name)?;
-        }
-        for verdict in Verdict::ALL.map(Verdict::name) {
-            let count = self.verdicts.get(verdict).copied().unwrap_or_default();
-            writeln!(f, "verdict     {verdict:<13} {count}")?;
-        }
-        Ok(())
-    }
 }
 
 /// Where the gate listens for questions.
@@ -144,7 +133,8 @@ pub fn ask(socket_dir: &Path) -> anyhow::Result<Status> {
     let path = socket_dir.join(SOCKET);
     let mut answer = question(&path).with_context(|| {
         format!(
-            "could not ask the gate at {}; is ruroco-gate running, and are you root?",
+            "could not ask the gate at {}, so nobody knows whether it is closed (one that was killed \
+             is); is ruroco-gate running, and are you root?",
             path.display()
         )
     })?;

@@ -18,7 +18,7 @@ use ruroco_common::{
     maps,
 };
 use zerocopy::{IntoBytes, transmute};
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_stack};
 
 use crate::{
     key::{Cipher, Key},
@@ -34,6 +34,9 @@ const EMPTY: EntryBytes = transmute!(KeyEntry::EMPTY);
 /// With the shift of so many slots it is no use to try more: random ids, as many as there may be,
 /// have found their places long before.
 const LEAST_SHIFT: u32 = u64::BITS - 22;
+
+/// More bytes of stack than putting a key into the map takes.
+const STACK_OF_ADD: usize = 16 << 10;
 
 /// Where each of some keys is to stand.
 pub(super) struct Places {
@@ -95,15 +98,19 @@ impl Keys {
         places: &Places,
     ) -> anyhow::Result<Self> {
         let mut filled = Self { entries: take(ebpf, maps::KEYS)?, filled: Vec::new() };
-        for (named, slot) in keys.iter().zip(&places.slots) {
-            if let Err(error) = filled.add(&named.key, *slot) {
-                filled.wipe()?;
-                return Err(error);
-            }
+        let mut places = keys.iter().zip(&places.slots);
+        let added = places.try_for_each(|(named, slot)| filled.add(&named.key, *slot));
+        // A key that is put together and moved leaves copies behind.
+        zeroize_stack::<STACK_OF_ADD>();
+        if let Err(error) = added {
+            filled.wipe()?;
+            return Err(error);
         }
         Ok(filled)
     }
 
+    /// In a frame of its own, which is gone afterwards.
+    #[inline(never)]
     #[expect(clippy::needless_borrows_for_generic_args, reason = "a copy would not be wiped")]
     fn add(&mut self, key: &Key, slot: u32) -> anyhow::Result<()> {
         // Before it is in the map, so that it is wiped with the others if it gets there.

@@ -7,7 +7,12 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use super::{clock::Now, confinement, floor_file::FloorFile, run};
+use super::{
+    clock::Now,
+    floor_file::FloorFile,
+    run,
+    sandbox::{self, Policy},
+};
 use crate::{
     config::{self, Config},
     key_directory::NamedKey,
@@ -24,6 +29,9 @@ pub struct Cli {
     /// Configuration file
     #[arg(short, long, global = true, value_name = "PATH", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
+    /// What to do where not all of the sandbox can be had
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
+    sandbox: Policy,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -41,10 +49,10 @@ enum Action {
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     // Before anything is read: what root may read says nothing. Root's floors, too, could not be
     // replaced by the server.
-    confinement::refuse_root()?;
+    sandbox::refuse_root()?;
     let (config, keys) = Settings::read_as_server(&cli.config).or_refuse()?;
     match cli.action {
-        None => run::run(&config, keys.usable),
+        None => run::run(&config, keys.usable, cli.sandbox),
         Some(Action::Init) => init(&config, &keys.usable),
     }
 }

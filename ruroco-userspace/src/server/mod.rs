@@ -1,7 +1,7 @@
 //! The verifier: decides which candidates become orders, and can do nothing else.
 //!
-//! It runs as a user of its own without a capability and, with `source = "xdp"`, without a network
-//! socket. A candidate's way through these modules, each step a type that only the step before
+//! It runs as a user of its own without a capability, in a [`sandbox`] and, with `source = "xdp"`,
+//! without a network socket. A candidate's way through these modules, each step a type that only the step before
 //! can make:
 //!
 //! 1. [`source`] yields [`Candidate`](ruroco_common::candidate::Candidate)s, unauthenticated;
@@ -20,11 +20,11 @@
 pub mod cli;
 pub mod clock;
 pub mod commander;
-pub mod confinement;
 pub mod floor_file;
 pub mod floor_log;
 pub mod floors;
 pub mod refusal;
 pub mod run;
+pub mod sandbox;
 pub mod source;
 pub mod verifier;

@@ -1,7 +1,5 @@
-//! Why a candidate did not become an order, and how that is logged without giving the sender a
-//! way to write the log.
-
-use std::time::Duration;
+//! Why a candidate did not become an order. [`Notices`](crate::notices::Notices) keep the sender from
+//! writing the log.
 
 /// The reason for a refusal. None of them consumes the packet's counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,83 +74,9 @@ impl Refusal {
     }
 }
 
-/// At most one line for each refusal in this time.
-const LOG_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Counts refusals and says when one is worth a line: the first at once, the rest as a sum.
-#[derive(Debug, Default)]
-pub struct RefusalLog {
-    tallies: [Tally; COUNT],
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    total: u64,
-    logged: u64,
-    quiet_until: Duration,
-}
-
-/// A line for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Which refusal.
-    pub refusal: Refusal,
-    /// How many there were since the start.
-    pub total: u64,
-}
-
-impl RefusalLog {
-    /// Counts one.
-    pub fn count(&mut self, refusal: Refusal) {
-        for (tally, counted) in self.tallies.iter_mut().zip(Refusal::ALL) {
-            if counted == refusal {
-                tally.total = tally.total.saturating_add(1);
-            }
-        }
-    }
-
-    /// What is to be logged at `now`, a reading of a clock that never goes back.
-    pub fn due(&mut self, now: Duration) -> impl Iterator<Item = Summary> {
-        self.tallies.iter_mut().zip(Refusal::ALL).filter_map(move |(tally, refusal)| {
-            let is_due = tally.total > tally.logged && now >= tally.quiet_until;
-            is_due.then(|| {
-                tally.logged = tally.total;
-                tally.quiet_until = now.saturating_add(LOG_INTERVAL);
-                Summary { refusal, total: tally.total }
-            })
-        })
-    }
-
-    /// When something not yet logged will be due, if there is anything.
-    pub fn next_due(&self) -> Option<Duration> {
-        let pending = self.tallies.iter().filter(|tally| tally.total > tally.logged);
-        pending.map(|tally| tally.quiet_until).min()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lines(log: &mut RefusalLog, now: u64) -> Vec<(&'static str, u64)> {
-        log.due(Duration::from_secs(now)).map(|line| (line.refusal.name(), line.total)).collect()
-    }
-
-    #[test]
-    fn a_million_refusals_make_a_line_every_five_seconds() {
-        let mut log = RefusalLog::default();
-        log.count(Refusal::Forged);
-        assert_eq!(lines(&mut log, 1), [("forged", 1)]);
-        for _ in 0..1_000_000 {
-            log.count(Refusal::Forged);
-        }
-        log.count(Refusal::OldCounter);
-        assert_eq!(lines(&mut log, 2), [("old_counter", 1)]);
-        assert_eq!(log.next_due(), Some(Duration::from_secs(6)));
-        assert_eq!(lines(&mut log, 6), [("forged", 1_000_001)]);
-        assert_eq!(log.next_due(), None);
-        assert_eq!(lines(&mut log, 60), []);
-    }
 
     #[test]
     fn every_refusal_has_its_own_name() {

@@ -12,40 +12,54 @@ use ruroco_common::candidate::Candidate;
 use super::{
     clock::Now,
     commander::Commander,
-    confinement,
     floor_file::{self, FloorFile},
-    refusal::{Refusal, RefusalLog},
+    refusal::Refusal,
+    sandbox::{self, Needs, Policy},
     source::Source,
     verifier::Verifier,
 };
-use crate::{config::Config, key_directory::NamedKey, shutdown::Shutdown, wait::wait};
+use crate::{
+    config::Config,
+    key_directory::NamedKey,
+    notices::Notices,
+    service_manager::ServiceManager,
+    signals::{Request, Signals},
+    wait::wait,
+};
 
 /// Runs the server until it is told to end.
 ///
 /// # Errors
 /// What keeps it from starting, or from going on.
-pub fn run(config: &Config, keys: Vec<NamedKey>) -> anyhow::Result<()> {
-    let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
+pub fn run(config: &Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Result<()> {
+    let mut signals = Signals::handle().context("could not handle signals")?;
+    let service_manager = ServiceManager::of_environment();
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
     let mut source = Source::open(config)?;
-    confinement::confine()?;
+    sandbox::enter(policy, &Needs::of(config, source.network_socket()))?;
 
     let mut server = Server::new(config, &keys, floors);
     drop(keys); // the verifier has its own
+    service_manager.ready("judging candidates");
 
     loop {
         let now = Now::read();
         source.drain(now, |candidate| server.take(now, candidate))?;
         server.tidy(now);
         let [one, other] = source.descriptors();
-        let fds = [Some(shutdown.as_fd()), one, other];
+        let fds = [Some(signals.as_fd()), one, other];
         let wake = source.next_attempt().into_iter().chain(server.next_due()).min();
         let wake = wake.and_then(|at| Instant::now().checked_add(at.saturating_sub(now.boot)));
         wait(fds, wake).context("could not wait for candidates")?;
-        if shutdown.is_requested() {
-            tracing::info!("ending");
-            return Ok(());
+        match signals.next_request() {
+            Some(Request::End) => {
+                tracing::info!("ending");
+                service_manager.stopping();
+                return Ok(());
+            }
+            Some(Request::Reload) => tracing::info!("nothing to reload"),
+            None => {}
         }
     }
 }
@@ -55,7 +69,7 @@ pub struct Server {
     verifier: Verifier,
     floors: FloorFile,
     commander: Commander,
-    refusals: RefusalLog,
+    refusals: Notices<Duration>,
     /// Why the last floor that was not persisted was not, until that is logged.
     not_persisted: Option<floor_file::Error>,
 }
@@ -67,7 +81,7 @@ impl Server {
             verifier: Verifier::new(config, keys),
             floors,
             commander: Commander::new(&config.socket_dir),
-            refusals: RefusalLog::default(),
+            refusals: Notices::of(Refusal::ALL.map(Refusal::name)),
             not_persisted: None,
         }
     }
@@ -75,7 +89,7 @@ impl Server {
     /// Carries out a candidate, or counts why not; so it does with what is none.
     pub fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
         if let Err(refusal) = candidate.and_then(|candidate| self.carry_out(now, candidate)) {
-            self.refusals.count(refusal);
+            self.refusals.note(refusal.name(), "");
         }
     }
 
@@ -95,30 +109,25 @@ impl Server {
         let key = self.verifier.name(order.key).unwrap_or_default();
         tracing::info!(
             %key,
-            command = %order.command,
+            command_hash = %order.command,
             ip = %order.address,
             counter = order.counter,
             "accepted"
         );
         if let Err(error) = forwarded {
-            tracing::error!(
-                key,
-                counter = order.counter,
-                "the order was lost: the commander went away: {error}"
-            );
+            let counter = order.counter;
+            tracing::error!(%key, counter, %error, "the order was lost: the commander went away");
         }
         Ok(())
     }
 
     /// Does what no candidate has to wait for.
     pub fn tidy(&mut self, now: Now) {
-        for line in self.refusals.due(now.boot) {
-            if line.refusal == Refusal::FloorNotPersisted
-                && let Some(error) = self.not_persisted.take()
-            {
-                tracing::error!("{error}");
-            }
-            tracing::warn!(reason = %line.refusal.name(), total = line.total, "refused");
+        for due in self.refusals.due(now.boot) {
+            let is_disk = due.kind == Refusal::FloorNotPersisted.name();
+            let detail = is_disk.then(|| self.not_persisted.take()).flatten();
+            let detail = detail.as_ref().map(tracing::field::display);
+            tracing::warn!(reason = %due.kind, count = due.count, total = due.total, detail, "refused");
         }
         if let Err(error) = self.floors.compact_if_due() {
             tracing::warn!("the floors could not be written anew, and go on growing: {error}");
@@ -127,6 +136,6 @@ impl Server {
 
     /// When there will be something to tidy up, on the boot clock.
     pub fn next_due(&self) -> Option<Duration> {
-        self.refusals.next_due()
+        self.refusals.next()
     }
 }

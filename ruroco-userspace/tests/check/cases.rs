@@ -130,6 +130,8 @@ pub(crate) const CASES: &[Case] = &[
         needs_root: false,
     },
     files("config-directory-writable-by-others", |place| place.set_mode("", 0o777)),
+    files("audit-directory-is-a-file", |place| place.write("audit", "")),
+    files("audit-directory-writable-by-others", |place| place.make_dir("audit", 0o770)),
     files("commands-file-missing", |place| place.remove("commands.toml")),
     files("commands-file-writable-by-others", |place| place.set_mode("commands.toml", 0o666)),
     files("config-file-missing", |place| place.remove("config.toml")),

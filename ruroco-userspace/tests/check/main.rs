@@ -32,6 +32,7 @@ port = 34020
 config_dir = \"$DIR\"
 blocklist_dir = \"$DIR/state\"
 socket_dir = \"$DIR/run\"
+audit_dir = \"$DIR/audit\"
 socket_user = \"$USER\"
 
 [gate]

@@ -102,12 +102,14 @@ impl Host {
             host.write(&format!("etc/{name}.key"), key, 0o600);
         }
         host.configure(&own_name(), PLENTY);
-        host.write(
-            "commands.toml",
-            &commands.replace("DIR", host.path("").to_str().unwrap()),
-            0o600,
-        );
+        host.write_commands(commands);
         host
+    }
+
+    /// Makes this the `commands.toml`, in which `DIR` stands for [`Host::path`].
+    pub(crate) fn write_commands(&self, text: &str) {
+        let text = text.replace("DIR", self.path("").to_str().unwrap());
+        self.write("commands.toml", &text, 0o600);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -128,13 +130,22 @@ impl Host {
         self.configure(socket_user, PLENTY);
     }
 
+    /// Has the sockets be in another directory.
+    pub(crate) fn configure_socket_dir(&self, name: &str) {
+        let text = fs::read_to_string(self.path("config.toml")).unwrap();
+        let [old, new] = ["run", name].map(|name| format!("socket_dir = {:?}", self.path(name)));
+        assert!(text.contains(&old));
+        self.write("config.toml", &text.replace(&old, &new), 0o644);
+    }
+
     fn configure(&self, socket_user: &str, max_requests_per_second_global: u32) {
         let config = format!(
-            "ips = [\"192.0.2.9\"]\nsource = \"udp\"\nconfig_dir = {:?}\nsocket_dir = {:?}\n\
+            "ips = [\"192.0.2.9\"]\nsource = \"udp\"\nconfig_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\n\
              socket_user = {socket_user:?}\n\
              max_requests_per_second_global = {max_requests_per_second_global}\n",
             self.path("etc"),
             self.path("run"),
+            self.path("log"),
         );
         self.write("config.toml", &config, 0o644);
     }
@@ -261,6 +272,15 @@ impl Commander {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Has it read its files anew, and waits for the line that says so, which has all of `parts` in it.
+    pub(crate) fn reload(&self, parts: &[&str]) {
+        let before = self.lines_with(parts).len();
+        self.signal(Signal::HUP);
+        eventually("the line of a reload", || {
+            (self.lines_with(parts).len() > before).then_some(())
+        });
     }
 
     /// How it ended, once it has.

@@ -14,6 +14,8 @@
 )]
 
 mod harness;
+mod reload;
+mod the_audit_trail;
 mod the_socket;
 
 use std::{
@@ -108,9 +110,12 @@ mod a_command {
         for name in ["fails", "dies", "missing"] {
             connection.send(&order(name));
         }
-        commander.line(&["ended command=fails key=laptop counter=17 result=exit:3 duration="]);
+        commander.line(&[
+            "ended command=fails key=laptop ip=192.0.2.1 counter=17 result=exit:3 duration_ms=",
+        ]);
         commander.line(&["ended command=dies", "result=signal:9"]);
-        commander.line(&["could not run command=missing", "could not start /no/such/program in /"]);
+        let error = "could not start /no/such/program in /";
+        commander.line(&["ended command=missing", "result=could_not_run", error]);
     }
 
     #[test]

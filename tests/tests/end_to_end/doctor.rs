@@ -1,7 +1,7 @@
 //! `ruroco-gate check` and `ruroco-gate doctor` on a host, with a gate and without, and on one that
 //! something is wrong with.
 
-use std::{fs, net::UdpSocket, process::Command};
+use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt, process::Command};
 
 use aya::{
     EbpfLoader,
@@ -67,12 +67,13 @@ fn doctor(lab: &Lab) -> Command {
 }
 
 /// What is good of a host with a lab on it, whatever runs.
-const GOOD: [&str; 12] = [
+const GOOD: [&str; 13] = [
     "check",
     "kernel",
     "bpffs",
     "floors",
     "sockets",
+    "audit_trail",
     "port",
     "listener",
     "interface",
@@ -242,6 +243,27 @@ fn without_root_the_doctor_says_what_it_could_not_look_at() {
         findings.expect(name, "unknown", &["could not look"]);
     }
     findings.expect("interface", "ok", &[SERVER_INTERFACE]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn an_audit_trail_that_others_can_change_is_a_problem() {
+    let mut lab = Lab::running(&Default::default());
+    lab.expect_next_knock_to_run(Family::V4);
+    let trail = lab.files.audit().join("audit.jsonl");
+    Findings::of(&mut doctor(&lab)).expect("audit_trail", "ok", &["is root's"]);
+    for mode in [0o660, 0o644, 0o642] {
+        fs::set_permissions(&trail, fs::Permissions::from_mode(mode)).unwrap();
+        let findings = Findings::of(&mut doctor(&lab));
+        findings.expect("audit_trail", "problem", &[&format!("mode {mode:04o}"), "chmod 640"]);
+        assert!(!findings.is_good);
+    }
+    fs::set_permissions(&trail, fs::Permissions::from_mode(0o640)).unwrap();
+    lab.files.give_to_user(&trail);
+    Findings::of(&mut doctor(&lab)).expect("audit_trail", "problem", &["chown root"]);
+    fs::set_permissions(lab.files.audit(), fs::Permissions::from_mode(0o770)).unwrap();
+    let findings = Findings::of(&mut doctor(&lab));
+    findings.expect("check", "problem", &[lab.files.audit().to_str().unwrap(), "chmod 700"]);
 }
 
 #[test]

@@ -36,7 +36,10 @@ fn the_server_is_another_user_without_any_capability() {
     lab.expect_next_knock_to_run(Family::V4);
     let user = lab.files.user().clone();
     let process = Process(lab.server().pid());
-    for thread in process.threads() {
+    let threads = process.threads();
+    // Landlock and capabilities are a thread's.
+    assert_eq!(threads.len(), 1);
+    for thread in threads {
         let status = thread.status();
         let uid = user.uid.to_string();
         let gid = user.gid.to_string();
@@ -44,9 +47,10 @@ fn the_server_is_another_user_without_any_capability() {
         assert_eq!(status["Gid"].split_whitespace().collect::<Vec<_>>(), [&gid; 4]);
         assert_eq!(status["Groups"], "");
         assert_eq!(status["NoNewPrivs"], "1");
-        let Capabilities { inheritable, permitted, effective, ambient, .. } = thread.capabilities();
-        // With no-new-privs the bounding set has nothing left to bound.
-        assert_eq!((inheritable, permitted, effective, ambient), (0, 0, 0, 0));
+        let none =
+            Capabilities { inheritable: 0, permitted: 0, effective: 0, bounding: 0, ambient: 0 };
+        assert_eq!(thread.capabilities(), none);
+        assert_eq!(status["Seccomp"], "2", "SECCOMP_MODE_FILTER");
     }
     lab.expect_silence();
 }

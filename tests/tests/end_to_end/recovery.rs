@@ -65,7 +65,7 @@ pub(crate) fn under_fire(lab: &mut Lab, action: impl FnOnce(&mut Lab)) {
 }
 
 /// Ends the fire also when the action fails, so that the failure is reported.
-struct EndOnDrop<'a>(&'a AtomicBool);
+pub(crate) struct EndOnDrop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {

@@ -17,10 +17,10 @@ use ruroco_common::keys::KeyEntry;
 use ruroco_lab::{files::Options, lab::Lab, network::Family, process::Process, wait};
 use rustix::thread::{Uid, set_thread_uid};
 
-const ENTRY_SIZE: usize = size_of::<KeyEntry>();
+pub(crate) const ENTRY_SIZE: usize = size_of::<KeyEntry>();
 
 /// The ids of the maps that a process holds, by type (linux/bpf.h) and size of a value.
-fn maps_of(process: Process) -> BTreeMap<(u32, usize), u32> {
+pub(crate) fn maps_of(process: Process) -> BTreeMap<(u32, usize), u32> {
     let infos = process.descriptor_infos();
     let maps = infos.iter().filter_map(|info| {
         let field = |name| info.get(name)?.parse().ok();
@@ -30,7 +30,7 @@ fn maps_of(process: Process) -> BTreeMap<(u32, usize), u32> {
     maps.collect()
 }
 
-const BPF_MAP_TYPE_ARRAY: u32 = 2;
+pub(crate) const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_RINGBUF: u32 = 27;
 
 #[test]
@@ -58,18 +58,33 @@ fn the_kernel_has_the_keys_and_the_gates_memory_has_not() {
 fn a_gate_that_ends_takes_its_keys_out_of_the_kernel() {
     let mut lab = Lab::running(&Default::default());
     let id = maps_of(Process(lab.gate().pid()))[&(BPF_MAP_TYPE_ARRAY, ENTRY_SIZE)];
-    // As long as it is held here the kernel keeps the map.
-    let keys = Map::Array(MapData::from_id(id).unwrap());
-    let keys = Array::<_, [u8; ENTRY_SIZE]>::try_from(&keys).unwrap();
-    let secret = lab.key().secret.expose().to_vec();
-    let entries = (0..keys.len()).map(|slot| keys.get(&slot, 0).unwrap());
-    let all: Vec<u8> = entries.flatten().collect();
-    assert!(all.windows(secret.len()).any(|window| window == secret), "the key is there");
+    let keys = KeysMap::open(id);
+    assert!(keys.has(lab.key().secret.expose()), "the key is there");
 
     lab.gate().signal(Signal::SIGTERM);
     assert!(lab.gate().wait_for_end().success());
-    for slot in 0..keys.len() {
-        assert_eq!(keys.get(&slot, 0).unwrap(), [0; ENTRY_SIZE], "slot {slot}");
+    assert!(keys.is_wiped());
+}
+
+/// The map with a gate's keys. As long as it is held here the kernel keeps it.
+pub(crate) struct KeysMap(Array<MapData, [u8; ENTRY_SIZE]>);
+
+impl KeysMap {
+    pub(crate) fn open(id: u32) -> Self {
+        Self(Map::Array(MapData::from_id(id).unwrap()).try_into().unwrap())
+    }
+
+    pub(crate) fn has(&self, secret: &[u8]) -> bool {
+        let all: Vec<u8> = self.entries().flatten().collect();
+        all.windows(secret.len()).any(|window| window == secret)
+    }
+
+    pub(crate) fn is_wiped(&self) -> bool {
+        self.entries().all(|entry| entry == [0; ENTRY_SIZE])
+    }
+
+    fn entries(&self) -> impl Iterator<Item = [u8; ENTRY_SIZE]> {
+        (0..self.0.len()).map(|slot| self.0.get(&slot, 0).unwrap())
     }
 }
 

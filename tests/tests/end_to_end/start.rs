@@ -39,15 +39,6 @@ pub(crate) fn all_programs(lab: &Lab) -> [(&'static str, Command); 3] {
     ]
 }
 
-/// Makes `config.toml` another one and returns what it was.
-fn change_config(lab: &Lab, change: impl FnOnce(&str) -> String) -> String {
-    let text = fs::read_to_string(lab.files.config()).unwrap();
-    let changed = change(&text);
-    assert_ne!(text, changed);
-    fs::write(lab.files.config(), changed).unwrap();
-    text
-}
-
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -118,7 +109,7 @@ fn pins_that_others_could_exchange_are_refused() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn rules_for_a_key_that_is_not_there_stop_every_program() {
     let mut lab = Lab::new(&Default::default());
-    let text = change_config(&lab, |text| format!("{text}\n[keys.latop]\ncommands = []\n"));
+    let text = lab.files.change_config(|text| format!("{text}\n[keys.latop]\ncommands = []\n"));
     let line = text.lines().count() + 2;
     let place = format!("{}:{line}", path(&lab.files.config()));
     for (name, command) in all_programs(&lab) {
@@ -136,7 +127,7 @@ fn rules_for_a_key_that_is_not_there_stop_every_program() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn every_program_tells_all_that_is_wrong_and_not_only_the_first() {
     let lab = Lab::new(&Default::default());
-    change_config(&lab, |text| {
+    lab.files.change_config(|text| {
         let text = text.replacen("port = ", "prot = 1\nport = ", 1);
         format!("{}\n[keys.latop]\ncommands = []\n", text.replace("192.0.2.1\"", "::\""))
     });
@@ -164,7 +155,7 @@ fn every_program_tells_all_that_is_wrong_and_not_only_the_first() {
 fn addresses_that_are_no_hosts_stop_every_program() {
     let lab = Lab::new(&Default::default());
     for ip in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"] {
-        let text = change_config(&lab, |text| {
+        let text = lab.files.change_config(|text| {
             let (_, rest) = text.split_once('\n').unwrap();
             format!("ips = [\n  \"192.0.2.1\",\n  \"{ip}\",\n]\n{rest}")
         });

@@ -15,8 +15,9 @@ use rustix::process::geteuid;
 pub use self::report::Report;
 use super::{attachment, identity};
 use crate::{
+    audit,
     commander::approved::Approved,
-    config::{Config, Field, Source},
+    config::{Config, Field, Fixed, Source},
     private_directory, private_socket,
     problems::{Problem, Problems},
     settings::Settings,
@@ -48,13 +49,16 @@ pub fn check(config: &Path, commands: &Path) -> Report {
 /// Those that gate and commander make if they are missing and refuse if others can change them, and
 /// that of the keys.
 fn directories(config: &Config) -> Vec<Problem> {
-    let sockets = Some((&config.socket_dir, private_socket::DIRECTORY_MODE));
+    let made = [
+        (&config.socket_dir, private_socket::DIRECTORY_MODE),
+        (&config.audit_dir, audit::DIRECTORY_MODE),
+    ];
     let pins = (config.source == Source::Xdp).then_some(&config.gate.pin_dir);
     let pins = pins.map(|dir| (dir, attachment::DIRECTORY_MODE));
     let refused = |(dir, mode): (&PathBuf, u32)| {
         private_directory::trouble_with(dir, mode).map(|why| Problem::error(dir, why))
     };
-    let mut problems: Vec<Problem> = sockets.into_iter().chain(pins).filter_map(refused).collect();
+    let mut problems: Vec<Problem> = made.into_iter().chain(pins).filter_map(refused).collect();
     // The daemons hold its files to account one by one; whoever may exchange them may take keys away.
     problems.extend(
         private_directory::trouble_with(&config.config_dir, 0o755)
@@ -77,7 +81,7 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     if user.uid.is_root() {
         let refusal = "the server refuses to run as root; name another user, made with: useradd \
                        --system --shell /usr/sbin/nologin ruroco";
-        return Ok(vec![config.problem(Field::SocketUser, refusal)]);
+        return Ok(vec![config.problem(Field::Fixed(Fixed::SocketUser), refusal)]);
     }
     if user.uid.as_raw() == geteuid().as_raw() {
         return Ok(look());

@@ -5,7 +5,7 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 use nix::unistd::User;
 
 use super::Finding;
-use crate::config::Config;
+use crate::{audit, config::Config};
 
 /// The server's floors (`floors` in `blocklist_dir`).
 const FLOORS: &str = "floors";
@@ -17,6 +17,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         findings.push(floors(&config.blocklist_dir, &user));
     }
     findings.push(sockets(&config.socket_dir));
+    findings.push(audit_trail(&config.audit_dir));
     findings
 }
 
@@ -65,5 +66,29 @@ fn sockets(dir: &Path) -> Finding {
             format!("run: chmod 755 {}", dir.display()),
         ),
         Ok(_) => Finding::ok(NAME, format!("{} can be entered", dir.display())),
+    }
+}
+
+/// Whoever can write it can make it say anything; whoever can read it sees who knocks, and from where.
+fn audit_trail(dir: &Path) -> Finding {
+    const NAME: &str = "audit_trail";
+    let path = dir.join(audit::FILE);
+    let shown = path.display();
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Finding::ok(NAME, format!("{shown} will be begun"))
+        }
+        Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
+        Ok(file) if !file.is_file() => Finding::problem(
+            NAME,
+            format!("{shown} is no file: the commander cannot write its trail"),
+            "look at what it is, and remove it",
+        ),
+        Ok(file) if file.uid() != 0 || file.mode() & 0o026 != 0 => Finding::problem(
+            NAME,
+            format!("{shown} belongs to uid {}, mode {:04o}", file.uid(), file.mode() & 0o7777),
+            format!("look at who changed it, then run: chown root {shown}; chmod 640 {shown}"),
+        ),
+        Ok(_) => Finding::ok(NAME, format!("{shown} is root's")),
     }
 }

@@ -54,6 +54,14 @@ impl Source {
         }
     }
 
+    /// The socket of the network that there is, with `source = "udp"`.
+    pub fn network_socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Xdp(_) => None,
+            Self::Udp(source) => Some(source.descriptor()),
+        }
+    }
+
     /// When to look again even if nothing happens, as a time on the boot clock.
     pub fn next_attempt(&self) -> Option<Duration> {
         match self {

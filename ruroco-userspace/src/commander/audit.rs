@@ -1,0 +1,233 @@
+//! The audit trail: a line for each command that is started, one for its end, and refusals in sums.
+//!
+//! No run ever waits for it. Lines go through a queue of bounded length to a thread that has nothing
+//! else to do than write them; what finds the queue full, or the disk, is lost, and the log says so.
+//! What the lines hold stands in docs/logs.md.
+
+use std::{
+    io,
+    path::Path,
+    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+
+use super::{
+    audit_file::{AuditFile, Subject},
+    json::Object,
+    permit::Permitted,
+    run::Outcome,
+};
+use crate::{
+    audit::{DIRECTORY_MODE, ENDED, REFUSED, RUNNING},
+    instance::Lock,
+    notices::{Due, Notices},
+    private_directory, timestamp,
+};
+
+/// Lines that may wait to be written.
+const QUEUE: usize = 256;
+
+/// What lines are handed to; for as many threads as want one.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    queue: SyncSender<Entry>,
+    /// Lines that found the queue full and have not been told of.
+    lost: Arc<AtomicU64>,
+}
+
+/// The thread that writes. It ends when the last [`Audit`] is gone and all lines are written.
+#[derive(Debug)]
+pub struct Writer {
+    thread: JoinHandle<()>,
+    _lock: Lock,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Running(Object),
+    Ended(Object, Ending),
+    Refused(Object, u64),
+}
+
+/// The kinds of endings that are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Succeeded,
+    Failed,
+    TimedOut,
+    Stopped,
+    CouldNotRun,
+}
+
+/// How many runs have ended in which way since the commander started, and how many orders were
+/// refused.
+#[derive(Debug, Default)]
+struct Totals {
+    succeeded: u64,
+    failed: u64,
+    timed_out: u64,
+    stopped: u64,
+    could_not_run: u64,
+    refused: u64,
+}
+
+/// Begins to write the trail in a directory, which is made if it is missing.
+///
+/// # Errors
+/// If it cannot be written there, or another commander does so.
+pub fn start(dir: &Path) -> anyhow::Result<(Audit, Writer)> {
+    private_directory::prepare(dir, DIRECTORY_MODE).context("could not use `audit_dir`")?;
+    let lock = Lock::try_take_directory(dir).context("could not use `audit_dir`")?;
+    let file = AuditFile::open(dir)
+        .with_context(|| format!("could not open the audit trail in {}", dir.display()))?;
+    let (queue, entries) = mpsc::sync_channel(QUEUE);
+    let lost = Arc::new(AtomicU64::new(0));
+    let theirs = Arc::clone(&lost);
+    let thread = thread::Builder::new().name("audit".to_owned());
+    let thread = thread.spawn(move || write_all(&entries, file, &theirs));
+    let thread = thread.context("could not start the thread that writes the audit trail")?;
+    Ok((Audit { queue, lost }, Writer { thread, _lock: lock }))
+}
+
+impl Writer {
+    /// Waits until everything is written.
+    pub fn finish(self) {
+        let _ = self.thread.join();
+    }
+}
+
+impl Audit {
+    /// A command is about to be started.
+    pub fn running(&self, permitted: &Permitted) {
+        self.hand_over(Entry::Running(run(RUNNING, permitted)));
+    }
+
+    /// It has ended, or could not be run.
+    pub fn ended(&self, permitted: &Permitted, result: &io::Result<Outcome>, took: Duration) {
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let line = run(ENDED, permitted);
+        let (line, ending) = match result {
+            Ok(outcome) => (line.text("result", &outcome.to_string()), Ending::from(*outcome)),
+            Err(error) => {
+                let line = line.text("result", "could_not_run").text("error", &error.to_string());
+                (line, Ending::CouldNotRun)
+            }
+        };
+        self.hand_over(Entry::Ended(line.number("duration_ms", millis), ending));
+    }
+
+    /// Orders were refused.
+    pub fn refused(&self, due: &Due<'_>) {
+        let line = line(REFUSED)
+            .text("reason", due.kind)
+            .number("count", due.count)
+            .number("total", due.total)
+            .text("detail", due.detail);
+        self.hand_over(Entry::Refused(line, due.count));
+    }
+
+    fn hand_over(&self, entry: Entry) {
+        if self.queue.try_send(entry).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn line(event: &str) -> Object {
+    Object::default().text("time", &timestamp::now()).text("event", event)
+}
+
+fn run(event: &str, permitted: &Permitted) -> Object {
+    line(event)
+        .text("key", permitted.key())
+        .text("command", &permitted.command().name)
+        .text("ip", &permitted.ip().to_string())
+        // As a text: many a reader of JSON has numbers of 53 bits.
+        .text("counter", &permitted.counter().to_string())
+}
+
+fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
+    let mut totals = Totals::default();
+    let mut notices = Notices::<Instant>::default();
+    loop {
+        let entry = match notices.next() {
+            None => entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => entries.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        match entry {
+            Ok(entry) => {
+                let (subject, line) = totals.count(entry);
+                match file.append(subject, &line) {
+                    Ok(true) => {}
+                    Ok(false) => notices.note("no_room_for_refusals", "the trail goes on without"),
+                    Err(error) => {
+                        let path = file.path().display();
+                        notices
+                            .note("not_written", format_args!("could not write {path}: {error}"));
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            notices.note("queue_full", format_args!("{lost} lines; the disk does not keep up"));
+        }
+        for Due { kind, count, total, detail } in notices.due(Instant::now()) {
+            tracing::error!(reason = %kind, count, total, %detail, "missing from the audit trail");
+        }
+    }
+}
+
+impl Totals {
+    /// Counts an entry, and completes its line.
+    fn count(&mut self, entry: Entry) -> (Subject, String) {
+        match entry {
+            Entry::Running(line) => (Subject::Run, line.close()),
+            Entry::Refused(line, count) => {
+                self.refused = self.refused.saturating_add(count);
+                (Subject::Refusal, line.close())
+            }
+            Entry::Ended(line, ending) => {
+                let count = match ending {
+                    Ending::Succeeded => &mut self.succeeded,
+                    Ending::Failed => &mut self.failed,
+                    Ending::TimedOut => &mut self.timed_out,
+                    Ending::Stopped => &mut self.stopped,
+                    Ending::CouldNotRun => &mut self.could_not_run,
+                };
+                *count = count.saturating_add(1);
+                (Subject::Run, line.object("totals", self.to_object()).close())
+            }
+        }
+    }
+
+    fn to_object(&self) -> Object {
+        Object::default()
+            .number("succeeded", self.succeeded)
+            .number("failed", self.failed)
+            .number("timed_out", self.timed_out)
+            .number("stopped", self.stopped)
+            .number("could_not_run", self.could_not_run)
+            .number("refused", self.refused)
+    }
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Exit(0) => Self::Succeeded,
+            Outcome::Exit(_) | Outcome::Signal(_) => Self::Failed,
+            Outcome::TimedOut => Self::TimedOut,
+            Outcome::Stopped => Self::Stopped,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `ruroco-gate init`: from an installed package to a gate that is closed and a key to knock with.
+//!
+//! What is not said on the command line is asked ([`questions`]), with answers taken from the
+//! [`host`] where it has them. Then each of the [`steps`] looks whether it has been taken already:
+//! running it again changes nothing that is there.
+
+mod host;
+mod questions;
+mod steps;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use self::{
+    host::Host,
+    questions::Questions,
+    steps::{Setup, Step},
+};
+use crate::config::{Config, DEFAULT_PORT};
+
+/// What can be said beforehand.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Interface to close; again for more
+    #[arg(long, value_name = "NAME")]
+    interface: Vec<String>,
+    /// Address that clients send to; again for more
+    #[arg(long, value_name = "IP")]
+    address: Vec<IpAddr>,
+    /// UDP port
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Name of the first key: of the person or device that will knock
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
+    /// Ask nothing: take the usual answer where none is given
+    #[arg(long)]
+    yes: bool,
+    /// Only write files: neither enable nor start units
+    #[arg(long)]
+    no_start: bool,
+}
+
+/// The name of the first key, unless there is another.
+const KEY: &str = "laptop";
+
+/// Asks, and does what is still to be done.
+///
+/// # Errors
+/// What could not be found out or done. What was done before stays; running it again goes on there.
+pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let setup = match config.try_exists() {
+        Ok(true) => {
+            writeln!(out, "{} is there already and stays as it is", config.display())?;
+            Setup::of_config(config, &Config::read(config).or_problems()?)?
+        }
+        _ => ask(config, &options, &mut out)?,
+    };
+    let key = options.key.unwrap_or_else(|| KEY.to_owned());
+    let mut steps = vec![Step::Config, Step::Commands, Step::FirstKey(key), Step::Floors];
+    if !options.no_start {
+        steps.push(Step::Units);
+    }
+    for step in steps {
+        step.take(&setup, &mut out)?;
+    }
+    Ok(())
+}
+
+fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result<Setup> {
+    let host = Host::look().context("could not list this host's interfaces")?;
+    let stdin = io::stdin();
+    if !options.yes && !stdin.is_terminal() {
+        bail!(
+            "there is nobody to ask: say all of --interface, --address and --port, or --yes for the \
+             usual answers"
+        );
+    }
+    let mut questions = Questions::new(stdin.lock(), out, options.yes);
+    let interfaces = match options.interface.as_slice() {
+        [] => questions.interfaces(&host)?,
+        given => given.to_vec(),
+    };
+    let ips = match options.address.as_slice() {
+        [] => questions.addresses(&host.addresses_of(&interfaces))?,
+        given => given.to_vec(),
+    };
+    let port = match options.port {
+        None => questions.port(DEFAULT_PORT)?,
+        Some(port) => port,
+    };
+    Ok(Setup::new(config, interfaces, ips, port))
+}
+
+/// Where keys are, beside `config.toml`.
+fn keys_beside(config: &Path) -> PathBuf {
+    config.with_file_name("keys")
+}

@@ -1,0 +1,139 @@
+//! Questions to a person, each with the usual answer.
+
+use std::{
+    fmt::Display,
+    io::{BufRead, Write},
+    net::IpAddr,
+};
+
+use anyhow::{Context, bail};
+
+use super::host::Host;
+
+/// Somebody who can be asked.
+pub(super) struct Questions<R, W> {
+    answers: R,
+    out: W,
+    /// Whether to take the usual answers.
+    usual: bool,
+}
+
+impl<R: BufRead, W: Write> Questions<R, W> {
+    pub(super) fn new(answers: R, out: W, usual: bool) -> Self {
+        Self { answers, out, usual }
+    }
+
+    /// Which interfaces to close.
+    ///
+    /// # Errors
+    /// If nobody answers, or there is none.
+    pub(super) fn interfaces(&mut self, host: &Host) -> anyhow::Result<Vec<String>> {
+        let names: Vec<&str> = host.names().collect();
+        if names.is_empty() {
+            bail!("this host has no interface but loopback; say which there will be: --interface");
+        }
+        writeln!(self.out, "Interfaces: {}", names.join(" "))?;
+        let usual = host.outward.clone().or_else(|| names.first().map(|name| (*name).to_owned()));
+        self.list("Close which of them?", &usual.into_iter().collect::<Vec<_>>(), |answer| {
+            let known = names.contains(&answer);
+            if known { Ok(answer.to_owned()) } else { Err(format!("there is no {answer}")) }
+        })
+    }
+
+    /// Which addresses clients send to.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub(super) fn addresses(&mut self, of_host: &[IpAddr]) -> anyhow::Result<Vec<IpAddr>> {
+        self.list(
+            "To which addresses do clients send? (behind NAT: the outer and the inner ones)",
+            of_host,
+            |answer| answer.parse().map_err(|_| format!("{answer} is no IP address")),
+        )
+    }
+
+    /// Which port.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub(super) fn port(&mut self, usual: u16) -> anyhow::Result<u16> {
+        let ports = self.list("Which UDP port?", &[usual], |answer| match answer.parse() {
+            Ok(port @ 1..) => Ok(port),
+            _ => Err(format!("{answer} is no port: write one between 1 and 65535")),
+        })?;
+        ports.first().copied().context("no port")
+    }
+
+    /// Asks until every word of the answer is understood; at least one there has to be.
+    fn list<T: Clone + Display>(
+        &mut self,
+        question: &str,
+        usual: &[T],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> anyhow::Result<Vec<T>> {
+        let shown: Vec<String> = usual.iter().map(ToString::to_string).collect();
+        loop {
+            if self.usual {
+                if usual.is_empty() {
+                    bail!("{question} There is no usual answer; say it on the command line");
+                }
+                return Ok(usual.to_vec());
+            }
+            write!(self.out, "{question} [{}] ", shown.join(" "))?;
+            self.out.flush()?;
+            let mut line = String::new();
+            if self.answers.read_line(&mut line)? == 0 {
+                bail!("no answer to: {question}");
+            }
+            let words = line.split([' ', ',', '\t', '\n', '\r']).filter(|word| !word.is_empty());
+            match words.map(&parse).collect::<Result<Vec<T>, String>>() {
+                Ok(answer) if !answer.is_empty() => return Ok(answer),
+                Ok(_) if !usual.is_empty() => return Ok(usual.to_vec()),
+                Ok(_) => {}
+                Err(what) => writeln!(self.out, "{what}")?,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(answers: &str) -> (anyhow::Result<u16>, String) {
+        let mut out = Vec::new();
+        let port = Questions::new(answers.as_bytes(), &mut out, false).port(80);
+        (port, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn an_empty_answer_is_the_usual_one() {
+        assert_eq!(port("\n").0.unwrap(), 80);
+        assert_eq!(port("34020\n").0.unwrap(), 34020);
+    }
+
+    #[test]
+    fn what_was_not_understood_is_asked_again() {
+        let (answer, said) = port("0\nx\n4\n");
+        assert_eq!(answer.unwrap(), 4);
+        assert!(said.contains("0 is no port") && said.contains("x is no port"), "{said}");
+        assert!(port("x\n").0.is_err(), "the end of all answers is not waited for");
+    }
+
+    #[test]
+    fn several_addresses_may_be_said_in_one_line() {
+        let mut out = Vec::new();
+        let asked = Questions::new(&b"192.0.2.1, 2001:db8::1\n"[..], &mut out, false)
+            .addresses(&[])
+            .unwrap();
+        assert_eq!(asked, ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().unwrap()));
+    }
+
+    #[test]
+    fn who_does_not_want_to_be_asked_is_not() {
+        let mut questions = Questions::new(&b""[..], Vec::new(), true);
+        assert_eq!(questions.port(80).unwrap(), 80);
+        assert!(questions.addresses(&[]).is_err(), "there is no usual address");
+        assert!(questions.out.is_empty());
+    }
+}

@@ -1,0 +1,217 @@
+//! What a first set-up consists of. Each step leaves alone what is there.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    net::{IpAddr, SocketAddr},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, bail};
+use qrcode::{QrCode, render::unicode::Dense1x2};
+use zeroize::Zeroizing;
+
+use crate::{config::Config, durable, key::Key, users};
+
+/// One of the steps, in the order in which they are taken.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Write `config.toml`.
+    Config,
+    /// Write a `commands.toml` with a command that only says that it works.
+    Commands,
+    /// Make the first key, with this name, and show it.
+    FirstKey(String),
+    /// Make the server's floors.
+    Floors,
+    /// Have systemd start everything, now and at each boot.
+    Units,
+}
+
+/// What is to be set up, and where.
+#[derive(Debug)]
+pub(super) struct Setup {
+    config: PathBuf,
+    keys: PathBuf,
+    floors: PathBuf,
+    /// As whom the server runs.
+    user: String,
+    interfaces: Vec<String>,
+    ips: Vec<IpAddr>,
+    port: u16,
+}
+
+/// What a first `commands.toml` holds.
+const COMMANDS: &str = "\
+# What accepted knocks may ask for. More in /usr/share/doc/ruroco/examples/commands.toml
+[commands.default]
+run = [\"/bin/echo\", \"it works\"]
+";
+
+/// The units of the package.
+const UNITS: [&str; 3] =
+    ["ruroco-gate.service", "ruroco-commander.service", "ruroco-server.service"];
+
+impl Setup {
+    /// With everything where the package has it.
+    pub(super) fn new(config: &Path, interfaces: Vec<String>, ips: Vec<IpAddr>, port: u16) -> Self {
+        Self {
+            config: config.to_owned(),
+            keys: super::keys_beside(config),
+            floors: "/var/lib/ruroco".into(),
+            user: "ruroco".to_owned(),
+            interfaces,
+            ips,
+            port,
+        }
+    }
+
+    /// As an earlier configuration says.
+    ///
+    /// # Errors
+    /// If that is for a host without a gate.
+    pub(super) fn of_config(path: &Path, config: &Config) -> anyhow::Result<Self> {
+        if config.source == crate::config::Source::Udp {
+            bail!("{} says source = \"udp\": there is no gate to set up", path.display());
+        }
+        Ok(Self {
+            config: path.to_owned(),
+            keys: config.config_dir.clone(),
+            floors: config.blocklist_dir.clone(),
+            user: config.socket_user.clone(),
+            interfaces: config.gate.interfaces.clone(),
+            ips: config.ips.iter().map(|ip| IpAddr::from(*ip)).collect(),
+            port: config.port,
+        })
+    }
+
+    fn text(&self) -> String {
+        let list = |items: Vec<String>| {
+            items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ")
+        };
+        let mut text = String::from("# `ruroco-gate check` says what is wrong with this file.\n");
+        let ips = list(self.ips.iter().map(ToString::to_string).collect());
+        let _ = writeln!(text, "ips = [{ips}]\nport = {}", self.port);
+        let _ = writeln!(text, "config_dir = {:?}", self.keys.display().to_string());
+        let _ = writeln!(text, "\n[gate]\ninterfaces = [{}]", list(self.interfaces.clone()));
+        text
+    }
+}
+
+impl Step {
+    /// Takes it, unless it has been taken.
+    ///
+    /// # Errors
+    /// What could not be done.
+    pub(super) fn take(self, setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
+        match self {
+            Self::Config => write_new(&setup.config, &setup.text(), 0o644, out),
+            Self::Commands => {
+                let path = setup.config.with_file_name("commands.toml");
+                write_new(&path, COMMANDS, 0o600, out)
+            }
+            Self::FirstKey(name) => first_key(setup, &name, out),
+            Self::Floors => make_floors(setup, out),
+            Self::Units => start_units(out),
+        }
+    }
+}
+
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, text: &str, mode: u32, out: &mut impl Write) -> anyhow::Result<()> {
+    let failed = || format!("could not write {}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(failed)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).with_context(failed),
+        Ok(mut file) => {
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(failed)?;
+            Ok(writeln!(out, "wrote {}", path.display())?)
+        }
+    }
+}
+
+/// Makes a key if there is none, and shows it: here is the only time.
+fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    let listing = || format!("could not look into {}", setup.keys.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(&setup.keys).with_context(listing)?;
+    for entry in fs::read_dir(&setup.keys).with_context(listing)? {
+        if entry.with_context(listing)?.path().extension().is_some_and(|kind| kind == "key") {
+            return Ok(writeln!(out, "there is a key in {} already", setup.keys.display())?);
+        }
+    }
+    let path = setup.keys.join(name).with_extension("key");
+    if path.parent() != Some(&setup.keys) || name.is_empty() {
+        bail!("{name:?} cannot be the name of a key: it is to be the name of a file");
+    }
+    let text = Key::generate().context("could not make a key: no random numbers")?.to_text();
+    durable::create(&path, format!("{}\n", &*text).as_bytes())
+        .with_context(|| format!("could not write {}", path.display()))?;
+    writeln!(out, "made the key {}\n", path.display())?;
+    let code = QrCode::new(text.as_bytes()).context("could not draw the key")?;
+    // Terminals are dark, and readers want a dark code on light ground.
+    let mut drawing = code.render::<Dense1x2>();
+    drawing.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
+    writeln!(out, "{}\n\n{}\n", &*Zeroizing::new(drawing.build()), &*text)?;
+    let address = setup.ips.first().map(|ip| SocketAddr::from((*ip, setup.port)));
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    writeln!(
+        out,
+        "Whoever has this key can knock. It is shown this once. On the machine that will:\n\n  \
+         install -m 600 /dev/null {name}.key\n  \
+         cat > {name}.key          # and paste the line above\n  \
+         ruroco-client send --address {address} --key {name}.key\n",
+    )?;
+    Ok(())
+}
+
+/// As the server's user, whose file it is to be.
+fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
+    let user = users::find(&setup.user)?;
+    let failed = || format!("could not make {}", setup.floors.display());
+    if !setup.floors.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(&setup.floors).with_context(failed)?;
+        std::os::unix::fs::chown(&setup.floors, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+            .with_context(failed)?;
+    }
+    let server = env::current_exe().context("could not find out where this program is")?;
+    let server = server.with_file_name("ruroco-server");
+    let mut init = Command::new(&server);
+    init.args(["init", "--if-missing", "--config"]).arg(&setup.config);
+    init.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    let said = init.output().with_context(|| format!("could not start {}", server.display()))?;
+    if !said.status.success() {
+        bail!("ruroco-server init: {}", String::from_utf8_lossy(&said.stderr).trim());
+    }
+    out.write_all(&said.stdout)?;
+    Ok(())
+}
+
+fn start_units(out: &mut impl Write) -> anyhow::Result<()> {
+    // sd_booted(3)
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Ok(writeln!(
+            out,
+            "systemd does not run here: start gate, commander and server yourself"
+        )?);
+    }
+    let mut enable = Command::new("systemctl");
+    let said = enable.args(["enable", "--now"]).args(UNITS).output();
+    let said = said.context("could not start systemctl")?;
+    if !said.status.success() {
+        bail!(
+            "could not start the units: {}\nLook at: journalctl --unit 'ruroco-*'",
+            String::from_utf8_lossy(&said.stderr).trim()
+        );
+    }
+    Ok(writeln!(out, "started {}", UNITS.join(", "))?)
+}

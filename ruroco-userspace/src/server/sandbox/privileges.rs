@@ -1,0 +1,65 @@
+//! What a process may do for whom it is: user, capabilities, and what of them others get.
+
+use anyhow::{Context, bail};
+use rustix::{
+    process::{DumpableBehavior, geteuid, set_dumpable_behavior},
+    thread::{
+        CapabilitySet, CapabilitySets, capability_is_in_bounding_set,
+        remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+    },
+};
+
+use super::State;
+
+/// Refuses to go on as root: no capability that it gave up would change what root may do to files.
+///
+/// # Errors
+/// If this process is root; says how to start it instead.
+pub fn refuse_root() -> anyhow::Result<()> {
+    if geteuid().is_root() {
+        bail!(
+            "refusing to run as root: the server needs no privilege; start it as the configured \
+             `socket_user`, for example with: setpriv --reuid ruroco --regid ruroco --clear-groups \
+             --bounding-set=-all ruroco-server"
+        );
+    }
+    Ok(())
+}
+
+/// Takes the way to any new privilege.
+pub(super) fn refuse_new() -> anyhow::Result<()> {
+    set_no_new_privs(true).context("could not set no-new-privs")
+}
+
+/// Keeps other processes of the same user from reading the keys in this one's memory.
+pub(super) fn close_memory() -> anyhow::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .context("could not close this process's memory to others")
+}
+
+/// Empties the bounding set, which only a process with `CAP_SETPCAP` can; the server as a rule has
+/// none and depends on whoever started it.
+pub(super) fn empty_bounding_set() -> State {
+    let is_left = |capability: &CapabilitySet| {
+        // An error is a capability that this kernel does not have.
+        remove_capability_from_bounding_set(*capability).is_err()
+            && capability_is_in_bounding_set(*capability).unwrap_or(false)
+    };
+    if CapabilitySet::all().iter().any(|capability| is_left(&capability)) {
+        return State::not(
+            "takes CAP_SETPCAP; start the server with `setpriv --bounding-set=-all` or systemd's \
+             `CapabilityBoundingSet=`",
+        );
+    }
+    State::Enforced
+}
+
+/// Gives up every capability. The kernel takes them out of the ambient set then, too.
+pub(super) fn drop_capabilities() -> anyhow::Result<()> {
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, none).context("could not drop the capabilities")
+}

@@ -1,0 +1,100 @@
+//! The signals that a daemon obeys, as something that a poll loop can wait for: SIGTERM and SIGINT
+//! end it, SIGHUP has it read its files anew.
+
+use std::{
+    io::{self, Read},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+    low_level::pipe,
+};
+
+/// What the operator, or the service manager, asks for by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// To end.
+    End,
+    /// To read configuration and keys anew.
+    Reload,
+}
+
+/// Becomes readable when there may be a [`Request`].
+#[derive(Debug)]
+pub struct Signals {
+    end: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+impl Signals {
+    /// From now on the three signals no longer kill this process.
+    ///
+    /// # Errors
+    /// If the kernel has no socket pair or refuses a handler.
+    pub fn handle() -> io::Result<Self> {
+        let (end, reload) = (Arc::default(), Arc::default());
+        let (wake, write) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        for (signal, asked) in [(SIGTERM, &end), (SIGINT, &end), (SIGHUP, &reload)] {
+            // In this order: whoever is woken finds out why.
+            flag::register(signal, Arc::clone(asked))?;
+            pipe::register(signal, write.try_clone()?)?;
+        }
+        Ok(Self { end, reload, wake })
+    }
+
+    /// What has been asked for. Once it is the end, it stays that; reloads that were asked for since
+    /// the last answer are one, as the next finds the same files.
+    pub fn next_request(&mut self) -> Option<Request> {
+        // First, so that a signal which comes now wakes once too often and not once too rarely.
+        while let Ok(1..) = self.wake.read(&mut [0; 64]) {}
+        if self.end.load(Ordering::SeqCst) {
+            return Some(Request::End);
+        }
+        self.reload.swap(false, Ordering::SeqCst).then_some(Request::Reload)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait::wait;
+    use signal_hook::low_level::raise;
+
+    // One test: signals are the whole process's.
+    #[test]
+    fn a_reload_is_asked_for_once_and_an_end_for_good() {
+        let mut signals = Signals::handle().unwrap();
+        assert_eq!(signals.next_request(), None);
+        for _ in 0..3 {
+            raise(SIGHUP).unwrap();
+        }
+        assert_eq!(wait([Some(signals.as_fd())], None).unwrap(), [true]);
+        assert_eq!(signals.next_request(), Some(Request::Reload));
+        assert_eq!(signals.next_request(), None);
+        assert!(signals.wake.read(&mut [0]).is_err(), "nothing is left to wake anybody");
+
+        raise(SIGHUP).unwrap();
+        raise(SIGTERM).unwrap();
+        assert_eq!(wait([Some(signals.as_fd())], None).unwrap(), [true]);
+        for _ in 0..2 {
+            assert_eq!(signals.next_request(), Some(Request::End));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! SIGHUP: other commands, keys and limits from the next order on, or none of it.
+
+use super::*;
+
+const RELOADED: &[&str] = &["INFO", "reloaded commands="];
+const NOT_RELOADED: &str = "not reloaded, all stays as it was";
+
+#[test]
+fn changes_what_is_run_and_not_what_is_running() {
+    let wait = |word: &str| {
+        format!(
+            "[commands.x]\nshell = \"until test -e DIR/go; do sleep 0.05; done; echo {word}\"\n"
+        )
+    };
+    let host = Host::new(&wait("old"));
+    let commander = host.start();
+    let connection = commander.connect();
+    connection.send(&order("x"));
+    commander.line(&["running command=x"]);
+    connection.send(&order("noop"));
+    commander.line(&["refused reason=unknown_command"]);
+
+    host.write_commands(&format!("{}{TRUE}", wait("new")));
+    commander.reload(RELOADED);
+    connection.send(&order("noop"));
+    commander.line(&["ended command=noop", "result=exit:0"]);
+    assert_eq!(commander.lines_with(&["ended command=x"]), [""; 0], "it goes on");
+    host.write("go", "", 0o600);
+    commander.line(&["ended command=x", "result=exit:0"]);
+    connection.send(&order("x"));
+    eventually("the other run", || (commander.output("x") == ["old", "new"]).then_some(()));
+}
+
+#[test]
+fn leaves_a_running_command_its_timeout() {
+    let wait = |timeout: u32| {
+        format!("[commands.x]\ntimeout = {timeout}\nshell = \"echo $$ >DIR/group; sleep 600\"\n")
+    };
+    let host = Host::new(&wait(2));
+    let commander = host.start();
+    commander.connect().send(&order("x"));
+    host.written_pid("group");
+    host.write_commands(&wait(600));
+    commander.reload(RELOADED);
+    commander.line(&["ended command=x", "result=timed_out"]);
+}
+
+#[test]
+fn changes_keys_and_limit() {
+    let host = Host::new(TRUE);
+    host.configure_rate(1);
+    let commander = host.start();
+    let connection = commander.connect();
+    let phone = Order { key: PHONE, ..order("noop") };
+    let tablet = Order { key: KeyId([8, 1, 2, 3, 4, 5, 6, 7]), ..order("noop") };
+    connection.send(&phone);
+    commander.line(&["ended command=noop key=phone", "result=exit:0"]);
+
+    fs::remove_file(host.path("etc/phone.key")).unwrap();
+    let key = "chacha20poly1305:CAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+    host.write("etc/tablet.key", key, 0o600);
+    host.configure_rate(1000);
+    commander.reload(RELOADED);
+    connection.send(&phone);
+    commander.line(&["refused reason=unknown_key"]);
+    // By the old limit they would take longer than anybody waits here.
+    eventually("100 runs", || {
+        connection.send(&tablet);
+        (commander.lines_with(&["ended command=noop key=tablet"]).len() >= 100).then_some(())
+    });
+    assert_eq!(commander.lines_with(&["running", "key=phone"]).len(), 1);
+}
+
+#[test]
+fn that_finds_a_mistake_changes_nothing() {
+    let host = Host::new(TRUE);
+    let commander = host.start();
+    let connection = commander.connect();
+    let (config, commands) = (host.path("config.toml"), host.path("commands.toml"));
+    let [config, commands] = [config, commands].map(|path| path.to_str().unwrap().to_owned());
+    let new = "[commands.new]\nrun = [\"true\"]\n";
+    let mut runs = 0;
+    let mut expect_no_reload = |told: &[&str]| {
+        commander.reload(&[&[NOT_RELOADED], told].concat());
+        connection.send(&order("new"));
+        connection.send(&order("noop"));
+        runs += 1;
+        eventually("the old command to run", || {
+            (commander.lines_with(&["ended command=noop"]).len() == runs).then_some(())
+        });
+        assert_eq!(commander.lines_with(&["running command=new"]), [""; 0]);
+    };
+    host.write_commands(&format!("{new}usr = \"root\"\n"));
+    expect_no_reload(&[&format!("{commands}:3: unknown field `usr`")]);
+    fs::remove_file(&commands).unwrap();
+    expect_no_reload(&[&commands, "no such file"]);
+
+    host.write_commands(new);
+    host.write("etc/bad.key", "nonsense", 0o600);
+    expect_no_reload(&["bad.key:1: not a key"]);
+    fs::remove_file(host.path("etc/bad.key")).unwrap();
+    host.configure_user("somebody");
+    expect_no_reload(&[&format!("{config}:6: `socket_user`"), "restart"]);
+    host.configure_rate(1000);
+    host.configure_socket_dir("elsewhere");
+    expect_no_reload(&[&format!("{config}:4: `socket_dir`"), "restart"]);
+    assert!(!host.path("elsewhere").exists());
+
+    host.configure_rate(1000);
+    commander.reload(RELOADED);
+    connection.send(&order("new"));
+    commander.line(&["ended command=new", "result=exit:0"]);
+}
+
+#[test]
+fn that_finds_many_mistakes_tells_each_in_a_line() {
+    let host = Host::new(TRUE);
+    let commander = host.start();
+    host.configure_user("somebody");
+    let config = fs::read_to_string(host.path("config.toml")).unwrap();
+    // Of what nobody understands nobody knows whether it has changed.
+    let config = config.replace("audit_dir = ", "audit_dir = 1 # ");
+    host.write("config.toml", &format!("{config}prot = 80\n"), 0o644);
+    host.write("etc/bad.key", "nonsense", 0o600);
+    host.write_commands("[commands.new]\nrun = [\"true\"]\ntimeout = 0\nkeys = [\"labtop\"]\n");
+    let told = [
+        "config.toml:5: ",
+        "config.toml:6: `socket_user`",
+        "config.toml:8: ",
+        "bad.key:1: not a key",
+        "commands.toml:3: `timeout`",
+        "commands.toml:4: ",
+    ];
+    commander.reload(&[NOT_RELOADED, told[0]]);
+    for told in told {
+        commander.line(&[NOT_RELOADED, told]);
+    }
+
+    fs::remove_file(host.path("etc/bad.key")).unwrap();
+    host.write_commands(TRUE);
+    host.configure_rate(1000);
+    commander.reload(RELOADED);
+    assert_eq!(commander.lines_with(&[NOT_RELOADED]).len(), told.len());
+}

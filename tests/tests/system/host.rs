@@ -1,0 +1,114 @@
+//! A client, and a guest in the server's place.
+
+use std::process::Output;
+
+use ruroco_lab::{
+    capture::Capture,
+    directory::Directory,
+    guest::{Guest, PACKAGES_INSIDE},
+    network::{self, Family, Network, PORT, SERVER, SERVER_INTERFACE},
+    programs,
+};
+
+pub(crate) const UNITS: [&str; 3] = ["ruroco-gate", "ruroco-server", "ruroco-commander"];
+
+/// The name of the key that is made first.
+pub(crate) const KEY: &str = "laptop";
+
+pub(crate) struct Host {
+    // In the order in which they are to be dropped.
+    pub(crate) guest: Guest,
+    pub(crate) capture: Capture,
+    pub(crate) network: Network,
+    client: Directory,
+}
+
+impl Host {
+    pub(crate) fn boot() -> Self {
+        let network = Network::new();
+        let capture = Capture::start(&network.client);
+        let guest = Guest::boot(&network.server);
+        Self { guest, capture, network, client: Directory::new() }
+    }
+
+    pub(crate) fn install(&self) {
+        self.guest.run(&format!("dpkg --install {PACKAGES_INSIDE}/ruroco_*.deb"));
+    }
+
+    /// Everything that a person would write by hand.
+    pub(crate) fn configure(&self) {
+        self.guest.write(
+            "/etc/ruroco/config.toml",
+            &format!(
+                "ips = [\"{}\", \"{}\"]\nport = {PORT}\nconfig_dir = \"/etc/ruroco/keys\"\n\
+                 max_requests_per_second = 1000\n\
+                 [gate]\ninterfaces = [\"{SERVER_INTERFACE}\"]\nmode = \"native\"\n",
+                SERVER.v4, SERVER.v6
+            ),
+        );
+        self.guest.write(
+            "/etc/ruroco/commands.toml",
+            "[commands.default]\nshell = 'echo \"$RUROCO_KEY $RUROCO_IP\"'\n",
+        );
+        self.add_key(KEY);
+        self.guest.run("setpriv --reuid ruroco --regid ruroco --clear-groups ruroco-server init");
+    }
+
+    /// A new key, for the client and for the guest.
+    pub(crate) fn add_key(&self, name: &str) {
+        let made = self.client(&["gen", "--out", &self.key(name)]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let text = std::fs::read_to_string(self.key(name)).unwrap();
+        let path = format!("/etc/ruroco/keys/{name}.key");
+        self.guest.write(&path, &text);
+        self.guest.run(&format!("chmod 600 {path}"));
+    }
+
+    pub(crate) fn start(&self) {
+        self.guest.run(&format!("systemctl start {}", UNITS.join(" ")));
+        for unit in UNITS {
+            self.guest.wait_until(&format!("systemctl is-active {unit}"));
+        }
+    }
+
+    /// Knocks with the real client.
+    pub(crate) fn knock(&self, key: &str) {
+        let address = network::gate(Family::V4).to_string();
+        let sent = self.client(&["send", "--address", &address, "--key", &self.key(key)]);
+        assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    }
+
+    /// How many commands have ended well.
+    pub(crate) fn runs(&self) -> usize {
+        let log = self.guest.run("journalctl --unit ruroco-commander --output cat");
+        log.lines().filter(|line| line.contains("ended") && line.contains("exit:0")).count()
+    }
+
+    /// Makes sure that a knock runs, and that nothing else has run since `before`.
+    #[track_caller]
+    pub(crate) fn expect_a_knock_to_run(&self, key: &str) {
+        let before = self.runs();
+        self.knock(key);
+        let ran = ruroco_lab::wait::poll(ruroco_lab::wait::DEADLINE, || {
+            (self.runs() > before).then_some(())
+        });
+        assert!(ran.is_some(), "the knock did not run:\n{}", self.guest.journal());
+        assert_eq!(self.runs(), before + 1);
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_silence(&mut self) {
+        let seen = self.capture.replies_from_gate();
+        assert!(seen.is_empty(), "the server has sent: {seen:#?}");
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.client.path().join(name).with_extension("key").to_str().unwrap().to_owned()
+    }
+
+    fn client(&self, arguments: &[&str]) -> Output {
+        let mut client = self.network.client.command();
+        client.arg(programs::path("ruroco-client")).args(arguments);
+        client.env("RUROCO_CONF_DIR", self.client.path()).output().expect("run ruroco-client")
+    }
+}

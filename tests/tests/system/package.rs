@@ -1,0 +1,74 @@
+//! The package's life on a host: installed, set up, running, and gone.
+
+use std::collections::BTreeSet;
+
+use crate::host::{Host, KEY, UNITS};
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn it_installs_runs_a_knock_survives_a_power_cut_and_leaves_nothing_behind() {
+    let mut host = Host::boot();
+    let before = files(&host);
+
+    host.install();
+    for unit in UNITS {
+        // Nothing runs before it is set up, and nothing has failed either.
+        assert_eq!(host.guest.property(unit, "ActiveState"), "inactive");
+        assert_eq!(host.guest.property(unit, "UnitFileState"), "enabled");
+    }
+    host.configure();
+    host.start();
+    host.expect_a_knock_to_run(KEY);
+
+    host.guest.reboot(&host.network.server);
+    for unit in UNITS {
+        host.guest.wait_until(&format!("systemctl is-active {unit}"));
+    }
+    assert!(
+        host.guest.property("ruroco-gate", "Before").contains("network-pre.target"),
+        "the gate is closed before there is a network"
+    );
+    host.expect_a_knock_to_run(KEY);
+    host.expect_silence();
+
+    host.guest.run("DEBIAN_FRONTEND=noninteractive dpkg --purge ruroco");
+    let left: Vec<String> = files(&host).difference(&before).cloned().collect();
+    assert!(left.is_empty(), "purged, and still there: {left:#?}");
+    assert!(!host.guest.try_run("getent passwd ruroco").status.success(), "the user");
+    let programs = host.guest.run("ip -detail link show dev server0");
+    assert!(!programs.contains("xdp"), "{programs}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn whichever_daemon_is_killed_comes_back_and_the_others_stay() {
+    let host = Host::boot();
+    host.install();
+    host.configure();
+    host.start();
+    for unit in UNITS {
+        let pids = || UNITS.map(|unit| host.guest.property(unit, "MainPID"));
+        let before = pids();
+        host.guest.run(&format!("systemctl kill --signal KILL --kill-who main {unit}"));
+        let gone = &before[UNITS.iter().position(|other| *other == unit).unwrap()];
+        let is_back = format!(
+            "systemctl is-active {unit} && test $(systemctl show --value -p MainPID {unit}) != {gone}"
+        );
+        host.guest.wait_until(&is_back);
+        for ((name, before), after) in UNITS.into_iter().zip(&before).zip(&pids()) {
+            assert_eq!(before == after, name != unit, "{name}, when {unit} was killed");
+        }
+        host.expect_a_knock_to_run(KEY);
+    }
+}
+
+/// All files, but for those that any system writes while it runs, and what dpkg itself remembers.
+fn files(host: &Host) -> BTreeSet<String> {
+    let pruned =
+        ["/proc", "/sys", "/dev", "/run", "/tmp", "/packages", "/var/lib/dpkg", "/var/log/journal"];
+    let pruned = pruned.map(|path| format!("-path {path} -prune")).join(" -o ");
+    let all = host
+        .guest
+        .run(&format!("find / {pruned} -o -print; ls -d /run/ruroco 2>/dev/null || true"));
+    all.lines().map(str::to_owned).collect()
+}
