@@ -4,6 +4,7 @@
 //! Names are those of upstream ruroco where the meaning is the same. The file holds no secret.
 //! [`Gate`] is what stands in `[gate]`.
 
+mod fixed;
 mod gate;
 
 use std::{
@@ -17,7 +18,11 @@ use ruroco_common::{address::Address, guarded::MAX_ADDRESSES};
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::gate::{Appearance, Gate, Mode};
+use self::fixed::Places;
+pub use self::{
+    fixed::Fixed,
+    gate::{Appearance, Gate, Mode},
+};
 use crate::toml_file::{Error, Source as File, nearest};
 
 /// Where `config.toml` is unless the command line says otherwise.
@@ -55,6 +60,7 @@ pub struct Config {
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
     keys: BTreeMap<Spanned<String>, KeyRules>,
+    places: Places,
     file: File,
 }
 
@@ -87,9 +93,9 @@ struct Raw {
     #[serde(default = "defaults::config_dir")]
     config_dir: PathBuf,
     #[serde(default = "defaults::blocklist_dir")]
-    blocklist_dir: PathBuf,
+    blocklist_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::socket_dir")]
-    socket_dir: PathBuf,
+    socket_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::socket_user")]
     socket_user: String,
     #[serde(default = "defaults::max_requests_per_second")]
@@ -112,11 +118,11 @@ mod defaults {
     pub(super) fn config_dir() -> PathBuf {
         "/etc/ruroco".into()
     }
-    pub(super) fn blocklist_dir() -> PathBuf {
-        "/var/lib/ruroco".into()
+    pub(super) fn blocklist_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/var/lib/ruroco".into())
     }
-    pub(super) fn socket_dir() -> PathBuf {
-        "/run/ruroco".into()
+    pub(super) fn socket_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/run/ruroco".into())
     }
     pub(super) fn socket_user() -> String {
         "ruroco".into()
@@ -144,6 +150,14 @@ impl Config {
         Self::check(File::read(path)?)
     }
 
+    /// Reads and checks the same file again: it may have changed.
+    ///
+    /// # Errors
+    /// As for [`Config::read`].
+    pub fn read_again(&self) -> Result<Self, Error> {
+        Self::read(self.file.path())
+    }
+
     /// Checks a file that has been read.
     ///
     /// # Errors
@@ -151,6 +165,13 @@ impl Config {
     pub fn check(file: File) -> Result<Self, Error> {
         let raw: Raw = file.parse()?;
         let port = port(&file, &raw)?;
+        let places = Places {
+            source: raw.source.span(),
+            socket_dir: raw.socket_dir.span(),
+            blocklist_dir: raw.blocklist_dir.span(),
+            address: raw.address.as_ref().map(Spanned::span),
+            port: raw.port.as_ref().map(Spanned::span),
+        };
         Ok(Self {
             ips: ips(&file, &raw.ips)?,
             port,
@@ -159,14 +180,15 @@ impl Config {
                 .address
                 .map_or_else(|| SocketAddr::from(([0_u16; 8], port)), Spanned::into_inner),
             config_dir: raw.config_dir,
-            blocklist_dir: raw.blocklist_dir,
-            socket_dir: raw.socket_dir,
+            blocklist_dir: raw.blocklist_dir.into_inner(),
+            socket_dir: raw.socket_dir.into_inner(),
             socket_user: raw.socket_user,
             max_requests_per_second: positive(&file, &raw.max_requests_per_second)?,
             max_requests_per_second_global: positive(&file, &raw.max_requests_per_second_global)?,
             max_clock_skew: clock_skew(&file, &raw.max_clock_skew_seconds)?,
             gate: Gate::check(&file, raw.gate, &raw.source)?,
             keys: raw.keys,
+            places,
             file,
         })
     }

@@ -1,6 +1,7 @@
-//! Hands the ring of candidates to the server, and knows whether the server is there.
+//! Hands the ring of candidates and the keys to the server, and knows whether the server is there.
 //!
-//! One server at a time: two would take candidates from each other.
+//! One server at a time: two would take candidates from each other. The keys are read from their
+//! files for each server that comes, and not kept: see docs/decisions/0011.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -8,19 +9,28 @@ use std::{
     time::Instant,
 };
 
+use anyhow::Context;
 use ruroco_common::maps::RING_SIZE;
 
 use crate::{
-    handover::{self, Handover},
+    handover::{self, Handover, memory},
+    key_directory::NamedKey,
     notices::Notices,
-    private_socket::{PrivateListener, has_gone, send_descriptor},
+    private_socket::{PrivateListener, has_gone, send_descriptors},
+    rate::TokenBucket,
 };
+
+/// Most servers that get something in a second: whoever has taken over the server could otherwise keep
+/// the gate reading keys. One that is turned away comes again.
+const MAX_PER_SECOND: u32 = 5;
 
 /// The socket that servers connect to, and the server that has.
 #[derive(Debug)]
 pub struct RingSocket {
     listener: PrivateListener,
     server: Option<OwnedFd>,
+    limit: TokenBucket,
+    started: Instant,
     notices: Notices,
 }
 
@@ -31,7 +41,8 @@ impl RingSocket {
     /// If the socket cannot be made.
     pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
         let listener = PrivateListener::listen(&socket_dir.join(handover::SOCKET), user)?;
-        Ok(Self { listener, server: None, notices: Notices::default() })
+        let (limit, notices) = (TokenBucket::new(MAX_PER_SECOND), Notices::default());
+        Ok(Self { listener, server: None, limit, started: Instant::now(), notices })
     }
 
     /// What to wait for.
@@ -44,9 +55,14 @@ impl RingSocket {
         self.server.is_some()
     }
 
-    /// Notices a server that has gone, and gives the ring to one that has come. Takes one connection
-    /// at a time, so that many of them do not keep the gate from everything else.
-    pub fn serve(&mut self, now: Instant, ring: BorrowedFd<'_>) {
+    /// Notices a server that has gone, and gives the ring, and what `keys` reads, to one that has come.
+    /// Takes one connection at a time, so that many of them do not keep the gate from everything else.
+    pub fn serve(
+        &mut self,
+        now: Instant,
+        ring: BorrowedFd<'_>,
+        keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
+    ) {
         if let Some(server) = &self.server
             && has_gone(server.as_fd())
         {
@@ -57,16 +73,19 @@ impl RingSocket {
             Ok(Some(_)) if self.server.is_some() => {
                 self.notices.note("turned away a second server", "the first is still connected");
             }
-            Ok(Some(server)) => {
-                let message = Handover { ring_size: RING_SIZE }.encode();
-                match send_descriptor(server.as_fd(), &message, ring) {
-                    Ok(()) => {
-                        self.notices.note("server connected", "it has the ring");
-                        self.server = Some(server);
-                    }
-                    Err(error) => self.notices.note("could not hand the ring over", error),
-                }
+            Ok(Some(server)) if has_gone(server.as_fd()) => {
+                self.notices.note("server disconnected", "before it had anything");
             }
+            Ok(Some(_)) if !self.limit.take(now.saturating_duration_since(self.started)) => {
+                self.notices.note("turned away a server", "too many have come within a second");
+            }
+            Ok(Some(server)) => match hand_over(server.as_fd(), ring, keys) {
+                Ok(()) => {
+                    self.notices.note("server connected", "it has the ring and the keys");
+                    self.server = Some(server);
+                }
+                Err(error) => self.notices.note("could not hand over", format_args!("{error:#}")),
+            },
             Ok(None) => {}
             Err(error) => self.notices.note("could not accept a connection", error),
         }
@@ -80,4 +99,20 @@ impl RingSocket {
     pub fn next_notice(&self) -> Option<Instant> {
         self.notices.next()
     }
+}
+
+fn hand_over(
+    server: BorrowedFd<'_>,
+    ring: BorrowedFd<'_>,
+    keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
+) -> anyhow::Result<()> {
+    let keys = handover::keys::encode(&keys()?);
+    let keys =
+        memory::put(keys.as_bytes()).context("could not put the keys into a file in memory")?;
+    let message = Handover { ring_size: RING_SIZE }.encode();
+    let sent = send_descriptors(server, &message, &[ring, keys.as_fd()]);
+    if sent.is_err() {
+        memory::wipe(&keys).context("could not wipe the keys that nobody took")?;
+    }
+    sent.context("the server has gone")
 }

@@ -33,7 +33,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     }
     let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
     let server = users::find(&config.socket_user)?.uid.as_raw();
-    let keys = key_directory::read_configured(config, Some(server))?;
+    let keys = key_directory::read_configured(config, None)?;
 
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.
@@ -77,7 +77,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             return program.wipe_keys();
         }
         interfaces.follow(program.xdp()?);
-        ring_socket.serve(Instant::now(), program.ring());
+        ring_socket
+            .serve(Instant::now(), program.ring(), || key_directory::read_configured(config, None));
         program.flush_log();
         status_socket.answer(|| status(config, &keys, &interfaces, &ring_socket, &program));
     }

@@ -2,16 +2,14 @@
 
 use std::{
     io::{self, Write},
+    iter,
     path::PathBuf,
 };
 
 use clap::{Parser, Subcommand};
 
 use super::{clock::Now, confinement, floor_file::FloorFile, run};
-use crate::{
-    config::{self, Config},
-    key_directory,
-};
+use crate::config::{self, Config};
 
 /// Decide which knocks are carried out.
 ///
@@ -40,7 +38,7 @@ enum Action {
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let config = Config::read(&cli.config)?;
     match cli.action {
-        None => run::run(&config),
+        None => run::run(config),
         Some(Action::Init) => init(&config),
     }
 }
@@ -48,9 +46,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
 fn init(config: &Config) -> anyhow::Result<()> {
     // Root's floors could not be replaced by the server.
     confinement::refuse_root()?;
-    let keys = key_directory::read_configured(config, None)?;
-    let ids = keys.iter().map(|named| named.key.id);
-    let path = FloorFile::create(&config.blocklist_dir, ids, Now::read().epoch)?;
+    // The keys need not be there yet; each gets its floor when it comes.
+    let path = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;
     let _ = writeln!(
         io::stdout(),
         "made {}: packets from before this moment are refused",

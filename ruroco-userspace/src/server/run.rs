@@ -14,14 +14,15 @@ use super::{
     commander::Commander,
     confinement,
     floor_file::{self, FloorFile},
+    keys,
     refusal::{Refusal, RefusalLog},
     source::Source,
     verifier::Verifier,
 };
 use crate::{
-    config::Config,
-    key_directory::{self, NamedKey},
-    shutdown::Shutdown,
+    config::{self, Config},
+    key_directory::NamedKey,
+    shutdown::{Reload, Shutdown},
     wait::wait,
 };
 
@@ -29,24 +30,27 @@ use crate::{
 ///
 /// # Errors
 /// What keeps it from starting, or from going on.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: Config) -> anyhow::Result<()> {
     confinement::refuse_root()?;
     let mut shutdown = Shutdown::on_signals().context("could not handle signals")?;
-    let keys = key_directory::read_configured(config, None)?;
+    let mut reload = Reload::on_signal().context("could not handle signals")?;
+    let keys = match config.source {
+        config::Source::Xdp => Vec::new(), // the gate hands them over
+        config::Source::Udp => keys::read(&config)?,
+    };
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
-    let mut source = Source::open(config)?;
+    let mut source = Source::open(&config)?;
     confinement::confine()?;
 
-    let mut server = Server::new(config, &keys, floors);
-    drop(keys); // the verifier has its own
+    let mut server = Server::new(config, keys, floors);
 
     loop {
         let now = Now::read();
-        source.drain(now, |candidate| server.take(now, candidate))?;
+        source.drain(now, &mut server)?;
         server.tidy(now);
         let [one, other] = source.descriptors();
-        let fds = [Some(shutdown.as_fd()), one, other];
+        let fds = [Some(shutdown.as_fd()), Some(reload.as_fd()), one, other];
         let wake = source.next_attempt().into_iter().chain(server.next_due()).min();
         let wake = wake.and_then(|at| Instant::now().checked_add(at.saturating_sub(now.boot)));
         wait(fds, wake).context("could not wait for candidates")?;
@@ -54,13 +58,19 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             tracing::info!("ending");
             return Ok(());
         }
+        if reload.is_requested() {
+            server.reload(Now::read());
+        }
     }
 }
 
 /// What a candidate meets between its source and the commander.
 pub struct Server {
-    verifier: Verifier,
-    floors: FloorFile,
+    pub(super) config: Config,
+    /// All that there are. Those in the verifier are in force.
+    pub(super) keys: Vec<NamedKey>,
+    pub(super) verifier: Verifier,
+    pub(super) floors: FloorFile,
     commander: Commander,
     refusals: RefusalLog,
     /// Why the last floor that was not persisted was not, until that is logged.
@@ -68,12 +78,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Puts it together; nothing happens yet.
-    pub fn new(config: &Config, keys: &[NamedKey], floors: FloorFile) -> Self {
+    /// Puts it together; nothing happens yet. Without keys everything is refused, until some are
+    /// [adopted](Server::adopt).
+    pub fn new(config: Config, keys: Vec<NamedKey>, floors: FloorFile) -> Self {
         Self {
-            verifier: Verifier::new(config, keys),
+            verifier: Verifier::new(&config, &keys),
             floors,
             commander: Commander::new(&config.socket_dir),
+            config,
+            keys,
             refusals: RefusalLog::default(),
             not_persisted: None,
         }
