@@ -84,12 +84,12 @@ pub enum FileError {
     #[error(transparent)]
     File(#[from] secure_file::Error),
     /// Read, but not a key.
-    #[error("{path}:1: {source}")]
+    #[error("{path}:1: {fault}")]
     Content {
         /// The file.
         path: std::path::PathBuf,
         /// What is wrong with its first line.
-        source: ParseError,
+        fault: ParseError,
     },
 }
 
@@ -140,7 +140,7 @@ impl Key {
     }
 
     fn parse_file(path: &Path, text: &str) -> Result<Self, FileError> {
-        Self::parse(text).map_err(|source| FileError::Content { path: path.to_owned(), source })
+        Self::parse(text).map_err(|fault| FileError::Content { path: path.to_owned(), fault })
     }
 
     /// The key as one line of text without a line end, the inverse of [`Key::parse`].

@@ -195,6 +195,8 @@ mod tests {
         let dir = directory(&[("a.key", A), ("b.key", "nonsense")]);
         let message = read(dir.path(), None).unwrap_err().to_string();
         assert!(message.contains("b.key:1: not a key"), "{message}");
+        let whole = format!("{:#}", anyhow::Error::new(read(dir.path(), None).unwrap_err()));
+        assert_eq!(whole, message, "said once");
         assert!(!message.contains("nonsense"));
     }
 

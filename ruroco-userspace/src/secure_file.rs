@@ -14,12 +14,12 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system said no.
-    #[error("could not read {path}: {source}")]
+    #[error("could not read {path}: {cause}")]
     Read {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A secret that others can read.
     #[error(
@@ -116,7 +116,7 @@ enum Access {
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+    File::open(path).map_err(|cause| Error::Read { path: path.to_owned(), cause })
 }
 
 /// Reads at most `max` bytes into `content`, whatever the file's owner has put into it, and gives
@@ -127,7 +127,7 @@ fn read<'a>(
     max: usize,
     content: &'a mut Vec<u8>,
 ) -> Result<&'a str, Error> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let failed = |cause| Error::Read { path: path.to_owned(), cause };
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(content).map_err(failed)?;
     if content.len() > max {
@@ -143,11 +143,11 @@ fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) ->
     let path = path.to_owned();
     let metadata = match file.metadata() {
         Ok(metadata) => metadata,
-        Err(source) => return Err(Error::Read { path, source }),
+        Err(cause) => return Err(Error::Read { path, cause }),
     };
     if !metadata.is_file() {
-        let source = io::Error::other("not a regular file");
-        return Err(Error::Read { path, source });
+        let cause = io::Error::other("not a regular file");
+        return Err(Error::Read { path, cause });
     }
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     let this_user = rustix::process::geteuid().as_raw();
