@@ -95,7 +95,7 @@ struct Raw {
     #[serde(default = "defaults::config_dir")]
     config_dir: PathBuf,
     #[serde(default = "defaults::blocklist_dir")]
-    blocklist_dir: PathBuf,
+    blocklist_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::socket_dir")]
     socket_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::audit_dir")]
@@ -122,8 +122,8 @@ mod defaults {
     pub(super) fn config_dir() -> PathBuf {
         "/etc/ruroco".into()
     }
-    pub(super) fn blocklist_dir() -> PathBuf {
-        "/var/lib/ruroco".into()
+    pub(super) fn blocklist_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/var/lib/ruroco".into())
     }
     pub(super) fn socket_dir() -> Spanned<PathBuf> {
         Spanned::new(0..0, "/run/ruroco".into())
@@ -157,6 +157,14 @@ impl Config {
         Self::check(File::read(path)?)
     }
 
+    /// Reads and checks the same file again: it may have changed.
+    ///
+    /// # Errors
+    /// As for [`Config::read`].
+    pub fn read_again(&self) -> Result<Self, Error> {
+        Self::read(self.file.path())
+    }
+
     /// Checks a file that has been read.
     ///
     /// # Errors
@@ -164,6 +172,15 @@ impl Config {
     pub fn check(file: File) -> Result<Self, Error> {
         let raw: Raw = file.parse()?;
         let port = port(&file, &raw)?;
+        let places = Places {
+            source: raw.source.span(),
+            socket_dir: raw.socket_dir.span(),
+            blocklist_dir: raw.blocklist_dir.span(),
+            audit_dir: raw.audit_dir.span(),
+            socket_user: raw.socket_user.span(),
+            address: raw.address.as_ref().map(Spanned::span),
+            port: raw.port.as_ref().map(Spanned::span),
+        };
         Ok(Self {
             ips: ips(&file, &raw.ips)?,
             port,
@@ -172,13 +189,7 @@ impl Config {
                 .address
                 .map_or_else(|| SocketAddr::from(([0_u16; 8], port)), Spanned::into_inner),
             config_dir: raw.config_dir,
-            blocklist_dir: raw.blocklist_dir,
-            places: Places {
-                source: raw.source.span(),
-                socket_dir: raw.socket_dir.span(),
-                audit_dir: raw.audit_dir.span(),
-                socket_user: raw.socket_user.span(),
-            },
+            blocklist_dir: raw.blocklist_dir.into_inner(),
             socket_dir: raw.socket_dir.into_inner(),
             audit_dir: raw.audit_dir.into_inner(),
             socket_user: raw.socket_user.into_inner(),
@@ -187,6 +198,7 @@ impl Config {
             max_clock_skew: clock_skew(&file, &raw.max_clock_skew_seconds)?,
             gate: Gate::check(&file, raw.gate, &raw.source)?,
             keys: raw.keys,
+            places,
             file,
         })
     }

@@ -14,12 +14,12 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system said no.
-    #[error("could not read {path}: {source}")]
+    #[error("could not read {path}: {cause}")]
     Read {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A secret of somebody else's, which this process may not open although it may be root: the gate
     /// has given up the capability for that.
@@ -77,8 +77,27 @@ pub enum Error {
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
+    read_secret_with(path, also_allowed, Access::Read)
+}
+
+/// The same for a secret that systemd has passed to this process (`LoadCredential=`). It belongs to
+/// root or to this user, and lies where nobody else gets to. An access list lets this user read
+/// it where the file system has such lists, and then the mode shows their mask in the place of
+/// the group's permissions (acl(5)): 0440.
+///
+/// # Errors
+/// [`Error`], naming the file and what to do.
+pub fn read_credential(path: &Path) -> Result<Zeroizing<String>, Error> {
+    read_secret_with(path, None, Access::ReadCredential)
+}
+
+fn read_secret_with(
+    path: &Path,
+    also_allowed: Option<u32>,
+    access: Access,
+) -> Result<Zeroizing<String>, Error> {
     let file = open(path).map_err(others_own)?;
-    check(&file, path, also_allowed, Access::Read)?;
+    check(&file, path, also_allowed, access)?;
     // One allocation of the final size: a growing buffer would leave copies of the secret behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET_SIZE.saturating_add(1)));
     let text = read(&file, path, MAX_SECRET_SIZE, &mut content)?;
@@ -106,11 +125,12 @@ const MAX_CONFIGURATION_SIZE: usize = 4 << 20;
 #[derive(Clone, Copy)]
 enum Access {
     Read,
+    ReadCredential,
     Write,
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+    File::open(path).map_err(|cause| Error::Read { path: path.to_owned(), cause })
 }
 
 /// The reason why a secret could not be opened, if it is that of its owner.
@@ -118,10 +138,10 @@ fn open(path: &Path) -> Result<File, Error> {
 fn others_own(error: Error) -> Error {
     use std::os::unix::fs::MetadataExt;
 
-    let Error::Read { path, source } = &error else { return error };
+    let Error::Read { path, cause } = &error else { return error };
     let expected = rustix::process::geteuid().as_raw();
     match path.metadata().map(|metadata| metadata.uid()) {
-        Ok(owner) if owner != expected && source.kind() == io::ErrorKind::PermissionDenied => {
+        Ok(owner) if owner != expected && cause.kind() == io::ErrorKind::PermissionDenied => {
             Error::OthersOwn { path: path.clone(), owner, expected }
         }
         Ok(_) | Err(_) => error,
@@ -141,7 +161,7 @@ fn read<'a>(
     max: usize,
     content: &'a mut Vec<u8>,
 ) -> Result<&'a str, Error> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let failed = |cause| Error::Read { path: path.to_owned(), cause };
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(content).map_err(failed)?;
     if content.len() > max {
@@ -157,11 +177,11 @@ fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) ->
     let path = path.to_owned();
     let metadata = match file.metadata() {
         Ok(metadata) => metadata,
-        Err(source) => return Err(Error::Read { path, source }),
+        Err(cause) => return Err(Error::Read { path, cause }),
     };
     if !metadata.is_file() {
-        let source = io::Error::other("not a regular file");
-        return Err(Error::Read { path, source });
+        let cause = io::Error::other("not a regular file");
+        return Err(Error::Read { path, cause });
     }
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     let this_user = rustix::process::geteuid().as_raw();
@@ -170,8 +190,9 @@ fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) ->
     }
     match access {
         Access::Read if mode & 0o077 != 0 => Err(Error::OthersCanRead { path, mode }),
+        Access::ReadCredential if mode & 0o037 != 0 => Err(Error::OthersCanRead { path, mode }),
         Access::Write if mode & 0o022 != 0 => Err(Error::OthersCanWrite { path, mode }),
-        Access::Read | Access::Write => Ok(()),
+        Access::Read | Access::ReadCredential | Access::Write => Ok(()),
     }
 }
 
@@ -199,6 +220,14 @@ mod tests {
         for mode in 0..=0o777_u32 {
             let (_dir, path) = file_with_mode(mode | 0o400);
             assert_eq!(read_secret(&path, None).is_ok(), mode & 0o077 == 0, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn of_a_credential_the_group_may_be_the_mask_of_an_access_list() {
+        for mode in 0..=0o777_u32 {
+            let (_dir, path) = file_with_mode(mode | 0o400);
+            assert_eq!(read_credential(&path).is_ok(), mode & 0o037 == 0, "{mode:o}");
         }
     }
 

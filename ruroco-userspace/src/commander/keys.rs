@@ -5,20 +5,24 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ruroco_common::datagram::KeyId;
 
-use crate::{config::Config, key_directory};
+use crate::{
+    config::{Config, Source},
+    key_directory,
+};
 
 /// Which key id goes by which name.
 #[derive(Debug, Default)]
 pub struct Keys(BTreeMap<KeyId, Arc<str>>);
 
 impl Keys {
-    /// Reads the keys, which may belong to the user with this uid, and wipes their secrets from
-    /// memory before it returns.
+    /// Reads the keys, and wipes their secrets from memory before it returns. They may belong to the
+    /// server's user, who has this uid, if it is the server that reads them.
     ///
     /// # Errors
     /// If one of them cannot be used.
-    pub fn read(config: &Config, owner: u32) -> anyhow::Result<Self> {
-        let keys = key_directory::read_configured(config, Some(owner))?;
+    pub fn read(config: &Config, server: u32) -> anyhow::Result<Self> {
+        let also_allowed = (config.source == Source::Udp).then_some(server);
+        let keys = key_directory::read_configured(config, also_allowed)?;
         Ok(keys.into_iter().map(|named| (named.key.id, named.name)).collect())
     }
 

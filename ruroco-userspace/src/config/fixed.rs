@@ -1,6 +1,6 @@
 //! What a running program cannot change: a reload that would is refused, and says so.
 
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
 use super::{Config, Mode, Source};
 use crate::toml_file::Error;
@@ -10,6 +10,10 @@ use crate::toml_file::Error;
 pub enum Fixed {
     /// `source`
     Source,
+    /// `address`, or `port` if that alone is there
+    Address,
+    /// `blocklist_dir`
+    BlocklistDir,
     /// `socket_dir`
     SocketDir,
     /// `audit_dir`
@@ -24,6 +28,9 @@ pub enum Fixed {
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) source: Range<usize>,
+    pub(super) address: Option<Range<usize>>,
+    pub(super) port: Option<Range<usize>>,
+    pub(super) blocklist_dir: Range<usize>,
     pub(super) socket_dir: Range<usize>,
     pub(super) audit_dir: Range<usize>,
     pub(super) socket_user: Range<usize>,
@@ -36,44 +43,45 @@ impl Config {
     /// [`Error`] with the line of the first that is not, and its value in the running program.
     pub fn check_unchanged(&self, running: &Self, fields: &[Fixed]) -> Result<(), Error> {
         for field in fields {
-            let (name, place, has, is) = match field {
-                Fixed::Source => {
-                    ("source", &self.places.source, self.source.name(), running.source.name())
-                }
-                Fixed::SocketDir => (
-                    "socket_dir",
-                    &self.places.socket_dir,
-                    text(&self.socket_dir),
-                    text(&running.socket_dir),
-                ),
-                Fixed::AuditDir => (
-                    "audit_dir",
-                    &self.places.audit_dir,
-                    text(&self.audit_dir),
-                    text(&running.audit_dir),
-                ),
-                Fixed::SocketUser => (
-                    "socket_user",
-                    &self.places.socket_user,
-                    self.socket_user.as_str(),
-                    running.socket_user.as_str(),
-                ),
-                Fixed::PinDir => (
-                    "pin_dir",
-                    &self.gate.pin_dir_at,
-                    text(&self.gate.pin_dir),
-                    text(&running.gate.pin_dir),
-                ),
-            };
+            let (name, place) = self.place_of(*field);
+            let (has, is) = (self.value_of(*field), running.value_of(*field));
             if has != is {
                 let message = format!(
                     "`{name}` cannot change while the program runs, where it is {is:?}; restart it, \
                      or write {name} = {is:?}"
                 );
-                return Err(self.file.error(place.clone(), message));
+                return Err(self.file.error(place, message));
             }
         }
         Ok(())
+    }
+
+    fn value_of(&self, field: Fixed) -> String {
+        match field {
+            Fixed::Source => self.source.name().to_owned(),
+            Fixed::Address => self.address.to_string(),
+            Fixed::BlocklistDir => self.blocklist_dir.display().to_string(),
+            Fixed::SocketDir => self.socket_dir.display().to_string(),
+            Fixed::AuditDir => self.audit_dir.display().to_string(),
+            Fixed::SocketUser => self.socket_user.clone(),
+            Fixed::PinDir => self.gate.pin_dir.display().to_string(),
+        }
+    }
+
+    fn place_of(&self, field: Fixed) -> (&'static str, Range<usize>) {
+        let places = &self.places;
+        match field {
+            Fixed::Source => ("source", places.source.clone()),
+            Fixed::Address => {
+                let place = places.address.as_ref().or(places.port.as_ref());
+                ("address", place.cloned().unwrap_or_default())
+            }
+            Fixed::BlocklistDir => ("blocklist_dir", places.blocklist_dir.clone()),
+            Fixed::SocketDir => ("socket_dir", places.socket_dir.clone()),
+            Fixed::AuditDir => ("audit_dir", places.audit_dir.clone()),
+            Fixed::SocketUser => ("socket_user", places.socket_user.clone()),
+            Fixed::PinDir => ("pin_dir", self.gate.pin_dir_at.clone()),
+        }
     }
 
     /// That the mode in which an interface is cannot become the one that is asked for.
@@ -85,11 +93,6 @@ impl Config {
         );
         self.file.error(self.gate.mode_at.clone(), message)
     }
-}
-
-/// A path that was text in the file.
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap_or_default()
 }
 
 impl Source {
@@ -119,6 +122,7 @@ mod tests {
     use crate::toml_file::Source as File;
 
     const RUNNING: &str = "ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\n";
+    const UDP: &str = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n";
 
     fn config(text: &str) -> Config {
         Config::check(File::new("/config.toml", text)).unwrap()
@@ -126,24 +130,27 @@ mod tests {
 
     #[test]
     fn what_only_a_restart_changes_is_refused_with_its_line() {
-        use Fixed::{PinDir, SocketDir, SocketUser};
-        let all = [Fixed::Source, SocketDir, SocketUser, PinDir];
-        let running = config(RUNNING);
-        for (field, text, line) in [
-            (Fixed::Source, format!("source = \"udp\"\n{RUNNING}"), 1),
-            (SocketDir, format!("\nsocket_dir = \"/run/x\"\n{RUNNING}"), 2),
-            (SocketUser, format!("port = 80\n\nsocket_user = \"x\"\n{RUNNING}"), 3),
-            (PinDir, format!("{RUNNING}pin_dir = \"/sys/fs/bpf/x\"\n"), 4),
+        use Fixed::{Address, AuditDir, BlocklistDir, PinDir, SocketDir, SocketUser};
+        let all = [Fixed::Source, Address, BlocklistDir, SocketDir, AuditDir, SocketUser, PinDir];
+        for (running, field, text, line) in [
+            (RUNNING, Fixed::Source, format!("source = \"udp\"\n{RUNNING}"), 1),
+            (RUNNING, SocketDir, format!("\nsocket_dir = \"/run/x\"\n{RUNNING}"), 2),
+            (RUNNING, SocketUser, format!("port = 80\n\nsocket_user = \"x\"\n{RUNNING}"), 3),
+            (RUNNING, AuditDir, format!("audit_dir = \"/x\"\n{RUNNING}"), 1),
+            (RUNNING, PinDir, format!("{RUNNING}pin_dir = \"/sys/fs/bpf/x\"\n"), 4),
+            (UDP, BlocklistDir, format!("{UDP}blocklist_dir = \"/x\"\n"), 3),
+            (UDP, Address, format!("{UDP}address = \"[::1]:80\"\n"), 3),
+            (UDP, Address, format!("{UDP}\nport = 81\n"), 4),
         ] {
-            let new = config(&text);
+            let (new, running) = (config(&text), config(running));
             let error = new.check_unchanged(&running, &all).unwrap_err().to_string();
             assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{error}");
             assert!(error.contains("restart"), "{error}");
             let others = all.into_iter().filter(|other| *other != field).collect::<Vec<_>>();
             assert!(new.check_unchanged(&running, &others).is_ok(), "{field:?}");
         }
-        let rest = "port = 81\nmax_requests_per_second = 1\nconfig_dir = \"/x\"\n";
+        let rest = "max_requests_per_second = 1\nconfig_dir = \"/x\"\n";
         let rest = config(&format!("{rest}{}", RUNNING.replace("\"a\"", "\"b\"")));
-        assert!(rest.check_unchanged(&running, &all).is_ok());
+        assert!(rest.check_unchanged(&config(RUNNING), &all).is_ok());
     }
 }

@@ -41,7 +41,7 @@ impl Gate {
         let config = Config::read(&self.path)?;
         config.check_unchanged(&self.config, &FIXED)?;
         self.check_mode(&config)?;
-        let keys = key_directory::read_configured(&config, Some(self.server))?;
+        let keys = key_directory::read_configured(&config, None)?;
         let old_ring = BorrowedFd::try_clone_to_owned(&self.program.ring())
             .context("could not keep the ring")?;
         let mut successor = Program::load_configured(&config, &keys)?;

@@ -42,7 +42,7 @@ pub fn run(config: Config, path: &Path) -> anyhow::Result<()> {
     let mut signals = Signals::handle().context("could not handle signals")?;
     let mut service_manager = ServiceManager::of_environment();
     let server = users::find(&config.socket_user)?.uid.as_raw();
-    let keys = key_directory::read_configured(&config, Some(server))?;
+    let keys = key_directory::read_configured(&config, None)?;
 
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.
@@ -63,7 +63,7 @@ pub fn run(config: Config, path: &Path) -> anyhow::Result<()> {
     };
     let path = path.to_owned();
     let history = History::begin();
-    let mut gate = Gate { path, config, server, keys, program, interfaces, ring_socket, history };
+    let mut gate = Gate { path, config, keys, program, interfaces, ring_socket, history };
     service_manager.ready(&gate.summary());
 
     loop {
@@ -103,7 +103,8 @@ pub fn run(config: Config, path: &Path) -> anyhow::Result<()> {
             None => {}
         }
         gate.interfaces.follow(gate.program.xdp()?);
-        gate.ring_socket.serve(Instant::now(), gate.program.ring());
+        let read_keys = || key_directory::read_configured(&gate.config, None);
+        gate.ring_socket.serve(Instant::now(), gate.program.ring(), read_keys);
         gate.program.flush_log();
         gate.history.tell_refused(Instant::now(), || gate.program.verdicts());
         status_socket.answer(|| gate.status());
@@ -115,8 +116,6 @@ pub(super) struct Gate {
     /// Where `config.toml` is.
     pub(super) path: PathBuf,
     pub(super) config: Config,
-    /// The uid of `socket_user`.
-    pub(super) server: u32,
     pub(super) keys: Vec<KeyStatus>,
     pub(super) program: Program,
     pub(super) interfaces: Interfaces,

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    iter,
     path::PathBuf,
 };
 
@@ -13,10 +14,7 @@ use super::{
     run,
     sandbox::{self, Policy},
 };
-use crate::{
-    config::{self, Config},
-    key_directory,
-};
+use crate::config::{self, Config};
 
 /// Decide which knocks are carried out.
 ///
@@ -48,7 +46,7 @@ enum Action {
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let config = Config::read(&cli.config)?;
     match cli.action {
-        None => run::run(&config, cli.sandbox),
+        None => run::run(config, cli.sandbox),
         Some(Action::Init) => init(&config),
     }
 }
@@ -56,9 +54,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
 fn init(config: &Config) -> anyhow::Result<()> {
     // Root's floors could not be replaced by the server.
     sandbox::refuse_root()?;
-    let keys = key_directory::read_configured(config, None)?;
-    let ids = keys.iter().map(|named| named.key.id);
-    let path = FloorFile::create(&config.blocklist_dir, ids, Now::read().epoch)?;
+    // The keys need not be there yet; each gets its floor when it comes.
+    let path = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;
     let _ = writeln!(
         io::stdout(),
         "made {}: packets from before this moment are refused",
