@@ -102,6 +102,11 @@ pub fn read_credentials(dir: &Path) -> Result<Vec<NamedKey>, Error> {
     read_all(dir, CREDENTIALS, Key::read_credential)
 }
 
+/// Whether [`read_credentials`] would find something, be it an error.
+pub fn has_credentials(dir: &Path) -> bool {
+    list(dir, CREDENTIALS).map_or(true, |paths| !paths.is_empty())
+}
+
 fn read_all(
     dir: &Path,
     prefix: &str,

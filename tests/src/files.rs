@@ -186,33 +186,6 @@ impl Files {
         chown(path, Some(user), Some(group)).expect("change the owner of a file");
     }
 
-    /// Makes the server's copies of all keys root's, so that a running gate can read them again: it may
-    /// not open the files of others any more.
-    ///
-    /// # Panics
-    /// If it cannot.
-    pub fn give_keys_to_root(&self) {
-        for path in self.server_keys() {
-            chown(&path, Some(0), Some(0)).expect("change the owner of a key");
-        }
-    }
-
-    /// Makes them the server's, which reads them when it starts.
-    ///
-    /// # Panics
-    /// If it cannot.
-    pub fn give_keys_to_user(&self) {
-        self.server_keys().iter().for_each(|path| self.give_to_user(path));
-    }
-
-    fn server_keys(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("etc")).expect("list the keys");
-        let mut paths: Vec<PathBuf> =
-            entries.map(|entry| entry.expect("list the keys").path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "key"));
-        paths
-    }
-
     /// Makes `config.toml` another one and returns what it was.
     ///
     /// # Panics

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     clock::Now,
-    floor_file::FloorFile,
+    floor_file::{self, FloorFile},
     run,
     sandbox::{self, Policy},
 };
@@ -36,7 +36,11 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Action {
     /// Before the first start: make the file that remembers which packets have run
-    Init,
+    Init {
+        /// Leave one that is there as it is, and call that a success
+        #[arg(long)]
+        if_missing: bool,
+    },
 }
 
 /// Does what the command line says.
@@ -47,15 +51,19 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let config = Config::read(&cli.config)?;
     match cli.action {
         None => run::run(config, cli.sandbox),
-        Some(Action::Init) => init(&config),
+        Some(Action::Init { if_missing }) => init(&config, if_missing),
     }
 }
 
-fn init(config: &Config) -> anyhow::Result<()> {
+fn init(config: &Config, if_missing: bool) -> anyhow::Result<()> {
     // Root's floors could not be replaced by the server.
     sandbox::refuse_root()?;
     // The keys need not be there yet; each gets its floor when it comes.
-    let path = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;
+    let made = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch);
+    if if_missing && matches!(made, Err(floor_file::Error::Exists(_))) {
+        return Ok(());
+    }
+    let path = made?;
     let _ = writeln!(
         io::stdout(),
         "made {}: packets from before this moment are refused",

@@ -1,33 +1,39 @@
 //! The keys of a server that no gate hands them to (`source = "udp"`): those that systemd has passed to
 //! it, else those in `config_dir`.
 
-use std::{env, path::Path};
+use std::{env, path::PathBuf};
 
 use crate::{
-    config::Config,
-    key_directory::{self, Error, NamedKey},
+    config::{Config, Source},
+    key_directory::{self, NamedKey},
 };
 
 /// What systemd calls the directory of what it passes (systemd.exec(5)).
 const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// Where they are, if there are any to be read.
+pub fn directory(config: &Config) -> Option<PathBuf> {
+    match config.source {
+        Source::Xdp => None,
+        Source::Udp => Some(passed_in().unwrap_or_else(|| config.config_dir.clone())),
+    }
+}
 
 /// Reads all keys.
 ///
 /// # Errors
 /// If one of them cannot be used, or the configuration does not go with them.
 pub fn read(config: &Config) -> anyhow::Result<Vec<NamedKey>> {
-    let keys = match passed() {
-        Some(keys) => keys?,
+    let keys = match passed_in() {
+        Some(directory) => key_directory::read_credentials(&directory)?,
         None => key_directory::read(&config.config_dir, None)?,
     };
     key_directory::check_configured(config, &keys)?;
     Ok(keys)
 }
 
-/// The keys that systemd has passed, if it has passed any: it may have passed something else.
-fn passed() -> Option<Result<Vec<NamedKey>, Error>> {
-    match key_directory::read_credentials(Path::new(&env::var_os(DIRECTORY)?)) {
-        Err(Error::None(_)) => None,
-        keys => Some(keys),
-    }
+/// Where systemd has passed keys, if it has passed any: it may have passed something else.
+fn passed_in() -> Option<PathBuf> {
+    let directory = PathBuf::from(env::var_os(DIRECTORY)?);
+    key_directory::has_credentials(&directory).then_some(directory)
 }

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn what_is_wrong_leaves_all_as_it_was() {
-    let mut lab = running(&with_phone());
+    let mut lab = Lab::running(&with_phone());
     lab.network.server.ip("tuntap add mode tun name tun0\nlink set tun0 up\n");
     lab.reload_gate();
     let config = lab.files.config();
@@ -73,7 +73,7 @@ fn what_is_wrong_leaves_all_as_it_was() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn an_exchange_that_fails_half_way_is_undone() {
-    let mut lab = running(&two_interfaces());
+    let mut lab = Lab::running(&two_interfaces());
     let third = udp_socket(&lab.network.third, Family::V4.unspecified());
     let index =
         lab.network.server.enter(|| nix::net::if_::if_nametoindex(THIRD_INTERFACE)).unwrap();
