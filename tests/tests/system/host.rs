@@ -1,6 +1,6 @@
 //! A client, and a guest in the server's place.
 
-use std::process::Output;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Output};
 
 use ruroco_lab::{
     capture::Capture,
@@ -35,23 +35,23 @@ impl Host {
         self.guest.run(&format!("dpkg --install {PACKAGES_INSIDE}/ruroco_*.deb"));
     }
 
-    /// Everything that a person would write by hand.
+    /// As a person would: `init`, and then commands of one's own.
     pub(crate) fn configure(&self) {
-        self.guest.write(
-            "/etc/ruroco/config.toml",
-            &format!(
-                "ips = [\"{}\", \"{}\"]\nport = {PORT}\nconfig_dir = \"/etc/ruroco/keys\"\n\
-                 max_requests_per_second = 1000\n\
-                 [gate]\ninterfaces = [\"{SERVER_INTERFACE}\"]\nmode = \"native\"\n",
-                SERVER.v4, SERVER.v6
-            ),
-        );
+        self.guest.run(&format!(
+            "ruroco-gate init --no-start --interface {SERVER_INTERFACE} --address {} --address {} \
+             --port {PORT} --key {KEY}",
+            SERVER.v4, SERVER.v6
+        ));
+        self.guest.run("echo 'max_requests_per_second = 1000' > /tmp/config.toml");
+        self.guest.run("cat /etc/ruroco/config.toml >> /tmp/config.toml");
+        self.guest.run("cat /tmp/config.toml > /etc/ruroco/config.toml");
         self.guest.write(
             "/etc/ruroco/commands.toml",
             "[commands.default]\nshell = 'echo \"$RUROCO_KEY $RUROCO_IP\"'\n",
         );
-        self.add_key(KEY);
-        self.guest.run("setpriv --reuid ruroco --regid ruroco --clear-groups ruroco-server init");
+        let text = self.guest.run(&format!("cat /etc/ruroco/keys/{KEY}.key"));
+        std::fs::write(self.key(KEY), text).unwrap();
+        std::fs::set_permissions(self.key(KEY), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// A new key, for the client and for the guest.
@@ -65,7 +65,8 @@ impl Host {
     }
 
     pub(crate) fn start(&self) {
-        self.guest.run(&format!("systemctl start {}", UNITS.join(" ")));
+        let started = self.guest.try_run(&format!("systemctl start {}", UNITS.join(" ")));
+        assert!(started.status.success(), "{started:?}\n{}", self.guest.journal());
         for unit in UNITS {
             self.guest.wait_until(&format!("systemctl is-active {unit}"));
         }
