@@ -32,7 +32,7 @@ fn file_name(shell: Shell, program: &str) -> String {
     match shell {
         Shell::Zsh => format!("_{program}"),
         Shell::Fish => format!("{program}.fish"),
-        _ => program.to_owned(),
+        Shell::Bash | Shell::Elvish | Shell::PowerShell | _ => program.to_owned(),
     }
 }
 
