@@ -1,5 +1,5 @@
-//! What the book says that programs can check: test vectors and offsets of the protocol, names and
-//! defaults of configuration.
+//! What the book says that programs can check: test vectors and offsets of the protocol, names of
+//! verdicts and refusals, names and defaults of configuration.
 #![cfg(all(feature = "with-client", feature = "with-server", feature = "with-commander"))]
 #![allow(
     clippy::arithmetic_side_effects,
@@ -12,6 +12,7 @@
 
 mod configuration;
 mod protocol;
+mod verdicts;
 
 use std::{fs, path::Path};
 
