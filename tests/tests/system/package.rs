@@ -16,6 +16,8 @@ fn it_installs_runs_a_knock_survives_a_power_cut_and_leaves_nothing_behind() {
         assert_eq!(host.guest.property(unit, "ActiveState"), "inactive");
         assert_eq!(host.guest.property(unit, "UnitFileState"), "enabled");
     }
+    // Beside a gate it would hold the port open, and the server would have a network socket.
+    assert_eq!(host.guest.property("ruroco-udp.socket", "UnitFileState"), "disabled");
     host.configure();
     host.start();
     host.expect_a_knock_to_run(KEY);
