@@ -7,8 +7,9 @@ use ruroco_lab::{
     directory::Directory,
     guest::{Guest, PACKAGES_INSIDE},
     network::{self, Family, Network, PORT, SERVER, SERVER_INTERFACE},
-    programs,
+    programs, wait,
 };
+use serde_json::Value;
 
 pub(crate) const UNITS: [&str; 3] = ["ruroco-gate", "ruroco-server", "ruroco-commander"];
 
@@ -81,8 +82,23 @@ impl Host {
 
     /// How many commands have ended well.
     pub(crate) fn runs(&self) -> usize {
-        let log = self.guest.run("journalctl --unit ruroco-commander --output cat");
-        log.lines().filter(|line| line.contains("ended") && line.contains("exit:0")).count()
+        let ended = "journalctl --unit ruroco-commander RUROCO_EVENT=ended RUROCO_RESULT=exit:0";
+        self.guest.run(&format!("{ended} --output cat --quiet")).lines().count()
+    }
+
+    /// Makes sure that as many have run, and no more.
+    #[track_caller]
+    pub(crate) fn expect_runs(&self, count: usize) {
+        let ran = wait::poll(wait::DEADLINE, || (self.runs() >= count).then_some(()));
+        assert!(ran.is_some(), "{} of {count} have run:\n{}", self.runs(), self.guest.journal());
+        assert_eq!(self.runs(), count);
+    }
+
+    /// How many packets have got a verdict.
+    pub(crate) fn verdict(&self, name: &str) -> u64 {
+        let status = self.guest.run("ruroco-gate status --json");
+        let status: Value = serde_json::from_str(&status).unwrap();
+        status["verdicts"][name].as_u64().unwrap()
     }
 
     /// Makes sure that a knock runs, and that nothing else has run since `before`.
@@ -90,11 +106,7 @@ impl Host {
     pub(crate) fn expect_a_knock_to_run(&self, key: &str) {
         let before = self.runs();
         self.knock(key);
-        let ran = ruroco_lab::wait::poll(ruroco_lab::wait::DEADLINE, || {
-            (self.runs() > before).then_some(())
-        });
-        assert!(ran.is_some(), "the knock did not run:\n{}", self.guest.journal());
-        assert_eq!(self.runs(), before + 1);
+        self.expect_runs(before + 1);
     }
 
     #[track_caller]
