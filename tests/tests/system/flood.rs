@@ -27,7 +27,7 @@ impl Flood {
         let (end, client) = (Arc::new(AtomicBool::new(false)), network.client.handle());
         let told = Arc::clone(&end);
         let flood = move || {
-            let mut sender = client.enter(|| Sender::new(PORT));
+            let mut sender = Sender::new(PORT);
             let mut sent = 0;
             while !told.load(Ordering::Relaxed) && sent < MOST {
                 sent += sender.send(&[0x5a; 94]);
@@ -36,7 +36,7 @@ impl Flood {
             }
             sent
         };
-        Self { end, sender: Some(thread::spawn(flood)) }
+        Self { end, sender: Some(thread::spawn(move || client.enter(flood))) }
     }
 
     /// How many packets were sent.

@@ -79,9 +79,9 @@ fn a_gate_that_hangs_is_replaced_and_stays_closed_meanwhile() {
     host.install();
     host.configure();
     // Not half a minute, as packaged.
-    host.guest.run("mkdir -p /run/systemd/system/ruroco-gate.service.d");
+    host.guest.run("mkdir -p /etc/systemd/system/ruroco-gate.service.d");
     host.guest.write(
-        "/run/systemd/system/ruroco-gate.service.d/watchdog.conf",
+        "/etc/systemd/system/ruroco-gate.service.d/watchdog.conf",
         "[Service]\nWatchdogSec=2\n",
     );
     host.guest.run("systemctl daemon-reload");
