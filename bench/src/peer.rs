@@ -3,7 +3,7 @@
 //! To measure another one takes a way to start it (the constructor), a command that knocks for a
 //! given address, and a file in which its command writes when it began and for whom.
 
-use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, net::Ipv4Addr, path::PathBuf};
 
 use anyhow::{Result, ensure};
 use ruroco_common::datagram::KeyId;
@@ -92,8 +92,7 @@ impl Ruroco {
 fn add_key(lab: &Lab, number: usize) -> Result<KeyId> {
     let (path, key) = (lab.files.server_key(&format!("key{number}")), packets::key()?);
     fs::write(&path, &*key.to_text())?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    lab.files.give_to_user(&path);
+    lab.files.make_private(&path);
     Ok(key.id)
 }
 

@@ -140,10 +140,20 @@ fn handovers() -> impl Iterator<Item = Seed> {
     let ours = Handover { ring_size: 1 << 20 }.encode();
     let none = Handover { ring_size: 0 }.encode();
     let mut other_version = ours;
-    other_version[0] = 2;
-    [("ours", ours), ("no_ring", none), ("other_version", other_version)]
-        .into_iter()
-        .map(|(name, bytes)| (name, bytes.to_vec()))
+    other_version[0] = 1;
+    let base64 = "AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+    let laptop = format!("laptop\tchacha20poly1305:{base64}\n");
+    let phone = format!("phone\t{}\n", base64.replace("AAEC", "BAEC"));
+    [
+        ("ours", ours, format!("{laptop}{phone}")),
+        ("no_ring", none, laptop.clone()),
+        ("other_version", other_version, String::new()),
+        ("same_name", ours, laptop.clone() + &laptop.replace("AAEC", "BAEC")),
+        ("same_id", ours, laptop.clone() + &phone.replace("BAEC", "AAEC")),
+        ("no_end", ours, laptop + phone.trim_end()),
+    ]
+    .into_iter()
+    .map(|(name, message, keys)| (name, [&message[..], keys.as_bytes()].concat()))
 }
 
 fn orders() -> impl Iterator<Item = Seed> {

@@ -7,12 +7,21 @@ use clap_complete::{Shell, generate};
 
 use crate::programs;
 
+/// How a shell's file for a program is called.
+type FileName = fn(&str) -> String;
+
+const SHELLS: [(Shell, FileName); 3] = [
+    (Shell::Bash, str::to_owned),
+    (Shell::Zsh, |program| format!("_{program}")),
+    (Shell::Fish, |program| format!("{program}.fish")),
+];
+
 /// Writes them into one folder for each shell.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub(crate) fn write(folder: &Path) -> Result<()> {
-    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+    for (shell, file_name) in SHELLS {
         let folder = folder.join(shell.to_string());
         fs::create_dir_all(&folder)
             .with_context(|| format!("could not make {}", folder.display()))?;
@@ -20,20 +29,12 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
             let name = command.get_name().to_owned();
             let mut text = Vec::new();
             generate(shell, &mut command, &name, &mut text);
-            let path = folder.join(file_name(shell, &name));
+            let path = folder.join(file_name(&name));
             fs::write(&path, text)
                 .with_context(|| format!("could not write {}", path.display()))?;
         }
     }
     Ok(())
-}
-
-fn file_name(shell: Shell, program: &str) -> String {
-    match shell {
-        Shell::Zsh => format!("_{program}"),
-        Shell::Fish => format!("{program}.fish"),
-        Shell::Bash | Shell::Elvish | Shell::PowerShell | _ => program.to_owned(),
-    }
 }
 
 #[cfg(test)]

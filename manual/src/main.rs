@@ -1,12 +1,18 @@
 //! Writes man pages and completions for all programs into a folder, out of the command lines that
-//! the programs themselves parse. `cargo xtask dist` calls it; nobody else needs to.
+//! the programs themselves parse; `cargo xtask dist` calls it. With `--docs` it writes the book's page
+//! about them instead.
 #![allow(clippy::print_stderr, reason = "a program for a developer's terminal")]
 
 mod completions;
 mod man;
 mod programs;
+mod reference;
 
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 
@@ -21,8 +27,14 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let folder = env::args_os().nth(1).map(PathBuf::from);
-    let folder = folder.context("the first argument is the folder to write into")?;
+    let mut arguments = env::args_os().skip(1);
+    let first = arguments.next();
+    if first.as_deref().is_some_and(|first| first == "--docs") {
+        let folder = arguments.next().context("behind --docs, say the folder to write into")?;
+        return reference::write(Path::new(&folder));
+    }
+    let folder =
+        first.map(PathBuf::from).context("the first argument is the folder to write into")?;
     man::write(&folder.join("man"))?;
     completions::write(&folder.join("completions"))
 }

@@ -92,6 +92,9 @@ pub enum Field<'a> {
 struct Places {
     ips: Vec<(Address, Range<usize>)>,
     source: Range<usize>,
+    address: Option<Range<usize>>,
+    port: Option<Range<usize>>,
+    blocklist_dir: Range<usize>,
     socket_dir: Range<usize>,
     audit_dir: Range<usize>,
     socket_user: Range<usize>,
@@ -126,7 +129,7 @@ struct Raw {
     #[serde(default = "defaults::config_dir")]
     config_dir: PathBuf,
     #[serde(default = "defaults::blocklist_dir")]
-    blocklist_dir: PathBuf,
+    blocklist_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::socket_dir")]
     socket_dir: Spanned<PathBuf>,
     #[serde(default = "defaults::audit_dir")]
@@ -153,8 +156,8 @@ mod defaults {
     pub(super) fn config_dir() -> PathBuf {
         "/etc/ruroco".into()
     }
-    pub(super) fn blocklist_dir() -> PathBuf {
-        "/var/lib/ruroco".into()
+    pub(super) fn blocklist_dir() -> Spanned<PathBuf> {
+        Spanned::new(0..0, "/var/lib/ruroco".into())
     }
     pub(super) fn socket_dir() -> Spanned<PathBuf> {
         Spanned::new(0..0, "/run/ruroco".into())
@@ -189,13 +192,21 @@ impl Config {
         }
     }
 
+    /// Reads and checks the same file again: it may have changed.
+    pub fn read_again(&self) -> Checked<Self> {
+        Self::read(self.file.path())
+    }
+
     /// Checks a file that has been read.
     pub fn check(file: File) -> Checked<Self> {
         let mut problems = Problems::default();
-        let Some(Parsed { raw, left_out }) = problems.good_of(file.parse::<Raw>()) else {
+        let Some(Parsed { raw, mut left_out }) = problems.good_of(file.parse::<Raw>()) else {
             return problems.of_nothing();
         };
-        let port = problems.good(port(&file, &raw)).unwrap_or(DEFAULT_PORT);
+        let port = problems.good(port(&file, &raw)).unwrap_or_else(|| {
+            left_out.add("port");
+            DEFAULT_PORT
+        });
         let ips = match &raw.ips {
             Some(ips) => self::ips(&file, ips, &mut problems),
             None if left_out.has(&["ips"]) => Vec::new(),
@@ -207,6 +218,16 @@ impl Config {
                 Vec::new()
             }
         };
+        let places = Places {
+            ips: ips.clone(),
+            source: raw.source.span(),
+            address: raw.address.as_ref().map(Spanned::span),
+            port: raw.port.as_ref().map(Spanned::span),
+            blocklist_dir: raw.blocklist_dir.span(),
+            socket_dir: raw.socket_dir.span(),
+            audit_dir: raw.audit_dir.span(),
+            socket_user: raw.socket_user.span(),
+        };
         let mut at_least_one =
             |value| problems.good(positive(&file, value)).unwrap_or(*value.get_ref());
         let config = Self {
@@ -216,14 +237,7 @@ impl Config {
                 .address
                 .map_or_else(|| SocketAddr::from(([0_u16; 8], port)), Spanned::into_inner),
             config_dir: raw.config_dir,
-            blocklist_dir: raw.blocklist_dir,
-            places: Places {
-                ips: ips.clone(),
-                source: raw.source.span(),
-                socket_dir: raw.socket_dir.span(),
-                audit_dir: raw.audit_dir.span(),
-                socket_user: raw.socket_user.span(),
-            },
+            blocklist_dir: raw.blocklist_dir.into_inner(),
             ips: ips.into_iter().map(|(ip, _)| ip).collect(),
             socket_dir: raw.socket_dir.into_inner(),
             audit_dir: raw.audit_dir.into_inner(),
@@ -235,6 +249,7 @@ impl Config {
                 .unwrap_or_default(),
             gate: Gate::check(&file, raw.gate, &raw.source, &left_out, &mut problems),
             keys: raw.keys,
+            places,
             left_out,
             file,
         };
@@ -294,7 +309,7 @@ impl Config {
             Field::CommandsOf(key) => {
                 self.keys.keys().find(|name| name.get_ref() == key).map(Spanned::span)
             }
-            Field::Fixed(field) => Some(self.fixed(field).place.clone()),
+            Field::Fixed(field) => Some(self.place_of(field).1),
         };
         self.file.error(span.unwrap_or(0..0), message)
     }

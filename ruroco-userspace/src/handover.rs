@@ -1,6 +1,10 @@
-//! How the gate hands the ring of candidates to the server: one message over a `SOCK_SEQPACKET`
-//! Unix socket, with the ring's file descriptor beside it (`SCM_RIGHTS`). Then neither side says
-//! anything more; that the connection stands tells each that the other is there.
+//! How the gate hands over to the server the ring of candidates, and the keys to judge them by: one
+//! message over a `SOCK_SEQPACKET` Unix socket, with two file descriptors beside it (`SCM_RIGHTS`),
+//! first the ring's, then that of a [file without a name](memory) that holds the [keys]. Then neither
+//! side says anything more; that the connection stands tells each that the other is there.
+
+pub mod keys;
+pub mod memory;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, big_endian, transmute};
 
@@ -10,8 +14,9 @@ pub const SOCKET: &str = "gate.sock";
 /// Size in bytes of the message.
 pub const SIZE: usize = 5;
 
-/// The only version of the message, of the ring's records and of their meaning there is.
-pub const VERSION: u8 = 1;
+/// The only version of the message, of the text of the keys, of the ring's records and of their
+/// meaning that is still spoken. With version 1 there were no keys.
+pub const VERSION: u8 = 2;
 
 /// What the server must know about the ring beside its descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +25,18 @@ pub struct Handover {
     pub ring_size: u32,
 }
 
-/// A message of another version than [`VERSION`]; holds the version found.
+/// A message that is none of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a ring of version {0}, expected {VERSION}: gate and server are of different releases")]
-pub struct WrongVersion(pub u8);
+pub enum DecodeError {
+    /// Another version than [`VERSION`]; holds the version found.
+    #[error(
+        "a handover of version {0}, expected {VERSION}: gate and server are of different releases"
+    )]
+    Version(u8),
+    /// This version, and another size than [`SIZE`]; holds the size found.
+    #[error("a handover of {0} bytes, expected {SIZE}: gate and server are of different releases")]
+    Length(usize),
+}
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -38,16 +51,20 @@ impl Handover {
         transmute!(Wire { version: VERSION, ring_size: self.ring_size.into() })
     }
 
-    /// Decodes a message of the right length.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// [`WrongVersion`] if it is of another version.
-    pub fn decode(bytes: &[u8; SIZE]) -> Result<Self, WrongVersion> {
-        let wire: Wire = transmute!(*bytes);
-        if wire.version != VERSION {
-            return Err(WrongVersion(wire.version));
+    /// [`DecodeError`] if it is none, or of another version, whatever its length.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match bytes.first() {
+            Some(&VERSION) => {
+                let wire =
+                    Wire::read_from_bytes(bytes).map_err(|_| DecodeError::Length(bytes.len()))?;
+                Ok(Self { ring_size: wire.ring_size.get() })
+            }
+            Some(&version) => Err(DecodeError::Version(version)),
+            None => Err(DecodeError::Length(0)),
         }
-        Ok(Self { ring_size: wire.ring_size.get() })
     }
 }
 
@@ -67,6 +84,23 @@ mod tests {
             prop_assert_eq!(Handover::decode(&bytes).is_ok(), bytes[0] == VERSION);
             bytes[0] = VERSION;
             prop_assert_eq!(Handover::decode(&bytes).unwrap().encode(), bytes);
+        }
+
+        #[test]
+        fn a_message_of_another_length_or_version_is_told_from_ours(
+            bytes in prop::collection::vec(any::<u8>(), 0..10),
+            ours: bool,
+        ) {
+            let mut bytes = bytes;
+            if let Some(version) = bytes.first_mut().filter(|_| ours) {
+                *version = VERSION;
+            }
+            let expected = match bytes.first() {
+                Some(&VERSION) if bytes.len() == SIZE => Ok(()),
+                Some(&VERSION) | None => Err(DecodeError::Length(bytes.len())),
+                Some(&version) => Err(DecodeError::Version(version)),
+            };
+            prop_assert_eq!(Handover::decode(&bytes).map(drop), expected);
         }
     }
 }

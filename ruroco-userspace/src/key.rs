@@ -19,6 +19,9 @@ const RAW_SIZE: usize = KEY_ID_SIZE + SECRET_SIZE;
 
 const CHACHA_PREFIX: &str = "chacha20poly1305:";
 
+/// Size in bytes of the longest key as text: a prefix, and the base64 of 40 bytes.
+pub const MAX_TEXT_SIZE: usize = CHACHA_PREFIX.len() + 56;
+
 /// The AEAD a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cipher {
@@ -81,12 +84,12 @@ pub enum FileError {
     #[error(transparent)]
     File(#[from] secure_file::Error),
     /// Read, but not a key.
-    #[error("{path}:1: {source}")]
+    #[error("{path}:1: {fault}")]
     Content {
         /// The file.
         path: std::path::PathBuf,
         /// What is wrong with its first line.
-        source: ParseError,
+        fault: ParseError,
     },
 }
 
@@ -94,7 +97,7 @@ impl From<FileError> for Problem {
     fn from(error: FileError) -> Self {
         match error {
             FileError::File(error) => error.into(),
-            FileError::Content { path, source } => Self::error(&path, source).at_line(1),
+            FileError::Content { path, fault } => Self::error(&path, fault).at_line(1),
         }
     }
 }
@@ -134,8 +137,19 @@ impl Key {
     /// # Errors
     /// [`FileError`] if others can read the file, or it holds no key.
     pub fn read(path: &Path, also_allowed: Option<u32>) -> Result<Self, FileError> {
-        let text = secure_file::read_secret(path, also_allowed)?;
-        Self::parse(&text).map_err(|source| FileError::Content { path: path.to_owned(), source })
+        Self::parse_file(path, &secure_file::read_secret(path, also_allowed)?)
+    }
+
+    /// Reads a key file that systemd has passed to this process.
+    ///
+    /// # Errors
+    /// [`FileError`] if others can read the file, or it holds no key.
+    pub fn read_credential(path: &Path) -> Result<Self, FileError> {
+        Self::parse_file(path, &secure_file::read_credential(path)?)
+    }
+
+    fn parse_file(path: &Path, text: &str) -> Result<Self, FileError> {
+        Self::parse(text).map_err(|fault| FileError::Content { path: path.to_owned(), fault })
     }
 
     /// The key as one line of text without a line end, the inverse of [`Key::parse`].

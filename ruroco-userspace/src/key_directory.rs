@@ -1,8 +1,9 @@
-//! The keys of a server: every `NAME.key` in `config_dir`. The stem names the key in logs, rules
-//! and status.
+//! The keys of a host: every `NAME.key` in `config_dir`. The stem names the key in logs, rules and
+//! status.
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -11,12 +12,16 @@ use ruroco_common::{datagram::KeyId, maps::MAX_KEYS};
 
 use crate::{
     config::Config,
-    key::{Cipher, Key},
+    key::{Cipher, FileError, Key},
     problems::{Checked, Problem, Problems},
 };
 
+/// What the names of credentials that are keys begin with: systemd names the files of a directory
+/// so with `LoadCredential=keys:DIRECTORY` (systemd.exec(5)).
+pub const CREDENTIALS: &str = "keys_";
+
 /// A key and the name it goes by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NamedKey {
     /// The stem of the file's name.
     pub name: String,
@@ -39,28 +44,59 @@ impl Keys {
         let usable = self.usable.iter().map(|named| named.name.as_str());
         usable.chain(self.unusable.iter().map(String::as_str))
     }
+
+    /// Makes sure that a configuration goes with these keys.
+    pub fn check_configured(&self, config: &Config) -> Problems {
+        check_configured(config, &self.names().collect::<Vec<_>>(), &self.usable)
+    }
+}
+
+/// Whether a key can go by this name: it is to stand in a line, between other things.
+pub fn can_be_a_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::is_control)
 }
 
 /// Reads all keys that this configuration is about, and checks that it goes with them;
 /// `also_allowed` as for [`read`].
 pub fn read_configured(config: &Config, also_allowed: Option<u32>) -> Checked<Keys> {
-    let mut problems = Problems::default();
-    let keys = problems.good_of(read(&config.config_dir, also_allowed)).unwrap_or_default();
-    let names: Vec<&str> = keys.names().collect();
-    problems.extend(config.check_key_names(&names));
-    let unchecked = keys.usable.iter().filter(|named| named.key.cipher != Cipher::ChaCha20Poly1305);
+    read(&config.config_dir, also_allowed).and(|keys| keys.check_configured(config))
+}
+
+/// Makes sure that a configuration goes with these keys, which are all there are, and have these names.
+pub fn check_configured(config: &Config, names: &[&str], keys: &[NamedKey]) -> Problems {
+    let mut problems = config.check_key_names(names);
+    let unchecked = keys.iter().filter(|named| named.key.cipher != Cipher::ChaCha20Poly1305);
     problems.extend(config.check_appearance(unchecked.map(|named| named.name.as_str())));
-    problems.of(keys)
+    problems
 }
 
 /// Reads all keys of a directory, sorted by name; `also_allowed` is a uid that may own key files
 /// beside root and this process's user. Symbolic links are followed; files that do not end in
 /// `.key` are not looked at. A key that cannot be used is a problem, and not skipped.
 pub fn read(dir: &Path, also_allowed: Option<u32>) -> Checked<Keys> {
+    read_all(dir, "", |path| Key::read(path, also_allowed))
+}
+
+/// Reads the keys that systemd has passed to this process in a directory of
+/// [credentials](CREDENTIALS), as [`read`] does. Other credentials are not looked at.
+pub fn read_credentials(dir: &Path) -> Checked<Keys> {
+    read_all(dir, CREDENTIALS, Key::read_credential)
+}
+
+/// Whether [`read_credentials`] would find something, be it a problem.
+pub fn has_credentials(dir: &Path) -> bool {
+    list(dir, CREDENTIALS).map_or(true, |paths| !paths.is_empty())
+}
+
+fn read_all(
+    dir: &Path,
+    prefix: &str,
+    read: impl Fn(&Path) -> Result<Key, FileError>,
+) -> Checked<Keys> {
     let mut problems = Problems::default();
     let mut paths: BTreeMap<KeyId, PathBuf> = BTreeMap::new();
     let mut keys = Keys::default();
-    let Some(files) = problems.good(list(dir)) else { return problems.of_nothing() };
+    let Some(files) = problems.good(list(dir, prefix)) else { return problems.of_nothing() };
     if files.is_empty() {
         problems.add(Problem::error(
             dir,
@@ -74,15 +110,15 @@ pub fn read(dir: &Path, also_allowed: Option<u32>) -> Checked<Keys> {
         problems.add(Problem::error(dir, message));
     }
     for path in files {
-        let Some(name) = name(&path) else {
+        let Some(name) = name(&path, prefix) else {
             // Escaped: it could not stand in a line.
             problems.add(Problem::error(
                 Path::new(&format!("{path:?}")),
-                "its name is not UTF-8 or has control characters: rename it",
+                "its name is empty, not UTF-8, or has control characters: rename it",
             ));
             continue;
         };
-        let Some(key) = problems.good(Key::read(&path, also_allowed)) else {
+        let Some(key) = problems.good(read(&path)) else {
             keys.unusable.push(name);
             continue;
         };
@@ -98,22 +134,24 @@ pub fn read(dir: &Path, also_allowed: Option<u32>) -> Checked<Keys> {
     problems.of(keys)
 }
 
-/// The name of the key in this file, if it can stand in a log line.
-fn name(path: &Path) -> Option<String> {
-    let name = path.file_stem()?.to_str()?;
-    (!name.contains(char::is_control)).then(|| name.to_owned())
+/// The name of the key in this file, if it can be one.
+fn name(path: &Path, prefix: &str) -> Option<String> {
+    let name = path.file_stem()?.to_str()?.strip_prefix(prefix)?;
+    can_be_a_name(name).then(|| name.to_owned())
 }
 
-fn list(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
+fn list(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, Problem> {
     let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.map_err(|error| {
         Problem::error(dir, format!("the keys in it could not be listed: {error}"))
     })?;
-    let mut paths: Vec<PathBuf> = entries
-        .into_iter()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "key"))
-        .collect();
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
+        name.starts_with(prefix.as_bytes())
+            && path.extension().is_some_and(|extension| extension == "key")
+    };
+    let mut paths: Vec<PathBuf> =
+        entries.into_iter().map(|entry| entry.path()).filter(is_one).collect();
     paths.sort();
     Ok(paths)
 }
@@ -146,6 +184,22 @@ mod tests {
         let dir = directory(&[("b.key", B), ("a.key", A), ("notes.txt", "x"), (".key", "x")]);
         let keys = read(dir.path(), None).or_problems().unwrap();
         assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn of_credentials_those_are_keys_that_are_named_so() {
+        let dir =
+            directory(&[("keys_b.key", B), ("keys_a.key", A), ("keys_x.toml", "x"), ("c.key", B)]);
+        let keys = read_credentials(dir.path()).or_problems().unwrap();
+        assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b"]);
+        let no_name = "its name is empty";
+        let none = "there is no key in this directory";
+        for (name, told) in [("keys_.key", no_name), ("keys", none), ("config.toml", none)] {
+            let keys = read_credentials(directory(&[(name, A)]).path());
+            let problems = keys.or_problems().unwrap_err().to_string();
+            assert!(problems.contains(told), "{problems}");
+            assert_eq!(problems.lines().count(), 1, "{problems}");
+        }
     }
 
     #[test]

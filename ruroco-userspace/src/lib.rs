@@ -10,7 +10,7 @@
 //! Each of the four is behind a feature of its own and knows none of the others, but that the gate
 //! can check what the commander will read. What two or more
 //! of them share is beside them: the [`key`]s, the [`config`], the [`order`] record, the
-//! [`handover`] of the ring, the [`audit`] trail, and the careful handling of files.
+//! [`handover`] of ring and keys, the [`audit`] trail, and the careful handling of files.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
@@ -41,6 +41,8 @@ pub mod problems;
 #[cfg(feature = "daemon")]
 pub mod rate;
 pub mod secure_file;
+#[cfg(feature = "daemon")]
+pub mod server_keys;
 #[cfg(feature = "daemon")]
 pub mod service_manager;
 #[cfg(feature = "daemon")]

@@ -18,6 +18,7 @@
 //! Message boundaries are kept (`SOCK_SEQPACKET`): a record is received whole or not at all.
 
 use std::{
+    array,
     fs::{self, Permissions},
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
@@ -131,6 +132,9 @@ pub fn has_gone(peer: BorrowedFd<'_>) -> bool {
     !matches!(recv(peer, &mut [0], RecvFlags::DONTWAIT), Err(Errno::AGAIN | Errno::INTR))
 }
 
+/// Most descriptors that go with a message.
+const MOST_DESCRIPTORS: usize = 2;
+
 /// Sends one message with a file descriptor beside it (`SCM_RIGHTS`).
 ///
 /// # Errors
@@ -140,10 +144,25 @@ pub fn send_descriptor(
     message: &[u8],
     descriptor: BorrowedFd<'_>,
 ) -> io::Result<()> {
-    let descriptors = [descriptor];
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    send_descriptors(peer, message, &[descriptor])
+}
+
+/// Sends one message with one or two file descriptors beside it (`SCM_RIGHTS`).
+///
+/// # Errors
+/// If the peer is gone, or there are more descriptors.
+pub fn send_descriptors(
+    peer: BorrowedFd<'_>,
+    message: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    let fits = descriptors.len() <= MOST_DESCRIPTORS
+        && ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    if !fits {
+        return Err(io::Error::other("too many descriptors"));
+    }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     sendmsg(peer, &[IoSlice::new(message)], &mut ancillary, flags)?;
     Ok(())
@@ -164,18 +183,32 @@ pub fn receive_descriptor(
     if poll(&mut fds, Some(&patience))? == 0 {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let (length, [descriptor, _]) = receive_descriptors(peer, message)?;
+    Ok((length, descriptor))
+}
+
+/// Receives what [`send_descriptors`] sent, without waiting: the message's length, and the
+/// descriptors in their order. A length of 0 is the end of the connection.
+///
+/// # Errors
+/// If nothing is there (`WouldBlock`), or nothing will come.
+pub fn receive_descriptors(
+    peer: BorrowedFd<'_>,
+    message: &mut [u8],
+) -> io::Result<(usize, [Option<OwnedFd>; MOST_DESCRIPTORS])> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
     let received = recvmsg(peer, &mut [IoSliceMut::new(message)], &mut ancillary, flags)?;
-    let descriptor = ancillary.drain().find_map(|message| {
-        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
-            descriptors.next()
+    let mut descriptors = ancillary.drain().find_map(|message| {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            Some(descriptors)
         } else {
             None
         }
     });
-    Ok((received.bytes, descriptor))
+    let mut next = || descriptors.as_mut().and_then(Iterator::next);
+    Ok((received.bytes, array::from_fn(|_| next())))
 }
 
 fn create(path: &Path, user: u32) -> io::Result<OwnedFd> {
@@ -280,6 +313,26 @@ mod tests {
         let error = PrivateListener::listen(&path, own_uid()).unwrap_err();
         assert!(format!("{error:#}").contains("not a socket"), "{error:#}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "something of value");
+    }
+
+    #[test]
+    fn descriptors_come_in_their_order_and_no_more_than_there_is_room_for() {
+        let [(near, far), (one, _), (other, _)] =
+            array::from_fn(|_| std::os::unix::net::UnixDatagram::pair().unwrap());
+        let inode = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).unwrap().st_ino;
+        let mut message = [0; 8];
+        let nothing = receive_descriptors(far.as_fd(), &mut message).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        for sent in
+            [&[one.as_fd()][..], &[one.as_fd(), other.as_fd()], &[other.as_fd(), one.as_fd()]]
+        {
+            send_descriptors(near.as_fd(), b"both", sent).unwrap();
+            let (length, came) = receive_descriptors(far.as_fd(), &mut message).unwrap();
+            assert_eq!(&message[..length], b"both");
+            let came = came.iter().flatten().map(|fd| inode(fd.as_fd()));
+            assert!(came.eq(sent.iter().map(|fd| inode(*fd))));
+        }
+        assert!(send_descriptors(near.as_fd(), b"x", &[one.as_fd(); 3]).is_err());
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl TokenBucket {
         self.rate = Rate::per_second(per_second);
     }
 
+    /// Goes on from where another bucket has got to: it is as full as that one.
+    pub fn resume(&mut self, other: &Self) {
+        self.full_at = other.full_at;
+    }
+
     /// Takes a token if there is one at `now`, a reading of a clock that never goes back.
     pub fn take(&mut self, now: Duration) -> bool {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -41,5 +46,15 @@ mod tests {
         let mut bucket = TokenBucket::new(2);
         let taken = [0, 0, 0, 499, 500, 500].map(|now| bucket.take(Duration::from_millis(now)));
         assert_eq!(taken, [true, true, false, false, true, false]);
+    }
+
+    #[test]
+    fn another_rate_fills_no_bucket() {
+        let mut bucket = TokenBucket::new(2);
+        let at = Duration::from_millis;
+        assert_eq!([(); 3].map(|()| bucket.take(at(0))), [true, true, false]);
+        let mut faster = TokenBucket::new(100);
+        faster.resume(&bucket);
+        assert_eq!([0, 9, 10, 10].map(|now| faster.take(at(now))), [false, false, true, false]);
     }
 }

@@ -47,10 +47,12 @@ impl Error {
 
     fn of_io(path: &Path, error: io::Error, access: Access) -> Self {
         let cause = match (error.kind(), access) {
-            (io::ErrorKind::PermissionDenied, Access::Read) => match owner(path) {
-                Some(owner) if owner != this_user() => Cause::OthersOwn { owner },
-                Some(_) | None => Cause::Forbidden { remedy: format!("chown {}", this_user()) },
-            },
+            (io::ErrorKind::PermissionDenied, Access::Read | Access::ReadCredential) => {
+                match owner(path) {
+                    Some(owner) if owner != this_user() => Cause::OthersOwn { owner },
+                    Some(_) | None => Cause::Forbidden { remedy: format!("chown {}", this_user()) },
+                }
+            }
             (io::ErrorKind::PermissionDenied, Access::Write) => {
                 Cause::Forbidden { remedy: "chmod a+r".to_owned() }
             }
@@ -108,8 +110,27 @@ impl From<Error> for Problem {
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
-    let file = open(path, Access::Read)?;
-    check(&file, path, also_allowed, Access::Read)?;
+    read_secret_with(path, also_allowed, Access::Read)
+}
+
+/// The same for a secret that systemd has passed to this process (`LoadCredential=`). It belongs to
+/// root or to this user, and lies where nobody else gets to. An access list lets this user read
+/// it where the file system has such lists, and then the mode shows their mask in the place of
+/// the group's permissions (acl(5)): 0440.
+///
+/// # Errors
+/// [`Error`], naming the file and what to do.
+pub fn read_credential(path: &Path) -> Result<Zeroizing<String>, Error> {
+    read_secret_with(path, None, Access::ReadCredential)
+}
+
+fn read_secret_with(
+    path: &Path,
+    also_allowed: Option<u32>,
+    access: Access,
+) -> Result<Zeroizing<String>, Error> {
+    let file = open(path, access)?;
+    check(&file, path, also_allowed, access)?;
     // One allocation of the final size: a growing buffer would leave copies of the secret behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET_SIZE.saturating_add(1)));
     let text = read(&file, path, MAX_SECRET_SIZE, &mut content)?;
@@ -137,6 +158,7 @@ const MAX_CONFIGURATION_SIZE: usize = 4 << 20;
 #[derive(Clone, Copy)]
 enum Access {
     Read,
+    ReadCredential,
     Write,
 }
 
@@ -204,8 +226,9 @@ fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) ->
     }
     match access {
         Access::Read if mode & 0o077 != 0 => refused(Cause::OthersCanRead { mode }),
+        Access::ReadCredential if mode & 0o037 != 0 => refused(Cause::OthersCanRead { mode }),
         Access::Write if mode & 0o022 != 0 => refused(Cause::OthersCanWrite { mode }),
-        Access::Read | Access::Write => Ok(()),
+        Access::Read | Access::ReadCredential | Access::Write => Ok(()),
     }
 }
 
@@ -233,6 +256,14 @@ mod tests {
         for mode in 0..=0o777_u32 {
             let (_dir, path) = file_with_mode(mode | 0o400);
             assert_eq!(read_secret(&path, None).is_ok(), mode & 0o077 == 0, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn of_a_credential_the_group_may_be_the_mask_of_an_access_list() {
+        for mode in 0..=0o777_u32 {
+            let (_dir, path) = file_with_mode(mode | 0o400);
+            assert_eq!(read_credential(&path).is_ok(), mode & 0o037 == 0, "{mode:o}");
         }
     }
 

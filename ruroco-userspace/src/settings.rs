@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use crate::{
-    config::{Config, Fixed},
+    config::{Config, Fixed, Source},
     key_directory::{self, Keys},
     problems::{Checked, Problem, Problems},
+    server_keys,
 };
 
 /// A configuration and the keys that it is about.
@@ -23,8 +24,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads them for gate and commander, which talk to the server: its user has to be there, and
-    /// keys may belong to it.
+    /// Reads them for gate and commander, which talk to the server: its user has to be there. Keys may
+    /// belong to it if it is the server that reads them.
     pub fn read(path: &Path) -> Checked<Self> {
         Self::of(Config::read(path), |config| Ok(config.find_socket_user()?.uid.as_raw()))
     }
@@ -32,7 +33,7 @@ impl Settings {
     /// The same from the same file for a program that runs with these and goes on with the server's
     /// user and whatever else is `fixed`: that it has changed is a problem.
     pub fn read_anew(running: &Config, server: u32, fixed: &[Fixed]) -> Checked<Self> {
-        let config = Config::read(running.path());
+        let config = running.read_again();
         Self::of(config.and(|config| config.check_unchanged(running, fixed)), |_| Ok(server))
     }
 
@@ -48,19 +49,28 @@ impl Settings {
         let Some(server) = problems.good(find_server(&config)) else {
             return problems.of_nothing();
         };
-        let keys = key_directory::read_configured(&config, Some(server));
+        let also_allowed = (config.source == Source::Udp).then_some(server);
+        let keys = key_directory::read_configured(&config, also_allowed);
         let keys = problems.good_of(keys).unwrap_or_default();
         problems.of(Self { config, keys, server })
     }
 
     /// Reads them for the server itself, which is that user.
     pub fn read_as_server(path: &Path) -> Checked<(Config, Keys)> {
+        Self::of_server(Config::read(path))
+    }
+
+    /// The same for a configuration that has been read. Where a gate hands the keys over there are none
+    /// yet, and nothing of what the two say of each other is known.
+    pub fn of_server(config: Checked<Config>) -> Checked<(Config, Keys)> {
         let mut problems = Problems::default();
-        let Some(config) = problems.good_of(Config::read(path)) else {
+        let Some(config) = problems.good_of(config) else {
             return problems.of_nothing();
         };
-        let keys = key_directory::read_configured(&config, None);
-        let keys = problems.good_of(keys).unwrap_or_default();
-        problems.of((config, keys))
+        let keys = match config.source {
+            Source::Xdp => None,
+            Source::Udp => problems.good_of(server_keys::read(&config)),
+        };
+        problems.of((config, keys.unwrap_or_default()))
     }
 }

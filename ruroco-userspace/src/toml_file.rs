@@ -126,6 +126,11 @@ pub struct Parsed<T> {
 pub struct LeftOut(BTreeSet<Vec<String>>);
 
 impl LeftOut {
+    /// Adds one that only the second stage refuses.
+    pub fn add(&mut self, field: &str) {
+        self.0.insert(vec![field.to_owned()]);
+    }
+
     /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

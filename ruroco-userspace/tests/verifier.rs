@@ -1,4 +1,4 @@
-//! The verifier against a model: over random sequences of packets, clocks and restarts both must
+//! The verifier against a model: over random sequences of packets, clocks, restarts and reloads both must
 //! give the same verdict for the same reason, and no counter may ever be accepted twice.
 #![cfg(feature = "with-server")]
 #![allow(
@@ -71,6 +71,8 @@ enum Step {
     /// The wall clock alone is set by so many milliseconds.
     SetClock(i64),
     Restart,
+    /// The same keys and rules once more.
+    Reload,
 }
 
 fn addresses() -> impl Strategy<Value = Address> {
@@ -130,6 +132,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0_u64..1_500).prop_map(Step::Pass),
         1 => (-5_000_i64..5_000).prop_map(Step::SetClock),
         1 => Just(Step::Restart),
+        1 => Just(Step::Reload),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -253,6 +256,10 @@ proptest! {
                     floors = FloorFile::open(dir.path(), ids(), wall).unwrap();
                     verifier = Verifier::new(&config, &keys);
                     model.buckets.clear();
+                    continue;
+                }
+                Step::Reload => {
+                    verifier = Verifier::new(&config, &keys).succeeding(&verifier);
                     continue;
                 }
                 Step::Again => {}

@@ -85,6 +85,8 @@ pub struct Files {
     _bpf: Mount,
     directory: Directory,
     user: User,
+    /// Whether the server reads the keys itself, so that they have to be its own.
+    server_reads_keys: bool,
 }
 
 impl Files {
@@ -105,7 +107,9 @@ impl Files {
             fs::create_dir(&path).expect("make a directory");
             set_mode(&path, mode);
         }
-        let files = Self { _bpf: Mount::bpf(&root.join("bpf")), directory, user };
+        let bpf = Mount::bpf(&root.join("bpf"));
+        let server_reads_keys = options.source == "udp";
+        let files = Self { _bpf: bpf, directory, user, server_reads_keys };
         files.give_to_user(&files.floors_dir());
         files.add_key(KEY);
         write(&files.config(), &files.config_text(options));
@@ -182,33 +186,6 @@ impl Files {
         chown(path, Some(user), Some(group)).expect("change the owner of a file");
     }
 
-    /// Makes the server's copies of all keys root's, so that a running gate can read them again: it may
-    /// not open the files of others any more.
-    ///
-    /// # Panics
-    /// If it cannot.
-    pub fn give_keys_to_root(&self) {
-        for path in self.server_keys() {
-            chown(&path, Some(0), Some(0)).expect("change the owner of a key");
-        }
-    }
-
-    /// Makes them the server's, which reads them when it starts.
-    ///
-    /// # Panics
-    /// If it cannot.
-    pub fn give_keys_to_user(&self) {
-        self.server_keys().iter().for_each(|path| self.give_to_user(path));
-    }
-
-    fn server_keys(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("etc")).expect("list the keys");
-        let mut paths: Vec<PathBuf> =
-            entries.map(|entry| entry.expect("list the keys").path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "key"));
-        paths
-    }
-
     /// Makes `config.toml` another one and returns what it was.
     ///
     /// # Panics
@@ -235,8 +212,19 @@ impl Files {
             .expect("run ruroco-client");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         fs::copy(&client, &server).expect("copy a key");
-        set_mode(&server, 0o600);
-        self.give_to_user(&server);
+        self.make_private(&server);
+    }
+
+    /// Makes a file the server's copy of a key: readable only by whoever reads the keys, which is the
+    /// server, or else root.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn make_private(&self, key: &Path) {
+        set_mode(key, 0o600);
+        if self.server_reads_keys {
+            self.give_to_user(key);
+        }
     }
 
     /// Makes a key as upstream ruroco has them: for AES-256-GCM-SIV, which the kernel cannot check.

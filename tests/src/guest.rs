@@ -148,7 +148,11 @@ impl Machine {
         nspawn.arg("--directory").arg(root);
         nspawn.args(["--link-journal=no", "--resolv-conf=off", "--timezone=off"]);
         nspawn.arg(format!("--capability={CAPABILITIES}"));
-        nspawn.args(["--system-call-filter=bpf perf_event_open", "--console=read-only"]);
+        nspawn.args([
+            "--system-call-filter=bpf perf_event_open seccomp landlock_create_ruleset \
+                     landlock_add_rule landlock_restrict_self",
+            "--console=read-only",
+        ]);
         let packages = folder(PACKAGES);
         nspawn.arg(format!("--bind-ro={}:{PACKAGES_INSIDE}", packages.display()));
         // So that there can be a BPF file system below /sys, as on any other host.

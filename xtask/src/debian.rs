@@ -13,22 +13,25 @@ use crate::{host::step, process, workspace::Workspace};
 
 const SUITE: &str = "bookworm";
 
+/// To be raised when what is below changes: another base is made then.
+const VERSION: u32 = 1;
+
 /// What the package depends on, what its commands call, and what the tests look with.
 const PACKAGES: [&str; 7] =
     ["dbus", "iproute2", "libpam-systemd", "nftables", "procps", "systemd", "systemd-sysv"];
 
-/// Any other file system than the tests' own is a guest of the kernel, and containers have none for
-/// BPF unless somebody mounts it.
-const BPF_MOUNT: &str = "\
+const UNIT: &str = "bpf-file-system.service";
+
+/// What systemd does itself wherever it is not in a container, and refuses to have a mount unit for.
+const BPF_FILE_SYSTEM: &str = "\
 [Unit]
 DefaultDependencies=no
 Before=sysinit.target
 
-[Mount]
-What=bpf
-Where=/sys/fs/bpf
-Type=bpf
-Options=mode=700
+[Service]
+Type=oneshot
+ExecStart=/bin/mkdir -p /sys/fs/bpf
+ExecStart=/bin/mount -t bpf -o mode=700 bpf /sys/fs/bpf
 ";
 
 /// The base system's folder, after it was made if it was not there.
@@ -36,7 +39,7 @@ Options=mode=700
 /// # Errors
 /// If it cannot be made.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
-    let base = workspace.tools().join(format!("debian-{SUITE}"));
+    let base = workspace.tools().join(format!("debian-{SUITE}-{VERSION}"));
     if !base.is_dir() {
         let unfinished = base.with_extension("unfinished");
         if unfinished.exists() {
@@ -56,10 +59,8 @@ fn mount_bpf(base: &Path) -> Result<()> {
     let units = base.join("etc/systemd/system");
     let wanted = units.join("sysinit.target.wants");
     fs::create_dir_all(&wanted)
-        .and_then(|()| fs::write(units.join("sys-fs-bpf.mount"), BPF_MOUNT))
-        .and_then(|()| {
-            std::os::unix::fs::symlink("../sys-fs-bpf.mount", wanted.join("sys-fs-bpf.mount"))
-        })
+        .and_then(|()| fs::write(units.join(UNIT), BPF_FILE_SYSTEM))
+        .and_then(|()| std::os::unix::fs::symlink(Path::new("..").join(UNIT), wanted.join(UNIT)))
         .context("cannot add a unit to the base system")
 }
 

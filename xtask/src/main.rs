@@ -8,7 +8,7 @@
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
 //! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
 //! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with [`cargo_deb`], and they are
-//! tested on a [`debian`].
+//! tested on a [`debian`]. In `book` there are only tests: of what the documentation says.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,6 +16,8 @@
 )]
 
 mod bench;
+#[cfg(test)]
+mod book;
 mod build_ebpf;
 mod cargo_deb;
 mod debian;

@@ -32,8 +32,14 @@ impl HeadStart {
     /// is not in real time either.
     pub fn prepare(command: &mut Command) -> Option<Self> {
         let policy = real_time_policy()?;
-        let keep_from_children = move || set_policy(ONESELF, policy, LEAST_PRIORITY);
-        // SAFETY: between fork and exec there is one system call; no memory is allocated.
+        let keep_from_children = move || {
+            // Where that is not allowed (`RestrictRealtime=`) there is no head start; a command that
+            // does not run because of it would be worse.
+            let set = set_policy(ONESELF, policy, LEAST_PRIORITY);
+            let _ = set.or_else(|_| set_policy(ONESELF, SCHED_OTHER, NO_PRIORITY));
+            Ok(())
+        };
+        // SAFETY: between fork and exec there are one or two system calls; no memory is allocated.
         unsafe { command.pre_exec(keep_from_children) };
         Some(Self(()))
     }

@@ -1,6 +1,6 @@
 //! What a running program cannot change: a reload that would is refused, and says so.
 
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
 use super::{Config, Mode, Source};
 use crate::problems::{Problem, Problems};
@@ -10,6 +10,10 @@ use crate::problems::{Problem, Problems};
 pub enum Fixed {
     /// `source`
     Source,
+    /// `address`, or `port` if that alone is there
+    Address,
+    /// `blocklist_dir`
+    BlocklistDir,
     /// `socket_dir`
     SocketDir,
     /// `audit_dir`
@@ -20,47 +24,65 @@ pub enum Fixed {
     PinDir,
 }
 
-/// What a configuration says of one.
-pub(super) struct Entry<'a> {
-    /// The field's name, below those of its tables.
-    path: &'static [&'static str],
-    pub(super) place: &'a Range<usize>,
-    value: &'a str,
-}
-
 impl Config {
     /// Makes sure that these fields are what they are in the configuration of the running program.
     /// A problem for each that is not, with its line and its value in the running program.
     pub fn check_unchanged(&self, running: &Self, fields: &[Fixed]) -> Problems {
         let mut problems = Problems::default();
-        for field in fields {
-            let Entry { path, place, value } = self.fixed(*field);
-            let is = running.fixed(*field).value;
-            if value == is || self.left_out.hides(path) {
-                continue;
+        for field in fields.iter().filter(|field| self.is_known(**field)) {
+            let (name, place) = self.place_of(*field);
+            let (has, is) = (self.value_of(*field), running.value_of(*field));
+            if has != is {
+                let message = format!(
+                    "`{name}` cannot change while the program runs, where it is {is:?}; restart it, \
+                     or write {name} = {is:?}"
+                );
+                problems.add(self.file.error(place, message));
             }
-            let name = path.last().copied().unwrap_or_default();
-            let message = format!(
-                "`{name}` cannot change while the program runs, where it is {is:?}; restart it, \
-                 or write {name} = {is:?}"
-            );
-            problems.add(self.file.error(place.clone(), message));
         }
         problems
     }
 
-    pub(super) fn fixed(&self, field: Fixed) -> Entry<'_> {
+    /// Whether it was not refused itself: nobody can say then whether it has changed.
+    fn is_known(&self, field: Fixed) -> bool {
+        let hides = |path: &[&str]| self.left_out.hides(path);
+        !match field {
+            Fixed::Address => hides(&["address"]) || hides(&["port"]),
+            Fixed::PinDir => hides(&["gate", "pin_dir"]),
+            Fixed::Source
+            | Fixed::BlocklistDir
+            | Fixed::SocketDir
+            | Fixed::AuditDir
+            | Fixed::SocketUser => hides(&[self.place_of(field).0]),
+        }
+    }
+
+    fn value_of(&self, field: Fixed) -> String {
+        match field {
+            Fixed::Source => self.source.name().to_owned(),
+            Fixed::Address => self.address.to_string(),
+            Fixed::BlocklistDir => self.blocklist_dir.display().to_string(),
+            Fixed::SocketDir => self.socket_dir.display().to_string(),
+            Fixed::AuditDir => self.audit_dir.display().to_string(),
+            Fixed::SocketUser => self.socket_user.clone(),
+            Fixed::PinDir => self.gate.pin_dir.display().to_string(),
+        }
+    }
+
+    pub(super) fn place_of(&self, field: Fixed) -> (&'static str, Range<usize>) {
         let places = &self.places;
-        let (path, place, value): (&[_], _, _) = match field {
-            Fixed::Source => (&["source"], &places.source, self.source.name()),
-            Fixed::SocketDir => (&["socket_dir"], &places.socket_dir, text(&self.socket_dir)),
-            Fixed::AuditDir => (&["audit_dir"], &places.audit_dir, text(&self.audit_dir)),
-            Fixed::SocketUser => (&["socket_user"], &places.socket_user, self.socket_user.as_str()),
-            Fixed::PinDir => {
-                (&["gate", "pin_dir"], &self.gate.pin_dir_at, text(&self.gate.pin_dir))
+        match field {
+            Fixed::Source => ("source", places.source.clone()),
+            Fixed::Address => {
+                let place = places.address.as_ref().or(places.port.as_ref());
+                ("address", place.cloned().unwrap_or_default())
             }
-        };
-        Entry { path, place, value }
+            Fixed::BlocklistDir => ("blocklist_dir", places.blocklist_dir.clone()),
+            Fixed::SocketDir => ("socket_dir", places.socket_dir.clone()),
+            Fixed::AuditDir => ("audit_dir", places.audit_dir.clone()),
+            Fixed::SocketUser => ("socket_user", places.socket_user.clone()),
+            Fixed::PinDir => ("pin_dir", self.gate.pin_dir_at.clone()),
+        }
     }
 
     /// That the mode in which an interface is cannot become the one that is asked for.
@@ -72,11 +94,6 @@ impl Config {
         );
         self.file.error(self.gate.mode_at.clone(), message)
     }
-}
-
-/// A path that was text in the file.
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap_or_default()
 }
 
 impl Source {
@@ -104,11 +121,13 @@ impl Mode {
 mod tests {
     use super::*;
     use crate::toml_file::Source as File;
+    use Fixed::{Address, AuditDir, BlocklistDir, PinDir, SocketDir, SocketUser};
 
     const RUNNING: &str = "ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\n";
+    const UDP: &str = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n";
 
-    const ALL: [Fixed; 5] =
-        [Fixed::Source, Fixed::SocketDir, Fixed::AuditDir, Fixed::SocketUser, Fixed::PinDir];
+    const ALL: [Fixed; 7] =
+        [Fixed::Source, Address, BlocklistDir, SocketDir, AuditDir, SocketUser, PinDir];
 
     fn config(text: &str) -> Config {
         Config::check(File::new("/config.toml", text)).or_problems().unwrap()
@@ -116,15 +135,17 @@ mod tests {
 
     #[test]
     fn what_only_a_restart_changes_is_refused_with_its_line() {
-        let running = config(RUNNING);
-        for (field, text, line) in [
-            (Fixed::Source, format!("source = \"udp\"\n{RUNNING}"), 1),
-            (Fixed::SocketDir, format!("\nsocket_dir = \"/run/x\"\n{RUNNING}"), 2),
-            (Fixed::AuditDir, format!("\naudit_dir = \"/x\"\n{RUNNING}"), 2),
-            (Fixed::SocketUser, format!("port = 80\n\nsocket_user = \"x\"\n{RUNNING}"), 3),
-            (Fixed::PinDir, format!("{RUNNING}pin_dir = \"/sys/fs/bpf/x\"\n"), 4),
+        for (running, field, text, line) in [
+            (RUNNING, Fixed::Source, format!("source = \"udp\"\n{RUNNING}"), 1),
+            (RUNNING, SocketDir, format!("\nsocket_dir = \"/run/x\"\n{RUNNING}"), 2),
+            (RUNNING, SocketUser, format!("port = 80\n\nsocket_user = \"x\"\n{RUNNING}"), 3),
+            (RUNNING, AuditDir, format!("audit_dir = \"/x\"\n{RUNNING}"), 1),
+            (RUNNING, PinDir, format!("{RUNNING}pin_dir = \"/sys/fs/bpf/x\"\n"), 4),
+            (UDP, BlocklistDir, format!("{UDP}blocklist_dir = \"/x\"\n"), 3),
+            (UDP, Address, format!("{UDP}address = \"[::1]:80\"\n"), 3),
+            (UDP, Address, format!("{UDP}\nport = 81\n"), 4),
         ] {
-            let new = config(&text);
+            let (new, running) = (config(&text), config(running));
             let problems = new.check_unchanged(&running, &ALL).to_string();
             assert!(problems.starts_with(&format!("/config.toml:{line}: ")), "{problems}");
             assert!(problems.contains("restart"), "{problems}");
@@ -132,20 +153,24 @@ mod tests {
             let others = ALL.into_iter().filter(|other| *other != field).collect::<Vec<_>>();
             assert!(new.check_unchanged(&running, &others).is_empty(), "{field:?}");
         }
-        let rest = "port = 81\nmax_requests_per_second = 1\nconfig_dir = \"/x\"\n";
+        let rest = "max_requests_per_second = 1\nconfig_dir = \"/x\"\n";
         let rest = config(&format!("{rest}{}", RUNNING.replace("\"a\"", "\"b\"")));
-        assert!(rest.check_unchanged(&running, &ALL).is_empty());
+        assert!(rest.check_unchanged(&config(RUNNING), &ALL).is_empty());
     }
 
     #[test]
     fn of_what_was_refused_nobody_knows_whether_it_has_changed() {
         let running = config(
-            "socket_dir = \"/run/x\"\naudit_dir = \"/x\"\nips = [\"192.0.2.1\"]\n[gate]\n\
-             interfaces = [\"a\"]\npin_dir = \"/sys/fs/bpf/x\"\n",
+            "socket_dir = \"/run/x\"\naudit_dir = \"/x\"\naddress = \"[::]:81\"\n\
+             ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\npin_dir = \"/sys/fs/bpf/x\"\n",
         );
         for (text, told) in [
-            ("socket_dir = 1\n[gate]\ninterfaces = [\"a\"]\npin_dir = \"/y\"", vec![5]),
-            ("socket_dir = \"/y\"\ngate = 1", vec![2]),
+            (
+                "socket_dir = 1\naddress = 1\n[gate]\ninterfaces = [\"a\"]\npin_dir = \"/y\"",
+                vec![1, 6],
+            ),
+            ("socket_dir = \"/y\"\nport = 0\ngate = 1", vec![1, 2]),
+            ("socket_dir = \"/y\"\nport = \"81\"\ngate.pin_dir = 1", vec![1, 2]),
         ] {
             let mut refused = Problems::default();
             let text = format!("audit_dir = \"/y\"\n{text}\n");
@@ -154,7 +179,7 @@ mod tests {
             assert!(!refused.is_empty());
             let problems = new.check_unchanged(&running, &ALL).sorted();
             let lines: Vec<_> = problems.iter().filter_map(Problem::line).collect();
-            assert_eq!(lines, [1].into_iter().chain(told).collect::<Vec<_>>(), "{problems}");
+            assert_eq!(lines, told, "{problems}");
         }
     }
 }

@@ -1,9 +1,12 @@
-//! Hands the ring of candidates to the server, and knows whether the server is there.
+//! Hands the ring of candidates and the keys to the server, and knows whether the server is there.
 //!
-//! One server at a time: two would take candidates from each other. After a reload there is another
-//! ring. A server that has the old one is told so by the end of its connection; it connects again,
-//! gets the new one, and empties the old one before it begins with that. While none is connected,
-//! knocks may wait in the old ring: the next server gets that first, and the new one after it.
+//! One server at a time: two would take candidates from each other. The keys are read from their
+//! files for each server that comes, and not kept (docs/decisions/0015).
+//!
+//! After a reload there is another ring. A server that has the old one is told so by the end of its
+//! connection; it connects again, gets the new one, and empties the old one before it begins with
+//! that. While none is connected, knocks may wait in the old ring: the next server gets that first,
+//! and the new one after it.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -11,18 +14,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use ruroco_common::maps::RING_SIZE;
 
 use crate::{
-    handover::{self, Handover},
+    handover::{self, Handover, memory},
+    key_directory::NamedKey,
     notices::Notices,
-    private_socket::{PrivateListener, has_gone, send_descriptor},
+    private_socket::{PrivateListener, has_gone, send_descriptors},
+    rate::TokenBucket,
     wait::wait,
 };
 
 /// How long a ring is kept that nothing is written to any more. What has waited in it for so long
 /// the server would refuse (`expired`).
 const KEPT: Duration = Duration::from_secs(30);
+
+/// Most servers that get something in a second: whoever has taken over the server could otherwise keep
+/// the gate reading keys. One that is turned away comes again.
+const MAX_PER_SECOND: u32 = 5;
 
 /// The socket that servers connect to, and the server that has.
 #[derive(Debug)]
@@ -31,6 +41,8 @@ pub struct RingSocket {
     server: Option<OwnedFd>,
     /// The oldest first.
     old_rings: Vec<OldRing>,
+    limit: TokenBucket,
+    started: Instant,
     notices: Notices,
 }
 
@@ -48,7 +60,9 @@ impl RingSocket {
     /// If the socket cannot be made.
     pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
         let listener = PrivateListener::listen(&socket_dir.join(handover::SOCKET), user)?;
-        Ok(Self { listener, server: None, old_rings: Vec::new(), notices: Notices::default() })
+        let (limit, notices) = (TokenBucket::new(MAX_PER_SECOND), Notices::default());
+        let (old_rings, started) = (Vec::new(), Instant::now());
+        Ok(Self { listener, server: None, old_rings, limit, started, notices })
     }
 
     /// What to wait for.
@@ -68,9 +82,14 @@ impl RingSocket {
         self.server = None;
     }
 
-    /// Notices a server that has gone, and gives the ring to one that has come. Takes one connection
-    /// at a time, so that many of them do not keep the gate from everything else.
-    pub fn serve(&mut self, now: Instant, ring: BorrowedFd<'_>) {
+    /// Notices a server that has gone, and gives the ring, and what `keys` reads, to one that has come.
+    /// Takes one connection at a time, so that many of them do not keep the gate from everything else.
+    pub fn serve(
+        &mut self,
+        now: Instant,
+        ring: BorrowedFd<'_>,
+        keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
+    ) {
         if let Some(server) = &self.server
             && has_gone(server.as_fd())
         {
@@ -81,7 +100,13 @@ impl RingSocket {
             Ok(Some(_)) if self.server.is_some() => {
                 self.notices.note("turned away a second server", "the first is still connected");
             }
-            Ok(Some(server)) => self.hand_over(now, server, ring),
+            Ok(Some(server)) if has_gone(server.as_fd()) => {
+                self.notices.note("server disconnected", "before it had anything");
+            }
+            Ok(Some(_)) if !self.limit.take(now.saturating_duration_since(self.started)) => {
+                self.notices.note("turned away a server", "too many have come within a second");
+            }
+            Ok(Some(server)) => self.hand_over(now, server, ring, keys),
             Ok(None) => {}
             Err(error) => self.notices.note("could not accept a connection", error),
         }
@@ -90,20 +115,28 @@ impl RingSocket {
         }
     }
 
-    fn hand_over(&mut self, now: Instant, server: OwnedFd, ring: BorrowedFd<'_>) {
+    fn hand_over(
+        &mut self,
+        now: Instant,
+        server: OwnedFd,
+        ring: BorrowedFd<'_>,
+        keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
+    ) {
         self.old_rings.retain(|old| old.until.is_none_or(|until| now < until) && old.is_filled());
-        let message = Handover { ring_size: RING_SIZE }.encode();
         let old = self.old_rings.first().map(|old| old.ring.as_fd());
-        match (send_descriptor(server.as_fd(), &message, old.unwrap_or(ring)), old) {
+        match (send(server.as_fd(), old.unwrap_or(ring), keys), old) {
             (Ok(()), None) => {
-                self.notices.note("server connected", "it has the ring");
+                self.notices.note("server connected", "it has the ring and the keys");
                 self.server = Some(server);
             }
             // The connection ends here, so it comes again for the next one.
             (Ok(()), Some(_)) => {
                 self.notices.note("server connected", "first it has the ring from before a reload");
             }
-            (Err(error), _) => self.notices.note("could not hand the ring over", error),
+            (Err(error), _) => {
+                let why = format!("{error:#}").replace('\n', "; ");
+                self.notices.note("could not hand over", why);
+            }
         }
     }
 
@@ -120,4 +153,20 @@ impl OldRing {
     fn is_filled(&self) -> bool {
         wait([Some(self.ring.as_fd())], Some(Instant::now())).is_ok_and(|[filled]| filled)
     }
+}
+
+fn send(
+    server: BorrowedFd<'_>,
+    ring: BorrowedFd<'_>,
+    keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
+) -> anyhow::Result<()> {
+    let keys = handover::keys::encode(&keys()?);
+    let keys =
+        memory::put(keys.as_bytes()).context("could not put the keys into a file in memory")?;
+    let message = Handover { ring_size: RING_SIZE }.encode();
+    let sent = send_descriptors(server, &message, &[ring, keys.as_fd()]);
+    if sent.is_err() {
+        memory::wipe(&keys).context("could not wipe the keys that nobody took")?;
+    }
+    sent.context("the server has gone")
 }

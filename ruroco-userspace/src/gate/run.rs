@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::{Config, Source},
     instance,
-    key_directory::NamedKey,
+    key_directory::{self, NamedKey},
     logging, private_directory, private_socket,
     service_manager::ServiceManager,
     settings::Settings,
@@ -96,7 +96,11 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
             None => {}
         }
         gate.interfaces.follow(gate.program.xdp()?);
-        gate.ring_socket.serve(Instant::now(), gate.program.ring());
+        let read_keys = || {
+            let keys = key_directory::read_configured(&gate.config, None);
+            Ok(keys.or_problems()?.usable)
+        };
+        gate.ring_socket.serve(Instant::now(), gate.program.ring(), read_keys);
         gate.program.flush_log();
         gate.history.tell_refused(Instant::now(), || gate.program.verdicts());
         status_socket.answer(|| gate.status());

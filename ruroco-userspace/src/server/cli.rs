@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    iter,
     path::PathBuf,
 };
 
@@ -9,13 +10,12 @@ use clap::{Parser, Subcommand};
 
 use super::{
     clock::Now,
-    floor_file::FloorFile,
+    floor_file::{self, FloorFile},
     run,
     sandbox::{self, Policy},
 };
 use crate::{
     config::{self, Config},
-    key_directory::NamedKey,
     settings::Settings,
 };
 
@@ -39,7 +39,11 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Action {
     /// Before the first start: make the file that remembers which packets have run
-    Init,
+    Init {
+        /// Leave one that is there as it is, and call that a success
+        #[arg(long)]
+        if_missing: bool,
+    },
 }
 
 /// Does what the command line says.
@@ -50,16 +54,24 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     // Before anything is read: what root may read says nothing. Root's floors, too, could not be
     // replaced by the server.
     sandbox::refuse_root()?;
-    let (config, keys) = Settings::read_as_server(&cli.config).or_refuse()?;
     match cli.action {
-        None => run::run(&config, keys.usable, cli.sandbox),
-        Some(Action::Init) => init(&config, &keys.usable),
+        None => {
+            let (config, keys) = Settings::read_as_server(&cli.config).or_refuse()?;
+            run::run(config, keys.usable, cli.sandbox)
+        }
+        Some(Action::Init { if_missing }) => {
+            init(&Config::read(&cli.config).or_refuse()?, if_missing)
+        }
     }
 }
 
-fn init(config: &Config, keys: &[NamedKey]) -> anyhow::Result<()> {
-    let ids = keys.iter().map(|named| named.key.id);
-    let path = FloorFile::create(&config.blocklist_dir, ids, Now::read().epoch)?;
+fn init(config: &Config, if_missing: bool) -> anyhow::Result<()> {
+    // The keys need not be there yet; each gets its floor when it comes.
+    let made = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch);
+    if if_missing && matches!(made, Err(floor_file::Error::Exists(_))) {
+        return Ok(());
+    }
+    let path = made?;
     let _ = writeln!(
         io::stdout(),
         "made {}: packets from before this moment are refused",

@@ -99,8 +99,8 @@ pub struct FloorFile {
 }
 
 impl FloorFile {
-    /// Makes the file for the first start, with a floor of `now` for each key: packets made before
-    /// that are refused.
+    /// Makes the file for the first start, with a floor of `now` for each of these keys. One that comes
+    /// later has a floor from then on, so that packets made before the first start are refused anyhow.
     ///
     /// # Errors
     /// [`Error::Exists`] if there is one already, [`Error::Write`] if there cannot be one.
@@ -156,6 +156,23 @@ impl FloorFile {
     /// The floors as they are on the disk.
     pub fn floors(&self) -> &Floors {
         &self.floors
+    }
+
+    /// Gives those of these keys that have no floor one of `now`, and returns once they are on the disk:
+    /// before that they cannot be used.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; they have no floor then.
+    pub fn admit(&mut self, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<(), Error> {
+        let mut new = keys.filter(|key| self.floors.of(*key).is_none()).peekable();
+        if new.peek().is_none() {
+            return Ok(());
+        }
+        let floors = self.floors.clone().with_new(now, new);
+        (self.file, self.end, self.compact_at) =
+            write(&self.path, &floors).map_err(|error| self.write_error(error))?;
+        self.floors = floors;
+        Ok(())
     }
 
     /// Raises the key's floor to the permit's counter and returns once that is on the disk.
@@ -281,6 +298,30 @@ mod tests {
         drop(FloorFile::open(dir.path(), [other].into_iter(), 7).unwrap());
         let file = FloorFile::open(dir.path(), [KEY, other].into_iter(), 9).unwrap();
         assert_eq!((file.floors().of(KEY), file.floors().of(other)), (Some(5), Some(7)));
+    }
+
+    #[test]
+    fn a_key_that_comes_while_the_file_is_open_has_its_floor_on_the_disk_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        FloorFile::create(dir.path(), [].into_iter(), 5).unwrap();
+        let mut file = FloorFile::open(dir.path(), [].into_iter(), 6).unwrap();
+        assert!(file.floors().is_empty());
+        let in_the_way = dir.path().join("floors.new");
+        fs::create_dir(&in_the_way).unwrap();
+        let error = file.admit([KEY].into_iter(), 7).unwrap_err();
+        assert!(matches!(error, Error::Write(..)), "{error}");
+        assert_eq!(file.floors().of(KEY), None);
+        fs::remove_dir(in_the_way).unwrap();
+
+        file.admit([KEY].into_iter(), 8).unwrap();
+        let other = KeyId([9; 8]);
+        file.admit([KEY, other].into_iter(), 9).unwrap();
+        let written = fs::read(dir.path().join("floors")).unwrap();
+        file.admit([other].into_iter(), 10).unwrap();
+        assert_eq!(fs::read(dir.path().join("floors")).unwrap(), written);
+        drop(file);
+        let file = FloorFile::open(dir.path(), [].into_iter(), 11).unwrap();
+        assert_eq!((file.floors().of(KEY), file.floors().of(other)), (Some(8), Some(9)));
     }
 
     #[test]

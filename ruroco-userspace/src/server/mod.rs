@@ -15,7 +15,8 @@
 //! it, whether it is refused or accepted.
 //!
 //! [`cli`] is the way in, [`run`] the loop that connects the steps; only [`source`],
-//! [`floor_file`] and [`commander`] do any I/O.
+//! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from
+//! their [files](crate::server_keys); how others take their place is in [`reload`].
 
 pub mod cli;
 pub mod clock;
@@ -24,6 +25,7 @@ pub mod floor_file;
 pub mod floor_log;
 pub mod floors;
 pub mod refusal;
+pub mod reload;
 pub mod run;
 pub mod sandbox;
 pub mod source;

@@ -27,25 +27,27 @@ use crate::{
     wait::wait,
 };
 
-/// Runs the server until it is told to end.
+/// What the service manager is told.
+const READY: &str = "judging candidates";
+
+/// Runs the server until it is told to end. A gate hands over the keys; without one there are these.
 ///
 /// # Errors
 /// What keeps it from starting, or from going on.
-pub fn run(config: &Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Result<()> {
+pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Result<()> {
     let mut signals = Signals::handle().context("could not handle signals")?;
     let service_manager = ServiceManager::of_environment();
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
-    let mut source = Source::open(config)?;
-    sandbox::enter(policy, &Needs::of(config, source.network_socket()))?;
+    let mut source = Source::open(&config)?;
+    sandbox::enter(policy, &Needs::of(&config, source.network_socket()))?;
 
-    let mut server = Server::new(config, &keys, floors);
-    drop(keys); // the verifier has its own
-    service_manager.ready("judging candidates");
+    let mut server = Server::new(config, keys, floors);
+    service_manager.ready(READY);
 
     loop {
         let now = Now::read();
-        source.drain(now, |candidate| server.take(now, candidate))?;
+        source.drain(now, &mut server)?;
         server.tidy(now);
         let [one, other] = source.descriptors();
         let fds = [Some(signals.as_fd()), one, other];
@@ -58,7 +60,11 @@ pub fn run(config: &Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resu
                 service_manager.stopping();
                 return Ok(());
             }
-            Some(Request::Reload) => tracing::info!("nothing to reload"),
+            Some(Request::Reload) => {
+                service_manager.reloading();
+                server.reload(Now::read());
+                service_manager.ready(READY);
+            }
             None => {}
         }
     }
@@ -66,8 +72,11 @@ pub fn run(config: &Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resu
 
 /// What a candidate meets between its source and the commander.
 pub struct Server {
-    verifier: Verifier,
-    floors: FloorFile,
+    pub(super) config: Config,
+    /// All that there are. Those in the verifier are in force.
+    pub(super) keys: Vec<NamedKey>,
+    pub(super) verifier: Verifier,
+    pub(super) floors: FloorFile,
     commander: Commander,
     refusals: Notices<Duration>,
     /// Why the last floor that was not persisted was not, until that is logged.
@@ -75,12 +84,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Puts it together; nothing happens yet.
-    pub fn new(config: &Config, keys: &[NamedKey], floors: FloorFile) -> Self {
+    /// Puts it together; nothing happens yet. Without keys everything is refused, until some are
+    /// [adopted](Server::adopt).
+    pub fn new(config: Config, keys: Vec<NamedKey>, floors: FloorFile) -> Self {
         Self {
-            verifier: Verifier::new(config, keys),
+            verifier: Verifier::new(&config, &keys),
             floors,
             commander: Commander::new(&config.socket_dir),
+            config,
+            keys,
             refusals: Notices::of(Refusal::ALL.map(Refusal::name)),
             not_persisted: None,
         }

@@ -66,7 +66,7 @@ impl Permit {
 
 impl Verifier {
     /// A verifier for these keys under this configuration.
-    pub fn new(config: &Config, keys: &[NamedKey]) -> Self {
+    pub fn new<'a>(config: &Config, keys: impl IntoIterator<Item = &'a NamedKey>) -> Self {
         let state = |named: &NamedKey| {
             let rules = config.rules_of(&named.name);
             let allowed = rules.and_then(|rules| rules.commands.as_ref());
@@ -79,10 +79,31 @@ impl Verifier {
             }
         };
         Self {
-            keys: keys.iter().map(|named| (named.key.id, state(named))).collect(),
+            keys: keys.into_iter().map(|named| (named.key.id, state(named))).collect(),
             ips: config.ips.iter().copied().collect(),
             max_clock_skew: config.max_clock_skew.as_nanos(),
         }
+    }
+
+    /// The same verifier, to go on from where another one has got to: nobody has used up less of what
+    /// a second allows than before.
+    pub fn succeeding(mut self, predecessor: &Self) -> Self {
+        for (key, state) in &mut self.keys {
+            if let Some(old) = predecessor.keys.get(key) {
+                state.bucket.resume(&old.bucket);
+            }
+        }
+        self
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none, and nothing can be accepted.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// The name of a key.

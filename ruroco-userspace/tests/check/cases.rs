@@ -81,13 +81,7 @@ pub(crate) const CASES: &[Case] = &[
     config("source-unknown", &[("port", "source = \"upd\"\nport")]),
     config("toml-broken", &[("34020", "")]),
     config("user-not-there", &[("$USER", "no-such-user")]),
-    Case {
-        name: "user-is-root",
-        config: &[("$USER", "root")],
-        commands: None,
-        arrange: |place| place.give("laptop.key", 0),
-        needs_root: true,
-    },
+    config("user-is-root", &[("$USER", "root")]),
     config("state-directory-missing", &[("$DIR/state", "$DIR/no-state")]),
     commands("command-misspelt-field", "[commands.x]\nrun = [\"/bin/true\"]\nusr = \"root\"\n"),
     commands("command-of-nothing", "[commands.x]\ntimeout = 5\n"),
@@ -154,6 +148,15 @@ pub(crate) const CASES: &[Case] = &[
     files("state-directory-writable-by-others", |place| place.set_mode("state", 0o777)),
     by_root("config-unreadable-for-the-server", |place| place.set_mode("config.toml", 0o600)),
     by_root("key-of-a-stranger", |place| place.give("laptop.key", 12345)),
-    by_root("key-unreadable-for-the-server", |place| place.give("laptop.key", 0)),
+    by_root("key-of-the-server-where-the-gate-reads-it", |place| {
+        place.give_to_server("laptop.key")
+    }),
+    Case {
+        name: "key-unreadable-for-the-server",
+        config: &[("port", "source = \"udp\"\nport")],
+        commands: None,
+        arrange: |_| {},
+        needs_root: true,
+    },
     by_root("state-directory-of-root", |place| place.give("state", 0)),
 ];

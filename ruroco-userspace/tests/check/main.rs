@@ -71,7 +71,7 @@ impl Place {
         place.add_key("laptop.key", LAPTOP);
         fs::create_dir(place.path("state")).unwrap();
         place.set_mode("state", 0o700);
-        place.give("state", place.user.uid.as_raw());
+        place.give_to_server("state");
         place
     }
 
@@ -96,6 +96,9 @@ impl Place {
     pub(crate) fn add_key(&self, name: &str, text: &str) {
         self.write(name, text);
         self.set_mode(name, 0o600);
+    }
+
+    pub(crate) fn give_to_server(&self, name: &str) {
         self.give(name, self.user.uid.as_raw());
     }
 

@@ -16,10 +16,10 @@ use std::{
 
 use ruroco::{
     aead::Aead,
-    handover::{self, Handover},
+    handover::{self, Handover, memory},
     key_directory::NamedKey,
     order,
-    private_socket::{PrivateListener, send_descriptor},
+    private_socket::{PrivateListener, send_descriptors},
     server::{
         clock::Now,
         floor_file::FloorFile,
@@ -102,7 +102,7 @@ fn server(host: &Host) -> Server {
     let (config, keys) = (host.config(), host.keys());
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, START).unwrap();
-    let server = Server::new(&config, &keys, floors);
+    let server = Server::new(config, keys, floors);
     host.enter(None);
     server
 }
@@ -232,19 +232,19 @@ pub(crate) const NEEDS: &[Need] = &[
         },
     },
     Need {
-        name: "take a ring from each gate that comes",
+        name: "take a ring and keys from each gate that comes",
         meet: |host| {
             let mut source = Source::open(&host.config()).unwrap();
-            host.enter(None);
+            let mut server = server(host);
             for _ in 0..2 {
                 eventually("the gate", || {
-                    source.drain(Now::read(), |_| ()).unwrap();
+                    source.drain(Now::read(), &mut server).unwrap();
                     // None is due once there is a gate.
                     source.next_attempt().is_none().then_some(())
                 });
                 wait_for_outside();
                 eventually("the gate's end", || {
-                    source.drain(Now::read(), |_| ()).unwrap();
+                    source.drain(Now::read(), &mut server).unwrap();
                     source.next_attempt()
                 });
             }
@@ -259,7 +259,9 @@ pub(crate) const NEEDS: &[Need] = &[
                 let ring = memfd_create("ring", MemfdFlags::CLOEXEC).unwrap();
                 ftruncate(&ring, 1 << 20).unwrap();
                 let message = Handover { ring_size }.encode();
-                send_descriptor(server.as_fd(), &message, ring.as_fd()).unwrap();
+                let keys = handover::keys::encode(&host.keys());
+                let keys = memory::put(keys.as_bytes()).unwrap();
+                send_descriptors(server.as_fd(), &message, &[ring.as_fd(), keys.as_fd()]).unwrap();
                 wait_for_turn(&mut child)?;
                 go_on(&mut child);
             }

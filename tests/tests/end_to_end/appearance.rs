@@ -14,7 +14,7 @@ use ruroco_lab::{
     wait::DEADLINE,
 };
 
-use crate::start::{all_programs, expect_no_start};
+use crate::start::{expect_no_start, programs_that_read_keys};
 
 /// A limit that only the test that wants to meets.
 pub(crate) const CLOSED: &str = "appearance = \"closed\"\nmax_passed_per_second = 1_000_000";
@@ -200,13 +200,13 @@ fn a_filtered_port_is_silent_where_its_neighbour_is_not() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_key_that_the_kernel_cannot_check_stops_every_program() {
+fn a_key_that_the_kernel_cannot_check_stops_every_program_that_reads_the_keys() {
     let mut lab = Lab::new(&Options { gate: CLOSED, ..Options::default() });
     lab.files.add_upstream_key("old-laptop");
     let config = fs::read_to_string(lab.files.config()).unwrap();
     let line = 1 + config.lines().position(|line| line.starts_with("appearance")).unwrap();
     let place = format!("{}:{line}: ", lab.files.config().display());
-    for (name, command) in all_programs(&lab) {
+    for (name, command) in programs_that_read_keys(&lab, "xdp") {
         let told = [&*place, "old-laptop.key", "make a new key", "ruroco-client gen"];
         expect_no_start(name, command, &told);
     }

@@ -1,7 +1,12 @@
 //! `ruroco-gate check` and `ruroco-gate doctor` on a host, with a gate and without, and on one that
 //! something is wrong with.
 
-use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+    os::unix::fs::PermissionsExt,
+    process::Command,
+};
 
 use aya::{
     EbpfLoader,
@@ -14,7 +19,7 @@ use ruroco_lab::{
     lab::Lab,
     network::{Family, PORT, SERVER, SERVER_INTERFACE},
     packet_socket::Receiver,
-    programs,
+    programs, wait,
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with};
 use serde_json::Value;
@@ -142,16 +147,21 @@ fn with_an_ordinary_socket_there_is_no_gate_to_look_at() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn somebody_at_the_gates_port_is_a_problem() {
     let lab = Lab::new(&Default::default());
+    // A program that another test is starting may hold the last one for a moment.
+    let bind = |address: IpAddr| {
+        let bind = || UdpSocket::bind((address, PORT)).ok();
+        wait::until("the port", || lab.network.server.enter(bind))
+    };
     for family in Family::BOTH {
         for address in [family.unspecified(), SERVER.of(family)] {
-            let bound = lab.network.server.enter(|| UdpSocket::bind((address, PORT))).unwrap();
+            let bound = bind(address);
             let findings = Findings::of(&mut doctor(&lab));
             findings.expect("listener", "problem", &[&PORT.to_string(), "ss -Hulpn"]);
             assert!(!findings.is_good);
             drop(bound);
         }
     }
-    let _other = lab.network.server.enter(|| UdpSocket::bind(("127.0.0.1", PORT))).unwrap();
+    let _other = bind(Ipv4Addr::LOCALHOST.into());
     Findings::of(&mut doctor(&lab)).expect_good(&["listener"]);
 }
 

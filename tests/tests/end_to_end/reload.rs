@@ -30,13 +30,6 @@ use crate::{
 
 const PHONE: &str = "phone";
 
-/// A running lab whose gate can read the keys again.
-fn running(options: &Options) -> Lab {
-    let lab = Lab::running(options);
-    lab.files.give_keys_to_root();
-    lab
-}
-
 fn with_phone() -> Options {
     Options { more_keys: vec![PHONE], ..Options::default() }
 }
@@ -63,12 +56,8 @@ fn remove_key(lab: &Lab, name: &str) {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_key_that_was_added_works() {
-    let mut lab = running(&Default::default());
+    let mut lab = Lab::running(&Default::default());
     lab.files.add_key(PHONE);
-    lab.server().crash();
-    lab.files.give_keys_to_user();
-    lab.start_server();
-    lab.files.give_keys_to_root();
     lab.commander().signal(Signal::SIGHUP);
     lab.commander().wait_for(&["reloaded"]);
     for family in Family::BOTH {
@@ -95,7 +84,7 @@ fn a_key_that_was_added_works() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_key_that_was_removed_is_unknown_from_the_next_packet_on() {
     for family in Family::BOTH {
-        let mut lab = running(&with_phone());
+        let mut lab = Lab::running(&with_phone());
         // One of them is remembered: that does not save it.
         let knock = by(&lab, PHONE, family);
         lab.send(family, &knock);
@@ -145,7 +134,7 @@ fn a_key_that_was_removed_is_unknown_from_the_next_packet_on() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn port_and_addresses_change() {
     const OTHER_PORT: u16 = PORT + 1;
-    let mut lab = running(&Default::default());
+    let mut lab = Lab::running(&Default::default());
     let old =
         lab.files.change_config(|text| text.replace(&PORT.to_string(), &OTHER_PORT.to_string()));
     under_fire(&mut lab, |lab| {
@@ -181,7 +170,7 @@ fn port_and_addresses_change() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn interfaces_are_added_and_removed() {
-    let mut lab = running(&Default::default());
+    let mut lab = Lab::running(&Default::default());
     let only = |name: &str| format!("interfaces = [\"{name}\"]");
     let [one, both, other] = [
         only(SERVER_INTERFACE),
@@ -227,7 +216,7 @@ fn interfaces_are_added_and_removed() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_counters_go_on() {
-    let mut lab = running(&Default::default());
+    let mut lab = Lab::running(&Default::default());
     for round in 1..=3 {
         lab.expect_verdict(Verdict::WrongLength, 5, |lab| {
             (0..5).for_each(|_| lab.send(Family::V4, b"junk"));
@@ -246,7 +235,7 @@ fn the_counters_go_on() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_keys_of_the_predecessor_are_wiped_and_nothing_of_it_is_held() {
-    let mut lab = running(&with_phone());
+    let mut lab = Lab::running(&with_phone());
     let process = Process(lab.gate().pid());
     let keys = |kind| maps_of(process)[&kind];
     let kind = (BPF_MAP_TYPE_ARRAY, ENTRY_SIZE);
@@ -277,7 +266,7 @@ fn the_keys_of_the_predecessor_are_wiped_and_nothing_of_it_is_held() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_renamed_interface_goes_by_its_new_name() {
-    let mut lab = running(&Default::default());
+    let mut lab = Lab::running(&Default::default());
     under_fire(&mut lab, |lab| {
         lab.network.server.ip("link set dev server0 name renamed0");
         lab.reload_gate();

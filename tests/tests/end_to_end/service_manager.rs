@@ -57,7 +57,6 @@ fn expect_reload(manager: &Manager, ready: &str) {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_gate_tells_when_it_is_closed_how_a_reload_went_and_that_it_lives() {
     let mut lab = Lab::new(&Default::default());
-    lab.files.give_keys_to_root();
     let manager = Manager::new(&lab);
     let mut command = lab.gate_command(&[]);
     let mut gate = manager.start("ruroco-gate", command.env("WATCHDOG_USEC", "200000"));

@@ -10,7 +10,7 @@ use std::{
 };
 
 use ruroco::key::Key;
-use ruroco_lab::{daemon::Daemon, lab::Lab, network::Family, programs};
+use ruroco_lab::{daemon::Daemon, files::Options, lab::Lab, network::Family, programs};
 
 /// Starts a program, which must end by itself with a message that has these parts.
 #[track_caller]
@@ -37,6 +37,30 @@ pub(crate) fn all_programs(lab: &Lab) -> [(&'static str, Command); 3] {
         ("ruroco-server", lab.server_command(&[])),
         ("ruroco-commander", commander),
     ]
+}
+
+/// Those of them that read the keys: either the gate does, for the server, too, or the server does.
+pub(crate) fn programs_that_read_keys(
+    lab: &Lab,
+    source: &str,
+) -> impl Iterator<Item = (&'static str, Command)> {
+    let does_not = if source == "xdp" { "ruroco-server" } else { "ruroco-gate" };
+    all_programs(lab).into_iter().filter(move |(name, _)| *name != does_not)
+}
+
+/// With either source; then all programs start, and a knock runs.
+fn with_either_source(test: impl Fn(&Lab, &str)) {
+    for source in ["xdp", "udp"] {
+        let mut lab = Lab::new(&Options { source, ..Options::default() });
+        test(&lab, source);
+        lab.start_commander();
+        if source == "xdp" {
+            lab.start_gate();
+        }
+        lab.start_server();
+        lab.expect_next_knock_to_run(Family::V4);
+        lab.expect_silence();
+    }
 }
 
 fn path(path: &Path) -> &str {
@@ -107,17 +131,29 @@ fn pins_that_others_could_exchange_are_refused() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn rules_for_a_key_that_is_not_there_stop_every_program() {
+fn rules_for_a_key_that_is_not_there_stop_every_program_that_reads_the_keys() {
+    with_either_source(|lab, source| {
+        let text = lab.files.change_config(|text| format!("{text}\n[keys.latop]\ncommands = []\n"));
+        let line = text.lines().count() + 2;
+        let place = format!("{}:{line}", path(&lab.files.config()));
+        for (name, command) in programs_that_read_keys(lab, source) {
+            expect_no_start(name, command, &[&place, "did you mean `laptop`?"]);
+        }
+        fs::write(lab.files.config(), text).unwrap();
+    });
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_server_that_gets_keys_that_its_configuration_does_not_go_with_ends() {
     let mut lab = Lab::new(&Default::default());
+    lab.start_gate();
     let text = lab.files.change_config(|text| format!("{text}\n[keys.latop]\ncommands = []\n"));
-    let line = text.lines().count() + 2;
-    let place = format!("{}:{line}", path(&lab.files.config()));
-    for (name, command) in all_programs(&lab) {
-        expect_no_start(name, command, &[&place, "did you mean `laptop`?"]);
-    }
+    let place = format!("{}:{}", path(&lab.files.config()), text.lines().count() + 2);
+    let message = [&place[..], "did you mean `laptop`?"];
+    expect_no_start("ruroco-server", lab.server_command(&[]), &message);
     fs::write(lab.files.config(), text).unwrap();
     lab.start_commander();
-    lab.start_gate();
     lab.start_server();
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
@@ -126,27 +162,38 @@ fn rules_for_a_key_that_is_not_there_stop_every_program() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn every_program_tells_all_that_is_wrong_and_not_only_the_first() {
-    let lab = Lab::new(&Default::default());
-    lab.files.change_config(|text| {
-        let text = text.replacen("port = ", "prot = 1\nport = ", 1);
-        format!("{}\n[keys.latop]\ncommands = []\n", text.replace("192.0.2.1\"", "::\""))
-    });
-    let bad_key = lab.files.server_key("bad");
-    fs::write(&bad_key, "nonsense").unwrap();
-    fs::set_permissions(&bad_key, fs::Permissions::from_mode(0o600)).unwrap();
-    lab.files.give_to_user(&bad_key);
-    fs::write(lab.files.commands(), "[commands.x]\nrun = [\"true\"]\ntimeout = 0\n").unwrap();
-    let config = path(&lab.files.config()).to_owned();
-    for (name, mut command) in all_programs(&lab) {
-        let mut daemon = Daemon::start(name, &mut command);
-        assert!(!daemon.wait_for_end().success(), "{name} says that it succeeded");
-        daemon.wait_for(&[&format!("{config}:1: "), "no host's address"]);
-        daemon.wait_for(&[&format!("{config}:2: "), "did you mean `port`?"]);
-        daemon.wait_for(&["did you mean `laptop`?"]);
-        daemon.wait_for(&[&format!("{}:1: ", path(&bad_key)), "not a key"]);
-        let of_commands = [path(&lab.files.commands()), ":3: `timeout`"].concat();
-        let told = !daemon.lines_with(&[&of_commands]).is_empty();
-        assert_eq!(told, name == "ruroco-commander", "{name}");
+    for source in ["xdp", "udp"] {
+        let lab = Lab::new(&Options { source, ..Options::default() });
+        lab.files.change_config(|text| {
+            let text = text.replacen("port = ", "prot = 1\nport = ", 1);
+            format!("{}\n[keys.latop]\ncommands = []\n", text.replace("192.0.2.1\"", "::\""))
+        });
+        let bad_key = lab.files.server_key("bad");
+        fs::write(&bad_key, "nonsense").unwrap();
+        lab.files.make_private(&bad_key);
+        let commands = "[commands.x]\nrun = [\"true\"]\ntimeout = 0\n";
+        fs::write(lab.files.commands(), commands).unwrap();
+        let [config, of_key, of_commands] = [
+            path(&lab.files.config()).to_owned(),
+            format!("{}:1: not a key", path(&bad_key)),
+            format!("{}:3: `timeout`", path(&lab.files.commands())),
+        ];
+        for (name, mut command) in all_programs(&lab) {
+            let mut daemon = Daemon::start(name, &mut command);
+            assert!(!daemon.wait_for_end().success(), "{name} says that it succeeded");
+            daemon.wait_for(&[&format!("{config}:1: "), "no host's address"]);
+            daemon.wait_for(&[&format!("{config}:2: "), "did you mean `port`?"]);
+            // Where there is a gate, the server has no keys before that hands them over.
+            let has_keys = name != "ruroco-server" || source == "udp";
+            for (told, tells) in [
+                ("did you mean `laptop`?", has_keys),
+                (&of_key, has_keys),
+                (&of_commands, name == "ruroco-commander"),
+            ] {
+                let tells_it = !daemon.lines_with(&[told]).is_empty();
+                assert_eq!(tells_it, tells, "{name}, {source}: {told}");
+            }
+        }
     }
 }
 
@@ -171,23 +218,40 @@ fn addresses_that_are_no_hosts_stop_every_program() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_huge_key_file_is_refused_and_not_read() {
-    let mut lab = Lab::new(&Default::default());
-    let huge = lab.files.server_key("huge");
-    fs::write(&huge, vec![b'A'; 64 << 20]).unwrap();
-    fs::set_permissions(&huge, fs::Permissions::from_mode(0o600)).unwrap();
-    lab.files.give_to_user(&huge);
-    for (name, command) in all_programs(&lab) {
-        let started = Instant::now();
-        expect_no_start(name, command, &[path(&huge), "longer than"]);
-        let took = started.elapsed();
-        assert!(took < Duration::from_secs(2), "{name} took {took:?}");
-    }
-    fs::remove_file(huge).unwrap();
-    lab.start_commander();
-    lab.start_gate();
-    lab.start_server();
-    lab.expect_next_knock_to_run(Family::V4);
-    lab.expect_silence();
+    with_either_source(|lab, source| {
+        let huge = lab.files.server_key("huge");
+        fs::write(&huge, vec![b'A'; 64 << 20]).unwrap();
+        lab.files.make_private(&huge);
+        for (name, command) in programs_that_read_keys(lab, source) {
+            let started = Instant::now();
+            expect_no_start(name, command, &[path(&huge), "longer than"]);
+            let took = started.elapsed();
+            assert!(took < Duration::from_secs(2), "{name} took {took:?}");
+        }
+        fs::remove_file(huge).unwrap();
+    });
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_key_that_the_server_could_rewrite_is_refused_unless_it_reads_them_itself() {
+    with_either_source(|lab, source| {
+        let key = lab.files.server_key("laptop");
+        match source {
+            "xdp" => lab.files.give_to_user(&key),
+            // Root's it cannot read.
+            _ => chown(&key, Some(0), Some(0)).unwrap(),
+        }
+        for (name, command) in programs_that_read_keys(lab, source) {
+            if (source, name) != ("udp", "ruroco-commander") {
+                expect_no_start(name, command, &[path(&key)]);
+            }
+        }
+        match source {
+            "xdp" => chown(&key, Some(0), Some(0)).unwrap(),
+            _ => lab.files.give_to_user(&key),
+        }
+    });
 }
 
 #[test]

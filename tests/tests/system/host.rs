@@ -1,14 +1,15 @@
 //! A client, and a guest in the server's place.
 
-use std::process::Output;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Output};
 
 use ruroco_lab::{
     capture::Capture,
     directory::Directory,
     guest::{Guest, PACKAGES_INSIDE},
     network::{self, Family, Network, PORT, SERVER, SERVER_INTERFACE},
-    programs,
+    programs, wait,
 };
+use serde_json::Value;
 
 pub(crate) const UNITS: [&str; 3] = ["ruroco-gate", "ruroco-server", "ruroco-commander"];
 
@@ -35,23 +36,23 @@ impl Host {
         self.guest.run(&format!("dpkg --install {PACKAGES_INSIDE}/ruroco_*.deb"));
     }
 
-    /// Everything that a person would write by hand.
+    /// As a person would: `init`, and then commands of one's own.
     pub(crate) fn configure(&self) {
-        self.guest.write(
-            "/etc/ruroco/config.toml",
-            &format!(
-                "ips = [\"{}\", \"{}\"]\nport = {PORT}\nconfig_dir = \"/etc/ruroco/keys\"\n\
-                 max_requests_per_second = 1000\n\
-                 [gate]\ninterfaces = [\"{SERVER_INTERFACE}\"]\nmode = \"native\"\n",
-                SERVER.v4, SERVER.v6
-            ),
-        );
+        self.guest.run(&format!(
+            "ruroco-gate init --no-start --interface {SERVER_INTERFACE} --address {} --address {} \
+             --port {PORT} --key {KEY}",
+            SERVER.v4, SERVER.v6
+        ));
+        self.guest.run("echo 'max_requests_per_second = 1000' > /tmp/config.toml");
+        self.guest.run("cat /etc/ruroco/config.toml >> /tmp/config.toml");
+        self.guest.run("cat /tmp/config.toml > /etc/ruroco/config.toml");
         self.guest.write(
             "/etc/ruroco/commands.toml",
             "[commands.default]\nshell = 'echo \"$RUROCO_KEY $RUROCO_IP\"'\n",
         );
-        self.add_key(KEY);
-        self.guest.run("setpriv --reuid ruroco --regid ruroco --clear-groups ruroco-server init");
+        let text = self.guest.run(&format!("cat /etc/ruroco/keys/{KEY}.key"));
+        std::fs::write(self.key(KEY), text).unwrap();
+        std::fs::set_permissions(self.key(KEY), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// A new key, for the client and for the guest.
@@ -65,7 +66,8 @@ impl Host {
     }
 
     pub(crate) fn start(&self) {
-        self.guest.run(&format!("systemctl start {}", UNITS.join(" ")));
+        let started = self.guest.try_run(&format!("systemctl start {}", UNITS.join(" ")));
+        assert!(started.status.success(), "{started:?}\n{}", self.guest.journal());
         for unit in UNITS {
             self.guest.wait_until(&format!("systemctl is-active {unit}"));
         }
@@ -80,8 +82,23 @@ impl Host {
 
     /// How many commands have ended well.
     pub(crate) fn runs(&self) -> usize {
-        let log = self.guest.run("journalctl --unit ruroco-commander --output cat");
-        log.lines().filter(|line| line.contains("ended") && line.contains("exit:0")).count()
+        let ended = "journalctl --unit ruroco-commander RUROCO_EVENT=ended RUROCO_RESULT=exit:0";
+        self.guest.run(&format!("{ended} --output cat --quiet")).lines().count()
+    }
+
+    /// Makes sure that as many have run, and no more.
+    #[track_caller]
+    pub(crate) fn expect_runs(&self, count: usize) {
+        let ran = wait::poll(wait::DEADLINE, || (self.runs() >= count).then_some(()));
+        assert!(ran.is_some(), "{} of {count} have run:\n{}", self.runs(), self.guest.journal());
+        assert_eq!(self.runs(), count);
+    }
+
+    /// How many packets have got a verdict.
+    pub(crate) fn verdict(&self, name: &str) -> u64 {
+        let status = self.guest.run("ruroco-gate status --json");
+        let status: Value = serde_json::from_str(&status).unwrap();
+        status["verdicts"][name].as_u64().unwrap()
     }
 
     /// Makes sure that a knock runs, and that nothing else has run since `before`.
@@ -89,11 +106,7 @@ impl Host {
     pub(crate) fn expect_a_knock_to_run(&self, key: &str) {
         let before = self.runs();
         self.knock(key);
-        let ran = ruroco_lab::wait::poll(ruroco_lab::wait::DEADLINE, || {
-            (self.runs() > before).then_some(())
-        });
-        assert!(ran.is_some(), "the knock did not run:\n{}", self.guest.journal());
-        assert_eq!(self.runs(), before + 1);
+        self.expect_runs(before + 1);
     }
 
     #[track_caller]

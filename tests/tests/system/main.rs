@@ -12,6 +12,7 @@
     reason = "whatever is not as expected has to end the test, and say where"
 )]
 
+mod flood;
 mod host;
 mod package;
 mod security;

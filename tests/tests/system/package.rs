@@ -2,7 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::host::{Host, KEY, UNITS};
+use crate::{
+    flood::Flood,
+    host::{Host, KEY, UNITS},
+};
+
+/// Another key.
+const PHONE: &str = "phone";
+
+const RELOADS: usize = 10;
 
 #[test]
 #[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
@@ -16,6 +24,8 @@ fn it_installs_runs_a_knock_survives_a_power_cut_and_leaves_nothing_behind() {
         assert_eq!(host.guest.property(unit, "ActiveState"), "inactive");
         assert_eq!(host.guest.property(unit, "UnitFileState"), "enabled");
     }
+    // Beside a gate it would hold the port open, and the server would have a network socket.
+    assert_eq!(host.guest.property("ruroco-udp.socket", "UnitFileState"), "disabled");
     host.configure();
     host.start();
     host.expect_a_knock_to_run(KEY);
@@ -60,6 +70,64 @@ fn whichever_daemon_is_killed_comes_back_and_the_others_stay() {
         }
         host.expect_a_knock_to_run(KEY);
     }
+}
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn a_gate_that_hangs_is_replaced_and_stays_closed_meanwhile() {
+    let mut host = Host::boot();
+    host.install();
+    host.configure();
+    // Not half a minute, as packaged.
+    host.guest.run("mkdir -p /etc/systemd/system/ruroco-gate.service.d");
+    host.guest.write(
+        "/etc/systemd/system/ruroco-gate.service.d/watchdog.conf",
+        "[Service]\nWatchdogSec=2\n",
+    );
+    host.guest.run("systemctl daemon-reload");
+    host.start();
+    let hanging = host.guest.property("ruroco-gate", "MainPID");
+    host.guest.run(&format!("kill -STOP {hanging}"));
+    host.guest.wait_until(&format!(
+        "systemctl is-active ruroco-gate && test $(systemctl show --value -p MainPID ruroco-gate) != {hanging}"
+    ));
+    assert!(host.guest.journal().contains("Watchdog timeout"), "{}", host.guest.journal());
+    host.expect_a_knock_to_run(KEY);
+    host.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn reloads_under_a_flood_lose_no_knock_and_a_key_that_is_revoked_ends_at_once() {
+    let mut host = Host::boot();
+    host.install();
+    host.configure();
+    host.start();
+    host.add_key(PHONE);
+    host.guest.run("systemctl reload ruroco-commander ruroco-gate");
+    host.guest.wait_until(&format!("ruroco-gate status | grep -q {PHONE}"));
+    host.expect_a_knock_to_run(PHONE);
+
+    let before = host.runs();
+    let flood = Flood::start(&host.network);
+    for _ in 0..RELOADS {
+        host.guest.run("systemctl reload ruroco-gate ruroco-server ruroco-commander");
+        host.knock(KEY);
+        host.knock(PHONE);
+    }
+    let sent = flood.stop();
+    assert!(sent > 10_000, "only {sent} packets of a flood");
+    host.expect_runs(before + 2 * RELOADS);
+
+    host.guest.run(&format!("rm /etc/ruroco/keys/{PHONE}.key"));
+    host.guest.run("systemctl reload ruroco-commander ruroco-gate");
+    host.guest.wait_until(&format!("! ruroco-gate status | grep -q {PHONE}"));
+    let unknown = || host.verdict("unknown_key");
+    let refused = unknown();
+    host.knock(PHONE);
+    host.expect_a_knock_to_run(KEY);
+    assert_eq!(unknown(), refused + 1, "the kernel knows the key no more");
+    host.expect_silence();
 }
 
 /// All files, but for those that any system writes while it runs, and what dpkg itself remembers.

@@ -76,7 +76,18 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
         problems.good_of(Settings::read_as_server(path));
         problems.extend(host::state_problem(&config.blocklist_dir, &user));
         let who = format!("as {} sees it", user.name);
-        problems.into_iter().map(|problem| problem.seen_by(&who)).collect()
+        let of_keys = |problem: &Problem| {
+            let path = problem.path();
+            path == config.config_dir || path.extension().is_some_and(|suffix| suffix == "key")
+        };
+        let tell = |problem: Problem| match of_keys(&problem) {
+            // Whether it does nobody knows before it has started the server.
+            true => problem
+                .seen_by(&format!("{who}, unless systemd passes the keys to the server"))
+                .as_warning(),
+            false => problem.seen_by(&who),
+        };
+        problems.into_iter().map(tell).collect()
     };
     if user.uid.is_root() {
         let refusal = "the server refuses to run as root; name another user, made with: useradd \

@@ -77,7 +77,9 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
 fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result<Setup> {
     let host = Host::look().context("could not list this host's interfaces")?;
     let stdin = io::stdin();
-    if !options.yes && !stdin.is_terminal() {
+    let is_all_said =
+        !options.interface.is_empty() && !options.address.is_empty() && options.port.is_some();
+    if !(is_all_said || options.yes || stdin.is_terminal()) {
         bail!(
             "there is nobody to ask: say all of --interface, --address and --port, or --yes for the \
              usual answers"

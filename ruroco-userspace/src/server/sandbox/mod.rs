@@ -38,7 +38,7 @@ pub use self::{
     privileges::refuse_root,
     report::{Measure, Report, State},
 };
-use crate::config::Config;
+use crate::{config::Config, server_keys};
 
 /// System calls have other names elsewhere, and `seccompiler` does not know these architectures.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
@@ -84,14 +84,15 @@ impl<'a> Needs<'a> {
             _ => PathBuf::from("."),
         };
         let is_key = |file: &PathBuf| file.extension().is_some_and(|suffix| suffix == "key");
-        let entries = fs::read_dir(&config.config_dir).into_iter().flatten();
+        let keys_in = server_keys::directory(config);
+        let entries = keys_in.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten();
         let keys = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_key);
         let targets = keys.chain([config.path().to_owned()]).filter_map(|file| {
             let is_link = fs::symlink_metadata(&file).is_ok_and(|file| file.is_symlink());
             is_link.then(|| fs::canonicalize(&file).ok()).flatten()
         });
         let mut read: BTreeSet<_> = targets.map(|target| directory(&target)).collect();
-        read.extend([directory(config.path()), config.config_dir.clone()]);
+        read.extend(keys_in.into_iter().chain([directory(config.path())]));
         Self {
             read,
             write: config.blocklist_dir.clone(),

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use rustix::{
     process::{DumpableBehavior, geteuid, set_dumpable_behavior},
     thread::{
-        CapabilitySet, CapabilitySets, capability_is_in_bounding_set,
+        CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
         remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
     },
 };
@@ -61,5 +61,9 @@ pub(super) fn drop_capabilities() -> anyhow::Result<()> {
         permitted: CapabilitySet::empty(),
         inheritable: CapabilitySet::empty(),
     };
+    // Who started it may have done so already, and have taken the system call away, too.
+    if capabilities(None).is_ok_and(|has| has == none) {
+        return Ok(());
+    }
     set_capabilities(None, none).context("could not drop the capabilities")
 }

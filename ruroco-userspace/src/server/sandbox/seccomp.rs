@@ -42,6 +42,7 @@ const WHATEVER: &[i64] = &[
     libc::SYS_openat,
     libc::SYS_read,
     libc::SYS_write,
+    libc::SYS_pread64,
     libc::SYS_pwrite64,
     libc::SYS_ftruncate,
     libc::SYS_fsync,

@@ -1,5 +1,5 @@
-//! Where candidates come from: the ring that the gate hands over, or an ordinary socket. What is
-//! behind does not know which.
+//! Where candidates come from: the ring that the gate hands over, or an ordinary socket. With the ring
+//! come the keys.
 
 mod ring;
 mod udp;
@@ -8,10 +8,9 @@ mod xdp;
 use std::{os::fd::BorrowedFd, time::Duration};
 
 use anyhow::Context;
-use ruroco_common::candidate::Candidate;
 
 use self::{udp::UdpSource, xdp::XdpSource};
-use super::{clock::Now, refusal::Refusal};
+use super::{clock::Now, run::Server};
 use crate::config::{self, Config};
 
 /// Candidates taken in one go, so that a flood does not keep the loop from seeing a signal.
@@ -70,21 +69,16 @@ impl Source {
         }
     }
 
-    /// Passes a batch of what has come to `take`. Of what is left then, the descriptors tell: both
+    /// Passes a batch of what has come to the server, and new keys before that. Of what is left then, the descriptors tell: both
     /// a socket and a ring can be read for as long as there is something in them (for the ring:
     /// `ringbuf_map_poll_kern`, kernel/bpf/ringbuf.c), whether or not anything more comes.
     ///
     /// # Errors
     /// Those after which the source is of no more use.
-    pub fn drain(
-        &mut self,
-        now: Now,
-        mut take: impl FnMut(Result<&Candidate, Refusal>),
-    ) -> anyhow::Result<()> {
+    pub fn drain(&mut self, now: Now, server: &mut Server) -> anyhow::Result<()> {
         match self {
-            Self::Xdp(source) => source.drain(now, |candidate| take(Ok(candidate))),
-            Self::Udp(source) => source.drain(now, take)?,
+            Self::Xdp(source) => source.drain(now, server),
+            Self::Udp(source) => source.drain(now, |candidate| server.take(now, candidate)),
         }
-        Ok(())
     }
 }

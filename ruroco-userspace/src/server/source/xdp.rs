@@ -1,122 +1,201 @@
-//! The ring as the gate hands it over, and again whenever the gate has been away.
+//! Ring and keys as the gate hands them over, and again whenever the gate has been away.
+//!
+//! Nothing here waits for the gate: while it reads the keys from their files, which takes as long as
+//! there are many, the last ring is read.
 
 use std::{
+    collections::BTreeSet,
+    mem,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context, bail};
-use ruroco_common::candidate::Candidate;
+use anyhow::{Context, anyhow, bail};
 
-use super::{super::clock::Now, BATCH, ring::Ring};
+use super::{
+    super::{clock::Now, reload::NotAdopted, run::Server},
+    BATCH,
+    ring::Ring,
+};
 use crate::{
-    handover::{self, Handover},
-    private_socket::{connect, has_gone, receive_descriptor},
+    handover::{self, Handover, memory},
+    key_directory::NamedKey,
+    private_socket::{connect, has_gone, receive_descriptors},
 };
 
 /// Between attempts to reach a gate that is away. Short: a new ring may already be filling.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// How long the gate may take to say what it has to say once it has accepted the connection.
+/// After which time a gate that has accepted the connection and says nothing is worth a line.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// After which time it is asked anew: many times of what it takes to read as many keys as there may be.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Candidates from the gate's ring.
 ///
 /// A gate that was killed leaves its program in the driver, which goes on filling its ring; so the
-/// last ring is read until there is another.
+/// last ring is read until there is another, and with the keys that came with it.
 #[derive(Debug)]
 pub struct XdpSource {
     path: PathBuf,
     gate: Gate,
     ring: Option<Ring>,
+    /// What was said of why the gate is waited for: each reason is worth a line once.
+    told: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 enum Gate {
-    Away { next_attempt: Duration, told: bool },
+    Away { next_attempt: Duration },
+    Asked { gate: OwnedFd, since: Duration, is_late: bool },
     Connected(OwnedFd),
 }
 
 impl XdpSource {
     pub(super) fn new(socket_dir: &Path) -> Self {
-        let gate = Gate::Away { next_attempt: Duration::ZERO, told: false };
-        Self { path: socket_dir.join(handover::SOCKET), gate, ring: None }
+        let gate = Gate::Away { next_attempt: Duration::ZERO };
+        Self { path: socket_dir.join(handover::SOCKET), gate, ring: None, told: BTreeSet::new() }
     }
 
     pub(super) fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
         let gate = match &self.gate {
             Gate::Away { .. } => None,
-            Gate::Connected(gate) => Some(gate.as_fd()),
+            Gate::Asked { gate, .. } | Gate::Connected(gate) => Some(gate.as_fd()),
         };
         [gate, self.ring.as_ref().map(AsFd::as_fd)]
     }
 
     pub(super) fn next_attempt(&self) -> Option<Duration> {
         match self.gate {
-            Gate::Away { next_attempt, .. } => Some(next_attempt),
+            Gate::Away { next_attempt } => Some(next_attempt),
+            Gate::Asked { since, is_late, .. } => {
+                Some(since.saturating_add(if is_late { TIMEOUT } else { PATIENCE }))
+            }
             Gate::Connected(_) => None,
         }
     }
 
-    pub(super) fn drain(&mut self, now: Now, mut take: impl FnMut(&Candidate)) {
-        match &self.gate {
-            Gate::Connected(gate) if has_gone(gate.as_fd()) => {
-                tracing::warn!("the gate has gone; its ring is read until there is another");
-                self.gate = Gate::Away { next_attempt: now.boot, told: false };
+    pub(super) fn drain(&mut self, now: Now, server: &mut Server) -> anyhow::Result<()> {
+        if let Gate::Connected(gate) = &self.gate
+            && has_gone(gate.as_fd())
+        {
+            tracing::warn!("the gate has gone; its ring is read until there is another");
+            self.gate = Gate::Away { next_attempt: now.boot };
+            self.told.clear();
+        }
+        if let Gate::Away { next_attempt } = self.gate
+            && next_attempt <= now.boot
+        {
+            match connect(&self.path) {
+                Ok(gate) => self.gate = Gate::Asked { gate, since: now.boot, is_late: false },
+                Err(error) => {
+                    let path = self.path.display();
+                    self.wait(now, &anyhow!("could not connect to {path}: {error}"));
+                }
             }
-            Gate::Away { next_attempt, told } if *next_attempt <= now.boot => {
-                let told = *told;
-                self.look_for_gate(now, told, &mut take);
-            }
-            Gate::Connected(_) | Gate::Away { .. } => {}
+        }
+        if let Gate::Asked { since, .. } = self.gate {
+            self.listen(now, since, server)?;
         }
         if let Some(ring) = &mut self.ring {
-            take_batch(ring, &mut take);
+            take_batch(ring, now, server);
         }
+        Ok(())
     }
 
-    fn look_for_gate(&mut self, now: Now, told: bool, take: &mut impl FnMut(&Candidate)) {
-        match connect_to_gate(&self.path) {
-            Ok((gate, ring)) => {
-                // By now the new program has taken the old one's place: nothing more comes here.
-                if let Some(mut old) = self.ring.replace(ring) {
-                    while take_batch(&mut old, take) {}
+    /// Takes what the gate has to say to one who has just connected.
+    fn listen(&mut self, now: Now, since: Duration, server: &mut Server) -> anyhow::Result<()> {
+        let retry = Gate::Away { next_attempt: now.boot.saturating_add(RETRY) };
+        let Gate::Asked { gate, .. } = mem::replace(&mut self.gate, retry) else { return Ok(()) };
+        let waited = now.boot.saturating_sub(since);
+        match receive(gate.as_fd()) {
+            Ok(Some((ring, keys))) => return self.take_over(now, gate, ring, keys, server),
+            Ok(None) if waited < TIMEOUT => {
+                let is_late = waited >= PATIENCE;
+                if is_late {
+                    self.tell(&anyhow!("it says nothing yet"));
                 }
-                self.gate = Gate::Connected(gate);
-                tracing::info!(source = %"xdp", "ready");
+                self.gate = Gate::Asked { gate, since, is_late };
             }
+            Ok(None) => self.wait(now, &anyhow!("it says nothing")),
             Err(error) => {
-                if !told {
-                    tracing::warn!("waiting for the gate: {error:#}");
-                }
-                let next_attempt = now.boot.saturating_add(RETRY);
-                self.gate = Gate::Away { next_attempt, told: true };
+                let error =
+                    error.context(format!("could not take over from {}", self.path.display()));
+                self.wait(now, &error);
             }
+        }
+        Ok(())
+    }
+
+    /// Puts ring and keys in the place of those there were.
+    fn take_over(
+        &mut self,
+        now: Now,
+        gate: OwnedFd,
+        ring: Ring,
+        keys: Vec<NamedKey>,
+        server: &mut Server,
+    ) -> anyhow::Result<()> {
+        // By now the new program has taken the old one's place, so nothing more comes here, and what
+        // is there is still judged as it was when it came.
+        if let Some(old) = &mut self.ring {
+            while take_batch(old, now, server) {}
+        }
+        match server.adopt(now, keys) {
+            Ok(keys) => {
+                self.ring = Some(ring);
+                self.gate = Gate::Connected(gate);
+                self.told.clear();
+                tracing::info!(source = %"xdp", keys, "ready");
+            }
+            Err(NotAdopted::Floors(error)) => self.wait(now, &error.into()),
+            Err(NotAdopted::Configuration(error)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Tries again later, and says why.
+    fn wait(&mut self, now: Now, why: &anyhow::Error) {
+        self.tell(why);
+        self.gate = Gate::Away { next_attempt: now.boot.saturating_add(RETRY) };
+    }
+
+    fn tell(&mut self, why: &anyhow::Error) {
+        let why = format!("{why:#}");
+        if !self.told.contains(&why) {
+            tracing::warn!("waiting for the gate: {why}");
+            self.told.insert(why);
         }
     }
 }
 
 /// Takes what is there, up to a batch; whether there may be more.
-fn take_batch(ring: &mut Ring, take: &mut impl FnMut(&Candidate)) -> bool {
-    (0..BATCH).all(|_| ring.take_next(&mut *take))
+fn take_batch(ring: &mut Ring, now: Now, server: &mut Server) -> bool {
+    (0..BATCH).all(|_| ring.take_next(|candidate| server.take(now, Ok(candidate))))
 }
 
-fn connect_to_gate(path: &Path) -> anyhow::Result<(OwnedFd, Ring)> {
-    let gate = connect(path).with_context(|| format!("could not connect to {}", path.display()))?;
-    let (handover, descriptor) = receive(gate.as_fd())
-        .with_context(|| format!("could not get the ring from {}", path.display()))?;
-    let ring = Ring::map(descriptor, handover.ring_size).context("could not map the ring")?;
-    Ok((gate, ring))
-}
-
-fn receive(gate: BorrowedFd<'_>) -> anyhow::Result<(Handover, OwnedFd)> {
-    let mut message = [0; handover::SIZE];
-    match receive_descriptor(gate, &mut message, PATIENCE)? {
-        (handover::SIZE, Some(descriptor)) => Ok((Handover::decode(&message)?, descriptor)),
-        (0, _) => bail!(
-            "the gate refused: is this process the configured `socket_user`, and the only server?"
-        ),
-        _ => bail!("the gate sent something else: gate and server are of different releases"),
+/// Ring and keys, if they have come; the keys are then nowhere else any more.
+fn receive(gate: BorrowedFd<'_>) -> anyhow::Result<Option<(Ring, Vec<NamedKey>)>> {
+    // One byte more than the message has, so that a longer one shows.
+    let mut message = [0; handover::SIZE + 1];
+    let (length, descriptors) = match receive_descriptors(gate, &mut message) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+        received => received?,
+    };
+    let message = message.get(..length).unwrap_or_default();
+    if message.is_empty() {
+        bail!(
+            "it refused: is this process the configured `socket_user`, and the only server? The \
+             gate's log says why"
+        );
     }
+    let Handover { ring_size } = Handover::decode(message)?;
+    let [Some(ring), Some(keys)] = descriptors else {
+        bail!("it sent no keys, or no ring: gate and server are of different releases");
+    };
+    let keys = memory::take(keys).context("could not take the keys")?;
+    let keys = handover::keys::decode(&keys)?;
+    Ok(Some((Ring::map(ring, ring_size).context("could not map the ring")?, keys)))
 }

@@ -8,7 +8,7 @@ fn every_knock_during_reloads_runs_once() {
     const RELOADS: usize = 20;
     // Commands under way at a time: fewer than the commander allows.
     const AHEAD: usize = 20;
-    let mut lab = running(&with_phone());
+    let mut lab = Lab::running(&with_phone());
     let quick = "[commands.quick]\nrun = [\"/bin/true\"]\n";
     let commands = fs::read_to_string(lab.files.commands()).unwrap() + quick;
     fs::write(lab.files.commands(), commands).unwrap();
@@ -75,7 +75,7 @@ fn every_knock_during_reloads_runs_once() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn knocks_from_before_and_after_a_reload_wait_for_a_server_that_restarts() {
-    let mut lab = running(&Default::default());
+    let mut lab = Lab::running(&Default::default());
     lab.expect_next_knock_to_run(Family::V4);
     lab.server().crash();
     lab.gate().wait_for(&["server disconnected"]);
@@ -85,7 +85,6 @@ fn knocks_from_before_and_after_a_reload_wait_for_a_server_that_restarts() {
         lab.reload_gate();
     }
     lab.expect_verdict(Verdict::Candidate, 1, |lab| lab.knock(Family::V4, &[]));
-    lab.files.give_keys_to_user();
     lab.start_server();
     lab.expect_runs(3);
     lab.expect_next_knock_to_run(Family::V6);
@@ -95,7 +94,7 @@ fn knocks_from_before_and_after_a_reload_wait_for_a_server_that_restarts() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_copy_of_a_knock_from_before_a_reload_does_not_run() {
-    let mut lab = running(&Default::default());
+    let mut lab = Lab::running(&Default::default());
     for family in Family::BOTH {
         let knock = by(&lab, KEY, family);
         lab.send(family, &knock);

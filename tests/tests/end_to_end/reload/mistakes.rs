@@ -5,7 +5,7 @@ use super::*;
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn what_is_wrong_leaves_all_as_it_was() {
-    let mut lab = running(&with_phone());
+    let mut lab = Lab::running(&with_phone());
     lab.network.server.ip("tuntap add mode tun name tun0\nlink set tun0 up\n");
     lab.reload_gate();
     let config = lab.files.config();
@@ -74,7 +74,7 @@ fn what_is_wrong_leaves_all_as_it_was() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn all_that_is_wrong_is_told_with_a_line_for_each() {
     const REFUSED: &str = "not reloaded, all stays as it was";
-    let mut lab = running(&Default::default());
+    let mut lab = Lab::running(&Default::default());
     let pins = format!("{:?}", lab.files.pins());
     let text = lab.files.change_config(|text| {
         let text = text.replace("port = 34020", "port = 0").replace("\"native\"", "\"generic\"");
@@ -108,7 +108,7 @@ fn all_that_is_wrong_is_told_with_a_line_for_each() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn an_exchange_that_fails_half_way_is_undone() {
-    let mut lab = running(&two_interfaces());
+    let mut lab = Lab::running(&two_interfaces());
     let third = udp_socket(&lab.network.third, Family::V4.unspecified());
     let index =
         lab.network.server.enter(|| nix::net::if_::if_nametoindex(THIRD_INTERFACE)).unwrap();

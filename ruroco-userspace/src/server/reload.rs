@@ -1,0 +1,136 @@
+//! Other keys and another configuration for a running server: whenever a gate hands over, and on SIGHUP.
+//!
+//! Everything that can be wrong is found out first, and what is new is put into force in one step.
+//! Floors, the totals of refusals and what the rate limits remember go on. A key that is new has its
+//! floor on the disk before it can be used.
+
+use std::fmt::Write;
+
+use super::{clock::Now, floor_file, run::Server, verifier::Verifier};
+use crate::{
+    config::{Config, Fixed, Source},
+    key_directory::{self, NamedKey},
+    logging,
+    problems::{Checked, Problems},
+    settings::Settings,
+};
+
+/// Keys that were handed over and not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAdopted {
+    /// Those that are new have no floors. It may go better the next time.
+    #[error(transparent)]
+    Floors(#[from] floor_file::Error),
+    /// They are the first, and the configuration does not go with them.
+    #[error(transparent)]
+    Configuration(#[from] Problems),
+}
+
+/// Most keys that are named in a line of the log.
+const NAMED: usize = 5;
+
+impl Server {
+    /// Takes the keys that a gate has handed over in the place of those there were, and the
+    /// configuration as it is now; how many keys are in force then.
+    ///
+    /// If that configuration is bad, the one there was stays in force, with the keys that were there and
+    /// still are. Keys that are new wait: which rules they are to have is not known, and without any
+    /// they could do everything.
+    ///
+    /// # Errors
+    /// [`NotAdopted`]. All is as it was then.
+    pub fn adopt(&mut self, now: Now, keys: Vec<NamedKey>) -> Result<usize, NotAdopted> {
+        match self.changed_configuration().and(|config| go_with(config, &keys)).or_refuse() {
+            Ok(config) => {
+                self.put_in_force(now, config, &keys)?;
+            }
+            Err(problems) if self.keys.is_empty() => return Err(problems.into()),
+            Err(problems) => {
+                let is_known =
+                    |named: &&NamedKey| self.verifier.name(named.key.id) == Some(&named.name);
+                let (known, new): (Vec<_>, Vec<_>) = keys.iter().partition(is_known);
+                let waiting = names(&new);
+                for problem in problems.iter() {
+                    tracing::error!(
+                        %waiting,
+                        "the rules from before stay, without keys that are new: {problem}"
+                    );
+                }
+                self.verifier = Verifier::new(&self.config, known).succeeding(&self.verifier);
+            }
+        }
+        self.keys = keys;
+        Ok(self.verifier.len())
+    }
+
+    /// Puts the files as they are now into force, or says why not: the configuration, and the keys if no
+    /// gate hands them over.
+    pub fn reload(&mut self, now: Now) {
+        match self.try_reload(now) {
+            Ok(()) => tracing::info!(keys = self.verifier.len(), "reloaded"),
+            Err(error) => logging::not_reloaded(&error),
+        }
+    }
+
+    fn try_reload(&mut self, now: Now) -> anyhow::Result<()> {
+        let config = self.changed_configuration();
+        match self.config.source {
+            Source::Udp => {
+                let (config, keys) = Settings::of_server(config).or_refuse()?;
+                self.put_in_force(now, config, &keys.usable)?;
+                self.keys = keys.usable;
+            }
+            // Until a gate hands them over there are none that it could go with.
+            Source::Xdp if self.keys.is_empty() => self.config = config.or_refuse()?,
+            Source::Xdp => {
+                let config = config.and(|config| go_with(config, &self.keys)).or_refuse()?;
+                let keys = std::mem::take(&mut self.keys);
+                let outcome = self.put_in_force(now, config, &keys);
+                self.keys = keys;
+                outcome?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration as it is in its file now, and whether a running server can have it.
+    fn changed_configuration(&self) -> Checked<Config> {
+        self.config.read_again().and(|config| {
+            let fixed = [Fixed::Source, Fixed::SocketDir, Fixed::BlocklistDir];
+            let mut problems = config.check_unchanged(&self.config, &fixed);
+            if config.source == Source::Udp {
+                problems.extend(config.check_unchanged(&self.config, &[Fixed::Address]));
+            }
+            problems
+        })
+    }
+
+    fn put_in_force(
+        &mut self,
+        now: Now,
+        config: Config,
+        keys: &[NamedKey],
+    ) -> Result<(), floor_file::Error> {
+        self.floors.admit(keys.iter().map(|named| named.key.id), now.epoch)?;
+        self.verifier = Verifier::new(&config, keys).succeeding(&self.verifier);
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// What a configuration says that does not go with these keys.
+fn go_with(config: &Config, keys: &[NamedKey]) -> Problems {
+    let names: Vec<&str> = keys.iter().map(|named| named.name.as_str()).collect();
+    key_directory::check_configured(config, &names, keys)
+}
+
+/// Names for a line of the log, not too many of them.
+fn names(keys: &[&NamedKey]) -> String {
+    let some: Vec<&str> = keys.iter().take(NAMED).map(|named| named.name.as_str()).collect();
+    let mut names = some.join(" ");
+    let more = keys.len().saturating_sub(some.len());
+    if more > 0 {
+        let _ = write!(names, " and {more} more");
+    }
+    names
+}

@@ -1,0 +1,17 @@
+//! The real `ruroco-client`, where no server is needed.
+#![cfg(all(feature = "with-client", unix))]
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::{
+    io,
+    process::{Command, Stdio},
+};
+
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut client = Command::new(env!("CARGO_BIN_EXE_ruroco-client"));
+    let made = client.arg("gen").stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((made.status.code(), &*String::from_utf8_lossy(&made.stderr)), (Some(0), ""));
+}
