@@ -105,7 +105,7 @@ fn reloads_under_a_flood_lose_no_knock_and_a_key_that_is_revoked_ends_at_once() 
     host.start();
     host.add_key(PHONE);
     host.guest.run("systemctl reload ruroco-commander ruroco-gate");
-    host.guest.wait_until(&format!("ruroco-gate status | grep -q {PHONE}"));
+    host.wait_for_keys(&[KEY, PHONE]);
     host.expect_a_knock_to_run(PHONE);
 
     let before = host.runs();
@@ -121,7 +121,7 @@ fn reloads_under_a_flood_lose_no_knock_and_a_key_that_is_revoked_ends_at_once() 
 
     host.guest.run(&format!("rm /etc/ruroco/keys/{PHONE}.key"));
     host.guest.run("systemctl reload ruroco-commander ruroco-gate");
-    host.guest.wait_until(&format!("! ruroco-gate status | grep -q {PHONE}"));
+    host.wait_for_keys(&[KEY]);
     let unknown = || host.verdict("unknown_key");
     let refused = unknown();
     host.knock(PHONE);
@@ -132,8 +132,17 @@ fn reloads_under_a_flood_lose_no_knock_and_a_key_that_is_revoked_ends_at_once() 
 
 /// All files, but for those that any system writes while it runs, and what dpkg itself remembers.
 fn files(host: &Host) -> BTreeSet<String> {
-    let pruned =
-        ["/proc", "/sys", "/dev", "/run", "/tmp", "/packages", "/var/lib/dpkg", "/var/log/journal"];
+    let pruned = [
+        "/proc",
+        "/sys",
+        "/dev",
+        "/run",
+        "/tmp",
+        "/var/tmp",
+        "/packages",
+        "/var/lib/dpkg",
+        "/var/log/journal",
+    ];
     let pruned = pruned.map(|path| format!("-path {path} -prune")).join(" -o ");
     let all = host
         .guest
