@@ -11,10 +11,11 @@
 //! - `reload` puts another configuration into force.
 //!
 //! [`cli`] is the way in, [`run`] the loop. `ruroco-gate status` is another process: [`show`] asks the
-//! gate, reads of the last [`knocks`], and makes a [`report`] of it, or one for [`prometheus`].
+//! gate, reads of the last [`knocks`], with the server's [`confinement`], and makes a [`report`] of it, or one for [`prometheus`].
 
 pub mod attachment;
 pub mod cli;
+pub mod confinement;
 pub mod history;
 pub mod init;
 pub mod interfaces;

@@ -29,6 +29,11 @@ fn it_installs_runs_a_knock_survives_a_power_cut_and_leaves_nothing_behind() {
     host.configure();
     host.start();
     host.expect_a_knock_to_run(KEY);
+    let confined = "server      connected, seccomp, no-new-privs, an empty capability bounding set";
+    let status = host.guest.run("ruroco-gate status");
+    assert!(status.contains(confined), "{status}");
+    let log = host.guest.run("journalctl --unit ruroco-server --output cat");
+    assert!(log.contains("sandbox: enforced: ") && !log.contains(" not: "), "{log}");
 
     host.guest.reboot(&host.network.server);
     for unit in UNITS {
