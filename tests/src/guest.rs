@@ -8,6 +8,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -47,7 +48,11 @@ pub struct Guest {
     _root: Mount,
     _memory: Mount,
     directory: Directory,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// Guests share the cgroup of this process, in which each takes itself for the only one.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[derive(Debug)]
 struct Machine {
@@ -62,6 +67,7 @@ impl Guest {
     /// # Panics
     /// If it does not come up.
     pub fn boot(host: &Namespace) -> Self {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         mount::keep_to_this_thread();
         let directory = Directory::new();
         let memory = Mount::memory(&directory.path().join("memory"), 1 << 30);
@@ -70,7 +76,10 @@ impl Guest {
         let base = folder(BASE);
         let root_mount = Mount::overlay(&root, &base, &upper, &work);
         let machine = Machine::boot(host, &root);
-        Self { machine, _root: root_mount, _memory: memory, directory }
+        let guest = Self { machine, _root: root_mount, _memory: memory, directory, _turn: turn };
+        let failed = guest.run("systemctl --failed --plain --no-legend; mountpoint /sys/fs/bpf");
+        assert_eq!(failed.trim(), "/sys/fs/bpf is a mountpoint", "{}", guest.run("journalctl -b"));
+        guest
     }
 
     /// Ends it as a power cut would, and boots it again.

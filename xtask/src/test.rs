@@ -54,7 +54,7 @@ fn test_packages(workspace: &Workspace) -> Result<()> {
     let own = ["test", "--package", "ruroco-lab", "--features", "system", "--test", "system"];
     let mut tests = cargo(workspace, &own);
     tests.env(guest::BASE, base).env(guest::PACKAGES, workspace.dist());
-    step("packages", tests.env("RUST_TEST_THREADS", threads().to_string()))
+    step("packages", &mut tests)
 }
 
 /// Twice as many tests at a time as there are processors: most of them wait for processes.

@@ -11,13 +11,15 @@
 //! - `reload` puts another configuration into force.
 //!
 //! [`cli`] is the way in, [`run`] the loop. `ruroco-gate status` is another process: [`show`] asks the
-//! gate, reads of the last [`knocks`], and makes a [`report`] of it, or one for [`prometheus`]. Without
-//! a running gate, [`check`] says what would keep it, and server and commander, from starting, and
-//! [`doctor`] what is in their way on this host. [`init`] is for before the first start.
+//! gate, reads of the last [`knocks`], with the server's [`confinement`], and makes a [`report`] of it, or
+//! one for [`prometheus`]. Without a running gate, [`check`] says what would keep it, and server and
+//! commander, from starting, and [`doctor`] what is in their way on this host. [`init`] is for before the
+//! first start.
 
 pub mod attachment;
 pub mod check;
 pub mod cli;
+pub mod confinement;
 pub mod doctor;
 pub mod history;
 mod identity;

@@ -10,6 +10,7 @@ use ruroco_common::verdict::Verdict;
 use serde::Serialize;
 
 use super::{
+    confinement::Confinement,
     knocks::{Knock, Trail},
     status::{InterfaceStatus, Status},
 };
@@ -20,6 +21,8 @@ pub struct Report {
     /// What the gate says.
     #[serde(flatten)]
     pub status: Status,
+    /// How far the server is confined, if there is one.
+    pub server_confinement: Option<Confinement>,
     /// Packets in a second by the verdict's name, if the gate was asked twice.
     pub rates: Option<BTreeMap<String, f64>>,
     /// The last knocks, the latest first.
@@ -48,7 +51,15 @@ impl Report {
             Err(error) => (Trail::default(), Some(format!("{error:#}"))),
         };
         let Trail { knocks, totals } = trail;
-        Self { status, rates, knocks, knock_totals: totals, audit_problem: problem }
+        let server_confinement = status.server_pid.and_then(Confinement::of);
+        Self {
+            status,
+            server_confinement,
+            rates,
+            knocks,
+            knock_totals: totals,
+            audit_problem: problem,
+        }
     }
 
     /// The report for people.
@@ -69,7 +80,11 @@ impl Report {
         for interface in &status.interfaces {
             writeln!(f, "interface   {}: {}", interface.name, state_of(interface))?;
         }
-        writeln!(f, "server      {}", if status.server_connected { "connected" } else { "away" })?;
+        match (status.server_connected, &self.server_confinement) {
+            (true, Some(confinement)) => writeln!(f, "server      connected, {confinement}")?,
+            (true, None) => writeln!(f, "server      connected")?,
+            (false, _) => writeln!(f, "server      away")?,
+        }
         let tag = status.program.tag.as_deref().unwrap_or("unknown");
         let kibibytes = status.program.map_memory_bytes.div_ceil(1024);
         writeln!(f, "version     {}, program {tag}, maps of {kibibytes} KiB", status.version)?;
@@ -188,6 +203,7 @@ pub(super) mod tests {
             appearance: "filtered".to_owned(),
             keys: vec![KeyStatus { name: "laptop".to_owned(), id: "0001020304050607".to_owned() }],
             server_connected: true,
+            server_pid: None,
             verdicts: Verdict::ALL
                 .into_iter()
                 .map(|verdict| (verdict.name().to_owned(), u64::from(verdict.index()) * 1000))
@@ -216,14 +232,16 @@ pub(super) mod tests {
         let mut before = status();
         before.uptime_ms -= 2_000;
         before.verdicts.insert("forged".to_owned(), 1);
-        let report = Report::new(status(), Some(&before), Ok(trail()));
+        let mut report = Report::new(status(), Some(&before), Ok(trail()));
+        report.server_confinement =
+            Some(Confinement { no_new_privileges: true, seccomp: false, no_capabilities: true });
         let expected = "\
 gate        OPEN on some interface since 2026-01-01T00:00:00.000000Z (1 d 1 h)
 guards      UDP port 80 of 192.0.2.1, 2001:db8::1
 appearance  filtered
 interface   eth0: attached, native
 interface   eth1: there is no such interface; waiting for it
-server      connected
+server      connected, WITHOUT seccomp, no-new-privs, an empty capability bounding set
 version     0.1.0, program 0123456789abcdef, maps of 3072 KiB
 verdict     not_ours                   0          0.0/s
 verdict     malformed               1000          0.0/s

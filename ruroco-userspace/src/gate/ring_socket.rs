@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::Context;
 use ruroco_common::maps::RING_SIZE;
+use rustix::net::sockopt::socket_peercred;
 
 use crate::{
     handover::{self, Handover, memory},
@@ -73,6 +74,12 @@ impl RingSocket {
     /// Whether a server has the ring.
     pub fn server_is_connected(&self) -> bool {
         self.server.is_some()
+    }
+
+    /// The process id of the server that has the ring.
+    pub fn server_pid(&self) -> Option<u32> {
+        let peer = socket_peercred(self.server.as_ref()?).ok()?;
+        u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
     }
 
     /// Has the server, if there is one, fetch another ring than this one, to which nothing is

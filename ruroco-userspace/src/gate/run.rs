@@ -144,6 +144,7 @@ impl Gate {
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.clone(),
             server_connected: self.ring_socket.server_is_connected(),
+            server_pid: self.ring_socket.server_pid(),
             verdicts: verdicts
                 .into_iter()
                 .map(|(verdict, count)| (verdict.name().to_owned(), count))

@@ -20,7 +20,7 @@ pub const SOCKET: &str = "status.sock";
 
 /// The only version of the answer there is: one byte, with the descriptor of a file that holds a
 /// [`Status`] as JSON.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// How long a gate that is running may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,6 +54,8 @@ pub struct Status {
     pub keys: Vec<KeyStatus>,
     /// Whether a server has the ring.
     pub server_connected: bool,
+    /// The process id of that server.
+    pub server_pid: Option<u32>,
     /// Packets since this gate started, by the verdict's name.
     pub verdicts: BTreeMap<String, u64>,
 }

@@ -154,7 +154,7 @@ fn without_the_first_steps_no_server_runs() {
     let lab = with_gate_and_commander();
     for (inject, said) in [
         ("prctl:error=EINVAL", "could not set no-new-privs"),
-        ("capset:error=EPERM", "could not drop the capabilities"),
+        ("capget,capset:error=EPERM", "could not drop the capabilities"),
     ] {
         let inject = format!("inject={inject}");
         // Started as the server's user, so that nobody but the server is tampered with.

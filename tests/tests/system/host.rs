@@ -94,11 +94,24 @@ impl Host {
         assert_eq!(self.runs(), count);
     }
 
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.guest.run("ruroco-gate status --json")).unwrap()
+    }
+
     /// How many packets have got a verdict.
     pub(crate) fn verdict(&self, name: &str) -> u64 {
-        let status = self.guest.run("ruroco-gate status --json");
-        let status: Value = serde_json::from_str(&status).unwrap();
-        status["verdicts"][name].as_u64().unwrap()
+        self.status()["verdicts"][name].as_u64().unwrap()
+    }
+
+    /// Waits until the gate knows these keys and no others.
+    #[track_caller]
+    pub(crate) fn wait_for_keys(&self, names: &[&str]) {
+        wait::until("the keys to be in force", || {
+            let status = self.status();
+            let keys = status["keys"].as_array().unwrap();
+            let known: Vec<_> = keys.iter().map(|key| key["name"].as_str().unwrap()).collect();
+            (known == names).then_some(())
+        });
     }
 
     /// Makes sure that a knock runs, and that nothing else has run since `before`.

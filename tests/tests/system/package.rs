@@ -29,6 +29,11 @@ fn it_installs_runs_a_knock_survives_a_power_cut_and_leaves_nothing_behind() {
     host.configure();
     host.start();
     host.expect_a_knock_to_run(KEY);
+    let confined = "server      connected, seccomp, no-new-privs, an empty capability bounding set";
+    let status = host.guest.run("ruroco-gate status");
+    assert!(status.contains(confined), "{status}");
+    let log = host.guest.run("journalctl --unit ruroco-server --output cat");
+    assert!(log.contains("sandbox: enforced: ") && !log.contains(" not: "), "{log}");
 
     host.guest.reboot(&host.network.server);
     for unit in UNITS {
@@ -105,7 +110,7 @@ fn reloads_under_a_flood_lose_no_knock_and_a_key_that_is_revoked_ends_at_once() 
     host.start();
     host.add_key(PHONE);
     host.guest.run("systemctl reload ruroco-commander ruroco-gate");
-    host.guest.wait_until(&format!("ruroco-gate status | grep -q {PHONE}"));
+    host.wait_for_keys(&[KEY, PHONE]);
     host.expect_a_knock_to_run(PHONE);
 
     let before = host.runs();
@@ -121,7 +126,7 @@ fn reloads_under_a_flood_lose_no_knock_and_a_key_that_is_revoked_ends_at_once() 
 
     host.guest.run(&format!("rm /etc/ruroco/keys/{PHONE}.key"));
     host.guest.run("systemctl reload ruroco-commander ruroco-gate");
-    host.guest.wait_until(&format!("! ruroco-gate status | grep -q {PHONE}"));
+    host.wait_for_keys(&[KEY]);
     let unknown = || host.verdict("unknown_key");
     let refused = unknown();
     host.knock(PHONE);
@@ -132,8 +137,17 @@ fn reloads_under_a_flood_lose_no_knock_and_a_key_that_is_revoked_ends_at_once() 
 
 /// All files, but for those that any system writes while it runs, and what dpkg itself remembers.
 fn files(host: &Host) -> BTreeSet<String> {
-    let pruned =
-        ["/proc", "/sys", "/dev", "/run", "/tmp", "/packages", "/var/lib/dpkg", "/var/log/journal"];
+    let pruned = [
+        "/proc",
+        "/sys",
+        "/dev",
+        "/run",
+        "/tmp",
+        "/var/tmp",
+        "/packages",
+        "/var/lib/dpkg",
+        "/var/log/journal",
+    ];
     let pruned = pruned.map(|path| format!("-path {path} -prune")).join(" -o ");
     let all = host
         .guest

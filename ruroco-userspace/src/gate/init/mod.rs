@@ -1,7 +1,7 @@
 //! `ruroco-gate init`: from an installed package to a gate that is closed and a key to knock with.
 //!
-//! What is not said on the command line is asked ([`questions`]), with answers taken from the
-//! [`host`] where it has them. Then each of the [`steps`] looks whether it has been taken already:
+//! What is not said on the command line is asked (`questions`), with answers taken from the
+//! host where it has them. Then each of the `steps` looks whether it has been taken already:
 //! running it again changes nothing that is there.
 
 mod host;
