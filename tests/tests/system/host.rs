@@ -50,9 +50,13 @@ impl Host {
             "/etc/ruroco/commands.toml",
             "[commands.default]\nshell = 'echo \"$RUROCO_KEY $RUROCO_IP\"'\n",
         );
-        let text = self.guest.run(&format!("cat /etc/ruroco/keys/{KEY}.key"));
-        std::fs::write(self.key(KEY), text).unwrap();
-        std::fs::set_permissions(self.key(KEY), Permissions::from_mode(0o600)).unwrap();
+        self.paste_key(KEY, &self.guest.run(&format!("cat /etc/ruroco/keys/{KEY}.key")));
+    }
+
+    /// Gives the client a key that the guest has made.
+    pub(crate) fn paste_key(&self, name: &str, text: &str) {
+        std::fs::write(self.key(name), text).unwrap();
+        std::fs::set_permissions(self.key(name), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// A new key, for the client and for the guest.

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use ruroco_lab::{
+    guest::PACKAGES_INSIDE,
+    network::{CLIENT, PORT, SERVER, SERVER_INTERFACE},
+};
+
 use crate::{
     flood::Flood,
     host::{Host, KEY, UNITS},
@@ -153,4 +158,31 @@ fn files(host: &Host) -> BTreeSet<String> {
         .guest
         .run(&format!("find / {pruned} -o -print; ls -d /run/ruroco 2>/dev/null || true"));
     all.lines().map(str::to_owned).collect()
+}
+
+/// The README, word for word, but that nobody is asked and the knock comes from another namespace.
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn the_readme_leads_to_a_first_knock() {
+    let mut host = Host::boot();
+    host.guest.run(&format!("apt-get install --yes {PACKAGES_INSIDE}/ruroco_*.deb"));
+    let said = host.guest.run(&format!(
+        "ruroco-gate init --interface {SERVER_INTERFACE} --address {} --port {PORT}",
+        SERVER.v4
+    ));
+    // The line that is to be pasted.
+    let key = said.lines().find(|line| line.starts_with("chacha20poly1305:")).unwrap();
+    host.paste_key(KEY, key);
+    host.knock(KEY);
+    host.expect_runs(1);
+    let log = host.guest.run("journalctl --unit ruroco-commander --output cat");
+    assert!(log.contains("it works"), "{log}");
+    let status = host.guest.run("ruroco-gate status");
+    assert!(status.contains(&format!("{KEY} default {}", CLIENT.v4)), "{status}");
+    // It looks at itself last.
+    assert!(said.contains("silence"), "{said}");
+    println!("{said}");
+    let again = host.guest.run("ruroco-gate init --yes");
+    assert!(again.contains("stays as it is") && !again.contains(key), "{again}");
+    host.expect_silence();
 }

@@ -2,7 +2,7 @@
 //!
 //! What is not said on the command line is asked (`questions`), with answers taken from the
 //! host where it has them. Then each of the `steps` looks whether it has been taken already:
-//! running it again changes nothing that is there.
+//! running it again changes nothing that is there. At the end the [`doctor`] looks at the result.
 
 mod host;
 mod questions;
@@ -22,6 +22,7 @@ use self::{
     questions::Questions,
     steps::{Setup, Step},
 };
+use super::doctor;
 use crate::config::{Config, DEFAULT_PORT};
 
 /// What can be said beforehand.
@@ -70,6 +71,10 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     }
     for step in steps {
         step.take(&setup, &mut out)?;
+    }
+    if !options.no_start {
+        let commands = steps::commands_beside(config);
+        write!(out, "\n{}", doctor::examine(config, &commands))?;
     }
     Ok(())
 }

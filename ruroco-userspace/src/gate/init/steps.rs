@@ -113,15 +113,17 @@ impl Step {
     pub(super) fn take(self, setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
         match self {
             Self::Config => write_new(&setup.config, &setup.text(), 0o644, out),
-            Self::Commands => {
-                let path = setup.config.with_file_name("commands.toml");
-                write_new(&path, COMMANDS, 0o600, out)
-            }
+            Self::Commands => write_new(&commands_beside(&setup.config), COMMANDS, 0o600, out),
             Self::FirstKey(name) => first_key(setup, &name, out),
             Self::Floors => make_floors(setup, out),
             Self::Units => start_units(out),
         }
     }
+}
+
+/// Where commands are, beside `config.toml`.
+pub(super) fn commands_beside(config: &Path) -> PathBuf {
+    config.with_file_name("commands.toml")
 }
 
 /// Writes a file that is not there yet.
