@@ -115,6 +115,29 @@ fn a_bad_configuration_is_refused_with_its_line_and_all_stays() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn all_that_is_wrong_is_told_with_a_line_for_each() {
+    const REFUSED: &str = "not reloaded, all stays as it was";
+    for source in SOURCES {
+        let mut lab = Lab::running(&of_source(source));
+        let text = config(&lab);
+        let floors = format!("blocklist_dir = {:?}", lab.files.floors_dir());
+        let bad = text.replace(&floors, "blocklist_dir = \"/nowhere\"");
+        write_config(&lab, &format!("prot = 1\n{bad}\n[keys.latop]\ncommands = []\n"));
+        let told = ["did you mean `port`?", "`blocklist_dir` cannot", "did you mean `laptop`?"];
+        reload(&mut lab, 1, &[REFUSED, told[0]]);
+        for told in told {
+            lab.server().wait_for(&[REFUSED, told]);
+        }
+        write_config(&lab, &text);
+        reload(&mut lab, 1, &["reloaded", "keys=1"]);
+        assert_eq!(lab.server().lines_with(&[REFUSED]).len(), told.len(), "{source}");
+        lab.expect_next_knock_to_run(Family::V4);
+        lab.expect_silence();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_server_that_waits_for_its_gate_takes_other_rules_with_it() {
     let mut lab = Lab::new(&Default::default());
     let mut command = lab.server_command(&[]);
