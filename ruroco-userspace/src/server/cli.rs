@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     clock::Now,
-    floor_file::{self, FloorFile},
+    floor_file::FloorFile,
     run,
     sandbox::{self, Policy},
 };
@@ -66,12 +66,12 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
 }
 
 fn init(config: &Config, if_missing: bool) -> anyhow::Result<()> {
-    // The keys need not be there yet; each gets its floor when it comes.
-    let made = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch);
-    if if_missing && matches!(made, Err(floor_file::Error::Exists(_))) {
+    // Asked first, because a running server has them locked.
+    if if_missing && FloorFile::is_there(&config.blocklist_dir) {
         return Ok(());
     }
-    let path = made?;
+    // The keys need not be there yet; each gets its floor when it comes.
+    let path = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;
     let _ = writeln!(
         io::stdout(),
         "made {}: packets from before this moment are refused",

@@ -83,6 +83,9 @@ pub enum Error {
 /// quarter of a megabyte is not worth being saved.
 const LINES: u64 = 4096;
 
+/// Name of the file in `blocklist_dir`.
+const FILE: &str = "floors";
+
 /// Writing the log anew costs a line for each key, which at least so many knocks share.
 const LINES_PER_KEY: u64 = 4;
 
@@ -118,6 +121,11 @@ impl FloorFile {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists(path)),
             Err(error) => Err(Error::Write(path.into(), error)),
         }
+    }
+
+    /// Whether there is a file already, of whatever content.
+    pub fn is_there(dir: &Path) -> bool {
+        fs::symlink_metadata(dir.join(FILE)).is_ok()
     }
 
     /// Reads the file. Keys that are new to it get a floor of `now`. It is written anew at once, so
@@ -251,7 +259,7 @@ impl FloorFile {
 
 fn locate(dir: &Path) -> Result<(PathBuf, instance::Lock), Error> {
     let lock = instance::Lock::try_take(&dir.join("floors.lock"))?;
-    Ok((dir.join("floors"), lock))
+    Ok((dir.join(FILE), lock))
 }
 
 /// Replaces the log by one of these floors: the file that is now there, its end, and how many lines
