@@ -181,7 +181,7 @@ fn the_readme_leads_to_a_first_knock() {
     assert!(status.contains(&format!("{KEY} default {}", CLIENT.v4)), "{status}");
     // It looks at itself last.
     assert!(said.contains("silence"), "{said}");
-    println!("{said}");
+    println!("{said}\n{status}");
     let again = host.guest.run("ruroco-gate init --yes");
     assert!(again.contains("stays as it is") && !again.contains(key), "{again}");
     host.expect_silence();
