@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ruroco_lab::{
     guest::PACKAGES_INSIDE,
     network::{CLIENT, PORT, SERVER, SERVER_INTERFACE},
+    wait,
 };
 
 use crate::{
@@ -158,6 +159,28 @@ fn files(host: &Host) -> BTreeSet<String> {
         .guest
         .run(&format!("find / {pruned} -o -print; ls -d /run/ruroco 2>/dev/null || true"));
     all.lines().map(str::to_owned).collect()
+}
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn a_restart_does_not_open_the_gate_and_a_stop_does() {
+    let mut host = Host::boot();
+    host.install();
+    host.configure();
+    host.start();
+    let flood = Flood::start(&host.network);
+    for _ in 0..3 {
+        host.guest.run("systemctl restart ruroco-gate");
+    }
+    flood.stop();
+    host.expect_a_knock_to_run(KEY);
+    host.expect_silence();
+
+    host.guest.run("systemctl stop ruroco-gate");
+    host.knock(KEY);
+    wait::until("the stack to answer", || {
+        (!host.capture.replies_from_gate().is_empty()).then_some(())
+    });
 }
 
 /// The README, word for word, but that nobody is asked and the knock comes from another namespace.
