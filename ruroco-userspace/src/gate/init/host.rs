@@ -22,7 +22,9 @@ impl Host {
             if entry.flags.contains(InterfaceFlags::IFF_LOOPBACK) {
                 continue;
             }
-            let of = addresses.entry(entry.interface_name).or_default();
+            // An address may have a label of its own, which is the interface's name and more.
+            let name = entry.interface_name.split(':').next().unwrap_or_default();
+            let of = addresses.entry(name.to_owned()).or_default();
             let address = entry.address.as_ref();
             let v4 = address.and_then(|address| Some(address.as_sockaddr_in()?.ip().into()));
             let v6 = address.and_then(|address| Some(address.as_sockaddr_in6()?.ip().into()));

@@ -3,11 +3,11 @@
 use std::{
     env,
     fmt::Write as _,
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions, Permissions},
     io::{self, Write},
     net::{IpAddr, SocketAddr},
     os::unix::{
-        fs::{DirBuilderExt, OpenOptionsExt},
+        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -46,7 +46,12 @@ pub(super) struct Setup {
     interfaces: Vec<String>,
     ips: Vec<IpAddr>,
     port: u16,
+    /// Whether there were keys before.
+    had_keys: bool,
 }
+
+/// Name of the file with the floors.
+const FLOORS: &str = "floors";
 
 /// What a first `commands.toml` holds.
 const COMMANDS: &str = "\
@@ -70,6 +75,7 @@ impl Setup {
             interfaces,
             ips,
             port,
+            had_keys: has_keys(&super::keys_beside(config)),
         }
     }
 
@@ -89,6 +95,7 @@ impl Setup {
             interfaces: config.gate.interfaces.clone(),
             ips: config.ips.iter().map(|ip| IpAddr::from(*ip)).collect(),
             port: config.port,
+            had_keys: has_keys(&config.config_dir),
         })
     }
 
@@ -136,20 +143,28 @@ fn write_new(path: &Path, text: &str, mode: u32, out: &mut impl Write) -> anyhow
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error).with_context(failed),
         Ok(mut file) => {
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(failed)?;
+            // Whatever the umask is: the server has to be able to read its configuration.
+            file.set_permissions(Permissions::from_mode(mode))
+                .and_then(|()| file.write_all(text.as_bytes()))
+                .and_then(|()| file.sync_all())
+                .with_context(failed)?;
             Ok(writeln!(out, "wrote {}", path.display())?)
         }
     }
+}
+
+/// Whether a folder, if there is one, has keys in it.
+fn has_keys(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| entry.path().extension().is_some_and(|kind| kind == "key"))
 }
 
 /// Makes a key if there is none, and shows it: here is the only time.
 fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let listing = || format!("could not look into {}", setup.keys.display());
     DirBuilder::new().recursive(true).mode(0o700).create(&setup.keys).with_context(listing)?;
-    for entry in fs::read_dir(&setup.keys).with_context(listing)? {
-        if entry.with_context(listing)?.path().extension().is_some_and(|kind| kind == "key") {
-            return Ok(writeln!(out, "there is a key in {} already", setup.keys.display())?);
-        }
+    if setup.had_keys {
+        return Ok(writeln!(out, "there is a key in {} already", setup.keys.display())?);
     }
     let path = setup.keys.join(name).with_extension("key");
     if path.parent() != Some(&setup.keys) || name.is_empty() {
@@ -180,6 +195,15 @@ fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<
 fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
     let user = users::find(&setup.user)?;
     let failed = || format!("could not make {}", setup.floors.display());
+    if setup.had_keys && !setup.floors.join(FLOORS).exists() {
+        bail!(
+            "there are keys, but no floors in {}: packets that have run could run again. If these keys \
+             were never used, make the floors as {}: ruroco-server init. Else make new keys, and then \
+             the floors",
+            setup.floors.display(),
+            setup.user
+        );
+    }
     if !setup.floors.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(&setup.floors).with_context(failed)?;
         std::os::unix::fs::chown(&setup.floors, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
