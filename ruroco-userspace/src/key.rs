@@ -170,6 +170,15 @@ impl Key {
         Zeroizing::new(text)
     }
 
+    /// The same with a line end, as it stands in a file.
+    pub fn to_line(&self) -> Zeroizing<String> {
+        let text = self.to_text();
+        let mut line = Zeroizing::new(String::with_capacity(text.len().saturating_add(1)));
+        line.push_str(&text);
+        line.push('\n');
+        line
+    }
+
     fn from_raw(raw: &[u8; RAW_SIZE], cipher: Cipher) -> Self {
         let mut id = [0; KEY_ID_SIZE];
         let mut secret = Secret(Box::new([0; SECRET_SIZE]));

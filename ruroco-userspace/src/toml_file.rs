@@ -57,6 +57,11 @@ impl Source {
         &self.path
     }
 
+    /// What is in it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The first stage: text to raw struct. What `serde` refuses, unknown fields and values of the
     /// wrong type, is noted with its line, and for an unknown field with the name that was likely
     /// meant; then it is left out, to see what else there is. A raw struct should therefore have no

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use super::private_folder;
 use crate::{durable, instance};
 
 /// The directory with the counter and its lock.
@@ -54,11 +55,7 @@ impl CounterFile {
     /// # Errors
     /// [`Error::Directory`].
     pub fn in_directory(dir: &Path) -> Result<Self, Error> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(dir).map_err(|error| Error::Directory(dir.to_owned(), error))?;
+        private_folder::make(dir).map_err(|error| Error::Directory(dir.to_owned(), error))?;
         Ok(Self { counter: dir.join("counter"), lock: dir.join("client.lock") })
     }
 

@@ -1,10 +1,18 @@
 //! The knocking side: seals one datagram, sends it and expects nothing back.
 //!
-//! Nothing in here is particular to Linux. [`cli`] is the way in; a knock is made in the order
-//! [`destination`] (where to), [`counter`] (never the same twice, on disk before it is used),
-//! [`knock`] (seal and send).
+//! Nothing in here is particular to Linux. What a person has is in a [`folder`]: hosts
+//! ([`profiles`]), keys ([`key_store`]) and the [`counter`]. From a host comes a [`knock`], from the
+//! host's name its [`destination`](crate::destination), from a knock and the look at its [`effect`] an [`attempt`], and
+//! from one that failed, [`advice`]. [`cli`] and the window show all this and do nothing of it
+//! themselves.
 
+pub mod advice;
+pub mod attempt;
 pub mod cli;
 pub mod counter;
-pub mod destination;
+pub mod effect;
+pub mod folder;
+pub mod key_store;
 pub mod knock;
+mod private_folder;
+pub mod profiles;

@@ -15,10 +15,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use qrcode::{QrCode, render::unicode::Dense1x2};
-use zeroize::Zeroizing;
 
-use crate::{config::Config, durable, key::Key, users};
+use crate::{config::Config, durable, key::Key, qr, users};
 
 /// One of the steps, in the order in which they are taken.
 #[derive(Debug)]
@@ -174,11 +172,8 @@ fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<
     durable::create(&path, format!("{}\n", &*text).as_bytes())
         .with_context(|| format!("could not write {}", path.display()))?;
     writeln!(out, "made the key {}\n", path.display())?;
-    let code = QrCode::new(text.as_bytes()).context("could not draw the key")?;
-    // Terminals are dark, and readers want a dark code on light ground.
-    let mut drawing = code.render::<Dense1x2>();
-    drawing.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
-    writeln!(out, "{}\n\n{}\n", &*Zeroizing::new(drawing.build()), &*text)?;
+    let code = qr::for_terminal(&text).context("could not draw the key")?;
+    writeln!(out, "{}\n\n{}\n", &*code, &*text)?;
     let address = setup.ips.first().map(|ip| SocketAddr::from((*ip, setup.port)));
     let address = address.map(|address| address.to_string()).unwrap_or_default();
     writeln!(

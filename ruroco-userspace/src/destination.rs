@@ -1,10 +1,12 @@
-//! From what a person writes after `--address` to the socket address a datagram goes to.
+//! From what a person writes as a host's address to the socket address that a datagram goes to.
 
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     str::FromStr,
 };
+
+use serde::Deserialize;
 
 /// The port where the address names none.
 pub const DEFAULT_PORT: u16 = 80;
@@ -30,13 +32,16 @@ pub enum ParseError {
 }
 
 /// Which addresses of a host may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Family {
     /// Whichever the system prefers.
+    #[serde(rename = "any")]
     Any,
     /// IPv4 only.
+    #[serde(rename = "ipv4")]
     V4,
     /// IPv6 only.
+    #[serde(rename = "ipv6")]
     V6,
 }
 
@@ -92,6 +97,23 @@ impl fmt::Display for Destination {
 }
 
 impl Destination {
+    /// The port that datagrams go to.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Address(address) => address.port(),
+            Self::Host(_, port) => *port,
+        }
+    }
+
+    /// Whether this is the host, without a port, that somebody means: its address, or its name in
+    /// whatever case (RFC 4343).
+    pub fn is_of_host(&self, host: &str) -> bool {
+        match self {
+            Self::Address(address) => host.parse() == Ok(address.ip()),
+            Self::Host(name, _) => name.eq_ignore_ascii_case(host),
+        }
+    }
+
     /// All addresses of the family, each once, in the system's order of preference (RFC 6724).
     /// There is at least one.
     ///
@@ -124,6 +146,15 @@ impl Family {
             Self::Any => true,
             Self::V4 => address.is_ipv4(),
             Self::V6 => address.is_ipv6(),
+        }
+    }
+
+    /// The name it has in `client.toml`.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
         }
     }
 

@@ -1,0 +1,278 @@
+//! `client.toml`: the hosts that a person knocks at.
+//!
+//! ```toml
+//! [hosts.home]
+//! address = "203.0.113.5"
+//! key = "home"
+//! commands = ["open_ssh", "close_ssh"]
+//! wait = 22
+//! ```
+//!
+//! Programs change the file too (`file`): what they do not change stays as the person wrote it,
+//! comments included.
+
+mod file;
+
+use std::{collections::BTreeMap, net::IpAddr, num::NonZero, ops::Range};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+pub use self::file::{EditError, ProfilesFile};
+use super::key_store::KeyReference;
+use crate::{
+    destination::{Destination, Family},
+    name::Name,
+    problems::{Checked, Problem, Problems},
+    toml_file::{LeftOut, Parsed, Source},
+};
+
+/// The command that is asked for where nothing else is said.
+pub const DEFAULT_COMMAND: &str = "default";
+
+/// All hosts, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profiles {
+    hosts: BTreeMap<Name, Host>,
+}
+
+/// A host to knock at, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Where datagrams go.
+    pub address: Destination,
+    /// Which of its addresses may be used.
+    pub family: Family,
+    /// Whether to knock at every one of them; the command runs once for each that is reached.
+    pub all_addresses: bool,
+    /// The key that the host knows.
+    pub key: KeyReference,
+    /// What is asked for where no command is named.
+    pub command: String,
+    /// What else the host is known to do.
+    pub commands: Vec<String>,
+    /// The TCP port that opens, if one does.
+    pub wait: Option<NonZero<u16>>,
+    /// The address to act for, if it is not the one that packets come from.
+    pub ip: Option<IpAddr>,
+    /// Whether [`Host::ip`] may be another than the one that packets come from.
+    pub permissive: bool,
+}
+
+impl Host {
+    /// A host of which no more is known than where it is and which key it knows.
+    pub fn new(address: Destination, key: KeyReference) -> Self {
+        Self {
+            address,
+            family: Family::Any,
+            all_addresses: false,
+            key,
+            command: DEFAULT_COMMAND.to_owned(),
+            commands: Vec::new(),
+            wait: None,
+            ip: None,
+            permissive: false,
+        }
+    }
+
+    /// All commands, the one that is asked for by default first.
+    pub fn all_commands(&self) -> impl Iterator<Item = &str> {
+        let others = self.commands.iter().filter(|command| **command != self.command);
+        std::iter::once(&self.command).chain(others).map(String::as_str)
+    }
+}
+
+impl Profiles {
+    /// All hosts, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Host)> {
+        self.hosts.iter()
+    }
+
+    /// The host of this name.
+    pub fn get(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|(known, _)| known.as_str() == name).map(|(_, host)| host)
+    }
+
+    /// The host of this name, or at this address: `ssh` knows it by either.
+    pub fn find(&self, name_or_address: &str) -> Option<(&Name, &Host)> {
+        let named = self.hosts.iter().find(|(name, _)| name.as_str() == name_or_address);
+        named.or_else(|| {
+            self.hosts.iter().find(|(_, host)| host.address.is_of_host(name_or_address))
+        })
+    }
+
+    /// Whether there is no host.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Checks a file that has been read.
+    pub fn check(file: &Source) -> Checked<Self> {
+        let mut problems = Problems::default();
+        let Some(Parsed { raw, left_out }) = problems.good_of(file.parse::<Raw>()) else {
+            return problems.of_nothing();
+        };
+        let mut checker = Checker { file, left_out, problems };
+        let hosts = raw.hosts.into_iter().filter_map(|(name, raw)| checker.host(&name, raw));
+        let hosts = hosts.collect();
+        checker.problems.of(Self { hosts })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    hosts: BTreeMap<Spanned<String>, RawHost>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, as in [hosts.home]")]
+struct RawHost {
+    address: Option<Spanned<String>>,
+    family: Option<Family>,
+    #[serde(default)]
+    all_addresses: bool,
+    key: Option<Spanned<String>>,
+    command: Option<String>,
+    #[serde(default)]
+    commands: Vec<String>,
+    wait: Option<Spanned<u16>>,
+    ip: Option<Spanned<String>>,
+    #[serde(default)]
+    permissive: bool,
+}
+
+/// The one table of the file.
+const HOSTS: &str = "hosts";
+
+struct Checker<'a> {
+    file: &'a Source,
+    left_out: LeftOut,
+    problems: Problems,
+}
+
+impl Checker<'_> {
+    fn host(&mut self, name: &Spanned<String>, raw: RawHost) -> Option<(Name, Host)> {
+        let checked = name.get_ref().parse().map_err(|error| self.error(name.span(), error));
+        let checked = self.problems.good(checked);
+        let address = self.needed(name, "address", raw.address, "\"203.0.113.5:80\"");
+        let key = self.needed(name, "key", raw.key, "\"home\"");
+        let wait = raw.wait.map(|port| {
+            let wait = NonZero::new(*port.get_ref());
+            wait.ok_or_else(|| self.error(port.span(), "`wait` is a port; write 1 to 65535"))
+        });
+        let wait = wait.and_then(|wait| self.problems.good(wait));
+        let ip = raw.ip.map(|ip| self.parse("ip", &ip));
+        let ip = ip.and_then(|ip| self.problems.good(ip));
+        // The first that is named is the one that is mostly meant.
+        let command = raw.command.or_else(|| raw.commands.first().cloned());
+        let host = Host {
+            family: raw.family.unwrap_or(Family::Any),
+            all_addresses: raw.all_addresses,
+            command: command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()),
+            commands: raw.commands,
+            wait,
+            ip,
+            permissive: raw.permissive,
+            ..Host::new(address?, key?)
+        };
+        Some((checked?, host))
+    }
+
+    fn needed<T: std::str::FromStr>(
+        &mut self,
+        host: &Spanned<String>,
+        field: &str,
+        value: Option<Spanned<String>>,
+        example: &str,
+    ) -> Option<T>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let Some(value) = value else {
+            if !self.left_out.has(&[HOSTS, host.get_ref(), field]) {
+                let message = format!(
+                    "`{}` has no `{field}`; write, for example, {field} = {example}",
+                    host.get_ref()
+                );
+                self.problems.add(self.error(host.span(), message));
+            }
+            return None;
+        };
+        let parsed = self.parse(field, &value);
+        self.problems.good(parsed)
+    }
+
+    fn parse<T: std::str::FromStr>(
+        &self,
+        field: &str,
+        value: &Spanned<String>,
+    ) -> Result<T, Problem>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let refusal = |error| self.error(value.span(), format!("`{field}`: {error}"));
+        value.get_ref().parse().map_err(refusal)
+    }
+
+    fn error(&self, span: Range<usize>, message: impl std::fmt::Display) -> Problem {
+        self.file.error(span, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Profiles, Problems> {
+        Profiles::check(&Source::new("/client.toml", text)).or_problems()
+    }
+
+    #[test]
+    fn a_host_needs_an_address_and_a_key() {
+        let profiles = check("[hosts.home]\naddress = \"203.0.113.5\"\nkey = \"home\"\n").unwrap();
+        let host = profiles.get("home").unwrap();
+        assert_eq!(host.address.to_string(), "203.0.113.5:80");
+        assert_eq!(host.all_commands().collect::<Vec<_>>(), ["default"]);
+        let told = check("[hosts.a]\n[hosts.b]\naddress = \"x:0\"\nkey = 1\n").unwrap_err();
+        let lines: Vec<_> = told.iter().filter_map(Problem::line).collect();
+        assert_eq!(lines, [1, 1, 3, 4], "{told}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let host = "[hosts.h]\naddress = \"a\"\nkey = \"k\"\n";
+        for wrong in ["wait = 0", "ip = \"10.0.0.0/8\"", "komands = []", "family = \"ipv5\""] {
+            let told = check(&format!("{host}{wrong}\n")).unwrap_err().to_string();
+            assert!(told.starts_with("/client.toml:4: "), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_first_command_is_the_default_one() {
+        let text = "[hosts.h]\naddress = \"a\"\nkey = \"k\"\ncommands = [\"open\", \"close\"]\n";
+        let profiles = check(text).unwrap();
+        assert_eq!(profiles.get("h").unwrap().command, "open");
+        let profiles = check(&format!("{text}command = \"close\"\n")).unwrap();
+        let commands: Vec<_> = profiles.get("h").unwrap().all_commands().collect();
+        assert_eq!(commands, ["close", "open"]);
+    }
+
+    #[test]
+    fn a_host_is_found_by_its_name_and_by_its_address() {
+        let text = "[hosts.b]\naddress = \"host.example:81\"\nkey = \"k\"\n\
+                    [hosts.c]\naddress = \"[2001:db8::1]:80\"\nkey = \"k\"\n";
+        let profiles = check(text).unwrap();
+        for (asked, name) in [
+            ("b", "b"),
+            ("host.example", "b"),
+            ("HOST.example", "b"),
+            ("2001:db8::1", "c"),
+            ("2001:db8:0::1", "c"),
+        ] {
+            assert_eq!(profiles.find(asked).unwrap().0.as_str(), name, "{asked}");
+        }
+        assert!(profiles.find("host").is_none());
+    }
+}

@@ -1,0 +1,270 @@
+//! Reading and changing `client.toml` where it is.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
+
+use super::{DEFAULT_COMMAND, Host, Profiles};
+use crate::{
+    client::private_folder,
+    destination::Family,
+    durable, instance,
+    name::Name,
+    problems::{Checked, Problems},
+    toml_file::Source,
+};
+
+/// `client.toml` of a client's folder.
+#[derive(Clone, Debug)]
+pub struct ProfilesFile {
+    path: PathBuf,
+    lock: PathBuf,
+}
+
+/// The file was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// There is something wrong in it, so nobody can say what a change would make of it.
+    #[error("{0}")]
+    Refused(Problems),
+    /// There is a host of this name already.
+    #[error(
+        "there is a host {0} already; choose another name, or first: ruroco-client host remove {0}"
+    )]
+    Exists(Name),
+    /// There is none.
+    #[error("there is no host {0}; see which there are with `ruroco-client host list`")]
+    Unknown(Name),
+    /// Another program's turn never ends, or there can be no lock.
+    #[error(transparent)]
+    Lock(#[from] instance::Error),
+    /// The new file could not be written; the old one is still there.
+    #[error("could not write {0}: {1}")]
+    Write(PathBuf, io::Error),
+}
+
+/// Whether a host may be, or has to be, there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    New,
+    Known,
+}
+
+impl ProfilesFile {
+    pub(in crate::client) fn in_folder(folder: &Path) -> Self {
+        Self { path: folder.join("client.toml"), lock: folder.join("client.lock") }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is in it. That there is no file means that there is no host.
+    pub fn read(&self) -> Checked<Profiles> {
+        let mut problems = Problems::default();
+        match problems.good(self.source()) {
+            Some(source) => Profiles::check(&source),
+            None => problems.of_nothing(),
+        }
+    }
+
+    /// Adds a host.
+    ///
+    /// # Errors
+    /// [`EditError`]; the file is as it was.
+    pub fn add(&self, name: &Name, host: &Host) -> Result<(), EditError> {
+        self.put(name, host, Place::New)
+    }
+
+    /// Changes a host.
+    ///
+    /// # Errors
+    /// [`EditError`]; the file is as it was.
+    pub fn replace(&self, name: &Name, host: &Host) -> Result<(), EditError> {
+        self.put(name, host, Place::Known)
+    }
+
+    /// Removes a host.
+    ///
+    /// # Errors
+    /// [`EditError`]; the file is as it was.
+    pub fn remove(&self, name: &Name) -> Result<(), EditError> {
+        self.edit(|profiles, document| {
+            if profiles.get(name.as_str()).is_none() {
+                return Err(EditError::Unknown(name.clone()));
+            }
+            if let Some(hosts) = document.get_mut("hosts").and_then(Item::as_table_like_mut) {
+                hosts.remove(name.as_str());
+            }
+            Ok(())
+        })
+    }
+
+    fn put(&self, name: &Name, host: &Host, place: Place) -> Result<(), EditError> {
+        self.edit(|profiles, document| {
+            match (place, profiles.get(name.as_str())) {
+                (Place::New, Some(_)) => return Err(EditError::Exists(name.clone())),
+                (Place::Known, None) => return Err(EditError::Unknown(name.clone())),
+                (Place::New, None) | (Place::Known, Some(_)) => {}
+            }
+            let hosts = document.entry("hosts").or_insert_with(|| {
+                let mut hosts = Table::new();
+                // No line of its own: [hosts.home] says it all.
+                hosts.set_implicit(true);
+                Item::Table(hosts)
+            });
+            if let Some(hosts) = hosts.as_table_like_mut() {
+                let table = hosts.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+                if let Some(table) = table.as_table_like_mut() {
+                    write_host(table, host);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads the file, changes it and replaces it, while nobody else does. What comes out is
+    /// checked like any file before it is written.
+    fn edit(
+        &self,
+        change: impl FnOnce(&Profiles, &mut DocumentMut) -> Result<(), EditError>,
+    ) -> Result<(), EditError> {
+        let failed = |error| EditError::Write(self.path.clone(), error);
+        if let Some(folder) = self.path.parent() {
+            private_folder::make(folder).map_err(failed)?;
+        }
+        let _turn = instance::Lock::take(&self.lock)?;
+        let mut problems = Problems::default();
+        let source = problems.good(self.source());
+        let source = source.ok_or(EditError::Refused(problems))?;
+        let profiles = Profiles::check(&source).or_problems().map_err(EditError::Refused)?;
+        let unlike = |error| failed(io::Error::new(io::ErrorKind::InvalidData, error));
+        let mut document: DocumentMut = source.text().parse().map_err(unlike)?;
+        change(&profiles, &mut document)?;
+        let text = document.to_string();
+        let changed = Source::new(&self.path, text.as_str());
+        Profiles::check(&changed).or_problems().map_err(EditError::Refused)?;
+        durable::replace(&self.path, text.as_bytes()).map_err(failed)
+    }
+
+    fn source(&self) -> Result<Source, crate::problems::Problem> {
+        match fs::symlink_metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Source::new(&self.path, ""))
+            }
+            _ => Source::read(&self.path),
+        }
+    }
+}
+
+/// Sets every field of a host; one that says what is so anyway is left out.
+fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
+    let Host { address, family, all_addresses, key, command, commands, wait, ip, permissive } =
+        host;
+    let others: Array = host.all_commands().collect();
+    let is_one = commands.is_empty() || others.len() == 1;
+    let fields: [(&str, Option<Value>); 9] = [
+        ("address", Some(address.to_string().into())),
+        ("key", Some(key.to_string().into())),
+        ("command", (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
+        ("commands", (!is_one).then_some(others.into())),
+        ("wait", wait.map(|port| i64::from(port.get()).into())),
+        ("ip", ip.map(|ip| ip.to_string().into())),
+        ("permissive", permissive.then_some(true.into())),
+        ("family", (*family != Family::Any).then(|| family.field().into())),
+        ("all_addresses", all_addresses.then_some(true.into())),
+    ];
+    for (name, field) in fields {
+        match field {
+            // What is so already keeps its comments.
+            Some(new) => {
+                let old = table.get(name).and_then(Item::as_value).map(bare);
+                if old != Some(bare(&new)) {
+                    table.insert(name, value(new));
+                }
+            }
+            None => _ = table.remove(name),
+        }
+    }
+}
+
+/// A value without the white space and comments around it.
+fn bare(value: &Value) -> String {
+    value.clone().decorated("", "").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMENTED: &str =
+        "# mine\n[hosts.a] # first\naddress = \"192.0.2.1:80\" # the old one\nkey = \"k\"\n";
+
+    fn file(text: &str) -> (tempfile::TempDir, ProfilesFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = ProfilesFile::in_folder(folder.path());
+        if !text.is_empty() {
+            fs::write(file.path(), text).unwrap();
+        }
+        (folder, file)
+    }
+
+    fn named(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn host() -> Host {
+        Host::new("192.0.2.1:80".parse().unwrap(), "k".parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let (_folder, file) = file("");
+        assert!(file.read().or_problems().unwrap().is_empty());
+        let all = Host {
+            family: Family::V6,
+            all_addresses: true,
+            command: "open".to_owned(),
+            commands: vec!["open".to_owned(), "close \"x\"".to_owned()],
+            wait: std::num::NonZero::new(22),
+            ip: Some("2001:db8::1".parse().unwrap()),
+            permissive: true,
+            ..host()
+        };
+        let one = Host { command: "open".to_owned(), ..host() };
+        for (name, host) in [("all", &all), ("one", &one), ("least.of all", &host())] {
+            let name = name.replace(' ', "-");
+            file.add(&named(&name), host).unwrap();
+            assert_eq!(file.read().or_problems().unwrap().get(&name), Some(host));
+        }
+        assert!(matches!(file.add(&named("one"), &one), Err(EditError::Exists(_))));
+        file.replace(&named("one"), &all).unwrap();
+        assert_eq!(file.read().or_problems().unwrap().get("one"), Some(&all));
+        file.remove(&named("all")).unwrap();
+        assert!(matches!(file.remove(&named("all")), Err(EditError::Unknown(_))));
+    }
+
+    #[test]
+    fn what_is_not_changed_stays_as_it_was_written() {
+        let (_folder, file) = file(COMMENTED);
+        file.add(&named("b"), &host()).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.starts_with(COMMENTED), "{text}");
+        assert!(text.ends_with("\n[hosts.b]\naddress = \"192.0.2.1:80\"\nkey = \"k\"\n"), "{text}");
+        file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.contains("# the old one") && text.contains("command = \"x\""), "{text}");
+    }
+
+    #[test]
+    fn a_file_with_a_mistake_in_it_is_left_alone() {
+        let text = format!("{COMMENTED}wait = 0\n");
+        let (_folder, file) = file(&text);
+        assert!(matches!(file.add(&named("b"), &host()), Err(EditError::Refused(_))));
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+    }
+}
