@@ -26,7 +26,7 @@ use ruroco::{
     logging::journal::Journal,
     order,
     private_socket::PrivateListener,
-    server::{clock::Now, refusal::Refusal, run::Server, source::Source},
+    server::{clock::Now, refusal::Refusal, serve::Server, source::Source},
     wait::wait,
 };
 use ruroco_common::{

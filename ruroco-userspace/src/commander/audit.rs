@@ -21,8 +21,8 @@ use anyhow::Context;
 use super::{
     audit_file::{AuditFile, Subject},
     json::Object,
+    outcome::Outcome,
     permit::Permitted,
-    run::Outcome,
 };
 use crate::{
     audit::{DIRECTORY_MODE, ENDED, REFUSED, RUNNING},

@@ -36,6 +36,8 @@ pub mod head_start;
 #[cfg(feature = "with-commander")]
 pub mod json;
 #[cfg(feature = "with-commander")]
+pub mod outcome;
+#[cfg(feature = "with-commander")]
 pub mod output;
 #[cfg(feature = "with-commander")]
 pub mod permit;

@@ -14,20 +14,20 @@
 //! number cannot belong to another process, so no signal can hit a stranger.
 
 use std::{
-    fmt,
     io::{self, PipeReader, Read},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::process::{CommandExt, ExitStatusExt},
+        unix::process::CommandExt,
     },
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{
-    audit::Audit, commands::SAFE_PATH, head_start::HeadStart, output::Output, permit::Permitted,
+    audit::Audit, commands::SAFE_PATH, head_start::HeadStart, outcome::Outcome, output::Output,
+    permit::Permitted,
 };
 use crate::wait::wait;
 
@@ -39,19 +39,6 @@ pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// How much of the output is read at once.
 const CHUNK: usize = 8 * 1024;
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// With this code.
-    Exit(i32),
-    /// By this signal.
-    Signal(i32),
-    /// By us, after its timeout.
-    TimedOut,
-    /// By us, because the commander ended.
-    Stopped,
-}
 
 /// Why we ended a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,26 +249,6 @@ impl Watch {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Ok(0) | Err(_) => self.output = None,
             Ok(length) => print(chunk.get(..length).unwrap_or_default()),
-        }
-    }
-}
-
-impl From<ExitStatus> for Outcome {
-    fn from(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
-            (Some(code), _) => Self::Exit(code),
-            (None, signal) => Self::Signal(signal.unwrap_or_default()),
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exit(code) => write!(f, "exit:{code}"),
-            Self::Signal(signal) => write!(f, "signal:{signal}"),
-            Self::TimedOut => f.write_str("timed_out"),
-            Self::Stopped => f.write_str("stopped"),
         }
     }
 }

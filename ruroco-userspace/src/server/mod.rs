@@ -14,7 +14,7 @@
 //! What a candidate costs does not depend on how many keys there are, and no memory is allocated for
 //! it, whether it is refused or accepted.
 //!
-//! [`cli`] is the way in, [`run`] the loop that connects the steps; only [`source`],
+//! [`cli`] is the way in, [`run`] the loop that waits, and [`serve`] connects the steps; only [`source`],
 //! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from
 //! their [files](crate::server_keys); how others take their place is in [`reload`].
 
@@ -28,5 +28,6 @@ pub mod refusal;
 pub mod reload;
 pub mod run;
 pub mod sandbox;
+pub mod serve;
 pub mod source;
 pub mod verifier;

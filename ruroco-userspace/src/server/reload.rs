@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::{clock::Now, floor_file, run::Server, verifier::Verifier};
+use super::{clock::Now, floor_file, serve::Server, verifier::Verifier};
 use crate::{
     config::{Config, Fixed, Source},
     key_directory::{self, NamedKey},

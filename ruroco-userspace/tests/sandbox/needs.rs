@@ -23,8 +23,8 @@ use ruroco::{
     server::{
         clock::Now,
         floor_file::FloorFile,
-        run::Server,
         sandbox::{Needs, State},
+        serve::Server,
         source::Source,
     },
     signals::{Request, Signals},

@@ -10,7 +10,7 @@ use std::{os::fd::BorrowedFd, time::Duration};
 use anyhow::Context;
 
 use self::{udp::UdpSource, xdp::XdpSource};
-use super::{clock::Now, run::Server};
+use super::{clock::Now, serve::Server};
 use crate::config::{self, Config};
 
 /// Candidates taken in one go, so that a flood does not keep the loop from seeing a signal.

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 
 use super::{
-    super::{clock::Now, reload::NotAdopted, run::Server},
+    super::{clock::Now, reload::NotAdopted, serve::Server},
     BATCH,
     ring::Ring,
 };
