@@ -152,8 +152,7 @@ struct Raw {
     max_clock_skew_seconds: Spanned<u64>,
     allow_non_routable_ips: Option<bool>,
     gate: Option<Spanned<gate::Raw>>,
-    #[serde(default)]
-    keys: BTreeMap<Spanned<String>, KeyRules>,
+    keys: Option<BTreeMap<Spanned<String>, KeyRules>>,
 }
 
 /// A skew of more than a day is a clock that is wrong, not one that is off.
@@ -203,7 +202,7 @@ impl Config {
         let left_to_default = defaults::left_to_default(&raw);
         let source = defaults::or(raw.source, defaults.source);
         let blocklist_dir = defaults::or(raw.blocklist_dir, defaults.blocklist_dir);
-        let socket_dir = defaults::or(raw.socket_dir, defaults.socket_dir);
+        let socket_dir = defaults::or(raw.socket_dir, defaults::socket_dir());
         let audit_dir = defaults::or(raw.audit_dir, defaults::audit_dir());
         let places = Places {
             ips: ips.clone(),
@@ -239,7 +238,7 @@ impl Config {
                 .unwrap_or(defaults.allow_non_routable_ips),
             is_upstreams,
             gate: Gate::check(&file, raw.gate, &source, &left_out, &mut problems),
-            keys: raw.keys,
+            keys: raw.keys.unwrap_or_default(),
             places,
             left_out,
             file,

@@ -1,8 +1,8 @@
 //! What it means if a file leaves a field out.
 //!
-//! Of a file that was written for upstream ruroco it means what it means there. Such a file has
-//! neither `source` nor `[gate]`, which every file for us has: without either there would be nothing to
-//! take packets from. So nobody has to guess, and no file means two things.
+//! Of a file that was written for upstream ruroco it means what it means there. Such a file has none of
+//! the fields that only we know. Every file for us has at least one of them, `source` or `[gate]`: without
+//! either there would be nothing to take packets from. So nobody has to guess.
 
 use std::{
     fmt::Write,
@@ -29,7 +29,6 @@ pub(super) struct Defaults {
     pub(super) source: Source,
     pub(super) port: u16,
     pub(super) blocklist_dir: PathBuf,
-    pub(super) socket_dir: PathBuf,
     pub(super) allow_non_routable_ips: bool,
 }
 
@@ -40,7 +39,6 @@ impl Defaults {
             source: Source::Xdp,
             port: PORT,
             blocklist_dir: "/var/lib/ruroco".into(),
-            socket_dir: "/run/ruroco".into(),
             allow_non_routable_ips: true,
         }
     }
@@ -51,7 +49,6 @@ impl Defaults {
             source: Source::Udp,
             port: UPSTREAM_PORT,
             blocklist_dir: config_dir.to_owned(),
-            socket_dir: config_dir.to_owned(),
             allow_non_routable_ips: false,
         }
     }
@@ -64,7 +61,7 @@ pub(super) fn is_upstreams(raw: &Raw, left_out: &LeftOut) -> bool {
         || raw.source.is_some()
         || raw.audit_dir.is_some()
         || raw.gate.is_some()
-        || !raw.keys.is_empty();
+        || raw.keys.is_some();
     !has_own && !OWN_FIELDS.iter().any(|field| left_out.has(&[field]))
 }
 
@@ -73,7 +70,6 @@ pub(super) fn left_to_default(raw: &Raw) -> Vec<&'static str> {
     let fields = [
         ("address", raw.address.is_none()),
         ("blocklist_dir", raw.blocklist_dir.is_none()),
-        ("socket_dir", raw.socket_dir.is_none()),
         ("allow_non_routable_ips", raw.allow_non_routable_ips.is_none()),
     ];
     fields.into_iter().filter_map(|(name, is_left)| is_left.then_some(name)).collect()
@@ -91,7 +87,6 @@ pub(super) fn read_as_upstreams(config: &Config, left_to_default: &[&str]) -> St
         let value = match *name {
             "address" => format!("\"{}\"", config.address),
             "blocklist_dir" => format!("{:?}", config.blocklist_dir),
-            "socket_dir" => format!("{:?}", config.socket_dir),
             _ => config.allow_non_routable_ips.to_string(),
         };
         let before = if number == 0 { "; and with either, to change nothing else," } else { "," };
@@ -109,6 +104,11 @@ const NOWHERE: Range<usize> = 0..0;
 
 pub(super) fn config_dir() -> PathBuf {
     "/etc/ruroco".into()
+}
+/// Upstream's would be `config_dir`. What is there is only for our own programs, and they refuse a
+/// directory that the server can write to, as that often is.
+pub(super) fn socket_dir() -> PathBuf {
+    "/run/ruroco".into()
 }
 pub(super) fn audit_dir() -> PathBuf {
     "/var/log/ruroco".into()

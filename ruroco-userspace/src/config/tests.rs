@@ -168,9 +168,10 @@ fn a_file_of_upstream_is_read_as_upstream_reads_it() {
     let shortest = check("ips = [\"203.0.113.5\"]\nconfig_dir = \"/srv/keys\"\n").unwrap();
     assert_eq!((shortest.source, shortest.port), (Source::Udp, 34020));
     assert_eq!(shortest.address, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 34020)));
-    for dir in [&shortest.config_dir, &shortest.blocklist_dir, &shortest.socket_dir] {
+    for dir in [&shortest.config_dir, &shortest.blocklist_dir] {
         assert_eq!(dir, Path::new("/srv/keys"));
     }
+    assert_eq!(shortest.socket_dir, Path::new("/run/ruroco"));
     assert_eq!(
         (shortest.max_requests_per_second, shortest.max_requests_per_second_global),
         (2, 100)
@@ -218,7 +219,6 @@ fn that_a_file_is_taken_for_upstreams_is_told_with_all_that_hangs_on_it() {
         "source = \"udp\"",
         "address = \"[::]:34020\"",
         "blocklist_dir = \"/etc/ruroco\"",
-        "socket_dir = \"/etc/ruroco\"",
         "allow_non_routable_ips = false",
     ] {
         assert!(told.contains(part), "{part}: {told}");

@@ -18,7 +18,7 @@ pub(super) struct Raw {
 
 /// A table; or a line alone, as upstream ruroco has it, which is one with `cmd`.
 pub(super) enum RawCommand {
-    Table(RawTable),
+    Table(Box<RawTable>),
     Line(String),
 }
 
@@ -54,7 +54,8 @@ impl<'de> Deserialize<'de> for RawCommand {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<RawCommand, A::Error> {
-                RawTable::deserialize(MapAccessDeserializer::new(table)).map(RawCommand::Table)
+                RawTable::deserialize(MapAccessDeserializer::new(table))
+                    .map(|table| RawCommand::Table(Box::new(table)))
             }
 
             fn visit_str<E: de::Error>(self, line: &str) -> Result<RawCommand, E> {
@@ -71,7 +72,7 @@ impl RawTable {
     pub(super) fn of(command: Spanned<RawCommand>) -> Self {
         let span = command.span();
         match command.into_inner() {
-            RawCommand::Table(table) => table,
+            RawCommand::Table(table) => *table,
             RawCommand::Line(line) => {
                 Self { cmd: Some(Spanned::new(span, line)), ..Self::default() }
             }
