@@ -18,9 +18,12 @@ use ruroco_common::address::Address;
 use ruroco_lab::{
     daemon::Daemon,
     directory::Directory,
+    files::Options,
     knock::Knock,
+    lab::Lab,
     mount::{self, Mount},
     namespace::Namespace,
+    network::Family,
     programs, wait,
 };
 
@@ -584,4 +587,66 @@ fn files_that_the_server_could_write_are_refused_by_the_commander_with_the_remed
     }
     host.start();
     host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_does_not_run_by_such_a_file_and_says_what_to_write() {
+    let host = Host::new(COUNTER);
+    let gate = |arguments: &[&str]| {
+        let mut command = host.network.command();
+        programs::add_launcher(&mut command, None);
+        command.arg(programs::path("ruroco-gate")).args(arguments);
+        command
+    };
+    expect_no_start("ruroco-gate", gate(&[]), &["there is no gate to run"]);
+    let told = gate(&["check"]).output().unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    for part in ["write [gate]", "allow_non_routable_ips = false", "the daemons would start"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let init = gate(&["init", "--no-start"]).output().unwrap();
+    let [said, error] = [&init.stdout, &init.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(!init.status.success() && said.contains("write [gate]"), "{said}");
+    assert!(error.contains("there is no gate to set up"), "{error}");
+    assert!(host.blocklist().exists());
+
+    // With a gate it is a file of ours, and `init` goes on from what upstream has left.
+    host.configure("[gate]\ninterfaces = [\"lo\"]");
+    chown("/etc/ruroco/laptop.key", Some(0), Some(0)).unwrap();
+    for _ in 0..2 {
+        let init = gate(&["init", "--no-start"]).output().unwrap();
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        assert!(Path::new("/var/lib/ruroco/floors").exists() && !host.blocklist().exists());
+    }
+    let config = fs::read_to_string("/etc/ruroco/config.toml").unwrap();
+    assert!(config.starts_with(CONFIG), "{config}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn behind_a_gate_the_floors_of_upstream_hold_too() {
+    const OLD: &str = "old-laptop";
+    for family in Family::BOTH {
+        let mut lab = Lab::without_floors(&Options::default());
+        lab.files.add_upstream_key(OLD);
+        let key = lab.files.key(OLD);
+        let mut knock = lab.good_knock(family);
+        let floor = knock.plaintext.counter;
+        let mut content = blocklist(floor);
+        content.splice(2..11, [0xc4, 8].into_iter().chain(key.id.0));
+        let path = lab.files.floors_dir().join("blocklist.msgpck");
+        write(&path, &content, 0o600);
+        lab.files.give_to_user(&path);
+        lab.start_commander();
+        lab.start_gate();
+        lab.start_server();
+        lab.send(family, &knock.seal(&key));
+        lab.expect_refusal("old_counter");
+        knock.plaintext.counter = floor + 1;
+        lab.send(family, &knock.seal(&key));
+        assert_eq!(lab.expect_one_run().key, OLD);
+        lab.expect_next_knock_to_run(family);
+        lab.expect_silence();
+    }
 }
