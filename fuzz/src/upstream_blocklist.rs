@@ -4,7 +4,7 @@
 //! MessagePack; and whatever is read is refused when it is cut off anywhere, or longer. A floor that is
 //! lost or read too low lets a packet run twice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use ruroco::server::upstream_blocklist::{Malformed, decode};
 
@@ -41,19 +41,19 @@ fn read(content: &[u8]) -> Option<BTreeMap<[u8; 8], u128>> {
     let mut rest = Rest(content);
     match rest.byte()? {
         first @ (0x90..=0x9f | 0xdc | 0xdd) => {
-            let length = rest.length(first, 0x90..=0x9f, [None, Some(0xdc), Some(0xdd)])?;
+            let length = rest.length(first, 0x90..0xa0, [None, Some(0xdc), Some(0xdd)])?;
             (length == 1).then_some(())?;
         }
         first => {
-            let length = rest.length(first, 0x80..=0x8f, [None, Some(0xde), Some(0xdf)])?;
+            let length = rest.length(first, 0x80..0x90, [None, Some(0xde), Some(0xdf)])?;
             (length == 1).then_some(())?;
             let name = rest.byte()?;
-            let name = rest.length(name, 0xa0..=0xbf, [Some(0xd9), Some(0xda), Some(0xdb)])?;
+            let name = rest.length(name, 0xa0..0xc0, [Some(0xd9), Some(0xda), Some(0xdb)])?;
             (rest.bytes(name)? == b"map").then_some(())?;
         }
     }
     let count = rest.byte()?;
-    let count = rest.length(count, 0x80..=0x8f, [None, Some(0xde), Some(0xdf)])?;
+    let count = rest.length(count, 0x80..0x90, [None, Some(0xde), Some(0xdf)])?;
     let mut floors = BTreeMap::new();
     for _ in 0..count {
         let (id, floor) = (rest.id()?, rest.binary::<16>()?);
@@ -82,14 +82,9 @@ impl<'a> Rest<'a> {
     }
 
     /// A length: in the first byte, or in the 1, 2 or 4 bytes behind it, if there is such a form.
-    fn length(
-        &mut self,
-        first: u8,
-        short: std::ops::RangeInclusive<u8>,
-        long: [Option<u8>; 3],
-    ) -> Option<usize> {
+    fn length(&mut self, first: u8, short: Range<u8>, long: [Option<u8>; 3]) -> Option<usize> {
         if short.contains(&first) {
-            return Some(usize::from(first - short.start()));
+            return Some(usize::from(first - short.start));
         }
         let form = long.into_iter().position(|form| form == Some(first))?;
         usize::try_from(self.number(1 << form)?).ok()
@@ -99,7 +94,7 @@ impl<'a> Rest<'a> {
         match self.0.first()? {
             0x90..=0x9f | 0xdc | 0xdd => {
                 let first = self.byte()?;
-                let length = self.length(first, 0x90..=0x9f, [None, Some(0xdc), Some(0xdd)])?;
+                let length = self.length(first, 0x90..0xa0, [None, Some(0xdc), Some(0xdd)])?;
                 (length == 8).then_some(())?;
                 let bytes: Option<Vec<u8>> = (0..8).map(|_| self.small_number()).collect();
                 bytes?.try_into().ok()
@@ -126,8 +121,7 @@ impl<'a> Rest<'a> {
     fn binary<const SIZE: usize>(&mut self) -> Option<[u8; SIZE]> {
         let first = self.byte()?;
         // No length stands in the first byte.
-        let none = 1..=0;
-        let length = self.length(first, none, [Some(0xc4), Some(0xc5), Some(0xc6)])?;
+        let length = self.length(first, 0..0, [Some(0xc4), Some(0xc5), Some(0xc6)])?;
         self.bytes(length)?.try_into().ok()
     }
 }
