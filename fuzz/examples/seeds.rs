@@ -37,6 +37,7 @@ fn main() {
     write("handover", handovers());
     write("order", orders());
     write("packet_crypto", crypto());
+    write("upstream_blocklist", upstream_blocklists());
 }
 
 /// Name and content.
@@ -87,6 +88,21 @@ fn frames() -> impl Iterator<Item = Seed> {
         ("vlan_four", Packet { vlan_tags: vec![0x8100; 4], ..v4() }),
     ];
     ours.into_iter().map(|(name, packet)| (name, packet.to_frame()))
+}
+
+fn upstream_blocklists() -> impl Iterator<Item = Seed> {
+    let counter = [&[0xc4, 16][..], &0x17f3_5985_0147_3c02_u128.to_be_bytes()].concat();
+    let low = [&[0x98, 0, 1, 2, 3, 4, 5, 6, 7][..], &counter].concat();
+    let high = [&[0x98][..], &[0xcc, 0xff].repeat(8), &counter].concat();
+    let bytes = [&[0xc4, 8, 8, 9, 10, 11, 12, 13, 14, 15][..], &counter].concat();
+    [
+        ("one_key", [&[0x91, 0x81][..], &low].concat()),
+        ("three_keys", [&[0x91, 0x83][..], &low, &high, &bytes].concat()),
+        ("as_a_map", [&[0x81, 0xa3][..], b"map", &[0x81], &low].concat()),
+        ("a_key_twice", [&[0x91, 0x82][..], &low, &low].concat()),
+        ("empty", vec![0x91, 0x80]),
+    ]
+    .into_iter()
 }
 
 fn floor_files() -> impl Iterator<Item = Seed> {

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use crate::text;
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 16] = [
     "ips",
     "port",
     "source",
@@ -23,18 +23,22 @@ const FIELDS: [&str; 14] = [
     "socket_dir",
     "audit_dir",
     "socket_user",
+    "socket_group",
     "max_requests_per_second",
     "max_requests_per_second_global",
     "max_clock_skew_seconds",
+    "allow_non_routable_ips",
     "gate",
     "keys",
 ];
 const GATE_FIELDS: [&str; 5] =
     ["interfaces", "mode", "pin_dir", "appearance", "max_passed_per_second"];
+/// Those that upstream ruroco does not know: a file with none of them has its defaults.
+const OWN_FIELDS: [&str; 5] = ["port", "source", "audit_dir", "gate", "keys"];
 const KEY_FIELDS: [&str; 1] = ["commands"];
 
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 45] = [
+pub const LINES: [&str; 51] = [
     r#"ips = ["192.0.2.1"]"#,
     r#"ips = ["::ffff:192.0.2.1", "2001:db8::1"]"#,
     r#"ips = ["192.0.2.1", "0.0.0.0"]"#,
@@ -56,6 +60,12 @@ pub const LINES: [&str; 45] = [
     r#"socket_dir = "run""#,
     r#"audit_dir = "log""#,
     r#"socket_user = "root""#,
+    r#"socket_user = " root ""#,
+    r#"socket_user = " ""#,
+    r#"socket_group = "root""#,
+    "allow_non_routable_ips = true",
+    "allow_non_routable_ips = false",
+    "[keys]",
     "max_requests_per_second = 1",
     "max_requests_per_second = 0",
     "max_requests_per_second_global = 4294967295",
@@ -91,6 +101,7 @@ pub fn config(data: &[u8]) -> bool {
     text::assert_known(&untyped, &FIELDS);
     check_addresses(&config, &untyped);
     check_limits(&config, &untyped);
+    check_surroundings(&config, &untyped);
     check_gate(&config, &untyped);
     check_appearance(&config, &untyped);
     check_keys(&config, &untyped);
@@ -116,8 +127,32 @@ fn check_addresses(config: &Config, untyped: &Table) {
         (None, Some(address)) => {
             assert_eq!(address.as_str().unwrap().parse(), Ok(config.address));
         }
-        (None, None) => assert_eq!(config.port, 80),
+        (None, None) => assert_eq!(config.port, if is_upstreams(untyped) { 34020 } else { 80 }),
     }
+}
+
+/// Whether the file could be one of upstream's.
+fn is_upstreams(untyped: &Table) -> bool {
+    !OWN_FIELDS.iter().any(|field| untyped.contains_key(*field))
+}
+
+fn check_surroundings(config: &Config, untyped: &Table) {
+    let text = |field, default| untyped.get(field).map_or(Some(default), Value::as_str).unwrap();
+    let config_dir = text("config_dir", "/etc/ruroco");
+    let floors = if is_upstreams(untyped) { config_dir } else { "/var/lib/ruroco" };
+    for (dir, expected) in [
+        (&config.config_dir, config_dir),
+        (&config.blocklist_dir, text("blocklist_dir", floors)),
+        (&config.socket_dir, text("socket_dir", "/run/ruroco")),
+        (&config.audit_dir, text("audit_dir", "/var/log/ruroco")),
+    ] {
+        assert_eq!(dir.to_str(), Some(expected));
+    }
+    assert_eq!(config.socket_user, text("socket_user", "ruroco").trim());
+    assert!(!config.socket_user.is_empty(), "nobody's name");
+    let allow = untyped.get("allow_non_routable_ips").map(|allow| allow.as_bool().unwrap());
+    assert_eq!(config.allow_non_routable_ips, allow.unwrap_or(!is_upstreams(untyped)));
+    assert_eq!(config.is_upstreams, is_upstreams(untyped));
 }
 
 fn check_limits(config: &Config, untyped: &Table) {
@@ -136,7 +171,8 @@ fn check_limits(config: &Config, untyped: &Table) {
 
 fn check_gate(config: &Config, untyped: &Table) {
     let source = if config.source == Source::Udp { "udp" } else { "xdp" };
-    assert_eq!(untyped.get("source").map_or(Some("xdp"), Value::as_str), Some(source));
+    let default = if is_upstreams(untyped) { "udp" } else { "xdp" };
+    assert_eq!(untyped.get("source").map_or(Some(default), Value::as_str), Some(source));
 
     let interfaces = &config.gate.interfaces;
     let Some(gate) = untyped.get("gate") else {

@@ -28,6 +28,7 @@ mod order;
 mod packet_crypto;
 mod plaintext;
 mod text;
+mod upstream_blocklist;
 
 // For the parts of `ruroco-common` that are included as source.
 use ruroco_common::datagram;
@@ -40,13 +41,14 @@ pub use headers::headers;
 pub use order::order;
 pub use packet_crypto::packet_crypto;
 pub use plaintext::plaintext;
+pub use upstream_blocklist::upstream_blocklist;
 
 /// A fuzz target: its name, which is also that of its program and of its folder of seeds, and the
 /// function.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("commands", commands),
     ("config", config),
     ("floor_file", floor_file),
@@ -55,4 +57,5 @@ pub const TARGETS: [Target; 8] = [
     ("order", order),
     ("packet_crypto", packet_crypto),
     ("plaintext", plaintext),
+    ("upstream_blocklist", upstream_blocklist),
 ];

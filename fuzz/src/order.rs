@@ -15,7 +15,7 @@ use ruroco::{
     commander::{
         commands::{Command, Commands},
         keys::Keys,
-        permit::{Judge, Permitted},
+        permit::{Judge, Permitted, Rules},
     },
     order::{Order, SIZE, VERSION},
     rate::TokenBucket,
@@ -86,7 +86,7 @@ fn judge() -> Judge {
         assert!(commands.get(CommandHash::from_bytes(hash)).is_some_and(|c| c.name == name));
     }
     let keys = Keys::from_iter([(LAPTOP, "laptop"), (PHONE, "phone")]);
-    Judge::new(commands, keys, TokenBucket::new(1))
+    Judge::new(Rules { commands, keys, allow_non_routable_ips: true }, TokenBucket::new(1))
 }
 
 fn command(name: &str, keys: Option<BTreeSet<KeyId>>) -> Command {

@@ -1,9 +1,11 @@
 //! `config.toml`: what gate, server and commander have to agree on.
 //!
 //! All three read the same file and see the same [`Config`], each of them the part it needs.
-//! Names are those of upstream ruroco where the meaning is the same. The file holds no secret.
-//! [`Gate`] is what stands in `[gate]`.
+//! Names are those of upstream ruroco where the meaning is the same, and a file that was written
+//! for upstream is read as it is (`defaults`). The file holds no secret. [`Gate`] is what stands in
+//! `[gate]`.
 
+mod defaults;
 mod fixed;
 mod gate;
 #[cfg(test)]
@@ -21,7 +23,9 @@ use ruroco_common::{address::Address, guarded::MAX_ADDRESSES};
 use serde::Deserialize;
 use toml::Spanned;
 
+use self::defaults::Defaults;
 pub use self::{
+    defaults::PORT as DEFAULT_PORT,
     fixed::Fixed,
     gate::{Appearance, Gate, Mode},
 };
@@ -34,8 +38,8 @@ use crate::{
 /// Where `config.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
 
-/// The port where neither `port` nor `address` names one: the one that clients use by default.
-pub const DEFAULT_PORT: u16 = 80;
+/// Name of the file in `blocklist_dir` in which upstream ruroco keeps its floors.
+pub const UPSTREAM_BLOCKLIST: &str = "blocklist.msgpck";
 
 /// The checked content of `config.toml`.
 #[derive(Debug)]
@@ -64,6 +68,11 @@ pub struct Config {
     pub max_requests_per_second_global: u32,
     /// How far a knock's counter may be ahead of this host's clock.
     pub max_clock_skew: Duration,
+    /// Whether commands run for addresses that are not of the public Internet.
+    pub allow_non_routable_ips: bool,
+    /// Whether the file is one for upstream ruroco: it has none of the fields that only we know, and
+    /// what it leaves out means what it means there.
+    pub is_upstreams: bool,
     /// What the gate needs beside.
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
@@ -123,60 +132,27 @@ pub struct KeyRules {
 struct Raw {
     ips: Option<Spanned<Vec<Spanned<String>>>>,
     port: Option<Spanned<u16>>,
-    #[serde(default = "defaults::source")]
-    source: Spanned<Source>,
+    source: Option<Spanned<Source>>,
     address: Option<Spanned<SocketAddr>>,
     #[serde(default = "defaults::config_dir")]
     config_dir: PathBuf,
-    #[serde(default = "defaults::blocklist_dir")]
-    blocklist_dir: Spanned<PathBuf>,
-    #[serde(default = "defaults::socket_dir")]
-    socket_dir: Spanned<PathBuf>,
-    #[serde(default = "defaults::audit_dir")]
-    audit_dir: Spanned<PathBuf>,
+    blocklist_dir: Option<Spanned<PathBuf>>,
+    socket_dir: Option<Spanned<PathBuf>>,
+    audit_dir: Option<Spanned<PathBuf>>,
     #[serde(default = "defaults::socket_user")]
     socket_user: Spanned<String>,
+    /// Upstream's. Its socket let the group do nothing, and ours does not either.
+    #[serde(rename = "socket_group")]
+    _socket_group: Option<String>,
     #[serde(default = "defaults::max_requests_per_second")]
     max_requests_per_second: Spanned<u32>,
     #[serde(default = "defaults::max_requests_per_second_global")]
     max_requests_per_second_global: Spanned<u32>,
     #[serde(default = "defaults::max_clock_skew_seconds")]
     max_clock_skew_seconds: Spanned<u64>,
+    allow_non_routable_ips: Option<bool>,
     gate: Option<Spanned<gate::Raw>>,
-    #[serde(default)]
-    keys: BTreeMap<Spanned<String>, KeyRules>,
-}
-
-mod defaults {
-    use super::{PathBuf, Source, Spanned};
-
-    pub(super) fn source() -> Spanned<Source> {
-        Spanned::new(0..0, Source::Xdp)
-    }
-    pub(super) fn config_dir() -> PathBuf {
-        "/etc/ruroco".into()
-    }
-    pub(super) fn blocklist_dir() -> Spanned<PathBuf> {
-        Spanned::new(0..0, "/var/lib/ruroco".into())
-    }
-    pub(super) fn socket_dir() -> Spanned<PathBuf> {
-        Spanned::new(0..0, "/run/ruroco".into())
-    }
-    pub(super) fn audit_dir() -> Spanned<PathBuf> {
-        Spanned::new(0..0, "/var/log/ruroco".into())
-    }
-    pub(super) fn socket_user() -> Spanned<String> {
-        Spanned::new(0..0, "ruroco".into())
-    }
-    pub(super) fn max_requests_per_second() -> Spanned<u32> {
-        Spanned::new(0..0, 2)
-    }
-    pub(super) fn max_requests_per_second_global() -> Spanned<u32> {
-        Spanned::new(0..0, 100)
-    }
-    pub(super) fn max_clock_skew_seconds() -> Spanned<u64> {
-        Spanned::new(0..0, 3600)
-    }
+    keys: Option<BTreeMap<Spanned<String>, KeyRules>>,
 }
 
 /// A skew of more than a day is a clock that is wrong, not one that is off.
@@ -203,9 +179,14 @@ impl Config {
         let Some(Parsed { raw, mut left_out }) = problems.good_of(file.parse::<Raw>()) else {
             return problems.of_nothing();
         };
-        let port = problems.good(port(&file, &raw)).unwrap_or_else(|| {
+        let is_upstreams = defaults::is_upstreams(&raw, &left_out);
+        let defaults = match is_upstreams {
+            true => Defaults::upstreams(&raw.config_dir),
+            false => Defaults::own(),
+        };
+        let port = problems.good(port(&file, &raw, defaults.port)).unwrap_or_else(|| {
             left_out.add("port");
-            DEFAULT_PORT
+            defaults.port
         });
         let ips = match &raw.ips {
             Some(ips) => self::ips(&file, ips, &mut problems),
@@ -218,41 +199,55 @@ impl Config {
                 Vec::new()
             }
         };
+        let left_to_default = defaults::left_to_default(&raw);
+        let source = defaults::or(raw.source, defaults.source);
+        let blocklist_dir = defaults::or(raw.blocklist_dir, defaults.blocklist_dir);
+        let socket_dir = defaults::or(raw.socket_dir, defaults::socket_dir());
+        let audit_dir = defaults::or(raw.audit_dir, defaults::audit_dir());
         let places = Places {
             ips: ips.clone(),
-            source: raw.source.span(),
+            source: source.span(),
             address: raw.address.as_ref().map(Spanned::span),
             port: raw.port.as_ref().map(Spanned::span),
-            blocklist_dir: raw.blocklist_dir.span(),
-            socket_dir: raw.socket_dir.span(),
-            audit_dir: raw.audit_dir.span(),
+            blocklist_dir: blocklist_dir.span(),
+            socket_dir: socket_dir.span(),
+            audit_dir: audit_dir.span(),
             socket_user: raw.socket_user.span(),
         };
         let mut at_least_one =
             |value| problems.good(positive(&file, value)).unwrap_or(*value.get_ref());
         let config = Self {
             port,
-            source: *raw.source.get_ref(),
+            source: *source.get_ref(),
             address: raw
                 .address
                 .map_or_else(|| SocketAddr::from(([0_u16; 8], port)), Spanned::into_inner),
             config_dir: raw.config_dir,
-            blocklist_dir: raw.blocklist_dir.into_inner(),
+            blocklist_dir: blocklist_dir.into_inner(),
             ips: ips.into_iter().map(|(ip, _)| ip).collect(),
-            socket_dir: raw.socket_dir.into_inner(),
-            audit_dir: raw.audit_dir.into_inner(),
-            socket_user: raw.socket_user.into_inner(),
+            socket_dir: socket_dir.into_inner(),
+            audit_dir: audit_dir.into_inner(),
             max_requests_per_second: at_least_one(&raw.max_requests_per_second),
             max_requests_per_second_global: at_least_one(&raw.max_requests_per_second_global),
+            socket_user: problems.good(socket_user(&file, &raw.socket_user)).unwrap_or_default(),
             max_clock_skew: problems
                 .good(clock_skew(&file, &raw.max_clock_skew_seconds))
                 .unwrap_or_default(),
-            gate: Gate::check(&file, raw.gate, &raw.source, &left_out, &mut problems),
-            keys: raw.keys,
+            allow_non_routable_ips: raw
+                .allow_non_routable_ips
+                .unwrap_or(defaults.allow_non_routable_ips),
+            is_upstreams,
+            gate: Gate::check(&file, raw.gate, &source, &left_out, &mut problems),
+            keys: raw.keys.unwrap_or_default(),
             places,
             left_out,
             file,
         };
+        // Where it is refused, what it would have meant is of no interest.
+        if config.is_upstreams && problems.is_empty() {
+            let message = defaults::read_as_upstreams(&config, &left_to_default);
+            problems.add(config.file.missing(message).as_warning());
+        }
         problems.of(config)
     }
 
@@ -371,7 +366,7 @@ fn is_a_hosts(address: IpAddr) -> bool {
 }
 
 /// `port`, or else the port of `address`, or else the default.
-fn port(file: &File, raw: &Raw) -> Result<u16, Problem> {
+fn port(file: &File, raw: &Raw, default: u16) -> Result<u16, Problem> {
     let port = raw.port.as_ref().map(|port| (*port.get_ref(), port.span()));
     let address = raw.address.as_ref().map(|address| (address.get_ref().port(), address.span()));
     match (port, address) {
@@ -383,7 +378,7 @@ fn port(file: &File, raw: &Raw) -> Result<u16, Problem> {
             format!("`port` is not the port {other} of `address`; leave one of the two out"),
         )),
         (Some((port, _)), _) | (None, Some((port, _))) => Ok(port),
-        (None, None) => Ok(DEFAULT_PORT),
+        (None, None) => Ok(default),
     }
 }
 
@@ -391,6 +386,18 @@ fn positive(file: &File, value: &Spanned<u32>) -> Result<u32, Problem> {
     match *value.get_ref() {
         0 => Err(file.error(value.span(), "0 would refuse everything; write 1 or more")),
         value => Ok(value),
+    }
+}
+
+/// As upstream does, without the white space around it.
+fn socket_user(file: &File, name: &Spanned<String>) -> Result<String, Problem> {
+    match name.get_ref().trim() {
+        "" => Err(file.error(
+            name.span(),
+            "`socket_user` is empty; name the user that the server runs as, as in socket_user = \
+             \"ruroco\"",
+        )),
+        name => Ok(name.to_owned()),
     }
 }
 

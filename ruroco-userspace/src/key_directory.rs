@@ -71,8 +71,8 @@ pub fn check_configured(config: &Config, names: &[&str], keys: &[NamedKey]) -> P
 }
 
 /// Reads all keys of a directory, sorted by name; `also_allowed` is a uid that may own key files
-/// beside root and this process's user. Symbolic links are followed; files that do not end in
-/// `.key` are not looked at. A key that cannot be used is a problem, and not skipped.
+/// beside root and this process's user. Symbolic links are followed; directories, and files that do not
+/// end in `.key`, are not looked at. A key that cannot be used is a problem, and not skipped.
 pub fn read(dir: &Path, also_allowed: Option<u32>) -> Checked<Keys> {
     read_all(dir, "", |path| Key::read(path, also_allowed))
 }
@@ -149,6 +149,7 @@ fn list(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, Problem> {
         let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
         name.starts_with(prefix.as_bytes())
             && path.extension().is_some_and(|extension| extension == "key")
+            && !path.is_dir()
     };
     let mut paths: Vec<PathBuf> =
         entries.into_iter().map(|entry| entry.path()).filter(is_one).collect();
@@ -181,7 +182,9 @@ mod tests {
 
     #[test]
     fn keys_go_by_the_stem_of_their_file() {
-        let dir = directory(&[("b.key", B), ("a.key", A), ("notes.txt", "x"), (".key", "x")]);
+        let others = [("notes.txt", "x"), (".key", "x"), ("c.KEY", "x"), ("key", "x")];
+        let dir = directory(&[&[("b.key", B), ("a.key", A)][..], &others].concat());
+        fs::create_dir(dir.path().join("d.key")).unwrap();
         let keys = read(dir.path(), None).or_problems().unwrap();
         assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b"]);
     }

@@ -22,11 +22,12 @@ use crate::{
 const MAX_PROBLEMS: usize = 100;
 
 /// What to write, by what is told of what is wrong.
-const REMEDIES: [(&str, &str); 6] = [
+const REMEDIES: [(&str, &str); 7] = [
     ("duplicate key", "remove one of the two"),
     ("expected u16", "write a whole number, at most 65535, without quotes"),
     ("expected u32", "write a whole number from 0 on, without quotes"),
     ("expected u64", "write a whole number from 0 on, without quotes"),
+    ("expected a boolean", "write true or false, without quotes"),
     ("expected a string", "write it in quotes"),
     ("expected a sequence", "write a list, as in [\"one\", \"two\"]"),
 ];

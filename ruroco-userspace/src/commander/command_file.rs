@@ -12,9 +12,9 @@ use std::{
 use nix::unistd::Group;
 use ruroco_common::{command::CommandHash, datagram::KeyId};
 use rustix::process::{getgid, getuid};
-use serde::Deserialize;
 use toml::Spanned;
 
+use self::raw::{Raw, RawProgram, RawTable};
 use super::{
     commands::{Command, Commands, SAFE_PATH, collisions},
     keys::Keys,
@@ -25,6 +25,7 @@ use crate::{
     users,
 };
 
+mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -42,30 +43,6 @@ const OWN_VARIABLES: &str = "RUROCO_";
 
 const EXAMPLE: &str = "\
     [commands.open_port] and below it, for example, run = [\"/usr/local/bin/open-port\"]";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    #[serde(default)]
-    commands: BTreeMap<Spanned<String>, RawCommand>,
-}
-
-#[derive(Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a table with `run` or `shell`, as in [commands.open_port]"
-)]
-struct RawCommand {
-    run: Option<Spanned<Vec<Spanned<String>>>>,
-    shell: Option<Spanned<String>>,
-    user: Option<Spanned<String>>,
-    group: Option<Spanned<String>>,
-    timeout: Option<Spanned<u64>>,
-    cwd: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    env: BTreeMap<Spanned<String>, Spanned<String>>,
-    keys: Option<Spanned<Vec<Spanned<String>>>>,
-}
 
 /// Reads and checks the file; commands may name the given keys, or any if it is not known which
 /// there are.
@@ -97,8 +74,9 @@ pub fn check(file: &Source, keys: Option<&Keys>) -> Checked<Commands> {
         problems.add(file.error(later..later, message));
     }
     let mut checker = Checker { file, keys, left_out, problems };
-    let commands: Vec<Command> =
-        raw.commands.into_iter().filter_map(|(name, raw)| checker.command(name, raw)).collect();
+    let commands =
+        raw.commands.into_iter().filter_map(|(name, raw)| checker.command(name, RawTable::of(raw)));
+    let commands: Vec<Command> = commands.collect();
     checker.problems.of(commands.into_iter().collect())
 }
 
@@ -114,10 +92,16 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     /// A command that can be run, if it is one.
-    fn command(&mut self, name: Spanned<String>, raw: RawCommand) -> Option<Command> {
-        let program = self.program(&name, raw.run, raw.shell);
+    fn command(&mut self, name: Spanned<String>, raw: RawTable) -> Option<Command> {
+        let programs = [
+            raw.run.map(RawProgram::Run),
+            raw.shell.map(|line| RawProgram::Shell("shell", line)),
+            raw.cmd.map(|line| RawProgram::Shell("cmd", line)),
+        ];
+        let program = self.program(&name, programs.into_iter().flatten());
         let user_and_group = self.user_and_group(raw.user.as_ref(), raw.group.as_ref());
-        let timeout = self.good(|checker| checker.timeout(raw.timeout));
+        let timeouts = [("timeout", raw.timeout), ("timeout_sec", raw.timeout_sec)];
+        let timeout = self.good(|checker| checker.timeout(timeouts));
         let cwd = self.cwd(raw.cwd);
         let env = self.env(raw.env);
         let keys = raw.keys.map(|keys| self.keys(&keys));
@@ -146,37 +130,37 @@ impl Checker<'_> {
     fn program(
         &mut self,
         name: &Spanned<String>,
-        run: Option<Spanned<Vec<Spanned<String>>>>,
-        shell: Option<Spanned<String>>,
+        mut programs: impl Iterator<Item = RawProgram>,
     ) -> Option<(String, Vec<String>)> {
-        match (run, shell) {
-            (Some(run), None) => self.run(run),
-            (None, Some(line)) => {
+        let Some(program) = programs.next() else {
+            let is_left_out = |field| self.left_out.has(&[COMMANDS, name.get_ref(), field]);
+            if !["run", "shell", "cmd"].into_iter().any(is_left_out) {
+                let message = format!(
+                    "`{}` has neither `run` nor `shell`; write, for example, \
+                     run = [\"/usr/local/bin/open-port\"]",
+                    name.get_ref(),
+                );
+                self.problems.add(self.file.error(name.span(), message));
+            }
+            return None;
+        };
+        if let Some(other) = programs.next() {
+            let message =
+                format!("`{}` and `{}` are both there; keep one", program.name(), other.name());
+            self.problems.add(self.file.error(other.span(), message));
+            return None;
+        }
+        match program {
+            RawProgram::Run(words) => self.run(words),
+            RawProgram::Shell(field, line) => {
                 let span = line.span();
                 let line = self.good(|checker| checker.text(line))?;
                 if line.trim().is_empty() {
-                    self.problems
-                        .add(self.file.error(span, "`shell` is empty; write a shell command"));
+                    let message = format!("`{field}` is empty; write a shell command");
+                    self.problems.add(self.file.error(span, message));
                     return None;
                 }
                 Some((SHELL.to_owned(), vec!["-c".to_owned(), line]))
-            }
-            (Some(_), Some(shell)) => {
-                let message = "`run` and `shell` are both there; keep one";
-                self.problems.add(self.file.error(shell.span(), message));
-                None
-            }
-            (None, None) => {
-                let is_left_out = |field| self.left_out.has(&[COMMANDS, name.get_ref(), field]);
-                if !is_left_out("run") && !is_left_out("shell") {
-                    let message = format!(
-                        "`{}` has neither `run` nor `shell`; write, for example, \
-                         run = [\"/usr/local/bin/open-port\"]",
-                        name.get_ref(),
-                    );
-                    self.problems.add(self.file.error(name.span(), message));
-                }
-                None
             }
         }
     }
@@ -265,13 +249,24 @@ impl Checker<'_> {
         Err(self.file.error(name.span(), message))
     }
 
-    fn timeout(&self, timeout: Option<Spanned<u64>>) -> Result<Duration, Problem> {
-        let timeout = timeout.unwrap_or_else(|| Spanned::new(0..0, DEFAULT_TIMEOUT));
+    fn timeout(
+        &self,
+        timeouts: [(&'static str, Option<Spanned<u64>>); 2],
+    ) -> Result<Duration, Problem> {
+        let mut timeouts =
+            timeouts.into_iter().filter_map(|(field, timeout)| Some((field, timeout?)));
+        let Some((field, timeout)) = timeouts.next() else {
+            return Ok(Duration::from_secs(DEFAULT_TIMEOUT));
+        };
+        if let Some((other, second)) = timeouts.next() {
+            let message = format!("`{field}` and `{other}` are both there; keep one");
+            return Err(self.file.error(second.span(), message));
+        }
         match *timeout.get_ref() {
             seconds @ 1..=MAX_TIMEOUT => Ok(Duration::from_secs(seconds)),
             _ => Err(self.file.error(
                 timeout.span(),
-                format!("`timeout` is in seconds; write a number between 1 and {MAX_TIMEOUT}"),
+                format!("`{field}` is in seconds; write a number between 1 and {MAX_TIMEOUT}"),
             )),
         }
     }

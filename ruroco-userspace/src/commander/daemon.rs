@@ -11,7 +11,10 @@ use anyhow::Context;
 use super::{
     approved::Approved,
     arguments::{Arguments, HELP, Invocation},
-    audit, permit, serve,
+    audit,
+    commands::Commands,
+    keys::Keys,
+    permit, serve,
 };
 use crate::{
     config::Config,
@@ -63,7 +66,8 @@ fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let _lock = instance::Lock::try_take(&config.socket_dir.join(LOCK))?;
     let path = config.socket_dir.join(order::SOCKET);
     let listener = PrivateListener::listen(&path, server)?;
-    let judge = permit::Judge::new(commands, keys, rate);
+    let rules = rules(&config, commands, keys);
+    let judge = permit::Judge::new(rules, rate);
     let (audit, writer) = audit::start(&config.audit_dir)?;
     let service = serve::Service::new(listener, judge, audit)?;
     tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
@@ -86,7 +90,11 @@ fn reload(
     let approved = Approved::read_anew(running, server, commands).or_refuse()?;
     let names = approved.command_names();
     let Approved { config, keys, commands, .. } = approved;
-    judge.change(commands, keys, config.max_requests_per_second_global);
+    judge.change(rules(&config, commands, keys), config.max_requests_per_second_global);
     tracing::info!(commands = %names, "reloaded");
     Ok(config)
+}
+
+fn rules(config: &Config, commands: Commands, keys: Keys) -> permit::Rules {
+    permit::Rules { commands, keys, allow_non_routable_ips: config.allow_non_routable_ips }
 }

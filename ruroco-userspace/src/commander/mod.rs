@@ -42,6 +42,8 @@ pub mod output;
 #[cfg(feature = "with-commander")]
 pub mod permit;
 #[cfg(feature = "with-commander")]
+mod routable;
+#[cfg(feature = "with-commander")]
 pub mod run;
 #[cfg(feature = "with-commander")]
 pub mod runs;

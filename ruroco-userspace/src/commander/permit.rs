@@ -10,6 +10,7 @@ use ruroco_common::{command::CommandHash, datagram::KeyId};
 use super::{
     commands::{Command, Commands},
     keys::Keys,
+    routable::is_routable,
 };
 use crate::{
     order::{self, Order, WrongVersion},
@@ -50,6 +51,9 @@ pub enum Refusal {
     /// An address that no knock can come from, and that means "everybody" to many a tool.
     #[error("{0} is no address to run a command for")]
     UnusableAddress(IpAddr),
+    /// An address that is not of the public Internet, where `allow_non_routable_ips` is false.
+    #[error("{0} is not of the public Internet, and allow_non_routable_ips is false")]
+    NonRoutableAddress(IpAddr),
     /// [`MAX_RUNNING`] runs have not ended yet.
     #[error("{MAX_RUNNING} commands are running already")]
     TooManyRunning,
@@ -68,6 +72,7 @@ impl Refusal {
             Self::UnknownKey(_) => "unknown_key",
             Self::KeyNotAllowed { .. } => "key_not_allowed",
             Self::UnusableAddress(_) => "unusable_address",
+            Self::NonRoutableAddress(_) => "non_routable_address",
             Self::TooManyRunning => "too_many_running",
             Self::RateLimited => "rate_limited",
         }
@@ -105,23 +110,33 @@ impl Permitted {
     }
 }
 
+/// What the files say of orders.
+#[derive(Debug)]
+pub struct Rules {
+    /// What may be run.
+    pub commands: Commands,
+    /// Whose knocks.
+    pub keys: Keys,
+    /// Whether for addresses that are not of the public Internet, too.
+    pub allow_non_routable_ips: bool,
+}
+
 /// Judges orders by everything there is to judge them by.
 #[derive(Debug)]
 pub struct Judge {
-    commands: Commands,
-    keys: Keys,
+    rules: Rules,
     rate: TokenBucket,
 }
 
 impl Judge {
     /// Puts together what was read from the files and the rate limit.
-    pub fn new(commands: Commands, keys: Keys, rate: TokenBucket) -> Self {
-        Self { commands, keys, rate }
+    pub fn new(rules: Rules, rate: TokenBucket) -> Self {
+        Self { rules, rate }
     }
 
-    /// Goes on by other commands, keys and limit. What has been used up of the limit stays so.
-    pub fn change(&mut self, commands: Commands, keys: Keys, per_second: u32) {
-        (self.commands, self.keys) = (commands, keys);
+    /// Goes on by other rules and another limit. What has been used up of the limit stays so.
+    pub fn change(&mut self, rules: Rules, per_second: u32) {
+        self.rules = rules;
         self.rate.change(per_second);
     }
 
@@ -138,8 +153,9 @@ impl Judge {
     ) -> Result<Permitted, Refusal> {
         let message = message.try_into().map_err(|_| Refusal::WrongLength)?;
         let Order { command, address, key: id, counter } = Order::decode(message)?;
-        let command = self.commands.get(command).ok_or(Refusal::UnknownCommand(command))?;
-        let key = self.keys.name(id).ok_or(Refusal::UnknownKey(id))?;
+        let Rules { commands, keys, allow_non_routable_ips } = &self.rules;
+        let command = commands.get(command).ok_or(Refusal::UnknownCommand(command))?;
+        let key = keys.name(id).ok_or(Refusal::UnknownKey(id))?;
         if !command.allows(id) {
             let (command, key) = (command.name.clone(), Arc::clone(key));
             return Err(Refusal::KeyNotAllowed { command, key });
@@ -147,6 +163,9 @@ impl Judge {
         let ip = IpAddr::from(address);
         if !is_usable(ip) {
             return Err(Refusal::UnusableAddress(ip));
+        }
+        if !(*allow_non_routable_ips || is_routable(ip)) {
+            return Err(Refusal::NonRoutableAddress(ip));
         }
         if running >= MAX_RUNNING {
             return Err(Refusal::TooManyRunning);
@@ -180,7 +199,8 @@ mod tests {
             Command::example("anyone"),
             Command { keys: Some(BTreeSet::from([LAPTOP])), ..Command::example("laptop_only") },
         ]);
-        Judge::new(commands, keys, TokenBucket::new(per_second))
+        let rules = Rules { commands, keys, allow_non_routable_ips: true };
+        Judge::new(rules, TokenBucket::new(per_second))
     }
 
     fn order(command: &str, key: KeyId) -> Order {
@@ -223,6 +243,25 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_want_them_gets_no_orders_from_within() {
+        let judge = |allow_non_routable_ips, ip: &str| {
+            let mut permit = permit(10);
+            permit.rules.allow_non_routable_ips = allow_non_routable_ips;
+            let address = Address::from(ip.parse::<IpAddr>().unwrap());
+            let message = Order { address, ..order("anyone", LAPTOP) }.encode();
+            permit.judge(NOW, &message, 0).map(drop).map_err(|refusal| refusal.name())
+        };
+        for ip in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "::1", "fd00::1", "2001:db8::1"] {
+            assert_eq!(judge(false, ip), Err("non_routable_address"), "{ip}");
+            assert_eq!(judge(true, ip), Ok(()), "{ip}");
+        }
+        for ip in ["1.1.1.1", "2606:4700::1111"] {
+            assert_eq!(judge(false, ip), Ok(()), "{ip}");
+        }
+        assert_eq!(judge(false, "0.0.0.0"), Err("unusable_address"));
+    }
+
+    #[test]
     fn running_commands_leave_only_so_much_room() {
         let message = order("anyone", LAPTOP).encode();
         let mut permit = permit(10);
@@ -249,7 +288,8 @@ mod tests {
         let message = |command| order(command, LAPTOP).encode();
         assert!(permit.judge(NOW, &message("anyone"), 0).is_ok());
         let keys = [(LAPTOP, "laptop")].into_iter().collect();
-        permit.change(Commands::from_iter([Command::example("new")]), keys, 1);
+        let commands = Commands::from_iter([Command::example("new")]);
+        permit.change(Rules { commands, keys, allow_non_routable_ips: true }, 1);
         let old = permit.judge(NOW, &message("anyone"), 0).unwrap_err();
         assert_eq!(old.name(), "unknown_command");
         assert_eq!(permit.judge(NOW, &message("new"), 0).unwrap_err(), Refusal::RateLimited);

@@ -32,6 +32,10 @@ fn the_port_of_the_address_is_the_port() {
 fn every_mistake_names_its_line_and_the_remedy() {
     let good = "ips = [\"192.0.2.1\"]\nsource = \"udp\"\n";
     for (text, line, told) in [
+        ("socket_user = \" \"\n", 3, "`socket_user` is empty"),
+        ("socket_group = 1\n", 3, "write it in quotes"),
+        ("allow_non_routable_ips = \"no\"\n", 3, "write true or false"),
+        ("alow_non_routable_ips = true\n", 3, "did you mean `allow_non_routable_ips`?"),
         ("prot = 80\n", 3, "did you mean `port`?"),
         ("port = 0\n", 3, "between 1 and 65535"),
         ("address = \"[::]:0\"\n", 3, "between 1 and 65535"),
@@ -136,4 +140,91 @@ fn what_the_kernel_cannot_check_cannot_look_closed() {
     let error = with("closed").check_appearance(["old"].into_iter()).to_string();
     assert!(error.starts_with("/config.toml:4: "), "{error}");
     assert!(error.contains("old.key") && error.contains("ruroco-client gen"), "{error}");
+}
+
+/// The sample that upstream ships, with addresses.
+const UPSTREAMS: &str = "\
+ips = [\"203.0.113.5\", \"2001:db8::5\"]
+address = \"[::]:34020\"
+config_dir = \"/etc/ruroco/\"
+blocklist_dir = \"/var/lib/ruroco\"
+socket_dir = \"/run/ruroco\"
+socket_user = \"ruroco\"
+socket_group = \"ruroco\"
+";
+
+#[test]
+fn a_file_of_upstream_is_read_as_upstream_reads_it() {
+    let whole = check(UPSTREAMS).unwrap();
+    assert!(whole.is_upstreams && whole.gate.interfaces.is_empty());
+    assert_eq!((whole.source, whole.port), (Source::Udp, 34020));
+    assert_eq!(whole.address, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 34020)));
+    assert_eq!(whole.config_dir, Path::new("/etc/ruroco"));
+    assert_eq!(whole.blocklist_dir, Path::new("/var/lib/ruroco"));
+    assert_eq!(whole.socket_dir, Path::new("/run/ruroco"));
+    assert_eq!(whole.socket_user, "ruroco");
+    assert!(!whole.allow_non_routable_ips);
+
+    let shortest = check("ips = [\"203.0.113.5\"]\nconfig_dir = \"/srv/keys\"\n").unwrap();
+    assert_eq!((shortest.source, shortest.port), (Source::Udp, 34020));
+    assert_eq!(shortest.address, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 34020)));
+    for dir in [&shortest.config_dir, &shortest.blocklist_dir] {
+        assert_eq!(dir, Path::new("/srv/keys"));
+    }
+    assert_eq!(shortest.socket_dir, Path::new("/run/ruroco"));
+    assert_eq!(
+        (shortest.max_requests_per_second, shortest.max_requests_per_second_global),
+        (2, 100)
+    );
+    assert_eq!(shortest.max_clock_skew, Duration::from_secs(3600));
+    assert!(!shortest.allow_non_routable_ips);
+
+    let all = "max_requests_per_second = 5\nmax_requests_per_second_global = 6\n\
+               max_clock_skew_seconds = 7\nallow_non_routable_ips = true\nsocket_user = \" a\\n\"\n";
+    let all =
+        check(&format!("{UPSTREAMS}{all}").replace("socket_user = \"ruroco\"\n", "")).unwrap();
+    assert_eq!((all.max_requests_per_second, all.max_requests_per_second_global), (5, 6));
+    assert_eq!((all.max_clock_skew.as_secs(), all.allow_non_routable_ips), (7, true));
+    assert_eq!(all.socket_user, "a");
+}
+
+#[test]
+fn a_file_with_a_field_of_ours_is_read_with_our_defaults() {
+    for own in ["source = \"udp\"\n", "[gate]\ninterfaces = [\"a\"]\n"] {
+        let config =
+            check(&format!("ips = [\"203.0.113.5\"]\nconfig_dir = \"/x\"\n{own}")).unwrap();
+        assert!(!config.is_upstreams && config.allow_non_routable_ips);
+        assert_eq!(config.port, 80);
+        assert_eq!(config.blocklist_dir, Path::new("/var/lib/ruroco"));
+        assert_eq!(config.socket_dir, Path::new("/run/ruroco"));
+    }
+    // Somebody forgot [gate].
+    for own in ["port = 80\n", "audit_dir = \"/x\"\n", "[keys.laptop]\n"] {
+        let problems = check(&format!("ips = [\"203.0.113.5\"]\n{own}")).unwrap_err();
+        assert!(problems.contains("no interface is named; write [gate]"), "{problems}");
+    }
+}
+
+#[test]
+fn that_a_file_is_taken_for_upstreams_is_told_with_all_that_hangs_on_it() {
+    let warning = |text: &str| {
+        let checked = Config::check(File::new("/config.toml", text));
+        let (_, warnings) = checked.or_all_problems().unwrap();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let told = warning("ips = [\"203.0.113.5\"]\n");
+    for part in [
+        "no gate closes the port",
+        "write [gate]",
+        "source = \"udp\"",
+        "address = \"[::]:34020\"",
+        "blocklist_dir = \"/etc/ruroco\"",
+        "allow_non_routable_ips = false",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let told = warning(UPSTREAMS);
+    assert!(told.ends_with("to change nothing else, allow_non_routable_ips = false"), "{told}");
+    assert!(!told.contains("blocklist_dir"), "{told}");
+    assert_eq!(warning(&format!("source = \"udp\"\n{UPSTREAMS}")), "");
 }

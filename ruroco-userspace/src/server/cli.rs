@@ -71,11 +71,15 @@ fn init(config: &Config, if_missing: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     // The keys need not be there yet; each gets its floor when it comes.
-    let path = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;
-    let _ = writeln!(
-        io::stdout(),
-        "made {}: packets from before this moment are refused",
-        path.display()
-    );
+    let made = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;
+    let path = made.path.display();
+    let _ = match made.taken_over {
+        None => writeln!(io::stdout(), "made {path}: packets from before this moment are refused"),
+        Some(count) => writeln!(
+            io::stdout(),
+            "made {path} with the floors of upstream ruroco for {count} keys: what has run there does \
+             not run again, and with other keys packets from before this moment are refused"
+        ),
+    };
     Ok(())
 }

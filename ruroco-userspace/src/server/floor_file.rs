@@ -20,6 +20,7 @@ use ruroco_common::datagram::KeyId;
 use super::{
     floor_log::{self, Content, End, ReadError},
     floors::Floors,
+    upstream_blocklist,
     verifier::Permit,
 };
 use crate::{durable, instance, order::Order};
@@ -74,9 +75,21 @@ pub enum Error {
         source = .1
     )]
     Write(Arc<Path>, io::Error),
+    /// Floors of upstream ruroco cannot be taken over.
+    #[error(transparent)]
+    Upstream(#[from] upstream_blocklist::Error),
     /// The key's floor has been raised since the permit was given.
     #[error("a later packet of the same key has overtaken this one")]
     Overtaken,
+}
+
+/// A file that was made for a first start.
+#[derive(Debug)]
+pub struct Made {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How many floors were upstream's, if it has left any.
+    pub taken_over: Option<usize>,
 }
 
 /// The log is written anew once it has more lines than this and than [`LINES_PER_KEY`] allows: a
@@ -102,25 +115,31 @@ pub struct FloorFile {
 }
 
 impl FloorFile {
-    /// Makes the file for the first start, with a floor of `now` for each of these keys. One that comes
-    /// later has a floor from then on, so that packets made before the first start are refused anyhow.
+    /// Makes the file for the first start, with the floors of upstream ruroco if there are any, and one of
+    /// `now` for those of these keys that have none. One that comes later has a floor from then on, so that
+    /// packets made before the first start are refused anyhow.
     ///
     /// # Errors
-    /// [`Error::Exists`] if there is one already, [`Error::Write`] if there cannot be one.
-    pub fn create(
-        dir: &Path,
-        keys: impl Iterator<Item = KeyId>,
-        now: u128,
-    ) -> Result<PathBuf, Error> {
+    /// [`Error::Exists`] if there is one already, [`Error::Upstream`] if upstream's are not whole,
+    /// [`Error::Write`] if there cannot be one.
+    pub fn create(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Made, Error> {
         let (path, _lock) = locate(dir)?;
+        let upstreams = upstream_blocklist::read(dir)?;
+        let taken_over = upstreams.as_ref().map(Floors::len);
         let mut text = Vec::new();
-        floor_log::write(&Floors::at(now, keys), &mut text)
+        floor_log::write(&upstreams.unwrap_or_default().with_new(now, keys), &mut text)
             .map_err(|error| Error::Write(path.as_path().into(), error))?;
         match durable::create(&path, &text) {
-            Ok(()) => Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists(path)),
-            Err(error) => Err(Error::Write(path.into(), error)),
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Error::Exists(path));
+            }
+            Err(error) => return Err(Error::Write(path.into(), error)),
         }
+        if taken_over.is_some() {
+            upstream_blocklist::set_aside(dir);
+        }
+        Ok(Made { path, taken_over })
     }
 
     /// Whether there is a file already, of whatever content.
@@ -128,21 +147,25 @@ impl FloorFile {
         fs::symlink_metadata(dir.join(FILE)).is_ok()
     }
 
-    /// Reads the file. Keys that are new to it get a floor of `now`. It is written anew at once, so
-    /// that a directory that cannot be written is found at the start and not at the first knock.
+    /// Reads the file. If upstream ruroco has left floors since, the higher one of each key holds; they
+    /// will do for a first start, too. Keys that are new to both get a floor of `now`. It is written anew
+    /// at once, so that a directory that cannot be written is found at the start and not at the first knock.
     ///
     /// # Errors
     /// [`Error`]. Floors of keys that are gone are kept: the keys may come back.
     pub fn open(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Self, Error> {
         let (path, lock) = locate(dir)?;
+        let upstreams = upstream_blocklist::read(dir)?;
         let content = File::open(&path)
             .map_err(ReadError::from)
             .and_then(|file| floor_log::read(BufReader::new(file)));
-        let Content { floors, is_torn } = match content {
+        let Content { mut floors, is_torn } = match content {
             Ok(content) => content,
-            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::Missing(path));
-            }
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => match upstreams
+            {
+                Some(_) => Content { floors: Floors::default(), is_torn: false },
+                None => return Err(Error::Missing(path)),
+            },
             Err(ReadError::Io(error)) => return Err(Error::Read(path, error)),
             Err(ReadError::Damaged { line }) => return Err(Error::Damaged(path, line)),
         };
@@ -152,9 +175,16 @@ impl FloorFile {
                 "cut off a floor that was not written to its end: the knock has not run"
             );
         }
+        for (key, floor) in upstreams.iter().flat_map(Floors::iter) {
+            floors.raise(key, floor);
+        }
         let floors = floors.with_new(now, keys);
         match write(&path, &floors) {
             Ok((file, end, compact_at)) => {
+                // Not before they are on the disk.
+                if upstreams.is_some() {
+                    upstream_blocklist::set_aside(dir);
+                }
                 Ok(Self { path: path.into(), file, floors, end, compact_at, _lock: lock })
             }
             Err(error) => Err(Error::Write(path.into(), error)),
@@ -330,6 +360,97 @@ mod tests {
         drop(file);
         let file = FloorFile::open(dir.path(), [].into_iter(), 11).unwrap();
         assert_eq!((file.floors().of(KEY), file.floors().of(other)), (Some(8), Some(9)));
+    }
+
+    /// Floors as upstream ruroco has written them, of [`KEY`], at 0x17f3598501473c02.
+    const UPSTREAMS: &[u8] = b"\x91\x81\x98\x00\x01\x02\x03\x04\x05\x06\x07\xc4\x10\
+        \x00\x00\x00\x00\x00\x00\x00\x00\x17\xf3\x59\x85\x01\x47\x3c\x02";
+    const FLOOR: u128 = 0x17f3_5985_0147_3c02;
+    const OTHER: KeyId = KeyId([9; 8]);
+
+    fn with_upstreams(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("blocklist.msgpck");
+        fs::write(&path, content).unwrap();
+        (dir, path)
+    }
+
+    fn open(dir: &tempfile::TempDir, now: u128) -> Result<Floors, Error> {
+        let file = FloorFile::open(dir.path(), [KEY, OTHER].into_iter(), now)?;
+        Ok(file.floors().clone())
+    }
+
+    #[test]
+    fn upstreams_floors_make_a_first_start_and_are_there_for_the_next() {
+        for with_init in [false, true] {
+            let (dir, path) = with_upstreams(UPSTREAMS);
+            if with_init {
+                let made = FloorFile::create(dir.path(), [OTHER].into_iter(), 7).unwrap();
+                assert_eq!(made.taken_over, Some(1));
+                assert!(!path.exists());
+            }
+            for now in [7, 9] {
+                let floors = open(&dir, now).unwrap();
+                assert_eq!((floors.of(KEY), floors.of(OTHER)), (Some(FLOOR), Some(7)));
+                assert!(!path.exists());
+            }
+            let aside = dir.path().join("blocklist.msgpck.taken-over");
+            assert_eq!(fs::read(aside).unwrap(), UPSTREAMS);
+        }
+    }
+
+    #[test]
+    fn of_two_floors_the_higher_one_holds() {
+        for own in [FLOOR - 1, FLOOR, FLOOR + 1] {
+            let (dir, path) = with_upstreams(UPSTREAMS);
+            fs::rename(&path, dir.path().join("x")).unwrap();
+            FloorFile::create(dir.path(), [KEY].into_iter(), own).unwrap();
+            // Upstream has run again in between.
+            fs::rename(dir.path().join("x"), &path).unwrap();
+            assert_eq!(open(&dir, 3).unwrap().of(KEY), Some(own.max(FLOOR)));
+            assert!(!path.exists());
+            assert_eq!(open(&dir, 3).unwrap().of(KEY), Some(own.max(FLOOR)));
+        }
+    }
+
+    #[test]
+    fn floors_of_upstream_that_are_not_whole_stop_a_start_and_change_nothing() {
+        for content in [&b""[..], &UPSTREAMS[..28], b"\x92", &[UPSTREAMS, b"\0"].concat()] {
+            for own in [false, true] {
+                let (dir, path) = with_upstreams(UPSTREAMS);
+                fs::remove_file(&path).unwrap();
+                if own {
+                    FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap();
+                }
+                let before = fs::read(dir.path().join("floors")).ok();
+                fs::write(&path, content).unwrap();
+                let error = open(&dir, 9).unwrap_err().to_string();
+                assert!(error.contains(path.to_str().unwrap()), "{error}");
+                assert!(error.contains("make new keys"), "{error}");
+                assert!(FloorFile::create(dir.path(), [KEY].into_iter(), 9).is_err());
+                assert_eq!(fs::read(&path).unwrap(), content);
+                assert_eq!(fs::read(dir.path().join("floors")).ok(), before);
+            }
+        }
+    }
+
+    #[test]
+    fn upstreams_floors_stay_until_they_are_on_the_disk_as_ours() {
+        let (dir, path) = with_upstreams(UPSTREAMS);
+        let in_the_way = dir.path().join("floors.new");
+        fs::create_dir(&in_the_way).unwrap();
+        assert!(matches!(open(&dir, 9), Err(Error::Write(..))));
+        assert_eq!(fs::read(&path).unwrap(), UPSTREAMS);
+        fs::remove_dir(in_the_way).unwrap();
+        assert_eq!(open(&dir, 9).unwrap().of(KEY), Some(FLOOR));
+
+        // Where it cannot be renamed it is read again, which changes nothing.
+        let (dir, path) = with_upstreams(UPSTREAMS);
+        fs::create_dir_all(dir.path().join("blocklist.msgpck.taken-over/x")).unwrap();
+        for _ in 0..2 {
+            assert_eq!(open(&dir, 9).unwrap().of(KEY), Some(FLOOR));
+            assert!(path.exists());
+        }
     }
 
     #[test]

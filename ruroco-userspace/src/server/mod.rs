@@ -14,6 +14,8 @@
 //! What a candidate costs does not depend on how many keys there are, and no memory is allocated for
 //! it, whether it is refused or accepted.
 //!
+//! Where upstream ruroco ran before, the first floors are [its](upstream_blocklist).
+//!
 //! [`cli`] is the way in, [`run`] the loop that waits, and [`serve`] connects the steps; only [`source`],
 //! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from
 //! their [files](crate::server_keys); how others take their place is in [`reload`].
@@ -30,4 +32,5 @@ pub mod run;
 pub mod sandbox;
 pub mod serve;
 pub mod source;
+pub mod upstream_blocklist;
 pub mod verifier;

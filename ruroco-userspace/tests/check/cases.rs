@@ -123,6 +123,17 @@ pub(crate) const CASES: &[Case] = &[
         arrange: |place| place.add_key("old.key", OLD),
         needs_root: false,
     },
+    Case {
+        name: "config-of-upstream",
+        config: &[
+            ("port = 34020\n", ""),
+            ("audit_dir = \"$DIR/audit\"\n", ""),
+            ("\n[gate]\ninterfaces = [\"lo\"]\npin_dir = \"$DIR/pins\"\n", ""),
+        ],
+        commands: Some("[commands]\nopen_ssh = \"true\"\n"),
+        arrange: |place| place.give_to_server("laptop.key"),
+        needs_root: false,
+    },
     files("config-directory-writable-by-others", |place| place.set_mode("", 0o777)),
     files("audit-directory-is-a-file", |place| place.write("audit", "")),
     files("audit-directory-writable-by-others", |place| place.make_dir("audit", 0o770)),
@@ -132,7 +143,6 @@ pub(crate) const CASES: &[Case] = &[
     files("config-file-writable-by-others", |place| place.set_mode("config.toml", 0o664)),
     files("key-for-an-unknown-cipher", |place| place.add_key("phone.key", "aes128:AAAA")),
     files("key-id-twice", |place| place.add_key("phone.key", LAPTOP)),
-    files("key-is-a-directory", |place| place.make_dir("phone.key", 0o700)),
     files("key-is-none", |place| place.add_key("laptop.key", "nonsense")),
     files("key-name-is-not-utf-8", |place| {
         use std::os::unix::ffi::OsStrExt;

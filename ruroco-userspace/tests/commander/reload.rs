@@ -72,6 +72,24 @@ fn changes_keys_and_limit() {
 }
 
 #[test]
+fn changes_whether_addresses_have_to_be_public() {
+    let host = Host::new(TRUE);
+    let commander = host.start();
+    let connection = commander.connect();
+    let text = fs::read_to_string(host.path("config.toml")).unwrap();
+    for (allow, told) in [
+        ("false", &["refused reason=non_routable_address", "192.0.2."][..]),
+        ("true", &["ended command=noop", "result=exit:0"]),
+    ] {
+        host.write("config.toml", &format!("allow_non_routable_ips = {allow}\n{text}"), 0o644);
+        commander.reload(RELOADED);
+        connection.send(&order("noop"));
+        commander.line(told);
+    }
+    assert_eq!(commander.lines_with(&["running command=noop"]).len(), 1);
+}
+
+#[test]
 fn that_finds_a_mistake_changes_nothing() {
     let host = Host::new(TRUE);
     let commander = host.start();

@@ -38,4 +38,5 @@ mod status;
 mod udp_source;
 mod unchecked_keys;
 mod untouched;
+mod upstream_host;
 mod verdicts;

@@ -47,12 +47,37 @@ fn every_field_arrives() {
 }
 
 #[test]
+fn a_command_may_be_written_as_upstream_has_it() {
+    let line = "echo \\\"$RUROCO_IP\\\"";
+    for (text, timeout) in [
+        (format!("[commands]\nx = \"{line}\"\n"), 30),
+        (format!("commands = {{ x = \"{line}\" }}\n"), 30),
+        (format!("[commands]\nx = {{ cmd = \"{line}\" }}\n"), 30),
+        (format!("[commands]\ny = \"true\"\nx = {{ cmd = \"{line}\", timeout_sec = 120 }}\n"), 120),
+        (format!("[commands.x]\ncmd = \"{line}\"\ntimeout_sec = 1\n"), 1),
+    ] {
+        let command = command(&text);
+        assert_eq!(command.program, "/bin/sh");
+        assert_eq!(command.arguments, ["-c", "echo \"$RUROCO_IP\""]);
+        assert_eq!(command.timeout.as_secs(), timeout, "{text}");
+        assert_eq!((command.uid, command.gid), (None, None));
+        assert!(command.env.is_empty() && command.keys.is_none());
+    }
+    let restricted = command("[commands]\nx = { cmd = \"true\", keys = [\"laptop\"] }\n");
+    assert!(!restricted.allows(KeyId([2; 8])), "what is ours goes with it");
+}
+
+#[test]
 fn every_mistake_names_its_line_and_the_remedy() {
     let good = "[commands.x]\nrun = [\"true\"]\n";
     for (text, line, told) in [
         ("usr = \"root\"\n", 3, "did you mean `user`?"),
         ("run = [\"true\"]\n", 3, "duplicate key"),
         ("shell = \"true\"\n", 3, "`run` and `shell` are both there"),
+        ("cmd = \"true\"\n", 3, "`run` and `cmd` are both there"),
+        ("timeout_sec = 86401\n", 3, "between 1 and 86400"),
+        ("timeout_sec = -1\n", 3, "expected u64"),
+        ("timeout = 5\ntimeout_sec = 5\n", 4, "`timeout` and `timeout_sec` are both there"),
         ("user = \"no-such-user\"\n", 3, "useradd --system"),
         ("user = \"\"\n", 3, "there is no user"),
         ("group = \"no-such-group\"\n", 3, "groupadd --system no-such-group"),
@@ -89,7 +114,17 @@ fn every_mistake_names_its_line_and_the_remedy() {
     for (text, line, told) in [
         ("", 1, "there is no command"),
         ("[commands]\n", 1, "there is no command"),
-        ("[commands]\nx = \"true\"\n", 2, "as in [commands.open_port]"),
+        ("[commands]\nx = 5\n", 2, "as in [commands.open_port]"),
+        ("[commands]\nx = [\"true\"]\n", 2, "as in [commands.open_port]"),
+        ("[commands]\nx = \"\"\n", 2, "`cmd` is empty"),
+        ("[commands]\nx = \"a\\u0000\"\n", 2, "NUL"),
+        ("[commands]\nx = { timeout_sec = 5 }\n", 2, "neither `run` nor `shell`"),
+        ("[commands]\nx = { cmd = \"true\", timeout_sec = 0 }\n", 2, "`timeout_sec` is in seconds"),
+        (
+            "[commands]\nx = { cmd = \"true\", timeout_secs = 1 }\n",
+            2,
+            "did you mean `timeout_sec`?",
+        ),
     ] {
         let error = check(text).unwrap_err();
         assert!(error.starts_with(&format!("/commands.toml:{line}: ")), "{text}: {error}");

@@ -5,7 +5,10 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 use nix::unistd::User;
 
 use super::Finding;
-use crate::{audit, config::Config};
+use crate::{
+    audit,
+    config::{Config, UPSTREAM_BLOCKLIST},
+};
 
 /// The server's floors (`floors` in `blocklist_dir`).
 const FLOORS: &str = "floors";
@@ -26,6 +29,12 @@ fn floors(dir: &Path, user: &User) -> Finding {
     let path = dir.join(FLOORS);
     let shown = path.display();
     match fs::metadata(&path) {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && dir.join(UPSTREAM_BLOCKLIST).exists() =>
+        {
+            let blocklist = dir.join(UPSTREAM_BLOCKLIST);
+            Finding::ok(NAME, format!("will be taken over from {}", blocklist.display()))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::problem(
             NAME,
             format!("{shown} is not there: the server does not start without"),

@@ -60,7 +60,11 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     let setup = match config.try_exists() {
         Ok(true) => {
             writeln!(out, "{} is there already and stays as it is", config.display())?;
-            Setup::of_config(config, &Config::read(config).or_problems()?)?
+            let (found, warnings) = Config::read(config).or_all_problems()?;
+            for warning in warnings {
+                writeln!(out, "{warning}")?;
+            }
+            Setup::of_config(config, &found)?
         }
         _ => ask(config, &options, &mut out)?,
     };

@@ -16,7 +16,12 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::{config::Config, durable, key::Key, qr, users};
+use crate::{
+    config::{Config, UPSTREAM_BLOCKLIST},
+    durable,
+    key::Key,
+    qr, users,
+};
 
 /// One of the steps, in the order in which they are taken.
 #[derive(Debug)]
@@ -83,7 +88,7 @@ impl Setup {
     /// If that is for a host without a gate.
     pub(super) fn of_config(path: &Path, config: &Config) -> anyhow::Result<Self> {
         if config.source == crate::config::Source::Udp {
-            bail!("{} says source = \"udp\": there is no gate to set up", path.display());
+            bail!("{} is for source = \"udp\": there is no gate to set up", path.display());
         }
         Ok(Self {
             config: path.to_owned(),
@@ -190,7 +195,9 @@ fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<
 fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
     let user = users::find(&setup.user)?;
     let failed = || format!("could not make {}", setup.floors.display());
-    if setup.had_keys && !setup.floors.join(FLOORS).exists() {
+    let has_floors =
+        [FLOORS, UPSTREAM_BLOCKLIST].iter().any(|file| setup.floors.join(file).exists());
+    if setup.had_keys && !has_floors {
         bail!(
             "there are keys, but no floors in {}: packets that have run could run again. If these keys \
              were never used, make the floors as {}: ruroco-server init. Else make new keys, and then \

@@ -1,0 +1,652 @@
+//! Server and commander in the place of upstream ruroco's, on a host as upstream leaves it: its
+//! `config.toml`, `commands.toml`, keys and `blocklist.msgpck`, byte for byte, at the places where they
+//! are. The programs are started without an argument, and take it from there.
+//!
+//! Packets are one that upstream's own client has made, and others sealed under the same key.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+    os::unix::fs::{PermissionsExt, chown, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use nix::{sys::signal::Signal, unistd::User};
+use ruroco::key::Key;
+use ruroco_common::address::Address;
+use ruroco_lab::{
+    daemon::Daemon,
+    directory::Directory,
+    files::Options,
+    knock::Knock,
+    lab::Lab,
+    mount::{self, Mount},
+    namespace::Namespace,
+    network::Family,
+    programs, wait,
+};
+
+use super::start::expect_no_start;
+
+/// The sample that upstream ships, with an address in the place of its placeholders.
+const CONFIG: &str = r#"ips = ["127.0.0.1"]
+address = "[::]:34020"
+config_dir = "/etc/ruroco/"
+blocklist_dir = "/var/lib/ruroco"
+socket_dir = "/run/ruroco"
+socket_user = "ruroco"
+socket_group = "ruroco"
+"#;
+
+/// Both values that a command may have, and the second in both spellings.
+const COMMANDS: &str = r#"# run by the commander
+[commands]                   # MANDATORY - but can be empty
+default = "echo default $RUROCO_IP >> /var/log/ran"
+open_port = { cmd = "echo open_port $RUROCO_IP >> /var/log/ran", timeout_sec = 120 }
+
+[commands.close_port]
+cmd = "echo close_port ${RUROCO_IP} >> /var/log/ran"
+"#;
+
+/// A key as `gen` prints it, without an end of line. Its id is 00 01 02 03 04 05 06 07.
+const KEY: &str = "AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+
+/// What upstream's client made with it: the command `default`, counter 1725821510000000000, strict, no
+/// claimed source, to 127.0.0.1.
+const PACKET: &str = "0001020304050607a0a1a2a3a4a5a6a7a8a9aaabf125dd6e758957aaa88f67dbcef8ddb20bf7\
+                      c25543c7ef8e9e0c47c41cdd74786574931dee77fe5f7828ea876c5b2b637c8aad7ae87f6dd1\
+                      8d53fe371c80ca77db95600ff4ccb53180e5";
+
+/// Its counter.
+const COUNTER: u128 = 1_725_821_510_000_000_000;
+
+/// A `blocklist.msgpck` with this floor for that key.
+fn blocklist(floor: u128) -> Vec<u8> {
+    let entry = [0x91, 0x81, 0x98, 0, 1, 2, 3, 4, 5, 6, 7, 0xc4, 0x10];
+    [&entry[..], &floor.to_be_bytes()].concat()
+}
+
+const PORT: u16 = 34020;
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// An address that upstream's filter lets pass.
+const PUBLIC: &str = "1.1.1.1";
+
+/// A host in a network and with file systems of its own.
+struct Host {
+    // In the order in which they are to be dropped.
+    server: Option<Daemon>,
+    commander: Option<Daemon>,
+    network: Namespace,
+    _mounts: Vec<Mount>,
+    directory: Directory,
+    user: User,
+    /// What is known to have run.
+    ran: Vec<String>,
+}
+
+impl Host {
+    /// One on which upstream has accepted knocks up to this floor.
+    fn new(floor: u128) -> Self {
+        let host = Self::without_blocklist();
+        host.write_as_server(&host.blocklist(), &blocklist(floor), 0o600);
+        host
+    }
+
+    fn without_blocklist() -> Self {
+        mount::keep_to_this_thread();
+        let directory = Directory::new();
+        let root = directory.path();
+        fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
+        let memory = root.join("memory");
+        let mut mounts = vec![Mount::memory(&memory, 16 << 20)];
+        for place in ["/etc", "/var", "/run"] {
+            let place = Path::new(place);
+            let name = place.file_name().unwrap().to_str().unwrap();
+            let (upper, work) = (memory.join(name), memory.join(format!("{name}.work")));
+            mounts.push(Mount::overlay(place, place, &upper, &work));
+        }
+        // The last one mounted is unmounted first.
+        mounts.reverse();
+        for (file, line) in [
+            ("/etc/passwd", "ruroco:x:64020:64020::/nonexistent:/bin/false\n"),
+            ("/etc/group", "ruroco:x:64020:\n"),
+        ] {
+            let text = fs::read_to_string(file).unwrap();
+            let others = text.lines().filter(|line| !line.starts_with("ruroco:"));
+            let others: String = others.map(|line| format!("{line}\n")).collect();
+            fs::write(file, others + line).unwrap();
+        }
+        let user = User::from_name("ruroco").unwrap().expect("it was just made");
+        let host = Self {
+            server: None,
+            commander: None,
+            network: Namespace::new(),
+            _mounts: mounts,
+            directory,
+            user,
+            ran: Vec::new(),
+        };
+        for dir in ["/etc/ruroco", "/var/lib/ruroco", "/var/log/ruroco", "/run/ruroco"] {
+            let _ = fs::remove_dir_all(dir);
+        }
+        let _ = fs::remove_file("/var/log/ran");
+        for (dir, owner) in [("/etc/ruroco", 0), ("/run/ruroco", 0), ("/var/lib/ruroco", 64020)] {
+            fs::create_dir(dir).unwrap();
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+            chown(dir, Some(owner), Some(owner)).unwrap();
+        }
+        host.write_config(CONFIG);
+        write("/etc/ruroco/commands.toml".as_ref(), COMMANDS.as_bytes(), 0o600);
+        host.write_as_server("/etc/ruroco/laptop.key".as_ref(), KEY.as_bytes(), 0o600);
+        host
+    }
+
+    fn write_config(&self, text: &str) {
+        write("/etc/ruroco/config.toml".as_ref(), text.as_bytes(), 0o644);
+    }
+
+    /// Adds lines that upstream knows.
+    fn configure(&self, lines: &str) {
+        self.write_config(&format!("{CONFIG}{lines}\n"));
+    }
+
+    fn write_as_server(&self, path: &Path, content: &[u8], mode: u32) {
+        write(path, content, mode);
+        chown(path, Some(self.user.uid.as_raw()), Some(self.user.gid.as_raw())).unwrap();
+    }
+
+    fn blocklist(&self) -> PathBuf {
+        "/var/lib/ruroco/blocklist.msgpck".into()
+    }
+
+    fn server_command(&self) -> Command {
+        let mut command = self.network.command();
+        programs::add_launcher(&mut command, Some(&self.user));
+        let program = programs::path("ruroco-server");
+        command.arg(programs::reachable_by_all(&program, self.directory.path()));
+        command
+    }
+
+    fn commander_command(&self) -> Command {
+        let mut command = self.network.command();
+        programs::add_launcher(&mut command, None);
+        command.arg(programs::path("ruroco-commander"));
+        command
+    }
+
+    #[track_caller]
+    fn start(&mut self) {
+        let commander = Daemon::start("ruroco-commander", &mut self.commander_command());
+        commander.wait_for(&["listening", "/run/ruroco/"]);
+        self.commander = Some(commander);
+        self.start_server();
+    }
+
+    #[track_caller]
+    fn start_server(&mut self) {
+        let server = Daemon::start("ruroco-server", &mut self.server_command());
+        server.wait_for(&["ready", "udp"]);
+        self.server = Some(server);
+    }
+
+    #[track_caller]
+    fn stop_server(&mut self) {
+        let mut server = self.server.take().expect("it runs");
+        server.signal(Signal::SIGTERM);
+        assert!(server.wait_for_end().success());
+    }
+
+    fn send(&self, datagram: &[u8]) {
+        self.network.enter(|| {
+            let socket = UdpSocket::bind((HERE, 0)).unwrap();
+            socket.send_to(datagram, (HERE, PORT)).unwrap();
+        });
+    }
+
+    #[track_caller]
+    fn expect_refusal(&self, reason: &str) {
+        self.server.as_ref().expect("it runs").wait_for(&["refused", reason]);
+    }
+
+    /// Makes sure that this has run, and nothing else since the last time.
+    #[track_caller]
+    fn expect_run(&mut self, run: &str) {
+        self.ran.push(run.to_owned());
+        let read = || fs::read_to_string("/var/log/ran").unwrap_or_default();
+        let ran = wait::until(&format!("{run} to run"), || {
+            let ran: Vec<_> = read().lines().map(str::to_owned).collect();
+            (ran.len() >= self.ran.len()).then_some(ran)
+        });
+        assert_eq!(ran, self.ran);
+    }
+
+    /// Makes sure that a good knock runs, and that nothing that was sent before will.
+    #[track_caller]
+    fn expect_next_knock_to_run(&mut self) {
+        self.send(&seal(&knock("default").from(PUBLIC)));
+        self.expect_run(&format!("default {PUBLIC}"));
+    }
+}
+
+fn write(path: &Path, content: &[u8], mode: u32) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    chown(path, Some(0), Some(0)).unwrap();
+}
+
+fn packet() -> Vec<u8> {
+    let (digits, _) = PACKET.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.iter().map(byte).collect()
+}
+
+trait Claim {
+    fn from(self, ip: &str) -> Self;
+}
+
+impl Claim for Knock {
+    /// The same for another address than it comes from.
+    fn from(mut self, ip: &str) -> Self {
+        self.plaintext.claimed_source = Some(Address::from(ip.parse::<IpAddr>().unwrap()));
+        self
+    }
+}
+
+/// A good one, of now.
+fn knock(command: &str) -> Knock {
+    Knock::to(HERE, command)
+}
+
+fn seal(knock: &Knock) -> [u8; 94] {
+    knock.seal(&Key::parse(KEY).unwrap())
+}
+
+/// Knocks come from loopback here, which upstream's filter refuses.
+const ALLOW: &str = "allow_non_routable_ips = true";
+
+/// For more than two knocks in a second.
+const LIMITS: &str = "max_requests_per_second = 1000\nmax_requests_per_second_global = 1000";
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_packet_of_upstreams_client_runs_its_command_once() {
+    let mut host = Host::new(COUNTER - 1);
+    host.configure(ALLOW);
+    host.start();
+    host.send(&packet());
+    host.expect_run("default 127.0.0.1");
+    host.send(&packet());
+    host.expect_refusal("old_counter");
+    host.stop_server();
+    host.start_server();
+    host.send(&packet());
+    host.expect_refusal("old_counter");
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn what_has_run_under_upstream_does_not_run_again() {
+    // The last is the one of the reference; with the first, upstream has accepted this very packet.
+    for floor in [COUNTER, COUNTER + 1, 0x17f3_5985_0147_3c02] {
+        for with_init in [false, true] {
+            let mut host = Host::new(floor);
+            host.configure(ALLOW);
+            if with_init {
+                let made = host.server_command().arg("init").output().unwrap();
+                let said = String::from_utf8_lossy(&made.stdout).into_owned();
+                assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+                assert!(said.contains("floors of upstream ruroco for 1 keys"), "{said}");
+            }
+            host.start();
+            assert!(!host.blocklist().exists(), "upstream would go on from it");
+            for _ in 0..2 {
+                host.send(&packet());
+                host.expect_refusal("old_counter");
+                let mut last = knock("default").from(PUBLIC);
+                last.plaintext.counter = floor;
+                host.send(&seal(&last));
+                host.stop_server();
+                host.start_server();
+            }
+            host.expect_next_knock_to_run();
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn what_upstream_had_still_accepted_is_accepted() {
+    let mut host = Host::new(COUNTER);
+    host.start();
+    for above in [1, 5] {
+        let mut next = knock("default").from(PUBLIC);
+        next.plaintext.counter = COUNTER + above;
+        host.send(&seal(&next));
+        host.expect_run(&format!("default {PUBLIC}"));
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn without_a_blocklist_a_key_that_is_new_begins_now() {
+    let mut host = Host::without_blocklist();
+    expect_no_start("ruroco-server", host.server_command(), &["ruroco-server init"]);
+    assert!(host.server_command().arg("init").status().unwrap().success());
+    host.start();
+    host.send(&packet());
+    host.expect_refusal("old_counter");
+    host.expect_next_knock_to_run();
+
+    // Nor does the blocklist of other keys let an old packet in.
+    let mut host = Host::without_blocklist();
+    let mut others = blocklist(1);
+    others[3] = 0x7f;
+    host.write_as_server(&host.blocklist(), &others, 0o644);
+    host.start();
+    host.send(&packet());
+    host.expect_refusal("old_counter");
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn floors_only_rise_when_upstream_runs_again_in_between() {
+    let mut host = Host::new(COUNTER - 1);
+    host.configure(ALLOW);
+    host.start();
+    host.send(&packet());
+    host.expect_run("default 127.0.0.1");
+    host.stop_server();
+    // Somebody has put an old copy back.
+    host.write_as_server(&host.blocklist(), &blocklist(COUNTER - 1), 0o600);
+    host.start_server();
+    host.send(&packet());
+    host.expect_refusal("old_counter");
+    host.stop_server();
+    // Upstream has accepted more.
+    host.write_as_server(&host.blocklist(), &blocklist(COUNTER + 10), 0o600);
+    host.start_server();
+    let mut lower = knock("default").from(PUBLIC);
+    lower.plaintext.counter = COUNTER + 10;
+    host.send(&seal(&lower));
+    host.expect_refusal("old_counter");
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_blocklist_that_is_not_whole_stops_the_start() {
+    let mut host = Host::new(COUNTER);
+    let whole = blocklist(COUNTER);
+    let with_path = [&[0x92][..], &whole[1..], b"\xa4/tmp"].concat();
+    for content in [&b""[..], &whole[..28], &[0; 29], &with_path] {
+        host.write_as_server(&host.blocklist(), content, 0o600);
+        let told = ["/var/lib/ruroco/blocklist.msgpck", "make new keys"];
+        expect_no_start("ruroco-server", host.server_command(), &told);
+        assert!(!host.server_command().arg("init").status().unwrap().success());
+        assert_eq!(fs::read(host.blocklist()).unwrap(), content);
+        assert!(!Path::new("/var/lib/ruroco/floors").exists());
+    }
+    host.write_as_server(&host.blocklist(), &whole, 0o600);
+    host.start();
+    host.send(&packet());
+    host.expect_refusal("old_counter");
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_longer_datagram_is_refused_although_upstream_accepts_it() {
+    for length in [95, 1094] {
+        let mut host = Host::new(COUNTER - 1);
+        host.configure(ALLOW);
+        host.start();
+        let mut longer = packet();
+        longer.resize(length, 0);
+        host.send(&longer);
+        host.expect_refusal("wrong_length");
+        host.send(&packet()[..93]);
+        // Nothing was used up.
+        host.send(&packet());
+        host.expect_run("default 127.0.0.1");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn each_form_of_a_command_runs() {
+    let mut host = Host::new(COUNTER);
+    host.configure(LIMITS);
+    host.start();
+    for command in ["default", "open_port", "close_port"] {
+        host.send(&seal(&knock(command).from("2606:4700::1111")));
+        host.expect_run(&format!("{command} 2606:4700::1111"));
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn strict_knocks_are_for_where_they_come_from_and_permissive_ones_for_any_address() {
+    let mut host = Host::new(COUNTER);
+    host.configure(&format!("{LIMITS}\n{ALLOW}"));
+    host.start();
+    let strict = |ip| {
+        let mut knock = knock("default").from(ip);
+        knock.plaintext.strict = true;
+        seal(&knock)
+    };
+    host.send(&strict(PUBLIC));
+    host.expect_refusal("wrong_source");
+    host.send(&strict("127.0.0.1"));
+    host.expect_run("default 127.0.0.1");
+    host.expect_next_knock_to_run();
+    let elsewhere = Knock::to(PUBLIC.parse().unwrap(), "default");
+    host.send(&seal(&elsewhere));
+    host.expect_refusal("wrong_destination");
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn addresses_that_are_not_public_are_refused_unless_the_file_says_otherwise() {
+    let within = [
+        "0.1.2.3",
+        "10.1.2.3",
+        "100.64.1.2",
+        "127.0.0.1",
+        "169.254.1.2",
+        "172.16.1.2",
+        "192.0.0.8",
+        "192.0.2.1",
+        "192.168.178.2",
+        "198.18.1.2",
+        "198.51.100.1",
+        "203.0.113.1",
+        "240.1.2.3",
+        "::1",
+        "fc00::1",
+        "fd12::1",
+        "fe80::1",
+        "2001:db8::1",
+    ];
+    let knocks = || within.iter().map(|ip| (*ip, seal(&knock("default").from(ip))));
+    for refusing in [String::new(), "\nallow_non_routable_ips = false".to_owned()] {
+        let mut host = Host::new(COUNTER);
+        host.configure(&format!("{LIMITS}{refusing}"));
+        host.start();
+        for (count, (ip, datagram)) in knocks().enumerate() {
+            host.send(&datagram);
+            // It is the commander that refuses, which tells of the first at once.
+            host.server.as_ref().unwrap().wait_for_nth(count + 1, &["accepted"]);
+            if count == 0 {
+                let reason = ["refused", "non_routable_address", ip];
+                host.commander.as_ref().unwrap().wait_for(&reason);
+            }
+        }
+        host.expect_next_knock_to_run();
+    }
+    let mut host = Host::new(COUNTER);
+    host.configure(&format!("{LIMITS}\n{ALLOW}"));
+    host.start();
+    for (ip, datagram) in knocks() {
+        host.send(&datagram);
+        host.expect_run(&format!("default {ip}"));
+    }
+    // Those that stand for everybody are refused all the same.
+    for ip in ["255.255.255.255", "0.0.0.0", "224.0.0.1", "ff02::1"] {
+        host.send(&seal(&knock("default").from(ip)));
+    }
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_key_that_others_can_read_is_refused_by_its_name() {
+    let mut host = Host::new(COUNTER);
+    let key = Path::new("/etc/ruroco/laptop.key");
+    for mode in [0o644, 0o640, 0o604] {
+        fs::set_permissions(key, fs::Permissions::from_mode(mode)).unwrap();
+        let told = ["/etc/ruroco/laptop.key", "chmod 600"];
+        expect_no_start("ruroco-server", host.server_command(), &told);
+        expect_no_start("ruroco-commander", host.commander_command(), &told);
+    }
+    fs::set_permissions(key, fs::Permissions::from_mode(0o400)).unwrap();
+    host.start();
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn of_the_keys_directory_the_same_files_are_keys() {
+    let mut host = Host::new(COUNTER);
+    // What upstream does not look at: a name without a stem, another extension, a directory.
+    for name in [".key", "laptop.KEY", "laptop.key.old", "notes"] {
+        host.write_as_server(&Path::new("/etc/ruroco").join(name), b"nonsense", 0o644);
+    }
+    fs::create_dir("/etc/ruroco/old.key").unwrap();
+    // White space around a key, and a link to its file, do no harm.
+    fs::create_dir("/etc/keys").unwrap();
+    fs::set_permissions("/etc/keys", fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file("/etc/ruroco/laptop.key").unwrap();
+    let content = format!(" \n{KEY}\r\n\n");
+    host.write_as_server("/etc/keys/laptop".as_ref(), content.as_bytes(), 0o600);
+    symlink("/etc/keys/laptop", "/etc/ruroco/laptop.key").unwrap();
+    host.start();
+    host.expect_next_knock_to_run();
+
+    // Two of one id, and one that is none, stop the start there, too.
+    for (name, content, told) in [
+        ("twice.key", KEY, "the same key id"),
+        ("url.key", "AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw==", "not a key"),
+        ("unpadded.key", KEY.trim_end_matches('='), "not a key"),
+    ] {
+        let host = Host::new(COUNTER);
+        let path = Path::new("/etc/ruroco").join(name);
+        host.write_as_server(&path, content.as_bytes(), 0o600);
+        let told = [path.to_str().unwrap(), told];
+        expect_no_start("ruroco-server", host.server_command(), &told);
+        expect_no_start("ruroco-commander", host.commander_command(), &told);
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn what_a_file_leaves_out_means_what_it_means_there() {
+    let mut host = Host::new(COUNTER);
+    // No address, and floors where the keys are, which is then the server's directory.
+    host.write_config("ips = [\"127.0.0.1\"]\n");
+    fs::remove_file(host.blocklist()).unwrap();
+    let beside_keys = Path::new("/etc/ruroco/blocklist.msgpck");
+    host.write_as_server(beside_keys, &blocklist(COUNTER), 0o600);
+    chown("/etc/ruroco", Some(host.user.uid.as_raw()), None).unwrap();
+    host.start();
+    for daemon in [&host.server, &host.commander] {
+        daemon.as_ref().unwrap().wait_for(&["no gate closes the port"]);
+    }
+    let mut lower = knock("default").from(PUBLIC);
+    lower.plaintext.counter = COUNTER;
+    host.send(&seal(&lower));
+    host.expect_refusal("old_counter");
+    host.expect_next_knock_to_run();
+    assert!(Path::new("/etc/ruroco/floors").exists());
+    assert_eq!(fs::read_dir("/var/lib/ruroco").unwrap().count(), 0);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn files_that_the_server_could_write_are_refused_by_the_commander_with_the_remedy() {
+    let mut host = Host::new(COUNTER);
+    for file in ["/etc/ruroco/config.toml", "/etc/ruroco/commands.toml"] {
+        chown(file, Some(host.user.uid.as_raw()), None).unwrap();
+        let told = [file, "chown 0"];
+        expect_no_start("ruroco-commander", host.commander_command(), &told);
+        chown(file, Some(0), None).unwrap();
+    }
+    host.start();
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_does_not_run_by_such_a_file_and_says_what_to_write() {
+    let host = Host::new(COUNTER);
+    let gate = |arguments: &[&str]| {
+        let mut command = host.network.command();
+        programs::add_launcher(&mut command, None);
+        command.arg(programs::path("ruroco-gate")).args(arguments);
+        command
+    };
+    expect_no_start("ruroco-gate", gate(&[]), &["there is no gate to run"]);
+    let told = gate(&["check"]).output().unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    for part in ["write [gate]", "allow_non_routable_ips = false", "the daemons would start"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let init = gate(&["init", "--no-start"]).output().unwrap();
+    let [said, error] = [&init.stdout, &init.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(!init.status.success() && said.contains("write [gate]"), "{said}");
+    assert!(error.contains("there is no gate to set up"), "{error}");
+    assert!(host.blocklist().exists());
+
+    // With a gate it is a file of ours, and `init` goes on from what upstream has left.
+    host.configure("[gate]\ninterfaces = [\"lo\"]");
+    chown("/etc/ruroco/laptop.key", Some(0), Some(0)).unwrap();
+    for _ in 0..2 {
+        let init = gate(&["init", "--no-start"]).output().unwrap();
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        assert!(Path::new("/var/lib/ruroco/floors").exists() && !host.blocklist().exists());
+    }
+    let config = fs::read_to_string("/etc/ruroco/config.toml").unwrap();
+    assert!(config.starts_with(CONFIG), "{config}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn behind_a_gate_the_floors_of_upstream_hold_too() {
+    const OLD: &str = "old-laptop";
+    for family in Family::BOTH {
+        let mut lab = Lab::without_floors(&Options::default());
+        lab.files.add_upstream_key(OLD);
+        let key = lab.files.key(OLD);
+        let mut knock = lab.good_knock(family);
+        let floor = knock.plaintext.counter;
+        let mut content = blocklist(floor);
+        content.splice(2..11, [0xc4, 8].into_iter().chain(key.id.0));
+        let path = lab.files.floors_dir().join("blocklist.msgpck");
+        write(&path, &content, 0o600);
+        lab.files.give_to_user(&path);
+        lab.start_commander();
+        lab.start_gate();
+        lab.start_server();
+        lab.send(family, &knock.seal(&key));
+        lab.expect_refusal("old_counter");
+        knock.plaintext.counter = floor + 1;
+        lab.send(family, &knock.seal(&key));
+        assert_eq!(lab.expect_one_run().key, OLD);
+        lab.expect_next_knock_to_run(family);
+        lab.expect_silence();
+    }
+}
