@@ -121,6 +121,33 @@ fn whichever_daemon_hangs_is_replaced_and_the_gate_stays_closed_meanwhile() {
 
 #[test]
 #[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn another_user_for_the_server_takes_what_the_doctor_says() {
+    let host = Host::boot();
+    host.install();
+    host.configure();
+    host.guest.run("useradd --system --shell /usr/sbin/nologin other");
+    host.guest.run("sed -i '1i socket_user = \"other\"' /etc/ruroco/config.toml");
+    let doctor = host.guest.try_run("ruroco-gate doctor");
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    let edits =
+        [("ruroco-server", "User=other Group=other"), ("ruroco-gate", "SupplementaryGroups=other")];
+    for (unit, settings) in edits {
+        assert!(said.contains(&format!("systemctl edit {unit}: [Service] {settings}")), "{said}");
+        host.guest.run(&format!("mkdir -p /etc/systemd/system/{unit}.service.d"));
+        host.guest.write(
+            &format!("/etc/systemd/system/{unit}.service.d/user.conf"),
+            &format!("[Service]\n{}\n", settings.replace(' ', "\n")),
+        );
+    }
+    host.guest.run("systemctl daemon-reload");
+    host.start();
+    host.expect_a_knock_to_run(KEY);
+    let doctor = host.guest.try_run("ruroco-gate doctor");
+    assert!(!String::from_utf8_lossy(&doctor.stdout).contains("systemctl edit"), "{doctor:?}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
 fn reloads_under_a_flood_lose_no_knock_and_a_key_that_is_revoked_ends_at_once() {
     let mut host = Host::boot();
     host.install();
