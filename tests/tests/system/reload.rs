@@ -1,5 +1,7 @@
 //! `systemctl reload`: what it refuses, and what it does not.
 
+use std::process::Stdio;
+
 use crate::host::{Host, KEY, UNITS};
 
 /// How a unit's reload ends, and what its log has said of it.
@@ -19,10 +21,6 @@ fn a_reload_fails_if_the_daemon_would_refuse_it_and_says_why() {
     host.start();
     let pids = || UNITS.map(|unit| host.guest.property(unit, "MainPID"));
     let before = pids();
-    for unit in UNITS {
-        let (done, log) = reload(&host, unit);
-        assert!(done, "{unit}: {log}");
-    }
 
     host.guest.run("sed -i 's/^port/prot/' /etc/ruroco/config.toml");
     for unit in UNITS {
@@ -42,4 +40,34 @@ fn a_reload_fails_if_the_daemon_would_refuse_it_and_says_why() {
     }
     host.expect_a_knock_to_run(KEY);
     assert_eq!(pids(), before, "all stayed as it was");
+}
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn a_reload_lasts_until_the_new_is_in_force() {
+    let host = Host::boot();
+    host.install();
+    host.configure();
+    host.start();
+    for unit in UNITS {
+        // One that takes its time.
+        let pid = host.guest.property(unit, "MainPID");
+        host.guest.run(&format!("kill -STOP {pid}"));
+        let mut reload = host.guest.command();
+        let reload = reload.args(["systemctl", "reload", unit]).stderr(Stdio::piped());
+        let reload = reload.spawn().unwrap();
+        // What the unit runs for a reload has run.
+        host.guest.wait_until(&format!(
+            "test \"$(systemctl show --property SubState,ControlPID {unit} | sort | xargs)\" = \
+             'ControlPID=0 SubState=reload'"
+        ));
+        host.guest.run(&format!("kill -CONT {pid}"));
+        let ended = reload.wait_with_output().unwrap();
+        let log =
+            host.guest.run(&format!("journalctl --sync; journalctl --unit {unit} --output cat"));
+        assert!(ended.status.success(), "{unit}: {ended:?}: {log}");
+        assert!(log.contains("reloaded"), "{unit}: {log}");
+        assert_eq!(host.guest.property(unit, "MainPID"), pid);
+    }
+    host.expect_a_knock_to_run(KEY);
 }
