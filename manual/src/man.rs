@@ -1,11 +1,16 @@
-//! Man pages: one for each program and each of its actions.
+//! Man pages: one for each program and each of its actions, and those of `formats`.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use clap_mangen::Man;
 
-use crate::programs::{self, Section};
+use roff::Roff;
+
+use crate::{
+    formats,
+    programs::{self, Section},
+};
 
 /// Writes all of them into a folder.
 ///
@@ -22,8 +27,16 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
             let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
             let mut page = Vec::new();
             Man::new(command).section(section.number()).render(&mut page)?;
+            if section == Section::Administrator {
+                let mut roff = Roff::new();
+                formats::see_also(&mut roff, &formats::SEE_ALSO);
+                page.extend(roff.to_roff().into_bytes());
+            }
             write_page(folder, &name, section, &page)?;
         }
+    }
+    for (name, page) in formats::all()? {
+        write_page(folder, name, Section::Formats, &page)?;
     }
     Ok(())
 }
@@ -45,6 +58,8 @@ mod tests {
             "ruroco-client.1",
             "ruroco-client-send.1",
             "ruroco-commander.8",
+            "ruroco-commands.5",
+            "ruroco-config.5",
             "ruroco-gate.8",
             "ruroco-gate-status.8",
             "ruroco-server.8",
@@ -56,5 +71,6 @@ mod tests {
         assert!(!folder.path().join("ruroco-gate-help.8").exists());
         let commander = fs::read_to_string(folder.path().join("ruroco-commander.8")).unwrap();
         assert!(commander.contains("\\-\\-commands"), "{commander}");
+        assert!(commander.contains("ruroco\\-config"), "{commander}");
     }
 }

@@ -8,6 +8,8 @@ use ruroco::{client, commander::arguments, gate, server};
 pub(crate) enum Section {
     /// Programs for everybody.
     User,
+    /// Formats of files.
+    Formats,
     /// Programs for whoever runs the host.
     Administrator,
 }
@@ -17,6 +19,7 @@ impl Section {
     pub(crate) const fn number(self) -> &'static str {
         match self {
             Self::User => "1",
+            Self::Formats => "5",
             Self::Administrator => "8",
         }
     }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     build_ebpf::{self, Logging},
-    cargo_deb,
+    cargo_tool::CARGO_DEB,
     host::{cargo, step},
     process, roles,
     setup::{self, Report, Scope},
@@ -60,7 +60,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 fn build(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let tools = setup::ensure(workspace, Scope::Dist, Report::ChangesOnly)?;
-    let cargo_deb = cargo_deb::ensure(workspace)?;
+    let cargo_deb = CARGO_DEB.ensure(workspace)?;
     build_ebpf::build(workspace, &tools, Logging::Off)?;
     let folder = workspace.dist();
     let _ = fs::remove_dir_all(&folder);

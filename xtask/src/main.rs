@@ -7,8 +7,8 @@
 //! [`build_ebpf`] uses the result. [`demo`] shows
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
 //! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
-//! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with [`cargo_deb`], and they are
-//! tested on a [`debian`]. In `book` there are only tests: of what the documentation says.
+//! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a [`cargo_tool`], and they are
+//! tested on a [`debian`]. [`book`] makes the book, and tests what it says.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,10 +16,9 @@
 )]
 
 mod bench;
-#[cfg(test)]
 mod book;
 mod build_ebpf;
-mod cargo_deb;
+mod cargo_tool;
 mod debian;
 mod demo;
 mod dist;
@@ -84,9 +83,11 @@ enum Task {
     },
     /// Make Debian packages, tarballs and checksums in target/dist.
     Dist,
+    /// Make the book in target/book.
+    Book,
     /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
     Test {
-        /// And those of the packages, on a booted Debian.
+        /// And those of the packages, on a booted Debian; and make the book.
         #[arg(long)]
         system: bool,
     },
@@ -125,6 +126,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Demo => demo::run(&workspace),
         Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
         Task::Dist => dist::run(&workspace),
+        Task::Book => book::build(&workspace),
         Task::Test { system } => test::run(&workspace, *system),
         Task::Fuzz { targets, seconds } => fuzz::run(&workspace, targets, *seconds),
     }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use ruroco_lab::guest;
 
 use crate::{
+    book,
     build_ebpf::{self, Logging},
     debian, dist,
     host::{cargo, require_root, step},
@@ -44,7 +45,11 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     step("binaries", &mut cargo(workspace, &binaries))?;
     let mut tests = cargo(workspace, &[&["test"][..], &everything].concat());
     step("tests", tests.env("RUST_TEST_THREADS", threads().to_string()))?;
-    if system { test_packages(workspace) } else { Ok(()) }
+    if system {
+        book::build(workspace)?;
+        test_packages(workspace)?;
+    }
+    Ok(())
 }
 
 /// Installs the packages on a booted Debian, and sees how they live there.

@@ -150,8 +150,7 @@ impl Pins {
                 dir.display()
             )
         })?;
-        let namespace = fs::metadata("/proc/self/ns/net");
-        let namespace = namespace.context("could not identify this network namespace")?.ino();
+        let namespace = namespace().context("could not identify this network namespace")?;
         Ok(Self { dir: dir.to_owned(), namespace, _lock: instance::Lock::try_take_directory(dir)? })
     }
 
@@ -197,9 +196,8 @@ impl Pins {
         Ok(entries.into_iter().filter_map(|entry| self.pin(entry.path())).collect())
     }
 
-    /// Without a dot: the BPF file system keeps such names for itself.
     fn name(&self, index: u32, attached: Attached) -> String {
-        format!("{}_{index}_{attached}", self.namespace)
+        name(self.namespace, index, attached)
     }
 
     /// The pin behind a path, if it is one of this namespace.
@@ -210,6 +208,30 @@ impl Pins {
         let attached = modes.find(|attached| self.name(index, *attached) == name)?;
         Some(Pin { path, index, attached })
     }
+}
+
+/// Without a dot: the BPF file system keeps such names for itself.
+fn name(namespace: u64, index: u32, attached: Attached) -> String {
+    format!("{namespace}_{index}_{attached}")
+}
+
+/// The inode of this network namespace.
+fn namespace() -> io::Result<u64> {
+    Ok(fs::metadata("/proc/self/ns/net")?.ino())
+}
+
+/// Whether a directory of pins, which may belong to a gate that runs, has one for an interface.
+///
+/// # Errors
+/// If nobody can tell: it takes root.
+pub(super) fn has_pin(dir: &Path, index: u32) -> io::Result<bool> {
+    let namespace = namespace()?;
+    for attached in [Attached::Native, Attached::Generic] {
+        if dir.join(name(namespace, index, attached)).try_exists()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Puts a program into the place of the one that a pin keeps attached.

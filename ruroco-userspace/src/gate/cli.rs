@@ -41,6 +41,9 @@ enum Action {
         /// The commands that may be run
         #[arg(long, value_name = "PATH", default_value = commands::DEFAULT_PATH)]
         commands: PathBuf,
+        /// Only what this daemon reads, as whoever runs this sees it
+        #[arg(long, value_name = "NAME")]
+        daemon: Option<check::Daemon>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -76,8 +79,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.action {
         None => run::run(Settings::read(&cli.config).or_refuse()?).map(done),
         Some(Action::Init(options)) => init::run(&cli.config, options).map(done),
-        Some(Action::Check { commands, json, strict }) => {
-            let report = check::check(&cli.config, &commands);
+        Some(Action::Check { commands, daemon, json, strict }) => {
+            let report = match daemon {
+                None => check::check(&cli.config, &commands),
+                Some(daemon) => check::check_for(daemon, &cli.config, &commands),
+            };
             let text = if json { line(&report.to_json()) } else { report.to_string() };
             tell(&text, report.is_good(strict))
         }

@@ -236,7 +236,12 @@ fn attach(
 fn is_ethernet(name: &str) -> io::Result<bool> {
     let mut links = getifaddrs()?.filter(|entry| entry.interface_name == name);
     let kind = links.find_map(|entry| Some(entry.address?.as_link_addr()?.hatype()));
-    Ok(kind.is_some_and(|kind| ETHERNET_LIKE.contains(&kind)))
+    Ok(kind.is_some_and(has_ethernet_frames))
+}
+
+/// Whether the program can read the packets of an interface of this link type (`ARPHRD_*`).
+pub(super) fn has_ethernet_frames(kind: u16) -> bool {
+    ETHERNET_LIKE.contains(&kind)
 }
 
 impl AsFd for Interfaces {

@@ -10,7 +10,6 @@ use super::{clock::Now, floor_file, serve::Server, verifier::Verifier};
 use crate::{
     config::{Config, Fixed, Source},
     key_directory::{self, NamedKey},
-    logging,
     problems::{Checked, Problems},
     settings::Settings,
 };
@@ -63,16 +62,12 @@ impl Server {
         Ok(self.verifier.len())
     }
 
-    /// Puts the files as they are now into force, or says why not: the configuration, and the keys if no
-    /// gate hands them over.
-    pub fn reload(&mut self, now: Now) {
-        match self.try_reload(now) {
-            Ok(()) => tracing::info!(keys = self.verifier.len(), "reloaded"),
-            Err(error) => logging::not_reloaded(&error),
-        }
-    }
-
-    fn try_reload(&mut self, now: Now) -> anyhow::Result<()> {
+    /// Puts the files as they are now into force: the configuration, and the keys if no gate hands them
+    /// over.
+    ///
+    /// # Errors
+    /// What is wrong with them. All is as it was then.
+    pub fn reload(&mut self, now: Now) -> anyhow::Result<()> {
         let config = self.changed_configuration();
         match self.config.source {
             Source::Udp => {
@@ -90,6 +85,7 @@ impl Server {
                 outcome?;
             }
         }
+        tracing::info!(keys = self.verifier.len(), "reloaded");
         Ok(())
     }
 

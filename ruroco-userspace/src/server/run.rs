@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::Config,
     key_directory::NamedKey,
+    logging,
     service_manager::ServiceManager,
     signals::{Request, Signals},
     wait::wait,
@@ -28,7 +29,7 @@ const READY: &str = "judging candidates";
 /// What keeps it from starting, or from going on.
 pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Result<()> {
     let mut signals = Signals::handle().context("could not handle signals")?;
-    let service_manager = ServiceManager::of_environment();
+    let mut service_manager = ServiceManager::of_environment();
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
     let mut source = Source::open(&config)?;
@@ -45,7 +46,9 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
         let fds = [Some(signals.as_fd()), one, other];
         let wake = source.next_attempt().into_iter().chain(server.next_due()).min();
         let wake = wake.and_then(|at| Instant::now().checked_add(at.saturating_sub(now.boot)));
+        let wake = wake.into_iter().chain(service_manager.next_sign_of_life()).min();
         wait(fds, wake).context("could not wait for candidates")?;
+        service_manager.give_sign_of_life(Instant::now());
         match signals.next_request() {
             Some(Request::End) => {
                 tracing::info!("ending");
@@ -54,8 +57,13 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
             }
             Some(Request::Reload) => {
                 service_manager.reloading();
-                server.reload(Now::read());
-                service_manager.ready(READY);
+                match server.reload(Now::read()) {
+                    Ok(()) => service_manager.ready(READY),
+                    Err(error) => {
+                        logging::not_reloaded(&error);
+                        service_manager.ready(&format!("{READY}; not reloaded: {error:#}"));
+                    }
+                }
             }
             None => {}
         }

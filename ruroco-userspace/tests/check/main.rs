@@ -225,3 +225,23 @@ fn json_has_place_and_message_apart() {
     assert_eq!(problem["file"], place.path("config.toml").to_str().unwrap());
     assert!(problem["message"].as_str().unwrap().contains("between 1 and 65535"));
 }
+
+#[test]
+fn a_check_for_one_daemon_tells_what_that_one_would_refuse_and_nothing_else() {
+    let place = Place::new();
+    let verdicts = || {
+        ["gate", "server", "commander"]
+            .map(|name| place.check(&["--daemon", name]).status.success())
+    };
+    assert_eq!(verdicts(), [true; 3]);
+    place.write("commands.toml", "nonsense\n");
+    assert_eq!(verdicts(), [true, true, false]);
+    // The gate hands the keys over, so the server reads none.
+    place.add_key("phone.key", "nonsense\n");
+    assert_eq!(verdicts(), [false, true, false]);
+    place.write("config.toml", &CONFIG.replace("port", "prot"));
+    assert_eq!(verdicts(), [false; 3]);
+    let output = place.check(&["--daemon", "server"]);
+    let told = place.told(&output);
+    assert!(told.starts_with("error    $DIR/config.toml:2: unknown field `prot`"), "{told}");
+}

@@ -137,10 +137,26 @@ fn with_an_ordinary_socket_there_is_no_gate_to_look_at() {
     let lab = Lab::running(&Options { source: "udp", ..Options::default() });
     reserve_port(&lab);
     let findings = Findings::of(&mut doctor(&lab));
-    findings.expect_good(&["check", "kernel", "floors", "port", "silence"]);
+    findings.expect_good(&["check", "kernel", "floors", "port", "pins", "silence"]);
     for name in ["bpffs", "gate", "interface", "listener"] {
         assert!(findings.all.iter().all(|finding| finding["name"] != name), "{name}");
     }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_program_that_the_configuration_knows_nothing_of_any_more_is_a_problem() {
+    let lab = Lab::running(&Default::default());
+    let pins = lab.files.pins();
+    let before = lab.files.change_config(|text| text.replace("bpf/ruroco", "bpf/other"));
+    let findings = Findings::of(&mut doctor(&lab));
+    findings.expect("xdp_program", "problem", &[SERVER_INTERFACE, "bpf/other"]);
+    fs::write(lab.files.config(), before).unwrap();
+
+    lab.files.change_config(|text| text.replace("\"xdp\"", "\"udp\""));
+    let findings = Findings::of(&mut doctor(&lab));
+    findings.expect("pins", "problem", &[&format!("rm -r {}", pins.display())]);
+    assert!(!findings.is_good);
 }
 
 #[test]

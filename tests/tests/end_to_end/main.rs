@@ -20,6 +20,7 @@ mod detours;
 mod doctor;
 mod floors;
 mod handover;
+mod init;
 mod interfaces;
 mod knock;
 mod lab;

@@ -83,16 +83,23 @@ fn the_gate_tells_when_it_is_closed_how_a_reload_went_and_that_it_lives() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn server_and_commander_tell_when_they_are_ready() {
+fn server_and_commander_tell_when_they_are_ready_how_a_reload_went_and_that_they_live() {
     let lab = Lab::new(&Default::default());
     let manager = Manager::new(&lab);
     let programs = crate::start::all_programs(&lab);
     for (name, mut command) in programs.into_iter().filter(|(name, _)| *name != "ruroco-gate") {
-        let mut daemon = manager.start(name, &mut command);
+        let mut daemon = manager.start(name, command.env("WATCHDOG_USEC", "200000"));
         assert!(manager.told().starts_with("READY=1\nSTATUS="), "{name}");
         daemon.signal(Signal::SIGHUP);
-        if name == "ruroco-commander" {
-            expect_reload(&manager, "waiting for orders\n");
+        let does =
+            if name == "ruroco-server" { "judging candidates\n" } else { "waiting for orders\n" };
+        expect_reload(&manager, does);
+        lab.files.change_config(|text| text.replace("port =", "prot ="));
+        daemon.signal(Signal::SIGHUP);
+        expect_reload(&manager, "not reloaded: ");
+        lab.files.change_config(|text| text.replace("prot =", "port ="));
+        for _ in 0..3 {
+            assert_eq!(manager.next(), "WATCHDOG=1\n", "{name}");
         }
         daemon.signal(Signal::SIGTERM);
         assert_eq!(manager.told(), "STOPPING=1\n", "{name}");

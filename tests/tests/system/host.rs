@@ -1,6 +1,6 @@
 //! A client, and a guest in the server's place.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Output};
+use std::{fs::Permissions, net::SocketAddr, os::unix::fs::PermissionsExt, process::Output};
 
 use ruroco_lab::{
     capture::Capture,
@@ -79,7 +79,12 @@ impl Host {
 
     /// Knocks with the real client.
     pub(crate) fn knock(&self, key: &str) {
-        let address = network::gate(Family::V4).to_string();
+        self.knock_at(key, network::gate(Family::V4));
+    }
+
+    /// The same at this address.
+    pub(crate) fn knock_at(&self, key: &str, address: SocketAddr) {
+        let address = address.to_string();
         let sent = self.client(&["send", "--address", &address, "--key", &self.key(key)]);
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     }

@@ -15,4 +15,6 @@
 mod flood;
 mod host;
 mod package;
+mod reload;
 mod security;
+mod udp;

@@ -85,26 +85,65 @@ fn whichever_daemon_is_killed_comes_back_and_the_others_stay() {
 
 #[test]
 #[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
-fn a_gate_that_hangs_is_replaced_and_stays_closed_meanwhile() {
+fn whichever_daemon_hangs_is_replaced_and_the_gate_stays_closed_meanwhile() {
     let mut host = Host::boot();
     host.install();
     host.configure();
-    // Not half a minute, as packaged.
-    host.guest.run("mkdir -p /etc/systemd/system/ruroco-gate.service.d");
-    host.guest.write(
-        "/etc/systemd/system/ruroco-gate.service.d/watchdog.conf",
-        "[Service]\nWatchdogSec=2\n",
-    );
+    for unit in UNITS {
+        // Half a minute, as packaged; shorter here.
+        host.guest.run(&format!("grep WatchdogSec=30 /usr/lib/systemd/system/{unit}.service"));
+        host.guest.run(&format!("mkdir -p /etc/systemd/system/{unit}.service.d"));
+        host.guest.write(
+            &format!("/etc/systemd/system/{unit}.service.d/watchdog.conf"),
+            "[Service]\nWatchdogSec=2\n",
+        );
+    }
     host.guest.run("systemctl daemon-reload");
     host.start();
-    let hanging = host.guest.property("ruroco-gate", "MainPID");
-    host.guest.run(&format!("kill -STOP {hanging}"));
-    host.guest.wait_until(&format!(
-        "systemctl is-active ruroco-gate && test $(systemctl show --value -p MainPID ruroco-gate) != {hanging}"
-    ));
-    assert!(host.guest.journal().contains("Watchdog timeout"), "{}", host.guest.journal());
-    host.expect_a_knock_to_run(KEY);
+    let pids = || UNITS.map(|unit| host.guest.property(unit, "MainPID"));
+    for unit in UNITS {
+        let before = pids();
+        let hanging = &before[UNITS.iter().position(|other| *other == unit).unwrap()];
+        host.guest.run(&format!("kill -STOP {hanging}"));
+        host.guest.wait_until(&format!(
+            "systemctl is-active {unit} && test $(systemctl show --value -p MainPID {unit}) != {hanging}"
+        ));
+        let log = host.guest.run(&format!("journalctl --unit {unit} --output cat"));
+        assert!(log.contains("Watchdog timeout"), "{log}");
+        host.expect_a_knock_to_run(KEY);
+        // The others have given signs of life all the time.
+        for ((name, before), after) in UNITS.into_iter().zip(&before).zip(&pids()) {
+            assert_eq!(before == after, name != unit, "{name}, when {unit} was stopped");
+        }
+    }
     host.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn another_user_for_the_server_takes_what_the_doctor_says() {
+    let host = Host::boot();
+    host.install();
+    host.configure();
+    host.guest.run("useradd --system --shell /usr/sbin/nologin other");
+    host.guest.run("sed -i '1i socket_user = \"other\"' /etc/ruroco/config.toml");
+    let doctor = host.guest.try_run("ruroco-gate doctor");
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    let edits =
+        [("ruroco-server", "User=other Group=other"), ("ruroco-gate", "SupplementaryGroups=other")];
+    for (unit, settings) in edits {
+        assert!(said.contains(&format!("systemctl edit {unit}: [Service] {settings}")), "{said}");
+        host.guest.run(&format!("mkdir -p /etc/systemd/system/{unit}.service.d"));
+        host.guest.write(
+            &format!("/etc/systemd/system/{unit}.service.d/user.conf"),
+            &format!("[Service]\n{}\n", settings.replace(' ', "\n")),
+        );
+    }
+    host.guest.run("systemctl daemon-reload");
+    host.start();
+    host.expect_a_knock_to_run(KEY);
+    let doctor = host.guest.try_run("ruroco-gate doctor");
+    assert!(!String::from_utf8_lossy(&doctor.stdout).contains("systemctl edit"), "{doctor:?}");
 }
 
 #[test]

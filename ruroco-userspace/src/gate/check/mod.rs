@@ -10,6 +10,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use rustix::process::geteuid;
 
 pub use self::report::Report;
@@ -22,6 +23,29 @@ use crate::{
     problems::{Problem, Problems},
     settings::Settings,
 };
+
+/// One of those that read the files.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Daemon {
+    /// ruroco-gate
+    Gate,
+    /// ruroco-server
+    Server,
+    /// ruroco-commander
+    Commander,
+}
+
+/// Checks only what one daemon reads, as this process sees it: for a unit, which is to refuse a reload
+/// by what its daemon would refuse, and by nothing else.
+pub fn check_for(daemon: Daemon, config: &Path, commands: &Path) -> Report {
+    let mut problems = Problems::default();
+    match daemon {
+        Daemon::Gate => drop(problems.good_of(Settings::read(config))),
+        Daemon::Server => drop(problems.good_of(Settings::read_as_server(config))),
+        Daemon::Commander => drop(problems.good_of(Approved::read(config, commands))),
+    }
+    Report::of_one(problems.sorted())
+}
 
 /// Checks both files, the keys and the directories.
 pub fn check(config: &Path, commands: &Path) -> Report {

@@ -26,6 +26,11 @@ impl Report {
         Self { problems, unseen }
     }
 
+    /// Of one daemon, as itself.
+    pub(super) fn of_one(problems: Problems) -> Self {
+        Self { problems, unseen: Vec::new() }
+    }
+
     /// All problems, by file and line.
     pub fn problems(&self) -> &Problems {
         &self.problems

@@ -58,6 +58,29 @@ fn floors(dir: &Path, user: &User) -> Finding {
     }
 }
 
+/// Where no gate is to run: one that was not stopped before has left its program in front of the
+/// socket.
+pub(super) fn pins_left_behind(dir: &Path) -> Finding {
+    const NAME: &str = "pins";
+    let shown = dir.display();
+    let remedy = format!("run: systemctl disable --now ruroco-gate; rm -r {shown}");
+    match fs::read_dir(dir).map(|mut pins| pins.next().is_some()) {
+        Ok(true) => Finding::problem(
+            NAME,
+            format!(
+                "`source` is \"udp\", but {shown} keeps the program of a gate in place, which lets no \
+                 knock through to the socket"
+            ),
+            remedy,
+        ),
+        Ok(false) => Finding::ok(NAME, format!("none in {shown}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Finding::ok(NAME, "no gate has left any")
+        }
+        Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
+    }
+}
+
 fn sockets(dir: &Path) -> Finding {
     const NAME: &str = "sockets";
     match fs::metadata(dir) {

@@ -1,6 +1,6 @@
 //! One of the gate's interfaces: whether the program can be on it, and how well.
 
-use std::thread;
+use std::{io, path::Path, thread};
 
 use aya::programs::loaded_programs;
 use ruroco_common::maps;
@@ -14,14 +14,18 @@ use super::{
     link::{Link, Xdp},
     netdev,
 };
-use crate::config::Mode;
+use crate::{
+    config::{Gate, Mode},
+    gate::attachment,
+};
 
 /// What of a page is no packet where a driver has one page for each (`XDP_PACKET_HEADROOM`, 256, and
 /// `struct skb_shared_info`, 320), and an Ethernet header with two VLAN tags.
 const NO_PACKET: usize = 256 + 320 + 22;
 
 /// Everything that is to be said of an interface.
-pub(super) fn findings(name: &str, mode: Mode) -> Vec<Finding> {
+pub(super) fn findings(name: &str, gate: &Gate) -> Vec<Finding> {
+    let mode = gate.mode;
     let link = match Link::of(name) {
         Ok(link) => link,
         Err(error) => return vec![Finding::unknown("interface", format!("{name}: {error:#}"))],
@@ -41,18 +45,21 @@ pub(super) fn findings(name: &str, mode: Mode) -> Vec<Finding> {
         _ => "an unknown driver".to_owned(),
     });
     let mut findings = vec![Finding::ok("interface", format!("{name}: {driver}"))];
-    findings.extend(link.xdp.as_ref().map(|xdp| program(name, xdp)));
+    findings.extend(link.xdp.as_ref().map(|xdp| program(name, xdp, link.ifindex, &gate.pin_dir)));
     if mode != Mode::Generic {
         findings.push(native(name, &driver, mode, link.xdp.as_ref()));
         findings.push(mtu(name, &link));
-        findings.push(lro(name));
+        findings.push(lro(name, ethtool::has_lro(name)));
     }
-    findings.extend(queues(name));
+    let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get());
+    // Interfaces that are none of hardware have no queues to tell of.
+    let queues_of = ethtool::receive_queues(name).ok();
+    findings.extend(queues_of.map(|(has, most)| queues(name, has, most, cpus)));
     findings
 }
 
 /// Whose program is on it.
-fn program(name: &str, xdp: &Xdp) -> Finding {
+fn program(name: &str, xdp: &Xdp, index: u32, pin_dir: &Path) -> Finding {
     const NAME: &str = "xdp_program";
     let on_it = xdp.programs();
     let mut others = Vec::new();
@@ -71,16 +78,28 @@ fn program(name: &str, xdp: &Xdp) -> Finding {
             }
         }
     }
-    match others.is_empty() {
-        true => Finding::ok(NAME, format!("{name} carries the gate's")),
-        false => Finding::problem(
+    if !others.is_empty() {
+        return Finding::problem(
             NAME,
             format!(
                 "{name} carries another XDP program, {}, which the gate does not replace",
                 others.join(", ")
             ),
             format!("find out whose it is; run: ip link set dev {name} xdp off"),
+        );
+    }
+    match attachment::has_pin(pin_dir, index) {
+        Ok(true) => Finding::ok(NAME, format!("{name} carries the gate's")),
+        Ok(false) => Finding::problem(
+            NAME,
+            format!(
+                "{name} carries the program of a gate with another `pin_dir` than {}, which this one \
+                 does not replace",
+                pin_dir.display()
+            ),
+            "write that `pin_dir` again; or, while no gate runs, remove it (rm -r), and start the gate",
         ),
+        Err(error) => Finding::unknown(NAME, format!("{}: {error}", pin_dir.display())),
     }
 }
 
@@ -136,9 +155,9 @@ fn mtu(name: &str, link: &Link) -> Finding {
     }
 }
 
-fn lro(name: &str) -> Finding {
+fn lro(name: &str, has_lro: io::Result<bool>) -> Finding {
     const NAME: &str = "lro";
-    match ethtool::has_lro(name) {
+    match has_lro {
         Ok(false) => Finding::ok(NAME, format!("{name}: off")),
         Ok(true) => Finding::warning(
             NAME,
@@ -149,14 +168,11 @@ fn lro(name: &str) -> Finding {
     }
 }
 
-/// Whether a flood is shared by the CPUs. Interfaces that are none of hardware have no queues to tell
-/// of.
-fn queues(name: &str) -> Option<Finding> {
+/// Whether a flood is shared by the CPUs: of these receive queues, of as many as there could be.
+fn queues(name: &str, has: u32, most: u32, cpus: usize) -> Finding {
     const NAME: &str = "queues";
-    let (has, could_have) = ethtool::receive_queues(name).ok()?;
-    let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get());
-    let wanted = u32::try_from(cpus).unwrap_or(u32::MAX).min(could_have);
-    Some(match has < wanted {
+    let wanted = u32::try_from(cpus).unwrap_or(u32::MAX).min(most);
+    match has < wanted {
         false => Finding::ok(NAME, format!("{name}: {has} for {cpus} CPUs")),
         true => Finding::warning(
             NAME,
@@ -166,5 +182,32 @@ fn queues(name: &str) -> Option<Finding> {
             ),
             format!("run: ethtool -L {name} combined {wanted} (or: rx {wanted})"),
         ),
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::State, *};
+
+    #[test]
+    fn a_card_that_puts_packets_together_is_a_warning() {
+        assert_eq!(lro("a0", Ok(false)).state(), State::Ok);
+        let finding = lro("a0", Ok(true));
+        assert_eq!(finding.state(), State::Warning);
+        assert!(finding.to_string().contains("run: ethtool -K a0 lro off"), "{finding}");
+        assert_eq!(lro("a0", Err(io::ErrorKind::Unsupported.into())).state(), State::Unknown);
+    }
+
+    #[test]
+    fn fewer_queues_than_there_could_be_for_the_cpus_are_a_warning() {
+        for (has, most, cpus, wanted) in
+            [(1, 4, 2, Some(2)), (2, 4, 8, Some(4)), (2, 4, 2, None), (1, 1, 8, None)]
+        {
+            let finding = queues("a0", has, most, cpus);
+            let remedy = wanted.map(|wanted| format!("ethtool -L a0 combined {wanted} "));
+            let expected = if wanted.is_some() { State::Warning } else { State::Ok };
+            assert_eq!(finding.state(), expected, "{finding}");
+            assert!(finding.to_string().contains(&remedy.unwrap_or_default()), "{finding}");
+        }
+    }
 }

@@ -8,6 +8,8 @@ use serde::Deserialize;
 /// What is of interest of a link.
 #[derive(Debug, Deserialize)]
 pub(super) struct Link {
+    /// The kernel's number of it.
+    pub(super) ifindex: u32,
     /// In bytes.
     pub(super) mtu: u32,
     /// `ether`, `loopback`, `none` and many more.

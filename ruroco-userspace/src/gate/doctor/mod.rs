@@ -44,11 +44,12 @@ pub fn examine(config: &Path, commands: &Path) -> Report {
         findings.extend(files::findings(config));
         findings.extend(port::findings(config));
         findings.extend(running::findings(config));
-        if config.source == Source::Xdp {
+        if config.source == Source::Udp {
+            findings.push(files::pins_left_behind(&config.gate.pin_dir));
+        } else {
             findings.push(kernel::bpf_file_system(&config.gate.pin_dir));
             let interfaces = config.gate.interfaces.iter();
-            findings
-                .extend(interfaces.flat_map(|name| interface::findings(name, config.gate.mode)));
+            findings.extend(interfaces.flat_map(|name| interface::findings(name, &config.gate)));
         }
     }
     findings.push(silence::finding());

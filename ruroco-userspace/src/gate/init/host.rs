@@ -1,14 +1,23 @@
 //! What the host has to offer: interfaces that can be closed, and their addresses.
 
-use std::{collections::BTreeMap, fs, io, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::IpAddr,
+};
 
+use anyhow::bail;
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
+
+use crate::gate::interfaces;
 
 /// The host's interfaces.
 #[derive(Debug, Default)]
 pub(super) struct Host {
     /// By name, all but loopback ones.
     addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// Those of them that cannot be closed, as their packets have no Ethernet header.
+    tunnels: BTreeSet<String>,
     /// That of the default route.
     pub(super) outward: Option<String>,
 }
@@ -18,6 +27,7 @@ impl Host {
     /// If the kernel does not tell.
     pub(super) fn look() -> io::Result<Self> {
         let mut addresses: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        let mut can_be_closed = BTreeSet::new();
         for entry in getifaddrs()? {
             if entry.flags.contains(InterfaceFlags::IFF_LOOPBACK) {
                 continue;
@@ -26,18 +36,40 @@ impl Host {
             let name = entry.interface_name.split(':').next().unwrap_or_default();
             let of = addresses.entry(name.to_owned()).or_default();
             let address = entry.address.as_ref();
+            let kind = address.and_then(|address| Some(address.as_link_addr()?.hatype()));
+            if kind.is_some_and(interfaces::has_ethernet_frames) {
+                can_be_closed.insert(name.to_owned());
+            }
             let v4 = address.and_then(|address| Some(address.as_sockaddr_in()?.ip().into()));
             let v6 = address.and_then(|address| Some(address.as_sockaddr_in6()?.ip().into()));
             of.extend(v4.or(v6).filter(|address| is_for_others(*address)));
         }
         let v4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
         let v6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
-        Ok(Self { addresses, outward: default_v4(&v4).or_else(|| default_v6(&v6)) })
+        let tunnels = addresses.keys().filter(|name| !can_be_closed.contains(*name));
+        let tunnels: BTreeSet<String> = tunnels.cloned().collect();
+        let outward = default_v4(&v4).or_else(|| default_v6(&v6));
+        let outward = outward.filter(|name| !tunnels.contains(name));
+        Ok(Self { addresses, tunnels, outward })
     }
 
-    /// The names of all interfaces.
+    /// The names of all interfaces that can be closed.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.addresses.keys().map(String::as_str)
+        self.addresses.keys().map(String::as_str).filter(|name| !self.tunnels.contains(*name))
+    }
+
+    /// Makes sure that none of these is known to be one that cannot be closed.
+    ///
+    /// # Errors
+    /// The first that is, and what to name instead.
+    pub(super) fn check_can_be_closed(&self, interfaces: &[String]) -> anyhow::Result<()> {
+        match interfaces.iter().find(|name| self.tunnels.contains(*name)) {
+            None => Ok(()),
+            Some(name) => bail!(
+                "{name} is no Ethernet interface: the gate could not read its packets; name the \
+                 Ethernet interface that they come in by"
+            ),
+        }
     }
 
     /// All addresses of these interfaces.

@@ -66,9 +66,14 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
             }
             Setup::of_config(config, &found)?
         }
-        _ => ask(config, &options, &mut out)?,
+        _ => {
+            let setup = ask(config, &options, &mut out)?;
+            setup.check().context("nothing was written, because of what would be")?;
+            setup
+        }
     };
     let key = options.key.unwrap_or_else(|| KEY.to_owned());
+    setup.key_file(&key)?;
     let mut steps = vec![Step::Config, Step::Commands, Step::FirstKey(key), Step::Floors];
     if !options.no_start {
         steps.push(Step::Units);
@@ -97,7 +102,10 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
     let mut questions = Questions::new(stdin.lock(), out, options.yes);
     let interfaces = match options.interface.as_slice() {
         [] => questions.interfaces(&host)?,
-        given => given.to_vec(),
+        given => {
+            host.check_can_be_closed(given)?;
+            given.to_vec()
+        }
     };
     let ips = match options.address.as_slice() {
         [] => questions.addresses(&host.addresses_of(&interfaces))?,

@@ -20,7 +20,10 @@ use crate::{
     config::{Config, UPSTREAM_BLOCKLIST},
     durable,
     key::Key,
-    qr, users,
+    key_directory::can_be_a_name,
+    qr,
+    toml_file::Source as File,
+    users,
 };
 
 /// One of the steps, in the order in which they are taken.
@@ -102,6 +105,27 @@ impl Setup {
         })
     }
 
+    /// Makes sure that the daemons would take the configuration that is to be written.
+    ///
+    /// # Errors
+    /// What they would say of it.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        Config::check(File::new(&self.config, self.text())).or_problems()?;
+        Ok(())
+    }
+
+    /// Where the key of this name is to be.
+    ///
+    /// # Errors
+    /// If that would not be the file of a key there.
+    pub(super) fn key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.keys.join(format!("{name}.key"));
+        if path.parent() != Some(&self.keys) || !can_be_a_name(name) {
+            bail!("{name:?} cannot be the name of a key: it is to be the name of a file");
+        }
+        Ok(path)
+    }
+
     fn text(&self) -> String {
         let list = |items: Vec<String>| {
             items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ")
@@ -169,10 +193,7 @@ fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<
     if setup.had_keys {
         return Ok(writeln!(out, "there is a key in {} already", setup.keys.display())?);
     }
-    let path = setup.keys.join(name).with_extension("key");
-    if path.parent() != Some(&setup.keys) || name.is_empty() {
-        bail!("{name:?} cannot be the name of a key: it is to be the name of a file");
-    }
+    let path = setup.key_file(name)?;
     let text = Key::generate().context("could not make a key: no random numbers")?.to_text();
     durable::create(&path, format!("{}\n", &*text).as_bytes())
         .with_context(|| format!("could not write {}", path.display()))?;

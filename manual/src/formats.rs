@@ -1,0 +1,246 @@
+//! Man pages for the configuration files, out of the book's page about them, so that there is one
+//! text. What of its Markdown cannot be shown here is an error, and not left out.
+
+use anyhow::{Result, bail};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use roff::{Inline, Roff, bold, italic, line_break, roman};
+
+use crate::programs::Section;
+
+/// The page of the book.
+const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
+
+/// What is told of these files in the manual of the programs that read them.
+pub(crate) const SEE_ALSO: [&str; 2] = ["ruroco-config(5)", "ruroco-commands(5)"];
+
+/// A page of the manual.
+struct Page {
+    name: &'static str,
+    about: &'static str,
+    /// Which sections of the book's page it holds.
+    sections: &'static [&'static str],
+    see_also: &'static [&'static str],
+}
+
+const PAGES: [Page; 2] = [
+    Page {
+        name: "ruroco-config",
+        about: "what gate, server and commander of ruroco share: /etc/ruroco/config.toml",
+        sections: &["config.toml", "Keys", "Reload"],
+        see_also: &["ruroco-commands(5)", "ruroco-gate(8)", "ruroco-server(8)"],
+    },
+    Page {
+        name: "ruroco-commands",
+        about: "what accepted knocks may ask ruroco for: /etc/ruroco/commands.toml",
+        sections: &["commands.toml"],
+        see_also: &["ruroco-config(5)", "ruroco-commander(8)"],
+    },
+];
+
+/// All of them, with the names of their files.
+///
+/// # Errors
+/// If the book's page lacks a section, or has something that cannot be shown.
+pub(crate) fn all() -> Result<Vec<(&'static str, Vec<u8>)>> {
+    PAGES.iter().map(|page| Ok((page.name, page.render()?.render().into_bytes()))).collect()
+}
+
+/// Adds the pages that go with one.
+pub(crate) fn see_also(roff: &mut Roff, pages: &[&str]) {
+    roff.control("SH", ["SEE ALSO"]);
+    let mut line = Vec::new();
+    for page in pages {
+        let (name, section) = page.split_once('(').unwrap_or((page, ""));
+        let comma = if line.is_empty() { "" } else { ", " };
+        line.extend([roman(comma), bold(name), roman(format!("({section}"))]);
+    }
+    roff.text(line);
+}
+
+impl Page {
+    fn render(&self) -> Result<Roff> {
+        let mut parts = CONFIGURATION.split("\n## ");
+        let introduction = parts.next().unwrap_or_default();
+        let sections: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('\n')).collect();
+
+        let release = concat!("ruroco ", env!("CARGO_PKG_VERSION"));
+        let mut roff = Roff::new();
+        roff.control("TH", [self.name, Section::Formats.number(), "", release]);
+        roff.control("SH", ["NAME"]);
+        roff.text([roman(format!("{} - {}", self.name, self.about))]);
+        roff.control("SH", ["DESCRIPTION"]);
+        convert(&mut roff, introduction)?;
+        for title in self.sections {
+            let Some((_, text)) = sections.iter().find(|(found, _)| found == title) else {
+                bail!("docs/configuration.md has no section {title}");
+            };
+            roff.control("SH", [title.to_uppercase().as_str()]);
+            convert(&mut roff, text)?;
+        }
+        see_also(&mut roff, self.see_also);
+        Ok(roff)
+    }
+}
+
+/// What is being read.
+#[derive(Default)]
+struct State {
+    line: Vec<Inline>,
+    is_bold: bool,
+    is_link: bool,
+    /// Whether there is anything in the line but what links to other pages of the book.
+    is_text: bool,
+    is_item: bool,
+    /// Of the table's head, and of the row.
+    heads: Vec<String>,
+    cells: Vec<Vec<Inline>>,
+}
+
+#[allow(clippy::wildcard_enum_match_arm, reason = "whatever else there is has no place here")]
+fn convert(roff: &mut Roff, markdown: &str) -> Result<()> {
+    let mut state = State::default();
+    for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
+        match event {
+            Event::Text(text) => state.text(&text),
+            Event::Code(text) => {
+                state.is_text |= !state.is_link;
+                state.line.push(bold(text.into_string()));
+            }
+            Event::SoftBreak => state.line.push(roman(" ")),
+            Event::Start(Tag::Strong) => state.is_bold = true,
+            Event::End(TagEnd::Strong) => state.is_bold = false,
+            Event::Start(Tag::Link { .. }) => state.is_link = true,
+            Event::End(TagEnd::Link) => state.is_link = false,
+            Event::Start(Tag::Paragraph) => state.is_text = false,
+            Event::End(TagEnd::Paragraph) => state.paragraph(roff),
+            Event::End(TagEnd::Heading(HeadingLevel::H3)) => {
+                roff.control("SS", [state.plain().as_str()]);
+            }
+            // That of the page, which has a name.
+            Event::End(TagEnd::Heading(HeadingLevel::H1)) => state.line.clear(),
+            Event::Start(Tag::Item) => {
+                roff.control("IP", ["\\(bu", "2"]);
+                state.is_item = true;
+            }
+            Event::End(TagEnd::Item) => {
+                state.is_item = false;
+                state.write(roff);
+            }
+            Event::Start(Tag::Table(_)) => state.heads.clear(),
+            Event::End(TagEnd::TableCell) => state.cells.push(std::mem::take(&mut state.line)),
+            Event::End(TagEnd::TableHead) => {
+                for cell in std::mem::take(&mut state.cells) {
+                    state.line = cell;
+                    let head = state.plain();
+                    state.heads.push(head);
+                }
+            }
+            Event::End(TagEnd::TableRow) => state.row(roff),
+            Event::Start(Tag::Heading { .. } | Tag::List(None))
+            | Event::Start(Tag::TableHead | Tag::TableRow | Tag::TableCell)
+            | Event::End(TagEnd::List(false) | TagEnd::Table) => {}
+            other => bail!("docs/configuration.md has what no man page is made of: {other:?}"),
+        }
+    }
+    Ok(())
+}
+
+impl State {
+    fn text(&mut self, text: &str) {
+        self.is_text |= !self.is_link && text.chars().any(char::is_alphanumeric);
+        self.line.push(if self.is_bold { bold(text) } else { roman(text) });
+    }
+
+    /// The line as a word, for a heading.
+    fn plain(&mut self) -> String {
+        let words = std::mem::take(&mut self.line).into_iter().map(|part| match part {
+            Inline::Roman(text) | Inline::Italic(text) | Inline::Bold(text) => text,
+            Inline::LineBreak => " ".to_owned(),
+        });
+        words.collect()
+    }
+
+    fn write(&mut self, roff: &mut Roff) {
+        let line = std::mem::take(&mut self.line);
+        if !line.is_empty() {
+            roff.text(line);
+        }
+    }
+
+    /// One that is nothing but a link leads nowhere from here.
+    fn paragraph(&mut self, roff: &mut Roff) {
+        if !self.is_text {
+            self.line.clear();
+        }
+        if !(self.line.is_empty() || self.is_item) {
+            roff.control("PP", []);
+        }
+        self.write(roff);
+    }
+
+    /// A row as a paragraph that begins with its first cell; what is in the others is said by the heads,
+    /// but for the last one of a field.
+    fn row(&mut self, roff: &mut Roff) {
+        let mut cells = std::mem::take(&mut self.cells).into_iter().zip(&self.heads);
+        roff.control("TP", []);
+        roff.text(cells.next().map(|(first, _)| first).unwrap_or_default());
+        let mut line = Vec::new();
+        for (cell, head) in cells.filter(|(cell, _)| !cell.is_empty()) {
+            if !line.is_empty() {
+                line.push(line_break());
+            }
+            if !["", "meaning", "content"].contains(&head.as_str()) {
+                line.push(italic(format!("{head}: ")));
+            }
+            line.extend(cell);
+        }
+        roff.text(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn converted(markdown: &str) -> String {
+        let mut roff = Roff::new();
+        convert(&mut roff, markdown).unwrap();
+        roff.to_roff()
+    }
+
+    #[test]
+    fn every_field_in_the_book_is_in_the_manual() {
+        let pages = all().unwrap();
+        let manual: String =
+            pages.into_iter().map(|(_, page)| String::from_utf8(page).unwrap()).collect();
+        let rows =
+            CONFIGURATION.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let fields: Vec<&str> = rows.collect();
+        assert!(fields.len() > 20, "{fields:?}");
+        for field in fields {
+            assert!(
+                manual.contains(&format!(".TP\n\\fB{}\\fR", field.replace('-', "\\-"))),
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn tables_lists_and_links_are_shown_as_a_manual_has_them() {
+        let table =
+            converted("| field | default | meaning |\n|---|---|---|\n| `a` | 2 | b [c](d) |\n");
+        assert_eq!(table, ".TP\n\\fBa\\fR\n\\fIdefault: \\fR2\n.br\nb c\n");
+        assert_eq!(
+            converted("x:\n\n- a **b**\n- c\n"),
+            ".PP\nx:\n.IP \\(bu 2\na \\fBb\\fR\n.IP \\(bu 2\nc\n"
+        );
+        assert_eq!(converted("[Why](why.md).\n\nSee [why](why.md).\n"), ".PP\nSee why.\n");
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_not_left_out() {
+        for markdown in ["1. a\n", "> a\n", "![a](b.svg)\n"] {
+            assert!(convert(&mut Roff::new(), markdown).is_err(), "{markdown}");
+        }
+    }
+}

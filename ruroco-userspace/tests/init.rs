@@ -1,0 +1,26 @@
+//! `ruroco-gate init` with answers that lead to nothing: it says so, and writes nothing.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::{fs, process::Command};
+
+#[test]
+fn what_the_daemons_would_refuse_is_not_written() {
+    for (option, value, told) in [
+        ("--address", "0.0.0.0", ":2: 0.0.0.0 is no host's address; write the ones"),
+        ("--interface", "eth0:1", ":7: `eth0:1` cannot be the name of an interface"),
+        ("--interface", "", ":7: `` cannot be the name of an interface"),
+        ("--key", "a/b", "\"a/b\" cannot be the name of a key"),
+        ("--key", "a\nb", "\"a\\nb\" cannot be the name of a key"),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let config = place.path().join("config.toml");
+        let mut init = Command::new(env!("CARGO_BIN_EXE_ruroco-gate"));
+        init.args(["init", "--no-start", "--interface", "eth0", "--address", "192.0.2.1"]);
+        init.args(["--port", "80", option, value, "--config"]).arg(&config);
+        let output = init.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{option} {value}: {said}");
+        assert!(said.contains(told), "{said}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{option} {value}");
+    }
+}
