@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
+    process::Stdio,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -27,7 +28,8 @@ fn write(laptop: &Laptop, counter: u128) {
 fn clients_at_the_same_time_use_different_counters() {
     const CLIENTS: usize = 12;
     let laptop = Laptop::new("");
-    let clients = (0..CLIENTS).map(|_| laptop.command(&["send", "home"]).spawn().unwrap());
+    let clients = (0..CLIENTS)
+        .map(|_| laptop.command(&["send", "home"]).stdout(Stdio::null()).spawn().unwrap());
     for mut client in clients.collect::<Vec<_>>() {
         assert_eq!(client.wait().unwrap().code(), Some(0));
     }

@@ -1,6 +1,9 @@
 //! What a knock does is looked at: ports that open, that were open, and that stay shut.
 
-use std::{net::TcpListener, thread};
+use std::{
+    net::{TcpListener, UdpSocket},
+    thread,
+};
 
 use serde_json::json;
 
@@ -69,26 +72,18 @@ fn a_port_that_stays_shut_ends_with_3_and_advice() {
 
 #[test]
 fn an_icmp_error_is_looked_at_when_nothing_opens() {
-    let laptop = Laptop::new(&format!("wait = {}\n", shut_port().port()));
-    // Nobody listens at the port of this one any more.
-    let gone = laptop.address();
-    let folder = laptop.path("");
-    let Laptop { host, .. } = &laptop;
-    let elsewhere = host.try_clone().unwrap();
-    drop(elsewhere);
-    let address = shut_udp_port();
-    let key = folder.join("laptop.key");
+    const TOLD: &str = "nothing listens on UDP port";
+    let laptop = Laptop::new("");
     let port = shut_port().port().to_string();
-    let arguments = ["send", "--address", &address, "--key", key.to_str().unwrap()];
     let waiting = ["--wait", &port, "--timeout", "0.2"];
-    let sent = laptop.client(&[&arguments[..], &waiting].concat()).expect(3);
-    assert!(sent.errors.contains("nothing listens on UDP port"), "{sent:?}");
-    let sent = laptop.client(&["send", "home", "--timeout", "0.2"]).expect(3);
-    assert!(!sent.errors.contains("nothing listens on UDP port"), "{gone}: {sent:?}");
-}
+    let sent = laptop.client(&[&["send", "home"][..], &waiting].concat()).expect(3);
+    assert!(!sent.errors.contains(TOLD), "{sent:?}");
 
-fn shut_udp_port() -> String {
-    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let key = laptop.path("laptop.key");
+    let elsewhere = ["send", "--address", &nobody, "--key", key.to_str().unwrap()];
+    let sent = laptop.client(&[&elsewhere[..], &waiting].concat()).expect(3);
+    assert!(sent.errors.contains(TOLD), "{sent:?}");
 }
 
 #[test]

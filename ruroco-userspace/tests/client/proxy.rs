@@ -11,7 +11,7 @@ use std::{
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use crate::harness::{Ended, Laptop, shut_port};
+use crate::harness::{DEADLINE, Ended, Laptop, shut_port};
 
 /// More than any buffer on the way holds.
 const MUCH: usize = 3_000_000;
@@ -43,9 +43,11 @@ fn bytes_go_both_ways_until_both_ends_have_said_all() {
     }
 }
 
-/// The connection that is used: one that is closed at once has only looked whether the port is open.
+/// The one connection that is made.
 fn accepted(listener: &TcpListener) -> TcpStream {
-    listener.accept().unwrap().0
+    let (connection, _) = listener.accept().unwrap();
+    connection.set_read_timeout(Some(DEADLINE)).unwrap();
+    connection
 }
 
 #[test]
@@ -65,11 +67,10 @@ fn the_connection_itself_is_passed_on() {
     let room = &mut [std::io::IoSliceMut::new(&mut byte)];
     let received = recvmsg(&ssh, room, &mut ancillary, RecvFlags::empty()).unwrap();
     assert_eq!((received.bytes, byte), (1, [0]));
-    let mut descriptors = ancillary.drain().flat_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => descriptors,
-        _ => panic!("not a descriptor"),
-    });
-    let mut connection = TcpStream::from(descriptors.next().expect("a descriptor"));
+    let Some(RecvAncillaryMessage::ScmRights(mut descriptors)) = ancillary.drain().next() else {
+        panic!("no descriptor came")
+    };
+    let mut connection = TcpStream::from(descriptors.next().expect("one descriptor"));
     connection.write_all(b"hello").unwrap();
     let mut there = [0; 5];
     accepted(&listener).read_exact(&mut there).unwrap();

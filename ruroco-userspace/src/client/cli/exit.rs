@@ -18,10 +18,11 @@ pub enum Exit {
 /// The same for people: a part of `--help`, the man page and the book.
 pub(super) const HELP: &str = "\
 Exit codes:
-  0  done; of a knock: it is on its way and, if that was waited for, the port is open
-  1  not done; of a knock: it is not on its way
-  2  wrong command line
-  3  the knock is on its way, and the port did not open";
+
+- 0: done; of a knock: it is on its way and, if that was waited for, the port is open
+- 1: not done; of a knock: it is not on its way
+- 2: wrong command line
+- 3: the knock is on its way, and the port did not open";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

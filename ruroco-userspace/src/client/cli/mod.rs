@@ -51,7 +51,8 @@ enum Action {
     /// Knock, wait until a port is open, and connect standard input and output to it: for ssh's
     /// ProxyCommand
     Proxy(proxy::Arguments),
-    /// Set the counter to the clock, after the clock was wrong or the counter's file was damaged
+    /// Have the counter follow the clock again, after the clock was wrong or the counter's file was
+    /// damaged
     Reseed,
 }
 
