@@ -76,7 +76,7 @@ fn of_client(client: &Client) -> Claim {
         let counter = crate::markdown::number(client.counter_ms.median);
         let _ = write!(
             measured,
-            ", {:.2} times `true`; keeping 16 bytes on this disk takes {counter} ms",
+            ", {:.2} times `true`; 16 bytes on this disk take {counter} ms",
             packet / nothing
         );
     }

@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    io::Write,
     net::{Ipv4Addr, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -34,7 +35,7 @@ pub(crate) struct Client {
     pub(crate) packet_ms: Summary,
     /// The same, to its end.
     pub(crate) send_ms: Summary,
-    /// Putting 16 bytes onto this disk as the client does with its counter, which has to be there
+    /// Writing 16 bytes over others and waiting for this disk, as the client does with its counter
     /// before the packet leaves.
     pub(crate) counter_ms: Summary,
     /// What holds the client's folder.
@@ -53,6 +54,8 @@ pub(crate) fn measure(paths: &Paths, scale: &Scale) -> Result<Client> {
     let program = paths.program("ruroco-client")?;
     let folder = Directory::new();
     set_up(folder.path())?;
+    let measured = folder.path().join("measured");
+    durable::create(&measured, &[0; 16])?;
     let host = Namespace::new();
     let wire = SendTimes::of(&host, PORT);
     let rounds = || -> Result<[Vec<f64>; 5]> {
@@ -73,7 +76,7 @@ pub(crate) fn measure(paths: &Paths, scale: &Scale) -> Result<Client> {
             let sent = wire.take().into_iter().next().context("no packet was sent")?;
             let packet = sent.checked_sub(begun).context("the clock went back")? as f64 / 1e6;
             let begun = Instant::now();
-            durable::replace(&folder.path().join("measured"), &[0; 16])?;
+            write_over(&measured)?;
             let counter = begun.elapsed().as_secs_f64() * 1e3;
             let all = [nothing, version, packet, send, counter];
             times.iter_mut().zip(all).for_each(|(times, time)| times.push(time));
@@ -95,6 +98,14 @@ fn set_up(folder: &Path) -> Result<()> {
     durable::create(&key, made.to_line().as_bytes())?;
     let host = format!("[hosts.home]\naddress = \"127.0.0.1:{PORT}\"\nkey = {key:?}\n");
     fs::write(folder.join("client.toml"), host).context("could not write client.toml")
+}
+
+/// What the client does with its counter, and nothing else.
+fn write_over(file: &Path) -> Result<()> {
+    let mut file = fs::File::options().write(true).open(file)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    file.write_all(&now.to_be_bytes())?;
+    Ok(file.sync_data()?)
 }
 
 /// Milliseconds until it has ended.

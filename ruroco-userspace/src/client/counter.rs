@@ -6,22 +6,26 @@
 //! run ahead of it until it has caught up. Two clients take turns. The file is that of upstream
 //! ruroco: 16 bytes, big-endian.
 //!
-//! No counter is used twice. It is on the disk before it is used, in a file that is replaced and
-//! never written over, so what is there is whole, and at least as great as whatever was sent. Only
-//! two things can lead away from that, and both are met by [`CounterFile::reseed`], which a person
+//! No counter is used twice. It is on the disk before it is used, so what is there is at least as great
+//! as whatever was sent. The 16 bytes are written over the old ones: that takes one wait for the disk
+//! and no room on it, and whatever part of them gets there, the number that is then there is no
+//! smaller than the old one, because the bytes that count most come first.
+//!
+//! Only two things can lead away from that, and both are met by [`CounterFile::reseed`], which a person
 //! has to ask for:
 //!
-//! - Somebody else has torn the file. The last counter is then unknown, but not when it was
-//!   written: at the file's time, by the clock that it followed. Counters go on from there, even if
-//!   the clock was set back since. A second file would know no more than that, and cost every knock
-//!   another wait for the disk.
+//! - Somebody else has cut the file short. The last counter is then unknown, but not when the file was
+//!   written: by the clock that the counter followed. Counters go on from there, even if the clock was
+//!   set back since. A second file would know no more than that, and cost every knock another wait for
+//!   the disk.
 //! - The clock was far ahead, and with it the counter, which servers refuse as long as it is. To go
 //!   back to the clock is then the only way on. It is the only time that the counter goes back, and
 //!   only if it is further ahead than servers accept: what was used out there is a handful of single
 //!   nanoseconds of a time to come, and no server took it.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -56,8 +60,8 @@ pub enum Error {
     /// Another process's turn never ends, or there can be no lock.
     #[error("{0}; nothing was sent{remedy}", remedy = remedy_of_lock(.0))]
     Lock(#[from] instance::Error),
-    /// The file is there and cannot be read.
-    #[error("could not read the counter in {0}: {1}")]
+    /// The file is there and cannot be read, or not be written to.
+    #[error("could not open the counter {0}: {1}; nothing was sent{remedy}", remedy = remedy(.1))]
     Read(PathBuf, io::Error),
     /// The file has less than 16 bytes.
     #[error("the counter in {0} is damaged; start anew from the clock with: ruroco-client reseed")]
@@ -115,19 +119,23 @@ impl CounterFile {
     pub fn next(&self, now: SystemTime) -> Result<u128, Error> {
         let now = nanoseconds(now)?;
         let _turn = instance::Lock::take(&self.lock)?;
-        let counter = self.after_last(now)?;
-        self.write(counter)?;
+        let (counter, file) = self.after_last(now)?;
+        match file {
+            Some(file) => write_over(file, counter),
+            None => durable::replace(&self.counter, &counter.to_be_bytes()),
+        }
+        .map_err(|error| Error::Write(self.counter.clone(), error))?;
         Ok(counter)
     }
 
-    /// What [`CounterFile::next`] would give, if it could: does all that it does, in another file.
+    /// What [`CounterFile::next`] would give: does all that it does, but in another file.
     ///
     /// # Errors
     /// [`Error`].
     pub fn rehearse(&self, now: SystemTime) -> Result<u128, Error> {
         let now = nanoseconds(now)?;
         let _turn = instance::Lock::take(&self.lock)?;
-        let counter = self.after_last(now)?;
+        let (counter, _) = self.after_last(now)?;
         let rehearsal = self.counter.with_extension("rehearsal");
         let written = durable::replace(&rehearsal, &counter.to_be_bytes());
         let removed = written.and_then(|()| fs::remove_file(&rehearsal));
@@ -145,31 +153,40 @@ impl CounterFile {
         let _turn = instance::Lock::take(&self.lock)?;
         let last = match self.read() {
             Err(Error::Damaged(_)) => self.written_at(),
-            last => last?,
+            last => last?.map(|(last, _)| last),
         };
         let accepted = now.saturating_add(ACCEPTED_AHEAD.as_nanos());
         let counter = last.filter(|last| *last <= accepted).map_or(now, |last| last.max(now));
-        self.write(counter)?;
+        durable::replace(&self.counter, &counter.to_be_bytes())
+            .map_err(|error| Error::Write(self.counter.clone(), error))?;
         Ok(counter)
     }
 
-    /// Whatever came before, the first counter that can be used after it.
-    fn after_last(&self, now: u128) -> Result<u128, Error> {
-        let Some(last) = self.read()? else { return Ok(now) };
+    /// Whatever came before, the first counter that can be used after it; and its file, if there is
+    /// one.
+    fn after_last(&self, now: u128) -> Result<(u128, Option<File>), Error> {
+        let Some((last, file)) = self.read()? else { return Ok((now, None)) };
         let next = last.checked_add(1).ok_or_else(|| Error::Exhausted(self.counter.clone()))?;
-        Ok(next.max(now))
+        Ok((next.max(now), Some(file)))
     }
 
-    fn read(&self) -> Result<Option<u128>, Error> {
-        match fs::read(&self.counter) {
-            // Upstream reads the beginning of longer files, so there may be some.
-            Ok(bytes) => match bytes.first_chunk::<SIZE>() {
-                Some(bytes) => Ok(Some(u128::from_be_bytes(*bytes))),
-                None => Err(Error::Damaged(self.counter.clone())),
-            },
+    fn read(&self) -> Result<Option<(u128, File)>, Error> {
+        let failed = |error| Error::Read(self.counter.clone(), error);
+        let mut file = match File::options().read(true).write(true).open(&self.counter) {
             // Only a missing file means that there was no counter yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::Read(self.counter.clone(), error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed)?,
+        };
+        // Upstream reads the beginning of longer files, so there may be some.
+        let mut bytes = [0; SIZE];
+        match file.read_exact(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Error::Damaged(self.counter.clone()))
+            }
+            read => {
+                read.map_err(failed)?;
+                Ok(Some((u128::from_be_bytes(bytes), file)))
+            }
         }
     }
 
@@ -179,11 +196,13 @@ impl CounterFile {
         let time = fs::metadata(&self.counter).and_then(|metadata| metadata.modified()).ok()?;
         nanoseconds(time.checked_add(GRAIN)?).ok()
     }
+}
 
-    fn write(&self, counter: u128) -> Result<(), Error> {
-        durable::replace(&self.counter, &counter.to_be_bytes())
-            .map_err(|error| Error::Write(self.counter.clone(), error))
-    }
+/// Returns when it is on the disk.
+fn write_over(mut file: File, counter: u128) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(&counter.to_be_bytes())?;
+    file.sync_data()
 }
 
 fn nanoseconds(now: SystemTime) -> Result<u128, Error> {
@@ -230,7 +249,7 @@ mod tests {
         let file = CounterFile::in_directory(dir.path()).unwrap();
         fs::write(&file.counter, [&5_u128.to_be_bytes()[..], b"more"].concat()).unwrap();
         assert_eq!(file.next(at(0)).unwrap(), 6);
-        assert_eq!(fs::read(&file.counter).unwrap(), 6_u128.to_be_bytes());
+        assert_eq!(file.next(at(0)).unwrap(), 7);
     }
 
     #[test]
@@ -262,7 +281,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
         let used = file.next(SystemTime::now()).unwrap();
-        let torn = fs::File::options().write(true).open(&file.counter).unwrap();
+        let torn = File::options().write(true).open(&file.counter).unwrap();
         let written = torn.metadata().unwrap().modified().unwrap();
         torn.set_len(3).unwrap();
         torn.set_modified(written).unwrap();
@@ -274,7 +293,7 @@ mod tests {
     fn the_last_number_is_not_followed_by_the_first() {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
-        file.write(u128::MAX).unwrap();
+        fs::write(&file.counter, u128::MAX.to_be_bytes()).unwrap();
         assert!(matches!(file.next(at(7)), Err(Error::Exhausted(_))));
     }
 

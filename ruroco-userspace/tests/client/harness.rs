@@ -93,7 +93,7 @@ impl Laptop {
     /// The counter in the file.
     pub(crate) fn counter(&self) -> Option<u128> {
         let bytes = fs::read(self.path("counter")).ok()?;
-        Some(u128::from_be_bytes(bytes.try_into().unwrap()))
+        Some(u128::from_be_bytes(bytes[..16].try_into().unwrap()))
     }
 }
 

@@ -114,7 +114,7 @@ fn a_knock_that_does_not_get_away_to_one_address_goes_to_the_next() {
         // The client's own firewall: sending fails at once.
         let rules = format!(
             "flush ruleset; table inet own {{ chain out {{ type filter hook output priority 0; \
-             meta nfproto {} udp dport {PORT} drop; }} }}",
+             meta nfproto {} udp dport {PORT} drop; }}; }}",
             if blocked == Family::V4 { "ipv4" } else { "ipv6" }
         );
         let set = lab.network.client.command().args(["nft", &rules]).status().unwrap();
