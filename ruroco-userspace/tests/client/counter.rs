@@ -28,8 +28,16 @@ fn write(laptop: &Laptop, counter: u128) {
 fn clients_at_the_same_time_use_different_counters() {
     const CLIENTS: usize = 12;
     let laptop = Laptop::new("");
-    let clients = (0..CLIENTS)
-        .map(|_| laptop.command(&["send", "home"]).stdout(Stdio::null()).spawn().unwrap());
+    // Ahead of the clock, which would else hide it if two took the same.
+    write(&laptop, now() + HOUR.as_nanos() / 2);
+    let clients = (0..CLIENTS).map(|_| {
+        laptop
+            .command(&["send", "home"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    });
     for mut client in clients.collect::<Vec<_>>() {
         assert_eq!(client.wait().unwrap().code(), Some(0));
     }
