@@ -17,7 +17,8 @@ use nix::mount::{MsFlags, mount};
 use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{datagram::Datagram, plaintext::Plaintext};
 use ruroco_lab::{
-    directory::Directory, knock::now, lab::require_tool, mount, mount::Mount, programs,
+    directory::Directory, knock::now, lab::require_tool, mount, mount::Mount, namespace::Namespace,
+    programs,
 };
 use zerocopy::FromBytes;
 
@@ -156,6 +157,27 @@ fn in_a_folder_that_cannot_be_written_to_nothing_is_sent() {
     laptop.expect_refusal(&["Read-only file system", "nothing was sent", "RUROCO_CONF_DIR"]);
     remount(MsFlags::empty());
     assert!(laptop.expect_knock() > last);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_name_server_that_does_not_answer_is_not_waited_for_beyond_the_limit() {
+    mount::keep_to_this_thread();
+    let laptop = Laptop::in_place(Directory::new(), None);
+    let host = Namespace::new();
+    // It takes every question.
+    let _silent = host.enter(|| UdpSocket::bind("127.0.0.1:53")).unwrap();
+    let names = laptop.place.path().join("resolv.conf");
+    fs::write(&names, "nameserver 127.0.0.1\noptions timeout:30\n").unwrap();
+    let _names = Mount::file(&names, Path::new("/etc/resolv.conf"));
+    let mut client = host.command();
+    client.arg(programs::path("ruroco-client")).args(["send", "--address", "gate.test"]);
+    client.arg("--key").arg(laptop.place.path().join("laptop.key"));
+    client.args(["--wait", "22", "--timeout", "0.3"]).env("RUROCO_CONF_DIR", laptop.folder());
+    let sent = client.output().unwrap();
+    let said = String::from_utf8_lossy(&sent.stderr);
+    assert_eq!(sent.status.code(), Some(1), "{said}");
+    assert!(said.contains("could not find the address of gate.test in 300ms"), "{said}");
 }
 
 /// One system call: its name, and how many of this name came before it and with it.
