@@ -1,10 +1,16 @@
 //! A key of upstream ruroco makes packets as upstream makes them. They are taken apart by code that
 //! shares nothing with the client (`rfc8452`), and held against a packet that upstream's server is
-//! known to accept (docs/protocol.md).
+//! known to accept (docs/protocol.md). Where Python has `cryptography`, that is, OpenSSL, it takes them
+//! apart, too.
+
+use std::process::Command;
 
 use ruroco::key::Key;
 
-use crate::{harness::Laptop, rfc8452};
+use crate::{
+    harness::{Ended, Laptop},
+    rfc8452,
+};
 
 const KEY: &str = "AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 
@@ -35,6 +41,33 @@ fn content(packet: &Packet) -> Vec<u8> {
     rfc8452::open(&secret(), &nonce(packet), &tag, &packet[36..]).expect("the tag is right")
 }
 
+/// The content of a packet, by Python; none if there is no Python with AES-256-GCM-SIV.
+fn content_by_python(packet: &Packet) -> Option<Vec<u8>> {
+    const NOT_THERE: i32 = 77;
+    const SCRIPT: &str = "
+import sys
+try:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+    cipher = AESGCMSIV(bytes(range(0x20, 0x40)))
+except Exception:
+    sys.exit(77)
+packet = bytes.fromhex(sys.argv[1])
+print(cipher.decrypt(packet[8:20], packet[36:] + packet[20:36], b'').hex())
+";
+    let python = Command::new("python3").args(["-c", SCRIPT, &hex(packet)]).output().ok()?;
+    if python.status.code() == Some(NOT_THERE) {
+        return None;
+    }
+    let output = Ended::of(python).expect(0).output;
+    let (bytes, _) = output.trim().as_bytes().as_chunks::<2>();
+    let byte = |hex: &[u8; 2]| u8::from_str_radix(str::from_utf8(hex).unwrap(), 16).unwrap();
+    Some(bytes.iter().map(byte).collect())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[test]
 fn a_packet_differs_from_upstreams_only_in_nonce_and_counter() {
     let laptop = Laptop::with_key(Key::parse(KEY).unwrap(), "");
@@ -43,6 +76,10 @@ fn a_packet_differs_from_upstreams_only_in_nonce_and_counter() {
     let (mut our_content, their_content) = (content(&ours), content(&upstream()));
     assert_eq!(ours[..8], upstream()[..8], "the key id");
     assert_ne!(nonce(&ours), nonce(&upstream()));
+    match content_by_python(&ours) {
+        Some(content) => assert_eq!(content, our_content),
+        None => eprintln!("Python has no AES-256-GCM-SIV here, and was not asked"),
+    }
     assert_eq!(our_content[COUNTER], laptop.counter().unwrap().to_be_bytes());
     our_content[COUNTER].copy_from_slice(&their_content[COUNTER]);
     assert_eq!(our_content, their_content);
