@@ -18,8 +18,9 @@ pub const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
 /// long as the one before: the way there may be a long one.
 const FIRST_ATTEMPT: Duration = Duration::from_millis(250);
 
-/// When the kernel itself tries a connection for the second time (RFC 6298, section 2).
-const SECOND_SYN: Duration = Duration::from_secs(1);
+/// When the kernel itself tries a connection for the second time, which is after a second (RFC 6298,
+/// section 2); a little less, as clocks of kernels tick.
+const SECOND_SYN: Duration = Duration::from_millis(900);
 
 /// Between attempts that are refused at once, and between looks at whether to go on.
 const PAUSE: Duration = Duration::from_millis(50);

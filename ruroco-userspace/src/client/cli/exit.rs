@@ -15,14 +15,13 @@ pub enum Exit {
     Of(u8),
 }
 
-/// The same for people: a part of `--help`, the man page and the book.
+/// The same for people: a part of `--help`, the man page and the book. A paragraph in each of them, and
+/// lines in the first.
 pub(super) const HELP: &str = "\
-Exit codes:
-
-- 0: done; of a knock: it is on its way and, if that was waited for, the port is open
-- 1: not done; of a knock: it is not on its way
-- 2: wrong command line
-- 3: the knock is on its way, and the port did not open";
+Exit codes: 0, done: a knock is on its way and, if that was waited for, the port is open;
+1, not done: a knock is not on its way;
+2, the command line is wrong;
+3, a knock is on its way, and the port did not open.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
