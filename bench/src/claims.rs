@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::{
+    client::Client,
     cost::Cost,
     flood::{Flood, RECEIVER},
     report::Report,
@@ -55,9 +56,31 @@ pub(crate) fn check(report: &Report) -> Vec<Claim> {
     {
         let _ = write!(measured, "; of its portable build, which is faster here, {portable:.2}");
     }
+    claims.push(of_client(&report.client));
     claims.extend(of_floods(report));
     claims.extend(of_growth(report));
     claims
+}
+
+/// A ratio, with a part that does not depend on how fast a machine starts programs.
+fn of_client(client: &Client) -> Claim {
+    let (packet, nothing) = (client.packet_ms.median, client.nothing_ms.median);
+    let mut claim = at_most(
+        "from the start of `ruroco-client send` to its packet on the wire, against twice what `true` \
+         takes plus 5 ms",
+        client.limit_ms(),
+        " ms",
+        Some(packet),
+    );
+    if let Some(measured) = &mut claim.measured {
+        let counter = crate::markdown::number(client.counter_ms.median);
+        let _ = write!(
+            measured,
+            ", {:.2} times `true`; 16 bytes on this disk take {counter} ms",
+            packet / nothing
+        );
+    }
+    claim
 }
 
 fn of_floods(report: &Report) -> Vec<Claim> {

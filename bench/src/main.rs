@@ -3,7 +3,7 @@
 //!
 //! It first says how it measures ([`method`]) and on what ([`machine`]). Then come [`cost`],
 //! [`singles`], [`two_cpus`] and [`program_size`], for which the program is run without a network;
-//! then [`campaign`]: each [`peer`] in turn is laid siege to ([`flood`]) by a [`generator`] while a
+//! then the [`client`] alone, and [`campaign`]: each [`peer`] in turn is laid siege to ([`flood`]) by a [`generator`] while a
 //! real client [`knocks`]; then [`growth`]. [`claims`] says whether all of it is as promised, and
 //! [`output`] writes it down, as JSON, as Markdown and as a curve ([`svg`]).
 //!
@@ -21,6 +21,7 @@
 
 mod campaign;
 mod claims;
+mod client;
 mod cost;
 mod cpu;
 mod crates;
@@ -128,6 +129,8 @@ fn measure(paths: &Paths, scale: &Scale, quick: bool) -> Result<Report> {
     let program = program_size::measure(scale)?;
     step("growth with the number of keys");
     let keys = growth::of_keys(paths)?;
+    step("start of the client");
+    let client = client::measure(paths, scale)?;
     step("floods");
     let Campaign { floods, peers, sources } = Campaign::run(paths, scale)?;
     step("a flood at a server with 10,000 keys");
@@ -147,6 +150,7 @@ fn measure(paths: &Paths, scale: &Scale, quick: bool) -> Result<Report> {
         singles,
         two_cpus,
         program,
+        client,
         floods,
         peers,
         growth: Growth { keys, sources, many_keys },

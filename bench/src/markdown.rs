@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     claims::Claim,
+    client::Client,
     cost::Cost,
     flood::{Flood, RECEIVER},
     growth::Growth,
@@ -29,6 +30,7 @@ pub(crate) fn write(report: &Report) -> String {
         ("One by one, no two packets alike", singles(&report.singles)),
         ("Two CPUs at once", two_cpus(&report.two_cpus)),
         ("The program", program(&report.program)),
+        ("The client", client(&report.client)),
         ("Knocks during floods", floods(&report.floods)),
         ("Growth", growth(&report.growth)),
     ] {
@@ -113,6 +115,27 @@ fn program(program: &ProgramSize) -> String {
         rows.push(vec![name, format!("{bytes} bytes")]);
     }
     table(&["", ""], rows.into_iter())
+}
+
+fn client(client: &Client) -> String {
+    let row = |what: &str, of: &Summary| {
+        vec![what.to_owned(), number(of.min), number(of.median), number(of.p99)]
+    };
+    let rows = [
+        row("`true`, to its end", &client.nothing_ms),
+        row("`ruroco-client --version`, to its end", &client.version_ms),
+        row("`ruroco-client send home`, to its packet on the wire", &client.packet_ms),
+        row("`ruroco-client send home`, to its end", &client.send_ms),
+        row("16 bytes written over others on the disk, as the counter is", &client.counter_ms),
+    ];
+    let table = table(&["", "least, ms", "median, ms", "p99, ms"], rows.into_iter());
+    format!(
+        "{table}\nEach {} times, in turn, from before the process is started; the folder is on {}. The \
+         program has {} bytes.\n",
+        client.packet_ms.count,
+        client.file_system,
+        number(client.bytes as f64)
+    )
 }
 
 fn floods(floods: &[Flood]) -> String {

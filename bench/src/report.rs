@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    claims::Claim, cost::Cost, flood::Flood, growth::Growth, machine::Machine,
+    claims::Claim, client::Client, cost::Cost, flood::Flood, growth::Growth, machine::Machine,
     program_size::ProgramSize, singles::Single, two_cpus::TwoCpus,
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct Report {
     pub(crate) singles: Vec<Single>,
     pub(crate) two_cpus: Vec<TwoCpus>,
     pub(crate) program: ProgramSize,
+    pub(crate) client: Client,
     pub(crate) floods: Vec<Flood>,
     /// How the peers were configured.
     pub(crate) peers: Vec<(String, String)>,

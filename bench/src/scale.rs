@@ -15,6 +15,8 @@ pub(crate) struct Scale {
     pub(crate) singles: usize,
     /// Times that the program is loaded.
     pub(crate) loads: u32,
+    /// Times that the client is started.
+    pub(crate) starts: u32,
     /// Rates of floods at the gate.
     pub(crate) rates: &'static [Rate],
     /// Rates of floods at whoever has nothing in front of the network stack.
@@ -38,6 +40,7 @@ impl Scale {
         refusals: 1_000,
         singles: 10_000,
         loads: 15,
+        starts: 300,
         rates: &[
             Rate::Limited(10_000),
             Rate::Limited(100_000),
@@ -62,6 +65,7 @@ impl Scale {
         refusals: 500,
         singles: 2_000,
         loads: 5,
+        starts: 50,
         rates: &[Rate::Limited(100_000), Rate::Maximum],
         rates_without_gate: &[Rate::Limited(100_000), Rate::Maximum],
         knocks: 30,

@@ -4,6 +4,9 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     str::FromStr,
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -51,6 +54,9 @@ pub enum ResolveError {
     /// The look-up failed.
     #[error("could not find the address of {0}: {1}; check the name and the network")]
     Lookup(String, io::Error),
+    /// Nobody has answered the question for the address.
+    #[error("could not find the address of {0} in {1:?}; check the network and its name servers")]
+    Late(String, Duration),
     /// There are addresses, but none of the family asked for.
     #[error("{0} has no {1} address")]
     NoneOf(String, &'static str),
@@ -112,6 +118,25 @@ impl Destination {
             Self::Address(address) => host.parse() == Ok(address.ip()),
             Self::Host(name, _) => name.eq_ignore_ascii_case(host),
         }
+    }
+
+    /// The same as [`Destination::resolve`], but for the time it may take: a look-up that nobody
+    /// answers takes the system half a minute or more.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn resolve_within(
+        &self,
+        family: Family,
+        limit: Duration,
+    ) -> Result<Vec<SocketAddr>, ResolveError> {
+        let Self::Host(host, _) = self else { return self.resolve(family) };
+        let late = |_| ResolveError::Late(host.clone(), limit);
+        let (tell, told) = mpsc::channel();
+        let destination = self.clone();
+        // No look-up can be ended from outside; who gives up on one leaves its thread behind.
+        thread::spawn(move || tell.send(destination.resolve(family)));
+        told.recv_timeout(limit).map_err(late)?
     }
 
     /// All addresses of the family, each once, in the system's order of preference (RFC 6724).

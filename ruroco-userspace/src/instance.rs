@@ -4,7 +4,16 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
+
+/// How long somebody else's turn is waited for. Turns are over in milliseconds, so whoever is still
+/// at it does not mean to end: upstream ruroco's window holds the lock for as long as it is open.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two looks at whether a turn is over.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// An exclusive lock on a file, held until dropped. The file itself is never removed: a second
 /// process could otherwise lock a new file of the same name.
@@ -51,14 +60,23 @@ impl Lock {
         Self::try_from_file(directory, path)
     }
 
-    /// Takes the lock, waiting for whoever holds it.
+    /// Takes the lock, waiting for whoever holds it; but some seconds only, for a program that
+    /// hangs tells nobody why.
     ///
     /// # Errors
-    /// [`Error::Io`] if there can be none.
+    /// As [`Lock::try_take`].
     pub fn take(path: &Path) -> Result<Self, Error> {
-        let file = open(path)?;
-        file.lock().map_err(|source| Error::Io(path.to_owned(), source))?;
-        Ok(Self { _file: file })
+        Self::take_within(path, PATIENCE)
+    }
+
+    fn take_within(path: &Path, patience: Duration) -> Result<Self, Error> {
+        let begin = Instant::now();
+        loop {
+            match Self::try_take(path) {
+                Err(Error::Held(_)) if begin.elapsed() < patience => thread::sleep(PAUSE),
+                taken => return taken,
+            }
+        }
     }
 }
 
@@ -82,5 +100,16 @@ mod tests {
         assert!(matches!(Lock::try_take(&path), Err(Error::Held(_))));
         drop(held);
         assert!(Lock::try_take(&path).is_ok());
+    }
+
+    #[test]
+    fn a_turn_is_waited_for_but_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::take(&path).unwrap();
+        assert!(matches!(Lock::take_within(&path, Duration::ZERO), Err(Error::Held(_))));
+        let next = thread::spawn(move || Lock::take_within(&path, Duration::MAX).map(drop));
+        drop(held);
+        next.join().unwrap().unwrap();
     }
 }

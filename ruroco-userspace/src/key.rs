@@ -31,6 +31,16 @@ pub enum Cipher {
     Aes256GcmSiv,
 }
 
+impl Cipher {
+    /// Its one name, as keys have it in front where they have one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ChaCha20Poly1305 => "chacha20poly1305",
+            Self::Aes256GcmSiv => "aes256gcmsiv",
+        }
+    }
+}
+
 /// The 32 secret bytes. They are wiped when dropped and never printed, and they stay where they
 /// are when the secret is moved: a move would leave a copy behind.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]

@@ -63,12 +63,15 @@ const DIST: &[Scope] = &[Scope::Dist, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
 const SYSTEM: &[Scope] = &[Scope::System];
 
-const PROGRAMS: [Program; 9] = [
+const PROGRAMS: [Program; 12] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: LAB },
     Program { name: "nsenter", packages: &["util-linux"], scopes: LAB },
     Program { name: "setpriv", packages: &["util-linux"], scopes: LAB },
     Program { name: "strace", packages: &["strace"], scopes: LAB },
+    Program { name: "nft", packages: &["nftables"], scopes: LAB },
+    Program { name: "ssh", packages: &["openssh-client"], scopes: LAB },
+    Program { name: "sshd", packages: &["openssh-server"], scopes: LAB },
     Program { name: "dpkg-shlibdeps", packages: &["dpkg-dev"], scopes: DIST },
     Program { name: "lintian", packages: &["lintian"], scopes: DIST },
     Program { name: "debootstrap", packages: &["debootstrap"], scopes: SYSTEM },
@@ -334,6 +337,9 @@ mod tests {
             "iproute2",
             "util-linux",
             "strace",
+            "nftables",
+            "openssh-client",
+            "openssh-server",
             "dpkg-dev",
             "lintian",
             "debootstrap",

@@ -1,31 +1,38 @@
 //! What a person can do when nothing opens. The server says nothing, so this lists what keeps a knock
-//! from being heard, the likeliest first.
+//! from being heard: first what this computer has found out itself, then what is left to look at,
+//! the likeliest first.
 
-use std::io;
+use std::{io, net::SocketAddr, time::Duration};
 
-use super::attempt::Observation;
+use super::{
+    attempt::{Observation, Outcome},
+    counter::ACCEPTED_AHEAD,
+};
 use crate::key::{Cipher, Key};
 
 /// Things to look at, for somebody whose knock was seen to do nothing; none if it did something.
-pub fn on(observation: &Observation, key: &Key) -> Vec<String> {
-    let Observation::Shut { at, error, .. } = observation else { return Vec::new() };
+pub fn on(outcome: &Outcome, key: &Key) -> Vec<String> {
+    let Observation::Shut { at, error, .. } = &outcome.effect else { return Vec::new() };
     let mut advice = Vec::new();
-    if error.kind() == io::ErrorKind::ConnectionRefused {
-        advice.push(format!(
-            "{} answers, but nothing listens on port {}: is the service running there?",
-            at.ip(),
-            at.port()
-        ));
+    advice.extend(on_clock(outcome.sent.ahead_of_clock));
+    advice.extend(on_connection(*at, error));
+    advice.extend(on_objection(outcome.sent.to, outcome.objection.as_ref()));
+    if outcome.sent.ahead_of_clock.is_zero() {
+        advice.push(
+            "Is this computer's clock right? A knock from the past or far in the future is refused."
+                .to_owned(),
+        );
     }
     advice.extend([
-        "Is this computer's clock right? A knock from the past or far in the future is refused."
-            .to_owned(),
         format!(
             "Does the host have the key with the id {}? Look there with: ruroco-gate status",
             key.id
         ),
-        "Is it the host's address and UDP port, and one that the host knows as its own (`ips`)?"
-            .to_owned(),
+        format!(
+            "Is {} the host's address and UDP port, and an address that the host knows as its own \
+             (`ips`)?",
+            outcome.sent.to
+        ),
         "Does a network in between drop UDP? Try another network.".to_owned(),
         "Does the command open this port, and for the address that you come from?".to_owned(),
     ]);
@@ -37,4 +44,83 @@ pub fn on(observation: &Observation, key: &Key) -> Vec<String> {
         );
     }
     advice
+}
+
+/// What a counter that is ahead of the clock means, if it is more than a moment ahead: counters of
+/// knocks at the same moment are so, too. It is known before anybody has waited.
+pub fn on_clock(ahead: Duration) -> Option<String> {
+    const MOMENT: Duration = Duration::from_secs(1);
+    if ahead <= MOMENT {
+        return None;
+    }
+    let told = told(ahead);
+    Some(if ahead > ACCEPTED_AHEAD {
+        format!(
+            "This computer's clock was {told} ahead once, or has been set back since, and the \
+             counter still is. A host refuses what is more than an hour ahead of its own clock. If \
+             the clock is right now: ruroco-client reseed"
+        )
+    } else {
+        format!(
+            "This computer's clock has been set back by {told} since an earlier knock. That alone \
+             does no harm; is it right now?"
+        )
+    })
+}
+
+/// In the largest unit of which there is one.
+fn told(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let fitting = units.iter().find_map(|(size, name)| {
+        let count = seconds.checked_div(*size).filter(|count| *count > 0)?;
+        Some(format!("{count} {name}{}", if count == 1 { "" } else { "s" }))
+    });
+    fitting.unwrap_or_else(|| "less than a second".to_owned())
+}
+
+fn on_connection(at: SocketAddr, error: &io::Error) -> Option<String> {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    let (host, port, kind) = (at.ip(), at.port(), error.kind());
+    if kind == ConnectionRefused {
+        Some(format!(
+            "{host} answers, and refuses connections to port {port}: either nothing listens there, \
+             or a firewall rejects them for you."
+        ))
+    } else if [HostUnreachable, NetworkUnreachable].contains(&kind) {
+        Some(format!(
+            "There is no way to {host} from here, or it is down: {error}. Is this computer connected?"
+        ))
+    } else {
+        None
+    }
+}
+
+fn on_objection(to: SocketAddr, error: Option<&io::Error>) -> Option<String> {
+    let error = error?;
+    Some(if error.kind() == io::ErrorKind::ConnectionRefused {
+        format!(
+            "{} answers that nothing listens on UDP port {}: the wrong port or host, or its gate does \
+             not run. (A gate with `appearance = \"closed\"` says so, too.)",
+            to.ip(),
+            to.port()
+        )
+    } else {
+        format!("The network has returned the knock to {to}: {error}.")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_is_told_and_what_to_do_if_that_matters() {
+        assert_eq!(on_clock(Duration::ZERO), None);
+        assert_eq!(on_clock(Duration::from_millis(900)), None);
+        let little = on_clock(ACCEPTED_AHEAD).unwrap();
+        assert!(little.contains("1 hour ") && !little.contains("reseed"), "{little}");
+        let much = on_clock(ACCEPTED_AHEAD * 49).unwrap();
+        assert!(much.contains("2 days") && much.contains("ruroco-client reseed"), "{much}");
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr},
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use ruroco_common::{
@@ -13,12 +13,12 @@ use ruroco_common::{
     datagram::{Datagram, NONCE_SIZE},
     plaintext::Plaintext,
 };
-use zerocopy::IntoBytes;
 
 use super::{
     counter::{self, CounterFile},
     key_store::{self, KeyStore},
     profiles::Host,
+    route::Route,
 };
 use crate::{
     aead::Aead,
@@ -59,6 +59,21 @@ pub struct Sent {
     /// The others, where there are several to knock at.
     pub also_to: Vec<SocketAddr>,
     /// Those it could not be sent to.
+    pub not_to: Vec<Unsent>,
+    /// How far its counter was ahead of this computer's clock, because the clock was set back.
+    pub ahead_of_clock: Duration,
+    routes: Vec<Route>,
+}
+
+/// The ways there are to a host's addresses, at least one. Nothing has been sent.
+#[derive(Debug)]
+pub struct Routes {
+    /// The way that the knock will go first.
+    pub first: Route,
+    /// The others: for as many more knocks if all addresses are to be knocked at, or else in case
+    /// that it does not get away on the first.
+    pub others: Vec<Route>,
+    /// The addresses that there is no way to.
     pub not_to: Vec<Unsent>,
 }
 
@@ -133,51 +148,97 @@ impl Knock {
         &self.key
     }
 
-    /// The addresses it goes to, at least one: a name with an IPv4 and an IPv6 address is one host, and
-    /// one packet is one run of the command, unless all addresses were asked for.
-    ///
-    /// # Errors
-    /// If there is no such address.
-    pub fn addresses(&self) -> Result<Vec<SocketAddr>, ResolveError> {
-        let mut addresses = self.destination.resolve(self.family)?;
-        if !self.all_addresses {
-            addresses.truncate(1);
-        }
-        Ok(addresses)
+    /// Whether it goes to every address of the host, and not to one of them.
+    pub fn goes_to_all_addresses(&self) -> bool {
+        self.all_addresses
     }
 
-    /// Sends it to these addresses, each time with a counter of its own.
+    /// The host's addresses, at least one.
+    ///
+    /// # Errors
+    /// If there is none, or none was found in this time.
+    pub fn addresses(&self, limit: Duration) -> Result<Vec<SocketAddr>, ResolveError> {
+        self.destination.resolve_within(self.family, limit)
+    }
+
+    /// The ways to these addresses.
+    ///
+    /// # Errors
+    /// [`Error::Unsent`] if there is no way to any.
+    pub fn routes(&self, addresses: &[SocketAddr]) -> Result<Routes, Error> {
+        let mut routes = Vec::new();
+        let mut not_to = Vec::new();
+        for to in addresses.iter().copied() {
+            match Route::find(to) {
+                Ok(route) => routes.push(route),
+                Err(error) => not_to.push(Unsent { to, error }),
+            }
+        }
+        let mut routes = routes.into_iter();
+        match routes.next() {
+            Some(first) => Ok(Routes { first, others: routes.collect(), not_to }),
+            None => Err(Error::Unsent(not_to)),
+        }
+    }
+
+    /// Sends it by the first of these routes on which it gets away: a name with an IPv4 and an IPv6
+    /// address is one host, and one packet is one run of the command. By all of them, if all addresses
+    /// were asked for, each time with a counter of its own.
     ///
     /// # Errors
     /// If it could not be sent to any.
-    pub fn send(&self, addresses: &[SocketAddr], counter: &CounterFile) -> Result<Sent, Error> {
-        let mut sent = Vec::new();
-        let mut unsent = Vec::new();
-        for (place, to) in addresses.iter().copied().enumerate() {
-            if place > 0 {
+    pub fn send(&self, routes: Routes, counter: &CounterFile) -> Result<Sent, Error> {
+        let mut used: Vec<Route> = Vec::new();
+        let mut unsent = routes.not_to;
+        let mut ahead_of_clock = Duration::ZERO;
+        for route in std::iter::once(routes.first).chain(routes.others) {
+            if !used.is_empty() {
                 thread::sleep(DELAY_BETWEEN_ADDRESSES);
             }
-            let counter = counter.next(SystemTime::now())?;
-            let datagram = seal(&self.key, &self.request, counter, to.ip())?;
-            match send(&datagram, to) {
-                Ok(()) => sent.push(to),
+            let now = SystemTime::now();
+            let counter = counter.next(now)?;
+            ahead_of_clock = ahead(counter, now);
+            let datagram = seal(&self.key, &self.request, counter, route.to().ip())?;
+            match route.send(&datagram) {
+                Ok(()) => used.push(route),
                 // The network's trouble with one address says nothing about the others.
-                Err(error) => unsent.push(Unsent { to, error }),
+                Err(error) => unsent.push(Unsent { to: route.to(), error }),
+            }
+            if !used.is_empty() && !self.all_addresses {
+                // It is on its way, so it does not matter where it could not go.
+                unsent.clear();
+                break;
             }
         }
-        match sent.split_first() {
-            Some((first, others)) => {
-                Ok(Sent { to: *first, also_to: others.to_vec(), not_to: unsent })
-            }
+        match used.split_first() {
+            Some((first, others)) => Ok(Sent {
+                to: first.to(),
+                also_to: others.iter().map(Route::to).collect(),
+                not_to: unsent,
+                ahead_of_clock,
+                routes: used,
+            }),
             None => Err(Error::Unsent(unsent)),
         }
     }
+}
+
+/// How far a counter is ahead of the clock.
+pub fn ahead(counter: u128, now: SystemTime) -> Duration {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let ahead = counter.saturating_sub(now);
+    u64::try_from(ahead).map_or(Duration::MAX, Duration::from_nanos)
 }
 
 impl Sent {
     /// All addresses it went to.
     pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
         std::iter::once(self.to).chain(self.also_to.iter().copied())
+    }
+
+    /// The ICMP error that has come back for it, if there is one; tells it once.
+    pub fn objection(&self) -> Option<io::Error> {
+        self.routes.iter().find_map(Route::objection)
     }
 }
 
@@ -201,16 +262,4 @@ pub fn seal(
         destination: destination.into(),
     };
     Aead::new(key).seal(nonce, plaintext.encode()).map_err(|_| SealError::Cipher)
-}
-
-/// Sends it. That this succeeds means only that the kernel took it: servers do not answer.
-///
-/// # Errors
-/// Those of the socket: no route, no such family.
-pub fn send(datagram: &Datagram, to: SocketAddr) -> io::Result<()> {
-    let any: IpAddr = match to {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    UdpSocket::bind((any, 0))?.send_to(datagram.as_bytes(), to).map(|_| ())
 }

@@ -2,8 +2,8 @@
 //!
 //! Nothing in here is particular to Linux. What a person has is in a [`folder`]: hosts
 //! ([`profiles`]), keys ([`key_store`]) and the [`counter`]. From a host comes a [`knock`], from the
-//! host's name its [`destination`](crate::destination), from a knock and the look at its [`effect`] an [`attempt`], and
-//! from one that failed, [`advice`]. [`cli`] and the window show all this and do nothing of it
+//! host's name its [`destination`](crate::destination) and the [`route`] there, from a knock and the
+//! look at its [`effect`] an [`attempt`], and from one that failed, [`advice`]. [`cli`] and the window show all this and do nothing of it
 //! themselves.
 
 pub mod advice;
@@ -16,3 +16,5 @@ pub mod key_store;
 pub mod knock;
 mod private_folder;
 pub mod profiles;
+pub mod rehearsal;
+pub mod route;

@@ -6,7 +6,7 @@ use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
     files::{DEFAULT_COMMAND, KEY, OTHER_COMMAND},
     knock::now,
-    lab::Lab,
+    lab::{Lab, require_tool},
     mount::Mount,
     network::{CLIENT, Family, PORT, SERVER},
     packet::Packet,
@@ -97,6 +97,32 @@ fn a_name_with_two_addresses_is_knocked_at_once_unless_told_otherwise() {
     knock(&lab, &["--all-addresses"]);
     lab.server().wait_for_nth(8, &["accepted"]);
     assert_eq!(lab.verdicts().of(Verdict::Candidate) - before.of(Verdict::Candidate), 2);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_knock_that_does_not_get_away_to_one_address_goes_to_the_next() {
+    require_tool("nft");
+    let mut lab = Lab::running(&Default::default());
+    let hosts = lab.files.path("hosts");
+    let lines = Family::BOTH.map(|family| format!("{} gate.test\n", SERVER.of(family)));
+    fs::write(&hosts, lines.concat()).unwrap();
+    let _names = Mount::file(&hosts, Path::new("/etc/hosts"));
+    let (address, key) = (format!("gate.test:{PORT}"), lab.files.client_key(KEY));
+    for (blocked, left) in [(Family::V4, Family::V6), (Family::V6, Family::V4)] {
+        // The client's own firewall: sending fails at once.
+        let rules = format!(
+            "flush ruleset; table inet own {{ chain out {{ type filter hook output priority 0; \
+             meta nfproto {} udp dport {PORT} drop; }}; }}",
+            if blocked == Family::V4 { "ipv4" } else { "ipv6" }
+        );
+        let set = lab.network.client.command().args(["nft", &rules]).status().unwrap();
+        assert!(set.success());
+        let sent = lab.client(&["send", "--address", &address, "--key", key.to_str().unwrap()]);
+        assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+        assert_eq!(lab.expect_one_run().ip, CLIENT.of(left));
+    }
     lab.expect_silence();
 }
 

@@ -16,6 +16,7 @@
 
 mod appearance;
 mod at_most_once;
+mod client;
 mod detours;
 mod doctor;
 mod floors;
@@ -34,6 +35,7 @@ mod sandbox;
 mod secrets;
 mod server_reload;
 mod service_manager;
+mod ssh;
 mod start;
 mod status;
 mod udp_source;

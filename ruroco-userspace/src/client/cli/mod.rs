@@ -1,9 +1,15 @@
 //! `ruroco-client`'s command line: raw flags, then what the rest of the client sees.
 //!
-//! Each action has a module of its own; [`target`] is what they have in common: where to knock.
+//! Each action has a module of its own; `target` is what they have in common: where to knock. How
+//! all of it ends is an [`Exit`].
 
+mod exit;
+mod open;
+mod proxy;
+mod report;
 mod send;
 mod target;
+mod waiting;
 
 use std::{
     io::{self, Write},
@@ -14,15 +20,17 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+pub use self::exit::Exit;
 use super::folder::Folder;
 use crate::{durable, key::Key};
 
 /// Knock at a host that shows no open port.
 ///
 /// Sends one encrypted datagram that asks for one command, chosen in advance by the host's
-/// operator. There is no answer: that this program succeeds means the datagram is on its way.
+/// operator. There is no answer: that this program succeeds means the datagram is on its way and, if
+/// it was to wait for a port, that the port is open.
 #[derive(Parser)]
-#[command(name = "ruroco-client", version)]
+#[command(name = "ruroco-client", version, after_help = exit::HELP)]
 pub struct Cli {
     #[command(subcommand)]
     action: Action,
@@ -38,21 +46,35 @@ enum Action {
     },
     /// Send a knock
     Send(send::Arguments),
-    /// Set the counter to the clock, after the clock was wrong or the counter's file was damaged
+    /// Knock, wait until a port is open, and become another program, such as ssh
+    Open(open::Arguments),
+    /// Knock, wait until a port is open, and connect standard input and output to it: for ssh's
+    /// ProxyCommand
+    Proxy(proxy::Arguments),
+    /// Have the counter follow the clock again, after the clock was wrong or the counter's file was
+    /// damaged
     Reseed,
 }
 
-/// Does what the command line says.
-///
-/// # Errors
-/// What went wrong and what to do about it, for a person.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.action {
-        Action::Gen { out } => generate(out.as_deref()),
+/// Does what the command line says. What went wrong, and what to do about it, is told on standard
+/// error.
+pub fn run(cli: Cli) -> Exit {
+    act(cli.action).unwrap_or_else(|error| {
+        waiting::note(&format!("Error: {error:#}"));
+        Exit::Failed
+    })
+}
+
+fn act(action: Action) -> anyhow::Result<Exit> {
+    let done = |()| Exit::Done;
+    match action {
+        Action::Gen { out } => generate(out.as_deref()).map(done),
         Action::Send(arguments) => send::run(arguments, &Folder::of_user()?),
+        Action::Open(arguments) => open::run(arguments, &Folder::of_user()?),
+        Action::Proxy(arguments) => proxy::run(arguments, &Folder::of_user()?),
         Action::Reseed => {
             let counter = Folder::of_user()?.counter()?.reseed(SystemTime::now())?;
-            say(&format!("the next counter will be greater than {counter}"))
+            say(&format!("the next counter will be greater than {counter}")).map(done)
         }
     }
 }

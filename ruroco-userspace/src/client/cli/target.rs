@@ -7,9 +7,18 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::{
-    client::{folder::Folder, key_store::KeyReference, profiles::Host},
+    client::{folder::Folder, key_store::KeyReference, knock::Knock, profiles::Host},
     destination::{Destination, Family},
 };
+
+/// A host, what it is called, and what it is asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// None if flags describe the host.
+    pub(super) name: Option<String>,
+    pub(super) host: Host,
+    pub(super) command: String,
+}
 
 #[derive(Args)]
 pub(super) struct Target {
@@ -38,20 +47,26 @@ pub(super) struct Target {
     /// Knock at every address of the host; the command runs once for each that is reached
     #[arg(long)]
     all_addresses: bool,
+    /// Name of the command to ask for, if it is not the host's first
+    #[arg(value_name = "COMMAND", conflicts_with = "address")]
+    named: Option<String>,
+    /// The same, for a host that flags describe
+    #[arg(short, long, conflicts_with = "named")]
+    command: Option<String>,
 }
 
 impl Target {
-    /// The host that is meant.
+    /// What is meant.
     ///
     /// # Errors
     /// If there is no such host, or `client.toml` is wrong.
-    pub(super) fn host(self, folder: &Folder) -> anyhow::Result<Host> {
-        let host = match (self.address, self.host) {
+    pub(super) fn asked(self, folder: &Folder) -> anyhow::Result<Asked> {
+        let host = match (self.address, &self.host) {
             (Some(address), _) => Host::new(address, self.key.clone().context("--key is missing")?),
-            (None, Some(name)) => known(&name, folder)?,
+            (None, Some(name)) => known(name, folder)?,
             (None, None) => bail!("name a HOST, or --address and --key"),
         };
-        Ok(Host {
+        let host = Host {
             key: self.key.unwrap_or(host.key),
             ip: self.ip.or(host.ip),
             permissive: self.permissive || host.permissive,
@@ -62,7 +77,24 @@ impl Target {
             },
             all_addresses: self.all_addresses || host.all_addresses,
             ..host
-        })
+        };
+        let command = self.named.or(self.command).unwrap_or_else(|| host.command.clone());
+        Ok(Asked { name: self.host, host, command })
+    }
+}
+
+impl Asked {
+    /// The knock that asks for it.
+    ///
+    /// # Errors
+    /// If the key is not to be had.
+    pub(super) fn knock(&self, folder: &Folder) -> anyhow::Result<Knock> {
+        Ok(Knock::at(&self.host, &self.command, &folder.keys())?)
+    }
+
+    /// What the host is called in messages.
+    pub(super) fn called(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.host.address.to_string())
     }
 }
 

@@ -1,6 +1,23 @@
 //! The real `ruroco-client`, where no server is needed.
 #![cfg(all(feature = "with-client", unix))]
-#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
+
+mod counter;
+mod effect;
+mod harness;
+mod proxy;
+mod rfc8452;
+mod upstream;
 
 use std::{
     io,

@@ -1,0 +1,140 @@
+//! `ruroco-client proxy`: what `ssh` starts as its `ProxyCommand`, so that plain `ssh host` knocks by
+//! itself. Standard output belongs to ssh; the few things that there are to say go to standard error,
+//! which ssh shows.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream},
+    num::NonZero,
+    thread,
+};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{
+    exit::{self, Exit},
+    target::Asked,
+    waiting::{self, Waiting},
+};
+use crate::client::{
+    attempt::{Attempt, Observation},
+    folder::Folder,
+};
+
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+pub(super) struct Arguments {
+    /// Name or address of a host of yours: %h, or %n for the name as it was typed
+    #[arg(value_name = "HOST")]
+    host: String,
+    /// TCP port to connect to once it is open: %p
+    #[arg(value_name = "PORT")]
+    port: NonZero<u16>,
+    /// Name of the command to ask for, if it is not the host's first
+    #[arg(short, long, value_name = "COMMAND")]
+    command: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// Hand the connection over to ssh and end: for `ProxyUseFdpass yes`
+    #[cfg(unix)]
+    #[arg(long)]
+    fdpass: bool,
+}
+
+pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit> {
+    let asked = asked(arguments.host, arguments.command, folder)?;
+    let effect = Some(arguments.waiting.effect(arguments.port));
+    let attempt = Attempt { knock: asked.knock(folder)?, effect };
+    let outcome = attempt.make(&folder.counter()?, &mut |_| {}, &|| false)?;
+    let Observation::Opened { connection, .. } = outcome.effect else {
+        waiting::tell_not_opened(&outcome, &attempt.knock);
+        return Ok(Exit::NotOpened);
+    };
+    #[cfg(unix)]
+    if arguments.fdpass {
+        hand_over(&connection).context("could not hand the connection over on standard output")?;
+        return Ok(Exit::Done);
+    }
+    relay(connection)?;
+    Ok(Exit::Done)
+}
+
+/// What `client.toml` says of a host that ssh knows by one name or another.
+fn asked(host: String, command: Option<String>, folder: &Folder) -> anyhow::Result<Asked> {
+    let file = folder.profiles();
+    let profiles = file.read().or_problems()?;
+    let (_, known) = profiles.find(&host).with_context(|| {
+        format!(
+            "no host in {} has the name or the address {host}; add it with: ruroco-client host add, \
+             or have ssh pass the host's name: %n in place of %h",
+            file.path().display()
+        )
+    })?;
+    let known = known.clone();
+    let command = command.unwrap_or_else(|| known.command.clone());
+    Ok(Asked { name: Some(host), host: known, command })
+}
+
+/// Carries bytes both ways until both ends have said all they have to.
+fn relay(connection: TcpStream) -> anyhow::Result<()> {
+    // ssh wants its packets sent when it has written them.
+    connection.set_nodelay(true).context("could not set up the connection")?;
+    let mut from_host = connection.try_clone().context("could not share the connection")?;
+    let mut to_host = connection;
+    let there = thread::spawn(move || {
+        let carried = carry(&mut io::stdin().lock(), &mut to_host);
+        // Else the host would wait for more for ever. It may have gone already.
+        let _ = to_host.shutdown(Shutdown::Write);
+        carried
+    });
+    carry(&mut from_host, &mut io::stdout().lock()).context("the connection broke off")?;
+    // Whoever reads the output is to see its end, even if the host still listens.
+    close_output();
+    match there.join() {
+        Ok(carried) => carried.context("the connection broke off"),
+        Err(_) => anyhow::bail!("the connection broke off"),
+    }
+}
+
+/// Carries bytes until there are no more. That nobody takes them any more is an end like another.
+fn carry(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = [0; 32 * 1024];
+    loop {
+        let read = match from.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(());
+        };
+        match to.write_all(bytes).and_then(|()| to.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
+    }
+}
+
+/// Ends standard output, where a process can.
+fn close_output() {
+    #[cfg(unix)]
+    if let Ok(nothing) = std::fs::File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(nothing);
+    }
+}
+
+/// Passes the connection over standard output, a Unix socket that ssh has made for it, with one byte
+/// as ssh expects it (`mm_send_fd` in OpenSSH's monitor_fdpass.c).
+#[cfg(unix)]
+fn hand_over(connection: &TcpStream) -> io::Result<()> {
+    use std::os::fd::AsFd;
+
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+    let descriptors = [connection.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(io::stdout(), &[io::IoSlice::new(b"\0")], &mut ancillary, SendFlags::empty())?;
+    Ok(())
+}
