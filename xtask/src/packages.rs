@@ -5,7 +5,7 @@
 //! enough. So apt is asked what it has rather than told what to fetch. Elsewhere, and for whoever
 //! is not root, the result is the list of commands to run, and nothing is changed.
 
-use std::{fmt::Write as _, fs, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -14,6 +14,9 @@ use crate::{
     process,
     toolchain::{OLDEST, Release},
 };
+
+/// Packages that would start something, and their units.
+const SERVICES: [(&str, &[&str]); 1] = [("openssh-server", &["ssh.service", "ssh.socket"])];
 
 /// What is missing on this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,9 +59,27 @@ pub(crate) fn install(wants: &Wants, then: &str) -> Result<()> {
     }
     println!("updating              apt's package lists");
     process::output(&mut update())?;
-    let mut install = install_command(&Offer::of_apt()?.packages(wants)?);
+    let packages = Offer::of_apt()?.packages(wants)?;
+    keep_from_starting(&packages)?;
+    let mut install = install_command(&packages);
     println!("installing            {}", process::line(&install));
     process::output(&mut install).map(drop)
+}
+
+/// Debian starts a service as it installs it. The tests start what they need in namespaces of their own,
+/// and a developer's machine is not to be open for more than before.
+fn keep_from_starting(packages: &[String]) -> Result<()> {
+    // sd_booted(3)
+    let is_booted = Path::new("/run/systemd/system").is_dir();
+    for (package, units) in SERVICES {
+        if is_booted && packages.iter().any(|wanted| wanted == package) {
+            let mut mask = process::command("systemctl");
+            mask.arg("mask").args(units);
+            println!("masking               {}, for it not to start here", units.join(" "));
+            process::output(&mut mask)?;
+        }
+    }
+    Ok(())
 }
 
 fn update() -> Command {
