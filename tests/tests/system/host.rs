@@ -61,7 +61,7 @@ impl Host {
 
     /// A new key, for the client and for the guest.
     pub(crate) fn add_key(&self, name: &str) {
-        let made = self.client(&["gen", "--out", &self.key(name)]);
+        let made = self.client(&["key", "gen", "--out", &self.key(name)]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let text = std::fs::read_to_string(self.key(name)).unwrap();
         let path = format!("/etc/ruroco/keys/{name}.key");

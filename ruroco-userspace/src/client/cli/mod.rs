@@ -2,20 +2,23 @@
 //!
 //! Each action has a module of its own; [`target`] is what they have in common: where to knock.
 
+mod host;
+mod invite;
+mod key;
+mod secret;
 mod send;
 mod target;
 
 use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
     time::SystemTime,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
 use super::folder::Folder;
-use crate::{durable, key::Key};
 
 /// Knock at a host that shows no open port.
 ///
@@ -30,16 +33,28 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a key: the same file goes to the client and to the server
+    /// Accept a host's invitation: make a host and a key of it
+    ///
+    /// Takes the line that `ruroco-gate init` or `ruroco-gate invite` has shown, and asks for it
+    /// where none is named. Sends nothing.
+    Invite(invite::Arguments),
+    /// Send a knock
+    Send(send::Arguments),
+    /// The hosts to knock at, in `client.toml`
+    #[command(subcommand, arg_required_else_help = true)]
+    Host(host::Action),
+    /// The keys to knock with
+    #[command(subcommand, arg_required_else_help = true)]
+    Key(key::Action),
+    /// Set the counter to the clock, after the clock was wrong or the counter's file was damaged
+    Reseed,
+    /// Make a key, as upstream ruroco's client does it; see `key gen`
+    #[command(hide = true)]
     Gen {
         /// Write it to this new file, readable by you alone, rather than to standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Send a knock
-    Send(send::Arguments),
-    /// Set the counter to the clock, after the clock was wrong or the counter's file was damaged
-    Reseed,
 }
 
 /// Does what the command line says.
@@ -48,8 +63,11 @@ enum Action {
 /// What went wrong and what to do about it, for a person.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.action {
-        Action::Gen { out } => generate(out.as_deref()),
+        Action::Gen { out } => key::generate_unnamed(out.as_deref()),
+        Action::Invite(arguments) => invite::run(arguments, &Folder::of_user()?),
         Action::Send(arguments) => send::run(arguments, &Folder::of_user()?),
+        Action::Host(action) => host::run(action, &Folder::of_user()?),
+        Action::Key(action) => key::run(action),
         Action::Reseed => {
             let counter = Folder::of_user()?.counter()?.reseed(SystemTime::now())?;
             say(&format!("the next counter will be greater than {counter}"))
@@ -57,13 +75,19 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-fn generate(out: Option<&Path>) -> anyhow::Result<()> {
-    let key = Key::generate().context("could not get random numbers for a key")?;
-    match out {
-        Some(path) => durable::create(path, key.to_line().as_bytes())
-            .with_context(|| format!("could not write a new key to {}", path.display())),
-        None => say(&key.to_text()),
+/// Asks a person whether to do something that cannot be undone.
+///
+/// # Errors
+/// If the answer is not yes, or there is nobody to ask.
+fn confirm(question: &str, flag: &str) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() {
+        bail!("{question} There is nobody to ask: say {flag} if so");
     }
+    let mut out = io::stdout().lock();
+    write!(out, "{question} [y/N] ").and_then(|()| out.flush()).context("could not ask")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("could not read the answer")?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("nothing was done") }
 }
 
 /// A line for the person; that nobody reads it is not an error.

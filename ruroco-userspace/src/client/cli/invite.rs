@@ -1,0 +1,48 @@
+//! `ruroco-client invite`: from a host's invitation to the first knock.
+
+use clap::Args;
+
+use super::{key::PlaceFlag, say, secret};
+use crate::{
+    client::{
+        accept::{Accepted, accept},
+        folder::Folder,
+        knock::Knock,
+    },
+    invitation::Invitation,
+    name::Name,
+};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// What to call the host and its key, instead of what the host calls itself
+    #[arg(long, value_name = "NAME")]
+    name: Option<Name>,
+    #[command(flatten)]
+    place: PlaceFlag,
+    #[command(flatten)]
+    source: secret::Source,
+}
+
+const PROMPT: &str =
+    "Paste the invitation, the line that begins with ruroco:// (it is not shown): ";
+
+pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<()> {
+    let Arguments { name, place, source } = arguments;
+    let invitation = Invitation::find(&source.read(PROMPT)?)?;
+    let Accepted { name, host, was_there } =
+        accept(folder, &invitation, name.as_ref(), place.chosen())?;
+    let done = if was_there { "there already:" } else { "added" };
+    say(&format!("{done} host {name} ({}) and its key, {}", host.address, invitation.key.label()))?;
+    if let Some(leftover) = source.leftover().filter(|_| !was_there) {
+        say(&format!("{} holds the key, too: remove it", leftover.display()))?;
+    }
+    // What a knock needs is looked at now, and not when somebody is in a hurry.
+    let addresses = Knock::at(&host, &host.command, &folder.keys())?.addresses()?;
+    for address in addresses {
+        let opens = host.wait.map(|port| format!(", and TCP port {port} would open"));
+        let opens = opens.unwrap_or_default();
+        say(&format!("a knock would ask {address} for {}{opens}; none was sent", host.command))?;
+    }
+    say(&format!("\nNow knock: ruroco-client send {name}"))
+}
