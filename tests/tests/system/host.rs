@@ -84,6 +84,21 @@ impl Host {
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     }
 
+    /// Accepts an invitation with the real client, as if it was pasted; what that says.
+    pub(crate) fn accept(&self, invitation: &str) -> String {
+        let path = self.client.path().join("invitation");
+        std::fs::write(&path, invitation).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        self.run_client(&["invite", path.to_str().unwrap()])
+    }
+
+    /// What the real client says when it has done what it was told.
+    pub(crate) fn run_client(&self, arguments: &[&str]) -> String {
+        let done = self.client(arguments);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// How many commands have ended well.
     pub(crate) fn runs(&self) -> usize {
         let ended = "journalctl --unit ruroco-commander RUROCO_EVENT=ended RUROCO_RESULT=exit:0";
