@@ -95,9 +95,8 @@ pub(crate) fn check_commander_tree(workspace: &Workspace) -> Result<()> {
 pub(crate) fn check_client_elsewhere(workspace: &Workspace) -> Result<()> {
     for system in OTHER_SYSTEMS {
         let linked = crates_on(workspace, "with-client", &["--target", system])?;
-        let only_linux = |name: &&String| {
-            NOT_FOR_OTHER_SYSTEMS.iter().any(|start| name.starts_with(start))
-        };
+        let only_linux =
+            |name: &&String| NOT_FOR_OTHER_SYSTEMS.iter().any(|start| name.starts_with(start));
         let found = linked.iter().find(only_linux);
         ensure!(found.is_none(), "ruroco-client would link {found:?} on {system}");
         println!("== client: would link {} crates on {system}, none for Linux alone", linked.len());

@@ -47,8 +47,8 @@ fn a_key_is_kept_in_a_real_keyring() {
         '{CLIENT}' key list
         '{CLIENT}' host add here --address 127.0.0.1:9 --key home
         '{CLIENT}' send here
-        echo "exported $('{CLIENT}' key export home | sha256sum)"
-        echo "imported $(echo '{KEY}' | sha256sum)"
+        echo "came-out $('{CLIENT}' key export home | sha256sum)"
+        echo "went-in $(echo '{KEY}' | sha256sum)"
         # The same name out of another folder is not put over it.
         ! echo '{KEY}' | RUROCO_CONF_DIR="$HOME/other" '{CLIENT}' key import home --keyring
         # Another key than was put there is not taken.
@@ -75,7 +75,7 @@ fn a_key_is_kept_in_a_real_keyring() {
         let line = out.lines().find(|line| line.starts_with(what));
         line.unwrap_or_else(|| panic!("{out}{err}")).split_once(' ').unwrap().1.to_owned()
     };
-    assert_eq!(sum("exported"), sum("imported"));
+    assert_eq!(sum("came-out"), sum("went-in"));
     assert!(err.contains("has an entry for it that is not this folder's"), "{err}");
     assert!(err.contains("has another key for home than was put there"), "{err}");
     assert!(out.trim_end().ends_with("ruroco-client invite"), "nothing is left: {out}");

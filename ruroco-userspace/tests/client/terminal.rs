@@ -26,12 +26,15 @@ pub(crate) fn type_unseen(person: &Person, arguments: &[&str], line: &str) -> (S
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
     let path = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let theirs =
+        open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
     let end = || Stdio::from(theirs.try_clone().unwrap());
-    // Makes it the terminal of a session of its own.
-    let mut client = person.command("setsid");
-    client.args(["--ctty", "--wait", CLIENT]).args(arguments);
-    let mut client = client.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+    let mut client = {
+        // Makes it the terminal of a session of its own.
+        let mut client = person.command("setsid");
+        client.args(["--ctty", "--wait", CLIENT]).args(arguments);
+        client.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap()
+    };
     let begin = Instant::now();
     while tcgetattr(&ours).unwrap().local_modes.contains(LocalModes::ECHO) {
         let waits = client.try_wait().unwrap().is_none() && begin.elapsed() < DEADLINE;

@@ -39,8 +39,11 @@ fn every_default_that_is_stated_is_in_force() {
     for row in table(section(&page, "## client.toml")) {
         let in_force = match quoted(row[0])[0] {
             field @ ("address" | "key") => {
-                let without: String =
-                    HOST.lines().filter(|line| !line.starts_with(field)).collect::<Vec<_>>().join("\n");
+                let without: String = HOST
+                    .lines()
+                    .filter(|line| !line.starts_with(field))
+                    .collect::<Vec<_>>()
+                    .join("\n");
                 assert!(check(&without).is_err(), "{field}");
                 "required".to_owned()
             }
