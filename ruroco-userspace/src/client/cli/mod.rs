@@ -1,6 +1,6 @@
 //! `ruroco-client`'s command line: raw flags, then what the rest of the client sees.
 //!
-//! Each action has a module of its own; [`target`] is what they have in common: where to knock.
+//! Each action has a module of its own; `target` is what they have in common: where to knock.
 
 mod host;
 mod invite;
