@@ -18,11 +18,13 @@
     reason = "to fail loudly is what this is for"
 )]
 
+mod client_toml;
 mod commands;
 mod config;
 mod floor_file;
 mod handover;
 mod headers;
+mod invitation;
 pub mod lines;
 mod order;
 mod packet_crypto;
@@ -33,11 +35,13 @@ mod upstream_blocklist;
 // For the parts of `ruroco-common` that are included as source.
 use ruroco_common::datagram;
 
+pub use client_toml::{LINES as CLIENT_LINES, client_toml};
 pub use commands::{LINES as COMMANDS_LINES, commands};
 pub use config::{LINES as CONFIG_LINES, config};
 pub use floor_file::floor_file;
 pub use handover::handover;
 pub use headers::headers;
+pub use invitation::invitation;
 pub use order::order;
 pub use packet_crypto::packet_crypto;
 pub use plaintext::plaintext;
@@ -48,12 +52,14 @@ pub use upstream_blocklist::upstream_blocklist;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
+    ("client_toml", client_toml),
     ("commands", commands),
     ("config", config),
     ("floor_file", floor_file),
     ("handover", handover),
     ("headers", headers),
+    ("invitation", invitation),
     ("order", order),
     ("packet_crypto", packet_crypto),
     ("plaintext", plaintext),

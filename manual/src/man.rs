@@ -23,7 +23,8 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
         command.build();
         let mut commands = vec![command];
         while let Some(command) = commands.pop() {
-            commands.extend(command.get_subcommands().cloned());
+            let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+            commands.extend(shown.cloned());
             let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
             let mut page = Vec::new();
             Man::new(command).section(section.number()).render(&mut page)?;
@@ -57,6 +58,9 @@ mod tests {
         for name in [
             "ruroco-client.1",
             "ruroco-client-send.1",
+            "ruroco-client-invite.1",
+            "ruroco-client-host-add.1",
+            "ruroco-client-key-export.1",
             "ruroco-commander.8",
             "ruroco-commands.5",
             "ruroco-config.5",
@@ -68,7 +72,9 @@ mod tests {
             let page = fs::read_to_string(folder.path().join(name)).expect(name);
             assert!(page.contains(".TH") && page.contains(".SH"), "{name}: {page}");
         }
-        assert!(!folder.path().join("ruroco-gate-help.8").exists());
+        for name in ["ruroco-gate-help.8", "ruroco-client-gen.1", "ruroco-client-key-help.1"] {
+            assert!(!folder.path().join(name).exists(), "{name}");
+        }
         let commander = fs::read_to_string(folder.path().join("ruroco-commander.8")).unwrap();
         assert!(commander.contains("\\-\\-commands"), "{commander}");
         assert!(commander.contains("ruroco\\-config"), "{commander}");

@@ -66,6 +66,16 @@ impl FromStr for Destination {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
+        Self::parse(text, DEFAULT_PORT)
+    }
+}
+
+impl Destination {
+    /// Reads an address as a person writes it, with this port where it names none.
+    ///
+    /// # Errors
+    /// [`ParseError`] if it is none.
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, ParseError> {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return match address.port() {
                 0 => Err(ParseError::Port("0".to_owned())),
@@ -74,7 +84,7 @@ impl FromStr for Destination {
         }
         // Before looking for a port: the colons of a bare IPv6 address are its own.
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Address(SocketAddr::new(address, DEFAULT_PORT)));
+            return Ok(Self::Address(SocketAddr::new(address, default_port)));
         }
         let (host, port) = match text.split_once(':') {
             Some((host, port)) if !port.contains(':') => (host, Some(port)),
@@ -87,7 +97,7 @@ impl FromStr for Destination {
         let port = match port.map(|port| (port, port.parse())) {
             Some((_, Ok(port @ 1..))) => port,
             Some((port, _)) => return Err(ParseError::Port(port.to_owned())),
-            None => DEFAULT_PORT,
+            None => default_port,
         };
         Ok(Self::Host(host.to_owned(), port))
     }

@@ -51,6 +51,9 @@ pub enum ParseError {
         "not an invitation: expected one line that begins with `{SCHEME}`, as `ruroco-gate` shows it"
     )]
     Form,
+    /// More than one, each in a line.
+    #[error("there are several invitations in it: say one of them")]
+    Several,
     /// No address behind the scheme.
     #[error("the invitation's address is none: {0}")]
     Address(destination::ParseError),
@@ -103,6 +106,16 @@ impl Invitation {
             commands,
             wait,
         })
+    }
+
+    /// Reads an invitation that is a line of its own in a text, such as what `ruroco-gate` prints.
+    ///
+    /// # Errors
+    /// [`ParseError`] if there is none, or more than one.
+    pub fn find(text: &str) -> Result<Self, ParseError> {
+        let mut lines = text.lines().map(str::trim).filter(|line| line.starts_with(SCHEME));
+        let line = lines.next().ok_or(ParseError::Form)?;
+        if lines.any(|other| other != line) { Err(ParseError::Several) } else { Self::parse(line) }
     }
 
     /// The invitation as one line of text, the inverse of [`Invitation::parse`].
@@ -160,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn an_invitation_is_found_among_other_lines() {
+        let line = invitation("203.0.113.5", &[], None).to_text();
+        let other = invitation("203.0.113.6", &[], None).to_text();
+        assert!(Invitation::find(&format!("a code\n\n  {}\r\nwords\n", &*line)).is_ok());
+        assert!(Invitation::find(&format!("{0}\n{0}\n", &*line)).is_ok());
+        let several = Invitation::find(&format!("{}\n{}\n", &*line, &*other));
+        assert_eq!(several.unwrap_err(), ParseError::Several);
+        assert_eq!(Invitation::find("words\n").unwrap_err(), ParseError::Form);
+        let torn = line.replace("&key", "\n&key");
+        assert_eq!(Invitation::find(&torn).unwrap_err(), ParseError::Missing("key"));
+    }
+
+    #[test]
     fn what_is_nearly_an_invitation_is_refused() {
         let good = invitation("203.0.113.5", &[], None).to_text();
         assert!(Invitation::parse(&good).is_ok());
@@ -200,6 +226,7 @@ mod tests {
         #[test]
         fn no_text_breaks_the_reader(text in ".*", fields in ".*") {
             let _ = Invitation::parse(&text);
+            let _ = Invitation::find(&text);
             let _ = Invitation::parse(&format!("ruroco://h?{fields}"));
         }
     }

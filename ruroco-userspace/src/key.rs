@@ -3,7 +3,7 @@
 //! A key is one line: `chacha20poly1305:` and the standard base64 of 40 bytes, 8 of key id and 32
 //! of key. A bare base64 line, as upstream ruroco makes it, is a key for AES-256-GCM-SIV.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, str::FromStr};
 
 use base64ct::{Base64, Encoding};
 use ruroco_common::datagram::{KEY_ID_SIZE, KeyId};
@@ -70,13 +70,47 @@ pub struct Key {
     pub secret: Secret,
 }
 
+/// What may be shown of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// What the secret is for.
+    pub cipher: Cipher,
+    /// Stands in clear in every packet.
+    pub id: KeyId,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.cipher.name(), self.id)
+    }
+}
+
+impl FromStr for Label {
+    type Err = NotALabel;
+
+    fn from_str(text: &str) -> Result<Self, NotALabel> {
+        let (cipher, id) = text.trim().split_once(' ').ok_or(NotALabel)?;
+        let ciphers = [Cipher::ChaCha20Poly1305, Cipher::Aes256GcmSiv];
+        let cipher = ciphers.into_iter().find(|known| known.name() == cipher).ok_or(NotALabel)?;
+        let number = u64::from_str_radix(id, 16).map_err(|_| NotALabel)?;
+        let label = Self { cipher, id: KeyId(number.to_be_bytes()) };
+        // There is one way to write it.
+        if label.id.to_string() == id { Ok(label) } else { Err(NotALabel) }
+    }
+}
+
+/// A text that is not the label of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a cipher and a key id, as in `chacha20poly1305 0001020304050607`")]
+pub struct NotALabel;
+
 /// A text that is not a key. The message never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// Not the base64 of 40 bytes.
     #[error(
         "not a key: expected one line, `chacha20poly1305:` followed by 56 characters of standard \
-         base64; make one with: ruroco-client gen"
+         base64; make one with: ruroco-client key gen --out NAME.key"
     )]
     Malformed,
     /// A prefix that names no cipher of ours.
@@ -119,9 +153,28 @@ impl Key {
     /// If the operating system has none to give.
     #[cfg(feature = "aead")]
     pub fn generate() -> Result<Self, getrandom::Error> {
+        Self::generate_for(Cipher::ChaCha20Poly1305)
+    }
+
+    /// The same for another cipher.
+    ///
+    /// # Errors
+    /// If the operating system has none to give.
+    #[cfg(feature = "aead")]
+    pub fn generate_for(cipher: Cipher) -> Result<Self, getrandom::Error> {
         let mut raw = Zeroizing::new([0_u8; RAW_SIZE]);
         getrandom::fill(&mut *raw)?;
-        Ok(Self::from_raw(&raw, Cipher::ChaCha20Poly1305))
+        Ok(Self::from_raw(&raw, cipher))
+    }
+
+    /// What may be shown of it.
+    pub fn label(&self) -> Label {
+        Label { cipher: self.cipher, id: self.id }
+    }
+
+    /// Whether it is the other one, by whatever name.
+    pub fn is(&self, other: &Self) -> bool {
+        self.label() == other.label() && self.secret.expose() == other.secret.expose()
     }
 
     /// Reads a key from its text; white space around it is ignored.
@@ -250,6 +303,8 @@ mod tests {
             prop_assert_eq!(again.id, key.id);
             prop_assert_eq!(again.cipher, cipher);
             prop_assert_eq!(again.secret.expose(), key.secret.expose());
+            prop_assert!(again.is(&key));
+            prop_assert_eq!(key.label().to_string().parse(), Ok(key.label()));
         }
     }
 }

@@ -100,7 +100,7 @@ fn read_all(
     if files.is_empty() {
         problems.add(Problem::error(
             dir,
-            "there is no key in this directory: make one with `ruroco-client gen --out laptop.key` \
+            "there is no key in this directory: make one with `ruroco-client key gen --out laptop.key` \
              and put it there",
         ));
     }

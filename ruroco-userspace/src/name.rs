@@ -25,6 +25,17 @@ pub struct Name(String);
 pub struct NotAName(String);
 
 impl Name {
+    /// The name that is most like a text, or `otherwise`, which has to be one, if nothing of the
+    /// text can be in a name.
+    pub fn like(text: &str, otherwise: &str) -> Self {
+        let is_bad = |c: char| c.is_control() || c.is_whitespace() || FORBIDDEN.contains(c);
+        let name = text.replace(is_bad, "-");
+        let name = name.trim_start_matches(|c: char| !c.is_alphanumeric()).trim_end_matches('.');
+        let end = name.floor_char_boundary(MAX_SIZE);
+        let name = name.get(..end).unwrap_or_default().trim_end_matches('.');
+        name.parse().unwrap_or_else(|_| Self(otherwise.to_owned()))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -54,6 +65,24 @@ impl fmt::Display for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_name_is_made_one() {
+        for (text, name) in [
+            ("2001:db8::1", "2001-db8--1"),
+            ("::1", "1"),
+            ("büro.example.", "büro.example"),
+            ("my host", "my-host"),
+            ("(none)", "none)"),
+            ("", "host"),
+            ("...", "host"),
+        ] {
+            let made = Name::like(text, "host");
+            assert_eq!(made.as_str(), name);
+            assert_eq!(made.as_str().parse(), Ok(made.clone()));
+        }
+        assert_eq!(Name::like(&"ä".repeat(MAX_SIZE), "host").as_str().len(), MAX_SIZE);
+    }
 
     #[test]
     fn what_could_be_taken_for_something_else_is_no_name() {

@@ -205,7 +205,7 @@ impl Files {
     pub fn add_key(&self, name: &str) {
         let (client, server) = (self.client_key(name), self.server_key(name));
         let made = Command::new(programs::path("ruroco-client"))
-            .args(["gen", "--out"])
+            .args(["key", "gen", "--out"])
             .arg(&client)
             .env("RUROCO_CONF_DIR", self.client_state())
             .output()

@@ -37,6 +37,22 @@ const NOT_FOR_THE_COMMANDER: [&str; 16] = [
     "tokio",
 ];
 
+/// Other systems that the client is for, beside Linux.
+const OTHER_SYSTEMS: [&str; 2] = ["x86_64-apple-darwin", "x86_64-pc-windows-msvc"];
+
+/// Crates for Linux alone, by the beginning of their names.
+const NOT_FOR_OTHER_SYSTEMS: [&str; 9] = [
+    "aya",
+    "inotify",
+    "landlock",
+    "libsystemd",
+    "linux-keyutils",
+    "sd-notify",
+    "seccompiler",
+    "secret-service",
+    "zbus",
+];
+
 /// Checks each role alone with clippy.
 ///
 /// # Errors
@@ -72,9 +88,29 @@ pub(crate) fn check_commander_tree(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Checks what the client would link on other systems. That it builds there is more than this says.
+///
+/// # Errors
+/// If there is something that is for Linux alone.
+pub(crate) fn check_client_elsewhere(workspace: &Workspace) -> Result<()> {
+    for system in OTHER_SYSTEMS {
+        let linked = crates_on(workspace, "with-client", &["--target", system])?;
+        let only_linux =
+            |name: &&String| NOT_FOR_OTHER_SYSTEMS.iter().any(|start| name.starts_with(start));
+        let found = linked.iter().find(only_linux);
+        ensure!(found.is_none(), "ruroco-client would link {found:?} on {system}");
+        println!("== client: would link {} crates on {system}, none for Linux alone", linked.len());
+    }
+    Ok(())
+}
+
 fn crates(workspace: &Workspace, role: &str) -> Result<Vec<String>> {
+    crates_on(workspace, role, &[])
+}
+
+fn crates_on(workspace: &Workspace, role: &str, target: &[&str]) -> Result<Vec<String>> {
     let linked = ["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"];
-    let tree = [&["tree"][..], &only(role), &linked].concat();
+    let tree = [&["tree"][..], &only(role), &linked, target].concat();
     let tree = process::output(&mut cargo(workspace, &tree))?;
     let names = tree.lines().filter_map(|line| line.split_whitespace().next());
     let mut names: Vec<String> = names.map(str::to_owned).collect();

@@ -39,6 +39,7 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     lint_ebpf(workspace)?;
     roles::check_each_alone(workspace)?;
     roles::check_commander_tree(workspace)?;
+    roles::check_client_elsewhere(workspace)?;
     document(workspace)?;
     // The end-to-end tests start the binaries that a user would.
     let binaries = [&["build", "--workspace"][..], &NOT_THE_HOSTS].concat();

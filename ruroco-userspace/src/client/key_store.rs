@@ -1,4 +1,8 @@
-//! A person's keys, by name: `keys/NAME.key` in the client's folder.
+//! A person's keys, by name.
+//!
+//! In the client's folder, `keys/NAME.key` is a key, and `keys/NAME.keyring` says that the system's
+//! [`keyring`] has it: the file holds what may be shown of the key, its cipher and its id. So what
+//! there is can be listed without asking the keyring, and no name stands for two keys.
 
 use std::{
     fmt, fs, io,
@@ -6,10 +10,13 @@ use std::{
     str::FromStr,
 };
 
-use super::private_folder;
+use super::{
+    keyring::{self, SERVICE},
+    private_folder,
+};
 use crate::{
-    durable,
-    key::{FileError, Key},
+    durable, instance,
+    key::{FileError, Key, Label, NotALabel},
     name::{Name, NotAName},
 };
 
@@ -42,10 +49,41 @@ impl fmt::Display for KeyReference {
     }
 }
 
+/// Where a key can be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file that this user alone can read.
+    File,
+    /// The system's keyring.
+    Keyring,
+}
+
+impl Place {
+    /// What the names of the files end with that say so.
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::File => EXTENSION,
+            Self::Keyring => ".keyring",
+        }
+    }
+}
+
+/// A key of the store, without its secret.
+#[derive(Debug)]
+pub struct Stored {
+    /// What it is called.
+    pub name: Name,
+    /// Where it is kept.
+    pub place: Place,
+    /// What may be shown of it, or why it cannot be used.
+    pub label: Result<Label, Error>,
+}
+
 /// The keys of a client's folder.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
     folder: PathBuf,
+    lock: PathBuf,
 }
 
 /// Something that could not be done with a key.
@@ -70,6 +108,33 @@ pub enum Error {
     /// The file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The keyring has not done what it was to do.
+    #[error("the key {name}: {error}")]
+    Keyring {
+        /// The key.
+        name: Name,
+        /// Why.
+        error: keyring::Error,
+    },
+    /// The file that says what the keyring has cannot be used.
+    #[error("{path}: {error}; remove the key with: ruroco-client key remove {name}")]
+    Marker {
+        /// The key.
+        name: Name,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: MarkerError,
+    },
+    /// The keyring has another key than was put there.
+    #[error(
+        "the keyring has another key for {0} than was put there (service `{SERVICE}`, user `{0}`): \
+         import the right one under another name"
+    )]
+    Exchanged(Name),
+    /// Another program's turn never ends, or there can be no lock.
+    #[error(transparent)]
+    Lock(#[from] instance::Error),
     /// The key was not written.
     #[error("could not write the key {name} to {path}: {error}")]
     Write {
@@ -88,88 +153,153 @@ pub enum Error {
     List(PathBuf, io::Error),
 }
 
+/// Why a file does not say what the keyring has.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkerError {
+    /// It cannot be read.
+    #[error("could not be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// It holds something else.
+    #[error(transparent)]
+    Content(#[from] NotALabel),
+}
+
 /// What the names of key files end with.
 const EXTENSION: &str = ".key";
 
 impl KeyStore {
     pub(super) fn in_folder(folder: &Path) -> Self {
-        Self { folder: folder.join("keys") }
+        Self { folder: folder.join("keys"), lock: folder.join("client.lock") }
     }
 
     /// The key that is meant.
     ///
     /// # Errors
-    /// [`Error::Unknown`], [`Error::File`].
+    /// That there is none, or that it cannot be used.
     pub fn read(&self, key: &KeyReference) -> Result<Key, Error> {
-        match key {
-            KeyReference::Named(name) => {
-                let path = self.path(name);
-                if !path.exists() {
-                    return Err(Error::Unknown { name: name.clone(), folder: self.folder.clone() });
-                }
-                Ok(Key::read(&path, None)?)
+        let name = match key {
+            KeyReference::File(path) => return Ok(Key::read(path, None)?),
+            KeyReference::Named(name) => name,
+        };
+        match self.place(name)? {
+            Place::File => Ok(Key::read(&self.path(name), None)?),
+            Place::Keyring => {
+                let label = self.read_marker(name)?;
+                let key = keyring::read(name).map_err(|error| of_keyring(name, error))?;
+                let is_ours = key.label() == label;
+                if is_ours { Ok(key) } else { Err(Error::Exchanged(name.clone())) }
             }
-            KeyReference::File(path) => Ok(Key::read(path, None)?),
         }
+    }
+
+    /// What may be shown of the key that is meant. The keyring is not asked.
+    ///
+    /// # Errors
+    /// That there is none, or that it cannot be used, as far as can be seen so.
+    pub fn label(&self, key: &KeyReference) -> Result<Label, Error> {
+        if let KeyReference::Named(name) = key
+            && self.place(name)? == Place::Keyring
+        {
+            return self.read_marker(name);
+        }
+        self.read(key).map(|key| key.label())
     }
 
     /// Keeps a key under a name that is free.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::Write`].
-    pub fn add(&self, name: &Name, key: &Key) -> Result<(), Error> {
+    /// [`Error`]; nothing has changed then.
+    pub fn add(&self, name: &Name, key: &Key, place: Place) -> Result<(), Error> {
         let failed =
             |path: &Path, error| Error::Write { name: name.clone(), path: path.to_owned(), error };
         private_folder::make(&self.folder).map_err(|error| failed(&self.folder, error))?;
-        let path = self.path(name);
-        match durable::create(&path, key.to_line().as_bytes()) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(Error::Exists(name.clone()))
-            }
-            Err(error) => Err(failed(&path, error)),
-            Ok(()) => Ok(()),
+        let _turn = instance::Lock::take(&self.lock)?;
+        if self.place(name).is_ok() {
+            return Err(Error::Exists(name.clone()));
         }
+        let path = self.file(name, place);
+        match place {
+            Place::File => durable::create(&path, key.to_line().as_bytes()),
+            Place::Keyring => {
+                keyring::add(name, key).map_err(|error| of_keyring(name, error))?;
+                let written = durable::create(&path, format!("{}\n", key.label()).as_bytes());
+                if written.is_err() {
+                    // Ours: it has just been put there.
+                    let _ = keyring::remove(name);
+                }
+                written
+            }
+        }
+        .map_err(|error| failed(&path, error))
     }
 
     /// Forgets a key.
     ///
     /// # Errors
-    /// [`Error::Unknown`], [`Error::Remove`].
+    /// [`Error`]; it is still there.
     pub fn remove(&self, name: &Name) -> Result<(), Error> {
-        let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Error::Unknown { name: name.clone(), folder: self.folder.clone() })
-            }
-            Err(error) => Err(Error::Remove(path, error)),
-            Ok(()) => Ok(()),
+        let _turn = instance::Lock::take(&self.lock)?;
+        let place = self.place(name)?;
+        if place == Place::Keyring {
+            keyring::remove(name).map_err(|error| of_keyring(name, error))?;
         }
+        let path = self.file(name, place);
+        fs::remove_file(&path).map_err(|error| Error::Remove(path, error))
     }
 
-    /// The names of all keys, sorted.
+    /// All keys, sorted by name. The keyring is not asked.
     ///
     /// # Errors
     /// [`Error::List`].
-    pub fn names(&self) -> Result<Vec<Name>, Error> {
+    pub fn list(&self) -> Result<Vec<Stored>, Error> {
         let failed = |error| Error::List(self.folder.clone(), error);
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(failed)?,
         };
-        let mut names = Vec::new();
+        let mut found = Vec::new();
         for entry in entries {
             let file = entry.map_err(failed)?.file_name();
-            let name = file.to_str().and_then(|file| file.strip_suffix(EXTENSION));
-            names.extend(name.and_then(|name| name.parse::<Name>().ok()));
+            let file = file.to_str().unwrap_or_default();
+            let places = [Place::File, Place::Keyring].into_iter();
+            found.extend(places.filter_map(|place| {
+                let name: Name = file.strip_suffix(place.extension())?.parse().ok()?;
+                let label = self.label(&KeyReference::Named(name.clone()));
+                Some(Stored { name, place, label })
+            }));
         }
-        names.sort();
-        Ok(names)
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// Where a key is kept.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`].
+    pub fn place(&self, name: &Name) -> Result<Place, Error> {
+        let mut places = [Place::File, Place::Keyring].into_iter();
+        let found = places.find(|place| self.file(name, *place).symlink_metadata().is_ok());
+        found.ok_or_else(|| Error::Unknown { name: name.clone(), folder: self.folder.clone() })
     }
 
     /// Where a key's file is, or would be.
     pub fn path(&self, name: &Name) -> PathBuf {
-        self.folder.join(format!("{name}{EXTENSION}"))
+        self.file(name, Place::File)
     }
+
+    fn file(&self, name: &Name, place: Place) -> PathBuf {
+        self.folder.join(format!("{name}{}", place.extension()))
+    }
+
+    fn read_marker(&self, name: &Name) -> Result<Label, Error> {
+        let path = self.file(name, Place::Keyring);
+        let read = || Ok(fs::read_to_string(&path)?.parse::<Label>()?);
+        read().map_err(|error| Error::Marker { name: name.clone(), path: path.clone(), error })
+    }
+}
+
+fn of_keyring(name: &Name, error: keyring::Error) -> Error {
+    Error::Keyring { name: name.clone(), error }
 }
 
 #[cfg(test)]
@@ -184,15 +314,16 @@ mod tests {
     fn a_key_is_kept_once_and_found_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let store = KeyStore::in_folder(folder.path());
-        assert_eq!(store.names().unwrap(), []);
+        assert!(store.list().unwrap().is_empty());
         let key = Key::generate().unwrap();
-        store.add(&named("home"), &key).unwrap();
-        store.add(&named("a"), &key).unwrap();
+        store.add(&named("home"), &key, Place::File).unwrap();
+        store.add(&named("a"), &key, Place::File).unwrap();
         let again = store.read(&KeyReference::Named(named("home"))).unwrap();
         assert_eq!(*again.to_text(), *key.to_text());
-        assert_eq!(store.names().unwrap(), [named("a"), named("home")]);
+        let names: Vec<Name> = store.list().unwrap().into_iter().map(|key| key.name).collect();
+        assert_eq!(names, [named("a"), named("home")]);
         let other = Key::generate().unwrap();
-        assert!(matches!(store.add(&named("home"), &other), Err(Error::Exists(_))));
+        assert!(matches!(store.add(&named("home"), &other, Place::File), Err(Error::Exists(_))));
         let again = store.read(&KeyReference::Named(named("home"))).unwrap();
         assert_eq!(*again.to_text(), *key.to_text());
         store.remove(&named("home")).unwrap();
@@ -208,5 +339,21 @@ mod tests {
         }
         assert_eq!("home".parse(), Ok(KeyReference::Named(named("home"))));
         assert!("".parse::<KeyReference>().is_err());
+    }
+
+    #[test]
+    fn what_the_keyring_has_is_listed_without_asking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = KeyStore::in_folder(folder.path());
+        let key = Key::generate().unwrap();
+        store.add(&named("b"), &key, Place::File).unwrap();
+        fs::write(store.file(&named("a"), Place::Keyring), key.label().to_string()).unwrap();
+        fs::write(store.file(&named("c"), Place::Keyring), "damaged").unwrap();
+        let [a, b, c] = store.list().unwrap().try_into().unwrap();
+        assert_eq!((a.place, b.place, c.place), (Place::Keyring, Place::File, Place::Keyring));
+        assert_eq!((a.label.unwrap(), b.label.unwrap()), (key.label(), key.label()));
+        assert!(matches!(c.label, Err(Error::Marker { .. })));
+        let taken = store.add(&named("a"), &key, Place::File);
+        assert!(matches!(taken, Err(Error::Exists(_))), "no name stands for two keys");
     }
 }

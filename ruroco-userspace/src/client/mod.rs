@@ -3,18 +3,24 @@
 //! Nothing in here is particular to Linux. What a person has is in a [`folder`]: hosts
 //! ([`profiles`]), keys ([`key_store`]) and the [`counter`]. From a host comes a [`knock`], from the
 //! host's name its [`destination`](crate::destination) and the [`route`] there, from a knock and the
-//! look at its [`effect`] an [`attempt`], and from one that failed, [`advice`]. [`cli`] and the window show all this and do nothing of it
-//! themselves.
+//! look at its [`effect`] an [`attempt`], and from one that failed, [`advice`]; a [`rehearsal`] is an
+//! attempt that sends nothing. Hosts and keys come by an invitation that one [accepts](accept), or from
+//! [`upstream`] ruroco, and go to another device by [`export`]; keys may lie in the system's
+//! [`keyring`]. [`cli`] and the window show all this and do nothing of it themselves.
 
+pub mod accept;
 pub mod advice;
 pub mod attempt;
 pub mod cli;
 pub mod counter;
 pub mod effect;
+pub mod export;
 pub mod folder;
 pub mod key_store;
+pub mod keyring;
 pub mod knock;
 mod private_folder;
 pub mod profiles;
 pub mod rehearsal;
 pub mod route;
+pub mod upstream;

@@ -24,7 +24,7 @@ use crate::{
     destination::{Destination, Family},
     name::Name,
     problems::{Checked, Problem, Problems},
-    toml_file::{LeftOut, Parsed, Source},
+    toml_file::{LeftOut, Parsed, Source, nearest},
 };
 
 /// The command that is asked for where nothing else is said.
@@ -93,6 +93,21 @@ impl Profiles {
         self.hosts.iter().find(|(known, _)| known.as_str() == name).map(|(_, host)| host)
     }
 
+    /// The host of this name, which is to be there.
+    ///
+    /// # Errors
+    /// [`UnknownHost`].
+    pub fn known(&self, name: &str) -> Result<&Host, UnknownHost> {
+        self.get(name).ok_or_else(|| {
+            let names = self.hosts.keys().map(Name::as_str);
+            UnknownHost {
+                name: name.to_owned(),
+                meant: nearest(name, names).map(str::to_owned),
+                is_first: self.is_empty(),
+            }
+        })
+    }
+
     /// The host of this name, or at this address: `ssh` knows it by either.
     pub fn find(&self, name_or_address: &str) -> Option<(&Name, &Host)> {
         let named = self.hosts.iter().find(|(name, _)| name.as_str() == name_or_address);
@@ -116,6 +131,29 @@ impl Profiles {
         let hosts = raw.hosts.into_iter().filter_map(|(name, raw)| checker.host(&name, raw));
         let hosts = hosts.collect();
         checker.problems.of(Self { hosts })
+    }
+}
+
+/// There is no host of a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no host {name}{}", self.remedy())]
+pub struct UnknownHost {
+    name: String,
+    meant: Option<String>,
+    is_first: bool,
+}
+
+impl UnknownHost {
+    fn remedy(&self) -> String {
+        match &self.meant {
+            Some(meant) => format!("; did you mean {meant}?"),
+            None if self.is_first => {
+                ", nor any other; add the first one with `ruroco-client invite`, which takes the \
+                 line that the host has shown, or with `ruroco-client host add`"
+                    .to_owned()
+            }
+            None => "; see which there are with: ruroco-client host list".to_owned(),
+        }
     }
 }
 
@@ -157,7 +195,9 @@ impl Checker<'_> {
         let checked = name.get_ref().parse().map_err(|error| self.error(name.span(), error));
         let checked = self.problems.good(checked);
         let address = self.needed(name, "address", raw.address, "\"203.0.113.5:80\"");
+        let key_at = raw.key.as_ref().map_or(name.span(), Spanned::span);
         let key = self.needed(name, "key", raw.key, "\"home\"");
+        let key = key.and_then(|key| self.whole_path(key, key_at));
         let wait = raw.wait.map(|port| {
             let wait = NonZero::new(*port.get_ref());
             wait.ok_or_else(|| self.error(port.span(), "`wait` is a port; write 1 to 65535"))
@@ -204,6 +244,22 @@ impl Checker<'_> {
         self.problems.good(parsed)
     }
 
+    /// A file is named by its whole path: where a program is started is nothing to depend on.
+    fn whole_path(&mut self, key: KeyReference, at: Range<usize>) -> Option<KeyReference> {
+        match &key {
+            KeyReference::File(path) if !path.is_absolute() => {
+                let message = format!(
+                    "`key`: {} is a file, but not where it is; write its whole path, or take it over \
+                     with `ruroco-client key import` and write the name",
+                    path.display()
+                );
+                self.problems.add(self.error(at, message));
+                None
+            }
+            KeyReference::File(_) | KeyReference::Named(_) => Some(key),
+        }
+    }
+
     fn parse<T: std::str::FromStr>(
         &self,
         field: &str,
@@ -243,6 +299,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         let host = "[hosts.h]\naddress = \"a\"\nkey = \"k\"\n";
+        let relative = "[hosts.h]\naddress = \"a\"\n\nkey = \"keys/h.key\"\n";
+        let told = check(relative).unwrap_err().to_string();
+        assert!(told.starts_with("/client.toml:4: `key`: keys/h.key is a file"), "{told}");
         for wrong in ["wait = 0", "ip = \"10.0.0.0/8\"", "komands = []", "family = \"ipv5\""] {
             let told = check(&format!("{host}{wrong}\n")).unwrap_err().to_string();
             assert!(told.starts_with("/client.toml:4: "), "{told}");
@@ -274,5 +333,16 @@ mod tests {
             assert_eq!(profiles.find(asked).unwrap().0.as_str(), name, "{asked}");
         }
         assert!(profiles.find("host").is_none());
+    }
+
+    #[test]
+    fn who_asks_for_no_host_is_told_the_likely_one() {
+        let text = "[hosts.home]\naddress = \"a\"\nkey = \"k\"\n";
+        let profiles = check(text).unwrap();
+        assert!(profiles.known("home").is_ok());
+        let told = |profiles: &Profiles, name| profiles.known(name).unwrap_err().to_string();
+        assert_eq!(told(&profiles, "hoem"), "there is no host hoem; did you mean home?");
+        assert!(told(&profiles, "office").contains("host list"));
+        assert!(told(&Profiles::default(), "office").contains("invite"));
     }
 }

@@ -57,6 +57,12 @@ impl Commands {
         self.0.get(&hash)
     }
 
+    /// The names of those that the key with this id may call, sorted by hash.
+    pub fn allowed(&self, key: KeyId) -> impl Iterator<Item = &str> {
+        let allowed = self.0.values().filter(move |command| command.allows(key));
+        allowed.map(|command| command.name.as_str())
+    }
+
     /// The commands' names, sorted by hash.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.values().map(|command| command.name.as_str())

@@ -186,7 +186,7 @@ impl Gate {
                         "`appearance` cannot be \"closed\" with {key}.key, which is a key for \
                          AES-256-GCM-SIV: the kernel cannot tell its forgeries, so they would go \
                          unanswered and show the gate; make a new key for {key} with \
-                         `ruroco-client gen`, or write appearance = \"filtered\""
+                         `ruroco-client key gen --out NAME.key`, or write appearance = \"filtered\""
                     ),
                 )
             }));

@@ -1,11 +1,11 @@
 //! `ruroco-gate`'s command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
-use super::{check, doctor, init, run, show};
+use super::{check, doctor, init, invite, run, show};
 use crate::{
     commander::commands,
     config::{self, Config},
@@ -63,6 +63,10 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Show a key as an invitation, which `ruroco-client invite` takes: a QR code, and a line of text
+    ///
+    /// It holds the key. Run it as root, whose file that is.
+    Invite(invite::Options),
     /// Show the running gate: interfaces, packets by verdict, the last knocks, keys
     ///
     /// Ends with 0 if the gate is closed, with 3 if it is open on some interface, and with 1 if it
@@ -91,6 +95,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let report = doctor::examine(&cli.config, &commands);
             let text = if json { line(&report.to_json()) } else { report.to_string() };
             tell(&text, report.is_good())
+        }
+        Some(Action::Invite(options)) => {
+            invite::run(&cli.config, options, &mut io::stdout().lock()).map(done)
         }
         Some(Action::Status(arguments)) => {
             show::run(&Config::read(&cli.config).or_problems()?, &arguments)

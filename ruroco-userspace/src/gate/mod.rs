@@ -14,7 +14,7 @@
 //! gate, reads of the last [`knocks`], with the server's [`confinement`], and makes a [`report`] of it, or
 //! one for [`prometheus`]. Without a running gate, [`check`] says what would keep it, and server and
 //! commander, from starting, and [`doctor`] what is in their way on this host. [`init`] is for before the
-//! first start.
+//! first start, and [`invite`] for whoever is to knock.
 
 pub mod attachment;
 pub mod check;
@@ -25,6 +25,7 @@ pub mod history;
 mod identity;
 pub mod init;
 pub mod interfaces;
+pub mod invite;
 pub mod knocks;
 pub mod privileges;
 pub mod program;

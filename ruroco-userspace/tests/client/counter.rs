@@ -126,7 +126,7 @@ fn somebody_without_a_home_is_told_what_to_set() {
     // A system may know the home of who runs this all the same: then there is no such host in it.
     client.env_remove("RUROCO_CONF_DIR").env("HOME", laptop.path("elsewhere"));
     let ended = Ended::of(client.output().unwrap());
-    ended.expect_error(&["there is no host home in", "elsewhere"]);
+    ended.expect_error(&["there is no host home", "ruroco-client invite"]);
     assert!(!laptop.path("elsewhere").exists(), "nothing is made where nothing is found");
     laptop.expect_nothing();
     assert!(fs::exists(laptop.path("client.toml")).unwrap());

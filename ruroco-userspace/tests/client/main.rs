@@ -15,9 +15,16 @@
 mod counter;
 mod effect;
 mod harness;
+mod hosts;
+mod invitations;
+mod keyring;
+mod keys;
+mod person;
 mod proxy;
 mod rfc8452;
-mod upstream;
+mod terminal;
+mod upstream_packets;
+mod upstream_state;
 
 use std::{
     io,

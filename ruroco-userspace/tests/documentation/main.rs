@@ -10,6 +10,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod clients;
 mod configuration;
 mod protocol;
 mod verdicts;

@@ -61,7 +61,7 @@ impl Host {
 
     /// A new key, for the client and for the guest.
     pub(crate) fn add_key(&self, name: &str) {
-        let made = self.client(&["gen", "--out", &self.key(name)]);
+        let made = self.client(&["key", "gen", "--out", &self.key(name)]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let text = std::fs::read_to_string(self.key(name)).unwrap();
         let path = format!("/etc/ruroco/keys/{name}.key");
@@ -87,6 +87,21 @@ impl Host {
         let address = address.to_string();
         let sent = self.client(&["send", "--address", &address, "--key", &self.key(key)]);
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    }
+
+    /// Accepts an invitation with the real client, as if it was pasted; what that says.
+    pub(crate) fn accept(&self, invitation: &str) -> String {
+        let path = self.client.path().join("invitation");
+        std::fs::write(&path, invitation).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        self.run_client(&["invite", path.to_str().unwrap()])
+    }
+
+    /// What the real client says when it has done what it was told.
+    pub(crate) fn run_client(&self, arguments: &[&str]) -> String {
+        let done = self.client(arguments);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
     }
 
     /// How many commands have ended well.

@@ -233,9 +233,10 @@ fn the_readme_leads_to_a_first_knock() {
         SERVER.v4
     ));
     // The line that is to be pasted.
-    let key = said.lines().find(|line| line.starts_with("chacha20poly1305:")).unwrap();
-    host.paste_key(KEY, key);
-    host.knock(KEY);
+    let invitation = said.lines().find(|line| line.starts_with("ruroco://")).unwrap();
+    let accepted = host.accept(invitation);
+    let knock = accepted.trim_end().rsplit("ruroco-client ").next().unwrap();
+    host.run_client(&knock.split(' ').collect::<Vec<_>>());
     host.expect_runs(1);
     let log = host.guest.run("journalctl --unit ruroco-commander --output cat");
     assert!(log.contains("it works"), "{log}");
@@ -243,8 +244,10 @@ fn the_readme_leads_to_a_first_knock() {
     assert!(status.contains(&format!("{KEY} default {}", CLIENT.v4)), "{status}");
     // It looks at itself last.
     assert!(said.contains("silence"), "{said}");
-    println!("{said}\n{status}");
+    println!("{said}\n{accepted}\n{status}");
     let again = host.guest.run("ruroco-gate init --yes");
-    assert!(again.contains("stays as it is") && !again.contains(key), "{again}");
+    assert!(again.contains("stays as it is") && !again.contains("ruroco://"), "{again}");
+    let shown = host.guest.run(&format!("ruroco-gate invite {KEY}"));
+    assert!(shown.lines().any(|line| line == invitation), "{shown}");
     host.expect_silence();
 }

@@ -4,25 +4,28 @@
 //! all of it ends is an [`Exit`].
 
 mod exit;
+mod host;
+mod invite;
+mod key;
 mod open;
 mod proxy;
 mod report;
+mod secret;
 mod send;
 mod target;
 mod waiting;
 
 use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
     time::SystemTime,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
 pub use self::exit::Exit;
 use super::folder::Folder;
-use crate::{durable, key::Key};
 
 /// Knock at a host that shows no open port.
 ///
@@ -38,12 +41,11 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a key: the same file goes to the client and to the server
-    Gen {
-        /// Write it to this new file, readable by you alone, rather than to standard output
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
+    /// Accept a host's invitation: make a host and a key of it
+    ///
+    /// Takes the line that `ruroco-gate init` or `ruroco-gate invite` has shown, and asks for it
+    /// where none is named. Sends nothing.
+    Invite(invite::Arguments),
     /// Send a knock
     Send(send::Arguments),
     /// Knock, wait until a port is open, and become another program, such as ssh
@@ -51,9 +53,22 @@ enum Action {
     /// Knock, wait until a port is open, and connect standard input and output to it: for ssh's
     /// ProxyCommand
     Proxy(proxy::Arguments),
+    /// The hosts to knock at, in `client.toml`
+    #[command(subcommand, arg_required_else_help = true)]
+    Host(host::Action),
+    /// The keys to knock with
+    #[command(subcommand, arg_required_else_help = true)]
+    Key(key::Action),
     /// Have the counter follow the clock again, after the clock was wrong or the counter's file was
     /// damaged
     Reseed,
+    /// Make a key, as upstream ruroco's client does it; see `key gen`
+    #[command(hide = true)]
+    Gen {
+        /// Write it to this new file, readable by you alone, rather than to standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// Does what the command line says. What went wrong, and what to do about it, is told on standard
@@ -68,10 +83,13 @@ pub fn run(cli: Cli) -> Exit {
 fn act(action: Action) -> anyhow::Result<Exit> {
     let done = |()| Exit::Done;
     match action {
-        Action::Gen { out } => generate(out.as_deref()).map(done),
+        Action::Gen { out } => key::generate_unnamed(out.as_deref()).map(done),
+        Action::Invite(arguments) => invite::run(arguments, &Folder::of_user()?).map(done),
         Action::Send(arguments) => send::run(arguments, &Folder::of_user()?),
         Action::Open(arguments) => open::run(arguments, &Folder::of_user()?),
         Action::Proxy(arguments) => proxy::run(arguments, &Folder::of_user()?),
+        Action::Host(action) => host::run(action, &Folder::of_user()?).map(done),
+        Action::Key(action) => key::run(action).map(done),
         Action::Reseed => {
             let counter = Folder::of_user()?.counter()?.reseed(SystemTime::now())?;
             say(&format!("the next counter will be greater than {counter}")).map(done)
@@ -79,13 +97,19 @@ fn act(action: Action) -> anyhow::Result<Exit> {
     }
 }
 
-fn generate(out: Option<&Path>) -> anyhow::Result<()> {
-    let key = Key::generate().context("could not get random numbers for a key")?;
-    match out {
-        Some(path) => durable::create(path, key.to_line().as_bytes())
-            .with_context(|| format!("could not write a new key to {}", path.display())),
-        None => say(&key.to_text()),
+/// Asks a person whether to do something that cannot be undone.
+///
+/// # Errors
+/// If the answer is not yes, or there is nobody to ask.
+fn confirm(question: &str, flag: &str) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() {
+        bail!("{question} There is nobody to ask: say {flag} if so");
     }
+    let mut out = io::stdout().lock();
+    write!(out, "{question} [y/N] ").and_then(|()| out.flush()).context("could not ask")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("could not read the answer")?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("nothing was done") }
 }
 
 /// A line for the person; that nobody reads it is not an error.

@@ -100,12 +100,5 @@ impl Asked {
 
 /// The host of this name in `client.toml`.
 fn known(name: &str, folder: &Folder) -> anyhow::Result<Host> {
-    let file = folder.profiles();
-    let profiles = file.read().or_problems()?;
-    profiles.get(name).cloned().with_context(|| {
-        format!(
-            "there is no host {name} in {}; add one with: ruroco-client host add {name}",
-            file.path().display()
-        )
-    })
+    Ok(folder.profiles().read().or_problems()?.known(name)?.clone())
 }

@@ -7,7 +7,7 @@ use std::{
 
 use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
-use super::{DEFAULT_COMMAND, Host, Profiles};
+use super::{DEFAULT_COMMAND, Host, Profiles, UnknownHost};
 use crate::{
     client::private_folder,
     destination::Family,
@@ -36,8 +36,8 @@ pub enum EditError {
     )]
     Exists(Name),
     /// There is none.
-    #[error("there is no host {0}; see which there are with `ruroco-client host list`")]
-    Unknown(Name),
+    #[error(transparent)]
+    Unknown(#[from] UnknownHost),
     /// Another program's turn never ends, or there can be no lock.
     #[error(transparent)]
     Lock(#[from] instance::Error),
@@ -94,9 +94,7 @@ impl ProfilesFile {
     /// [`EditError`]; the file is as it was.
     pub fn remove(&self, name: &Name) -> Result<(), EditError> {
         self.edit(|profiles, document| {
-            if profiles.get(name.as_str()).is_none() {
-                return Err(EditError::Unknown(name.clone()));
-            }
+            profiles.known(name.as_str())?;
             if let Some(hosts) = document.get_mut("hosts").and_then(Item::as_table_like_mut) {
                 hosts.remove(name.as_str());
             }
@@ -106,10 +104,10 @@ impl ProfilesFile {
 
     fn put(&self, name: &Name, host: &Host, place: Place) -> Result<(), EditError> {
         self.edit(|profiles, document| {
-            match (place, profiles.get(name.as_str())) {
-                (Place::New, Some(_)) => return Err(EditError::Exists(name.clone())),
-                (Place::Known, None) => return Err(EditError::Unknown(name.clone())),
-                (Place::New, None) | (Place::Known, Some(_)) => {}
+            match (place, profiles.known(name.as_str())) {
+                (Place::New, Ok(_)) => return Err(EditError::Exists(name.clone())),
+                (Place::Known, Err(unknown)) => return Err(unknown.into()),
+                (Place::New, Err(_)) | (Place::Known, Ok(_)) => {}
             }
             let hosts = document.entry("hosts").or_insert_with(|| {
                 let mut hosts = Table::new();

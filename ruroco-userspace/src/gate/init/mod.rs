@@ -2,7 +2,8 @@
 //!
 //! What is not said on the command line is asked (`questions`), with answers taken from the
 //! host where it has them. Then each of the `steps` looks whether it has been taken already:
-//! running it again changes nothing that is there. At the end the [`doctor`] looks at the result.
+//! running it again changes nothing that is there. At the end the [`doctor`] looks at the result, and
+//! an [invitation](invite) with the new key is shown.
 
 mod host;
 mod questions;
@@ -22,7 +23,7 @@ use self::{
     questions::Questions,
     steps::{Setup, Step},
 };
-use super::doctor;
+use super::{doctor, invite};
 use crate::config::{Config, DEFAULT_PORT};
 
 /// What can be said beforehand.
@@ -74,18 +75,36 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     };
     let key = options.key.unwrap_or_else(|| KEY.to_owned());
     setup.key_file(&key)?;
-    let mut steps = vec![Step::Config, Step::Commands, Step::FirstKey(key), Step::Floors];
+    let mut steps = vec![Step::Config, Step::Commands, Step::FirstKey(key.clone()), Step::Floors];
     if !options.no_start {
         steps.push(Step::Units);
     }
     for step in steps {
         step.take(&setup, &mut out)?;
     }
+    let commands = steps::commands_beside(config);
     if !options.no_start {
-        let commands = steps::commands_beside(config);
         write!(out, "\n{}", doctor::examine(config, &commands))?;
     }
+    if setup.is_first() {
+        show_invitation(config, &commands, &key, &mut out)?;
+    }
     Ok(())
+}
+
+/// What is set up stays so if there is something in its files that an invitation cannot be made of.
+fn show_invitation(
+    config: &Path,
+    commands: &Path,
+    key: &str,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    writeln!(out)?;
+    let options = invite::Options::usual(key, commands);
+    if let Err(error) = invite::run(config, options, out) {
+        writeln!(out, "there is no invitation to show yet: {error:#}")?;
+    }
+    Ok(writeln!(out, "\nShow it again with: ruroco-gate invite {key}")?)
 }
 
 fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result<Setup> {

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     fs::{self, DirBuilder, OpenOptions, Permissions},
     io::{self, Write},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
         process::CommandExt,
@@ -21,7 +21,6 @@ use crate::{
     durable,
     key::Key,
     key_directory::can_be_a_name,
-    qr,
     toml_file::Source as File,
     users,
 };
@@ -33,7 +32,7 @@ pub(super) enum Step {
     Config,
     /// Write a `commands.toml` with a command that only says that it works.
     Commands,
-    /// Make the first key, with this name, and show it.
+    /// Make the first key, with this name.
     FirstKey(String),
     /// Make the server's floors.
     Floors,
@@ -126,6 +125,11 @@ impl Setup {
         Ok(path)
     }
 
+    /// Whether the first key is made now.
+    pub(super) fn is_first(&self) -> bool {
+        !self.had_keys
+    }
+
     fn text(&self) -> String {
         let list = |items: Vec<String>| {
             items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ")
@@ -186,7 +190,7 @@ fn has_keys(folder: &Path) -> bool {
     entries.any(|entry| entry.path().extension().is_some_and(|kind| kind == "key"))
 }
 
-/// Makes a key if there is none, and shows it: here is the only time.
+/// Makes a key if there is none.
 fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let listing = || format!("could not look into {}", setup.keys.display());
     DirBuilder::new().recursive(true).mode(0o700).create(&setup.keys).with_context(listing)?;
@@ -194,22 +198,10 @@ fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<
         return Ok(writeln!(out, "there is a key in {} already", setup.keys.display())?);
     }
     let path = setup.key_file(name)?;
-    let text = Key::generate().context("could not make a key: no random numbers")?.to_text();
-    durable::create(&path, format!("{}\n", &*text).as_bytes())
+    let key = Key::generate().context("could not make a key: no random numbers")?;
+    durable::create(&path, key.to_line().as_bytes())
         .with_context(|| format!("could not write {}", path.display()))?;
-    writeln!(out, "made the key {}\n", path.display())?;
-    let code = qr::for_terminal(&text).context("could not draw the key")?;
-    writeln!(out, "{}\n\n{}\n", &*code, &*text)?;
-    let address = setup.ips.first().map(|ip| SocketAddr::from((*ip, setup.port)));
-    let address = address.map(|address| address.to_string()).unwrap_or_default();
-    writeln!(
-        out,
-        "Whoever has this key can knock. It is shown this once. On the machine that will:\n\n  \
-         install -m 600 /dev/null {name}.key\n  \
-         cat > {name}.key          # and paste the line above\n  \
-         ruroco-client send --address {address} --key {name}.key\n",
-    )?;
-    Ok(())
+    Ok(writeln!(out, "made the key {}", path.display())?)
 }
 
 /// As the server's user, whose file it is to be.

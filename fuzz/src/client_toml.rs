@@ -1,0 +1,94 @@
+//! `client.toml`: any text.
+//!
+//! What is accepted says what an untyped reader finds in the same text, and obeys what
+//! `docs/clients.md` says of each field; what is refused is refused with file, line and a message of
+//! one line. Programs change the file, and a mistake in it must never mean another host.
+
+use ruroco::{
+    client::{key_store::KeyReference, profiles::Profiles},
+    toml_file::Source,
+};
+use toml::Table;
+
+use crate::text;
+
+const FIELDS: [&str; 9] = [
+    "address",
+    "family",
+    "all_addresses",
+    "key",
+    "command",
+    "commands",
+    "wait",
+    "ip",
+    "permissive",
+];
+
+/// Each field with a good value, and with those at the edge of what is good.
+pub const LINES: [&str; 24] = [
+    "[hosts.home]",
+    "[hosts.\"a.b\"]",
+    "[hosts.\"a/b\"]",
+    "[hosts]",
+    r#"address = "203.0.113.5""#,
+    r#"address = "[2001:db8::1]:81""#,
+    r#"address = "host.example:0""#,
+    r#"family = "ipv6""#,
+    r#"family = "ipv5""#,
+    "all_addresses = true",
+    r#"key = "home""#,
+    r#"key = "/k/home.key""#,
+    r#"key = "home.key""#,
+    r#"command = """#,
+    r#"command = "open""#,
+    r#"commands = ["open", "close"]"#,
+    "commands = []",
+    "wait = 22",
+    "wait = 0",
+    "wait = 65536",
+    r#"ip = "198.51.100.7""#,
+    r#"ip = "10.0.0.0/8""#,
+    "permissive = true",
+    "permissive = 1",
+];
+
+/// Looks at one text.
+pub fn client_toml(data: &[u8]) -> bool {
+    let Some(text) = text::short(data) else { return false };
+    let profiles = text::check(text, |file: Source| Profiles::check(&file));
+    let Some(table) = text::untyped(text) else { return false };
+    if let Some(profiles) = profiles {
+        compare(&profiles, &table);
+    }
+    true
+}
+
+fn compare(profiles: &Profiles, table: &Table) {
+    text::assert_known(table, &["hosts"]);
+    let none = Table::new();
+    let hosts = table.get("hosts").map_or(&none, |hosts| hosts.as_table().unwrap());
+    assert_eq!(profiles.iter().count(), hosts.len());
+    for (name, host) in profiles.iter() {
+        let table = hosts[name.as_str()].as_table().unwrap();
+        text::assert_known(table, &FIELDS);
+        let string = |field: &str| table.get(field).map(|value| value.as_str().unwrap());
+        let flag = |field: &str| table.get(field).is_some_and(|value| value.as_bool().unwrap());
+        assert_eq!(string("address").unwrap().parse(), Ok(host.address.clone()));
+        assert_ne!(host.address.port(), 0);
+        assert_eq!(string("key").unwrap().parse(), Ok(host.key.clone()));
+        if let KeyReference::File(path) = &host.key {
+            assert!(path.is_absolute());
+        }
+        assert_eq!(string("family").unwrap_or("any"), host.family.field());
+        assert_eq!(flag("all_addresses"), host.all_addresses);
+        assert_eq!(flag("permissive"), host.permissive);
+        assert_eq!(string("ip"), string("ip").filter(|_| host.ip.is_some()));
+        assert_eq!(string("ip").and_then(|ip| ip.parse().ok()), host.ip);
+        let wait = table.get("wait").map(|value| value.as_integer().unwrap());
+        assert_eq!(wait, host.wait.map(|port| i64::from(port.get())));
+        let commands = table.get("commands").map(text::strings).unwrap_or_default();
+        assert_eq!(host.commands, commands);
+        let command = string("command").or(commands.first().copied()).unwrap_or("default");
+        assert_eq!(host.command, command);
+    }
+}

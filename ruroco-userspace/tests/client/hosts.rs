@@ -1,0 +1,135 @@
+//! `ruroco-client host`.
+
+use serde_json::{Value, json};
+
+use crate::person::{KEY, Person, mode};
+
+const EVERYTHING: [&str; 18] = [
+    "host",
+    "add",
+    "home",
+    "--address",
+    "[2001:db8::1]:81",
+    "--key",
+    "home",
+    "--command",
+    "open",
+    "--command",
+    "close",
+    "--wait",
+    "22",
+    "--ip",
+    "198.51.100.7",
+    "--permissive",
+    "-6",
+    "--all-addresses",
+];
+
+#[test]
+fn a_host_is_added_listed_changed_and_removed() {
+    let person = Person::with_key();
+    person.run(&EVERYTHING);
+    assert_eq!(mode(person.folder().join("client.toml")), 0o600);
+    let hosts = |person: &Person| -> Value {
+        serde_json::from_str(&person.run(&["host", "list", "--json"])).unwrap()
+    };
+    let mut home = json!({
+        "name": "home", "address": "[2001:db8::1]:81", "family": "ipv6", "all_addresses": true,
+        "key": "home", "command": "open", "commands": ["open", "close"], "wait": 22,
+        "ip": "198.51.100.7", "permissive": true, "trouble": null,
+    });
+    assert_eq!(hosts(&person), json!({ "hosts": [home] }));
+    let listed = person.run(&["host", "list"]);
+    assert!(
+        listed.starts_with("home  [2001:db8::1]:81  open close  (key home, port 22"),
+        "{listed}"
+    );
+
+    let refused = person.refused(&EVERYTHING);
+    assert!(refused.contains("there is a host home already"), "{refused}");
+    let changed = [&EVERYTHING[..], &["--replace", "--default", "close"]].concat();
+    assert!(person.run(&changed).starts_with("changed the host home"));
+    home["command"] = "close".into();
+    home["commands"] = json!(["close", "open"]);
+    assert_eq!(hosts(&person), json!({ "hosts": [home] }));
+
+    assert!(person.run(&["host", "remove", "home"]).contains("the key home stays"));
+    assert!(person.run(&["host", "list"]).contains("no host yet"));
+    let unknown = person.refused(&["host", "remove", "home"]);
+    assert!(unknown.contains("there is no host home"), "{unknown}");
+}
+
+#[test]
+fn what_a_person_wrote_stays_as_it_is() {
+    let person = Person::with_key();
+    let text = "# mine\n[hosts.a] # first\naddress = \"192.0.2.1\" # old\nkey = \"home\"\n";
+    person.write_hosts(text);
+    person.run(&["host", "add", "b", "--address", "192.0.2.2", "--key", "home"]);
+    assert!(person.hosts().starts_with(text), "{}", person.hosts());
+    person.run(&["host", "remove", "b"]);
+    assert_eq!(person.hosts().trim_end(), text.trim_end());
+}
+
+#[test]
+fn an_unknown_host_is_met_with_the_likely_one() {
+    let person = Person::with_key();
+    assert!(person.refused(&["send", "home"]).contains("ruroco-client invite"));
+    person.run(&["host", "add", "home", "--address", "192.0.2.1", "--key", "home"]);
+    for asked in [["send", "hoem"], ["send", "Home"]] {
+        let refused = person.refused(&asked);
+        assert!(refused.contains("did you mean home?"), "{refused}");
+    }
+    let refused = person.refused(&["host", "remove", "hom"]);
+    assert!(refused.contains("did you mean home?"), "{refused}");
+}
+
+#[test]
+fn a_host_without_a_key_that_can_be_used_is_not_added() {
+    let person = Person::new();
+    let add =
+        |key: &str| person.refused(&["host", "add", "h", "--address", "192.0.2.1", "--key", key]);
+    let refused = add("home");
+    assert!(refused.contains("ruroco-client key import home"), "{refused}");
+    let open = person.write("open.key", KEY, 0o644);
+    assert!(add(&open).contains("chmod 600"));
+    assert_eq!(person.hosts(), "");
+}
+
+#[test]
+fn a_key_file_is_kept_by_its_whole_path() {
+    let person = Person::new();
+    let file = person.write("k.key", KEY, 0o600);
+    person.run(&["host", "add", "h", "--address", "192.0.2.1", "--key", "k.key"]);
+    assert!(person.hosts().contains(&format!("key = \"{file}\"")), "{}", person.hosts());
+    person.write_hosts("[hosts.h]\naddress = \"192.0.2.1\"\nkey = \"k.key\"\n");
+    let refused = person.refused(&["send", "h"]);
+    assert!(refused.contains("client.toml:3: `key`: k.key is a file"), "{refused}");
+}
+
+#[test]
+fn a_mistake_is_told_with_its_line_and_hides_no_host() {
+    let person = Person::with_key();
+    let text = "[hosts.good]\naddress = \"192.0.2.1\"\nkey = \"home\"\n\n[hosts.bad]\n\
+                address = \"192.0.2.1:0\"\nkey = \"home\"\ncomand = \"x\"\n";
+    person.write_hosts(text);
+    let add = ["host", "add", "h", "--address", "192.0.2.1", "--key", "home"];
+    for asked in [&["host", "list"][..], &add, &["send", "good"]] {
+        let refused = person.refused(asked);
+        assert!(refused.contains("client.toml:6: `address`"), "{refused}");
+        assert!(refused.contains("client.toml:8: ") && refused.contains("`command`"), "{refused}");
+    }
+    assert_eq!(person.hosts(), text);
+    let refused = person.refused(&["key", "remove", "home", "--yes"]);
+    assert!(refused.contains("with --force it is removed nevertheless"), "{refused}");
+}
+
+#[test]
+fn what_cannot_be_a_name_or_an_address_is_refused_before_anything_is_done() {
+    let person = Person::with_key();
+    for (name, address) in [("a/b", "192.0.2.1"), ("../a", "192.0.2.1"), ("a", "192.0.2.1:0")] {
+        let mut client = person.command(crate::person::CLIENT);
+        client.args(["host", "add", name, "--address", address, "--key", "home"]);
+        assert_eq!(client.output().unwrap().status.code(), Some(2), "{name} {address}");
+    }
+    assert_eq!(person.hosts(), "");
+}

@@ -1,0 +1,131 @@
+//! The real `ruroco-gate invite`, and what the real `ruroco-client invite` makes of it.
+#![cfg(all(feature = "with-client", feature = "with-gate"))]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
+
+use std::{
+    fs::{self, Permissions},
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+const LAPTOP: &str = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==\n";
+
+struct Gate(tempfile::TempDir);
+
+impl Gate {
+    /// With the keys `laptop` and `phone`.
+    fn new(commands: &str) -> Self {
+        let gate = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(gate.path("keys")).unwrap();
+        gate.write("keys/laptop.key", LAPTOP, 0o600);
+        gate.write("keys/phone.key", &LAPTOP.replace("AAEC", "BAEC"), 0o600);
+        gate.write(
+            "config.toml",
+            &format!(
+                "ips = [\"192.0.2.1\", \"203.0.113.5\"]\nport = 34020\nconfig_dir = {:?}\n\
+                 socket_user = \"nobody\"\n[gate]\ninterfaces = [\"eth0\"]\n\
+                 [keys.phone]\ncommands = [\"open_ssh\"]\n",
+                gate.path("keys")
+            ),
+            0o644,
+        );
+        gate.write("commands.toml", commands, 0o600);
+        gate
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) {
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn invite(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut gate = Command::new(env!("CARGO_BIN_EXE_ruroco-gate"));
+        gate.arg("invite").args(arguments).arg("--config").arg(self.path("config.toml"));
+        let done = gate.arg("--commands").arg(self.path("commands.toml")).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if done.status.success() { Ok(text(done.stdout)) } else { Err(text(done.stderr)) }
+    }
+
+    /// The line that is to be pasted.
+    fn line(&self, arguments: &[&str]) -> String {
+        let shown = self.invite(arguments).unwrap();
+        let line = shown.lines().find(|line| line.starts_with("ruroco://"));
+        line.unwrap_or_else(|| panic!("{shown}")).to_owned()
+    }
+}
+
+fn client(folder: &Path, arguments: &[&str], input: &str) -> String {
+    let mut client = Command::new(env!("CARGO_BIN_EXE_ruroco-client"));
+    client.args(arguments).env("RUROCO_CONF_DIR", folder);
+    let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let _ = client.stdin.take().unwrap().write_all(input.as_bytes());
+    let done = client.wait_with_output().unwrap();
+    assert!(done.status.success());
+    String::from_utf8(done.stdout).unwrap()
+}
+
+const ONE: &str = "[commands.default]\nrun = [\"/bin/true\"]\n";
+/// `close_ssh` is not for `phone` by what the commander goes by, `status` by what the server does.
+const THREE: &str = "[commands.open_ssh]\nrun = [\"/bin/true\"]\n[commands.status]\nrun = [\"/bin/true\"]\n\
+                     [commands.close_ssh]\nrun = [\"/bin/true\"]\nkeys = [\"laptop\"]\n";
+
+#[test]
+fn all_that_the_gate_prints_may_be_given_to_the_client() {
+    let gate = Gate::new(ONE);
+    let shown = gate.invite(&["laptop", "--name", "home", "--wait", "22"]).unwrap();
+    assert!(shown.contains('█') && shown.contains("whoever sees it can knock"), "{shown}");
+    let folder = gate.path("client");
+    client(&folder, &["invite"], &shown);
+    let listed = client(&folder, &["host", "list"], "");
+    assert_eq!(listed, "home  192.0.2.1:34020  default  (key home, port 22)\n");
+    assert_eq!(client(&folder, &["key", "export", "home"], ""), LAPTOP);
+}
+
+#[test]
+fn the_address_has_the_gates_port_and_is_one_of_the_hosts() {
+    let gate = Gate::new(ONE);
+    for (said, address) in [
+        ("host.example", "host.example:34020"),
+        ("host.example:80", "host.example:80"),
+        ("203.0.113.5", "203.0.113.5:34020"),
+    ] {
+        let line = gate.line(&["laptop", "--address", said]);
+        assert!(line.starts_with(&format!("ruroco://{address}?")), "{line}");
+    }
+    let refused = gate.invite(&["laptop", "--address", "203.0.113.6"]).unwrap_err();
+    assert!(refused.contains("203.0.113.6 is not in `ips`"), "{refused}");
+}
+
+#[test]
+fn a_key_is_offered_what_it_may_run_and_no_more() {
+    let gate = Gate::new(THREE);
+    assert!(gate.line(&["phone"]).ends_with("&command=open_ssh"));
+    for other in ["close_ssh", "status"] {
+        let refused = gate.invite(&["phone", "--command", other]).unwrap_err();
+        assert!(refused.contains(&format!("phone may not run {other}")), "{refused}");
+    }
+    let refused = gate.invite(&["laptop"]).unwrap_err();
+    assert!(refused.contains("--command, one of close_ssh open_ssh status"), "{refused}");
+    let line = gate.line(&["laptop", "--command", "open_ssh", "--command", "close_ssh"]);
+    assert!(line.ends_with("&command=open_ssh&command=close_ssh"), "{line}");
+}
+
+#[test]
+fn a_key_that_is_not_there_is_met_with_the_likely_one() {
+    let refused = Gate::new(ONE).invite(&["lapto"]).unwrap_err();
+    assert!(
+        refused.contains("there is no key lapto") && refused.contains("mean laptop?"),
+        "{refused}"
+    );
+}
