@@ -57,6 +57,7 @@ mod tests {
         for name in [
             "ruroco-client.1",
             "ruroco-client-send.1",
+            "ruroco-client-ui.1",
             "ruroco-commander.8",
             "ruroco-commands.5",
             "ruroco-config.5",

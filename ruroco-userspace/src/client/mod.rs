@@ -14,6 +14,8 @@ pub mod effect;
 pub mod folder;
 pub mod key_store;
 pub mod knock;
+#[cfg(feature = "picture")]
+pub mod picture;
 mod private_folder;
 pub mod profiles;
 pub mod rehearsal;

@@ -10,6 +10,7 @@ mod report;
 mod send;
 mod target;
 mod waiting;
+pub mod window;
 
 use std::{
     io::{self, Write},
