@@ -61,6 +61,7 @@ mod tests {
             "ruroco-client-invite.1",
             "ruroco-client-host-add.1",
             "ruroco-client-key-export.1",
+            "ruroco-client-ui.1",
             "ruroco-commander.8",
             "ruroco-commands.5",
             "ruroco-config.5",

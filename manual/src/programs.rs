@@ -26,9 +26,10 @@ impl Section {
 }
 
 /// All of them.
-pub(crate) fn all() -> [(Command, Section); 4] {
+pub(crate) fn all() -> [(Command, Section); 5] {
     [
         (client::cli::Cli::command(), Section::User),
+        (client::cli::window::Cli::command(), Section::User),
         (gate::cli::Cli::command(), Section::Administrator),
         (server::cli::Cli::command(), Section::Administrator),
         (commander(), Section::Administrator),

@@ -73,3 +73,5 @@ pub mod commander;
 pub mod gate;
 #[cfg(feature = "with-server")]
 pub mod server;
+#[cfg(feature = "with-gui")]
+pub mod window;

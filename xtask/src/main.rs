@@ -8,7 +8,7 @@
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
 //! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
 //! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a [`cargo_tool`], and they are
-//! tested on a [`debian`]. [`book`] makes the book, and tests what it says.
+//! tested on a [`debian`]. [`screenshots`] are for the documentation. [`book`] makes the book, and tests what it says.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -32,6 +32,7 @@ mod llvm;
 mod packages;
 mod process;
 mod roles;
+mod screenshots;
 mod setup;
 mod test;
 mod toolchain;
@@ -85,6 +86,8 @@ enum Task {
     Dist,
     /// Make the book in target/book.
     Book,
+    /// Photograph the client's window into docs/images.
+    Screenshots,
     /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
     Test {
         /// And those of the packages, on a booted Debian; and make the book.
@@ -127,6 +130,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
         Task::Dist => dist::run(&workspace),
         Task::Book => book::build(&workspace),
+        Task::Screenshots => screenshots::run(&workspace),
         Task::Test { system } => test::run(&workspace, *system),
         Task::Fuzz { targets, seconds } => fuzz::run(&workspace, targets, *seconds),
     }

@@ -10,8 +10,9 @@ use crate::{
 };
 
 /// The roles, and the program of each.
-pub(crate) const PROGRAMS: [(&str, &str); 4] = [
+pub(crate) const PROGRAMS: [(&str, &str); 5] = [
     ("with-client", "ruroco-client"),
+    ("with-gui", "ruroco-client-ui"),
     ("with-gate", "ruroco-gate"),
     ("with-server", "ruroco-server"),
     ("with-commander", "ruroco-commander"),

@@ -32,7 +32,8 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
 
     step("format", &mut cargo(workspace, &["fmt", "--all", "--check"]))?;
     let everything =
-        [&["--workspace"][..], &NOT_THE_HOSTS, &["--features", "ruroco-lab/lab"]].concat();
+        [&["--workspace"][..], &NOT_THE_HOSTS, &["--features", "ruroco-lab/lab,ruroco-lab/window"]]
+            .concat();
     let deny = ["--", "--deny", "warnings"];
     let lint = [&["clippy", "--all-targets"][..], &everything, &deny].concat();
     step("lints", &mut cargo(workspace, &lint))?;

@@ -56,6 +56,11 @@ impl Workspace {
         self.root.join("target").join("release")
     }
 
+    /// Where everything else is built.
+    pub(crate) fn debug(&self) -> PathBuf {
+        self.root.join("target").join("debug")
+    }
+
     /// Where packages are made.
     pub(crate) fn dist(&self) -> PathBuf {
         self.root.join("target").join("dist")

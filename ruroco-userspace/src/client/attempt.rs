@@ -93,7 +93,7 @@ impl Attempt {
         let addresses = self.knock.addresses(limit)?;
         match self.effect {
             None => {
-                let sent = self.knock.send(self.knock.routes(&addresses)?, counter)?;
+                let sent = self.knock.send(self.knock.routes(&addresses)?, counter, give_up)?;
                 sent.all().for_each(|to| report(Progress::Sent(to)));
                 let effect = Observation::NotLooked;
                 Ok(Outcome { sent, knocks: 1, effect, objection: None })
@@ -164,7 +164,7 @@ impl Watch<'_> {
         let first = port_at(routes.first.to());
         // After a knock, nobody can tell what has opened the port.
         let earlier = first_knock.is_none().then(|| EarlierLook::begin(first)).flatten();
-        let sent = knock.send(routes, self.counter)?;
+        let sent = knock.send(routes, self.counter, self.give_up)?;
         first_knock.get_or_insert_with(Instant::now);
         sent.all().for_each(|to| (self.report)(Progress::Sent(to)));
         let at = port_at(sent.to);

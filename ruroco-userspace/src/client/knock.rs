@@ -99,6 +99,9 @@ pub enum Error {
     /// It could not be made.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The person did not want it any more.
+    #[error("given up before it was sent")]
+    GivenUp,
     /// The network took it for none of the addresses.
     #[error("could not send to {}; check the network and the address", list(.0))]
     Unsent(Vec<Unsent>),
@@ -183,11 +186,17 @@ impl Knock {
 
     /// Sends it by the first of these routes on which it gets away: a name with an IPv4 and an IPv6
     /// address is one host, and one packet is one run of the command. By all of them, if all addresses
-    /// were asked for, each time with a counter of its own.
+    /// were asked for, each time with a counter of its own. `give_up` is asked before each: all that
+    /// comes before can take its time.
     ///
     /// # Errors
     /// If it could not be sent to any.
-    pub fn send(&self, routes: Routes, counter: &CounterFile) -> Result<Sent, Error> {
+    pub fn send(
+        &self,
+        routes: Routes,
+        counter: &CounterFile,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<Sent, Error> {
         let mut used: Vec<Route> = Vec::new();
         let mut unsent = routes.not_to;
         let mut ahead_of_clock = Duration::ZERO;
@@ -199,6 +208,9 @@ impl Knock {
             let counter = counter.next(now)?;
             ahead_of_clock = ahead(counter, now);
             let datagram = seal(&self.key, &self.request, counter, route.to().ip())?;
+            if give_up() {
+                break;
+            }
             match route.send(&datagram) {
                 Ok(()) => used.push(route),
                 // The network's trouble with one address says nothing about the others.
@@ -218,6 +230,7 @@ impl Knock {
                 ahead_of_clock,
                 routes: used,
             }),
+            None if give_up() => Err(Error::GivenUp),
             None => Err(Error::Unsent(unsent)),
         }
     }

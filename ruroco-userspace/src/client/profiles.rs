@@ -144,6 +144,11 @@ pub struct UnknownHost {
 }
 
 impl UnknownHost {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     fn remedy(&self) -> String {
         match &self.meant {
             Some(meant) => format!("; did you mean {meant}?"),

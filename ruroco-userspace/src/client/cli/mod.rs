@@ -14,6 +14,7 @@ mod secret;
 mod send;
 mod target;
 mod waiting;
+pub mod window;
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -1,0 +1,290 @@
+//! What a person writes into forms, and what comes of it once it is checked.
+
+use std::{collections::BTreeSet, net::IpAddr, num::NonZero};
+
+use super::{keys::KeyRow, model::fault};
+use crate::{
+    client::{
+        key_store::KeyReference,
+        profiles::{DEFAULT_COMMAND, Host, Profiles},
+    },
+    destination::{Destination, Family},
+    invitation::Invitation,
+    key::Key,
+    name::Name,
+};
+
+/// A host as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostForm {
+    /// What it was called before, if it is not a new one.
+    pub(super) original: Option<Name>,
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) key: String,
+    /// Separated by commas; the first is the default one.
+    pub(super) commands: String,
+    pub(super) wait: String,
+    pub(super) ip: String,
+    pub(super) permissive: bool,
+    pub(super) family: Family,
+    pub(super) all_addresses: bool,
+    /// Whether what is wrong is shown: not before somebody has wanted to save it.
+    pub(super) tried: bool,
+    /// Whether it is on its way to the disk.
+    pub(super) saving: bool,
+    /// Whether what few need is shown.
+    pub(super) more: bool,
+    /// Whether the keyboard has been given its first field.
+    pub(super) entered: bool,
+}
+
+/// What is wrong with a host's fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct HostFaults {
+    pub(super) name: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) wait: Option<String>,
+    pub(super) ip: Option<String>,
+}
+
+impl HostForm {
+    pub(super) fn new(key: Option<&Name>) -> Self {
+        Self {
+            original: None,
+            name: String::new(),
+            address: String::new(),
+            key: key.map(ToString::to_string).unwrap_or_default(),
+            commands: String::new(),
+            wait: String::new(),
+            ip: String::new(),
+            permissive: false,
+            family: Family::Any,
+            all_addresses: false,
+            tried: false,
+            saving: false,
+            more: false,
+            entered: false,
+        }
+    }
+
+    pub(super) fn of(name: &Name, host: &Host) -> Self {
+        let commands: Vec<&str> = host.all_commands().collect();
+        let commands =
+            if commands == [DEFAULT_COMMAND] { String::new() } else { commands.join(", ") };
+        Self {
+            original: Some(name.clone()),
+            name: name.to_string(),
+            address: host.address.to_string(),
+            key: host.key.to_string(),
+            commands,
+            wait: host.wait.map(|port| port.to_string()).unwrap_or_default(),
+            ip: host.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            permissive: host.permissive,
+            family: host.family,
+            all_addresses: host.all_addresses,
+            more: host.ip.is_some() || host.all_addresses || host.family != Family::Any,
+            ..Self::new(None)
+        }
+    }
+
+    /// Whether something would be lost without it.
+    pub(super) fn is_begun(&self, hosts: &Profiles) -> bool {
+        let known = self.original.as_ref().and_then(|name| Some((name, hosts.get(name.as_str())?)));
+        let before = known.map_or_else(|| Self::new(None), |(name, host)| Self::of(name, host));
+        let texts = |form: &Self| {
+            [&form.name, &form.address, &form.commands, &form.wait, &form.ip].map(String::clone)
+        };
+        texts(self) != texts(&before)
+    }
+
+    /// The host that is meant, beside these.
+    ///
+    /// # Errors
+    /// What is wrong, by field.
+    pub(super) fn check(&self, hosts: &Profiles) -> Result<(Name, Host), HostFaults> {
+        let mut faults = HostFaults::default();
+        let name = self.name.trim().parse::<Name>().map_err(|error| {
+            if self.name.trim().is_empty() { "Give it a name.".to_owned() } else { fault(&error) }
+        });
+        let name = name.and_then(|name| {
+            let taken = self.original.as_ref() != Some(&name) && hosts.get(name.as_str()).is_some();
+            if taken { Err(format!("There is a host {name} already.")) } else { Ok(name) }
+        });
+        let name = kept(name, &mut faults.name);
+        let address = match self.address.trim() {
+            "" => Err("Write the host's name or address.".to_owned()),
+            address => address.parse::<Destination>().map_err(|error| fault(&error)),
+        };
+        let address = kept(address, &mut faults.address);
+        let key = match self.key.trim() {
+            "" => Err("Choose a key, or make one.".to_owned()),
+            key => key.parse::<KeyReference>().map_err(|error| fault(&error)),
+        };
+        let key = kept(key, &mut faults.key);
+        let wait = optional(&self.wait, "Write a port from 1 to 65535, or nothing.");
+        let wait: Option<Option<NonZero<u16>>> = kept(wait, &mut faults.wait);
+        let ip = optional(&self.ip, "Write an IPv4 or IPv6 address, or nothing.");
+        let ip: Option<Option<IpAddr>> = kept(ip, &mut faults.ip);
+        let all = (name, address, key, wait, ip);
+        let (Some(name), Some(address), Some(key), Some(wait), Some(ip)) = all else {
+            return Err(faults);
+        };
+        let commands = self.commands();
+        let command = commands.first().map_or(DEFAULT_COMMAND, String::as_str).to_owned();
+        let host = Host {
+            family: self.family,
+            all_addresses: self.all_addresses,
+            command,
+            commands,
+            wait,
+            ip,
+            permissive: self.permissive && ip.is_some(),
+            ..Host::new(address, key)
+        };
+        Ok((name, host))
+    }
+
+    /// Each once, in the order they are written in.
+    fn commands(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let named = self.commands.split(',').map(str::trim).filter(|command| !command.is_empty());
+        named.filter(|command| seen.insert(*command)).map(str::to_owned).collect()
+    }
+}
+
+fn kept<T>(checked: Result<T, String>, fault: &mut Option<String>) -> Option<T> {
+    checked.map_err(|error| *fault = Some(error)).ok()
+}
+
+fn optional<T: std::str::FromStr>(text: &str, fault: &str) -> Result<Option<T>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| fault.to_owned()),
+    }
+}
+
+/// An invitation as it is pasted.
+#[derive(Debug, Default)]
+pub(super) struct ImportForm {
+    pub(super) text: String,
+    /// What to call the host, if not as the invitation says.
+    pub(super) name: String,
+    pub(super) tried: bool,
+    pub(super) saving: bool,
+    pub(super) entered: bool,
+}
+
+impl ImportForm {
+    /// Another text; the name follows it.
+    pub(super) fn set_text(&mut self, text: String) {
+        self.text = text;
+        self.tried = true;
+        if let Ok(invitation) = self.invitation() {
+            self.name = invitation.name.to_string();
+        }
+    }
+
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn invitation(&self) -> Result<Invitation, String> {
+        Invitation::parse(&self.text).map_err(|error| fault(&error))
+    }
+
+    /// # Errors
+    /// Why the host cannot be called so.
+    pub(super) fn name(&self, hosts: &Profiles, keys: &[KeyRow]) -> Result<Name, String> {
+        let name = self.name.trim().parse::<Name>().map_err(|error| fault(&error))?;
+        if hosts.get(name.as_str()).is_some() {
+            return Err(format!("There is a host {name} already. Give this one another name."));
+        }
+        free(name, keys)
+    }
+}
+
+/// A new key as it is asked for.
+#[derive(Debug, Default)]
+pub(super) struct KeyForm {
+    pub(super) name: String,
+    /// Of a key to import.
+    pub(super) text: String,
+    pub(super) tried: bool,
+    pub(super) entered: bool,
+}
+
+impl KeyForm {
+    /// # Errors
+    /// Why it cannot be called so.
+    pub(super) fn name(&self, keys: &[KeyRow]) -> Result<Name, String> {
+        match self.name.trim() {
+            "" => Err("Give it a name.".to_owned()),
+            name => free(name.parse().map_err(|error| fault(&error))?, keys),
+        }
+    }
+
+    /// # Errors
+    /// Why it is no key.
+    pub(super) fn key(&self) -> Result<Key, String> {
+        Key::parse(&self.text).map_err(|error| fault(&error))
+    }
+
+    /// # Errors
+    /// If anything is wrong.
+    pub(super) fn check(&self, keys: &[KeyRow]) -> Result<(Name, Key), String> {
+        Ok((self.name(keys)?, self.key()?))
+    }
+}
+
+fn free(name: Name, keys: &[KeyRow]) -> Result<Name, String> {
+    if keys.iter().any(|key| key.name == name) {
+        return Err(format!("There is a key {name} already. Choose another name."));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form() -> HostForm {
+        HostForm {
+            name: "home".to_owned(),
+            address: "203.0.113.5".to_owned(),
+            key: "laptop".to_owned(),
+            ..HostForm::new(None)
+        }
+    }
+
+    #[test]
+    fn a_host_survives_being_edited() {
+        for commands in ["", "open_ssh", "open_ssh, close_ssh"] {
+            let form = HostForm {
+                commands: commands.to_owned(),
+                wait: "22".to_owned(),
+                ip: "2001:db8::1".to_owned(),
+                permissive: true,
+                ..form()
+            };
+            let (name, host) = form.check(&Profiles::default()).unwrap();
+            let (_, again) = HostForm::of(&name, &host).check(&Profiles::default()).unwrap();
+            assert_eq!(host, again);
+        }
+    }
+
+    #[test]
+    fn each_field_says_what_is_wrong_with_it() {
+        let wrong = HostForm {
+            name: "a b".to_owned(),
+            address: "host:0".to_owned(),
+            key: String::new(),
+            wait: "0".to_owned(),
+            ip: "10.0.0.0/8".to_owned(),
+            ..form()
+        };
+        let faults = wrong.check(&Profiles::default()).unwrap_err();
+        for fault in [faults.name, faults.address, faults.key, faults.wait, faults.ip] {
+            assert!(fault.unwrap().ends_with('.'));
+        }
+    }
+}

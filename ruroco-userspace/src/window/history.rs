@@ -1,0 +1,129 @@
+//! What was knocked, when, and what came of it. An entry is on the disk as soon as its knock is sent,
+//! and says so; what came of it is added later. So it is there whatever becomes of the window.
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::state_file::{Found, StateFile, WriteError};
+
+/// Entries that are kept; the oldest go first.
+pub(super) const MAX_ENTRIES: usize = 500;
+
+const FILE: &str = "history.json";
+
+/// One knock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Nanoseconds since the epoch; no two entries have the same.
+    pub(super) at: u64,
+    pub(super) host: String,
+    pub(super) command: String,
+    /// Where it went, as far as that is known.
+    pub(super) address: Option<String>,
+    pub(super) result: Result,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Result {
+    /// It is on its way. Nobody looked for an effect, or the window was ended while it did.
+    Sent,
+    /// The port opened after so many milliseconds.
+    Opened { port: u16, milliseconds: u64 },
+    /// The port did not open.
+    NothingOpened { port: u16 },
+    /// The person did not wait for the end.
+    Cancelled,
+    /// It was not sent.
+    NotSent { why: String },
+}
+
+impl Entry {
+    /// When it was.
+    pub(super) fn time(&self) -> SystemTime {
+        UNIX_EPOCH.checked_add(Duration::from_nanos(self.at)).unwrap_or(UNIX_EPOCH)
+    }
+}
+
+/// All entries, the newest first.
+pub(super) type Entries = VecDeque<Entry>;
+
+/// The history's file.
+#[derive(Clone, Debug)]
+pub(super) struct History(StateFile);
+
+impl History {
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self(StateFile::new(folder, FILE))
+    }
+
+    pub(super) fn read(&self) -> Found<Entries> {
+        self.0.read()
+    }
+
+    /// Adds an entry, or replaces the one of the same time; gives all that there are now.
+    ///
+    /// # Errors
+    /// If it is not on the disk.
+    pub(super) fn put(&self, entry: Entry) -> std::result::Result<Entries, WriteError> {
+        self.0.change(|entries: &mut Entries| {
+            match entries.iter_mut().find(|other| other.at == entry.at) {
+                Some(same) => *same = entry,
+                None => entries.push_front(entry),
+            }
+            entries.truncate(MAX_ENTRIES);
+        })
+    }
+
+    /// Forgets all of them.
+    ///
+    /// # Errors
+    /// If the empty history is not on the disk.
+    pub(super) fn clear(&self) -> std::result::Result<Entries, WriteError> {
+        self.0.change(Entries::clear)
+    }
+}
+
+/// The time now as an entry has it.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(at: u64, result: Result) -> Entry {
+        let text = str::to_owned;
+        Entry { at, host: text("home"), command: text("open"), address: None, result }
+    }
+
+    #[test]
+    fn what_came_of_a_knock_takes_the_place_of_its_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::in_folder(folder.path());
+        history.put(entry(1, Result::Sent)).unwrap();
+        history.put(entry(2, Result::Sent)).unwrap();
+        let opened = entry(1, Result::Opened { port: 22, milliseconds: 180 });
+        history.put(opened.clone()).unwrap();
+        assert_eq!(history.read().content, [entry(2, Result::Sent), opened]);
+    }
+
+    #[test]
+    fn the_oldest_entries_go_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::in_folder(folder.path());
+        let full = (0..600).rev().map(|at| entry(at, Result::Sent)).collect::<Entries>();
+        history.0.change(|entries: &mut Entries| *entries = full).unwrap();
+        let kept = history.put(entry(1000, Result::Cancelled)).unwrap();
+        assert_eq!(kept.len(), MAX_ENTRIES);
+        assert_eq!((kept[0].at, kept[1].at), (1000, 599));
+    }
+}

@@ -1,0 +1,178 @@
+//! The window: hosts and keys as things to click, over the same [`crate::client`] as the command line.
+//!
+//! What a person does is an `action`, given by one of the `screens` (made of `widgets`, in the colours
+//! of `style`). The `model` changes by it, and gives away as a task what takes its time; the `office`
+//! does these in other threads and reports. So nothing keeps the window from answering: no name server,
+//! no network, no lock, no disk. What it keeps for itself, the `history` and the `preferences`, are
+//! state files that cannot keep it from opening.
+
+mod action;
+mod forms;
+mod history;
+mod icons;
+mod keys;
+mod knocking;
+mod model;
+mod notice;
+mod office;
+mod preferences;
+mod screens;
+mod shortcuts;
+mod state_file;
+mod style;
+mod surroundings;
+mod widgets;
+
+use std::{
+    mem,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver},
+    },
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use eframe::{
+    NativeOptions,
+    egui::{Context, IconData, Ui, Vec2, ViewportBuilder},
+};
+
+use self::{
+    action::{Action, Task},
+    model::{Model, Screen},
+    notice::Notice,
+    office::Office,
+    preferences::PreferencesFile,
+    style::Tone,
+};
+pub use self::{
+    style::install,
+    surroundings::{Desktop, Surroundings},
+};
+use crate::client::folder::Folder;
+
+/// What the desktop knows the program by; also the name of its desktop entry.
+const APPLICATION: &str = "ruroco-client-ui";
+
+/// How often what moves is drawn: ten times a second is often enough for a bar that fills in ten.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Smallest window in points: a narrow telephone's.
+const SMALLEST: Vec2 = Vec2::new(340.0, 400.0);
+
+/// Opens the window and returns once it is closed.
+///
+/// # Errors
+/// If there is no place for the client's files, or no window to be had.
+pub fn run() -> anyhow::Result<()> {
+    let folder = Folder::of_user()?;
+    let preferences = PreferencesFile::in_folder(folder.path()).read().content;
+    let viewport = ViewportBuilder::default()
+        .with_title("ruroco")
+        .with_app_id(APPLICATION)
+        .with_icon(icon())
+        .with_inner_size(preferences.window_size())
+        .with_min_inner_size(SMALLEST);
+    let options = NativeOptions { viewport, ..NativeOptions::default() };
+    let open: eframe::AppCreator<'_> = Box::new(move |creation| {
+        install(&creation.egui_ctx);
+        let window = Window::new(&folder, Arc::new(Desktop), &creation.egui_ctx);
+        Ok(Box::new(window))
+    });
+    eframe::run_native(APPLICATION, options, open).map_err(|error| {
+        anyhow!(
+            "could not open a window: {error}; it takes X11 or Wayland, and OpenGL. The same is done \
+             in a terminal with: ruroco-client"
+        )
+    })
+}
+
+fn icon() -> IconData {
+    // Drawn from packaging/desktop/ruroco-client-ui.svg.
+    let picture = include_bytes!("../../../packaging/desktop/ruroco-client-ui.png");
+    eframe::icon_data::from_png_bytes(picture).unwrap_or_default()
+}
+
+/// The window.
+#[derive(Debug)]
+pub struct Window {
+    model: Model,
+    office: Office,
+    reports: Receiver<action::Report>,
+    /// Whether Escape has a text field to leave first.
+    was_typing: bool,
+    was_focused: bool,
+}
+
+impl Window {
+    /// The window over a client's folder. Whatever is wrong with that is told in the window.
+    pub fn new(folder: &Folder, surroundings: Arc<dyn Surroundings>, context: &Context) -> Self {
+        let (sender, reports) = mpsc::channel();
+        let office = Office::open(folder, surroundings, sender, context.clone());
+        let preferences = PreferencesFile::in_folder(folder.path()).read();
+        let mut model = Model::new(preferences.content);
+        if let Some(damage) = preferences.damage {
+            let title = "The window's settings begin anew";
+            model.tell(Notice::new(Tone::Warning, title, damage.to_string()));
+        }
+        // Before the first frame, so that it does not show an empty window.
+        office.do_now(Task::ReadAll);
+        Self { model, office, reports, was_typing: false, was_focused: true }
+    }
+
+    /// Draws it, and does what the person has done since the last time.
+    pub fn show(&mut self, ui: &mut Ui) {
+        for report in self.reports.try_iter() {
+            self.model.take(report);
+        }
+        ui.ctx().set_theme(self.model.preferences.theme);
+        let mut actions = self.notice_surroundings(ui.ctx());
+        actions.extend(shortcuts::pressed(ui.ctx(), &self.model, self.was_typing));
+        // They are changed while the rest is looked at.
+        let mut screen = mem::replace(&mut self.model.screen, Screen::Hosts);
+        let mut dialog = self.model.dialog.take();
+        screens::show(ui, &self.model, &mut screen, &mut actions);
+        screens::show_dialog(ui, &self.model, dialog.as_mut(), &mut actions);
+        (self.model.screen, self.model.dialog) = (screen, dialog);
+        self.was_typing = ui.ctx().text_edit_focused();
+        self.act(actions);
+        if self.model.is_busy() {
+            ui.ctx().request_repaint_after(FRAME);
+        }
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            if let Some(task) = self.model.act(action) {
+                self.office.give(task);
+            }
+        }
+    }
+
+    /// Files that were dropped, and a person who comes back and may have changed files meanwhile.
+    fn notice_surroundings(&mut self, context: &Context) -> Vec<Action> {
+        let (dropped, focused) =
+            context.input_mut(|input| (mem::take(&mut input.raw.dropped_files), input.focused));
+        for path in dropped.iter().map(|file| file.path().to_owned()) {
+            let task = self.model.dropped(path);
+            self.office.give(task);
+        }
+        let came_back = focused && !mem::replace(&mut self.was_focused, focused);
+        if came_back { vec![Action::Refresh] } else { Vec::new() }
+    }
+}
+
+impl eframe::App for Window {
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        self.show(ui);
+        let size = ui.ctx().content_rect().size();
+        if !ui.ctx().input(|input| input.viewport().maximized.unwrap_or(false)) {
+            self.model.preferences.size = (size.x, size.y);
+        }
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.office.do_now(Task::WritePreferences(self.model.preferences));
+    }
+}

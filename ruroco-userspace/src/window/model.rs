@@ -1,0 +1,361 @@
+//! What the window knows and shows, and how that changes: by what a person does, and by what is
+//! reported. Nothing in here takes its time; what does is given away as a [`Task`].
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use super::{
+    action::{Action, Purpose, Report, Task},
+    forms::{HostForm, ImportForm, KeyForm},
+    history::Entries,
+    keys::KeyRow,
+    knocking::{Knocking, State},
+    notice::{Notice, sentence},
+    preferences::Preferences,
+    style::Tone,
+};
+use crate::{client::profiles::Profiles, key::Key, name::Name, problems::Problems};
+
+/// All of it.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) screen: Screen,
+    pub(super) dialog: Option<Dialog>,
+    pub(super) hosts: Profiles,
+    /// What is wrong in `client.toml`.
+    pub(super) faults: Problems,
+    pub(super) keys: Vec<KeyRow>,
+    pub(super) knockings: BTreeMap<Name, Knocking>,
+    pub(super) history: Entries,
+    /// The newest first.
+    pub(super) notices: Vec<Notice>,
+    pub(super) preferences: Preferences,
+    knocks: u64,
+}
+
+/// What the window is filled with.
+#[derive(Debug)]
+pub(super) enum Screen {
+    Hosts,
+    Host(Box<HostForm>),
+    Import(Box<ImportForm>),
+    Keys,
+    History,
+}
+
+/// What stands before it and has to be answered first.
+#[derive(Debug)]
+pub(super) enum Dialog {
+    MakeKey(KeyForm),
+    ImportKey(KeyForm),
+    Key(ShownKey),
+    RemoveKey(Name),
+    ClearHistory,
+}
+
+/// A key that somebody wants to see.
+#[derive(Debug)]
+pub(super) struct ShownKey {
+    pub(super) name: Name,
+    pub(super) key: Box<Key>,
+    pub(super) text: bool,
+    pub(super) code: bool,
+}
+
+impl Model {
+    pub(super) fn new(preferences: Preferences) -> Self {
+        Self {
+            screen: Screen::Hosts,
+            dialog: None,
+            hosts: Profiles::default(),
+            faults: Problems::default(),
+            keys: Vec::new(),
+            knockings: BTreeMap::new(),
+            history: Entries::new(),
+            notices: Vec::new(),
+            preferences,
+            knocks: 0,
+        }
+    }
+
+    /// What a person does; gives what has to be done about it.
+    pub(super) fn act(&mut self, action: Action) -> Option<Task> {
+        match action {
+            Action::ShowHosts => self.go(Screen::Hosts),
+            Action::ShowKeys => self.go(Screen::Keys),
+            Action::ShowHistory => self.go(Screen::History),
+            Action::ShowImport => self.go(Screen::Import(Box::default())),
+            Action::Back => self.back(),
+            Action::NewHost => {
+                let form = HostForm::new(self.keys.first().map(|key| &key.name));
+                self.go(Screen::Host(Box::new(form)));
+            }
+            Action::EditHost(name) => {
+                if let Some(host) = self.hosts.get(name.as_str()) {
+                    let form = HostForm::of(&name, host);
+                    self.go(Screen::Host(Box::new(form)));
+                }
+            }
+            Action::SaveHost => return self.save_host(),
+            Action::RemoveHost(name) => {
+                let host = self.hosts.get(name.as_str())?.clone();
+                self.go(Screen::Hosts);
+                return Some(Task::RemoveHost(name, Box::new(host)));
+            }
+            Action::RestoreHost(name, host) => return Some(Task::AddHost(name, host)),
+            Action::Knock(host, command) => return self.knock(host, command),
+            Action::Cancel(host) => {
+                if let Some(knocking) = self.knockings.get_mut(&host) {
+                    knocking.give_up();
+                }
+            }
+            Action::PutAway(host) => drop(self.knockings.remove(&host)),
+            Action::Reseed => return Some(Task::Reseed),
+            Action::AskNewKey => self.dialog = Some(Dialog::MakeKey(KeyForm::default())),
+            Action::AskImportKey => self.dialog = Some(Dialog::ImportKey(KeyForm::default())),
+            Action::MakeKey | Action::ImportKey => return self.keep_key(),
+            Action::ShowKey(name) => return Some(Task::ReadKey(name)),
+            Action::ExportKey(name) => return Some(Task::ExportKey(name)),
+            Action::AskRemoveKey(name) => self.dialog = Some(Dialog::RemoveKey(name)),
+            Action::RemoveKey(name) => {
+                self.dialog = None;
+                return Some(Task::RemoveKey(name));
+            }
+            Action::CopyKey => return self.copy_key(),
+            Action::EmptyClipboard => {
+                self.dismiss(IN_CLIPBOARD);
+                // Not every clipboard takes nothing.
+                return Some(Task::Copy(" ".to_owned()));
+            }
+            Action::ChooseFile(purpose) => return Some(Task::ChooseFile(purpose)),
+            Action::AcceptInvitation => return self.accept(),
+            Action::AskClearHistory => self.dialog = Some(Dialog::ClearHistory),
+            Action::ClearHistory => {
+                self.dialog = None;
+                return Some(Task::ClearHistory);
+            }
+            Action::Switch(theme) => {
+                self.preferences.theme = theme;
+                return Some(Task::WritePreferences(self.preferences));
+            }
+            Action::OpenFolder => return Some(Task::OpenFolder),
+            Action::Refresh => return Some(Task::ReadAll),
+            Action::Dismiss(title) => self.dismiss(&title),
+        }
+        None
+    }
+
+    /// What has come of a task.
+    pub(super) fn take(&mut self, report: Report) {
+        match report {
+            Report::Hosts(hosts, faults) => (self.hosts, self.faults) = (hosts, faults),
+            Report::Keys(keys) => self.keys = keys,
+            Report::History(entries) => self.history = entries,
+            Report::HostSaved(name) => self.host_saved(&name),
+            Report::KeyAdded(name) => self.key_added(&name),
+            Report::KeyRead(name, key) => {
+                self.dialog = Some(Dialog::Key(ShownKey { name, key, text: false, code: false }));
+            }
+            Report::FileRead(purpose, text) => self.file_read(purpose, text),
+            Report::Knock { host, number, step } => {
+                if let Some(knocking) = self.knockings.get_mut(&host)
+                    && knocking.number == number
+                {
+                    knocking.take(step);
+                }
+            }
+            Report::Told(notice) => {
+                if let Screen::Host(form) = &mut self.screen {
+                    form.saving = false;
+                }
+                if let Screen::Import(form) = &mut self.screen {
+                    form.saving = false;
+                }
+                self.tell(notice);
+            }
+        }
+    }
+
+    /// A file dropped onto the window, or named when it was started.
+    pub(super) fn dropped(&mut self, path: PathBuf) -> Task {
+        match &self.dialog {
+            Some(Dialog::ImportKey(_)) => Task::ReadFile(Purpose::Key, path),
+            _ => {
+                if !matches!(self.screen, Screen::Import(_)) {
+                    self.go(Screen::Import(Box::default()));
+                }
+                Task::ReadFile(Purpose::Invitation, path)
+            }
+        }
+    }
+
+    /// The same notice is told once.
+    pub(super) fn tell(&mut self, notice: Notice) {
+        self.dismiss(&notice.title);
+        self.notices.insert(0, notice);
+        self.notices.truncate(MAX_NOTICES);
+    }
+
+    /// Whether something moves of its own accord.
+    pub(super) fn is_busy(&self) -> bool {
+        self.knockings.values().any(Knocking::is_under_way)
+    }
+
+    /// Whether something that was written is not kept yet.
+    pub(super) fn has_begun_form(&self) -> bool {
+        match &self.screen {
+            Screen::Host(form) => form.is_begun(&self.hosts),
+            Screen::Import(form) => !form.text.is_empty(),
+            Screen::Hosts | Screen::Keys | Screen::History => false,
+        }
+    }
+
+    /// The hosts that use a key.
+    pub(super) fn users_of<'a>(&'a self, key: &'a Name) -> impl Iterator<Item = &'a str> {
+        use crate::client::key_store::KeyReference;
+        let uses = move |reference: &KeyReference| matches!(reference, KeyReference::Named(name) if name == key);
+        self.hosts.iter().filter(move |(_, host)| uses(&host.key)).map(|(name, _)| name.as_str())
+    }
+
+    fn go(&mut self, screen: Screen) {
+        self.dialog = None;
+        self.screen = screen;
+    }
+
+    fn back(&mut self) {
+        if self.dialog.take().is_none() && !matches!(self.screen, Screen::Hosts) {
+            self.screen = Screen::Hosts;
+        }
+    }
+
+    fn save_host(&mut self) -> Option<Task> {
+        let Screen::Host(form) = &mut self.screen else { return None };
+        if form.saving {
+            return None;
+        }
+        form.tried = true;
+        let (name, host) = form.check(&self.hosts).ok()?;
+        form.saving = true;
+        let host = Box::new(host);
+        Some(match form.original.clone() {
+            Some(old) => Task::ReplaceHost { old, name, host },
+            None => Task::AddHost(name, host),
+        })
+    }
+
+    fn host_saved(&mut self, name: &Name) {
+        match &self.screen {
+            Screen::Host(_) => self.screen = Screen::Hosts,
+            Screen::Import(_) => {
+                self.screen = Screen::Hosts;
+                let title = format!("{name} was added");
+                let text = "Its key is kept beside it. The invitation is as secret as the key: \
+                            delete it where it was.";
+                self.tell(Notice::new(Tone::Good, title, text));
+            }
+            // Undone.
+            Screen::Hosts | Screen::Keys | Screen::History => {
+                self.dismiss(&format!("{name} was removed"));
+            }
+        }
+    }
+
+    fn keep_key(&mut self) -> Option<Task> {
+        match &mut self.dialog {
+            Some(Dialog::MakeKey(form)) => {
+                form.tried = true;
+                Some(Task::MakeKey(form.name(&self.keys).ok()?))
+            }
+            Some(Dialog::ImportKey(form)) => {
+                form.tried = true;
+                let (name, key) = form.check(&self.keys).ok()?;
+                Some(Task::AddKey(name, Box::new(key)))
+            }
+            Some(Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory) | None => None,
+        }
+    }
+
+    fn key_added(&mut self, name: &Name) {
+        self.dialog = None;
+        let key = name.to_string();
+        if let Screen::Host(form) = &mut self.screen {
+            form.key = key;
+        } else {
+            let text = "Show it to have it on the host, too.";
+            self.tell(Notice::new(Tone::Good, format!("The key {name} is kept"), text).offering(
+                super::icons::Icon::Shown,
+                "Show it",
+                Action::ShowKey(name.clone()),
+            ));
+        }
+    }
+
+    fn copy_key(&mut self) -> Option<Task> {
+        let Some(Dialog::Key(shown)) = &self.dialog else { return None };
+        let text = shown.key.to_text().to_string();
+        let why = "Other programs can read it there until something else is copied.";
+        self.tell(Notice::new(Tone::Warning, IN_CLIPBOARD, why).offering(
+            super::icons::Icon::Delete,
+            "Empty the clipboard",
+            Action::EmptyClipboard,
+        ));
+        self.dialog = None;
+        Some(Task::Copy(text))
+    }
+
+    fn file_read(&mut self, purpose: Purpose, text: String) {
+        match (purpose, &mut self.dialog, &mut self.screen) {
+            (Purpose::Key, Some(Dialog::ImportKey(form)), _) => form.text = text,
+            (Purpose::Invitation, _, Screen::Import(form)) => form.set_text(text),
+            // The person has gone on meanwhile.
+            _ => {}
+        }
+    }
+
+    fn accept(&mut self) -> Option<Task> {
+        let Screen::Import(form) = &mut self.screen else { return None };
+        if form.saving {
+            return None;
+        }
+        form.tried = true;
+        let invitation = form.invitation().ok()?;
+        let name = form.name(&self.hosts, &self.keys).ok()?;
+        form.saving = true;
+        Some(Task::Accept(Box::new(invitation), name))
+    }
+
+    fn knock(&mut self, host: Name, command: String) -> Option<Task> {
+        let at = Box::new(self.hosts.get(host.as_str())?.clone());
+        if let Some(earlier) = self.knockings.get_mut(&host) {
+            earlier.give_up();
+        }
+        self.knocks = self.knocks.wrapping_add(1);
+        let (number, stop) = (self.knocks, Arc::new(AtomicBool::new(false)));
+        let knocking = Knocking {
+            number,
+            command: command.clone(),
+            stop: Arc::clone(&stop),
+            state: State::LookingUp,
+        };
+        self.knockings.insert(host.clone(), knocking);
+        Some(Task::Knock { host, at, command, number, stop })
+    }
+
+    fn dismiss(&mut self, title: &str) {
+        self.notices.retain(|notice| notice.title != title);
+    }
+}
+
+/// What is told when a key was copied.
+const IN_CLIPBOARD: &str = "The key is in the clipboard";
+
+/// More than these nobody reads.
+const MAX_NOTICES: usize = 4;
+
+/// What a form says of an error.
+pub(super) fn fault(error: &impl ToString) -> String {
+    sentence(&error.to_string())
+}

@@ -1,0 +1,66 @@
+//! What a person has to be told, and what they can do about it.
+
+use super::{action::Action, icons::Icon, style::Tone};
+
+/// Something told until it is put away.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Notice {
+    pub(super) tone: Tone,
+    pub(super) title: String,
+    pub(super) text: String,
+    pub(super) offers: Vec<Offer>,
+}
+
+/// Something to do about it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Offer {
+    pub(super) icon: Icon,
+    pub(super) text: String,
+    pub(super) action: Action,
+}
+
+impl Notice {
+    pub(super) fn new(tone: Tone, title: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { tone, title: title.into(), text: text.into(), offers: Vec::new() }
+    }
+
+    pub(super) fn offering(mut self, icon: Icon, text: &str, action: Action) -> Self {
+        self.offers.push(Offer { icon, text: text.to_owned(), action });
+        self
+    }
+}
+
+/// A sentence as it stands alone: errors begin with a small letter, because something stands before
+/// them in a terminal.
+pub(super) fn sentence(text: &str) -> String {
+    let text = without_numbers(text);
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '?', '!']) || text.is_empty() { "" } else { "." };
+    format!("{first}{}{end}", characters.as_str())
+}
+
+/// Without the numbers that Rust adds to what the operating system says.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut words = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        words.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_becomes_a_sentence() {
+        let error = "could not write /x: No space left on device (os error 28); nothing was sent";
+        assert_eq!(
+            sentence(error),
+            "Could not write /x: No space left on device; nothing was sent."
+        );
+        assert_eq!(sentence("Is it so?"), "Is it so?");
+    }
+}

@@ -1,0 +1,391 @@
+//! Where tasks are done: never by the thread that draws, so that no lock, disk or name server can keep
+//! the window from answering. Tasks about files are done one after the other, in the order in which
+//! they were asked for; each knock, and each choice of a file, has a thread of its own.
+
+mod knock;
+mod watch;
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
+    thread,
+    time::SystemTime,
+};
+
+use eframe::egui::Context;
+use zeroize::Zeroizing;
+
+use self::{knock::KnockTask, watch::Watched};
+use super::{
+    action::{Action, Purpose, Report, Task},
+    history::History,
+    icons::Icon,
+    keys,
+    notice::{Notice, sentence},
+    preferences::PreferencesFile,
+    style::Tone,
+    surroundings::Surroundings,
+};
+use crate::{
+    client::{
+        accept::{self, accept},
+        folder::Folder,
+        key_store::{self, KeyReference, Place},
+        profiles::{EditError, Host},
+    },
+    durable,
+    invitation::Invitation,
+    key::Key,
+    name::Name,
+    problems::Problems,
+    qr::picture,
+};
+
+/// Longest file in bytes that is looked at for an invitation or a key; photographs are shorter.
+const MAX_FILE_SIZE: u64 = 64 << 20;
+
+/// Does tasks, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Office {
+    desk: Desk,
+    queue: Sender<Task>,
+    /// The watch ends with it.
+    _closing: Sender<()>,
+}
+
+/// What everybody in the office has at hand.
+#[derive(Clone, Debug)]
+struct Desk {
+    folder: Folder,
+    history: History,
+    preferences: PreferencesFile,
+    surroundings: Arc<dyn Surroundings>,
+    reports: Sender<Report>,
+    context: Context,
+}
+
+impl Office {
+    pub(super) fn open(
+        folder: &Folder,
+        surroundings: Arc<dyn Surroundings>,
+        reports: Sender<Report>,
+        context: Context,
+    ) -> Self {
+        let desk = Desk {
+            history: History::in_folder(folder.path()),
+            preferences: PreferencesFile::in_folder(folder.path()),
+            folder: folder.clone(),
+            surroundings,
+            reports,
+            context,
+        };
+        let (queue, tasks) = mpsc::channel();
+        let clerk = desk.clone();
+        thread::spawn(move || tasks.into_iter().for_each(|task| clerk.do_it(task)));
+        let (closing, closed) = mpsc::channel();
+        let (watch, watched) = (queue.clone(), Watched::of(folder));
+        thread::spawn(move || watched.keep_watch(&watch, &closed));
+        Self { desk, queue, _closing: closing }
+    }
+
+    /// Has a task done.
+    /// The same in this thread, which waits for it.
+    pub(super) fn do_now(&self, task: Task) {
+        self.desk.do_it(task);
+    }
+
+    /// Has a task done.
+    pub(super) fn give(&self, task: Task) {
+        let of_its_own =
+            matches!(task, Task::Knock { .. } | Task::ChooseFile(_) | Task::ExportKey(_));
+        if of_its_own {
+            let desk = self.desk.clone();
+            thread::spawn(move || desk.do_it(task));
+        } else {
+            // The clerk ends only with the office.
+            let _ = self.queue.send(task);
+        }
+    }
+}
+
+impl Desk {
+    fn do_it(&self, task: Task) {
+        match task {
+            Task::ReadAll => self.read_all(),
+            Task::AddHost(name, host) => self.add_host(&name, &host),
+            Task::ReplaceHost { old, name, host } => self.replace_host(&old, &name, &host),
+            Task::RemoveHost(name, host) => self.remove_host(name, host),
+            Task::MakeKey(name) => self.make_key(name),
+            Task::AddKey(name, key) => self.add_key(name, &key),
+            Task::RemoveKey(name) => self.remove_key(&name),
+            Task::ReadKey(name) => self.read_key(name),
+            Task::ExportKey(name) => self.export_key(&name),
+            Task::ChooseFile(purpose) => {
+                if let Some(path) = self.surroundings.choose_file(purpose.title()) {
+                    self.read_file(purpose, &path);
+                }
+            }
+            Task::ReadFile(purpose, path) => self.read_file(purpose, &path),
+            Task::Accept(invitation, name) => self.accept(&invitation, &name),
+            Task::Knock { host, at, command, number, stop } => {
+                KnockTask { desk: self, host, command, number, stop }.make(&at);
+            }
+            Task::Reseed => self.reseed(),
+            Task::ClearHistory => match self.history.clear() {
+                Ok(entries) => self.report(Report::History(entries)),
+                Err(error) => self.tell_failure("The history was not cleared", &error),
+            },
+            Task::WritePreferences(preferences) => {
+                if let Err(error) = self
+                    .make_folder()
+                    .and(self.preferences.write(preferences).map_err(|e| e.to_string()))
+                {
+                    self.tell_failure("The window's settings were not kept", &error);
+                }
+            }
+            Task::OpenFolder => self.open_folder(),
+            Task::Copy(text) => {
+                self.context.copy_text(text);
+                self.context.request_repaint();
+            }
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // There is nobody to report to once the window is closed.
+        let _ = self.reports.send(report);
+        self.context.request_repaint();
+    }
+
+    fn tell(&self, notice: Notice) {
+        self.report(Report::Told(notice));
+    }
+
+    fn tell_failure(&self, title: &str, error: &impl ToString) {
+        self.tell(Notice::new(Tone::Bad, title, sentence(&error.to_string())));
+    }
+
+    fn make_folder(&self) -> Result<(), String> {
+        // Opening the counter makes the folder.
+        self.folder.counter().map(drop).map_err(|error| error.to_string())
+    }
+
+    fn read_all(&self) {
+        self.read_hosts();
+        self.read_keys();
+        let found = self.history.read();
+        if let Some(damage) = found.damage {
+            self.tell(Notice::new(Tone::Warning, "The history begins anew", damage.to_string()));
+        }
+        self.report(Report::History(found.content));
+    }
+
+    fn read_hosts(&self) {
+        let mut problems = Problems::default();
+        let profiles = problems.good_of(self.folder.profiles().read()).unwrap_or_default();
+        self.report(Report::Hosts(profiles, problems.sorted()));
+    }
+
+    fn read_keys(&self) {
+        match keys::rows(&self.folder.keys()) {
+            Ok(rows) => self.report(Report::Keys(rows)),
+            Err(error) => self.tell(
+                Notice::new(
+                    Tone::Bad,
+                    "The keys could not be listed",
+                    sentence(&error.to_string()),
+                )
+                .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
+            ),
+        }
+    }
+
+    fn add_host(&self, name: &Name, host: &Host) {
+        match self.folder.profiles().add(name, host) {
+            Ok(()) => self.report(Report::HostSaved(name.clone())),
+            Err(error) => self.not_saved(&error),
+        }
+        self.read_hosts();
+    }
+
+    fn replace_host(&self, old: &Name, name: &Name, host: &Host) {
+        let profiles = self.folder.profiles();
+        let replaced = if old == name {
+            profiles.replace(name, host)
+        } else {
+            // In this order: a crash in between leaves the host twice, not lost.
+            profiles.add(name, host).and_then(|()| profiles.remove(old))
+        };
+        match replaced {
+            Ok(()) => self.report(Report::HostSaved(name.clone())),
+            Err(error) => self.not_saved(&error),
+        }
+        self.read_hosts();
+    }
+
+    fn not_saved(&self, error: &EditError) {
+        let notice = match error {
+            EditError::Exists(name) => Notice::new(
+                Tone::Bad,
+                "The host was not saved",
+                format!("There is a host {name} already. Choose another name."),
+            ),
+            EditError::Unknown(host) => Notice::new(
+                Tone::Bad,
+                "The host was not saved",
+                format!("{} is no longer there: somebody has removed it meanwhile.", host.name()),
+            ),
+            EditError::Refused(_) => Notice::new(
+                Tone::Bad,
+                "The host was not saved",
+                "There are mistakes in client.toml. Mend them first.",
+            )
+            .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
+            EditError::Lock(_) | EditError::Write(..) => Notice::new(
+                Tone::Bad,
+                "The host was not saved",
+                format!("{} What was there is as it was.", sentence(&error.to_string())),
+            ),
+        };
+        self.tell(notice);
+    }
+
+    fn remove_host(&self, name: Name, host: Box<Host>) {
+        match self.folder.profiles().remove(&name) {
+            Ok(()) => {
+                let title = format!("{name} was removed");
+                let text = "Its key is still there.";
+                let undo = Action::RestoreHost(name, host);
+                let notice = Notice::new(Tone::Information, title, text);
+                self.tell(notice.offering(Icon::Undo, "Undo", undo));
+            }
+            Err(error) => self.tell_failure("The host was not removed", &error),
+        }
+        self.read_hosts();
+    }
+
+    fn make_key(&self, name: Name) {
+        match Key::generate() {
+            Ok(key) => self.add_key(name, &key),
+            Err(error) => self.tell_failure("There is no new key", &error),
+        }
+    }
+
+    fn add_key(&self, name: Name, key: &Key) {
+        match self.folder.keys().add(&name, key, Place::File) {
+            Ok(()) => self.report(Report::KeyAdded(name)),
+            Err(key_store::Error::Exists(name)) => self.tell(Notice::new(
+                Tone::Bad,
+                "The key was not kept",
+                format!("There is a key {name} already, and it stays. Choose another name."),
+            )),
+            Err(error) => self.tell_failure("The key was not kept", &error),
+        }
+        self.read_keys();
+    }
+
+    fn remove_key(&self, name: &Name) {
+        if let Err(error) = self.folder.keys().remove(name) {
+            self.tell_failure("The key was not removed", &error);
+        }
+        self.read_keys();
+    }
+
+    fn read_key(&self, name: Name) {
+        match self.folder.keys().read(&KeyReference::Named(name.clone())) {
+            Ok(key) => self.report(Report::KeyRead(name, Box::new(key))),
+            Err(error) => self.tell_failure("The key could not be read", &error),
+        }
+    }
+
+    fn export_key(&self, name: &Name) {
+        let file = format!("{name}.key");
+        let Some(path) = self.surroundings.choose_new_file("Export the key", &file) else { return };
+        let key = match self.folder.keys().read(&KeyReference::Named(name.clone())) {
+            Ok(key) => key,
+            Err(error) => return self.tell_failure("The key could not be read", &error),
+        };
+        match durable::replace(&path, key.to_line().as_bytes()) {
+            Ok(()) => self.tell(Notice::new(
+                Tone::Good,
+                format!("{name} was exported"),
+                format!(
+                    "It is in {}, which only you can read. Who has this file can knock.",
+                    path.display()
+                ),
+            )),
+            Err(error) => self.tell_failure(
+                "The key was not exported",
+                &format!("could not write {}: {error}", path.display()),
+            ),
+        }
+    }
+
+    /// A picture with a QR code, or a text.
+    fn read_file(&self, purpose: Purpose, path: &Path) {
+        match text_in(path) {
+            Ok(text) => self.report(Report::FileRead(purpose, text)),
+            Err(why) => {
+                let text = format!("{}: {why}", path.display());
+                self.tell(Notice::new(Tone::Bad, "Nothing was found in the file", text));
+            }
+        }
+    }
+
+    fn accept(&self, invitation: &Invitation, name: &Name) {
+        match accept(&self.folder, invitation, Some(name), Place::File) {
+            Ok(accepted) => self.report(Report::HostSaved(accepted.name)),
+            Err(accept::Error::Host(error)) => self.not_saved(&error),
+            Err(error) => self.tell_failure("The host was not added", &error),
+        }
+        self.read_keys();
+        self.read_hosts();
+    }
+
+    fn reseed(&self) {
+        let counter = self.folder.counter();
+        match counter.and_then(|counter| counter.reseed(SystemTime::now())) {
+            Ok(_) => self.tell(Notice::new(
+                Tone::Good,
+                "The counter starts anew",
+                "It follows this computer's clock. Knock again.",
+            )),
+            Err(error) => self.tell_failure("The counter could not be started anew", &error),
+        }
+    }
+
+    fn open_folder(&self) {
+        let path = self.folder.path();
+        if let Err(error) = self.surroundings.open(path) {
+            let text = format!("{} ({error}). Open it yourself.", path.display());
+            self.tell(Notice::new(Tone::Warning, "The folder could not be opened", text));
+        }
+    }
+}
+
+impl Purpose {
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Invitation => "An invitation: a text, or a picture of a QR code",
+            Self::Key => "A key: a text, or a picture of a QR code",
+        }
+    }
+}
+
+fn text_in(path: &Path) -> Result<String, String> {
+    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > MAX_FILE_SIZE {
+        return Err("it is too large to be one".to_owned());
+    }
+    let bytes = Zeroizing::new(fs::read(path).map_err(|error| error.to_string())?);
+    match str::from_utf8(&bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => {
+            picture::read(&bytes).map(|text| text.to_string()).map_err(|error| error.to_string())
+        }
+    }
+}

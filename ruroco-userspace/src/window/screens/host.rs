@@ -1,0 +1,162 @@
+//! A host as a form.
+
+use eframe::egui::{ComboBox, RichText, Ui};
+
+use super::Actions;
+use crate::{
+    destination::Family,
+    window::{
+        action::Action,
+        forms::{HostFaults, HostForm},
+        icons::Icon,
+        model::Model,
+        shortcuts::{self, with_keys},
+        style::{NEAR, TIGHT, Tone},
+        widgets::{
+            Field, Rank, button, card, enter, heading_with_way_back, into_view, named_button, pair,
+            quiet, row, toned_line,
+        },
+    },
+};
+
+pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut HostForm, actions: &mut Actions) {
+    let title = match &form.original {
+        Some(name) => format!("Edit {name}"),
+        None => "Add a host".to_owned(),
+    };
+    if heading_with_way_back(ui, &title, "Back to the hosts, without saving") {
+        actions.push(Action::Back);
+    }
+    let faults = match form.check(&model.hosts) {
+        Err(faults) if form.tried => faults,
+        Ok(_) | Err(_) => HostFaults::default(),
+    };
+    card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 14.0;
+        needed(ui, model, form, &faults, actions);
+    });
+    card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 14.0;
+        effect(ui, form, &faults);
+    });
+    let (icon, text) =
+        if form.more { (Icon::Fold, "Less") } else { (Icon::Expand, "More settings") };
+    if button(ui, Rank::Quiet, Some(icon), text).clicked() {
+        form.more = !form.more;
+    }
+    // What is wrong is not hidden.
+    if form.more || faults.ip.is_some() {
+        card(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 14.0;
+            more(ui, form, &faults);
+        });
+    }
+    end(ui, form, &faults, actions);
+}
+
+fn needed(
+    ui: &mut Ui,
+    model: &Model,
+    form: &mut HostForm,
+    faults: &HostFaults,
+    actions: &mut Actions,
+) {
+    let name = |ui: &mut Ui, form: &mut HostForm| {
+        let field = Field::new("Name").hint("home").help("As you call it.");
+        let field = field.fault(faults.name.as_deref()).show(ui, &mut form.name);
+        enter(&mut form.entered, &field);
+    };
+    let address = |ui: &mut Ui, form: &mut HostForm| {
+        let field = Field::new("Address").hint("203.0.113.5 or host.example:8080");
+        let field = field.help("Port 80 where none is given.");
+        field.fault(faults.address.as_deref()).show(ui, &mut form.address);
+    };
+    pair(ui, form, name, address);
+    ui.vertical(|ui| {
+        ui.spacing_mut().item_spacing.y = TIGHT;
+        let label = ui.label(RichText::new("Key").strong());
+        row(ui, |ui| {
+            let chosen = if form.key.is_empty() { "None yet" } else { &form.key }.to_owned();
+            let list = ComboBox::from_id_salt("key").selected_text(chosen).width(180.0);
+            let list = list.show_ui(ui, |ui| {
+                for key in &model.keys {
+                    let name = key.name.to_string();
+                    ui.selectable_value(&mut form.key, name.clone(), name);
+                }
+            });
+            into_view(list.response.labelled_by(label.id));
+            if button(ui, Rank::Other, Some(Icon::Add), "Make a key").clicked() {
+                actions.push(Action::AskNewKey);
+            }
+            if button(ui, Rank::Other, Some(Icon::Import), "Import a key").clicked() {
+                actions.push(Action::AskImportKey);
+            }
+        });
+        match &faults.key {
+            Some(fault) => toned_line(ui, Tone::Bad, fault),
+            None => quiet(ui, "The host has to have the same key."),
+        }
+    });
+}
+
+fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults) {
+    let commands = |ui: &mut Ui, form: &mut HostForm| {
+        let field = Field::new("Commands").hint("default");
+        let field = field.help("As the host knows them, with commas between, the usual one first.");
+        field.show(ui, &mut form.commands);
+    };
+    let wait = |ui: &mut Ui, form: &mut HostForm| {
+        let field = Field::new("Port that opens").hint("22");
+        let field = field.help("A TCP port, if there is one. You then see whether it opens.");
+        field.fault(faults.wait.as_deref()).show(ui, &mut form.wait);
+    };
+    pair(ui, form, commands, wait);
+}
+
+fn more(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults) {
+    Field::new("Act for another address")
+        .hint("The address that the knock comes from")
+        .help("With this, a copy of the knock from elsewhere is refused.")
+        .fault(faults.ip.as_deref())
+        .show(ui, &mut form.ip);
+    into_view(ui.checkbox(&mut form.permissive, "It may differ from the one the host sees"));
+    ui.vertical(|ui| {
+        ui.spacing_mut().item_spacing.y = TIGHT;
+        ui.label(RichText::new("Addresses of the host").strong());
+        row(ui, |ui| {
+            for (family, text) in [
+                (Family::Any, "As the system prefers"),
+                (Family::V4, "IPv4 only"),
+                (Family::V6, "IPv6 only"),
+            ] {
+                into_view(ui.radio_value(&mut form.family, family, text));
+            }
+        });
+    });
+    into_view(ui.checkbox(&mut form.all_addresses, "Knock at every address of the host"));
+    quiet(ui, "The command then runs once for each address that is reached.");
+}
+
+fn end(ui: &mut Ui, form: &HostForm, faults: &HostFaults, actions: &mut Actions) {
+    ui.add_space(NEAR);
+    if *faults != HostFaults::default() {
+        toned_line(ui, Tone::Bad, "Not saved: see what is marked above.");
+    }
+    row(ui, |ui| {
+        let text = if form.saving { "Saving…" } else { "Save" };
+        let save = named_button(ui, Rank::First, Some(Icon::Good), text, "Save");
+        if save.on_hover_text(with_keys(ui.ctx(), "Save", &shortcuts::SAVE)).clicked() {
+            actions.push(Action::SaveHost);
+        }
+        if button(ui, Rank::Other, None, "Cancel").on_hover_text("Cancel (Escape)").clicked() {
+            actions.push(Action::Back);
+        }
+        if let Some(name) = &form.original {
+            let remove = format!("Remove {name}");
+            let remove = button(ui, Rank::Danger, Some(Icon::Delete), &remove);
+            if remove.on_hover_text("You can undo this, and the key stays").clicked() {
+                actions.push(Action::RemoveHost(name.clone()));
+            }
+        }
+    });
+}

@@ -1,0 +1,101 @@
+//! A host from an invitation: pasted, chosen, or dropped onto the window; looked at before it is added.
+
+use eframe::egui::{Grid, Label, RichText, Ui};
+
+use super::Actions;
+use crate::{
+    invitation::Invitation,
+    window::{
+        action::{Action, Purpose},
+        forms::ImportForm,
+        icons::Icon,
+        keys::Facts,
+        model::Model,
+        style::{NEAR, Palette, ROOM, TIGHT},
+        widgets::{
+            Field, Rank, button, card, enter, heading_with_way_back, name as strong, named_button,
+            quiet, row, text_lines,
+        },
+    },
+};
+
+pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut ImportForm, actions: &mut Actions) {
+    if heading_with_way_back(ui, "Add from an invitation", "Back to the hosts, without adding") {
+        actions.push(Action::Back);
+    }
+    let invitation = form.invitation();
+    card(ui, |ui| {
+        let fault =
+            invitation.as_ref().err().filter(|_| form.tried && !form.text.trim().is_empty());
+        let mut text = form.text.clone();
+        let field = Field::new("Invitation")
+            .hint("ruroco://…")
+            .help("The line that the host's set-up has shown. It holds a key: keep it to yourself.")
+            .fault(fault.map(String::as_str))
+            .lines(3)
+            .show(ui, &mut text);
+        enter(&mut form.entered, &field);
+        if field.changed() {
+            form.set_text(text);
+        }
+        ui.add_space(TIGHT);
+        let file = button(ui, Rank::Other, Some(Icon::Qr), "Choose a file");
+        if file.on_hover_text("A text, or a picture of the QR code (PNG or JPEG)").clicked() {
+            actions.push(Action::ChooseFile(Purpose::Invitation));
+        }
+        quiet(ui, "A text, or a picture of the QR code. It can be dropped onto this window, too.");
+    });
+    if let Ok(invitation) = &invitation {
+        card(ui, |ui| preview(ui, model, form, invitation, actions));
+    }
+}
+
+fn preview(
+    ui: &mut Ui,
+    model: &Model,
+    form: &mut ImportForm,
+    invitation: &Invitation,
+    actions: &mut Actions,
+) {
+    strong(ui, "It says");
+    text_lines(ui, |ui| facts_of(ui, invitation));
+    ui.add_space(NEAR);
+    let fault = form.name(&model.hosts, &model.keys).err();
+    Field::new("Name")
+        .help("What the host and its key are called here.")
+        .fault(fault.as_deref())
+        .show(ui, &mut form.name);
+    ui.add_space(NEAR);
+    row(ui, |ui| {
+        let text = if form.saving { "Adding…" } else { "Add this host" };
+        let add = named_button(ui, Rank::First, Some(Icon::Add), text, "Add this host");
+        if add.clicked() {
+            actions.push(Action::AcceptInvitation);
+        }
+        if button(ui, Rank::Other, None, "Cancel").clicked() {
+            actions.push(Action::Back);
+        }
+    });
+}
+
+fn facts_of(ui: &mut Ui, invitation: &Invitation) {
+    let commands = match invitation.commands.as_slice() {
+        [] => "default".to_owned(),
+        commands => commands.join(", "),
+    };
+    let port = invitation.wait.map_or_else(|| "none named".to_owned(), |port| port.to_string());
+    let facts = Facts::from(invitation.key.label());
+    Grid::new("facts").num_columns(2).spacing([ROOM, NEAR]).show(ui, |ui| {
+        for (what, value) in [
+            ("Address", invitation.address.to_string()),
+            ("Commands", commands),
+            ("Port that opens", port),
+            ("Key id", facts.id.clone()),
+            ("Cipher", facts.cipher().to_owned()),
+        ] {
+            ui.label(RichText::new(what).color(Palette::of(ui).quiet));
+            ui.add(Label::new(value).truncate());
+            ui.end_row();
+        }
+    });
+}

@@ -1,0 +1,64 @@
+//! The keyboard's short ways. Everything is also reached with Tab, and pressed with Enter or Space.
+
+use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers};
+
+use super::{
+    action::Action,
+    model::{Model, Screen},
+};
+
+pub(super) const HOSTS: KeyboardShortcut = with_control(Key::Num1);
+pub(super) const KEYS: KeyboardShortcut = with_control(Key::Num2);
+pub(super) const HISTORY: KeyboardShortcut = with_control(Key::Num3);
+/// Another of what the screen shows.
+pub(super) const NEW: KeyboardShortcut = with_control(Key::N);
+pub(super) const IMPORT: KeyboardShortcut = with_control(Key::I);
+pub(super) const SAVE: KeyboardShortcut = with_control(Key::S);
+pub(super) const REFRESH: KeyboardShortcut = KeyboardShortcut::new(Modifiers::NONE, Key::F5);
+const BACK: KeyboardShortcut = KeyboardShortcut::new(Modifiers::NONE, Key::Escape);
+
+const fn with_control(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::COMMAND, key)
+}
+
+/// What the keys that were pressed mean here.
+pub(super) fn pressed(context: &Context, model: &Model, was_typing: bool) -> Vec<Action> {
+    let pressed = |shortcut| context.input_mut(|input| input.consume_shortcut(&shortcut));
+    // Whoever fills a form leaves the field first: a slip does not cost what was written.
+    let leaves_field = was_typing && model.dialog.is_none() && model.has_begun_form();
+    if pressed(BACK) && !leaves_field {
+        return vec![Action::Back];
+    }
+    if model.dialog.is_some() {
+        return Vec::new();
+    }
+    let (new, import, save) = match &model.screen {
+        Screen::Keys => (Action::AskNewKey, Action::AskImportKey, None),
+        Screen::Host(_) => (Action::NewHost, Action::ShowImport, Some(Action::SaveHost)),
+        Screen::Import(_) => (Action::NewHost, Action::ShowImport, Some(Action::AcceptInvitation)),
+        Screen::Hosts | Screen::History => (Action::NewHost, Action::ShowImport, None),
+    };
+    let is_form = save.is_some();
+    let mut actions = Vec::new();
+    for (shortcut, action) in [
+        (HOSTS, Some(Action::ShowHosts)),
+        (KEYS, Some(Action::ShowKeys)),
+        (HISTORY, Some(Action::ShowHistory)),
+        (NEW, (!is_form).then_some(new)),
+        (IMPORT, (!is_form).then_some(import)),
+        (SAVE, save),
+        (REFRESH, Some(Action::Refresh)),
+    ] {
+        if let Some(action) = action
+            && pressed(shortcut)
+        {
+            actions.push(action);
+        }
+    }
+    actions
+}
+
+/// As a tooltip shows it.
+pub(super) fn with_keys(context: &Context, text: &str, shortcut: &KeyboardShortcut) -> String {
+    format!("{text} ({})", context.format_shortcut(shortcut))
+}

@@ -1,0 +1,132 @@
+//! What can go wrong is told in words that somebody can act on.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
+
+use crate::{
+    person::{Person, add_host, new_folder},
+    server::Server,
+};
+
+#[test]
+fn mistakes_in_client_toml_are_shown_with_their_lines_and_the_rest_works() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let path = folder.path().join("client.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{good}\n[hosts.b]\naddress = \"x:0\"\nkey = \"home\"\n")).unwrap();
+    let mut person = Person::opens(folder);
+    person.sees("There is a mistake in client.toml");
+    person.sees("Line 6: `address`: `0` is not a port");
+    assert!(person.sees_now("Knock at home: default"), "the good host is there");
+    person.presses("Open the folder");
+    ruroco_lab::wait::until("the folder to be opened", || {
+        let opened = person.desktop.opened.lock().unwrap();
+        opened.first().map(|folder| assert_eq!(folder, person.folder.path()))
+    });
+    fs::write(&path, good).unwrap();
+    person.no_longer_sees("There is a mistake in client.toml");
+}
+
+#[test]
+fn a_client_toml_that_is_none_leaves_a_window_that_says_so() {
+    let folder = new_folder();
+    fs::write(folder.path().join("client.toml"), "[hosts\n").unwrap();
+    let mut person = Person::opens(folder);
+    person.sees("mistake in client.toml");
+    person.sees("Line 1: ");
+    person.presses("Keys");
+    person.sees("No key yet");
+}
+
+#[test]
+fn a_key_that_others_can_read_is_told_with_what_to_run() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let path = folder.path().join("keys/home.key");
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    person.sees("Not sent");
+    person.sees(&format!("chmod 600 {}", path.display()));
+    person.presses("Keys");
+    person.sees(&format!("chmod 600 {}", path.display()));
+}
+
+#[test]
+fn a_missing_key_is_imported_from_where_it_was_missed() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    fs::remove_file(folder.path().join("keys/home.key")).unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    person.sees("There is no key “home”.");
+    person.presses("Import a key");
+    person.sees("One line of text.");
+}
+
+#[test]
+fn a_damaged_counter_is_started_anew_by_whoever_wants_that() {
+    let (folder, server) = (new_folder(), Server::new());
+    let key = add_host(&folder, "home", |host| {
+        host.address = server.address().to_string().parse().unwrap();
+    });
+    fs::write(folder.path().join("counter"), "torn").unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    person.sees("is damaged");
+    assert_eq!(fs::read(person.folder.path().join("counter")).unwrap(), b"torn");
+    person.presses("Start the counter anew");
+    person.sees("The counter starts anew");
+    person.presses("Knock again at home");
+    server.receives(&key);
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_told() {
+    let folder = new_folder();
+    add_host(&folder, "home", |host| {
+        // RFC 6761: no name server knows it, and none is asked.
+        host.address = "nowhere.invalid".parse().unwrap();
+    });
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    person.sees("Could not find the address of nowhere.invalid");
+    person.sees("check the name and the network");
+}
+
+#[test]
+fn a_network_that_takes_nothing_is_told() {
+    let folder = new_folder();
+    add_host(&folder, "home", |host| {
+        // Nobody may broadcast without saying so: the kernel refuses it as it does without a network.
+        host.address = "255.255.255.255".parse().unwrap();
+    });
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    person.sees("Could not send to 255.255.255.255:80");
+    person.sees("check the network and the address");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_costs_no_window() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    // Root may write whatever its mode says: a directory stands where the files would be put.
+    for name in ["history.json.new", "counter.new", "client.toml.new"] {
+        fs::create_dir_all(folder.path().join(name).join("x")).unwrap();
+    }
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    person.sees("Could not write the counter");
+    person.sees("nothing was sent");
+    person.sees("The history was not written");
+    person.presses("Edit home");
+    person.writes("Address", "192.0.2.1");
+    person.presses("Save");
+    person.sees("The host was not saved");
+    person.sees("What was there is as it was.");
+    assert_eq!(person.reads("Address"), "192.0.2.1");
+}

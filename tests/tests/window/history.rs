@@ -1,0 +1,74 @@
+//! What was knocked is there afterwards, whatever becomes of the window.
+
+use std::fs;
+
+use crate::{
+    person::{Person, add_host, new_folder},
+    server::{Server, SilentPort},
+};
+
+#[test]
+fn a_knock_is_noted_as_soon_as_it_is_sent() {
+    let (folder, server, silent) = (new_folder(), Server::new(), SilentPort::new());
+    let key = add_host(&folder, "home", |host| {
+        host.address = server.address().to_string().parse().unwrap();
+        host.wait = std::num::NonZero::new(silent.number());
+    });
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    server.receives(&key);
+    person.sees("Waiting for port");
+    // As after kill -9: nothing is asked of this window any more.
+    let folder = person.closes();
+    let mut person = Person::opens(folder);
+    person.presses("History");
+    person.sees("default at home");
+    person.sees(&format!("Sent  ·  {}", server.address()));
+    person.sees("Today");
+}
+
+#[test]
+fn a_knock_that_was_not_sent_is_noted_with_the_reason() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    fs::remove_file(folder.path().join("keys/home.key")).unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    person.sees("There is no key “home”.");
+    person.presses("History");
+    person.sees("Not sent. There is no key home");
+}
+
+#[test]
+fn the_history_is_cleared_by_whoever_is_sure() {
+    let (folder, server) = (new_folder(), Server::new());
+    let key = add_host(&folder, "home", |host| {
+        host.address = server.address().to_string().parse().unwrap();
+    });
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    server.receives(&key);
+    person.presses("History");
+    person.sees("default at home");
+    person.presses("Clear the history");
+    person.presses("Clear");
+    person.sees("No knock yet");
+    let mut person = Person::opens(person.closes());
+    person.presses("History");
+    person.sees("No knock yet");
+}
+
+#[test]
+fn a_damaged_history_is_kept_aside_and_told_once() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    fs::write(folder.path().join("history.json"), "[{\"at\": 17, \"ho").unwrap();
+    let mut person = Person::opens(folder);
+    person.sees("The history begins anew");
+    person.sees("It is kept as");
+    assert!(person.sees_now("Knock at home: default"));
+    let kept = person.folder.path().join("history.json.damaged-1");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "[{\"at\": 17, \"ho");
+    let person = Person::opens(person.closes());
+    assert!(!person.sees_now("The history begins anew"));
+}

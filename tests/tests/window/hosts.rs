@@ -1,0 +1,120 @@
+//! Hosts are added, changed, removed and had back.
+
+use std::fs;
+
+use egui::{Key, Modifiers};
+
+use crate::person::{Person, add_host, new_folder};
+
+#[test]
+fn an_empty_window_says_how_to_begin() {
+    let mut person = Person::opens(new_folder());
+    person.sees("No host yet");
+    person.presses("Add from an invitation");
+    person.sees("The line that the host's set-up has shown");
+}
+
+#[test]
+fn a_host_is_added_with_a_new_key() {
+    let mut person = Person::opens(new_folder());
+    person.presses("Describe a host yourself");
+    person.writes("Name", "home");
+    person.writes("Address", "203.0.113.5");
+    person.writes("Commands", "open_ssh, close_ssh");
+    person.writes("Port that opens", "22");
+    person.presses("Make a key");
+    person.sees("Give it the name of what it is kept on");
+    person.types(Modifiers::NONE, Key::Escape);
+    person.presses("Save");
+    person.sees("Choose a key, or make one.");
+    person.presses("Make a key");
+    person.sees("The host logs keys by name");
+    person.writes("Name", "laptop");
+    person.presses("Make it");
+    // It is chosen at once.
+    person.no_longer_sees("The host logs keys by name");
+    person.presses("Save");
+    person.sees("Knock at home: open_ssh");
+    person.sees("Knock at home: close_ssh");
+    let profiles = person.client().profiles().read().or_problems().unwrap();
+    let host = profiles.get("home").unwrap();
+    assert_eq!(
+        (host.address.to_string(), host.key.to_string()),
+        ("203.0.113.5:80".into(), "laptop".into())
+    );
+    assert_eq!(host.wait.map(std::num::NonZero::get), Some(22));
+    assert_eq!(host.command, "open_ssh");
+}
+
+#[test]
+fn each_field_says_what_is_wrong_with_it_and_nothing_is_saved() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let before = fs::read_to_string(folder.path().join("client.toml")).unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.writes("Name", "a b");
+    person.writes("Address", "host:99999");
+    person.writes("Port that opens", "0");
+    person.presses("More settings");
+    person.writes("Act for another address", "10.0.0.0/8");
+    assert!(!person.sees_now("Not saved"), "nobody is told off while still writing");
+    person.presses("Save");
+    person.sees("Not saved: see what is marked above.");
+    assert!(person.description("Name").contains("cannot be a name"));
+    assert!(person.description("Address").contains("is not a port"));
+    assert!(person.description("Port that opens").contains("from 1 to 65535"));
+    assert!(person.description("Act for another address").contains("IPv4 or IPv6"));
+    person.presses("Cancel");
+    person.sees("Knock at home: default");
+    let after = fs::read_to_string(person.folder.path().join("client.toml")).unwrap();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_host_that_is_changed_keeps_what_somebody_wrote_beside_it() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let path = folder.path().join("client.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("# My hosts.\n{text}")).unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.writes("Address", "198.51.100.7:81");
+    person.types(Modifiers::COMMAND, Key::S);
+    person.sees("198.51.100.7:81");
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.starts_with("# My hosts.") && text.contains("198.51.100.7:81"), "{text}");
+}
+
+#[test]
+fn a_host_can_be_called_otherwise() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    add_host(&folder, "office", |_| {});
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.writes("Name", "office");
+    person.presses("Save");
+    assert!(person.description("Name").contains("There is a host office already"));
+    person.writes("Name", "house");
+    person.presses("Save");
+    person.sees("Knock at house: default");
+    assert!(!person.sees_now("Knock at home: default"));
+}
+
+#[test]
+fn a_host_that_was_removed_can_be_had_back() {
+    let folder = new_folder();
+    add_host(&folder, "home", |host| host.commands = vec!["open_ssh".to_owned()]);
+    let mut person = Person::opens(folder);
+    let before = person.client().profiles().read().or_problems().unwrap();
+    person.presses("Edit home");
+    person.presses("Remove home");
+    person.sees("home was removed");
+    person.sees("No host yet");
+    person.presses("Undo");
+    person.sees("Edit home");
+    person.no_longer_sees("home was removed");
+    assert_eq!(person.client().profiles().read().or_problems().unwrap(), before);
+}

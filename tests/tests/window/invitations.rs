@@ -1,0 +1,109 @@
+//! A host comes from an invitation: pasted, given at the start, chosen as a file, or dropped.
+
+use std::{fs, path::Path};
+
+use ruroco::{invitation::Invitation, key::Key, qr};
+
+use crate::person::{Person, add_host, new_folder};
+
+fn invitation(key: &Key) -> String {
+    let invitation = Invitation {
+        name: "home".parse().unwrap(),
+        address: "203.0.113.5".parse().unwrap(),
+        key: key.clone(),
+        commands: vec!["open_ssh".to_owned()],
+        wait: std::num::NonZero::new(22),
+    };
+    invitation.to_text().to_string()
+}
+
+fn as_picture(text: &str, path: &Path) {
+    const SCALE: usize = 4;
+    let code = qr::squares(text).unwrap();
+    let side = (code.side + 8) * SCALE;
+    let picture = image::GrayImage::from_fn(side as u32, side as u32, |x, y| {
+        let at = |pixel: u32| (pixel as usize / SCALE).checked_sub(4).filter(|at| *at < code.side);
+        let dark = at(x).zip(at(y)).is_some_and(|(x, y)| code.dark[y * code.side + x]);
+        image::Luma([if dark { 0 } else { 255 }])
+    });
+    picture.save(path).unwrap();
+}
+
+fn is_added(person: &mut Person, key: &Key) {
+    person.sees("203.0.113.5:80");
+    person.sees(&key.id.to_string());
+    assert_eq!(person.reads("Name"), "home");
+    person.presses("Add this host");
+    person.sees("home was added");
+    person.sees("Knock at home: open_ssh");
+    person.sees("opens port 22");
+    let kept = Key::read(&person.folder.path().join("keys/home.key"), None).unwrap();
+    assert_eq!(*kept.to_text(), *key.to_text());
+}
+
+#[test]
+fn a_pasted_invitation_is_looked_at_and_added() {
+    let key = Key::generate().unwrap();
+    let mut person = Person::opens(new_folder());
+    person.presses("Add from an invitation");
+    person.writes("Invitation", &invitation(&key));
+    is_added(&mut person, &key);
+}
+
+#[test]
+fn a_picture_of_an_invitation_is_read() {
+    let key = Key::generate().unwrap();
+    let elsewhere = new_folder();
+    let path = elsewhere.path().join("invitation.png");
+    as_picture(&invitation(&key), &path);
+    let mut person = Person::opens(new_folder());
+    *person.desktop.chosen.lock().unwrap() = Some(path);
+    person.presses("Add from an invitation");
+    person.presses("Choose a file");
+    is_added(&mut person, &key);
+}
+
+#[test]
+fn a_file_that_is_dropped_onto_the_window_is_read() {
+    let key = Key::generate().unwrap();
+    let elsewhere = new_folder();
+    let path = elsewhere.path().join("invitation.txt");
+    fs::write(&path, invitation(&key)).unwrap();
+    let mut person = Person::opens(new_folder());
+    person.drops(&path);
+    is_added(&mut person, &key);
+}
+
+#[test]
+fn what_is_no_invitation_is_told_in_words() {
+    let key = Key::generate().unwrap();
+    let elsewhere = new_folder();
+    let picture = elsewhere.path().join("cat.png");
+    image::GrayImage::new(64, 64).save(&picture).unwrap();
+    let mut person = Person::opens(new_folder());
+    person.presses("Add from an invitation");
+    person.writes("Invitation", "hello");
+    assert!(person.description("Invitation").contains("Not an invitation"));
+    let half = invitation(&key);
+    person.writes("Invitation", &half[..half.len() / 2]);
+    assert!(person.description("Invitation").contains("was the whole line copied?"));
+    person.drops(&picture);
+    person.sees("Nothing was found in the file");
+    person.sees("no QR code was found in the picture");
+}
+
+#[test]
+fn a_second_host_of_the_same_name_gets_another() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let key = Key::generate().unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("From an invitation");
+    person.writes("Invitation", &invitation(&key));
+    assert!(person.description("Name").contains("There is a host home already"));
+    person.presses("Add this host");
+    assert!(!person.sees_now("was added"));
+    person.writes("Name", "home2");
+    person.presses("Add this host");
+    person.sees("Knock at home2: open_ssh");
+}

@@ -1,0 +1,106 @@
+//! Keys are made, shown when somebody asks for it, taken over, given away and removed.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use egui::{Key, Modifiers};
+use ruroco::key::Key as Secret;
+
+use crate::person::{Person, add_host, new_folder};
+
+#[test]
+fn a_key_is_made_and_kept_from_others() {
+    let mut person = Person::opens(new_folder());
+    person.types(Modifiers::COMMAND, Key::Num2);
+    person.sees("No key yet");
+    person.presses("Make a key");
+    person.presses("Make it");
+    assert!(person.description("Name").contains("Give it a name."));
+    person.writes("Name", "laptop");
+    person.presses("Make it");
+    person.sees("The key laptop is kept");
+    let path = person.folder.path().join("keys/laptop.key");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let key = Secret::read(&path, None).unwrap();
+    person.sees(&format!("id {}", key.id));
+}
+
+#[test]
+fn a_key_is_seen_only_by_whoever_asks_for_it() {
+    let folder = new_folder();
+    let key = add_host(&folder, "home", |_| {});
+    let text = key.to_text().to_string();
+    let mut person = Person::opens(folder);
+    person.presses("Keys");
+    person.sees("For home");
+    person.presses("Show the key home");
+    person.sees("Who has it can knock.");
+    assert!(!person.everything().contains(&text));
+    person.presses("Show the text");
+    person.sees(&text);
+    person.presses("Show the QR code");
+    person.sees("The key as a QR code");
+    person.presses("Copy");
+    let copied = person.copies();
+    assert_eq!(copied, text);
+    person.sees("The key is in the clipboard");
+    assert!(!person.everything().contains(&text));
+    person.presses("Empty the clipboard");
+    assert_eq!(person.copies(), " ");
+    person.no_longer_sees("The key is in the clipboard");
+}
+
+#[test]
+fn a_key_that_was_exported_can_be_imported() {
+    let folder = new_folder();
+    let key = add_host(&folder, "home", |_| {});
+    let elsewhere = new_folder();
+    let mut person = Person::opens(folder);
+    *person.desktop.chosen.lock().unwrap() = Some(elsewhere.path().to_owned());
+    person.presses("Keys");
+    person.presses("Export the key home to a file");
+    person.sees("home was exported");
+    let path = elsewhere.path().join("home.key");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    *person.desktop.chosen.lock().unwrap() = Some(path);
+    person.presses("Import a key");
+    person.writes("Name", "copy");
+    person.presses("Choose a file");
+    person.waits_for_field("Key");
+    person.presses("Import it");
+    person.sees("The key copy is kept");
+    let copy = Secret::read(&person.folder.path().join("keys/copy.key"), None).unwrap();
+    assert_eq!(*copy.to_text(), *key.to_text());
+}
+
+#[test]
+fn what_is_no_key_is_refused_and_not_repeated() {
+    let mut person = Person::opens(new_folder());
+    person.presses("Keys");
+    person.presses("Import a key");
+    person.writes("Name", "laptop");
+    person.writes("Key", "chacha20poly1305:AAAA");
+    person.presses("Import it");
+    assert!(person.description("Key").contains("Not a key"), "{}", person.description("Key"));
+    assert!(!person.everything().contains("AAAA"));
+    person.types(Modifiers::NONE, Key::Escape);
+    person.types(Modifiers::NONE, Key::Escape);
+    person.no_longer_sees("Import it");
+}
+
+#[test]
+fn a_key_is_removed_only_by_whoever_is_sure() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let path = folder.path().join("keys/home.key");
+    let mut person = Person::opens(folder);
+    person.presses("Keys");
+    person.presses("Remove the key home");
+    person.sees("You can no longer knock at home.");
+    person.types(Modifiers::NONE, Key::Escape);
+    assert!(path.exists());
+    // The button of the dialog has the same name as that of the row.
+    person.presses("Remove the key home");
+    person.presses("Remove the key home");
+    person.sees("No key yet");
+    assert!(!path.exists());
+}

@@ -1,0 +1,268 @@
+//! A person before the window.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use egui::{DroppedFile, Key, Modifiers, OutputCommand, Rect, Theme, Vec2, accesskit::Role};
+use egui_kittest::{
+    Harness, Node,
+    kittest::{NodeT as _, Queryable as _, by},
+};
+use ruroco::{
+    client::{folder::Folder, key_store::Place, profiles::Host},
+    key::Key as Secret,
+    window::{Surroundings, Window},
+};
+use ruroco_lab::wait;
+use tempfile::TempDir;
+
+/// Somebody who looks at a window, and their files.
+pub(crate) struct Person {
+    pub(crate) desktop: Arc<Desktop>,
+    pub(crate) folder: TempDir,
+    harness: Harness<'static, Option<Window>>,
+    /// What has been copied since somebody asked.
+    copied: Vec<String>,
+}
+
+/// A desktop on which files are chosen at once.
+#[derive(Debug, Default)]
+pub(crate) struct Desktop {
+    pub(crate) chosen: Mutex<Option<PathBuf>>,
+    pub(crate) opened: Mutex<Vec<PathBuf>>,
+}
+
+impl Surroundings for Desktop {
+    fn choose_file(&self, _title: &str) -> Option<PathBuf> {
+        self.chosen.lock().unwrap().clone()
+    }
+
+    fn choose_new_file(&self, _title: &str, name: &str) -> Option<PathBuf> {
+        self.chosen.lock().unwrap().as_ref().map(|folder| folder.join(name))
+    }
+
+    fn open(&self, folder: &Path) -> io::Result<()> {
+        self.opened.lock().unwrap().push(folder.to_owned());
+        Ok(())
+    }
+}
+
+/// A file as it is dropped.
+#[derive(Debug)]
+struct OnDisk(PathBuf);
+
+impl DroppedFile for OnDisk {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        unreachable!("the window reads it by its path")
+    }
+}
+
+/// A folder that belongs to nobody yet.
+pub(crate) fn new_folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A host with a key of its own, as the command line would have made it.
+pub(crate) fn add_host(folder: &TempDir, name: &str, change: impl FnOnce(&mut Host)) -> Secret {
+    let client = Folder::at(folder.path());
+    let key = Secret::generate().unwrap();
+    let name = name.parse().unwrap();
+    client.keys().add(&name, &key, Place::File).unwrap();
+    let reference = name.as_str().parse().unwrap();
+    let mut host = Host::new("127.0.0.1:9".parse().unwrap(), reference);
+    change(&mut host);
+    client.profiles().add(&name, &host).unwrap();
+    key
+}
+
+impl Person {
+    /// Opens the window over a folder.
+    pub(crate) fn opens(folder: TempDir) -> Self {
+        Self::opens_with(folder, Vec2::new(920.0, 900.0))
+    }
+
+    /// The same in a window of this size.
+    pub(crate) fn opens_with(folder: TempDir, size: Vec2) -> Self {
+        let desktop = Arc::new(Desktop::default());
+        let mut harness = Harness::builder()
+            .with_size(size)
+            .with_context_setup(ruroco::window::install)
+            .build_ui_state(
+                |ui, window: &mut Option<Window>| {
+                    if let Some(window) = window {
+                        window.show(ui);
+                    }
+                },
+                None,
+            );
+        let surroundings = Arc::clone(&desktop) as Arc<dyn Surroundings>;
+        let window = Window::new(&Folder::at(folder.path()), surroundings, &harness.ctx);
+        *harness.state_mut() = Some(window);
+        harness.step();
+        Self { desktop, folder, harness, copied: Vec::new() }
+    }
+
+    pub(crate) fn client(&self) -> Folder {
+        Folder::at(self.folder.path())
+    }
+
+    /// What is drawn next, with all that was reported meanwhile.
+    pub(crate) fn looks(&mut self) {
+        self.harness.step();
+        let commands = &self.harness.output().platform_output.commands;
+        self.copied.extend(commands.iter().filter_map(|command| match command {
+            OutputCommand::CopyText(text) => Some(text.clone()),
+            OutputCommand::CopyImage(_)
+            | OutputCommand::OpenUrl(_)
+            | OutputCommand::TextSelectionSettled(_) => None,
+        }));
+    }
+
+    /// Whether something with this in its name is there.
+    pub(crate) fn sees_now(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+
+    /// Waits until it is there.
+    #[track_caller]
+    pub(crate) fn sees(&mut self, text: &str) {
+        let seen = wait::poll(wait::DEADLINE, || {
+            self.looks();
+            self.sees_now(text).then_some(())
+        });
+        assert!(seen.is_some(), "never saw `{text}` in:\n{}", self.everything());
+    }
+
+    /// Waits until it is gone.
+    #[track_caller]
+    pub(crate) fn no_longer_sees(&mut self, text: &str) {
+        wait::until(&format!("`{text}` to go"), || {
+            self.looks();
+            (!self.sees_now(text)).then_some(())
+        });
+    }
+
+    /// All that is to be read.
+    pub(crate) fn everything(&self) -> String {
+        let nodes = self.harness.root();
+        let nodes = nodes.children_recursive();
+        nodes.filter_map(|node| node.accesskit_node().label()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Presses what has exactly this name.
+    #[track_caller]
+    pub(crate) fn presses(&mut self, name: &str) {
+        self.sees(name);
+        let found = self.before().query_all(by().label(name).predicate(|node| {
+            let role = node.role();
+            matches!(role, Role::Button | Role::CheckBox | Role::RadioButton | Role::ComboBox)
+        }));
+        let found: Vec<_> = found.collect();
+        let [one] = found.as_slice() else {
+            panic!("{} things are called `{name}`:\n{}", found.len(), self.everything())
+        };
+        one.click_accesskit();
+        self.looks();
+        self.looks();
+    }
+
+    /// Writes into the field of this name, in place of what was there.
+    #[track_caller]
+    pub(crate) fn writes(&mut self, field: &str, text: &str) {
+        self.sees(field);
+        self.field(field).focus();
+        self.looks();
+        self.harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+        self.looks();
+        self.field(field).type_text(text);
+        self.looks();
+        self.looks();
+    }
+
+    /// What is in the field of this name.
+    pub(crate) fn reads(&self, field: &str) -> String {
+        self.field(field).value().unwrap_or_default()
+    }
+
+    /// What a person has before them: the dialog, if there is one.
+    fn before(&self) -> Node<'_> {
+        let is_dialog = by().predicate(|node| node.role() == Role::Dialog);
+        let dialog = self.harness.query_all(is_dialog).next();
+        dialog.unwrap_or_else(|| self.harness.root())
+    }
+
+    fn field<'a>(&'a self, name: &'a str) -> Node<'a> {
+        self.before().get(by().label(name).predicate(|node| {
+            matches!(node.role(), Role::TextInput | Role::MultilineTextInput | Role::PasswordInput)
+        }))
+    }
+
+    /// Waits until there is something in the field of this name.
+    pub(crate) fn waits_for_field(&mut self, field: &str) {
+        wait::until(&format!("a text in {field}"), || {
+            self.looks();
+            (!self.reads(field).is_empty()).then_some(())
+        });
+    }
+
+    /// What is said of a control beside its name.
+    pub(crate) fn description(&self, field: &str) -> String {
+        self.field(field).accesskit_node().description().unwrap_or_default()
+    }
+
+    /// Presses a key.
+    pub(crate) fn types(&mut self, modifiers: Modifiers, key: Key) {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.looks();
+        self.looks();
+    }
+
+    /// The name of what has the keyboard's focus.
+    pub(crate) fn focused(&self) -> Option<String> {
+        let root = self.harness.root();
+        let focused = root.children_recursive().find(Node::is_focused);
+        focused.and_then(|node| node.accesskit_node().label())
+    }
+
+    /// Drops a file onto the window.
+    pub(crate) fn drops(&mut self, path: &Path) {
+        let file = OnDisk(path.to_owned());
+        self.harness.input_mut().dropped_files.push(Arc::new(file));
+        self.looks();
+    }
+
+    /// Waits until something is copied.
+    pub(crate) fn copies(&mut self) -> String {
+        wait::until("a copy", || {
+            self.looks();
+            self.copied.pop()
+        })
+    }
+
+    /// Where clients take turns.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.folder.path().join("client.lock")
+    }
+
+    /// Everything that can be pressed, and where.
+    pub(crate) fn controls(&self) -> Vec<(String, Rect)> {
+        let found = self.harness.query_all(by().predicate(|node| node.role() == Role::Button));
+        found.map(|node| (node.accesskit_node().label().unwrap_or_default(), node.rect())).collect()
+    }
+
+    pub(crate) fn is_dark(&self) -> bool {
+        self.harness.ctx.theme() == Theme::Dark
+    }
+
+    /// Closes the window; what is in the folder stays.
+    pub(crate) fn closes(self) -> TempDir {
+        self.folder
+    }
+}
