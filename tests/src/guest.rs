@@ -117,7 +117,7 @@ impl Guest {
     ///
     /// # Panics
     /// If it cannot be written.
-    pub fn write(&self, path: &str, content: &str) {
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let inside = self.directory.path().join("root").join(path.trim_start_matches('/'));
         fs::write(&inside, content).unwrap_or_else(|e| panic!("write {path}: {e}"));
     }
