@@ -155,7 +155,9 @@ fn host_of_upstreams(config: &str, blocklist_dir: &str) -> Host {
 /// Runs a block as somebody who pastes it and stops at the first line that fails.
 #[track_caller]
 fn follow(host: &Host, block: &str) -> String {
-    host.guest.run(&format!("cd {PACKAGES_INSIDE}\nset -eu\n{block}"))
+    let done = host.guest.try_run(&format!("cd {PACKAGES_INSIDE}\nset -eu\n{block}"));
+    assert!(done.status.success(), "{block}: {done:#?}\n{}", host.guest.journal());
+    String::from_utf8(done.stdout).unwrap()
 }
 
 /// Steps 1 to 4, with or without moving the floors.
