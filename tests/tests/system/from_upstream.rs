@@ -111,6 +111,9 @@ open_port = { cmd = "echo open_port for $RUROCO_IP", timeout_sec = 120 }
 
 [commands.close_port]
 cmd = "echo close_port for ${RUROCO_IP}"
+
+[commands.write]
+cmd = "echo allow $RUROCO_IP > /etc/nginx/conf.d/site.conf && echo write for $RUROCO_IP"
 "#;
 
 /// A key as upstream's `gen` prints it, without an end of line.
@@ -233,22 +236,43 @@ fn a_host_of_upstreams_is_taken_over_by_the_page_and_gets_a_gate() {
     for command in ["default", "open_port", "close_port"] {
         expect_a_knock_to_run(&host, command);
     }
+    expect_a_command_to_write_where_it_may(&host);
     // What the file leaves out means what it means to upstream.
-    host.knock_with(KEY, here(), &[]);
-    expect_refusal(&host, "ruroco-commander", "non_routable_address", 1);
-    assert_eq!(host.runs(), 4);
+    expect_a_private_address_to_be_refused(&host, 1);
 
     get_a_gate(&host);
-    expect_a_knock_to_run(&host, "default");
+    expect_a_knock_to_run(&host, "write");
     assert_eq!(host.verdict("candidate"), 1, "by the gate");
+    send(&host, FLOOR + 1);
+    expect_refusal(&host, "ruroco-server", "old_counter", 3);
+    expect_a_private_address_to_be_refused(&host, 2);
     host.guest.reboot(&host.network.server);
     for unit in UNITS {
         host.guest.wait_until(&format!("systemctl is-active {unit}"));
     }
     expect_a_knock_to_run(&host, "default");
-    send(&host, FLOOR + 1);
-    host.knock_with(KEY, here(), &[]);
     host.expect_silence();
+}
+
+/// "Commands that write files".
+#[track_caller]
+fn expect_a_command_to_write_where_it_may(host: &Host) {
+    let [steps] = page::blocks(PAGE, "Commands that write files", "sh");
+    host.guest.run("mkdir -p /etc/nginx/conf.d");
+    let more = ["--permissive", "--ip", PUBLIC, "--command", "write"];
+    host.knock_with(KEY, here(), &more);
+    host.guest.wait_until("journalctl --unit ruroco-commander | grep 'Read-only file system'");
+    follow(host, &steps);
+    expect_a_knock_to_run(host, "write");
+}
+
+/// Makes sure that a knock from the client's own address is refused, for the `count`th time.
+#[track_caller]
+fn expect_a_private_address_to_be_refused(host: &Host, count: usize) {
+    let before = host.runs();
+    host.knock_with(KEY, here(), &[]);
+    expect_refusal(host, "ruroco-commander", "non_routable_address", count);
+    assert_eq!(host.runs(), before);
 }
 
 /// "To the gate", on a host whose interface has another name.
