@@ -168,12 +168,5 @@ pub(crate) const CASES: &[Case] = &[
         arrange: |_| {},
         needs_root: true,
     },
-    Case {
-        name: "key-of-the-server-where-it-reads-it",
-        config: &[("port", "source = \"udp\"\nport")],
-        commands: None,
-        arrange: |place| place.give_to_server("laptop.key"),
-        needs_root: true,
-    },
     by_root("state-directory-of-root", |place| place.give("state", 0)),
 ];

@@ -150,7 +150,7 @@ fn host_of_upstreams(config: &str, blocklist_dir: &str) -> Host {
     guest.run(&format!("systemctl daemon-reload && systemctl enable {units}"));
     guest.run(&format!("systemctl start {units} && systemctl is-active {units}"));
     let path = format!("{blocklist_dir}/blocklist.msgpck");
-    guest.write(&path, blocklist());
+    guest.write_bytes(&path, &blocklist());
     guest.run(&format!("chown ruroco: {path} && chmod 600 {path}"));
     host
 }
@@ -286,10 +286,14 @@ fn get_a_gate(host: &Host) {
     let kept = before.lines().filter(|line| !line.starts_with("address"));
     let lines = lines.replace("eth0", SERVER_INTERFACE);
     let config: Vec<_> = kept.chain([left_out]).chain(lines.lines()).collect();
-    host.guest.write("/etc/ruroco/config.toml", config.join("\n") + "\n");
+    host.guest.write("/etc/ruroco/config.toml", &(config.join("\n") + "\n"));
     let said = follow(host, &steps);
     assert!(said.contains("started ruroco-gate.service"), "{said}");
-    println!("{said}");
+    assert!(said.contains("problems: 0"), "{said}");
+    // Nothing is left of the way without a gate.
+    assert_eq!(host.guest.property("ruroco-udp.socket", "ActiveState"), "inactive");
+    assert_eq!(host.guest.property("ruroco-udp.socket", "UnitFileState"), "disabled");
+    assert_eq!(host.guest.property("ruroco-server", "DropInPaths"), "");
     for unit in UNITS {
         host.guest.wait_until(&format!("systemctl is-active {unit}"));
     }

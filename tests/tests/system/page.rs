@@ -10,6 +10,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 /// # Panics
 /// If there are others than `N`.
 #[track_caller]
+#[expect(clippy::wildcard_enum_match_arm, reason = "of most of a page nothing is asked")]
 pub(crate) fn blocks<const N: usize>(page: &str, heading: &str, language: &str) -> [String; N] {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
     let markdown = fs::read_to_string(path).unwrap();
