@@ -77,6 +77,14 @@ pub fn read(dir: &Path, also_allowed: Option<u32>) -> Checked<Keys> {
     read_all(dir, "", |path| Key::read(path, also_allowed))
 }
 
+/// The files of a directory that [`read`] would read.
+///
+/// # Errors
+/// If there is no looking into it.
+pub fn list(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
+    list_named(dir, "")
+}
+
 /// Reads the keys that systemd has passed to this process in a directory of
 /// [credentials](CREDENTIALS), as [`read`] does. Other credentials are not looked at.
 pub fn read_credentials(dir: &Path) -> Checked<Keys> {
@@ -85,7 +93,7 @@ pub fn read_credentials(dir: &Path) -> Checked<Keys> {
 
 /// Whether [`read_credentials`] would find something, be it a problem.
 pub fn has_credentials(dir: &Path) -> bool {
-    list(dir, CREDENTIALS).map_or(true, |paths| !paths.is_empty())
+    list_named(dir, CREDENTIALS).map_or(true, |paths| !paths.is_empty())
 }
 
 fn read_all(
@@ -96,7 +104,7 @@ fn read_all(
     let mut problems = Problems::default();
     let mut paths: BTreeMap<KeyId, PathBuf> = BTreeMap::new();
     let mut keys = Keys::default();
-    let Some(files) = problems.good(list(dir, prefix)) else { return problems.of_nothing() };
+    let Some(files) = problems.good(list_named(dir, prefix)) else { return problems.of_nothing() };
     if files.is_empty() {
         problems.add(Problem::error(
             dir,
@@ -140,7 +148,7 @@ fn name(path: &Path, prefix: &str) -> Option<String> {
     can_be_a_name(name).then(|| name.to_owned())
 }
 
-fn list(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, Problem> {
+fn list_named(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, Problem> {
     let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.map_err(|error| {
         Problem::error(dir, format!("the keys in it could not be listed: {error}"))

@@ -118,6 +118,14 @@ impl Guest {
     /// # Panics
     /// If it cannot be written.
     pub fn write(&self, path: &str, content: &str) {
+        self.write_bytes(path, content.as_bytes());
+    }
+
+    /// The same with what is no text.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write_bytes(&self, path: &str, content: &[u8]) {
         let inside = self.directory.path().join("root").join(path.trim_start_matches('/'));
         fs::write(&inside, content).unwrap_or_else(|e| panic!("write {path}: {e}"));
     }

@@ -129,6 +129,7 @@ impl Place {
         let text = str::from_utf8(&output.stdout).unwrap();
         let text = text.replace(self.dir.path().to_str().unwrap(), "$DIR");
         let text = text.replace(&format!("as {} sees", self.user.name), "as $USER sees");
+        let text = text.replace(&format!("to {}: ", self.user.name), "to $USER: ");
         let text = text.replace(&format!("uid {} and", geteuid()), "uid $ME and");
         let text = text.replace(&format!("chown {} ", self.user.uid), "chown $USER ");
         let text = text.replace(&format!("-o {} ", self.user.name), "-o $USER ");

@@ -84,8 +84,13 @@ impl Host {
 
     /// The same at this address.
     pub(crate) fn knock_at(&self, key: &str, address: SocketAddr) {
-        let address = address.to_string();
-        let sent = self.client(&["send", "--address", &address, "--key", &self.key(key)]);
+        self.knock_with(key, address, &[]);
+    }
+
+    /// The same with more on the client's command line.
+    pub(crate) fn knock_with(&self, key: &str, address: SocketAddr, more: &[&str]) {
+        let (address, key) = (address.to_string(), self.key(key));
+        let sent = self.client(&[&["send", "--address", &address, "--key", &key], more].concat());
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     }
 

@@ -13,8 +13,10 @@
 )]
 
 mod flood;
+mod from_upstream;
 mod host;
 mod package;
+mod page;
 mod reload;
 mod security;
 mod udp;

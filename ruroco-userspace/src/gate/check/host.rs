@@ -1,12 +1,18 @@
 //! What configuration says of the host it is on.
 
-use std::{collections::BTreeSet, net::IpAddr, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use nix::{ifaddrs::getifaddrs, unistd::User};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::{
     config::{Config, Field, Source},
+    key_directory,
     problems::Problem,
     toml_file::nearest,
 };
@@ -67,6 +73,25 @@ fn missing_interfaces(config: &Config, present: &BTreeSet<String>) -> Vec<Proble
         config.problem(Field::Interface(name), message).as_warning()
     };
     config.gate.interfaces.iter().filter(|name| !present.contains(*name)).map(problem).collect()
+}
+
+/// Keys of the server's own: root can read them, and the commander of the package's unit cannot, which
+/// has not that privilege.
+pub(super) fn keys_of_the_server(config: &Config, user: &User) -> Vec<Problem> {
+    let Ok(paths) = key_directory::list(&config.config_dir) else { return Vec::new() };
+    let is_servers = |path: &PathBuf| {
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.uid() == user.uid.as_raw())
+    };
+    let problem = |path: PathBuf| {
+        let message = format!(
+            "it belongs to {}: a commander that its unit starts cannot read it; run: chown root {}, and \
+             have systemd pass the keys to the server (LoadCredential=)",
+            user.name,
+            path.display()
+        );
+        Problem::error(&path, message).as_warning()
+    };
+    paths.into_iter().filter(is_servers).map(problem).collect()
 }
 
 /// Why the server, as whose user this is called, could not keep its floors here.

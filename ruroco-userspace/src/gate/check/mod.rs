@@ -57,6 +57,13 @@ pub fn check(config: &Path, commands: &Path) -> Report {
     if let Some(readable) = &readable {
         problems.extend(host::problems(readable));
         problems.extend(directories(readable));
+        match (readable.source, readable.find_socket_user()) {
+            (Source::Udp, Ok(user)) if !user.uid.is_root() => {
+                problems.extend(host::keys_of_the_server(readable, &user));
+            }
+            // A gate refuses them, and the server refuses to be root.
+            _ => {}
+        }
         match as_server(config, readable) {
             // Where something is wrong already, more of it says nothing new.
             Ok(seen) => {
