@@ -93,7 +93,7 @@ impl Invitation {
         for (field, value) in form_urlencoded::parse(fields.as_bytes()) {
             match &*field {
                 "name" => once("name", &mut name, value.parse().map_err(ParseError::Name)?)?,
-                "key" => once("key", &mut key, secret(&value)?)?,
+                "key" => once("key", &mut key, secret(&Zeroizing::new(value.into_owned()))?)?,
                 "wait" => once("wait", &mut wait, value.parse().map_err(|_| ParseError::Wait)?)?,
                 "command" => commands.push(value.into_owned()),
                 _ => return Err(ParseError::Unknown),

@@ -146,7 +146,9 @@ impl ProfilesFile {
         let text = document.to_string();
         let changed = Source::new(&self.path, text.as_str());
         Profiles::check(&changed).or_problems().map_err(EditError::Refused)?;
-        durable::replace(&self.path, text.as_bytes()).map_err(failed)
+        // Whoever keeps the file somewhere else has a link here, which is to stay one.
+        let place = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        durable::replace(&place, text.as_bytes()).map_err(failed)
     }
 
     fn source(&self) -> Result<Source, crate::problems::Problem> {
@@ -256,6 +258,18 @@ mod tests {
         file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("# the old one") && text.contains("command = \"x\""), "{text}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_that_is_kept_somewhere_else_is_changed_there() {
+        let (folder, file) = file("");
+        let elsewhere = folder.path().join("dotfiles.toml");
+        fs::write(&elsewhere, COMMENTED).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, file.path()).unwrap();
+        file.add(&named("b"), &host()).unwrap();
+        assert!(fs::symlink_metadata(file.path()).unwrap().is_symlink());
+        assert!(fs::read_to_string(&elsewhere).unwrap().contains("[hosts.b]"));
     }
 
     #[test]
