@@ -4,36 +4,14 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-
 use crate::{
     client::Client,
     cost::Cost,
     flood::{Flood, RECEIVER},
-    report::Report,
+    numbers::number,
+    report::{Claim, Report},
     statistics::Summary,
 };
-
-/// One promise.
-#[derive(Debug, Serialize)]
-pub(crate) struct Claim {
-    pub(crate) what: &'static str,
-    pub(crate) limit: String,
-    /// None if this run has not measured it.
-    pub(crate) measured: Option<String>,
-    pub(crate) met: bool,
-}
-
-impl Claim {
-    /// In one word, or two.
-    pub(crate) fn verdict(&self) -> &'static str {
-        match (&self.measured, self.met) {
-            (None, _) => "not measured",
-            (Some(_), true) => "met",
-            (Some(_), false) => "NOT met",
-        }
-    }
-}
 
 /// All of them.
 pub(crate) fn check(report: &Report) -> Vec<Claim> {
@@ -73,7 +51,7 @@ fn of_client(client: &Client) -> Claim {
         Some(packet),
     );
     if let Some(measured) = &mut claim.measured {
-        let counter = crate::markdown::number(client.counter_ms.median);
+        let counter = number(client.counter_ms.median);
         let _ = write!(
             measured,
             ", {:.2} times `true`; 16 bytes on this disk take {counter} ms",
@@ -221,8 +199,8 @@ fn claim(
 ) -> Claim {
     Claim {
         what,
-        limit: format!("{bound} {}{unit}", crate::markdown::number(limit)),
-        measured: measured.map(|measured| format!("{}{unit}", crate::markdown::number(measured))),
+        limit: format!("{bound} {}{unit}", number(limit)),
+        measured: measured.map(|measured| format!("{}{unit}", number(measured))),
         // Not a number is not a promise kept.
         met: measured.is_some_and(holds),
     }

@@ -128,7 +128,7 @@ fn cases(
     // More than any bucket holds, less than the ring.
     kernel::time(kernel.xdp()?, &throttled, 5_000)?;
     kernel.drain();
-    for _ in 0..=RING_SIZE / RECORD {
+    for _ in 0..=RING_SIZE / kernel::RECORD {
         let frame = packets::frame(&packets::authentic(&keys.chacha));
         kernel::time(full_kernel.xdp()?, &frame, 1)?;
     }
@@ -159,9 +159,6 @@ fn cases(
 
 /// So many packets have to get the verdict that they are for, before that is measured.
 const PROBE: u32 = 100;
-
-/// Bytes of a record in the ring, with its header.
-pub(crate) const RECORD: u32 = 152;
 
 impl Case {
     fn result(&self) -> Option<VerdictCost> {

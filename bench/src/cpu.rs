@@ -1,8 +1,9 @@
-//! Where the CPUs' time went.
+//! CPUs: work on one of them, and where their time went.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, thread};
 
 use anyhow::{Context, Result};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::Serialize;
 
 /// Hundredths of a second, in which `/proc/stat` counts (`USER_HZ`; the same on all that Linux
@@ -83,6 +84,17 @@ pub(crate) fn resident(pid: u32) -> Result<(u64, u64)> {
     };
     let fields = field("VmRSS:").zip(field("VmHWM:"));
     fields.with_context(|| format!("{path} tells no memory"))
+}
+
+/// Runs `f` on a thread that is pinned to a CPU.
+pub(crate) fn on<T: Send>(cpu: usize, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let pinned = || {
+        let mut cpus = CpuSet::new();
+        cpus.set(cpu);
+        sched_setaffinity(None, &cpus).with_context(|| format!("could not pin to CPU {cpu}"))?;
+        f()
+    };
+    thread::scope(|scope| scope.spawn(pinned).join().ok()).context("a thread has ended")?
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Flood {
     pub(crate) fn title(&self) -> String {
         let rate = match self.wanted {
             _ if self.is_idle() => return self.kind.to_owned(),
-            Some(wanted) => crate::markdown::rate(f64::from(wanted)),
+            Some(wanted) => crate::numbers::rate(f64::from(wanted)),
             None => "maximum".to_owned(),
         };
         let link = if self.shared_link { ", by the client's link" } else { "" };

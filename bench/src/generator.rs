@@ -25,10 +25,10 @@ use ruroco_lab::{
 use zerocopy::{FromZeros, IntoBytes, transmute};
 
 use crate::{
+    cpu::on,
     frame::{self, DATAGRAM_WORDS, Frame, KeyId, Plan},
     kernel::Own,
     paths::Paths,
-    two_cpus::on,
 };
 
 /// The CPU that floods.

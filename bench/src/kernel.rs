@@ -13,6 +13,9 @@ use ruroco::{gate::program::Program, key::Key, key_directory::NamedKey};
 use ruroco_common::{address::Address, guarded::Guarded, rate::Rate, verdict::Verdict};
 use ruroco_lab::network::{Family, PORT, SERVER};
 
+/// Bytes of a record in the ring, with its header.
+pub(crate) const RECORD: u32 = 152;
+
 /// The gate's program with the lab's addresses and port.
 pub(crate) struct Kernel {
     program: Program,

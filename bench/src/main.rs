@@ -39,6 +39,7 @@ mod knocks;
 mod machine;
 mod markdown;
 mod method;
+mod numbers;
 mod output;
 mod packets;
 mod paths;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    claims::Claim, client::Client, cost::Cost, flood::Flood, growth::Growth, machine::Machine,
+    client::Client, cost::Cost, flood::Flood, growth::Growth, machine::Machine,
     program_size::ProgramSize, singles::Single, two_cpus::TwoCpus,
 };
 
@@ -32,5 +32,26 @@ impl Report {
     /// The floods that the promises are about: at the gate, by a link of the attacker's own.
     pub(crate) fn of_gate(&self) -> impl Iterator<Item = &Flood> {
         self.floods.iter().filter(|flood| flood.peer == "ruroco, xdp" && !flood.shared_link)
+    }
+}
+
+/// One promise.
+#[derive(Debug, Serialize)]
+pub(crate) struct Claim {
+    pub(crate) what: &'static str,
+    pub(crate) limit: String,
+    /// None if this run has not measured it.
+    pub(crate) measured: Option<String>,
+    pub(crate) met: bool,
+}
+
+impl Claim {
+    /// In one word, or two.
+    pub(crate) fn verdict(&self) -> &'static str {
+        match (&self.measured, self.met) {
+            (None, _) => "not measured",
+            (Some(_), true) => "met",
+            (Some(_), false) => "NOT met",
+        }
     }
 }

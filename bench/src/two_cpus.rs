@@ -4,10 +4,10 @@ use std::{sync::Barrier, thread};
 
 use anyhow::{Context, Result};
 use ruroco_common::maps::RING_SIZE;
-use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::Serialize;
 
 use crate::{
+    cpu::on,
     kernel::{self, Kernel, verdict},
     packets,
     scale::Scale,
@@ -32,7 +32,7 @@ pub(crate) fn measure(scale: &Scale) -> Result<Vec<TwoCpus>> {
     let key = packets::key()?;
     let mut kernel = Kernel::new(std::slice::from_ref(&key))?;
     let known = packets::frame(&packets::authentic(&key));
-    for _ in 0..=RING_SIZE / crate::cost::RECORD {
+    for _ in 0..=RING_SIZE / kernel::RECORD {
         kernel::time(kernel.xdp()?, &packets::frame(&packets::authentic(&key)), 1)?;
     }
     kernel.drain();
@@ -46,7 +46,7 @@ pub(crate) fn measure(scale: &Scale) -> Result<Vec<TwoCpus>> {
         measured.extend(compare(packet, &mut kernel, [&frame, &frame], scale)?);
     }
     // Every packet takes the ring's lock and finds no room.
-    for _ in 0..=RING_SIZE / crate::cost::RECORD {
+    for _ in 0..=RING_SIZE / kernel::RECORD {
         kernel::time(kernel.xdp()?, &packets::frame(&packets::authentic(&key)), 1)?;
     }
     let unseen = [(); 2].map(|()| packets::frame(&packets::authentic(&key)));
@@ -99,15 +99,4 @@ fn compare(
     let all = kernel.count(verdict)? - before == runs;
     let factor = together.median / alone.median;
     Ok(all.then_some(TwoCpus { packet, alone, together, factor }))
-}
-
-/// Runs `f` on a thread that is pinned to a CPU.
-pub(crate) fn on<T: Send>(cpu: usize, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let pinned = || {
-        let mut cpus = CpuSet::new();
-        cpus.set(cpu);
-        sched_setaffinity(None, &cpus).with_context(|| format!("could not pin to CPU {cpu}"))?;
-        f()
-    };
-    thread::scope(|scope| scope.spawn(pinned).join().ok()).context("a thread has ended")?
 }
