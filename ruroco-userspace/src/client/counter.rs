@@ -30,7 +30,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{folder, private_folder};
+use super::{FOLDER_VARIABLE, private_folder};
 use crate::{durable, instance};
 
 /// How far ahead of their clocks servers accept counters, unless they are told otherwise
@@ -93,7 +93,7 @@ fn remedy(error: &io::Error) -> String {
         format!(
             ". A knock needs a folder to keep its counter in: make this one writable, or set {} to \
              a copy of it somewhere else",
-            folder::VARIABLE
+            FOLDER_VARIABLE
         )
     } else if [StorageFull, QuotaExceeded].contains(&error.kind()) {
         ". Make room on the disk".to_owned()

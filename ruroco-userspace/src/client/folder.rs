@@ -12,13 +12,11 @@ use std::path::{Path, PathBuf};
 use directories::ProjectDirs;
 
 use super::{
+    FOLDER_VARIABLE,
     counter::{self, CounterFile},
     key_store::KeyStore,
     profiles::ProfilesFile,
 };
-
-/// Name of the variable that names another folder.
-pub const VARIABLE: &str = "RUROCO_CONF_DIR";
 
 /// A client's folder. It need not be there yet.
 #[derive(Clone, Debug)]
@@ -26,7 +24,9 @@ pub struct Folder(PathBuf);
 
 /// There is no place for a folder.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("this user has no home directory: set {VARIABLE} to a folder for the client's files")]
+#[error(
+    "this user has no home directory: set {FOLDER_VARIABLE} to a folder for the client's files"
+)]
 pub struct NoHome;
 
 impl Folder {
@@ -35,7 +35,7 @@ impl Folder {
     /// # Errors
     /// [`NoHome`].
     pub fn of_user() -> Result<Self, NoHome> {
-        match std::env::var_os(VARIABLE) {
+        match std::env::var_os(FOLDER_VARIABLE) {
             Some(folder) => Ok(Self(folder.into())),
             None => {
                 let platform = ProjectDirs::from("", "", "ruroco").ok_or(NoHome)?;

@@ -24,3 +24,6 @@ pub mod profiles;
 pub mod rehearsal;
 pub mod route;
 pub mod upstream;
+
+/// Name of the variable that names another [folder] than the platform's.
+pub const FOLDER_VARIABLE: &str = "RUROCO_CONF_DIR";

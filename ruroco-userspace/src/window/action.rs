@@ -1,26 +1,10 @@
-//! What a person can do, and what that has others do. Screens give [`Action`]s; the model answers with
-//! [`Task`]s, which take their time and are done elsewhere; what comes of them is a [`Report`].
+//! What a person can do. Screens give [`Action`]s; the model answers with
+//! [`Task`](super::task::Task)s, which take their time and are done elsewhere; what comes of them is a
+//! [`Report`](super::task::Report).
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-};
+use crate::{client::profiles::Host, name::Name};
 
-use super::{
-    history::Entries,
-    keys::KeyRow,
-    knocking::Ended,
-    notice::Notice,
-    preferences::{Preferences, Theme},
-};
-use crate::{
-    client::profiles::{Host, Profiles},
-    invitation::Invitation,
-    key::Key,
-    name::Name,
-    problems::Problems,
-};
+use super::preferences::Theme;
 
 /// What a person wants.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,56 +55,4 @@ pub(super) enum Action {
 pub(super) enum Purpose {
     Invitation,
     Key,
-}
-
-/// What takes its time.
-#[derive(Debug)]
-pub(super) enum Task {
-    ReadAll,
-    AddHost(Name, Box<Host>),
-    ReplaceHost { old: Name, name: Name, host: Box<Host> },
-    RemoveHost(Name, Box<Host>),
-    MakeKey(Name),
-    AddKey(Name, Box<Key>),
-    RemoveKey(Name),
-    ReadKey(Name),
-    ExportKey(Name),
-    ChooseFile(Purpose),
-    ReadFile(Purpose, PathBuf),
-    Accept(Box<Invitation>, Name),
-    Knock { host: Name, at: Box<Host>, command: String, number: u64, stop: Arc<AtomicBool> },
-    Reseed,
-    ClearHistory,
-    WritePreferences(Preferences),
-    OpenFolder,
-    Copy(String),
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(super) enum Report {
-    Hosts(Profiles, Problems),
-    Keys(Vec<KeyRow>),
-    History(Entries),
-    /// A host is in the file.
-    HostSaved(Name),
-    KeyAdded(Name),
-    KeyRead(Name, Box<Key>),
-    /// The text in a file that was chosen.
-    FileRead(Purpose, String),
-    Knock {
-        host: Name,
-        number: u64,
-        step: Step,
-    },
-    Told(Notice),
-}
-
-/// How far a knock is.
-#[derive(Debug)]
-pub(super) enum Step {
-    LookingUp,
-    Sent(SocketAddr),
-    Waiting(SocketAddr),
-    Ended(Ended),
 }

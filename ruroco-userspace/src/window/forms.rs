@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, num::NonZero};
 
-use super::{keys::KeyRow, model::fault};
+use super::{keys::KeyRow, notice::sentence};
 use crate::{
     client::{
         key_store::KeyReference,
@@ -11,7 +11,7 @@ use crate::{
     destination::{Destination, Family},
     invitation::Invitation,
     key::Key,
-    name::Name,
+    name::{Name, NotAName},
 };
 
 /// A host as it is written.
@@ -106,7 +106,11 @@ impl HostForm {
     pub(super) fn check(&self, hosts: &Profiles) -> Result<(Name, Host), HostFaults> {
         let mut faults = HostFaults::default();
         let name = self.name.trim().parse::<Name>().map_err(|error| {
-            if self.name.trim().is_empty() { "Give it a name.".to_owned() } else { fault(&error) }
+            if self.name.trim().is_empty() {
+                "Give it a name.".to_owned()
+            } else {
+                sentence(&error.to_string())
+            }
         });
         let name = name.and_then(|name| {
             let taken = self.original.as_ref() != Some(&name) && hosts.get(name.as_str()).is_some();
@@ -115,12 +119,12 @@ impl HostForm {
         let name = kept(name, &mut faults.name);
         let address = match self.address.trim() {
             "" => Err("Write the host's name or address.".to_owned()),
-            address => address.parse::<Destination>().map_err(|error| fault(&error)),
+            address => address.parse::<Destination>().map_err(|error| sentence(&error.to_string())),
         };
         let address = kept(address, &mut faults.address);
         let key = match self.key.trim() {
             "" => Err("Choose a key, or make one.".to_owned()),
-            key => key.parse::<KeyReference>().map_err(|error| fault(&error)),
+            key => key.parse::<KeyReference>().map_err(|error| sentence(&error.to_string())),
         };
         let key = kept(key, &mut faults.key);
         let wait = optional(&self.wait, "Write a port from 1 to 65535, or nothing.");
@@ -189,13 +193,14 @@ impl ImportForm {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn invitation(&self) -> Result<Invitation, String> {
-        Invitation::parse(&self.text).map_err(|error| fault(&error))
+        Invitation::parse(&self.text).map_err(|error| sentence(&error.to_string()))
     }
 
     /// # Errors
     /// Why the host cannot be called so.
     pub(super) fn name(&self, hosts: &Profiles, keys: &[KeyRow]) -> Result<Name, String> {
-        let name = self.name.trim().parse::<Name>().map_err(|error| fault(&error))?;
+        let name =
+            self.name.trim().parse::<Name>().map_err(|error| sentence(&error.to_string()))?;
         if hosts.get(name.as_str()).is_some() {
             return Err(format!("There is a host {name} already. Give this one another name."));
         }
@@ -219,14 +224,16 @@ impl KeyForm {
     pub(super) fn name(&self, keys: &[KeyRow]) -> Result<Name, String> {
         match self.name.trim() {
             "" => Err("Give it a name.".to_owned()),
-            name => free(name.parse().map_err(|error| fault(&error))?, keys),
+            name => {
+                free(name.parse().map_err(|error: NotAName| sentence(&error.to_string()))?, keys)
+            }
         }
     }
 
     /// # Errors
     /// Why it is no key.
     pub(super) fn key(&self) -> Result<Key, String> {
-        Key::parse(&self.text).map_err(|error| fault(&error))
+        Key::parse(&self.text).map_err(|error| sentence(&error.to_string()))
     }
 
     /// # Errors

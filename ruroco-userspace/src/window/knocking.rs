@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    action::{Action, Step},
+    action::Action,
     history,
     icons::Icon,
     notice::{Offer, sentence},
@@ -43,6 +43,15 @@ pub(super) enum State {
     LookingUp,
     Sent(Vec<SocketAddr>),
     Waiting { at: SocketAddr, since: Instant },
+    Ended(Ended),
+}
+
+/// A step of one that is under way.
+#[derive(Debug)]
+pub(super) enum Step {
+    LookingUp,
+    Sent(SocketAddr),
+    Waiting(SocketAddr),
     Ended(Ended),
 }
 

@@ -21,6 +21,7 @@ mod shortcuts;
 mod state_file;
 mod style;
 mod surroundings;
+mod task;
 mod widgets;
 
 use std::{
@@ -39,12 +40,13 @@ use eframe::{
 };
 
 use self::{
-    action::{Action, Task},
+    action::Action,
     model::{Model, Screen},
     notice::Notice,
     office::Office,
     preferences::PreferencesFile,
     style::Tone,
+    task::{Report, Task},
 };
 pub use self::{
     style::install,
@@ -99,7 +101,7 @@ fn icon() -> IconData {
 pub struct Window {
     model: Model,
     office: Office,
-    reports: Receiver<action::Report>,
+    reports: Receiver<Report>,
     /// Whether Escape has a text field to leave first.
     was_typing: bool,
     was_focused: bool,

@@ -8,14 +8,15 @@ use std::{
 };
 
 use super::{
-    action::{Action, Purpose, Report, Task},
+    action::{Action, Purpose},
     forms::{HostForm, ImportForm, KeyForm},
     history::Entries,
     keys::KeyRow,
     knocking::{Knocking, State},
-    notice::{Notice, sentence},
+    notice::Notice,
     preferences::Preferences,
     style::Tone,
+    task::{Report, Task},
 };
 use crate::{client::profiles::Profiles, key::Key, name::Name, problems::Problems};
 
@@ -354,8 +355,3 @@ const IN_CLIPBOARD: &str = "The key is in the clipboard";
 
 /// More than these nobody reads.
 const MAX_NOTICES: usize = 4;
-
-/// What a form says of an error.
-pub(super) fn fault(error: &impl ToString) -> String {
-    sentence(&error.to_string())
-}

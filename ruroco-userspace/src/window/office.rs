@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use self::{knock::KnockTask, watch::Watched};
 use super::{
-    action::{Action, Purpose, Report, Task},
+    action::{Action, Purpose},
     history::History,
     icons::Icon,
     keys,
@@ -29,6 +29,7 @@ use super::{
     preferences::PreferencesFile,
     style::Tone,
     surroundings::Surroundings,
+    task::{Report, Task},
 };
 use crate::{
     client::{

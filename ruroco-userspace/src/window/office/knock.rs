@@ -15,9 +15,9 @@ use crate::{
     },
     name::Name,
     window::{
-        action::{Report, Step},
         history::{self, Entry},
-        knocking::{self, Ended},
+        knocking::{self, Ended, Step},
+        task::Report,
     },
 };
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{client::folder::Folder, window::action::Task};
+use crate::{client::folder::Folder, window::task::Task};
 
 /// How often the client's files are looked at.
 const ROUND: Duration = Duration::from_secs(1);

@@ -1,0 +1,61 @@
+//! What is done elsewhere, because it takes its time, and what comes of it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use super::{
+    action::Purpose, history::Entries, keys::KeyRow, knocking::Step, notice::Notice,
+    preferences::Preferences,
+};
+use crate::{
+    client::profiles::{Host, Profiles},
+    invitation::Invitation,
+    key::Key,
+    name::Name,
+    problems::Problems,
+};
+
+/// What takes its time.
+#[derive(Debug)]
+pub(super) enum Task {
+    ReadAll,
+    AddHost(Name, Box<Host>),
+    ReplaceHost { old: Name, name: Name, host: Box<Host> },
+    RemoveHost(Name, Box<Host>),
+    MakeKey(Name),
+    AddKey(Name, Box<Key>),
+    RemoveKey(Name),
+    ReadKey(Name),
+    ExportKey(Name),
+    ChooseFile(Purpose),
+    ReadFile(Purpose, PathBuf),
+    Accept(Box<Invitation>, Name),
+    Knock { host: Name, at: Box<Host>, command: String, number: u64, stop: Arc<AtomicBool> },
+    Reseed,
+    ClearHistory,
+    WritePreferences(Preferences),
+    OpenFolder,
+    Copy(String),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Report {
+    Hosts(Profiles, Problems),
+    Keys(Vec<KeyRow>),
+    History(Entries),
+    /// A host is in the file.
+    HostSaved(Name),
+    KeyAdded(Name),
+    KeyRead(Name, Box<Key>),
+    /// The text in a file that was chosen.
+    FileRead(Purpose, String),
+    Knock {
+        host: Name,
+        number: u64,
+        step: Step,
+    },
+    Told(Notice),
+}
