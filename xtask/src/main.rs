@@ -31,6 +31,7 @@ mod linker;
 mod llvm;
 mod packages;
 mod process;
+mod python;
 mod roles;
 mod screenshots;
 mod setup;

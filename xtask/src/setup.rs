@@ -63,7 +63,7 @@ const DIST: &[Scope] = &[Scope::Dist, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
 const SYSTEM: &[Scope] = &[Scope::System];
 
-const PROGRAMS: [Program; 12] = [
+const PROGRAMS: [Program; 15] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: LAB },
     Program { name: "nsenter", packages: &["util-linux"], scopes: LAB },
@@ -72,6 +72,9 @@ const PROGRAMS: [Program; 12] = [
     Program { name: "nft", packages: &["nftables"], scopes: LAB },
     Program { name: "ssh", packages: &["openssh-client"], scopes: LAB },
     Program { name: "sshd", packages: &["openssh-server"], scopes: LAB },
+    Program { name: "dbus-run-session", packages: &["dbus-daemon"], scopes: LAB },
+    Program { name: "gnome-keyring-daemon", packages: &["gnome-keyring"], scopes: LAB },
+    Program { name: "python3", packages: &["python3", "python3-venv"], scopes: LAB },
     Program { name: "dpkg-shlibdeps", packages: &["dpkg-dev"], scopes: DIST },
     Program { name: "lintian", packages: &["lintian"], scopes: DIST },
     Program { name: "debootstrap", packages: &["debootstrap"], scopes: SYSTEM },
@@ -340,6 +343,10 @@ mod tests {
             "nftables",
             "openssh-client",
             "openssh-server",
+            "dbus-daemon",
+            "gnome-keyring",
+            "python3",
+            "python3-venv",
             "dpkg-dev",
             "lintian",
             "debootstrap",

@@ -11,7 +11,7 @@ use crate::{
     build_ebpf::{self, Logging},
     debian, dist,
     host::{cargo, require_root, step},
-    roles,
+    python, roles,
     setup::{self, Report, Scope},
     workspace::Workspace,
 };
@@ -45,8 +45,13 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     // The end-to-end tests start the binaries that a user would.
     let binaries = [&["build", "--workspace"][..], &NOT_THE_HOSTS].concat();
     step("binaries", &mut cargo(workspace, &binaries))?;
+    let python = python::ensure(workspace)?;
     let mut tests = cargo(workspace, &[&["test"][..], &everything].concat());
+    tests.env("RUROCO_PYTHON", python);
     step("tests", tests.env("RUST_TEST_THREADS", threads().to_string()))?;
+    // What takes more than `cargo test` may ask of a machine, and setup has seen to.
+    let own = ["test", "--package", "ruroco-userspace", "--test", "client", "--", "--ignored"];
+    step("keyring", &mut cargo(workspace, &own))?;
     if system {
         book::build(workspace)?;
         test_packages(workspace)?;

@@ -36,7 +36,7 @@ fn who_has_no_key_in_it_does_not_need_one() {
 
 /// A real keyring, of its own session and in a home directory of its own.
 #[test]
-#[ignore = "needs a Secret Service: apt-get install dbus gnome-keyring"]
+#[ignore = "needs a Secret Service: cargo xtask test"]
 fn a_key_is_kept_in_a_real_keyring() {
     let person = Person::new();
     let script = format!(
