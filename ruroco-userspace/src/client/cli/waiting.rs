@@ -79,6 +79,9 @@ pub(super) fn once_open(
 ) -> Exit {
     let exit = Exit::from(&outcome.effect);
     let Observation::Opened { connection, .. } = outcome.effect else {
+        for unsent in &outcome.sent.not_to {
+            note(&format!("could not send to {unsent}"));
+        }
         tell_not_opened(&outcome, knock);
         return exit;
     };
