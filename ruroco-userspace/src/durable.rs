@@ -33,9 +33,16 @@ pub fn replace_with<T>(
         _ => {}
     }
     let file = private().create_new(true).open(&new)?;
-    let written = write(&file)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
+    let put = || {
+        let written = write(&file)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        Ok(written)
+    };
+    let written = put().inspect_err(|_: &io::Error| {
+        // Ours, and of no use: what failed is told, and not that a leftover stays.
+        let _ = fs::remove_file(&new);
+    })?;
     sync_parent(path)?;
     Ok((file, written))
 }
@@ -79,4 +86,21 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_written_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let full = |mut file: &File| {
+            file.write_all(b"half")?;
+            Err::<(), _>(io::ErrorKind::StorageFull.into())
+        };
+        assert!(replace_with(&path, full).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

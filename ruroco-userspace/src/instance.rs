@@ -10,7 +10,7 @@ use std::{
 
 /// How long somebody else's turn is waited for. Turns are over in milliseconds, so whoever is still
 /// at it does not mean to end: upstream ruroco's window holds the lock for as long as it is open.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two looks at whether a turn is over.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -69,7 +69,11 @@ impl Lock {
         Self::take_within(path, PATIENCE)
     }
 
-    fn take_within(path: &Path, patience: Duration) -> Result<Self, Error> {
+    /// The same, but waiting this long.
+    ///
+    /// # Errors
+    /// As [`Lock::try_take`].
+    pub fn take_within(path: &Path, patience: Duration) -> Result<Self, Error> {
         let begin = Instant::now();
         loop {
             match Self::try_take(path) {

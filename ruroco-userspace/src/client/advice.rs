@@ -7,6 +7,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use super::{
     attempt::{Observation, Outcome},
     counter::ACCEPTED_AHEAD,
+    knock,
 };
 use crate::key::{Cipher, Key};
 
@@ -14,9 +15,11 @@ use crate::key::{Cipher, Key};
 pub fn on(outcome: &Outcome, key: &Key) -> Vec<String> {
     let Observation::Shut { at, error, .. } = &outcome.effect else { return Vec::new() };
     let mut advice = Vec::new();
+    advice.extend(on_repetition(outcome.not_repeated.as_ref()));
     advice.extend(on_clock(outcome.sent.ahead_of_clock));
     advice.extend(on_connection(*at, error));
     advice.extend(on_objection(outcome.sent.to, outcome.objection.as_ref()));
+    advice.extend(on_other_addresses(&outcome.other_addresses));
     if outcome.sent.ahead_of_clock.is_zero() {
         advice.push(
             "Is this computer's clock right? A knock from the past or far in the future is refused."
@@ -107,6 +110,21 @@ fn on_objection(to: SocketAddr, error: Option<&io::Error>) -> Option<String> {
         )
     } else {
         format!("The network has returned the knock to {to}: {error}.")
+    })
+}
+
+fn on_repetition(error: Option<&knock::Error>) -> Option<String> {
+    error.map(|error| format!("The knock could not be repeated: {error}."))
+}
+
+fn on_other_addresses(others: &[SocketAddr]) -> Option<String> {
+    let others: Vec<_> = others.iter().map(|other| other.ip().to_string()).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "The host has other addresses that no knock went to: {}. Choose with -4, -6 or `family` in \
+             client.toml, or use --tries or --all-addresses.",
+            others.join(", ")
+        )
     })
 }
 

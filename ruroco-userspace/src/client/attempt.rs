@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     counter::CounterFile,
-    effect::{self, EarlierLook, Effect, Seen},
+    effect::{self, EarlierLook, Effect, Limit, Seen},
     knock::{self, Knock, Sent},
 };
 
@@ -42,6 +42,10 @@ pub struct Outcome {
     pub knocks: u32,
     /// What was seen of it.
     pub effect: Observation,
+    /// Why there were no more, if there were to be.
+    pub not_repeated: Option<knock::Error>,
+    /// The host's addresses that no knock went to.
+    pub other_addresses: Vec<SocketAddr>,
     /// The ICMP error that has come back for the last knock. It is only asked for if nothing opens.
     pub objection: Option<io::Error>,
 }
@@ -80,40 +84,55 @@ impl Attempt {
     /// stop looking.
     ///
     /// # Errors
-    /// If a knock is not on its way.
+    /// If no knock is on its way. What fails later is a part of the outcome.
     pub fn make(
         &self,
         counter: &CounterFile,
         report: &mut dyn FnMut(Progress),
         give_up: &dyn Fn() -> bool,
     ) -> Result<Outcome, knock::Error> {
-        let begun = Instant::now();
         report(Progress::LookingUp);
         let limit = self.effect.map_or(effect::DEFAULT_LIMIT, |effect| effect.limit);
-        let addresses = self.knock.addresses(limit)?;
+        let limit = Limit::from_now(limit);
+        let addresses = self.knock.addresses(limit.left())?;
         match self.effect {
             None => {
-                let sent = self.knock.send(self.knock.routes(&addresses)?, counter, give_up)?;
+                let routes = self.knock.routes(&addresses)?;
+                let sent = self.knock.send(routes, counter, limit, give_up)?;
                 sent.all().for_each(|to| report(Progress::Sent(to)));
-                let effect = Observation::NotLooked;
-                Ok(Outcome { sent, knocks: 1, effect, objection: None })
+                Ok(Outcome {
+                    other_addresses: others(&addresses, &sent.all().collect::<Vec<_>>()),
+                    sent,
+                    knocks: 1,
+                    effect: Observation::NotLooked,
+                    not_repeated: None,
+                    objection: None,
+                })
             }
             Some(effect) => {
-                let mut watch = Watch { attempt: self, effect, begun, counter, report, give_up };
+                let used = Vec::new();
+                let mut watch =
+                    Watch { attempt: self, effect, limit, counter, report, give_up, used };
                 watch.knock_until_it_opens(&addresses)
             }
         }
     }
 }
 
+/// The addresses that are not among those used.
+fn others(all: &[SocketAddr], used: &[SocketAddr]) -> Vec<SocketAddr> {
+    all.iter().copied().filter(|address| !used.contains(address)).collect()
+}
+
 /// An attempt whose effect is looked at.
 struct Watch<'a> {
     attempt: &'a Attempt,
     effect: Effect,
-    begun: Instant,
+    limit: Limit,
     counter: &'a CounterFile,
     report: &'a mut dyn FnMut(Progress),
     give_up: &'a dyn Fn() -> bool,
+    used: Vec<SocketAddr>,
 }
 
 /// A knock that has been sent, and what is known of its port.
@@ -130,48 +149,63 @@ impl Watch<'_> {
         let mut first_knock = None;
         let tries = self.effect.tries.get();
         let mut knocks = 1;
-        loop {
-            let look =
-                self.knock_and_look(addresses, tries.saturating_sub(knocks), &mut first_knock)?;
-            if knocks < tries && matches!(look.seen, Seen::Shut(_)) {
-                knocks = knocks.saturating_add(1);
-                continue;
-            }
-            let after = first_knock.map_or(Duration::ZERO, |at: Instant| at.elapsed());
-            let (at, limit) = (look.at, self.effect.limit);
-            let effect = match look.seen {
-                Seen::Open(connection) => {
-                    Observation::Opened { at, after, was_open: look.was_open, connection }
+        let mut not_repeated = None;
+        let mut look = self.knock_and_look(addresses, 0, &mut first_knock)?;
+        while knocks < tries && matches!(look.seen, Seen::Shut(_)) {
+            match self.knock_and_look(addresses, knocks, &mut first_knock) {
+                Ok(next) => look = next,
+                Err(knock::Error::GivenUp) => {
+                    look.seen = Seen::GivenUp;
+                    break;
                 }
-                Seen::Shut(error) => Observation::Shut { at, limit, error },
-                Seen::GivenUp => Observation::GivenUp,
-            };
-            let is_shut = matches!(effect, Observation::Shut { .. });
-            let objection = is_shut.then(|| look.sent.objection()).flatten();
-            return Ok(Outcome { sent: look.sent, knocks, effect, objection });
+                // One is on its way already, and has the time that this one would have had.
+                Err(error) => {
+                    not_repeated = Some(error);
+                    look.seen = effect::look(look.at, self.limit.left(), self.give_up);
+                    break;
+                }
+            }
+            knocks = knocks.saturating_add(1);
         }
+        let after = first_knock.map_or(Duration::ZERO, |at: Instant| at.elapsed());
+        let (at, limit) = (look.at, self.effect.limit);
+        let effect = match look.seen {
+            Seen::Open(connection) => {
+                Observation::Opened { at, after, was_open: look.was_open, connection }
+            }
+            Seen::Shut(error) => Observation::Shut { at, limit, error },
+            Seen::GivenUp => Observation::GivenUp,
+        };
+        let is_shut = matches!(effect, Observation::Shut { .. });
+        let objection = is_shut.then(|| look.sent.objection()).flatten();
+        let other_addresses = others(addresses, &self.used);
+        Ok(Outcome { sent: look.sent, knocks, effect, not_repeated, other_addresses, objection })
     }
 
+    /// The n-th knock, counted from 0, and the look at what it does. It takes the n-th way in turn: there
+    /// may be no answer from the host at one of its addresses.
     fn knock_and_look(
         &mut self,
         addresses: &[SocketAddr],
-        tries_left: u32,
+        n: u32,
         first_knock: &mut Option<Instant>,
     ) -> Result<Look, knock::Error> {
         let knock = &self.attempt.knock;
-        let routes = knock.routes(addresses)?;
+        let turn = usize::try_from(n).unwrap_or_default();
+        let routes = knock.routes(addresses)?.beginning_with(turn);
         let port_at = |to: SocketAddr| SocketAddr::new(to.ip(), self.effect.port.get());
         let first = port_at(routes.first.to());
         // After a knock, nobody can tell what has opened the port.
         let earlier = first_knock.is_none().then(|| EarlierLook::begin(first)).flatten();
-        let sent = knock.send(routes, self.counter, self.give_up)?;
+        let sent = knock.send(routes, self.counter, self.limit, self.give_up)?;
         first_knock.get_or_insert_with(Instant::now);
         sent.all().for_each(|to| (self.report)(Progress::Sent(to)));
+        self.used.extend(sent.all());
         let at = port_at(sent.to);
         let earlier = earlier.filter(|_| at == first);
         (self.report)(Progress::Waiting(at));
-        let left = self.effect.limit.saturating_sub(self.begun.elapsed());
-        let share = left.checked_div(tries_left.saturating_add(1)).unwrap_or(left);
+        let left = self.limit.left();
+        let share = left.checked_div(self.effect.tries.get().saturating_sub(n)).unwrap_or(left);
         let (was_open, seen) = self.look(at, share, earlier);
         Ok(Look { sent, at, was_open, seen })
     }
@@ -186,6 +220,54 @@ impl Watch<'_> {
                 let seen = look();
                 (earlier.is_some_and(|earlier| earlier.has_seen_it_open()), seen)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{advice, knock::tests::knock_at};
+    use std::{
+        net::{TcpListener, UdpSocket},
+        num::NonZero,
+    };
+
+    #[test]
+    fn each_try_takes_the_next_address_and_those_that_are_left_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let counter = CounterFile::in_directory(dir.path()).unwrap();
+        let hosts = ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0"].map(|at| {
+            let host = UdpSocket::bind(at).unwrap();
+            host.set_nonblocking(true).unwrap();
+            host
+        });
+        let addresses = hosts.each_ref().map(|host| host.local_addr().unwrap());
+        let shut = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        for (tries, came) in [(1, [1, 0, 0]), (2, [1, 1, 0]), (4, [2, 1, 1])] {
+            let effect = Effect {
+                limit: Duration::from_millis(200),
+                tries: NonZero::new(tries).unwrap(),
+                ..Effect::of(NonZero::new(shut).unwrap())
+            };
+            let attempt = Attempt { knock: knock_at(addresses[0]), effect: Some(effect) };
+            let mut watch = Watch {
+                attempt: &attempt,
+                effect,
+                limit: Limit::from_now(effect.limit),
+                counter: &counter,
+                report: &mut |_| {},
+                give_up: &|| false,
+                used: Vec::new(),
+            };
+            let outcome = watch.knock_until_it_opens(&addresses).unwrap();
+            let come = hosts
+                .each_ref()
+                .map(|host| std::iter::from_fn(|| host.recv(&mut [0; 2048]).ok()).count());
+            assert_eq!(come, came);
+            let advice = advice::on(&outcome, attempt.knock.key()).join(" ");
+            let is_told = advice.contains("no knock went to: ") && advice.contains("127.0.0.3");
+            assert_eq!(is_told, came[2] == 0, "{advice}");
         }
     }
 }

@@ -15,9 +15,13 @@
 //! has to ask for:
 //!
 //! - Somebody else has cut the file short. The last counter is then unknown, but not when the file was
-//!   written: by the clock that the counter followed. Counters go on from there, even if the clock was
-//!   set back since. A second file would know no more than that, and cost every knock another wait for
-//!   the disk.
+//!   written. Counters go on from there, or from the clock if that is later, so a clock that was set
+//!   back since then changes nothing. What does not hold: if the counter was ahead of the clock when
+//!   the file was written, because the clock had been set back before, then it can go back by as much.
+//!   Servers that have seen the greater ones refuse knocks until the clock has passed them. To begin
+//!   further ahead would help there, and nowhere else: servers that accept less ahead
+//!   (`max_clock_skew_seconds`) would refuse what they accept now. A second file would know the last
+//!   counter, and cost every knock another wait for the disk.
 //! - The clock was far ahead, and with it the counter, which servers refuse as long as it is. To go
 //!   back to the clock is then the only way on. It is the only time that the counter goes back, and
 //!   only if it is further ahead than servers accept: what was used out there is a handful of single
@@ -55,19 +59,19 @@ pub struct CounterFile {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory for the file cannot be made.
-    #[error("could not create the directory {0}: {1}; nothing was sent{remedy}", remedy = remedy(.1))]
+    #[error("could not create the directory {0}: {1}{remedy}", remedy = remedy(.1))]
     Directory(PathBuf, io::Error),
     /// Another process's turn never ends, or there can be no lock.
-    #[error("{0}; nothing was sent{remedy}", remedy = remedy_of_lock(.0))]
-    Lock(#[from] instance::Error),
+    #[error("{0}{remedy}", remedy = remedy_of_lock(.0))]
+    Lock(instance::Error),
     /// The file is there and cannot be read, or not be written to.
-    #[error("could not open the counter {0}: {1}; nothing was sent{remedy}", remedy = remedy(.1))]
+    #[error("could not open the counter {0}: {1}{remedy}", remedy = remedy(.1))]
     Read(PathBuf, io::Error),
     /// The file has less than 16 bytes.
     #[error("the counter in {0} is damaged; start anew from the clock with: ruroco-client reseed")]
     Damaged(PathBuf),
     /// The new counter is not on the disk.
-    #[error("could not write the counter to {0}: {1}; nothing was sent{remedy}", remedy = remedy(.1))]
+    #[error("could not write the counter to {0}: {1}{remedy}", remedy = remedy(.1))]
     Write(PathBuf, io::Error),
     /// No number is left.
     #[error(
@@ -77,6 +81,13 @@ pub enum Error {
     /// The clock shows a time before 1970.
     #[error("this computer's clock is set before 1970: set it")]
     Clock,
+}
+
+// Not by `#[from]`, which would make it the source, too: then it would be told twice.
+impl From<instance::Error> for Error {
+    fn from(error: instance::Error) -> Self {
+        Self::Lock(error)
+    }
 }
 
 fn remedy_of_lock(error: &instance::Error) -> String {
@@ -112,34 +123,43 @@ impl CounterFile {
         Ok(Self { counter: dir.join("counter"), lock: dir.join("client.lock") })
     }
 
-    /// The next counter, already on the disk; waits for another client's turn to end.
+    /// The next counter, already on the disk; waits for another client's turn to end, but no longer
+    /// than `patience`, and never longer than a turn can take ([`instance::PATIENCE`]).
     ///
     /// # Errors
     /// [`Error`]; no counter is used up then.
-    pub fn next(&self, now: SystemTime) -> Result<u128, Error> {
+    pub fn next(&self, now: SystemTime, patience: Duration) -> Result<u128, Error> {
         let now = nanoseconds(now)?;
-        let _turn = instance::Lock::take(&self.lock)?;
-        let (counter, file) = self.after_last(now)?;
-        match file {
-            Some(file) => write_over(file, counter),
+        let _turn = self.turn(patience)?;
+        let last = self.read()?;
+        let counter = self.after(last.as_ref().map(|(last, _)| *last), now)?;
+        match last {
+            Some((_, file)) => write_over(file, counter),
             None => durable::replace(&self.counter, &counter.to_be_bytes()),
         }
         .map_err(|error| Error::Write(self.counter.clone(), error))?;
         Ok(counter)
     }
 
-    /// What [`CounterFile::next`] would give: does all that it does, but in another file.
+    /// What [`CounterFile::next`] would give: does all that it does, but writes what is there already
+    /// or, where nothing is, another file that does not stay.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn rehearse(&self, now: SystemTime) -> Result<u128, Error> {
+    pub fn rehearse(&self, now: SystemTime, patience: Duration) -> Result<u128, Error> {
         let now = nanoseconds(now)?;
-        let _turn = instance::Lock::take(&self.lock)?;
-        let (counter, _) = self.after_last(now)?;
-        let rehearsal = self.counter.with_extension("rehearsal");
-        let written = durable::replace(&rehearsal, &counter.to_be_bytes());
-        let removed = written.and_then(|()| fs::remove_file(&rehearsal));
-        removed.map_err(|error| Error::Write(self.counter.clone(), error))?;
+        let _turn = self.turn(patience)?;
+        let last = self.read()?;
+        let counter = self.after(last.as_ref().map(|(last, _)| *last), now)?;
+        match last {
+            Some((last, file)) => write_over(file, last),
+            None => {
+                let rehearsal = self.counter.with_extension("rehearsal");
+                let written = durable::replace(&rehearsal, &counter.to_be_bytes());
+                written.and_then(|()| fs::remove_file(&rehearsal))
+            }
+        }
+        .map_err(|error| Error::Write(self.counter.clone(), error))?;
         Ok(counter)
     }
 
@@ -162,12 +182,15 @@ impl CounterFile {
         Ok(counter)
     }
 
-    /// Whatever came before, the first counter that can be used after it; and its file, if there is
-    /// one.
-    fn after_last(&self, now: u128) -> Result<(u128, Option<File>), Error> {
-        let Some((last, file)) = self.read()? else { return Ok((now, None)) };
+    fn turn(&self, patience: Duration) -> Result<instance::Lock, Error> {
+        Ok(instance::Lock::take_within(&self.lock, patience.min(instance::PATIENCE))?)
+    }
+
+    /// The first counter that can be used after the last one, if there was one.
+    fn after(&self, last: Option<u128>, now: u128) -> Result<u128, Error> {
+        let Some(last) = last else { return Ok(now) };
         let next = last.checked_add(1).ok_or_else(|| Error::Exhausted(self.counter.clone()))?;
-        Ok((next.max(now), Some(file)))
+        Ok(next.max(now))
     }
 
     fn read(&self) -> Result<Option<(u128, File)>, Error> {
@@ -190,8 +213,8 @@ impl CounterFile {
         }
     }
 
-    /// The least counter that is certainly greater than any that was written to the file while
-    /// counters followed the clock.
+    /// A counter that is greater than any that was written to the file while counters followed the
+    /// clock: not if they were ahead of it.
     fn written_at(&self) -> Option<u128> {
         let time = fs::metadata(&self.counter).and_then(|metadata| metadata.modified()).ok()?;
         nanoseconds(time.checked_add(GRAIN)?).ok()
@@ -212,6 +235,7 @@ fn nanoseconds(now: SystemTime) -> Result<u128, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instance::PATIENCE;
     use std::{collections::BTreeSet, thread};
 
     fn at(nanos: u64) -> SystemTime {
@@ -222,10 +246,10 @@ mod tests {
     fn the_counter_follows_the_clock_and_never_goes_back() {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
-        let counters = [1000, 1000, 5000, 10, 11].map(|now| file.next(at(now)).unwrap());
+        let counters = [1000, 1000, 5000, 10, 11].map(|now| file.next(at(now), PATIENCE).unwrap());
         assert_eq!(counters, [1000, 1001, 5000, 5001, 5002]);
         let again = CounterFile::in_directory(dir.path()).unwrap();
-        assert_eq!(again.next(at(0)).unwrap(), 5003);
+        assert_eq!(again.next(at(0), PATIENCE).unwrap(), 5003);
     }
 
     #[test]
@@ -235,12 +259,12 @@ mod tests {
         for length in [0, 15] {
             let damaged = vec![1; length];
             fs::write(&file.counter, &damaged).unwrap();
-            assert!(matches!(file.next(at(7)), Err(Error::Damaged(_))));
-            assert!(matches!(file.rehearse(at(7)), Err(Error::Damaged(_))));
+            assert!(matches!(file.next(at(7), PATIENCE), Err(Error::Damaged(_))));
+            assert!(matches!(file.rehearse(at(7), PATIENCE), Err(Error::Damaged(_))));
             assert_eq!(fs::read(&file.counter).unwrap(), damaged);
         }
         let seed = file.reseed(at(7)).unwrap();
-        assert_eq!(file.next(at(7)).unwrap(), seed + 1);
+        assert_eq!(file.next(at(7), PATIENCE).unwrap(), seed + 1);
     }
 
     #[test]
@@ -248,21 +272,32 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
         fs::write(&file.counter, [&5_u128.to_be_bytes()[..], b"more"].concat()).unwrap();
-        assert_eq!(file.next(at(0)).unwrap(), 6);
-        assert_eq!(file.next(at(0)).unwrap(), 7);
+        assert_eq!(file.next(at(0), PATIENCE).unwrap(), 6);
+        assert_eq!(file.next(at(0), PATIENCE).unwrap(), 7);
     }
 
     #[test]
     fn a_rehearsal_uses_no_counter_up() {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
-        assert_eq!(file.rehearse(at(7)).unwrap(), 7);
+        assert_eq!(file.rehearse(at(7), PATIENCE).unwrap(), 7);
         assert!(!file.counter.exists());
-        assert_eq!(file.next(at(7)).unwrap(), 7);
-        assert_eq!(file.rehearse(at(7)).unwrap(), 8);
-        assert_eq!(file.next(at(7)).unwrap(), 8);
+        assert_eq!(file.next(at(7), PATIENCE).unwrap(), 7);
+        assert_eq!(file.rehearse(at(7), PATIENCE).unwrap(), 8);
+        assert_eq!(file.next(at(7), PATIENCE).unwrap(), 8);
         let files = fs::read_dir(dir.path()).unwrap().count();
         assert_eq!(files, 2, "the counter and the lock");
+    }
+
+    #[test]
+    fn a_rehearsal_needs_no_more_room_than_the_next_counter() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = CounterFile::in_directory(dir.path()).unwrap();
+        // No second file can be made.
+        fs::create_dir_all(dir.path().join("counter.rehearsal.new/x")).unwrap();
+        assert!(matches!(file.rehearse(at(7), PATIENCE), Err(Error::Write(..))));
+        file.next(at(7), PATIENCE).unwrap();
+        assert_eq!(file.rehearse(at(7), PATIENCE).unwrap(), 8);
     }
 
     #[test]
@@ -270,9 +305,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
         let hour = u64::try_from(ACCEPTED_AHEAD.as_nanos()).unwrap();
-        let used = file.next(at(7 + hour)).unwrap();
+        let used = file.next(at(7 + hour), PATIENCE).unwrap();
         assert_eq!(file.reseed(at(7)).unwrap(), used);
-        assert_eq!(file.next(at(7)).unwrap(), used + 1);
+        assert_eq!(file.next(at(7), PATIENCE).unwrap(), used + 1);
         assert_eq!(file.reseed(at(7)).unwrap(), 7);
     }
 
@@ -280,7 +315,7 @@ mod tests {
     fn after_a_torn_file_counters_go_on_from_when_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
-        let used = file.next(SystemTime::now()).unwrap();
+        let used = file.next(SystemTime::now(), PATIENCE).unwrap();
         let torn = File::options().write(true).open(&file.counter).unwrap();
         let written = torn.metadata().unwrap().modified().unwrap();
         torn.set_len(3).unwrap();
@@ -294,7 +329,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
         fs::write(&file.counter, u128::MAX.to_be_bytes()).unwrap();
-        assert!(matches!(file.next(at(7)), Err(Error::Exhausted(_))));
+        assert!(matches!(file.next(at(7), PATIENCE), Err(Error::Exhausted(_))));
     }
 
     #[test]
@@ -304,7 +339,7 @@ mod tests {
             .map(|_| {
                 let file = CounterFile::in_directory(dir.path()).unwrap();
                 thread::spawn(move || {
-                    (0..25).map(|_| file.next(at(7)).unwrap()).collect::<Vec<_>>()
+                    (0..25).map(|_| file.next(at(7), PATIENCE).unwrap()).collect::<Vec<_>>()
                 })
             })
             .collect();

@@ -43,6 +43,25 @@ impl Effect {
     }
 }
 
+/// How long something may take, and since when it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    begun: Instant,
+    limit: Duration,
+}
+
+impl Limit {
+    /// This long, from now.
+    pub fn from_now(limit: Duration) -> Self {
+        Self { begun: Instant::now(), limit }
+    }
+
+    /// What is left of it.
+    pub fn left(self) -> Duration {
+        self.limit.saturating_sub(self.begun.elapsed())
+    }
+}
+
 /// What was seen.
 #[derive(Debug)]
 pub enum Seen {

@@ -29,7 +29,7 @@ pub enum Form {
 pub enum Error {
     /// It does not fit into a QR code.
     #[error("could not draw a QR code: {0}")]
-    Draw(#[from] PngError),
+    Draw(PngError),
     /// There is such a file already; it stays.
     #[error("{0} is there already and stays as it is; choose another name")]
     Exists(PathBuf),
@@ -52,7 +52,7 @@ pub fn write(secret: &str, form: Form, path: &Path) -> Result<(), Error> {
     let written = match form {
         Form::Text => durable::create(path, Zeroizing::new(format!("{secret}\n")).as_bytes()),
         Form::Svg => durable::create(path, picture::svg(secret)?.as_bytes()),
-        Form::Png => durable::create(path, &picture::png(secret)?),
+        Form::Png => durable::create(path, &picture::png(secret).map_err(Error::Draw)?),
     };
     written.map_err(|error| {
         let is_there = error.kind() == io::ErrorKind::AlreadyExists;

@@ -16,6 +16,7 @@ use ruroco_common::{
 
 use super::{
     counter::{self, CounterFile},
+    effect::Limit,
     key_store::{self, KeyStore},
     profiles::Host,
     route::Route,
@@ -83,8 +84,22 @@ pub struct Routes {
 pub struct Unsent {
     /// The address.
     pub to: SocketAddr,
-    /// What the network said.
-    pub error: io::Error,
+    /// Why.
+    pub error: WhyUnsent,
+}
+
+/// Why a datagram is not on its way to one address.
+#[derive(Debug, thiserror::Error)]
+pub enum WhyUnsent {
+    /// The network did not take it.
+    #[error(transparent)]
+    Network(#[from] io::Error),
+    /// There is no counter for it, though there was one for an address before.
+    #[error(transparent)]
+    Counter(#[from] counter::Error),
+    /// It could not be made, though one for an address before could.
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }
 
 /// A knock that is not on its way.
@@ -116,7 +131,7 @@ fn list(unsent: &[Unsent]) -> String {
 pub enum SealError {
     /// The operating system has no random numbers.
     #[error("could not get random numbers for the nonce: {0}")]
-    Random(#[from] getrandom::Error),
+    Random(getrandom::Error),
     /// The cipher refused.
     #[error("could not encrypt the datagram")]
     Cipher,
@@ -174,7 +189,7 @@ impl Knock {
         for to in addresses.iter().copied() {
             match Route::find(to) {
                 Ok(route) => routes.push(route),
-                Err(error) => not_to.push(Unsent { to, error }),
+                Err(error) => not_to.push(Unsent { to, error: error.into() }),
             }
         }
         let mut routes = routes.into_iter();
@@ -187,14 +202,16 @@ impl Knock {
     /// Sends it by the first of these routes on which it gets away: a name with an IPv4 and an IPv6
     /// address is one host, and one packet is one run of the command. By all of them, if all addresses
     /// were asked for, each time with a counter of its own. `give_up` is asked before each: all that
-    /// comes before can take its time.
+    /// comes before can take its time, but no more than is left of the limit.
     ///
     /// # Errors
-    /// If it could not be sent to any.
+    /// If it could not be sent to any. As soon as it is on its way to one, all that fails is in
+    /// [`Sent::not_to`].
     pub fn send(
         &self,
         routes: Routes,
         counter: &CounterFile,
+        limit: Limit,
         give_up: &dyn Fn() -> bool,
     ) -> Result<Sent, Error> {
         let mut used: Vec<Route> = Vec::new();
@@ -204,17 +221,23 @@ impl Knock {
             if !used.is_empty() {
                 thread::sleep(DELAY_BETWEEN_ADDRESSES);
             }
-            let now = SystemTime::now();
-            let counter = counter.next(now)?;
-            ahead_of_clock = ahead(counter, now);
-            let datagram = seal(&self.key, &self.request, counter, route.to().ip())?;
+            let (datagram, ahead) = match self.datagram(route.to().ip(), counter, limit) {
+                Ok(made) => made,
+                Err(WhyUnsent::Counter(error)) if used.is_empty() => return Err(error.into()),
+                Err(WhyUnsent::Seal(error)) if used.is_empty() => return Err(error.into()),
+                Err(error) => {
+                    unsent.push(Unsent { to: route.to(), error });
+                    continue;
+                }
+            };
+            ahead_of_clock = ahead;
             if give_up() {
                 break;
             }
             match route.send(&datagram) {
                 Ok(()) => used.push(route),
                 // The network's trouble with one address says nothing about the others.
-                Err(error) => unsent.push(Unsent { to: route.to(), error }),
+                Err(error) => unsent.push(Unsent { to: route.to(), error: error.into() }),
             }
             if !used.is_empty() && !self.all_addresses {
                 // It is on its way, so it does not matter where it could not go.
@@ -233,6 +256,33 @@ impl Knock {
             None if give_up() => Err(Error::GivenUp),
             None => Err(Error::Unsent(unsent)),
         }
+    }
+
+    /// The datagram for this address, and how far its counter is ahead of the clock.
+    fn datagram(
+        &self,
+        to: IpAddr,
+        counter: &CounterFile,
+        limit: Limit,
+    ) -> Result<(Datagram, Duration), WhyUnsent> {
+        let now = SystemTime::now();
+        let counter = counter.next(now, limit.left())?;
+        Ok((seal(&self.key, &self.request, counter, to)?, ahead(counter, now)))
+    }
+}
+
+impl Routes {
+    /// The same, beginning with the n-th, counted from 0 and round and round.
+    #[must_use]
+    pub fn beginning_with(mut self, n: usize) -> Self {
+        let count = self.others.len().saturating_add(1);
+        for _ in 0..n.checked_rem(count).unwrap_or_default() {
+            if let Some(next) = self.others.first_mut() {
+                std::mem::swap(&mut self.first, next);
+                self.others.rotate_left(1);
+            }
+        }
+        self
     }
 }
 
@@ -266,7 +316,7 @@ pub fn seal(
     destination: IpAddr,
 ) -> Result<Datagram, SealError> {
     let mut nonce = [0; NONCE_SIZE];
-    getrandom::fill(&mut nonce)?;
+    getrandom::fill(&mut nonce).map_err(SealError::Random)?;
     let plaintext = Plaintext {
         command: CommandHash::of(&request.command),
         counter,
@@ -275,4 +325,38 @@ pub fn seal(
         destination: destination.into(),
     };
     Aead::new(key).seal(nonce, plaintext.encode()).map_err(|_| SealError::Cipher)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::{fs, net::UdpSocket};
+
+    /// A knock at this address, with some key.
+    pub(in crate::client) fn knock_at(to: SocketAddr) -> Knock {
+        Knock {
+            destination: to.to_string().parse().unwrap(),
+            family: Family::Any,
+            all_addresses: false,
+            key: Key::generate().unwrap(),
+            request: Request { command: "open".to_owned(), strict: true, claimed_source: None },
+        }
+    }
+
+    #[test]
+    fn what_fails_after_the_first_address_is_told_of_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let counter = CounterFile::in_directory(dir.path()).unwrap();
+        // There is a number for one address, and none for another.
+        fs::write(dir.path().join("counter"), (u128::MAX - 1).to_be_bytes()).unwrap();
+        let hosts = ["127.0.0.1:0", "127.0.0.2:0"].map(|at| UdpSocket::bind(at).unwrap());
+        let [one, other] = hosts.each_ref().map(|host| host.local_addr().unwrap());
+        let knock = Knock { all_addresses: true, ..knock_at(one) };
+        let routes = knock.routes(&[one, other]).unwrap();
+        let limit = Limit::from_now(Duration::from_secs(10));
+        let sent = knock.send(routes, &counter, limit, &|| false).unwrap();
+        assert_eq!(sent.all().collect::<Vec<_>>(), [one]);
+        let [unsent] = &*sent.not_to else { panic!("{sent:?}") };
+        assert!(unsent.to == other && matches!(unsent.error, WhyUnsent::Counter(_)), "{unsent}");
+    }
 }

@@ -8,7 +8,7 @@ use ruroco_common::command::CommandHash;
 use super::{
     advice,
     counter::CounterFile,
-    effect::Effect,
+    effect::{self, Effect, Limit},
     knock::{self, Knock, Unsent, ahead},
     route::Route,
 };
@@ -47,14 +47,15 @@ impl Rehearsal {
         effect: Option<Effect>,
         counter: &CounterFile,
     ) -> Result<Self, knock::Error> {
-        let limit = effect.map_or(super::effect::DEFAULT_LIMIT, |effect| effect.limit);
-        let routes = knock.routes(&knock.addresses(limit)?)?;
+        let limit = effect.map_or(effect::DEFAULT_LIMIT, |effect| effect.limit);
+        let limit = Limit::from_now(limit);
+        let routes = knock.routes(&knock.addresses(limit.left())?)?;
         let all = std::iter::once(&routes.first).chain(&routes.others);
         let used = if knock.goes_to_all_addresses() { usize::MAX } else { 1 };
         let way = |route: &Route| Some(Way { from: route.from().ok()?, to: route.to() });
         let ways = all.take(used).filter_map(way).collect();
         let now = SystemTime::now();
-        let warning = advice::on_clock(ahead(counter.rehearse(now)?, now));
+        let warning = advice::on_clock(ahead(counter.rehearse(now, limit.left())?, now));
         let (command, key) = (&knock.request().command, knock.key());
         Ok(Self {
             ways,

@@ -9,8 +9,10 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     process::Stdio,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+use ruroco::instance::PATIENCE;
 
 use crate::harness::{Ended, Laptop, shut_port};
 
@@ -53,6 +55,13 @@ fn a_client_that_never_ends_its_turn_is_named() {
     lock.lock().unwrap();
     let told = ["client.lock", "another process holds the lock", "nothing was sent"];
     laptop.client(&["send", "home"]).expect_error(&told);
+    // Nor is it waited for any longer than all of it may take.
+    for flags in [&["--wait", "22"][..], &["--wait", "22", "--dry-run"]] {
+        let begun = Instant::now();
+        let limited = [&["send", "home", "--timeout", "0.1"], flags].concat();
+        laptop.client(&limited).expect_error(&told[..2]);
+        assert!(begun.elapsed() < PATIENCE, "{flags:?}");
+    }
     laptop.expect_nothing();
     drop(lock);
     laptop.client(&["send", "home"]).expect(0);
@@ -76,6 +85,20 @@ fn a_torn_file_is_told_and_after_reseed_counters_go_on() {
         assert!(next > last.max(now() + (HOUR / 3).as_nanos()), "{last} {next}");
         last = next;
     }
+}
+
+#[test]
+fn a_counter_that_was_ahead_of_the_clock_when_its_file_was_torn_goes_back_to_the_clock() {
+    let laptop = Laptop::new("");
+    write(&laptop, now() + (HOUR / 2).as_nanos());
+    laptop.client(&["send", "home"]).expect(0);
+    let ahead = laptop.knock().counter;
+    laptop.write_private("counter", b"torn");
+    let before = now();
+    laptop.client(&["reseed"]).expect(0);
+    laptop.client(&["send", "home"]).expect(0);
+    let next = laptop.knock().counter;
+    assert!(before < next && next < ahead, "{before} {next} {ahead}");
 }
 
 #[test]
@@ -120,11 +143,11 @@ fn a_clock_that_was_far_ahead_is_told_of_with_the_remedy() {
 }
 
 #[test]
-fn somebody_without_a_home_is_told_what_to_set() {
+fn somebody_who_has_no_folder_yet_is_told_how_to_get_a_host() {
     let laptop = Laptop::new("");
     let mut client = laptop.command(&["send", "home"]);
-    // A system may know the home of who runs this all the same: then there is no such host in it.
-    client.env_remove("RUROCO_CONF_DIR").env("HOME", laptop.path("elsewhere"));
+    // Nothing may lead to the folder of who runs this.
+    client.env_clear().env("HOME", laptop.path("elsewhere"));
     let ended = Ended::of(client.output().unwrap());
     ended.expect_error(&["there is no host home", "ruroco-client invite"]);
     assert!(!laptop.path("elsewhere").exists(), "nothing is made where nothing is found");

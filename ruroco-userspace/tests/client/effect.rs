@@ -1,6 +1,7 @@
 //! What a knock does is looked at: ports that open, that were open, and that stay shut.
 
 use std::{
+    fs::File,
     net::{TcpListener, UdpSocket},
     thread,
 };
@@ -125,6 +126,40 @@ fn a_knock_is_repeated_as_often_as_allowed_within_one_limit() {
 }
 
 #[test]
+fn what_fails_after_the_first_knock_is_no_knock_that_was_not_sent() {
+    let laptop = Laptop::new(&format!("wait = {}\n", shut_port().port()));
+    // There is one more number, and none for a repetition.
+    laptop.write_private("counter", &(u128::MAX - 1).to_be_bytes());
+    let flags = ["--tries", "2", "--timeout", "0.4", "--json"];
+    let sent = laptop.client(&[&["send", "home"][..], &flags].concat()).expect(3).json();
+    assert_eq!((&sent["result"], &sent["knocks"]), (&json!("not_opened"), &json!(1)), "{sent}");
+    let advice = sent["advice"][0].as_str().unwrap();
+    assert!(advice.contains("could not be repeated: the counter in"), "{advice}");
+    laptop.knock();
+    laptop.expect_nothing();
+}
+
+#[test]
+fn a_knock_that_was_sent_and_cannot_be_told_of_was_sent() {
+    let laptop = Laptop::new("");
+    let port = shut_port().port().to_string();
+    let shut = ["--wait", &port, "--timeout", "0.2"];
+    for (flags, code) in
+        [(&[][..], 0), (&["--json"], 0), (&shut, 3), (&[&shut[..], &["--json"]].concat(), 3)]
+    {
+        let mut client = laptop.command(&[&["send", "home"], flags].concat());
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let sent = Ended::of(client.stdout(full).output().unwrap()).expect(code);
+        assert!(sent.errors.contains("the knock was sent"), "{flags:?} {sent:?}");
+        laptop.knock();
+    }
+    let mut dry = laptop.command(&["send", "home", "--dry-run"]);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    Ended::of(dry.stdout(full).output().unwrap()).expect_error(&["standard output"]);
+    laptop.expect_nothing();
+}
+
+#[test]
 fn a_dry_run_checks_all_and_sends_nothing() {
     let laptop = Laptop::new("command = \"open_port\"\nwait = 22\n");
     let dry = laptop.client(&["send", "home", "--dry-run"]).expect(0);
@@ -193,5 +228,9 @@ fn open_becomes_the_program_once_the_port_is_open_and_not_before() {
     };
     let through = opened(&program).expect(7);
     assert_eq!((&*through.output, &*through.errors), ("through\n", ""));
-    opened(&["--", "/no/such/program"]).expect_error(&["the port is open", "/no/such/program"]);
+    // The knock is on its way, so it is not the code of one that is not.
+    let missing = opened(&["--", "/no/such/program"]).expect(4);
+    for part in ["Error: the port is open", "/no/such/program", "is it installed?"] {
+        assert!(missing.errors.contains(part), "no {part} in {missing:?}");
+    }
 }

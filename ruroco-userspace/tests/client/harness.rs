@@ -124,6 +124,22 @@ impl Ended {
         let is_line = self.errors.starts_with("Error: ") && self.errors.lines().count() == 1;
         let has_all = parts.iter().all(|part| self.errors.contains(part));
         assert!(self.code == Some(1) && is_line && has_all, "{parts:?} are not in {self:?}");
+        self.expect_nothing_twice();
+    }
+
+    /// Makes sure that no clause of the errors stands there twice.
+    #[track_caller]
+    fn expect_nothing_twice(&self) {
+        // Shorter ones are names, which may well be told again.
+        const CLAUSE: usize = 12;
+        let ends = [": ", "; ", ", ", ". ", "\n"];
+        let clauses = ends.iter().fold(vec![&*self.errors], |clauses, end| {
+            clauses.into_iter().flat_map(|clause| clause.split(end)).collect()
+        });
+        let mut seen = std::collections::BTreeSet::new();
+        for clause in clauses.into_iter().filter(|clause| clause.len() >= CLAUSE) {
+            assert!(seen.insert(clause), "{clause:?} stands twice in {self:?}");
+        }
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {

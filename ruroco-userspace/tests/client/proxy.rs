@@ -78,6 +78,24 @@ fn the_connection_itself_is_passed_on() {
 }
 
 #[test]
+fn a_connection_that_breaks_off_is_not_a_knock_that_was_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let laptop = Laptop::new("");
+    let mut proxy = laptop.command(&["proxy", "home", &port]);
+    let mut proxy = proxy.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = proxy.stdin.take().unwrap();
+    input.write_all(b"hello").unwrap();
+    let connection = accepted(&listener);
+    connection.peek(&mut [0]).unwrap();
+    // With something unread: the other end is told by a reset.
+    drop(connection);
+    assert_eq!(proxy.wait().unwrap().code(), Some(4));
+    drop(input);
+    laptop.knock();
+}
+
+#[test]
 fn what_is_no_host_of_the_person_is_not_knocked_at() {
     let laptop = Laptop::new("");
     let proxy = laptop.client(&["proxy", "192.0.2.77", "22"]);

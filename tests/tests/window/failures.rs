@@ -121,7 +121,7 @@ fn a_folder_that_cannot_be_written_costs_no_window() {
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
     person.sees("Could not write the counter");
-    person.sees("nothing was sent");
+    person.sees("Not sent");
     person.sees("The history was not written");
     person.presses("Edit home");
     person.writes("Address", "192.0.2.1");

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::client::attempt::Observation;
+
 /// What becomes of the process. A wrong command line ends it before it comes to that, with 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -11,6 +13,8 @@ pub enum Exit {
     Failed,
     /// The knock is on its way, and the port did not open.
     NotOpened,
+    /// The port is open, and what was to come after that failed.
+    FailedAfterwards,
     /// That of a program that was run.
     Of(u8),
 }
@@ -21,7 +25,17 @@ pub(super) const HELP: &str = "\
 Exit codes: 0, done: a knock is on its way and, if that was waited for, the port is open;
 1, not done: a knock is not on its way;
 2, the command line is wrong;
-3, a knock is on its way, and the port did not open.";
+3, a knock is on its way, and the port did not open;
+4, a knock is on its way and the port is open, and what was to come after that failed.";
+
+impl From<&Observation> for Exit {
+    fn from(observation: &Observation) -> Self {
+        match observation {
+            Observation::NotLooked | Observation::Opened { .. } => Self::Done,
+            Observation::Shut { .. } | Observation::GivenUp => Self::NotOpened,
+        }
+    }
+}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -29,6 +43,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::NotOpened => 3,
+            Exit::FailedAfterwards => 4,
             Exit::Of(code) => code,
         })
     }

@@ -76,7 +76,7 @@ enum Action {
 /// error.
 pub fn run(cli: Cli) -> Exit {
     act(cli.action).unwrap_or_else(|error| {
-        waiting::note(&format!("Error: {error:#}"));
+        note(&format!("Error: {error:#}"));
         Exit::Failed
     })
 }
@@ -121,6 +121,12 @@ fn say(line: &str) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// A line on standard error, where messages are that belong to no result. That nobody reads it is
+/// not an error.
+fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 #[cfg(test)]

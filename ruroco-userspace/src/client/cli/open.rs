@@ -12,12 +12,13 @@ use clap::Args;
 
 use super::{
     exit::{self, Exit},
+    note,
     send::needed_port,
     target::Target,
-    waiting::{self, Waiting, note},
+    waiting::{self, Waiting},
 };
 use crate::client::{
-    attempt::{Attempt, Observation, Progress},
+    attempt::{Attempt, Progress},
     folder::Folder,
 };
 
@@ -43,24 +44,23 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
     let effect = waiting.effect(port);
     let attempt = Attempt { knock: asked.knock(folder)?, effect: Some(effect) };
     let mut progress = |progress: Progress| waiting::show(&progress, effect.limit);
-    let outcome = attempt.make(&folder.counter()?, &mut progress, &|| false)?;
-    let Observation::Opened { .. } = outcome.effect else {
-        waiting::tell_not_opened(&outcome, &attempt.knock);
-        return Ok(Exit::NotOpened);
-    };
-    waiting::warn_of_clock(&outcome);
-    if io::stderr().is_terminal() {
-        waiting::sentence(&outcome.effect).iter().for_each(|sentence| note(sentence));
-    }
-    // The program makes connections of its own.
-    drop(outcome);
     let (program, arguments) = program.split_first().context("no PROGRAM was named")?;
     let mut command = Command::new(program);
     command.args(arguments);
-    become_program(&mut command).with_context(|| {
-        let name = program.display();
-        format!("the port is open, but {name} could not be started; is it installed?")
-    })
+    let outcome = waiting::knock(&attempt, folder, &mut progress)?;
+    let (ahead, sentence) = (outcome.sent.ahead_of_clock, waiting::sentence(&outcome.effect));
+    Ok(waiting::once_open(outcome, &attempt.knock, |connection| {
+        // The program makes connections of its own.
+        drop(connection);
+        waiting::warn_of_clock(ahead);
+        if io::stderr().is_terminal() {
+            sentence.iter().for_each(|sentence| note(sentence));
+        }
+        become_program(&mut command).with_context(|| {
+            let name = program.display();
+            format!("the port is open, but {name} could not be started; is it installed?")
+        })
+    }))
 }
 
 /// Replaces this process by the program, so that signals and the terminal are the program's.
@@ -74,6 +74,6 @@ fn become_program(command: &mut Command) -> io::Result<Exit> {
 #[cfg(not(unix))]
 fn become_program(command: &mut Command) -> io::Result<Exit> {
     let code = command.status()?.code();
-    // A code that is none of ours is a failure, too.
-    Ok(Exit::Of(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    // What fits no exit code, or has none, is a failure, too.
+    Ok(code.and_then(|code| u8::try_from(code).ok()).map_or(Exit::FailedAfterwards, Exit::Of))
 }

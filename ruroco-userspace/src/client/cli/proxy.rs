@@ -17,10 +17,7 @@ use super::{
     target::Asked,
     waiting::{self, Waiting},
 };
-use crate::client::{
-    attempt::{Attempt, Observation},
-    folder::Folder,
-};
+use crate::client::{attempt::Attempt, folder::Folder};
 
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
@@ -46,18 +43,17 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
     let asked = asked(arguments.host, arguments.command, folder)?;
     let effect = Some(arguments.waiting.effect(arguments.port));
     let attempt = Attempt { knock: asked.knock(folder)?, effect };
-    let outcome = attempt.make(&folder.counter()?, &mut |_| {}, &|| false)?;
-    let Observation::Opened { connection, .. } = outcome.effect else {
-        waiting::tell_not_opened(&outcome, &attempt.knock);
-        return Ok(Exit::NotOpened);
-    };
-    #[cfg(unix)]
-    if arguments.fdpass {
-        hand_over(&connection).context("could not hand the connection over on standard output")?;
-        return Ok(Exit::Done);
-    }
-    relay(connection)?;
-    Ok(Exit::Done)
+    let outcome = waiting::knock(&attempt, folder, &mut |_| {})?;
+    Ok(waiting::once_open(outcome, &attempt.knock, |connection| {
+        #[cfg(unix)]
+        if arguments.fdpass {
+            hand_over(&connection)
+                .context("could not hand the connection over on standard output")?;
+            return Ok(Exit::Done);
+        }
+        relay(connection)?;
+        Ok(Exit::Done)
+    }))
 }
 
 /// What `client.toml` says of a host that ssh knows by one name or another.

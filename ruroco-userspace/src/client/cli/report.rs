@@ -128,6 +128,14 @@ impl Report {
         };
     }
 
+    /// Whether a knock is on its way, whatever came of it.
+    pub(super) fn is_about_a_sent_knock(&self) -> bool {
+        match self.result {
+            Kind::Failed | Kind::DryRun => false,
+            Kind::Sent | Kind::Opened | Kind::NotOpened => true,
+        }
+    }
+
     pub(super) fn to_json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string(self)?)
     }

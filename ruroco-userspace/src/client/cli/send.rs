@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{
     exit::{self, Exit},
+    note,
     report::Report,
     say,
     target::{Asked, Target},
@@ -48,7 +49,8 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
         if let Err(error) = &ended {
             report.failed(error);
         }
-        say(&report.to_json()?)?;
+        let said = report.to_json().and_then(|line| say(&line));
+        if report.is_about_a_sent_knock() { regardless(said) } else { said? }
     }
     ended
 }
@@ -70,20 +72,28 @@ fn send(arguments: Arguments, folder: &Folder, report: &mut Report) -> anyhow::R
         return Ok(Exit::Done);
     }
     let attempt = Attempt { knock, effect };
-    let mut said = Ok(());
     let mut progress = |progress: Progress| match &progress {
         Progress::Sent(to) if !json => {
-            let line = format!("sent {} to {to}", asked.command);
-            said = std::mem::replace(&mut said, Ok(())).and_then(|()| say(&line));
+            regardless(say(&format!("sent {} to {to}", asked.command)));
         }
         Progress::LookingUp | Progress::Sent(_) | Progress::Waiting(_) => {
             effect.iter().for_each(|effect| waiting::show(&progress, effect.limit))
         }
     };
-    let outcome = attempt.make(&folder.counter()?, &mut progress, &|| false)?;
-    said?;
+    let outcome = waiting::knock(&attempt, folder, &mut progress)?;
     report.made(&outcome, &attempt);
-    if json { Ok(exit(&outcome)) } else { tell(&outcome, &attempt) }
+    if !json {
+        tell(&outcome, &attempt);
+    }
+    Ok(Exit::from(&outcome.effect))
+}
+
+/// A knock that was sent is not undone because that could not be said: who reads exit codes is not to
+/// knock again.
+fn regardless(said: anyhow::Result<()>) {
+    if let Err(error) = said {
+        note(&format!("Warning: the knock was sent; {error:#}"));
+    }
 }
 
 /// The port to wait for, if there is one.
@@ -114,24 +124,15 @@ pub(super) fn needed_port(asked: &Asked) -> anyhow::Result<NonZero<u16>> {
     })
 }
 
-fn tell(outcome: &Outcome, attempt: &Attempt) -> anyhow::Result<Exit> {
+fn tell(outcome: &Outcome, attempt: &Attempt) {
     for unsent in &outcome.sent.not_to {
-        say(&format!("could not send to {unsent}"))?;
+        regardless(say(&format!("could not send to {unsent}")));
     }
     match &outcome.effect {
         Observation::Shut { .. } => waiting::tell_not_opened(outcome, &attempt.knock),
         seen @ (Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp) => {
-            waiting::sentence(seen).iter().try_for_each(|sentence| say(sentence))?;
-            waiting::warn_of_clock(outcome);
+            waiting::sentence(seen).iter().for_each(|sentence| regardless(say(sentence)));
+            waiting::warn_of_clock(outcome.sent.ahead_of_clock);
         }
-    }
-    Ok(exit(outcome))
-}
-
-/// How this program ends whose attempt came to this.
-pub(super) fn exit(outcome: &Outcome) -> Exit {
-    match outcome.effect {
-        Observation::NotLooked | Observation::Opened { .. } => Exit::Done,
-        Observation::Shut { .. } | Observation::GivenUp => Exit::NotOpened,
     }
 }

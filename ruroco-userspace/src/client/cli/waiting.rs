@@ -2,18 +2,22 @@
 //! about it.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
+    net::TcpStream,
     num::NonZero,
     time::Duration,
 };
 
+use anyhow::Context;
 use clap::Args;
 
+use super::{exit::Exit, note};
 use crate::client::{
     advice,
-    attempt::{Observation, Outcome, Progress},
+    attempt::{Attempt, Observation, Outcome, Progress},
     effect::{DEFAULT_LIMIT, Effect},
-    knock::Knock,
+    folder::Folder,
+    knock::{self, Knock},
 };
 
 #[derive(Args)]
@@ -51,10 +55,40 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds.ok_or_else(|| "write a number of seconds, from a fraction of one to 86400".to_owned())
 }
 
-/// A line on standard error, where messages are that belong to no result. That nobody reads it is
-/// not an error.
-pub(super) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// Makes the attempt.
+///
+/// # Errors
+/// If no knock is on its way.
+pub(super) fn knock(
+    attempt: &Attempt,
+    folder: &Folder,
+    report: &mut dyn FnMut(Progress),
+) -> anyhow::Result<Outcome> {
+    let counter = folder.counter().map_err(knock::Error::from);
+    counter
+        .and_then(|counter| attempt.make(&counter, report, &|| false))
+        .context("nothing was sent")
+}
+
+/// Does what needs the open port, or says that the port did not open. Whatever fails now, the knock
+/// was sent, and the exit says so.
+pub(super) fn once_open(
+    outcome: Outcome,
+    knock: &Knock,
+    then: impl FnOnce(TcpStream) -> anyhow::Result<Exit>,
+) -> Exit {
+    let exit = Exit::from(&outcome.effect);
+    let Observation::Opened { connection, .. } = outcome.effect else {
+        for unsent in &outcome.sent.not_to {
+            note(&format!("could not send to {unsent}"));
+        }
+        tell_not_opened(&outcome, knock);
+        return exit;
+    };
+    then(connection).unwrap_or_else(|error| {
+        note(&format!("Error: {error:#}"));
+        Exit::FailedAfterwards
+    })
 }
 
 /// Shows a person at a terminal, and nobody else, how far an attempt is.
@@ -92,8 +126,8 @@ pub(super) fn tell_not_opened(outcome: &Outcome, knock: &Knock) {
 }
 
 /// Says what is wrong with the clock, where nobody waits for what comes of it.
-pub(super) fn warn_of_clock(outcome: &Outcome) {
-    if let Some(warning) = advice::on_clock(outcome.sent.ahead_of_clock) {
+pub(super) fn warn_of_clock(ahead: Duration) {
+    if let Some(warning) = advice::on_clock(ahead) {
         note(&format!("Warning: {warning}"));
     }
 }
