@@ -49,7 +49,8 @@ pub struct Host {
     pub key: KeyReference,
     /// What is asked for where no command is named.
     pub command: String,
-    /// What else the host is known to do.
+    /// What else the host is known to do; [`Host::that_does`] keeps [`Host::command`] out of it, and
+    /// each in it once, so that hosts that do the same are equal.
     pub commands: Vec<String>,
     /// The TCP port that opens, if one does.
     pub wait: Option<NonZero<u16>>,
@@ -75,10 +76,23 @@ impl Host {
         }
     }
 
+    /// The same host with these commands, the one that is asked for by default first; without any,
+    /// that is [`DEFAULT_COMMAND`].
+    pub fn that_does(self, commands: impl IntoIterator<Item = String>) -> Self {
+        let mut commands = commands.into_iter();
+        let command = commands.next().unwrap_or_else(|| DEFAULT_COMMAND.to_owned());
+        let mut others: Vec<String> = Vec::new();
+        for other in commands {
+            if other != command && !others.contains(&other) {
+                others.push(other);
+            }
+        }
+        Self { command, commands: others, ..self }
+    }
+
     /// All commands, the one that is asked for by default first.
     pub fn all_commands(&self) -> impl Iterator<Item = &str> {
-        let others = self.commands.iter().filter(|command| **command != self.command);
-        std::iter::once(&self.command).chain(others).map(String::as_str)
+        std::iter::once(&self.command).chain(&self.commands).map(String::as_str)
     }
 }
 
@@ -211,16 +225,14 @@ impl Checker<'_> {
         let ip = raw.ip.map(|ip| self.parse("ip", &ip));
         let ip = ip.and_then(|ip| self.problems.good(ip));
         // The first that is named is the one that is mostly meant.
-        let command = raw.command.or_else(|| raw.commands.first().cloned());
+        let commands = raw.command.into_iter().chain(raw.commands);
         let host = Host {
             family: raw.family.unwrap_or(Family::Any),
             all_addresses: raw.all_addresses,
-            command: command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()),
-            commands: raw.commands,
             wait,
             ip,
             permissive: raw.permissive,
-            ..Host::new(address?, key?)
+            ..Host::new(address?, key?).that_does(commands)
         };
         Some((checked?, host))
     }

@@ -255,11 +255,10 @@ pub fn import(
                 let name = free_name(&entry.address, &profiles);
                 let host = Host {
                     family: entry.family,
-                    command: entry.command.clone(),
-                    commands: vec![entry.command.clone()],
                     ip: entry.ip,
                     permissive: entry.permissive,
                     ..Host::new(entry.address.clone(), key.clone())
+                        .that_does([entry.command.clone()])
                 };
                 file.add(&name, &host)?;
                 imported.added.push(name);
@@ -269,7 +268,6 @@ pub fn import(
             }
             Some((name, host)) => {
                 let mut host = host.clone();
-                host.commands = host.all_commands().map(str::to_owned).collect();
                 host.commands.push(entry.command.clone());
                 file.replace(name, &host)?;
                 if !imported.added.contains(name) && !imported.extended.contains(name) {

@@ -77,7 +77,29 @@ impl ProfilesFile {
     /// # Errors
     /// [`EditError`]; the file is as it was.
     pub fn add(&self, name: &Name, host: &Host) -> Result<(), EditError> {
-        self.put(name, host, Place::New)
+        self.add_in(&self.turn()?, name, host)
+    }
+
+    /// The same in a turn of the caller's, who has more to do in it.
+    pub(in crate::client) fn add_in(
+        &self,
+        turn: &instance::Lock,
+        name: &Name,
+        host: &Host,
+    ) -> Result<(), EditError> {
+        self.put(turn, name, host, Place::New)
+    }
+
+    /// Waits until nobody else changes hosts or keys, and keeps others from it until dropped.
+    ///
+    /// # Errors
+    /// That there is no folder, or [`EditError::Lock`].
+    pub(in crate::client) fn turn(&self) -> Result<instance::Lock, EditError> {
+        if let Some(folder) = self.path.parent() {
+            let failed = |error| EditError::Write(self.path.clone(), error);
+            private_folder::make(folder).map_err(failed)?;
+        }
+        Ok(instance::Lock::take(&self.lock)?)
     }
 
     /// Changes a host.
@@ -85,7 +107,7 @@ impl ProfilesFile {
     /// # Errors
     /// [`EditError`]; the file is as it was.
     pub fn replace(&self, name: &Name, host: &Host) -> Result<(), EditError> {
-        self.put(name, host, Place::Known)
+        self.put(&self.turn()?, name, host, Place::Known)
     }
 
     /// Removes a host.
@@ -93,7 +115,7 @@ impl ProfilesFile {
     /// # Errors
     /// [`EditError`]; the file is as it was.
     pub fn remove(&self, name: &Name) -> Result<(), EditError> {
-        self.edit(|profiles, document| {
+        self.edit(&self.turn()?, |profiles, document| {
             profiles.known(name.as_str())?;
             if let Some(hosts) = document.get_mut("hosts").and_then(Item::as_table_like_mut) {
                 hosts.remove(name.as_str());
@@ -102,8 +124,14 @@ impl ProfilesFile {
         })
     }
 
-    fn put(&self, name: &Name, host: &Host, place: Place) -> Result<(), EditError> {
-        self.edit(|profiles, document| {
+    fn put(
+        &self,
+        turn: &instance::Lock,
+        name: &Name,
+        host: &Host,
+        place: Place,
+    ) -> Result<(), EditError> {
+        self.edit(turn, |profiles, document| {
             match (place, profiles.known(name.as_str())) {
                 (Place::New, Ok(_)) => return Err(EditError::Exists(name.clone())),
                 (Place::Known, Err(unknown)) => return Err(unknown.into()),
@@ -129,13 +157,10 @@ impl ProfilesFile {
     /// checked like any file before it is written.
     fn edit(
         &self,
+        _turn: &instance::Lock,
         change: impl FnOnce(&Profiles, &mut DocumentMut) -> Result<(), EditError>,
     ) -> Result<(), EditError> {
         let failed = |error| EditError::Write(self.path.clone(), error);
-        if let Some(folder) = self.path.parent() {
-            private_folder::make(folder).map_err(failed)?;
-        }
-        let _turn = instance::Lock::take(&self.lock)?;
         let mut problems = Problems::default();
         let source = problems.good(self.source());
         let source = source.ok_or(EditError::Refused(problems))?;
@@ -165,13 +190,13 @@ impl ProfilesFile {
 fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
     let Host { address, family, all_addresses, key, command, commands, wait, ip, permissive } =
         host;
-    let others: Array = host.all_commands().collect();
-    let is_one = commands.is_empty() || others.len() == 1;
+    let is_one = commands.is_empty();
+    let all: Array = host.all_commands().collect();
     let fields: [(&str, Option<Value>); 9] = [
         ("address", Some(address.to_string().into())),
         ("key", Some(key.to_string().into())),
         ("command", (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
-        ("commands", (!is_one).then_some(others.into())),
+        ("commands", (!is_one).then_some(all.into())),
         ("wait", wait.map(|port| i64::from(port.get()).into())),
         ("ip", ip.map(|ip| ip.to_string().into())),
         ("permissive", permissive.then_some(true.into())),
@@ -228,12 +253,10 @@ mod tests {
         let all = Host {
             family: Family::V6,
             all_addresses: true,
-            command: "open".to_owned(),
-            commands: vec!["open".to_owned(), "close \"x\"".to_owned()],
             wait: std::num::NonZero::new(22),
             ip: Some("2001:db8::1".parse().unwrap()),
             permissive: true,
-            ..host()
+            ..host().that_does(["open".to_owned(), "close \"x\"".to_owned()])
         };
         let one = Host { command: "open".to_owned(), ..host() };
         for (name, host) in [("all", &all), ("one", &one), ("least.of all", &host())] {
