@@ -35,6 +35,17 @@ pub enum EditError {
         "there is a host {0} already; choose another name, or first: ruroco-client host remove {0}"
     )]
     Exists(Name),
+    /// The name of one of two hosts is the address of the other.
+    #[error(
+        "the host {name} would be taken for the host {other}: the name of one is the address of the \
+         other; choose another name"
+    )]
+    Mistakable {
+        /// The host that was to be written.
+        name: Name,
+        /// The one that is there.
+        other: Name,
+    },
     /// There is none.
     #[error(transparent)]
     Unknown(#[from] UnknownHost),
@@ -136,6 +147,9 @@ impl ProfilesFile {
                 (Place::New, Ok(_)) => return Err(EditError::Exists(name.clone())),
                 (Place::Known, Err(unknown)) => return Err(unknown.into()),
                 (Place::New, Err(_)) | (Place::Known, Ok(_)) => {}
+            }
+            if let Some(other) = profiles.mistaken_for(name, host) {
+                return Err(EditError::Mistakable { name: name.clone(), other: other.clone() });
             }
             let hosts = document.entry("hosts").or_insert_with(|| {
                 let mut hosts = Table::new();
@@ -281,6 +295,22 @@ mod tests {
         file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("# the old one") && text.contains("command = \"x\""), "{text}");
+    }
+
+    #[test]
+    fn no_name_is_the_address_of_another_host() {
+        let (_folder, file) = file(COMMENTED);
+        let at = |address: &str| Host::new(address.parse().unwrap(), "k".parse().unwrap());
+        for (name, host) in [("192.0.2.1", at("192.0.2.66")), ("b", at("A")), ("b", at("a:81"))] {
+            let added = file.add(&named(name), &host);
+            assert!(matches!(added, Err(EditError::Mistakable { .. })), "{name}: {added:?}");
+        }
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), COMMENTED);
+        file.add(&named("b"), &at("192.0.2.2")).unwrap();
+        let changed = file.replace(&named("b"), &at("a"));
+        assert!(matches!(changed, Err(EditError::Mistakable { .. })), "{changed:?}");
+        // What is called what its address is misleads nobody.
+        file.add(&named("192.0.2.1"), &at("192.0.2.1")).unwrap();
     }
 
     #[test]
