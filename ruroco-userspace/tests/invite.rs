@@ -93,6 +93,19 @@ fn all_that_the_gate_prints_may_be_given_to_the_client() {
 }
 
 #[test]
+fn what_the_gate_prints_may_be_kept_in_a_file_for_the_client() {
+    let gate = Gate::new(ONE);
+    let more =
+        ["laptop", "--name", "home", "--wait", "22", "--address", "the.name.of.the.host.example"];
+    let shown = gate.invite(&more).unwrap();
+    assert!(shown.len() > 4 << 10, "longer than any key: {}", shown.len());
+    gate.write("invitation", &shown, 0o600);
+    let folder = gate.path("client");
+    client(&folder, &["invite", gate.path("invitation").to_str().unwrap()], "");
+    assert!(client(&folder, &["host", "list"], "").starts_with("home "));
+}
+
+#[test]
 fn the_address_has_the_gates_port_and_is_one_of_the_hosts() {
     let gate = Gate::new(ONE);
     for (said, address) in [
