@@ -290,14 +290,9 @@ fn free_name(address: &Destination, profiles: &Profiles) -> Name {
         port => format!("-{port}"),
     };
     let stem = Name::like(&format!("{host}{port}"), "host");
-    let mut name = stem.clone();
-    for number in 2_u32.. {
-        if profiles.get(name.as_str()).is_none() {
-            break;
-        }
-        name = Name::like(&format!("{stem}-{number}"), "host");
-    }
-    name
+    let numbered = (2..).map(|number| stem.numbered(number));
+    let mut names = std::iter::once(stem.clone()).chain(numbered);
+    names.find(|name| profiles.get(name.as_str()).is_none()).unwrap_or(stem)
 }
 
 #[cfg(test)]
@@ -361,6 +356,17 @@ mod tests {
         let profiles = folder.profiles().read().or_problems().unwrap();
         let commands: Vec<_> = profiles.get("a").unwrap().all_commands().collect();
         assert_eq!(commands, ["default", "x", "y"]);
+    }
+
+    #[test]
+    fn hosts_with_one_very_long_name_are_taken_over_with_names_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::at(directory.path());
+        let host = "a".repeat(204);
+        let lines = ["", " --ipv4", " --ipv6"]
+            .map(|option| format!("\"send --address {host}{option}\""))
+            .join(", ");
+        assert_eq!(import_all(&folder, &format!("list = [{lines}]")).added.len(), 3);
     }
 
     #[test]
