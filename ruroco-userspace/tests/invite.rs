@@ -134,6 +134,29 @@ fn a_key_is_offered_what_it_may_run_and_no_more() {
     assert!(line.ends_with("&command=open_ssh&command=close_ssh"), "{line}");
 }
 
+/// The default command, and as many others with names of 40 characters.
+fn many(others: usize) -> String {
+    let other = |n| format!("[commands.{n:a>40}]\nrun = [\"/bin/true\"]\n");
+    ONE.to_owned() + &(0..others).map(other).collect::<String>()
+}
+
+#[test]
+fn an_invitation_that_no_code_can_hold_is_shown_without() {
+    let gate = Gate::new(&many(60));
+    let shown = gate.invite(&["laptop", "--name", "home"]).unwrap();
+    assert!(shown.contains("no QR code") && shown.contains("--command"), "{shown}");
+    client(&gate.path("client"), &["invite"], &shown);
+}
+
+#[test]
+fn an_invitation_that_no_client_takes_is_not_shown() {
+    let refused = Gate::new(&many(90)).invite(&["laptop", "--name", "home"]).unwrap_err();
+    assert!(
+        refused.contains("longer than 4096 bytes") && refused.contains("--command"),
+        "{refused}"
+    );
+}
+
 #[test]
 fn a_key_that_is_not_there_is_met_with_the_likely_one() {
     let refused = Gate::new(ONE).invite(&["lapto"]).unwrap_err();

@@ -21,14 +21,12 @@ use toml::Spanned;
 pub use self::file::{EditError, ProfilesFile};
 use super::key_store::KeyReference;
 use crate::{
+    command_name::{self, DEFAULT_COMMAND},
     destination::{Destination, Family},
     name::Name,
     problems::{Checked, Problem, Problems},
     toml_file::{LeftOut, Parsed, Source, nearest},
 };
-
-/// The command that is asked for where nothing else is said.
-pub const DEFAULT_COMMAND: &str = "default";
 
 /// All hosts, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -236,9 +234,9 @@ struct RawHost {
     #[serde(default)]
     all_addresses: bool,
     key: Option<Spanned<String>>,
-    command: Option<String>,
+    command: Option<Spanned<String>>,
     #[serde(default)]
-    commands: Vec<String>,
+    commands: Vec<Spanned<String>>,
     wait: Option<Spanned<u16>>,
     ip: Option<Spanned<String>>,
     #[serde(default)]
@@ -271,13 +269,15 @@ impl Checker<'_> {
         let ip = ip.and_then(|ip| self.problems.good(ip));
         // The first that is named is the one that is mostly meant.
         let commands = raw.command.into_iter().chain(raw.commands);
+        let commands: Vec<_> = commands.map(|name| self.command(name)).collect();
+        let commands: Option<Vec<String>> = commands.into_iter().collect();
         let host = Host {
             family: raw.family.unwrap_or(Family::Any),
             all_addresses: raw.all_addresses,
             wait,
             ip,
             permissive: raw.permissive,
-            ..Host::new(address?, key?).that_does(commands)
+            ..Host::new(address?, key?).that_does(commands?)
         };
         Some((checked?, host))
     }
@@ -304,6 +304,12 @@ impl Checker<'_> {
         };
         let parsed = self.parse(field, &value);
         self.problems.good(parsed)
+    }
+
+    fn command(&mut self, name: Spanned<String>) -> Option<String> {
+        let at = name.span();
+        let checked = command_name::check(name.into_inner());
+        self.problems.good(checked.map_err(|error| self.error(at, error)))
     }
 
     /// A file is named by its whole path: where a program is started is nothing to depend on.
@@ -364,9 +370,17 @@ mod tests {
         let relative = "[hosts.h]\naddress = \"a\"\n\nkey = \"keys/h.key\"\n";
         let told = check(relative).unwrap_err().to_string();
         assert!(told.starts_with("/client.toml:4: `key`: keys/h.key is a file"), "{told}");
-        for wrong in ["wait = 0", "ip = \"10.0.0.0/8\"", "komands = []", "family = \"ipv5\""] {
+        for wrong in [
+            "wait = 0",
+            "ip = \"10.0.0.0/8\"",
+            "komands = []",
+            "commands = [\"a\", \"b\\u001b[2J\"]",
+            "command = \"\"",
+            "family = \"ipv5\"",
+        ] {
             let told = check(&format!("{host}{wrong}\n")).unwrap_err().to_string();
             assert!(told.starts_with("/client.toml:4: "), "{told}");
+            assert!(!told.contains("[2J"), "{told}");
         }
     }
 

@@ -26,9 +26,10 @@ use serde::Deserialize;
 use super::{
     folder::Folder,
     key_store::KeyReference,
-    profiles::{DEFAULT_COMMAND, EditError, Host, Profiles},
+    profiles::{EditError, Host, Profiles},
 };
 use crate::{
+    command_name::{self, DEFAULT_COMMAND},
     destination::{DEFAULT_PORT, Destination, Family},
     name::Name,
     problems::Problems,
@@ -163,7 +164,8 @@ impl Entry {
         let ip = ip.map(|ip| ip.parse().map_err(|_| format!("`ip`: {ip:?} is no address")));
         Ok(Self {
             address: address.parse().map_err(|error| format!("`address`: {error}"))?,
-            command: command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()),
+            command: command_name::check(command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()))
+                .map_err(|error| format!("`command`: {error}"))?,
             permissive,
             ip: ip.transpose()?,
             // Both is as good as neither there.
@@ -374,14 +376,15 @@ mod tests {
         let secret = "AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
         let lines = format!(
             "list = [\"send --address a --key {secret}\", \"send --command x\", \"send --address\", \
-             \"send --address b\", 5, \"send --address a:0\", \"send --address a --ip x\"]"
+             \"send --address b\", 5, \"send --address a:0\", \"send --address a --ip x\", \
+             \"send --address a --command \\u001b[2J\"]"
         );
         let list = list(&lines);
         assert_eq!(list.entries.len(), 1);
         let numbers: Vec<_> = list.refused.iter().map(|refused| refused.number).collect();
-        assert_eq!(numbers, [1, 2, 3, 5, 6, 7]);
+        assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8]);
         let told: Vec<String> = list.refused.iter().map(ToString::to_string).collect();
-        assert!(!told.concat().contains(secret), "{told:?}");
+        assert!(!told.concat().contains(secret) && !told.concat().contains("[2J"), "{told:?}");
         let unlike = CommandsList::parse(Path::new("/c.toml"), "list = []\nlist2 = 1\n");
         assert!(unlike.unwrap_err().to_string().starts_with("/c.toml:2: "));
     }

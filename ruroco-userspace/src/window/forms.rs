@@ -6,8 +6,9 @@ use super::{keys::KeyRow, notice::sentence};
 use crate::{
     client::{
         key_store::KeyReference,
-        profiles::{DEFAULT_COMMAND, Host, Profiles},
+        profiles::{Host, Profiles},
     },
+    command_name::DEFAULT_COMMAND,
     destination::{Destination, Family},
     invitation::Invitation,
     key::Key,

@@ -7,9 +7,10 @@ use std::{
 
 use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
-use super::{DEFAULT_COMMAND, Host, Profiles, UnknownHost};
+use super::{Host, Profiles, UnknownHost};
 use crate::{
     client::private_folder,
+    command_name::DEFAULT_COMMAND,
     destination::Family,
     durable, instance,
     name::Name,
