@@ -29,13 +29,20 @@ pub enum Form {
 pub enum Error {
     /// It does not fit into a QR code.
     #[error("could not draw a QR code: {0}")]
-    Draw(#[from] PngError),
+    Draw(PngError),
     /// There is such a file already; it stays.
     #[error("{0} is there already and stays as it is; choose another name")]
     Exists(PathBuf),
     /// The file could not be written.
     #[error("could not write {0}: {1}")]
     Write(PathBuf, io::Error),
+}
+
+// Not by `#[from]`: the message has the source in it, which would then be told twice.
+impl From<PngError> for Error {
+    fn from(error: PngError) -> Self {
+        Self::Draw(error)
+    }
 }
 
 impl From<QrError> for Error {
