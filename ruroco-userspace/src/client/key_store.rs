@@ -307,6 +307,19 @@ impl KeyStore {
         self.file(name, Place::File)
     }
 
+    /// Whether this is the key of this name: the name, or the path of its file, which may lead there by
+    /// links.
+    pub fn is_meant(&self, name: &Name, key: &KeyReference) -> bool {
+        match key {
+            KeyReference::Named(named) => named == name,
+            KeyReference::File(path) => {
+                let own = self.path(name);
+                let place = |path: &Path| fs::canonicalize(path).ok();
+                *path == own || place(path).is_some_and(|path| place(&own) == Some(path))
+            }
+        }
+    }
+
     fn file(&self, name: &Name, place: Place) -> PathBuf {
         self.folder.join(format!("{name}{}", place.extension()))
     }
