@@ -18,6 +18,7 @@ use form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
 use crate::{
+    command_name::{self, NotACommand},
     destination::{self, Destination},
     key::{self, Key},
     name::{Name, NotAName},
@@ -46,6 +47,9 @@ pub struct Invitation {
 /// A text that is no invitation. The message never repeats the text: it may hold a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
+    /// It is longer than any that is made.
+    #[error("the invitation is longer than {MAX_SIZE} bytes; have the host offer fewer commands")]
+    TooLong,
     /// Something else.
     #[error(
         "not an invitation: expected one line that begins with `{SCHEME}`, as `ruroco-gate` shows it"
@@ -63,6 +67,9 @@ pub enum ParseError {
     /// A key that is none.
     #[error("the invitation's key is damaged: was the whole line copied? {0}")]
     Key(key::ParseError),
+    /// A command that cannot be shown.
+    #[error("the invitation's command is none: {0}")]
+    Command(NotACommand),
     /// A port that is none.
     #[error("the invitation's `wait` is not a port")]
     Wait,
@@ -84,9 +91,11 @@ impl Invitation {
     /// [`ParseError`] if it is none.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.trim();
-        let rest = text.strip_prefix(SCHEME).filter(|_| text.len() <= MAX_SIZE);
-        let (address, fields) =
-            rest.and_then(|rest| rest.split_once('?')).ok_or(ParseError::Form)?;
+        let rest = text.strip_prefix(SCHEME).ok_or(ParseError::Form)?;
+        if text.len() > MAX_SIZE {
+            return Err(ParseError::TooLong);
+        }
+        let (address, fields) = rest.split_once('?').ok_or(ParseError::Form)?;
         let address = address.strip_suffix('/').unwrap_or(address);
         let address = address.parse().map_err(ParseError::Address)?;
         let (mut name, mut key, mut wait, mut commands) = (None, None, None, Vec::new());
@@ -95,7 +104,8 @@ impl Invitation {
                 "name" => once("name", &mut name, value.parse().map_err(ParseError::Name)?)?,
                 "key" => once("key", &mut key, secret(&Zeroizing::new(value.into_owned()))?)?,
                 "wait" => once("wait", &mut wait, value.parse().map_err(|_| ParseError::Wait)?)?,
-                "command" => commands.push(value.into_owned()),
+                "command" => commands
+                    .push(command_name::check(value.into_owned()).map_err(ParseError::Command)?),
                 _ => return Err(ParseError::Unknown),
             }
         }
@@ -198,7 +208,9 @@ mod tests {
             (format!("{}&name=b", &*good), ParseError::Twice("name")),
             (format!("{}&wait=0", &*good), ParseError::Wait),
             (format!("{}&port=1", &*good), ParseError::Unknown),
-            (format!("{}&command={}", &*good, "a".repeat(MAX_SIZE)), ParseError::Form),
+            (format!("{}&command={}", &*good, "a".repeat(MAX_SIZE)), ParseError::TooLong),
+            (format!("{}&command=a%1b%5B2J", &*good), ParseError::Command(NotACommand)),
+            (format!("{}&command=", &*good), ParseError::Command(NotACommand)),
         ] {
             assert_eq!(Invitation::parse(&text).unwrap_err(), error, "{text}");
         }
@@ -211,7 +223,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_invitation_survives_being_written_down(
-            commands in prop::collection::vec(".*", 0..4),
+            commands in prop::collection::vec("\\PC{1,20}", 0..4),
             wait: Option<u16>,
             address in prop::sample::select(vec!["host.example:81", "[2001:db8::1]:80", "192.0.2.1:9"]),
         ) {

@@ -18,6 +18,8 @@
 pub mod aead;
 #[cfg(feature = "daemon")]
 pub mod audit;
+#[cfg(feature = "invitation")]
+pub mod command_name;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "invitation")]

@@ -110,7 +110,15 @@ impl From<Error> for Problem {
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
-    read_secret_with(path, also_allowed, Access::Read)
+    read_secret_with(path, also_allowed, Access::Read, MAX_SECRET_SIZE)
+}
+
+/// The same for a text of at most `max` bytes that has a secret somewhere in it, of this user's.
+///
+/// # Errors
+/// [`Error`], naming the file and what to do.
+pub fn read_text_with_secret(path: &Path, max: usize) -> Result<Zeroizing<String>, Error> {
+    read_secret_with(path, None, Access::Read, max)
 }
 
 /// The same for a secret that systemd has passed to this process (`LoadCredential=`). It belongs to
@@ -121,19 +129,20 @@ pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<S
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_credential(path: &Path) -> Result<Zeroizing<String>, Error> {
-    read_secret_with(path, None, Access::ReadCredential)
+    read_secret_with(path, None, Access::ReadCredential, MAX_SECRET_SIZE)
 }
 
 fn read_secret_with(
     path: &Path,
     also_allowed: Option<u32>,
     access: Access,
+    max: usize,
 ) -> Result<Zeroizing<String>, Error> {
     let file = open(path, access)?;
     check(&file, path, also_allowed, access)?;
     // One allocation of the final size: a growing buffer would leave copies of the secret behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET_SIZE.saturating_add(1)));
-    let text = read(&file, path, MAX_SECRET_SIZE, &mut content)?;
+    let mut content = Zeroizing::new(Vec::with_capacity(max.saturating_add(1)));
+    let text = read(&file, path, max, &mut content)?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 

@@ -93,6 +93,19 @@ fn all_that_the_gate_prints_may_be_given_to_the_client() {
 }
 
 #[test]
+fn what_the_gate_prints_may_be_kept_in_a_file_for_the_client() {
+    let gate = Gate::new(ONE);
+    let more =
+        ["laptop", "--name", "home", "--wait", "22", "--address", "the.name.of.the.host.example"];
+    let shown = gate.invite(&more).unwrap();
+    assert!(shown.len() > 4 << 10, "longer than any key: {}", shown.len());
+    gate.write("invitation", &shown, 0o600);
+    let folder = gate.path("client");
+    client(&folder, &["invite", gate.path("invitation").to_str().unwrap()], "");
+    assert!(client(&folder, &["host", "list"], "").starts_with("home "));
+}
+
+#[test]
 fn the_address_has_the_gates_port_and_is_one_of_the_hosts() {
     let gate = Gate::new(ONE);
     for (said, address) in [
@@ -119,6 +132,29 @@ fn a_key_is_offered_what_it_may_run_and_no_more() {
     assert!(refused.contains("--command, one of close_ssh open_ssh status"), "{refused}");
     let line = gate.line(&["laptop", "--command", "open_ssh", "--command", "close_ssh"]);
     assert!(line.ends_with("&command=open_ssh&command=close_ssh"), "{line}");
+}
+
+/// The default command, and as many others with names of 40 characters.
+fn many(others: usize) -> String {
+    let other = |n| format!("[commands.{n:a>40}]\nrun = [\"/bin/true\"]\n");
+    ONE.to_owned() + &(0..others).map(other).collect::<String>()
+}
+
+#[test]
+fn an_invitation_that_no_code_can_hold_is_shown_without() {
+    let gate = Gate::new(&many(60));
+    let shown = gate.invite(&["laptop", "--name", "home"]).unwrap();
+    assert!(shown.contains("no QR code") && shown.contains("--command"), "{shown}");
+    client(&gate.path("client"), &["invite"], &shown);
+}
+
+#[test]
+fn an_invitation_that_no_client_takes_is_not_shown() {
+    let refused = Gate::new(&many(90)).invite(&["laptop", "--name", "home"]).unwrap_err();
+    assert!(
+        refused.contains("longer than 4096 bytes") && refused.contains("--command"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub fn accept(
     let name = name.unwrap_or(&invitation.name);
     let (profiles, keys) = (folder.profiles(), folder.keys());
     let host = host(invitation, name);
+    // One turn for all of it: else another run could take up a key that this one takes back.
+    let turn = profiles.turn()?;
     let there = profiles.read().or_problems().map_err(Error::Profiles)?;
     let there = there.get(name.as_str());
     if there.is_some_and(|there| *there != host) {
@@ -65,11 +67,11 @@ pub fn accept(
     };
     let was_there = there.is_some();
     if is_new_key {
-        keys.add(name, &invitation.key, place)?;
+        keys.add_in(&turn, name, &invitation.key, place)?;
     }
-    if !was_there && let Err(error) = profiles.add(name, &host) {
+    if !was_there && let Err(error) = profiles.add_in(&turn, name, &host) {
         if is_new_key {
-            keys.remove(name)?;
+            keys.remove_in(&turn, name)?;
         }
         return Err(error.into());
     }
@@ -78,19 +80,14 @@ pub fn accept(
 
 fn host(invitation: &Invitation, name: &Name) -> Host {
     let host = Host::new(invitation.address.clone(), KeyReference::Named(name.clone()));
-    Host {
-        command: invitation.commands.first().unwrap_or(&host.command).clone(),
-        commands: invitation.commands.clone(),
-        wait: invitation.wait,
-        ..host
-    }
+    Host { wait: invitation.wait, ..host.that_does(invitation.commands.iter().cloned()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::key::Key;
-    use std::fs;
+    use std::{fs, sync::Barrier, thread};
 
     fn invitation() -> Invitation {
         Invitation {
@@ -118,6 +115,40 @@ mod tests {
         assert_eq!(first.host.all_commands().collect::<Vec<_>>(), ["open_ssh", "close_ssh"]);
         assert!(folder.keys().read(&first.host.key).unwrap().is(&invitation.key));
         assert!(accepted(&folder, &invitation).unwrap().was_there);
+    }
+
+    #[test]
+    fn an_invitation_is_accepted_again_whatever_commands_it_offers() {
+        for commands in [&[][..], &["default"], &["a"], &["a", "b"], &["a", "a"], &["a", "b", "a"]]
+        {
+            let directory = tempfile::tempdir().unwrap();
+            let folder = Folder::at(directory.path());
+            let commands = commands.iter().map(|&command| command.to_owned()).collect();
+            let invitation = Invitation { commands, ..invitation() };
+            let first = accepted(&folder, &invitation).unwrap();
+            let again = accepted(&folder, &invitation).unwrap();
+            assert!(!first.was_there && again.was_there, "{:?}", invitation.commands);
+        }
+    }
+
+    #[test]
+    fn of_two_that_accept_an_invitation_at_once_neither_loses_its_key() {
+        for _ in 0..50 {
+            let directory = tempfile::tempdir().unwrap();
+            let folder = Folder::at(directory.path());
+            let invitation = invitation();
+            let begin = Barrier::new(2);
+            let accept = || {
+                begin.wait();
+                accepted(&folder, &invitation).unwrap()
+            };
+            let (one, other) = thread::scope(|scope| {
+                let other = scope.spawn(accept);
+                (accept(), other.join().unwrap())
+            });
+            assert!(one.was_there != other.was_there);
+            assert!(folder.keys().read(&one.host.key).unwrap().is(&invitation.key));
+        }
     }
 
     #[test]

@@ -38,6 +38,13 @@ pub enum Error {
     Write(PathBuf, io::Error),
 }
 
+// Not by `#[from]`: the message has the source in it, which would then be told twice.
+impl From<PngError> for Error {
+    fn from(error: PngError) -> Self {
+        Self::Draw(error)
+    }
+}
+
 impl From<QrError> for Error {
     fn from(error: QrError) -> Self {
         Self::Draw(error.into())

@@ -7,7 +7,11 @@
 //! | `counter` | the last counter ([`super::counter`]); the same file as upstream ruroco's |
 //! | `client.lock` | held for the moments in which one of these is changed |
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
 
 use directories::ProjectDirs;
 
@@ -23,22 +27,38 @@ use super::{
 pub struct Folder(PathBuf);
 
 /// There is no place for a folder.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error(
-    "this user has no home directory: set {FOLDER_VARIABLE} to a folder for the client's files"
-)]
-pub struct NoHome;
+#[derive(Debug, thiserror::Error)]
+pub enum NoFolder {
+    /// There is no home directory.
+    #[error(
+        "this user has no home directory: set {FOLDER_VARIABLE} to a folder for the client's files"
+    )]
+    NoHome,
+    /// A relative path leads nowhere.
+    #[error(
+        "could not find out where {0} is, which {FOLDER_VARIABLE} names: {1}; write a whole path"
+    )]
+    Nowhere(PathBuf, io::Error),
+}
 
 impl Folder {
-    /// `$RUROCO_CONF_DIR`, or `ruroco` in the platform's place for configuration.
+    /// `$RUROCO_CONF_DIR`, or `ruroco` in the platform's place for configuration if that is not set or
+    /// empty.
     ///
     /// # Errors
-    /// [`NoHome`].
-    pub fn of_user() -> Result<Self, NoHome> {
-        match std::env::var_os(FOLDER_VARIABLE) {
-            Some(folder) => Ok(Self(folder.into())),
+    /// [`NoFolder`].
+    pub fn of_user() -> Result<Self, NoFolder> {
+        Self::named(std::env::var_os(FOLDER_VARIABLE))
+    }
+
+    fn named(folder: Option<OsString>) -> Result<Self, NoFolder> {
+        match folder.filter(|folder| !folder.is_empty()).map(PathBuf::from) {
+            Some(folder) => {
+                let whole = std::path::absolute(&folder);
+                whole.map(Self).map_err(|error| NoFolder::Nowhere(folder, error))
+            }
             None => {
-                let platform = ProjectDirs::from("", "", "ruroco").ok_or(NoHome)?;
+                let platform = ProjectDirs::from("", "", "ruroco").ok_or(NoFolder::NoHome)?;
                 Ok(Self(platform.config_dir().to_owned()))
             }
         }
@@ -70,5 +90,24 @@ impl Folder {
     /// [`counter::Error::Directory`].
     pub fn counter(&self) -> Result<CounterFile, counter::Error> {
         CounterFile::in_directory(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(folder: Option<&str>) -> PathBuf {
+        Folder::named(folder.map(OsString::from)).unwrap().0
+    }
+
+    #[test]
+    fn an_empty_variable_is_as_good_as_none() {
+        assert_eq!(named(Some("")), named(None));
+    }
+
+    #[test]
+    fn a_relative_folder_has_a_whole_path() {
+        assert_eq!(named(Some("a")), std::env::current_dir().unwrap().join("a"));
     }
 }

@@ -210,10 +210,20 @@ impl KeyStore {
     /// # Errors
     /// [`Error`]; nothing has changed then.
     pub fn add(&self, name: &Name, key: &Key, place: Place) -> Result<(), Error> {
-        let failed =
-            |path: &Path, error| Error::Write { name: name.clone(), path: path.to_owned(), error };
-        private_folder::make(&self.folder).map_err(|error| failed(&self.folder, error))?;
-        let _turn = instance::Lock::take(&self.lock)?;
+        // The lock lies beside it.
+        self.make_folder(name)?;
+        self.add_in(&instance::Lock::take(&self.lock)?, name, key, place)
+    }
+
+    /// The same in a turn of the caller's, who has more to do in it.
+    pub(super) fn add_in(
+        &self,
+        _turn: &instance::Lock,
+        name: &Name,
+        key: &Key,
+        place: Place,
+    ) -> Result<(), Error> {
+        self.make_folder(name)?;
         if self.place(name).is_ok() {
             return Err(Error::Exists(name.clone()));
         }
@@ -230,7 +240,13 @@ impl KeyStore {
                 written
             }
         }
-        .map_err(|error| failed(&path, error))
+        .map_err(|error| Error::Write { name: name.clone(), path, error })
+    }
+
+    fn make_folder(&self, name: &Name) -> Result<(), Error> {
+        let path = &self.folder;
+        let failed = |error| Error::Write { name: name.clone(), path: path.clone(), error };
+        private_folder::make(path).map_err(failed)
     }
 
     /// Forgets a key.
@@ -238,7 +254,11 @@ impl KeyStore {
     /// # Errors
     /// [`Error`]; it is still there.
     pub fn remove(&self, name: &Name) -> Result<(), Error> {
-        let _turn = instance::Lock::take(&self.lock)?;
+        self.remove_in(&instance::Lock::take(&self.lock)?, name)
+    }
+
+    /// The same in a turn of the caller's.
+    pub(super) fn remove_in(&self, _turn: &instance::Lock, name: &Name) -> Result<(), Error> {
         let place = self.place(name)?;
         if place == Place::Keyring {
             keyring::remove(name).map_err(|error| of_keyring(name, error))?;
@@ -285,6 +305,19 @@ impl KeyStore {
     /// Where a key's file is, or would be.
     pub fn path(&self, name: &Name) -> PathBuf {
         self.file(name, Place::File)
+    }
+
+    /// Whether this is the key of this name: the name, or the path of its file, which may lead there by
+    /// links.
+    pub fn is_meant(&self, name: &Name, key: &KeyReference) -> bool {
+        match key {
+            KeyReference::Named(named) => named == name,
+            KeyReference::File(path) => {
+                let own = self.path(name);
+                let place = |path: &Path| fs::canonicalize(path).ok();
+                *path == own || place(path).is_some_and(|path| place(&own) == Some(path))
+            }
+        }
     }
 
     fn file(&self, name: &Name, place: Place) -> PathBuf {

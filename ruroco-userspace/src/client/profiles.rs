@@ -21,14 +21,12 @@ use toml::Spanned;
 pub use self::file::{EditError, ProfilesFile};
 use super::key_store::KeyReference;
 use crate::{
+    command_name::{self, DEFAULT_COMMAND},
     destination::{Destination, Family},
     name::Name,
     problems::{Checked, Problem, Problems},
     toml_file::{LeftOut, Parsed, Source, nearest},
 };
-
-/// The command that is asked for where nothing else is said.
-pub const DEFAULT_COMMAND: &str = "default";
 
 /// All hosts, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +47,8 @@ pub struct Host {
     pub key: KeyReference,
     /// What is asked for where no command is named.
     pub command: String,
-    /// What else the host is known to do.
+    /// What else the host is known to do; [`Host::that_does`] keeps [`Host::command`] out of it, and
+    /// each in it once, so that hosts that do the same are equal.
     pub commands: Vec<String>,
     /// The TCP port that opens, if one does.
     pub wait: Option<NonZero<u16>>,
@@ -75,10 +74,23 @@ impl Host {
         }
     }
 
+    /// The same host with these commands, the one that is asked for by default first; without any,
+    /// that is [`DEFAULT_COMMAND`].
+    pub fn that_does(self, commands: impl IntoIterator<Item = String>) -> Self {
+        let mut commands = commands.into_iter();
+        let command = commands.next().unwrap_or_else(|| DEFAULT_COMMAND.to_owned());
+        let mut others: Vec<String> = Vec::new();
+        for other in commands {
+            if other != command && !others.contains(&other) {
+                others.push(other);
+            }
+        }
+        Self { command, commands: others, ..self }
+    }
+
     /// All commands, the one that is asked for by default first.
     pub fn all_commands(&self) -> impl Iterator<Item = &str> {
-        let others = self.commands.iter().filter(|command| **command != self.command);
-        std::iter::once(&self.command).chain(others).map(String::as_str)
+        std::iter::once(&self.command).chain(&self.commands).map(String::as_str)
     }
 }
 
@@ -108,12 +120,41 @@ impl Profiles {
         })
     }
 
-    /// The host of this name, or at this address: `ssh` knows it by either.
-    pub fn find(&self, name_or_address: &str) -> Option<(&Name, &Host)> {
-        let named = self.hosts.iter().find(|(name, _)| name.as_str() == name_or_address);
-        named.or_else(|| {
-            self.hosts.iter().find(|(_, host)| host.address.is_of_host(name_or_address))
-        })
+    /// The host of this name, or at this address: `ssh` knows it by either, and passes names in lower
+    /// case.
+    ///
+    /// # Errors
+    /// [`Ambiguous`]: which of several is meant, nobody can say.
+    pub fn find(&self, name_or_address: &str) -> Result<Option<(&Name, &Host)>, Ambiguous> {
+        let asked = name_or_address;
+        let exact = self.hosts.iter().find(|(name, _)| name.as_str() == asked);
+        let like = self.hosts.iter().filter(|(name, _)| name.as_str().eq_ignore_ascii_case(asked));
+        let named: Vec<_> = exact.map_or_else(|| like.collect(), |exact| vec![exact]);
+        if let [only] = named.as_slice()
+            && only.1.address.is_of_host(asked)
+        {
+            return Ok(Some(*only));
+        }
+        let there = self.hosts.iter().filter(|(_, host)| host.address.is_of_host(asked));
+        let candidates: BTreeMap<_, _> = named.into_iter().chain(there).collect();
+        if candidates.len() > 1 {
+            let names = candidates.into_keys().cloned().collect();
+            return Err(Ambiguous { asked: asked.to_owned(), candidates: names });
+        }
+        Ok(candidates.into_iter().next())
+    }
+
+    /// The other host that would be taken for this one, because the name of one is the address of the
+    /// other.
+    fn mistaken_for(&self, name: &Name, host: &Host) -> Option<&Name> {
+        // A host that is called what its own address is stands for that address.
+        let takes = |name: &Name, host: &Host, other: &Host| {
+            !host.address.is_of_host(name.as_str()) && other.address.is_of_host(name.as_str())
+        };
+        let mut others = self.hosts.iter().filter(|(other, _)| *other != name);
+        let other = others
+            .find(|(other_name, other)| takes(name, host, other) || takes(other_name, other, host));
+        other.map(|(name, _)| name)
     }
 
     /// Whether there is no host.
@@ -132,6 +173,22 @@ impl Profiles {
         let hosts = hosts.collect();
         checker.problems.of(Self { hosts })
     }
+}
+
+/// Several hosts can be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{asked} can be any of several hosts: {}; say the name of one, or give them names and addresses \
+     of their own; for ssh to pass the name as it was typed, write %n in place of %h",
+    list(.candidates)
+)]
+pub struct Ambiguous {
+    asked: String,
+    candidates: Vec<Name>,
+}
+
+fn list(names: &[Name]) -> String {
+    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// There is no host of a name.
@@ -177,9 +234,9 @@ struct RawHost {
     #[serde(default)]
     all_addresses: bool,
     key: Option<Spanned<String>>,
-    command: Option<String>,
+    command: Option<Spanned<String>>,
     #[serde(default)]
-    commands: Vec<String>,
+    commands: Vec<Spanned<String>>,
     wait: Option<Spanned<u16>>,
     ip: Option<Spanned<String>>,
     #[serde(default)]
@@ -211,16 +268,16 @@ impl Checker<'_> {
         let ip = raw.ip.map(|ip| self.parse("ip", &ip));
         let ip = ip.and_then(|ip| self.problems.good(ip));
         // The first that is named is the one that is mostly meant.
-        let command = raw.command.or_else(|| raw.commands.first().cloned());
+        let commands = raw.command.into_iter().chain(raw.commands);
+        let commands: Vec<_> = commands.map(|name| self.command(name)).collect();
+        let commands: Option<Vec<String>> = commands.into_iter().collect();
         let host = Host {
             family: raw.family.unwrap_or(Family::Any),
             all_addresses: raw.all_addresses,
-            command: command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()),
-            commands: raw.commands,
             wait,
             ip,
             permissive: raw.permissive,
-            ..Host::new(address?, key?)
+            ..Host::new(address?, key?).that_does(commands?)
         };
         Some((checked?, host))
     }
@@ -247,6 +304,12 @@ impl Checker<'_> {
         };
         let parsed = self.parse(field, &value);
         self.problems.good(parsed)
+    }
+
+    fn command(&mut self, name: Spanned<String>) -> Option<String> {
+        let at = name.span();
+        let checked = command_name::check(name.into_inner());
+        self.problems.good(checked.map_err(|error| self.error(at, error)))
     }
 
     /// A file is named by its whole path: where a program is started is nothing to depend on.
@@ -307,9 +370,17 @@ mod tests {
         let relative = "[hosts.h]\naddress = \"a\"\n\nkey = \"keys/h.key\"\n";
         let told = check(relative).unwrap_err().to_string();
         assert!(told.starts_with("/client.toml:4: `key`: keys/h.key is a file"), "{told}");
-        for wrong in ["wait = 0", "ip = \"10.0.0.0/8\"", "komands = []", "family = \"ipv5\""] {
+        for wrong in [
+            "wait = 0",
+            "ip = \"10.0.0.0/8\"",
+            "komands = []",
+            "commands = [\"a\", \"b\\u001b[2J\"]",
+            "command = \"\"",
+            "family = \"ipv5\"",
+        ] {
             let told = check(&format!("{host}{wrong}\n")).unwrap_err().to_string();
             assert!(told.starts_with("/client.toml:4: "), "{told}");
+            assert!(!told.contains("[2J"), "{told}");
         }
     }
 
@@ -335,9 +406,47 @@ mod tests {
             ("2001:db8::1", "c"),
             ("2001:db8:0::1", "c"),
         ] {
-            assert_eq!(profiles.find(asked).unwrap().0.as_str(), name, "{asked}");
+            assert_eq!(found(&profiles, asked), name, "{asked}");
         }
-        assert!(profiles.find("host").is_none());
+        assert!(profiles.find("host").unwrap().is_none());
+    }
+
+    fn found(profiles: &Profiles, asked: &str) -> String {
+        profiles.find(asked).unwrap().unwrap().0.to_string()
+    }
+
+    fn at(hosts: &[(&str, &str)]) -> Profiles {
+        let host =
+            |(name, address)| format!("[hosts.{name:?}]\naddress = {address:?}\nkey = \"k\"\n");
+        check(&hosts.iter().copied().map(host).collect::<String>()).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_found_in_the_lower_case_of_ssh() {
+        let profiles = at(&[("Home", "192.0.2.1"), ("Work", "192.0.2.2"), ("work", "192.0.2.3")]);
+        assert_eq!(found(&profiles, "home"), "Home");
+        assert_eq!(found(&profiles, "work"), "work");
+        let several = profiles.find("WORK").unwrap_err().to_string();
+        assert!(several.starts_with("WORK can be any of several hosts: Work, work;"), "{several}");
+    }
+
+    #[test]
+    fn no_host_is_taken_for_another() {
+        let profiles = at(&[
+            ("203.0.113.5", "198.51.100.66"),
+            ("home", "203.0.113.5"),
+            ("a", "192.0.2.1:81"),
+            ("b", "192.0.2.1"),
+            ("host.example", "host.example"),
+            ("host.example-81", "host.example:81"),
+        ]);
+        for (asked, candidates) in [("203.0.113.5", "203.0.113.5, home"), ("192.0.2.1", "a, b")] {
+            let told = profiles.find(asked).unwrap_err().to_string();
+            assert!(told.contains(&format!("several hosts: {candidates};")), "{told}");
+        }
+        for (asked, name) in [("home", "home"), ("a", "a"), ("host.example", "host.example")] {
+            assert_eq!(found(&profiles, asked), name);
+        }
     }
 
     #[test]

@@ -26,9 +26,10 @@ use serde::Deserialize;
 use super::{
     folder::Folder,
     key_store::KeyReference,
-    profiles::{DEFAULT_COMMAND, EditError, Host, Profiles},
+    profiles::{EditError, Host, Profiles},
 };
 use crate::{
+    command_name::{self, DEFAULT_COMMAND},
     destination::{DEFAULT_PORT, Destination, Family},
     name::Name,
     problems::Problems,
@@ -163,7 +164,8 @@ impl Entry {
         let ip = ip.map(|ip| ip.parse().map_err(|_| format!("`ip`: {ip:?} is no address")));
         Ok(Self {
             address: address.parse().map_err(|error| format!("`address`: {error}"))?,
-            command: command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()),
+            command: command_name::check(command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()))
+                .map_err(|error| format!("`command`: {error}"))?,
             permissive,
             ip: ip.transpose()?,
             // Both is as good as neither there.
@@ -255,11 +257,10 @@ pub fn import(
                 let name = free_name(&entry.address, &profiles);
                 let host = Host {
                     family: entry.family,
-                    command: entry.command.clone(),
-                    commands: vec![entry.command.clone()],
                     ip: entry.ip,
                     permissive: entry.permissive,
                     ..Host::new(entry.address.clone(), key.clone())
+                        .that_does([entry.command.clone()])
                 };
                 file.add(&name, &host)?;
                 imported.added.push(name);
@@ -269,7 +270,6 @@ pub fn import(
             }
             Some((name, host)) => {
                 let mut host = host.clone();
-                host.commands = host.all_commands().map(str::to_owned).collect();
                 host.commands.push(entry.command.clone());
                 file.replace(name, &host)?;
                 if !imported.added.contains(name) && !imported.extended.contains(name) {
@@ -292,14 +292,9 @@ fn free_name(address: &Destination, profiles: &Profiles) -> Name {
         port => format!("-{port}"),
     };
     let stem = Name::like(&format!("{host}{port}"), "host");
-    let mut name = stem.clone();
-    for number in 2_u32.. {
-        if profiles.get(name.as_str()).is_none() {
-            break;
-        }
-        name = Name::like(&format!("{stem}-{number}"), "host");
-    }
-    name
+    let numbered = (2..).map(|number| stem.numbered(number));
+    let mut names = std::iter::once(stem.clone()).chain(numbered);
+    names.find(|name| profiles.get(name.as_str()).is_none()).unwrap_or(stem)
 }
 
 #[cfg(test)]
@@ -366,18 +361,30 @@ mod tests {
     }
 
     #[test]
+    fn hosts_with_one_very_long_name_are_taken_over_with_names_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::at(directory.path());
+        let host = "a".repeat(204);
+        let lines = ["", " --ipv4", " --ipv6"]
+            .map(|option| format!("\"send --address {host}{option}\""))
+            .join(", ");
+        assert_eq!(import_all(&folder, &format!("list = [{lines}]")).added.len(), 3);
+    }
+
+    #[test]
     fn what_cannot_be_taken_over_is_told_and_hides_nothing() {
         let secret = "AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
         let lines = format!(
             "list = [\"send --address a --key {secret}\", \"send --command x\", \"send --address\", \
-             \"send --address b\", 5, \"send --address a:0\", \"send --address a --ip x\"]"
+             \"send --address b\", 5, \"send --address a:0\", \"send --address a --ip x\", \
+             \"send --address a --command \\u001b[2J\"]"
         );
         let list = list(&lines);
         assert_eq!(list.entries.len(), 1);
         let numbers: Vec<_> = list.refused.iter().map(|refused| refused.number).collect();
-        assert_eq!(numbers, [1, 2, 3, 5, 6, 7]);
+        assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8]);
         let told: Vec<String> = list.refused.iter().map(ToString::to_string).collect();
-        assert!(!told.concat().contains(secret), "{told:?}");
+        assert!(!told.concat().contains(secret) && !told.concat().contains("[2J"), "{told:?}");
         let unlike = CommandsList::parse(Path::new("/c.toml"), "list = []\nlist2 = 1\n");
         assert!(unlike.unwrap_err().to_string().starts_with("/c.toml:2: "));
     }

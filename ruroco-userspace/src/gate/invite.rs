@@ -13,6 +13,7 @@ use clap::Args;
 use rustix::system::uname;
 
 use crate::{
+    command_name::DEFAULT_COMMAND,
     commander::{approved::Approved, commands},
     config::Config,
     destination::Destination,
@@ -77,14 +78,22 @@ pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Res
         key,
     };
     let text = invitation.to_text();
-    let code = qr::for_terminal(&text).context("could not draw the invitation")?;
+    Invitation::parse(&text)
+        .context("no client would take the invitation; choose what it offers with --command")?;
+    match qr::for_terminal(&text) {
+        Ok(code) => writeln!(out, "{}\n", &*code)?,
+        Err(error) => writeln!(
+            out,
+            "There is no QR code of it ({error}); to have one, offer fewer commands with --command\n"
+        )?,
+    }
     writeln!(
         out,
-        "{}\n\n{}\n\n\
+        "{}\n\n\
          It holds the key {}: whoever sees it can knock. On the machine that will:\n\n  \
          ruroco-client invite          # and paste the line above\n  \
          ruroco-client send {}",
-        &*code, &*text, options.key, invitation.name
+        &*text, options.key, invitation.name
     )?;
     Ok(())
 }
@@ -116,11 +125,11 @@ fn offered(
     if let Some(other) = chosen.iter().find(|command| !allowed.contains(command)) {
         bail!("the key {name} may not run {other}; it may run: {}", allowed.join(" "));
     }
-    allowed.sort_by_key(|command| (command != DEFAULT, command.clone()));
+    allowed.sort_by_key(|command| (command != DEFAULT_COMMAND, command.clone()));
     match allowed.as_slice() {
         _ if !chosen.is_empty() => Ok(chosen),
         [] => bail!("the key {name} may run no command; see `keys` in commands.toml"),
-        [first, _, ..] if first != DEFAULT => bail!(
+        [first, _, ..] if first != DEFAULT_COMMAND => bail!(
             "the key {name} may run several commands; say which a client is to ask for by default: \
              --command, one of {}, and again for the others",
             allowed.join(" ")
@@ -128,9 +137,6 @@ fn offered(
         _ => Ok(allowed),
     }
 }
-
-/// The command that is asked for where none is named.
-const DEFAULT: &str = "default";
 
 /// Where clients send to.
 fn address(config: &Config, said: Option<&str>) -> anyhow::Result<Destination> {

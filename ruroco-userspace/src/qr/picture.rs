@@ -35,7 +35,7 @@ const LARGE: u32 = 800;
 pub enum ReadError {
     /// No picture, or too large a one.
     #[error("could not be read as a PNG or JPEG picture: {0}")]
-    Picture(#[from] ImageError),
+    Picture(ImageError),
     /// There is no code to be seen.
     #[error(
         "no QR code was found in the picture; take it anew, sharp, from straight ahead, with the \
@@ -50,6 +50,13 @@ pub enum ReadError {
     /// There are several.
     #[error("there are several QR codes in the picture; cut out the one that is meant")]
     Several,
+}
+
+// Not by `#[from]`: the message has the source in it, which would then be told twice.
+impl From<ImageError> for ReadError {
+    fn from(error: ImageError) -> Self {
+        Self::Picture(error)
+    }
 }
 
 /// The code as an SVG document.
@@ -150,6 +157,7 @@ fn read_luma(picture: &GrayImage, inverted: bool) -> Result<Zeroizing<String>, R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::export::Form;
     use image::{ImageBuffer, imageops::FilterType};
     use proptest::prelude::*;
 
@@ -212,6 +220,16 @@ mod tests {
         assert!(matches!(several, Err(ReadError::Several)), "{several:?}");
         assert!(matches!(read(b"no picture"), Err(ReadError::Picture(_))));
         assert!(matches!(read(svg(LINE).unwrap().as_bytes()), Err(ReadError::Picture(_))));
+    }
+
+    #[test]
+    fn a_message_tells_its_cause_once() {
+        let error = anyhow::Error::from(read(b"no picture").unwrap_err());
+        assert_eq!(format!("{error:#}"), error.to_string());
+        let long = "a".repeat(5000);
+        let error = crate::client::export::write(&long, Form::Png, "/nonexistent/x".as_ref());
+        let error = anyhow::Error::from(error.unwrap_err());
+        assert_eq!(format!("{error:#}"), error.to_string());
     }
 
     #[test]

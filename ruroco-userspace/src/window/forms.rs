@@ -1,13 +1,14 @@
 //! What a person writes into forms, and what comes of it once it is checked.
 
-use std::{collections::BTreeSet, net::IpAddr, num::NonZero};
+use std::{net::IpAddr, num::NonZero};
 
 use super::{keys::KeyRow, notice::sentence};
 use crate::{
     client::{
         key_store::KeyReference,
-        profiles::{DEFAULT_COMMAND, Host, Profiles},
+        profiles::{Host, Profiles},
     },
+    command_name::DEFAULT_COMMAND,
     destination::{Destination, Family},
     invitation::Invitation,
     key::Key,
@@ -135,26 +136,21 @@ impl HostForm {
         let (Some(name), Some(address), Some(key), Some(wait), Some(ip)) = all else {
             return Err(faults);
         };
-        let commands = self.commands();
-        let command = commands.first().map_or(DEFAULT_COMMAND, String::as_str).to_owned();
         let host = Host {
             family: self.family,
             all_addresses: self.all_addresses,
-            command,
-            commands,
             wait,
             ip,
             permissive: self.permissive && ip.is_some(),
-            ..Host::new(address, key)
+            ..Host::new(address, key).that_does(self.commands())
         };
         Ok((name, host))
     }
 
-    /// Each once, in the order they are written in.
-    fn commands(&self) -> Vec<String> {
-        let mut seen = BTreeSet::new();
+    /// In the order they are written in.
+    fn commands(&self) -> impl Iterator<Item = String> {
         let named = self.commands.split(',').map(str::trim).filter(|command| !command.is_empty());
-        named.filter(|command| seen.insert(*command)).map(str::to_owned).collect()
+        named.map(str::to_owned)
     }
 }
 

@@ -235,6 +235,9 @@ impl Desk {
                 "The host was not saved",
                 format!("There is a host {name} already. Choose another name."),
             ),
+            EditError::Mistakable { .. } => {
+                Notice::new(Tone::Bad, "The host was not saved", sentence(&error.to_string()))
+            }
             EditError::Unknown(host) => Notice::new(
                 Tone::Bad,
                 "The host was not saved",

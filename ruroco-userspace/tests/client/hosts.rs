@@ -96,6 +96,16 @@ fn a_host_without_a_key_that_can_be_used_is_not_added() {
 }
 
 #[test]
+fn ssh_is_told_which_hosts_an_address_can_mean() {
+    let person = Person::with_key();
+    for (name, address) in [("a", "127.0.0.1:81"), ("b", "127.0.0.1")] {
+        person.run(&["host", "add", name, "--address", address, "--key", "home"]);
+    }
+    let refused = person.refused(&["proxy", "127.0.0.1", "22"]);
+    assert!(refused.contains("several hosts: a, b;") && refused.contains("%n"), "{refused}");
+}
+
+#[test]
 fn a_key_file_is_kept_by_its_whole_path() {
     let person = Person::new();
     let file = person.write("k.key", KEY, 0o600);

@@ -108,6 +108,32 @@ fn a_damaged_list_of_hosts_keeps_the_key_out() {
 }
 
 #[test]
+fn an_invitation_cannot_take_the_place_of_a_host() {
+    let person = Person::new();
+    person.say(&["invite"], INVITATION);
+    let before = person.hosts();
+    let other = INVITATION.replace("//203.0.113.5", "//198.51.100.66");
+    for name in ["203.0.113.5", "home"] {
+        person.refused_input(&["invite", "--name", name], &other);
+    }
+    let refused = person.refused_input(&["invite", "--name", "203.0.113.5"], &other);
+    assert!(refused.contains("would be taken for the host home"), "{refused}");
+    assert_eq!(person.hosts(), before);
+    assert_eq!(person.run(&["key", "list"]).lines().count(), 1, "no key is left behind");
+}
+
+#[test]
+fn what_keeps_every_knock_from_being_sent_is_an_error() {
+    let person = Person::new();
+    fs::create_dir(person.folder()).unwrap();
+    fs::write(person.folder().join("counter"), [1; 15]).unwrap();
+    let invitation = INVITATION.replace("203.0.113.5", "127.0.0.1");
+    let refused = person.refused_input(&["invite"], &invitation);
+    assert!(refused.contains("ruroco-client reseed"), "{refused}");
+    assert!(person.run(&["host", "list"]).starts_with("home "), "the host is there");
+}
+
+#[test]
 fn an_address_that_nobody_knows_is_told_at_once() {
     let person = Person::new();
     let unknown = INVITATION.replace("203.0.113.5", "host.invalid");

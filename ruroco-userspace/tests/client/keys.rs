@@ -143,8 +143,11 @@ fn a_key_that_hosts_have_is_not_removed() {
     for host in ["one", "two"] {
         person.run(&["host", "add", host, "--address", "192.0.2.1", "--key", "home"]);
     }
+    let file = person.folder().join("keys/home.key");
+    let by_path = ["--address", "192.0.2.2", "--key", file.to_str().unwrap()];
+    person.run(&[&["host", "add", "three"], &by_path[..]].concat());
     let refused = person.refused(&["key", "remove", "home", "--yes"]);
-    assert!(refused.contains("one, two") && refused.contains("--force"), "{refused}");
+    assert!(refused.contains("one, three, two") && refused.contains("--force"), "{refused}");
     person.run(&["key", "remove", "home", "--yes", "--force"]);
     let listed = person.run(&["host", "list"]);
     assert!(listed.contains("cannot be knocked at: there is no key home"), "{listed}");

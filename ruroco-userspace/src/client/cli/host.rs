@@ -101,7 +101,7 @@ fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
     let key = with_whole_path(key)?;
     // A host that cannot be knocked at shows when somebody is in a hurry.
     folder.keys().label(&key)?;
-    let host = Host::new(address, key);
+    let host = Host::new(address, key).that_does(default.into_iter().chain(commands));
     let host = Host {
         family: match (arguments.ipv4, arguments.ipv6) {
             (true, _) => Family::V4,
@@ -109,8 +109,6 @@ fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
             (false, false) => Family::Any,
         },
         all_addresses: arguments.all_addresses,
-        command: default.or_else(|| commands.first().cloned()).unwrap_or(host.command),
-        commands,
         wait,
         ip,
         permissive,

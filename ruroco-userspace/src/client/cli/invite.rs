@@ -1,5 +1,6 @@
 //! `ruroco-client invite`: from a host's invitation to the first knock.
 
+use anyhow::Context;
 use clap::Args;
 
 use super::{key::PlaceFlag, say, secret};
@@ -8,7 +9,7 @@ use crate::{
         accept::{Accepted, accept},
         effect::Effect,
         folder::Folder,
-        knock::Knock,
+        knock::{self, Knock},
         rehearsal::Rehearsal,
     },
     invitation::Invitation,
@@ -48,7 +49,13 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<()> {
             lines.iter().try_for_each(|line| say(&format!("  {line}")))?;
         }
         // It may be accepted in another place than the one to knock from.
-        Err(error) => say(&format!("\nA knock could not be sent from here: {error}"))?,
+        Err(error @ (knock::Error::Resolve(_) | knock::Error::Unsent(_))) => {
+            say(&format!("\nA knock could not be sent from here: {error}"))?
+        }
+        Err(error) => {
+            return Err(error)
+                .context(format!("the host {name} is there, but cannot be knocked at"));
+        }
     }
     say(&format!("\nNow knock: ruroco-client send {name}"))
 }

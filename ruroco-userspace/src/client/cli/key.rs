@@ -246,8 +246,7 @@ fn remove(folder: &Folder, name: &Name, force: bool, yes: bool) -> anyhow::Resul
 
 /// The hosts that have a key.
 fn users(folder: &Folder, key: &Name) -> Result<Vec<String>, Problems> {
-    let profiles = folder.profiles().read().or_problems()?;
-    let key = KeyReference::Named(key.clone());
-    let users = profiles.iter().filter(|(_, host)| host.key == key);
+    let (profiles, keys) = (folder.profiles().read().or_problems()?, folder.keys());
+    let users = profiles.iter().filter(|(_, host)| keys.is_meant(key, &host.key));
     Ok(users.map(|(name, _)| name.to_string()).collect())
 }

@@ -60,7 +60,7 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
 fn asked(host: String, command: Option<String>, folder: &Folder) -> anyhow::Result<Asked> {
     let file = folder.profiles();
     let profiles = file.read().or_problems()?;
-    let (_, known) = profiles.find(&host).with_context(|| {
+    let (_, known) = profiles.find(&host)?.with_context(|| {
         format!(
             "no host in {} has the name or the address {host}; add it with: ruroco-client host add, \
              or have ssh pass the host's name: %n in place of %h",

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use crate::{qr::picture, secure_file};
 
-/// Longest text in bytes that is read from another program.
-const MAX_SIZE: u64 = 64 << 10;
+/// Longest text in bytes. `ruroco-gate invite` draws a QR code above its line, with up to 50 KiB.
+const MAX_SIZE: usize = 64 << 10;
 
 /// Where to read the text.
 #[derive(Args)]
@@ -36,13 +36,13 @@ impl Source {
         match (&self.qr, &self.file) {
             (Some(picture), _) => read_picture(picture),
             (None, Some(file)) if file != Path::new("-") => {
-                Ok(secure_file::read_secret(file, None)?)
+                Ok(secure_file::read_text_with_secret(file, MAX_SIZE)?)
             }
             (None, None) if io::stdin().is_terminal() => {
                 let typed = rpassword::prompt_password(prompt);
                 typed.map(Zeroizing::new).context("could not read what you type")
             }
-            (None, _) => read_from(io::stdin().lock()).context("could not read standard input"),
+            (None, _) => read_text(io::stdin().lock()).context("could not read standard input"),
         }
     }
 
@@ -56,23 +56,24 @@ impl Source {
 fn read_picture(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let attempt = || format!("{}", path.display());
     let file = File::open(path).with_context(attempt)?;
-    let mut content = Zeroizing::new(Vec::new());
-    let limit = picture::MAX_SIZE.saturating_add(1);
-    let read = file.take(limit).read_to_end(&mut content).with_context(attempt)?;
-    if u64::try_from(read).is_ok_and(|read| read >= limit) {
-        bail!("{}: it is longer than {} bytes; make it smaller", path.display(), picture::MAX_SIZE);
-    }
+    let max = usize::try_from(picture::MAX_SIZE)?;
+    let content = read_at_most(max, file).with_context(attempt)?;
     picture::read(&content).with_context(attempt)
 }
 
-fn read_from(input: impl Read) -> anyhow::Result<Zeroizing<String>> {
-    // One allocation of the final size: a growing buffer would leave copies of the secret behind.
-    let limit = MAX_SIZE.saturating_add(1);
-    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(limit)?));
-    let read = input.take(limit).read_to_end(&mut content)?;
-    if u64::try_from(read)? >= limit {
-        bail!("it is longer than {MAX_SIZE} bytes");
-    }
+fn read_text(input: impl Read) -> anyhow::Result<Zeroizing<String>> {
+    let content = read_at_most(MAX_SIZE, input)?;
     let text = str::from_utf8(&content).ok().context("it is not UTF-8")?;
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn read_at_most(max: usize, input: impl Read) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    // One allocation of the final size: a growing buffer would leave copies of the secret behind.
+    let limit = max.saturating_add(1);
+    let mut content = Zeroizing::new(Vec::with_capacity(limit));
+    input.take(u64::try_from(limit)?).read_to_end(&mut content)?;
+    if content.len() > max {
+        bail!("it is longer than {max} bytes");
+    }
+    Ok(content)
 }

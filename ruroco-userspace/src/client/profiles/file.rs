@@ -7,9 +7,10 @@ use std::{
 
 use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
-use super::{DEFAULT_COMMAND, Host, Profiles, UnknownHost};
+use super::{Host, Profiles, UnknownHost};
 use crate::{
     client::private_folder,
+    command_name::DEFAULT_COMMAND,
     destination::Family,
     durable, instance,
     name::Name,
@@ -35,6 +36,17 @@ pub enum EditError {
         "there is a host {0} already; choose another name, or first: ruroco-client host remove {0}"
     )]
     Exists(Name),
+    /// The name of one of two hosts is the address of the other.
+    #[error(
+        "the host {name} would be taken for the host {other}: the name of one is the address of the \
+         other; choose another name"
+    )]
+    Mistakable {
+        /// The host that was to be written.
+        name: Name,
+        /// The one that is there.
+        other: Name,
+    },
     /// There is none.
     #[error(transparent)]
     Unknown(#[from] UnknownHost),
@@ -77,7 +89,29 @@ impl ProfilesFile {
     /// # Errors
     /// [`EditError`]; the file is as it was.
     pub fn add(&self, name: &Name, host: &Host) -> Result<(), EditError> {
-        self.put(name, host, Place::New)
+        self.add_in(&self.turn()?, name, host)
+    }
+
+    /// The same in a turn of the caller's, who has more to do in it.
+    pub(in crate::client) fn add_in(
+        &self,
+        turn: &instance::Lock,
+        name: &Name,
+        host: &Host,
+    ) -> Result<(), EditError> {
+        self.put(turn, name, host, Place::New)
+    }
+
+    /// Waits until nobody else changes hosts or keys, and keeps others from it until dropped.
+    ///
+    /// # Errors
+    /// That there is no folder, or [`EditError::Lock`].
+    pub(in crate::client) fn turn(&self) -> Result<instance::Lock, EditError> {
+        if let Some(folder) = self.path.parent() {
+            let failed = |error| EditError::Write(self.path.clone(), error);
+            private_folder::make(folder).map_err(failed)?;
+        }
+        Ok(instance::Lock::take(&self.lock)?)
     }
 
     /// Changes a host.
@@ -85,7 +119,7 @@ impl ProfilesFile {
     /// # Errors
     /// [`EditError`]; the file is as it was.
     pub fn replace(&self, name: &Name, host: &Host) -> Result<(), EditError> {
-        self.put(name, host, Place::Known)
+        self.put(&self.turn()?, name, host, Place::Known)
     }
 
     /// Removes a host.
@@ -93,7 +127,7 @@ impl ProfilesFile {
     /// # Errors
     /// [`EditError`]; the file is as it was.
     pub fn remove(&self, name: &Name) -> Result<(), EditError> {
-        self.edit(|profiles, document| {
+        self.edit(&self.turn()?, |profiles, document| {
             profiles.known(name.as_str())?;
             if let Some(hosts) = document.get_mut("hosts").and_then(Item::as_table_like_mut) {
                 hosts.remove(name.as_str());
@@ -102,12 +136,21 @@ impl ProfilesFile {
         })
     }
 
-    fn put(&self, name: &Name, host: &Host, place: Place) -> Result<(), EditError> {
-        self.edit(|profiles, document| {
+    fn put(
+        &self,
+        turn: &instance::Lock,
+        name: &Name,
+        host: &Host,
+        place: Place,
+    ) -> Result<(), EditError> {
+        self.edit(turn, |profiles, document| {
             match (place, profiles.known(name.as_str())) {
                 (Place::New, Ok(_)) => return Err(EditError::Exists(name.clone())),
                 (Place::Known, Err(unknown)) => return Err(unknown.into()),
                 (Place::New, Err(_)) | (Place::Known, Ok(_)) => {}
+            }
+            if let Some(other) = profiles.mistaken_for(name, host) {
+                return Err(EditError::Mistakable { name: name.clone(), other: other.clone() });
             }
             let hosts = document.entry("hosts").or_insert_with(|| {
                 let mut hosts = Table::new();
@@ -129,13 +172,10 @@ impl ProfilesFile {
     /// checked like any file before it is written.
     fn edit(
         &self,
+        _turn: &instance::Lock,
         change: impl FnOnce(&Profiles, &mut DocumentMut) -> Result<(), EditError>,
     ) -> Result<(), EditError> {
         let failed = |error| EditError::Write(self.path.clone(), error);
-        if let Some(folder) = self.path.parent() {
-            private_folder::make(folder).map_err(failed)?;
-        }
-        let _turn = instance::Lock::take(&self.lock)?;
         let mut problems = Problems::default();
         let source = problems.good(self.source());
         let source = source.ok_or(EditError::Refused(problems))?;
@@ -165,13 +205,13 @@ impl ProfilesFile {
 fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
     let Host { address, family, all_addresses, key, command, commands, wait, ip, permissive } =
         host;
-    let others: Array = host.all_commands().collect();
-    let is_one = commands.is_empty() || others.len() == 1;
+    let is_one = commands.is_empty();
+    let all: Array = host.all_commands().collect();
     let fields: [(&str, Option<Value>); 9] = [
         ("address", Some(address.to_string().into())),
         ("key", Some(key.to_string().into())),
         ("command", (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
-        ("commands", (!is_one).then_some(others.into())),
+        ("commands", (!is_one).then_some(all.into())),
         ("wait", wait.map(|port| i64::from(port.get()).into())),
         ("ip", ip.map(|ip| ip.to_string().into())),
         ("permissive", permissive.then_some(true.into())),
@@ -228,12 +268,10 @@ mod tests {
         let all = Host {
             family: Family::V6,
             all_addresses: true,
-            command: "open".to_owned(),
-            commands: vec!["open".to_owned(), "close \"x\"".to_owned()],
             wait: std::num::NonZero::new(22),
             ip: Some("2001:db8::1".parse().unwrap()),
             permissive: true,
-            ..host()
+            ..host().that_does(["open".to_owned(), "close \"x\"".to_owned()])
         };
         let one = Host { command: "open".to_owned(), ..host() };
         for (name, host) in [("all", &all), ("one", &one), ("least.of all", &host())] {
@@ -258,6 +296,22 @@ mod tests {
         file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("# the old one") && text.contains("command = \"x\""), "{text}");
+    }
+
+    #[test]
+    fn no_name_is_the_address_of_another_host() {
+        let (_folder, file) = file(COMMENTED);
+        let at = |address: &str| Host::new(address.parse().unwrap(), "k".parse().unwrap());
+        for (name, host) in [("192.0.2.1", at("192.0.2.66")), ("b", at("A")), ("b", at("a:81"))] {
+            let added = file.add(&named(name), &host);
+            assert!(matches!(added, Err(EditError::Mistakable { .. })), "{name}: {added:?}");
+        }
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), COMMENTED);
+        file.add(&named("b"), &at("192.0.2.2")).unwrap();
+        let changed = file.replace(&named("b"), &at("a"));
+        assert!(matches!(changed, Err(EditError::Mistakable { .. })), "{changed:?}");
+        // What is called what its address is misleads nobody.
+        file.add(&named("192.0.2.1"), &at("192.0.2.1")).unwrap();
     }
 
     #[test]

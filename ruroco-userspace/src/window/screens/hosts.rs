@@ -4,7 +4,8 @@ use eframe::egui::{Align, Label, Layout, RichText, Ui};
 
 use super::{Actions, offers};
 use crate::{
-    client::profiles::{DEFAULT_COMMAND, Host},
+    client::profiles::Host,
+    command_name::DEFAULT_COMMAND,
     name::Name,
     window::{
         action::Action,

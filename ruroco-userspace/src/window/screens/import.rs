@@ -4,6 +4,7 @@ use eframe::egui::{Grid, Label, RichText, Ui};
 
 use super::Actions;
 use crate::{
+    command_name::DEFAULT_COMMAND,
     invitation::Invitation,
     window::{
         action::{Action, Purpose},
@@ -80,7 +81,7 @@ fn preview(
 
 fn facts_of(ui: &mut Ui, invitation: &Invitation) {
     let commands = match invitation.commands.as_slice() {
-        [] => "default".to_owned(),
+        [] => DEFAULT_COMMAND.to_owned(),
         commands => commands.join(", "),
     };
     let port = invitation.wait.map_or_else(|| "none named".to_owned(), |port| port.to_string());
