@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::{self, Config},
+    key_directory::Occasion,
     settings::Settings,
 };
 
@@ -56,7 +57,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     sandbox::refuse_root()?;
     match cli.action {
         None => {
-            let (config, keys) = Settings::read_as_server(&cli.config).or_refuse()?;
+            let (config, keys) =
+                Settings::read_as_server(&cli.config, Occasion::Start).or_refuse()?;
             run::run(config, keys.usable, cli.sandbox)
         }
         Some(Action::Init { if_missing }) => {

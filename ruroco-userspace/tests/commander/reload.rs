@@ -72,6 +72,22 @@ fn changes_keys_and_limit() {
 }
 
 #[test]
+fn takes_the_last_key_away() {
+    let host = Host::new(TRUE);
+    let commander = host.start();
+    for entry in fs::read_dir(host.path("etc")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "key") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    commander.reload(RELOADED);
+    commander.line(&["WARN", "there is no key in this directory"]);
+    commander.connect().send(&order("noop"));
+    commander.line(&["refused reason=unknown_key"]);
+}
+
+#[test]
 fn changes_whether_addresses_have_to_be_public() {
     let host = Host::new(TRUE);
     let commander = host.start();

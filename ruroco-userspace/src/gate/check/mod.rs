@@ -19,6 +19,7 @@ use crate::{
     audit,
     commander::approved::Approved,
     config::{Config, Field, Fixed, Source},
+    key_directory::Occasion,
     private_directory, private_socket,
     problems::{Problem, Problems},
     settings::Settings,
@@ -38,11 +39,12 @@ pub enum Daemon {
 /// Checks only what one daemon reads, as this process sees it: for a unit, which is to refuse a reload
 /// by what its daemon would refuse, and by nothing else.
 pub fn check_for(daemon: Daemon, config: &Path, commands: &Path) -> Report {
+    const RELOAD: Occasion = Occasion::Reload;
     let mut problems = Problems::default();
     match daemon {
-        Daemon::Gate => drop(problems.good_of(Settings::read(config))),
-        Daemon::Server => drop(problems.good_of(Settings::read_as_server(config))),
-        Daemon::Commander => drop(problems.good_of(Approved::read(config, commands))),
+        Daemon::Gate => drop(problems.good_of(Settings::read(config, RELOAD))),
+        Daemon::Server => drop(problems.good_of(Settings::read_as_server(config, RELOAD))),
+        Daemon::Commander => drop(problems.good_of(Approved::read(config, commands, RELOAD))),
     }
     Report::of_one(problems.sorted())
 }
@@ -50,7 +52,7 @@ pub fn check_for(daemon: Daemon, config: &Path, commands: &Path) -> Report {
 /// Checks both files, the keys and the directories.
 pub fn check(config: &Path, commands: &Path) -> Report {
     let mut problems = Problems::default();
-    problems.good_of(Approved::read(config, commands));
+    problems.good_of(Approved::read(config, commands, Occasion::Start));
     // What is wrong with it has been told; what is not can be held against the host.
     let readable = Problems::default().good_of(Config::read(config));
     let mut unseen = Vec::new();
@@ -104,7 +106,7 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     let Ok(user) = config.find_socket_user() else { return Ok(Vec::new()) };
     let look = || {
         let mut problems = Problems::default();
-        problems.good_of(Settings::read_as_server(path));
+        problems.good_of(Settings::read_as_server(path, Occasion::Start));
         problems.extend(host::state_problem(&config.blocklist_dir, &user));
         let who = format!("as {} sees it", user.name);
         let of_keys = |problem: &Problem| {
