@@ -37,7 +37,12 @@ impl Approved {
     /// The same for a commander that runs with this configuration, for the server's user with this uid:
     /// what takes a restart must not have changed.
     pub fn read_anew(running: &Config, server: u32, commands: &Path) -> Checked<Self> {
-        Self::of(Settings::read_anew(running, server, &FIXED), commands)
+        let settings = Settings::read_anew(running, server, &FIXED);
+        Self::of(settings, commands).and(|approved| {
+            let mut warnings = Problems::default();
+            warnings.extend(approved.config.check_address_filter(running));
+            warnings
+        })
     }
 
     fn of(settings: Checked<Settings>, commands: &Path) -> Checked<Self> {

@@ -228,3 +228,24 @@ fn that_a_file_is_taken_for_upstreams_is_told_with_all_that_hangs_on_it() {
     assert!(!told.contains("blocklist_dir"), "{told}");
     assert_eq!(warning(&format!("source = \"udp\"\n{UPSTREAMS}")), "");
 }
+
+#[test]
+fn a_reload_that_moves_the_address_filter_tells_what_to_write() {
+    let upstreams = "ips = [\"192.0.2.1\"]\n";
+    let told = |before: &str, after: &str| {
+        let [before, after] = [before, after].map(|text| check(text).unwrap());
+        after.check_address_filter(&before).map(|problem| problem.to_string())
+    };
+    let ours = format!("{upstreams}source = \"udp\"\n");
+    let lost = told(upstreams, &ours).unwrap();
+    assert!(lost.contains("no longer read as a file of upstream ruroco"), "{lost}");
+    assert!(lost.contains("write allow_non_routable_ips = false"), "{lost}");
+    let kept = format!("{ours}allow_non_routable_ips = false\n");
+    let still = told(upstreams, &kept).unwrap();
+    assert!(still.contains("`allow_non_routable_ips` is false as before"), "{still}");
+    let dropped = told(&kept, &ours).unwrap();
+    assert!(dropped.contains("is true now and was false"), "{dropped}");
+    for text in [upstreams, &ours, &kept] {
+        assert_eq!(told(text, text), None);
+    }
+}

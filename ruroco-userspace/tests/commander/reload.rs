@@ -103,6 +103,12 @@ fn changes_whether_addresses_have_to_be_public() {
         commander.line(told);
     }
     assert_eq!(commander.lines_with(&["running command=noop"]).len(), 1);
+    let told = |is: &str, was: &str| {
+        let is = format!("`allow_non_routable_ips` is {is} now and was {was}");
+        commander.lines_with(&["WARN", &is, &format!("write allow_non_routable_ips = {was}")]).len()
+    };
+    // The file for us began without the filter.
+    assert_eq!((told("false", "true"), told("true", "false")), (1, 1));
 }
 
 #[test]
