@@ -26,6 +26,30 @@ pub fn replace_with<T>(
     path: &Path,
     write: impl FnOnce(&File) -> io::Result<T>,
 ) -> io::Result<(File, T)> {
+    let (new, file, written) = write_beside(path, write)?;
+    fs::rename(&new, path)?;
+    sync_parent(path)?;
+    Ok((file, written))
+}
+
+/// Creates `path` with this content so that after a crash it is there whole or not at all: written as
+/// for [`replace`], and given its name only then. The caller makes sure that there is only one writer.
+///
+/// # Errors
+/// `AlreadyExists` if there is such a file; it is left alone.
+pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (new, _, ()) = write_beside(path, |mut file| file.write_all(content))?;
+    // Unlike a rename, a link replaces nothing.
+    let linked = fs::hard_link(&new, path);
+    let _ = fs::remove_file(&new);
+    linked.and_then(|()| sync_parent(path))
+}
+
+/// Writes a file with `.new` appended to the name of `path` and returns once its content is on the disk.
+fn write_beside<T>(
+    path: &Path,
+    write: impl FnOnce(&File) -> io::Result<T>,
+) -> io::Result<(PathBuf, File, T)> {
     let new = with_suffix(path, ".new");
     // Removed rather than truncated: a file left by somebody else keeps neither owner nor mode.
     match fs::remove_file(&new) {
@@ -35,12 +59,11 @@ pub fn replace_with<T>(
     let file = private().create_new(true).open(&new)?;
     let written = write(&file)?;
     file.sync_all()?;
-    fs::rename(&new, path)?;
-    sync_parent(path)?;
-    Ok((file, written))
+    Ok((new, file, written))
 }
 
-/// Creates `path` with this content, readable by its owner alone.
+/// Creates `path` with this content, readable by its owner alone. A crash may leave it cut off; where that
+/// matters, see [`create_whole`].
 ///
 /// # Errors
 /// `AlreadyExists` if there is such a file; it is left alone.

@@ -129,7 +129,7 @@ impl FloorFile {
         let mut text = Vec::new();
         floor_log::write(&upstreams.unwrap_or_default().with_new(now, keys), &mut text)
             .map_err(|error| Error::Write(path.as_path().into(), error))?;
-        match durable::create(&path, &text) {
+        match durable::create_whole(&path, &text) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(Error::Exists(path));
@@ -326,6 +326,25 @@ mod tests {
         assert!(matches!(FloorFile::create(dir.path(), keys(), 9), Err(Error::Exists(_))));
         let file = FloorFile::open(dir.path(), keys(), 9).unwrap();
         assert_eq!(file.floors().of(KEY), Some(5));
+    }
+
+    #[test]
+    fn new_floors_get_their_name_only_when_they_are_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("floors.new");
+        // As a power cut may leave it.
+        fs::write(&new, "torn").unwrap();
+        FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap();
+        assert!(!new.exists());
+        let file = FloorFile::open(dir.path(), [].into_iter(), 9).unwrap();
+        assert_eq!(file.floors().of(KEY), Some(5));
+
+        let dir = tempfile::tempdir().unwrap();
+        // What cannot be written there is nowhere.
+        fs::create_dir(dir.path().join("floors.new")).unwrap();
+        let error = FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap_err();
+        assert!(matches!(error, Error::Write(..)), "{error}");
+        assert!(!FloorFile::is_there(dir.path()));
     }
 
     #[test]
