@@ -72,6 +72,9 @@ fn init(config: &Config, if_missing: bool) -> anyhow::Result<()> {
     if if_missing && FloorFile::is_there(&config.blocklist_dir) {
         return Ok(());
     }
+    if let Some(problem) = config.check_floors_left_behind() {
+        return Err(problem.into());
+    }
     // The keys need not be there yet; each gets its floor when it comes.
     let made = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;
     let path = made.path.display();

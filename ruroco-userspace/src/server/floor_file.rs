@@ -23,7 +23,7 @@ use super::{
     upstream_blocklist,
     verifier::Permit,
 };
-use crate::{durable, instance, order::Order};
+use crate::{config::FLOORS, durable, instance, order::Order};
 
 /// An order whose counter is on the disk: the only thing that may be forwarded. Only
 /// [`FloorFile::persist`] makes one.
@@ -96,9 +96,6 @@ pub struct Made {
 /// quarter of a megabyte is not worth being saved.
 const LINES: u64 = 4096;
 
-/// Name of the file in `blocklist_dir`.
-const FILE: &str = "floors";
-
 /// Writing the log anew costs a line for each key, which at least so many knocks share.
 const LINES_PER_KEY: u64 = 4;
 
@@ -144,7 +141,7 @@ impl FloorFile {
 
     /// Whether there is a file already, of whatever content.
     pub fn is_there(dir: &Path) -> bool {
-        fs::symlink_metadata(dir.join(FILE)).is_ok()
+        fs::symlink_metadata(dir.join(FLOORS)).is_ok()
     }
 
     /// Reads the file. If upstream ruroco has left floors since, the higher one of each key holds; they
@@ -289,7 +286,7 @@ impl FloorFile {
 
 fn locate(dir: &Path) -> Result<(PathBuf, instance::Lock), Error> {
     let lock = instance::Lock::try_take(&dir.join("floors.lock"))?;
-    Ok((dir.join(FILE), lock))
+    Ok((dir.join(FLOORS), lock))
 }
 
 /// Replaces the log by one of these floors: the file that is now there, its end, and how many lines
