@@ -8,7 +8,11 @@
 mod host;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use clap::ValueEnum;
 use rustix::process::geteuid;
@@ -59,6 +63,7 @@ pub fn check(config: &Path, commands: &Path) -> Report {
     if let Some(readable) = &readable {
         problems.extend(host::problems(readable));
         problems.extend(directories(readable));
+        problems.extend(readable.check_floors_left_behind());
         match (readable.source, readable.find_socket_user()) {
             (Source::Udp, Ok(user)) if !user.uid.is_root() => {
                 problems.extend(host::keys_of_the_server(readable, &user));
@@ -100,6 +105,12 @@ fn directories(config: &Config) -> Vec<Problem> {
     problems
 }
 
+/// Whether it is the file of a key that belongs to root.
+fn is_roots_key(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| suffix == "key")
+        && fs::metadata(path).is_ok_and(|metadata| metadata.uid() == 0)
+}
+
 /// What the server would say, and what it could not write. Or why that cannot be known.
 fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     // Told already.
@@ -113,11 +124,17 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
             let path = problem.path();
             path == config.config_dir || path.extension().is_some_and(|suffix| suffix == "key")
         };
+        let passed = "unless systemd passes the keys to the server";
         let tell = |problem: Problem| match of_keys(&problem) {
+            // Root reads it: a key that belonged to the server would be one that the commander cannot read.
+            true if is_roots_key(problem.path()) => {
+                let message = "it belongs to root, as it should, and the server cannot read it; have systemd \
+                               pass it the keys (LoadCredential=, as in \
+                               /usr/share/doc/ruroco/examples/udp.conf)";
+                Problem::error(problem.path(), message).seen_by(&who).as_warning()
+            }
             // Whether it does nobody knows before it has started the server.
-            true => problem
-                .seen_by(&format!("{who}, unless systemd passes the keys to the server"))
-                .as_warning(),
+            true => problem.seen_by(&format!("{who}, {passed}")).as_warning(),
             false => problem.seen_by(&who),
         };
         problems.into_iter().map(tell).collect()
