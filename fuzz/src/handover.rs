@@ -58,6 +58,9 @@ fn check_keys(text: &[u8]) {
 
 /// Names, and ids with secrets, as the description of the text has them.
 fn read(text: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
     let text = str::from_utf8(text).ok()?.strip_suffix('\n')?;
     let mut keys = Vec::new();
     for line in text.split('\n') {

@@ -38,6 +38,9 @@ use crate::{
 /// Where `config.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
 
+/// Name of the file in `blocklist_dir` in which the server keeps its floors.
+pub const FLOORS: &str = "floors";
+
 /// Name of the file in `blocklist_dir` in which upstream ruroco keeps its floors.
 pub const UPSTREAM_BLOCKLIST: &str = "blocklist.msgpck";
 
@@ -307,6 +310,30 @@ impl Config {
             Field::Fixed(field) => Some(self.place_of(field).1),
         };
         self.file.error(span.unwrap_or(0..0), message)
+    }
+
+    /// Floors that are where upstream's default for `blocklist_dir` has them, while there are none where this
+    /// configuration says: floors that are made new would let packets run again.
+    pub fn check_floors_left_behind(&self) -> Option<Problem> {
+        let find = |dir: &Path| {
+            [FLOORS, UPSTREAM_BLOCKLIST]
+                .iter()
+                .map(|name| dir.join(name))
+                .find(|path| path.exists())
+        };
+        if find(&self.blocklist_dir).is_some() {
+            return None;
+        }
+        let left = find(&self.config_dir)?;
+        let message = format!(
+            "there are no floors in {here}, and there is {left}, which says what packets have already run; \
+             write blocklist_dir = {there:?}, or move the file to {here}; if it is of no use any more, as \
+             all keys are new, remove it",
+            here = self.blocklist_dir.display(),
+            left = left.display(),
+            there = self.config_dir,
+        );
+        Some(self.problem(Field::Fixed(Fixed::BlocklistDir), message))
     }
 
     /// The rules of all keys that have any, by the keys' names.

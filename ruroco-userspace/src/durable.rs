@@ -26,6 +26,30 @@ pub fn replace_with<T>(
     path: &Path,
     write: impl FnOnce(&File) -> io::Result<T>,
 ) -> io::Result<(File, T)> {
+    let (new, file, written) = write_beside(path, write)?;
+    fs::rename(&new, path)?;
+    sync_parent(path)?;
+    Ok((file, written))
+}
+
+/// Creates `path` with this content so that after a crash it is there whole or not at all: written as
+/// for [`replace`], and given its name only then. The caller makes sure that there is only one writer.
+///
+/// # Errors
+/// `AlreadyExists` if there is such a file; it is left alone.
+pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (new, _, ()) = write_beside(path, |mut file| file.write_all(content))?;
+    // Unlike a rename, a link replaces nothing.
+    let linked = fs::hard_link(&new, path);
+    let _ = fs::remove_file(&new);
+    linked.and_then(|()| sync_parent(path))
+}
+
+/// Writes a file with `.new` appended to the name of `path` and returns once its content is on the disk.
+fn write_beside<T>(
+    path: &Path,
+    write: impl FnOnce(&File) -> io::Result<T>,
+) -> io::Result<(PathBuf, File, T)> {
     let new = with_suffix(path, ".new");
     // Removed rather than truncated: a file left by somebody else keeps neither owner nor mode.
     match fs::remove_file(&new) {
@@ -33,6 +57,7 @@ pub fn replace_with<T>(
         _ => {}
     }
     let file = private().create_new(true).open(&new)?;
+<<<<<<< HEAD
     let put = || {
         let written = write(&file)?;
         file.sync_all()?;
@@ -45,9 +70,15 @@ pub fn replace_with<T>(
     })?;
     sync_parent(path)?;
     Ok((file, written))
+=======
+    let written = write(&file)?;
+    file.sync_all()?;
+    Ok((new, file, written))
+>>>>>>> fix4
 }
 
-/// Creates `path` with this content, readable by its owner alone.
+/// Creates `path` with this content, readable by its owner alone. A crash may leave it cut off; where that
+/// matters, see [`create_whole`].
 ///
 /// # Errors
 /// `AlreadyExists` if there is such a file; it is left alone.

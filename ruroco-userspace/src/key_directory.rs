@@ -20,6 +20,16 @@ use crate::{
 /// so with `LoadCredential=keys:DIRECTORY` (systemd.exec(5)).
 pub const CREDENTIALS: &str = "keys_";
 
+/// What keys are read for. To take away the only key there is has to be possible while a daemon runs; at a
+/// start no key at all is a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A start: there has to be a key.
+    Start,
+    /// A reload: without a key nobody can knock, and there is a warning.
+    Reload,
+}
+
 /// A key and the name it goes by.
 #[derive(Clone, Debug)]
 pub struct NamedKey {
@@ -58,8 +68,12 @@ pub fn can_be_a_name(name: &str) -> bool {
 
 /// Reads all keys that this configuration is about, and checks that it goes with them;
 /// `also_allowed` as for [`read`].
-pub fn read_configured(config: &Config, also_allowed: Option<u32>) -> Checked<Keys> {
-    read(&config.config_dir, also_allowed).and(|keys| keys.check_configured(config))
+pub fn read_configured(
+    config: &Config,
+    also_allowed: Option<u32>,
+    occasion: Occasion,
+) -> Checked<Keys> {
+    read(&config.config_dir, also_allowed, occasion).and(|keys| keys.check_configured(config))
 }
 
 /// Makes sure that a configuration goes with these keys, which are all there are, and have these names.
@@ -73,8 +87,8 @@ pub fn check_configured(config: &Config, names: &[&str], keys: &[NamedKey]) -> P
 /// Reads all keys of a directory, sorted by name; `also_allowed` is a uid that may own key files
 /// beside root and this process's user. Symbolic links are followed; directories, and files that do not
 /// end in `.key`, are not looked at. A key that cannot be used is a problem, and not skipped.
-pub fn read(dir: &Path, also_allowed: Option<u32>) -> Checked<Keys> {
-    read_all(dir, "", |path| Key::read(path, also_allowed))
+pub fn read(dir: &Path, also_allowed: Option<u32>, occasion: Occasion) -> Checked<Keys> {
+    read_all(dir, "", occasion, |path| Key::read(path, also_allowed))
 }
 
 /// The files of a directory that [`read`] would read.
@@ -87,8 +101,8 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
 
 /// Reads the keys that systemd has passed to this process in a directory of
 /// [credentials](CREDENTIALS), as [`read`] does. Other credentials are not looked at.
-pub fn read_credentials(dir: &Path) -> Checked<Keys> {
-    read_all(dir, CREDENTIALS, Key::read_credential)
+pub fn read_credentials(dir: &Path, occasion: Occasion) -> Checked<Keys> {
+    read_all(dir, CREDENTIALS, occasion, Key::read_credential)
 }
 
 /// Whether [`read_credentials`] would find something, be it a problem.
@@ -99,6 +113,7 @@ pub fn has_credentials(dir: &Path) -> bool {
 fn read_all(
     dir: &Path,
     prefix: &str,
+    occasion: Occasion,
     read: impl Fn(&Path) -> Result<Key, FileError>,
 ) -> Checked<Keys> {
     let mut problems = Problems::default();
@@ -106,11 +121,7 @@ fn read_all(
     let mut keys = Keys::default();
     let Some(files) = problems.good(list_named(dir, prefix)) else { return problems.of_nothing() };
     if files.is_empty() {
-        problems.add(Problem::error(
-            dir,
-            "there is no key in this directory: make one with `ruroco-client key gen --out laptop.key` \
-             and put it there",
-        ));
+        problems.add(no_key(dir, occasion));
     }
     if u32::try_from(files.len()).is_ok_and(|count| count > MAX_KEYS) {
         let message =
@@ -140,6 +151,18 @@ fn read_all(
         keys.usable.push(NamedKey { name, key });
     }
     problems.of(keys)
+}
+
+fn no_key(dir: &Path, occasion: Occasion) -> Problem {
+    let none = "there is no key in this directory";
+    let make = "make one with `ruroco-client key gen --out laptop.key` and put it there";
+    match occasion {
+        Occasion::Start => Problem::error(dir, format!("{none}: {make}")),
+        Occasion::Reload => {
+            let message = format!("{none}: every knock is refused until there is one; {make}");
+            Problem::error(dir, message).as_warning()
+        }
+    }
 }
 
 /// The name of the key in this file, if it can be one.
@@ -185,7 +208,7 @@ mod tests {
     }
 
     fn problems(dir: &tempfile::TempDir) -> String {
-        read(dir.path(), None).or_problems().unwrap_err().to_string()
+        read(dir.path(), None, Occasion::Start).or_problems().unwrap_err().to_string()
     }
 
     #[test]
@@ -193,7 +216,7 @@ mod tests {
         let others = [("notes.txt", "x"), (".key", "x"), ("c.KEY", "x"), ("key", "x")];
         let dir = directory(&[&[("b.key", B), ("a.key", A)][..], &others].concat());
         fs::create_dir(dir.path().join("d.key")).unwrap();
-        let keys = read(dir.path(), None).or_problems().unwrap();
+        let keys = read(dir.path(), None, Occasion::Start).or_problems().unwrap();
         assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b"]);
     }
 
@@ -201,12 +224,12 @@ mod tests {
     fn of_credentials_those_are_keys_that_are_named_so() {
         let dir =
             directory(&[("keys_b.key", B), ("keys_a.key", A), ("keys_x.toml", "x"), ("c.key", B)]);
-        let keys = read_credentials(dir.path()).or_problems().unwrap();
+        let keys = read_credentials(dir.path(), Occasion::Start).or_problems().unwrap();
         assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b"]);
         let no_name = "its name is empty";
         let none = "there is no key in this directory";
         for (name, told) in [("keys_.key", no_name), ("keys", none), ("config.toml", none)] {
-            let keys = read_credentials(directory(&[(name, A)]).path());
+            let keys = read_credentials(directory(&[(name, A)]).path(), Occasion::Start);
             let problems = keys.or_problems().unwrap_err().to_string();
             assert!(problems.contains(told), "{problems}");
             assert_eq!(problems.lines().count(), 1, "{problems}");
@@ -231,12 +254,17 @@ mod tests {
         assert_eq!(message.lines().count(), 3, "{message}");
         assert!(!message.contains("nonsense"));
         let mut ignored = Problems::default();
-        let keys = ignored.good_of(read(dir.path(), None)).unwrap();
+        let keys = ignored.good_of(read(dir.path(), None, Occasion::Start)).unwrap();
         assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 
     #[test]
-    fn no_keys_are_a_problem() {
-        assert!(problems(&directory(&[])).contains("there is no key in this directory"));
+    fn no_keys_are_a_problem_at_a_start_and_a_warning_on_a_reload() {
+        let dir = directory(&[]);
+        assert!(problems(&dir).contains("there is no key in this directory"));
+        let reload = read(dir.path(), None, Occasion::Reload);
+        let (keys, warnings) = reload.or_all_problems().unwrap();
+        assert_eq!(keys.names().count(), 0);
+        assert!(warnings.to_string().contains("every knock is refused"), "{warnings}");
     }
 }

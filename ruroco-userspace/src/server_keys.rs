@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 
 use crate::{
     config::{Config, Source},
-    key_directory::{self, Keys},
+    key_directory::{self, Keys, Occasion},
     problems::Checked,
 };
 
@@ -21,10 +21,10 @@ pub fn directory(config: &Config) -> Option<PathBuf> {
 }
 
 /// Reads all keys, and checks that the configuration goes with them.
-pub fn read(config: &Config) -> Checked<Keys> {
+pub fn read(config: &Config, occasion: Occasion) -> Checked<Keys> {
     let keys = match passed_in() {
-        Some(directory) => key_directory::read_credentials(&directory),
-        None => key_directory::read(&config.config_dir, None),
+        Some(directory) => key_directory::read_credentials(&directory, occasion),
+        None => key_directory::read(&config.config_dir, None, occasion),
     };
     keys.and(|keys| keys.check_configured(config))
 }

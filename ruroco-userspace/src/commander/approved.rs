@@ -6,6 +6,7 @@ use std::{mem, path::Path};
 use super::{command_file, commands::Commands, keys::Keys};
 use crate::{
     config::{Config, Field, Fixed},
+    key_directory::Occasion,
     problems::{Checked, Problem, Problems},
     settings::Settings,
     toml_file::nearest,
@@ -29,14 +30,19 @@ pub struct Approved {
 
 impl Approved {
     /// Reads all of it. What is wrong with one file hides nothing in the other.
-    pub fn read(config: &Path, commands: &Path) -> Checked<Self> {
-        Self::of(Settings::read(config), commands)
+    pub fn read(config: &Path, commands: &Path, occasion: Occasion) -> Checked<Self> {
+        Self::of(Settings::read(config, occasion), commands)
     }
 
     /// The same for a commander that runs with this configuration, for the server's user with this uid:
     /// what takes a restart must not have changed.
     pub fn read_anew(running: &Config, server: u32, commands: &Path) -> Checked<Self> {
-        Self::of(Settings::read_anew(running, server, &FIXED), commands)
+        let settings = Settings::read_anew(running, server, &FIXED);
+        Self::of(settings, commands).and(|approved| {
+            let mut warnings = Problems::default();
+            warnings.extend(approved.config.check_address_filter(running));
+            warnings
+        })
     }
 
     fn of(settings: Checked<Settings>, commands: &Path) -> Checked<Self> {

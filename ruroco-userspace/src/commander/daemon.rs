@@ -18,7 +18,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    instance, logging, order, private_directory,
+    instance,
+    key_directory::Occasion,
+    logging, order, private_directory,
     private_socket::{self, PrivateListener},
     rate::TokenBucket,
     signals::Signals,
@@ -55,7 +57,8 @@ pub fn main() -> ExitCode {
 
 /// Reads and checks everything there is to check, then serves until a signal comes.
 fn start(arguments: &Arguments) -> anyhow::Result<()> {
-    let approved = Approved::read(&arguments.config, &arguments.commands).or_refuse()?;
+    let approved =
+        Approved::read(&arguments.config, &arguments.commands, Occasion::Start).or_refuse()?;
     let names = approved.command_names();
     let Approved { config, server, keys, commands } = approved;
     let rate = TokenBucket::new(config.max_requests_per_second_global);

@@ -13,7 +13,7 @@ use std::{
 use toml::Spanned;
 
 use super::{Config, Raw, Source};
-use crate::toml_file::LeftOut;
+use crate::{problems::Problem, toml_file::LeftOut};
 
 /// The port where neither `port` nor `address` names one: the one that clients use by default.
 pub const PORT: u16 = 80;
@@ -93,6 +93,34 @@ pub(super) fn read_as_upstreams(config: &Config, left_to_default: &[&str]) -> St
         let _ = write!(message, "{before} {name} = {value}");
     }
     message
+}
+
+impl Config {
+    /// What a reload changes for the addresses that commands run for, perhaps without anybody having meant
+    /// it: a field of ours in a file of upstream's gives other fields other defaults.
+    pub fn check_address_filter(&self, running: &Self) -> Option<Problem> {
+        let is_changed = self.allow_non_routable_ips != running.allow_non_routable_ips;
+        let is_ours_now = running.is_upstreams && !self.is_upstreams;
+        let ours = "this is no longer read as a file of upstream ruroco, so what it leaves out gets the \
+             defaults of ruroco";
+        let other = format!(
+            "`allow_non_routable_ips` is {} now and was {} before this reload; to have it as before, write \
+             allow_non_routable_ips = {}",
+            self.allow_non_routable_ips,
+            running.allow_non_routable_ips,
+            running.allow_non_routable_ips,
+        );
+        let message = match (is_ours_now, is_changed) {
+            (true, true) => format!("{ours}: {other}"),
+            (true, false) => format!(
+                "{ours}; `allow_non_routable_ips` is {} as before",
+                self.allow_non_routable_ips
+            ),
+            (false, true) => other,
+            (false, false) => return None,
+        };
+        Some(self.file.missing(message).as_warning())
+    }
 }
 
 /// A field, or what it is if it is left out, which stands at the file's beginning.

@@ -228,3 +228,56 @@ fn that_a_file_is_taken_for_upstreams_is_told_with_all_that_hangs_on_it() {
     assert!(!told.contains("blocklist_dir"), "{told}");
     assert_eq!(warning(&format!("source = \"udp\"\n{UPSTREAMS}")), "");
 }
+
+#[test]
+fn a_reload_that_moves_the_address_filter_tells_what_to_write() {
+    let upstreams = "ips = [\"192.0.2.1\"]\n";
+    let told = |before: &str, after: &str| {
+        let [before, after] = [before, after].map(|text| check(text).unwrap());
+        after.check_address_filter(&before).map(|problem| problem.to_string())
+    };
+    let ours = format!("{upstreams}source = \"udp\"\n");
+    let lost = told(upstreams, &ours).unwrap();
+    assert!(lost.contains("no longer read as a file of upstream ruroco"), "{lost}");
+    assert!(lost.contains("write allow_non_routable_ips = false"), "{lost}");
+    let kept = format!("{ours}allow_non_routable_ips = false\n");
+    let still = told(upstreams, &kept).unwrap();
+    assert!(still.contains("`allow_non_routable_ips` is false as before"), "{still}");
+    let dropped = told(&kept, &ours).unwrap();
+    assert!(dropped.contains("is true now and was false"), "{dropped}");
+    for text in [upstreams, &ours, &kept] {
+        assert_eq!(told(text, text), None);
+    }
+}
+
+#[test]
+fn floors_that_a_default_has_left_behind_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    };
+    let (keys, state) = (place("keys"), place("state"));
+    let upstreams = format!("ips = [\"192.0.2.1\"]\nconfig_dir = {keys:?}\n");
+    let with_gate =
+        format!("{upstreams}blocklist_dir = {state:?}\n[gate]\ninterfaces = [\"eth0\"]\n");
+    let told = |text: &str| {
+        check(text).unwrap().check_floors_left_behind().map(|problem| problem.to_string())
+    };
+    assert_eq!(told(&with_gate), None);
+    for name in [FLOORS, UPSTREAM_BLOCKLIST] {
+        let left = keys.join(name);
+        std::fs::write(&left, "").unwrap();
+        assert_eq!(told(&upstreams), None, "upstream's default");
+        let message = told(&with_gate).unwrap();
+        assert!(message.starts_with("/config.toml:3: "), "{message}");
+        assert!(message.contains(&format!("write blocklist_dir = {keys:?}")), "{message}");
+        for here in [FLOORS, UPSTREAM_BLOCKLIST].map(|name| state.join(name)) {
+            std::fs::write(&here, "").unwrap();
+            assert_eq!(told(&with_gate), None);
+            std::fs::remove_file(here).unwrap();
+        }
+        std::fs::remove_file(left).unwrap();
+    }
+}

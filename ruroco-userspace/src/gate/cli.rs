@@ -9,6 +9,7 @@ use super::{check, doctor, init, invite, run, show};
 use crate::{
     commander::commands,
     config::{self, Config},
+    key_directory::Occasion,
     settings::Settings,
 };
 
@@ -81,7 +82,7 @@ enum Action {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match cli.action {
-        None => run::run(Settings::read(&cli.config).or_refuse()?).map(done),
+        None => run::run(Settings::read(&cli.config, Occasion::Start).or_refuse()?).map(done),
         Some(Action::Init(options)) => init::run(&cli.config, options).map(done),
         Some(Action::Check { commands, daemon, json, strict }) => {
             let report = match daemon {

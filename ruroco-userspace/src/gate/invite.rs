@@ -19,6 +19,7 @@ use crate::{
     destination::Destination,
     invitation::Invitation,
     key::Key,
+    key_directory::Occasion,
     name::Name,
     qr,
     toml_file::nearest,
@@ -68,7 +69,7 @@ impl Options {
 /// # Errors
 /// If there is no such key, it cannot do what is to be offered, or the files are wrong.
 pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Result<()> {
-    let approved = Approved::read(config, &options.commands_file).or_problems()?;
+    let approved = Approved::read(config, &options.commands_file, Occasion::Start).or_problems()?;
     let key = find_key(&approved, &options.key)?;
     let invitation = Invitation {
         name: options.name.unwrap_or_else(own_name),

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::{Config, Source},
     instance,
-    key_directory::{self, NamedKey},
+    key_directory::{self, NamedKey, Occasion},
     logging, private_directory, private_socket,
     service_manager::ServiceManager,
     settings::Settings,
@@ -97,7 +97,12 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         }
         gate.interfaces.follow(gate.program.xdp()?);
         let read_keys = || {
-            let keys = key_directory::read_configured(&gate.config, None);
+            // Where the program has keys, a directory without any is a mistake until a reload.
+            let occasion = match gate.keys.is_empty() {
+                true => Occasion::Reload,
+                false => Occasion::Start,
+            };
+            let keys = key_directory::read_configured(&gate.config, None, occasion);
             Ok(keys.or_problems()?.usable)
         };
         gate.ring_socket.serve(Instant::now(), gate.program.ring(), read_keys);

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::{self, Config},
+    key_directory::Occasion,
     settings::Settings,
 };
 
@@ -56,7 +57,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     sandbox::refuse_root()?;
     match cli.action {
         None => {
-            let (config, keys) = Settings::read_as_server(&cli.config).or_refuse()?;
+            let (config, keys) =
+                Settings::read_as_server(&cli.config, Occasion::Start).or_refuse()?;
             run::run(config, keys.usable, cli.sandbox)
         }
         Some(Action::Init { if_missing }) => {
@@ -69,6 +71,9 @@ fn init(config: &Config, if_missing: bool) -> anyhow::Result<()> {
     // Asked first, because a running server has them locked.
     if if_missing && FloorFile::is_there(&config.blocklist_dir) {
         return Ok(());
+    }
+    if let Some(problem) = config.check_floors_left_behind() {
+        return Err(problem.into());
     }
     // The keys need not be there yet; each gets its floor when it comes.
     let made = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;

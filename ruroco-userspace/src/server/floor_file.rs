@@ -23,7 +23,7 @@ use super::{
     upstream_blocklist,
     verifier::Permit,
 };
-use crate::{durable, instance, order::Order};
+use crate::{config::FLOORS, durable, instance, order::Order};
 
 /// An order whose counter is on the disk: the only thing that may be forwarded. Only
 /// [`FloorFile::persist`] makes one.
@@ -96,9 +96,6 @@ pub struct Made {
 /// quarter of a megabyte is not worth being saved.
 const LINES: u64 = 4096;
 
-/// Name of the file in `blocklist_dir`.
-const FILE: &str = "floors";
-
 /// Writing the log anew costs a line for each key, which at least so many knocks share.
 const LINES_PER_KEY: u64 = 4;
 
@@ -129,7 +126,7 @@ impl FloorFile {
         let mut text = Vec::new();
         floor_log::write(&upstreams.unwrap_or_default().with_new(now, keys), &mut text)
             .map_err(|error| Error::Write(path.as_path().into(), error))?;
-        match durable::create(&path, &text) {
+        match durable::create_whole(&path, &text) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(Error::Exists(path));
@@ -144,7 +141,7 @@ impl FloorFile {
 
     /// Whether there is a file already, of whatever content.
     pub fn is_there(dir: &Path) -> bool {
-        fs::symlink_metadata(dir.join(FILE)).is_ok()
+        fs::symlink_metadata(dir.join(FLOORS)).is_ok()
     }
 
     /// Reads the file. If upstream ruroco has left floors since, the higher one of each key holds; they
@@ -289,7 +286,7 @@ impl FloorFile {
 
 fn locate(dir: &Path) -> Result<(PathBuf, instance::Lock), Error> {
     let lock = instance::Lock::try_take(&dir.join("floors.lock"))?;
-    Ok((dir.join(FILE), lock))
+    Ok((dir.join(FLOORS), lock))
 }
 
 /// Replaces the log by one of these floors: the file that is now there, its end, and how many lines
@@ -326,6 +323,25 @@ mod tests {
         assert!(matches!(FloorFile::create(dir.path(), keys(), 9), Err(Error::Exists(_))));
         let file = FloorFile::open(dir.path(), keys(), 9).unwrap();
         assert_eq!(file.floors().of(KEY), Some(5));
+    }
+
+    #[test]
+    fn new_floors_get_their_name_only_when_they_are_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("floors.new");
+        // As a power cut may leave it.
+        fs::write(&new, "torn").unwrap();
+        FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap();
+        assert!(!new.exists());
+        let file = FloorFile::open(dir.path(), [].into_iter(), 9).unwrap();
+        assert_eq!(file.floors().of(KEY), Some(5));
+
+        let dir = tempfile::tempdir().unwrap();
+        // What cannot be written there is nowhere.
+        fs::create_dir(dir.path().join("floors.new")).unwrap();
+        let error = FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap_err();
+        assert!(matches!(error, Error::Write(..)), "{error}");
+        assert!(!FloorFile::is_there(dir.path()));
     }
 
     #[test]

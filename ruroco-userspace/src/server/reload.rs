@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::{clock::Now, floor_file, serve::Server, verifier::Verifier};
 use crate::{
     config::{Config, Fixed, Source},
-    key_directory::{self, NamedKey},
+    key_directory::{self, NamedKey, Occasion},
     problems::{Checked, Problems},
     settings::Settings,
 };
@@ -71,7 +71,7 @@ impl Server {
         let config = self.changed_configuration();
         match self.config.source {
             Source::Udp => {
-                let (config, keys) = Settings::of_server(config).or_refuse()?;
+                let (config, keys) = Settings::of_server(config, Occasion::Reload).or_refuse()?;
                 self.put_in_force(now, config, &keys.usable)?;
                 self.keys = keys.usable;
             }

@@ -30,6 +30,9 @@ const READY: &str = "judging candidates";
 pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Result<()> {
     let mut signals = Signals::handle().context("could not handle signals")?;
     let mut service_manager = ServiceManager::of_environment();
+    if let Some(problem) = config.check_floors_left_behind() {
+        return Err(problem.into());
+    }
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
     let mut source = Source::open(&config)?;

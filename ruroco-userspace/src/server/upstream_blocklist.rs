@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::unistd::{Uid, User};
 use rmp::decode::{read_array_len, read_bin_len, read_int, read_map_len, read_str_len};
 use ruroco_common::datagram::{KEY_ID_SIZE, KeyId};
 
@@ -37,7 +38,12 @@ const COUNTER_SIZE: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("could not read the floors of upstream ruroco in {path}: {source}", path = .0.display(), source = .1)]
+    #[error(
+        "could not read the floors of upstream ruroco in {path}: {source}{remedy}",
+        path = .0.display(),
+        source = .1,
+        remedy = remedy(.0, .1)
+    )]
     Read(PathBuf, io::Error),
     /// The file is not what upstream writes.
     #[error(
@@ -48,6 +54,16 @@ pub enum Error {
         fault = .1
     )]
     Malformed(PathBuf, Malformed),
+}
+
+/// What helps against it, if that is known: upstream's server may have run as another user.
+fn remedy(path: &Path, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    let uid = Uid::effective();
+    let user = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    format!("; run: chown {user} {}", path.display())
 }
 
 /// A content that is not what upstream writes.
@@ -273,6 +289,16 @@ mod tests {
             assert_eq!(decode(&content), Err(Malformed::At(at)), "{content:02x?}");
         }
         assert_eq!(decode(&vec![0x91; (4 << 20) + 1]), Err(Malformed::TooLong));
+    }
+
+    #[test]
+    fn a_file_of_somebody_elses_is_told_with_the_remedy() {
+        let read = |kind: io::ErrorKind| Error::Read("/x/blocklist.msgpck".into(), kind.into());
+        let me = User::from_uid(Uid::effective()).unwrap().unwrap().name;
+        let told = read(io::ErrorKind::PermissionDenied).to_string();
+        assert!(told.ends_with(&format!("; run: chown {me} /x/blocklist.msgpck")), "{told}");
+        let told = read(io::ErrorKind::IsADirectory).to_string();
+        assert!(!told.contains("chown"), "{told}");
     }
 
     #[test]

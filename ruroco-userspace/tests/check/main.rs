@@ -228,6 +228,25 @@ fn json_has_place_and_message_apart() {
 }
 
 #[test]
+fn a_check_for_a_reload_lets_the_only_key_go() {
+    let place = Place::new();
+    place.write("commands.toml", "[commands.open_ssh]\nrun = [\"/bin/true\"]\n");
+    for entry in fs::read_dir(place.dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "key") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    for daemon in ["gate", "server", "commander"] {
+        assert!(place.check(&["--daemon", daemon]).status.success(), "{daemon}");
+    }
+    let told = place.told(&place.check(&["--daemon", "gate"]));
+    assert!(told.starts_with("warning  $DIR: there is no key"), "{told}");
+    // A start would fail.
+    assert!(!place.check(&[]).status.success());
+}
+
+#[test]
 fn a_check_for_one_daemon_tells_what_that_one_would_refuse_and_nothing_else() {
     let place = Place::new();
     let verdicts = || {

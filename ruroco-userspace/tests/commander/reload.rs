@@ -72,6 +72,22 @@ fn changes_keys_and_limit() {
 }
 
 #[test]
+fn takes_the_last_key_away() {
+    let host = Host::new(TRUE);
+    let commander = host.start();
+    for entry in fs::read_dir(host.path("etc")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "key") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    commander.reload(RELOADED);
+    commander.line(&["WARN", "there is no key in this directory"]);
+    commander.connect().send(&order("noop"));
+    commander.line(&["refused reason=unknown_key"]);
+}
+
+#[test]
 fn changes_whether_addresses_have_to_be_public() {
     let host = Host::new(TRUE);
     let commander = host.start();
@@ -87,6 +103,12 @@ fn changes_whether_addresses_have_to_be_public() {
         commander.line(told);
     }
     assert_eq!(commander.lines_with(&["running command=noop"]).len(), 1);
+    let told = |is: &str, was: &str| {
+        let is = format!("`allow_non_routable_ips` is {is} now and was {was}");
+        commander.lines_with(&["WARN", &is, &format!("write allow_non_routable_ips = {was}")]).len()
+    };
+    // The file for us began without the filter.
+    assert_eq!((told("false", "true"), told("true", "false")), (1, 1));
 }
 
 #[test]

@@ -111,7 +111,10 @@ impl Host {
     }
 
     pub(crate) fn keys(&self) -> Vec<NamedKey> {
-        key_directory::read_configured(&self.config(), None).or_problems().unwrap().usable
+        key_directory::read_configured(&self.config(), None, key_directory::Occasion::Start)
+            .or_problems()
+            .unwrap()
+            .usable
     }
 
     /// Starts a process for a row.

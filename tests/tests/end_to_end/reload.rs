@@ -132,6 +132,39 @@ fn a_key_that_was_removed_is_unknown_from_the_next_packet_on() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_only_key_can_be_removed_and_another_one_added() {
+    let mut lab = Lab::running(&Default::default());
+    let key = lab.key();
+    let knock = |lab: &Lab, family| lab.good_knock(family).seal(&key);
+    remove_key(&lab, KEY);
+    lab.reload_gate();
+    lab.gate().wait_for(&["WARN", "there is no key in this directory"]);
+    lab.server().wait_for(&["ready", "keys=0"]);
+    for family in Family::BOTH {
+        lab.expect_verdict(Verdict::UnknownKey, 1, |lab| lab.send(family, &knock(lab, family)));
+    }
+    // Nor does a server that begins anew have it.
+    lab.server().crash();
+    lab.start_server();
+    lab.server().wait_for(&["ready", "keys=0"]);
+    lab.commander().signal(Signal::SIGHUP);
+    lab.commander().wait_for(&["reloaded"]);
+
+    lab.files.add_key(PHONE);
+    lab.commander().signal(Signal::SIGHUP);
+    lab.commander().wait_for_nth(2, &["reloaded"]);
+    lab.reload_gate();
+    lab.server().wait_for(&["ready", "keys=1"]);
+    for family in Family::BOTH {
+        lab.expect_verdict(Verdict::UnknownKey, 1, |lab| lab.send(family, &knock(lab, family)));
+        lab.send(family, &by(&lab, PHONE, family));
+        assert_eq!(lab.expect_one_run().key, PHONE);
+    }
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn port_and_addresses_change() {
     const OTHER_PORT: u16 = PORT + 1;
     let mut lab = Lab::running(&Default::default());

@@ -353,6 +353,25 @@ fn without_a_blocklist_a_key_that_is_new_begins_now() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn floors_that_a_line_of_ours_would_lose_stop_init_and_start() {
+    let host = Host::without_blocklist();
+    // Upstream's default for `blocklist_dir` is `config_dir`; ours is /var/lib/ruroco.
+    let lines = CONFIG.lines().filter(|line| !line.starts_with("blocklist_dir"));
+    let left_out: String = lines.map(|line| format!("{line}\n")).collect();
+    host.write_config(&format!("{left_out}source = \"udp\"\n"));
+    let left = "/etc/ruroco/blocklist.msgpck";
+    host.write_as_server(left.as_ref(), &blocklist(COUNTER), 0o600);
+    let told = [left, "write blocklist_dir = \"/etc/ruroco/\""];
+    expect_no_start("ruroco-server", host.server_command(), &told);
+    let mut init = host.server_command();
+    init.arg("init");
+    expect_no_start("ruroco-server", init, &told);
+    assert!(!Path::new("/var/lib/ruroco/floors").exists());
+    assert_eq!(fs::read(left).unwrap(), blocklist(COUNTER));
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn floors_only_rise_when_upstream_runs_again_in_between() {
     let mut host = Host::new(COUNTER - 1);
     host.configure(ALLOW);

@@ -8,7 +8,11 @@
 mod host;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use clap::ValueEnum;
 use rustix::process::geteuid;
@@ -19,6 +23,7 @@ use crate::{
     audit,
     commander::approved::Approved,
     config::{Config, Field, Fixed, Source},
+    key_directory::Occasion,
     private_directory, private_socket,
     problems::{Problem, Problems},
     settings::Settings,
@@ -38,11 +43,12 @@ pub enum Daemon {
 /// Checks only what one daemon reads, as this process sees it: for a unit, which is to refuse a reload
 /// by what its daemon would refuse, and by nothing else.
 pub fn check_for(daemon: Daemon, config: &Path, commands: &Path) -> Report {
+    const RELOAD: Occasion = Occasion::Reload;
     let mut problems = Problems::default();
     match daemon {
-        Daemon::Gate => drop(problems.good_of(Settings::read(config))),
-        Daemon::Server => drop(problems.good_of(Settings::read_as_server(config))),
-        Daemon::Commander => drop(problems.good_of(Approved::read(config, commands))),
+        Daemon::Gate => drop(problems.good_of(Settings::read(config, RELOAD))),
+        Daemon::Server => drop(problems.good_of(Settings::read_as_server(config, RELOAD))),
+        Daemon::Commander => drop(problems.good_of(Approved::read(config, commands, RELOAD))),
     }
     Report::of_one(problems.sorted())
 }
@@ -50,13 +56,14 @@ pub fn check_for(daemon: Daemon, config: &Path, commands: &Path) -> Report {
 /// Checks both files, the keys and the directories.
 pub fn check(config: &Path, commands: &Path) -> Report {
     let mut problems = Problems::default();
-    problems.good_of(Approved::read(config, commands));
+    problems.good_of(Approved::read(config, commands, Occasion::Start));
     // What is wrong with it has been told; what is not can be held against the host.
     let readable = Problems::default().good_of(Config::read(config));
     let mut unseen = Vec::new();
     if let Some(readable) = &readable {
         problems.extend(host::problems(readable));
         problems.extend(directories(readable));
+        problems.extend(readable.check_floors_left_behind());
         match (readable.source, readable.find_socket_user()) {
             (Source::Udp, Ok(user)) if !user.uid.is_root() => {
                 problems.extend(host::keys_of_the_server(readable, &user));
@@ -98,24 +105,36 @@ fn directories(config: &Config) -> Vec<Problem> {
     problems
 }
 
+/// Whether it is the file of a key that belongs to root.
+fn is_roots_key(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| suffix == "key")
+        && fs::metadata(path).is_ok_and(|metadata| metadata.uid() == 0)
+}
+
 /// What the server would say, and what it could not write. Or why that cannot be known.
 fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     // Told already.
     let Ok(user) = config.find_socket_user() else { return Ok(Vec::new()) };
     let look = || {
         let mut problems = Problems::default();
-        problems.good_of(Settings::read_as_server(path));
+        problems.good_of(Settings::read_as_server(path, Occasion::Start));
         problems.extend(host::state_problem(&config.blocklist_dir, &user));
         let who = format!("as {} sees it", user.name);
         let of_keys = |problem: &Problem| {
             let path = problem.path();
             path == config.config_dir || path.extension().is_some_and(|suffix| suffix == "key")
         };
+        let passed = "unless systemd passes the keys to the server";
         let tell = |problem: Problem| match of_keys(&problem) {
+            // Root reads it: a key that belonged to the server would be one that the commander cannot read.
+            true if is_roots_key(problem.path()) => {
+                let message = "it belongs to root, as it should, and the server cannot read it; have systemd \
+                               pass it the keys (LoadCredential=, as in \
+                               /usr/share/doc/ruroco/examples/udp.conf)";
+                Problem::error(problem.path(), message).seen_by(&who).as_warning()
+            }
             // Whether it does nobody knows before it has started the server.
-            true => problem
-                .seen_by(&format!("{who}, unless systemd passes the keys to the server"))
-                .as_warning(),
+            true => problem.seen_by(&format!("{who}, {passed}")).as_warning(),
             false => problem.seen_by(&who),
         };
         problems.into_iter().map(tell).collect()

@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    config::{Config, UPSTREAM_BLOCKLIST},
+    config::{Config, FLOORS, UPSTREAM_BLOCKLIST},
     durable,
     key::Key,
     key_directory::can_be_a_name,
@@ -55,9 +55,6 @@ pub(super) struct Setup {
     had_keys: bool,
 }
 
-/// Name of the file with the floors.
-const FLOORS: &str = "floors";
-
 /// What a first `commands.toml` holds.
 const COMMANDS: &str = "\
 # What accepted knocks may ask for. More in /usr/share/doc/ruroco/examples/commands.toml
@@ -91,6 +88,9 @@ impl Setup {
     pub(super) fn of_config(path: &Path, config: &Config) -> anyhow::Result<Self> {
         if config.source == crate::config::Source::Udp {
             bail!("{} is for source = \"udp\": there is no gate to set up", path.display());
+        }
+        if let Some(problem) = config.check_floors_left_behind() {
+            return Err(problem.into());
         }
         Ok(Self {
             config: path.to_owned(),
