@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem::{self, Discriminant},
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -56,6 +57,9 @@ pub(super) enum Dialog {
     RemoveKey(Name),
     ClearHistory,
 }
+
+/// Where a person is: on which screen, before which dialog.
+pub(super) type Place = (Discriminant<Screen>, Option<Discriminant<Dialog>>);
 
 /// A key that somebody wants to see.
 #[derive(Debug)]
@@ -198,6 +202,11 @@ impl Model {
         self.dismiss(&notice.title);
         self.notices.insert(0, notice);
         self.notices.truncate(MAX_NOTICES);
+    }
+
+    /// Where the person is.
+    pub(super) fn place(&self) -> Place {
+        (mem::discriminant(&self.screen), self.dialog.as_ref().map(mem::discriminant))
     }
 
     /// Whether something moves of its own accord.

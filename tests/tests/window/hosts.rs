@@ -88,6 +88,21 @@ fn a_host_that_is_changed_keeps_what_somebody_wrote_beside_it() {
 }
 
 #[test]
+fn what_was_written_for_one_host_is_not_undone_into_another() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    add_host(&folder, "office", |host| host.address = "198.51.100.7".parse().unwrap());
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.writes("Address", "203.0.113.5");
+    person.presses("Cancel");
+    person.presses("Edit office");
+    person.goes_to("Address");
+    person.types(Modifiers::COMMAND, Key::Z);
+    assert_eq!(person.reads("Address"), "198.51.100.7:80");
+}
+
+#[test]
 fn a_host_can_be_called_otherwise() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

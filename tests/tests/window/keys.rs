@@ -88,6 +88,31 @@ fn what_is_no_key_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn nothing_brings_a_key_back_that_was_written_into_a_form() {
+    let mut person = Person::opens(new_folder());
+    person.presses("Keys");
+    person.presses("Import a key");
+    person.writes("Key", "chacha20poly1305:AAAA");
+    person.types(Modifiers::COMMAND, Key::Z);
+    assert_eq!(person.reads("Key"), "", "what was written can be undone while it is written");
+    person.writes("Key", "chacha20poly1305:AAAA");
+    person.presses("Cancel");
+    person.no_longer_sees("Import it");
+    person.presses("Import a key");
+    person.goes_to("Key");
+    person.types(Modifiers::COMMAND, Key::Z);
+    assert_eq!(person.reads("Key"), "");
+    person.writes("Key", "chacha20poly1305:AAAA");
+    person.types(Modifiers::COMMAND, Key::A);
+    person.types(Modifiers::NONE, Key::Backspace);
+    assert_eq!(person.reads("Key"), "");
+    person.goes_to("Name");
+    person.goes_to("Key");
+    person.types(Modifiers::COMMAND, Key::Z);
+    assert_eq!(person.reads("Key"), "");
+}
+
+#[test]
 fn a_key_is_removed_only_by_whoever_is_sure() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

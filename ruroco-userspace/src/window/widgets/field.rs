@@ -1,6 +1,8 @@
 //! A text that a person writes.
 
-use eframe::egui::{Margin, Response, RichText, Stroke, TextEdit, Ui, accesskit::Invalid};
+use eframe::egui::{
+    Margin, Response, RichText, Stroke, TextEdit, Ui, accesskit::Invalid, text_edit::TextEditState,
+};
 
 use super::{into_view, quiet, toned_line};
 use crate::window::style::{Palette, TIGHT, Tone};
@@ -61,6 +63,10 @@ impl<'a> Field<'a> {
                 ui.add(edit.desired_width(f32::INFINITY))
             });
             let edit = into_view(edit.inner.labelled_by(label.id));
+            if self.secret && edit.lost_focus() {
+                // It keeps earlier texts, to undo with.
+                ui.data_mut(|data| data.remove::<TextEditState>(edit.id));
+            }
             let described = self.fault.unwrap_or(self.help);
             ui.ctx().accesskit_node_builder(edit.id, |node| {
                 if !described.is_empty() {
