@@ -31,8 +31,8 @@ pub(super) struct HostForm {
     pub(super) all_addresses: bool,
     /// Whether what is wrong is shown: not before somebody has wanted to save it.
     pub(super) tried: bool,
-    /// Whether it is on its way to the disk.
-    pub(super) saving: bool,
+    /// By which name it is on its way to the disk.
+    pub(super) saving: Option<Name>,
     /// Whether what few need is shown.
     pub(super) more: bool,
     /// Whether the keyboard has been given its first field.
@@ -63,7 +63,7 @@ impl HostForm {
             family: Family::Any,
             all_addresses: false,
             tried: false,
-            saving: false,
+            saving: None,
             more: false,
             entered: false,
         }
@@ -176,7 +176,8 @@ pub(super) struct ImportForm {
     /// What to call the host, if not as the invitation says.
     pub(super) name: String,
     pub(super) tried: bool,
-    pub(super) saving: bool,
+    /// By which name it is on its way to the disk.
+    pub(super) saving: Option<Name>,
     pub(super) entered: bool,
 }
 
@@ -193,7 +194,7 @@ impl ImportForm {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn invitation(&self) -> Result<Invitation, String> {
-        Invitation::parse(&self.text).map_err(|error| sentence(&error.to_string()))
+        Invitation::find(&self.text).map_err(|error| sentence(&error.to_string()))
     }
 
     /// # Errors
@@ -215,6 +216,8 @@ pub(super) struct KeyForm {
     /// Of a key to import.
     pub(super) text: String,
     pub(super) tried: bool,
+    /// By which name it is on its way to the disk.
+    pub(super) saving: Option<Name>,
     pub(super) entered: bool,
 }
 

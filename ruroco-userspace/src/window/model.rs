@@ -110,7 +110,7 @@ impl Model {
                 self.go(Screen::Hosts);
                 return Some(Task::RemoveHost(name, Box::new(host)));
             }
-            Action::RestoreHost(name, host) => return Some(Task::AddHost(name, host)),
+            Action::RestoreHost(name, host) => return Some(Task::RestoreHost(name, host)),
             Action::Knock(host, command) => return self.knock(host, command),
             Action::Cancel(host) => {
                 if let Some(knocking) = self.knockings.get_mut(&host) {
@@ -160,7 +160,14 @@ impl Model {
             Report::Keys(keys) => self.keys = keys,
             Report::History(entries) => self.history = entries,
             Report::HostSaved(name) => self.host_saved(&name),
+            Report::HostRestored(name) => self.dismiss(&format!("{name} was removed")),
+            Report::NotSaved(notice) => {
+                self.no_longer_saving();
+                self.tell(notice);
+            }
             Report::KeyAdded(name) => self.key_added(&name),
+            // Whoever has gone on meanwhile asks again.
+            Report::KeyRead(..) if self.dialog.is_some() => {}
             Report::KeyRead(name, key) => {
                 self.dialog = Some(Dialog::Key(ShownKey { name, key, text: false, code: false }));
             }
@@ -172,15 +179,7 @@ impl Model {
                     knocking.take(step);
                 }
             }
-            Report::Told(notice) => {
-                if let Screen::Host(form) = &mut self.screen {
-                    form.saving = false;
-                }
-                if let Screen::Import(form) = &mut self.screen {
-                    form.saving = false;
-                }
-                self.tell(notice);
-            }
+            Report::Told(notice) => self.tell(notice),
         }
     }
 
@@ -243,12 +242,12 @@ impl Model {
 
     fn save_host(&mut self) -> Option<Task> {
         let Screen::Host(form) = &mut self.screen else { return None };
-        if form.saving {
+        if form.saving.is_some() {
             return None;
         }
         form.tried = true;
         let (name, host) = form.check(&self.hosts).ok()?;
-        form.saving = true;
+        form.saving = Some(name.clone());
         let host = Box::new(host);
         Some(match form.original.clone() {
             Some(old) => Task::ReplaceHost { old, name, host },
@@ -256,43 +255,75 @@ impl Model {
         })
     }
 
+    /// Closes the form that was to be saved, and no other: the person may have gone on meanwhile.
     fn host_saved(&mut self, name: &Name) {
         match &self.screen {
-            Screen::Host(_) => self.screen = Screen::Hosts,
-            Screen::Import(_) => {
-                self.screen = Screen::Hosts;
+            Screen::Host(form) if form.saving.as_ref() == Some(name) => self.go(Screen::Hosts),
+            Screen::Import(form) if form.saving.as_ref() == Some(name) => {
+                self.go(Screen::Hosts);
                 let title = format!("{name} was added");
                 let text = "Its key is kept beside it. The invitation is as secret as the key: \
                             delete it where it was.";
                 self.tell(Notice::new(Tone::Good, title, text));
             }
-            // Undone.
-            Screen::Hosts | Screen::Keys | Screen::History => {
-                self.dismiss(&format!("{name} was removed"));
-            }
+            Screen::Hosts
+            | Screen::Host(_)
+            | Screen::Import(_)
+            | Screen::Keys
+            | Screen::History => {}
+        }
+    }
+
+    fn no_longer_saving(&mut self) {
+        match &mut self.screen {
+            Screen::Host(form) => form.saving = None,
+            Screen::Import(form) => form.saving = None,
+            Screen::Hosts | Screen::Keys | Screen::History => {}
+        }
+        if let Some(Dialog::MakeKey(form) | Dialog::ImportKey(form)) = &mut self.dialog {
+            form.saving = None;
         }
     }
 
     fn keep_key(&mut self) -> Option<Task> {
         match &mut self.dialog {
-            Some(Dialog::MakeKey(form)) => {
+            Some(Dialog::MakeKey(form)) if form.saving.is_none() => {
                 form.tried = true;
-                Some(Task::MakeKey(form.name(&self.keys).ok()?))
+                let name = form.name(&self.keys).ok()?;
+                form.saving = Some(name.clone());
+                Some(Task::MakeKey(name))
             }
-            Some(Dialog::ImportKey(form)) => {
+            Some(Dialog::ImportKey(form)) if form.saving.is_none() => {
                 form.tried = true;
                 let (name, key) = form.check(&self.keys).ok()?;
+                form.saving = Some(name.clone());
                 Some(Task::AddKey(name, Box::new(key)))
             }
-            Some(Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory) | None => None,
+            Some(
+                Dialog::MakeKey(_)
+                | Dialog::ImportKey(_)
+                | Dialog::Key(_)
+                | Dialog::RemoveKey(_)
+                | Dialog::ClearHistory,
+            )
+            | None => None,
         }
     }
 
     fn key_added(&mut self, name: &Name) {
-        self.dialog = None;
-        let key = name.to_string();
-        if let Screen::Host(form) = &mut self.screen {
-            form.key = key;
+        let of_dialog = match &self.dialog {
+            Some(Dialog::MakeKey(form) | Dialog::ImportKey(form)) => {
+                form.saving.as_ref() == Some(name)
+            }
+            Some(Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory) | None => false,
+        };
+        if of_dialog {
+            self.dialog = None;
+        }
+        if let Screen::Host(form) = &mut self.screen
+            && of_dialog
+        {
+            form.key = name.to_string();
         } else {
             let text = "Show it to have it on the host, too.";
             self.tell(Notice::new(Tone::Good, format!("The key {name} is kept"), text).offering(
@@ -327,13 +358,13 @@ impl Model {
 
     fn accept(&mut self) -> Option<Task> {
         let Screen::Import(form) = &mut self.screen else { return None };
-        if form.saving {
+        if form.saving.is_some() {
             return None;
         }
         form.tried = true;
         let invitation = form.invitation().ok()?;
         let name = form.name(&self.hosts, &self.keys).ok()?;
-        form.saving = true;
+        form.saving = Some(name.clone());
         Some(Task::Accept(Box::new(invitation), name))
     }
 
@@ -364,3 +395,65 @@ const IN_CLIPBOARD: &str = "The key is in the clipboard";
 
 /// More than these nobody reads.
 const MAX_NOTICES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model() -> Model {
+        Model::new(Preferences::default())
+    }
+
+    fn form(name: &str) -> Screen {
+        let form = HostForm {
+            name: name.to_owned(),
+            address: "203.0.113.5".to_owned(),
+            key: "laptop".to_owned(),
+            ..HostForm::new(None)
+        };
+        Screen::Host(Box::new(form))
+    }
+
+    fn name(name: &str) -> Name {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_host_that_is_saved_late_closes_no_other_form() {
+        let mut model = Model { screen: form("home"), ..model() };
+        assert!(model.act(Action::SaveHost).is_some());
+        assert!(model.act(Action::SaveHost).is_none(), "it is saved once");
+        model.screen = form("office");
+        model.take(Report::HostSaved(name("home")));
+        assert!(matches!(model.screen, Screen::Host(_)));
+        assert!(model.act(Action::SaveHost).is_some());
+        model.take(Report::HostSaved(name("office")));
+        assert!(matches!(model.screen, Screen::Hosts));
+    }
+
+    #[test]
+    fn a_key_is_made_once_however_often_the_button_is_pressed() {
+        let mut model = model();
+        model.act(Action::AskNewKey);
+        if let Some(Dialog::MakeKey(form)) = &mut model.dialog {
+            form.name = "laptop".to_owned();
+        }
+        assert!(model.act(Action::MakeKey).is_some());
+        assert!(model.act(Action::MakeKey).is_none());
+        let notice = Notice::new(Tone::Bad, "The key was not kept", "");
+        model.take(Report::NotSaved(notice));
+        assert!(model.act(Action::MakeKey).is_some(), "after a failure it is tried again");
+        model.take(Report::KeyAdded(name("laptop")));
+        assert!(model.dialog.is_none());
+    }
+
+    #[test]
+    fn a_key_that_was_read_late_takes_the_place_of_no_other_dialog() {
+        let mut model = model();
+        model.act(Action::ShowKey(name("home")));
+        model.act(Action::AskNewKey);
+        let key = Box::new(Key::generate().unwrap());
+        model.take(Report::KeyRead(name("home"), key));
+        assert!(matches!(model.dialog, Some(Dialog::MakeKey(_))));
+    }
+}

@@ -27,6 +27,7 @@ use super::{
     keys,
     notice::{Notice, sentence},
     preferences::PreferencesFile,
+    state_file::Damage,
     style::Tone,
     surroundings::Surroundings,
     task::{Report, Task},
@@ -118,6 +119,7 @@ impl Desk {
         match task {
             Task::ReadAll => self.read_all(),
             Task::AddHost(name, host) => self.add_host(&name, &host),
+            Task::RestoreHost(name, host) => self.restore_host(&name, &host),
             Task::ReplaceHost { old, name, host } => self.replace_host(&old, &name, &host),
             Task::RemoveHost(name, host) => self.remove_host(name, host),
             Task::MakeKey(name) => self.make_key(name),
@@ -170,6 +172,12 @@ impl Desk {
         self.tell(Notice::new(Tone::Bad, title, sentence(&error.to_string())));
     }
 
+    /// The same, of what a form was to keep.
+    fn report_not_saved(&self, title: &str, error: &impl ToString) {
+        let text = sentence(&error.to_string());
+        self.report(Report::NotSaved(Notice::new(Tone::Bad, title, text)));
+    }
+
     fn make_folder(&self) -> Result<(), String> {
         // Opening the counter makes the folder.
         self.folder.counter().map(drop).map_err(|error| error.to_string())
@@ -180,7 +188,11 @@ impl Desk {
         self.read_keys();
         let found = self.history.read();
         if let Some(damage) = found.damage {
-            self.tell(Notice::new(Tone::Warning, "The history begins anew", damage.to_string()));
+            let title = match damage {
+                Damage::Kept { .. } => "The history begins anew",
+                Damage::Unreadable { .. } => "The history cannot be read",
+            };
+            self.tell(Notice::new(Tone::Warning, title, damage.to_string()));
         }
         self.report(Report::History(found.content));
     }
@@ -213,6 +225,14 @@ impl Desk {
         self.read_hosts();
     }
 
+    fn restore_host(&self, name: &Name, host: &Host) {
+        match self.folder.profiles().add(name, host) {
+            Ok(()) => self.report(Report::HostRestored(name.clone())),
+            Err(error) => self.tell(told_of(&error)),
+        }
+        self.read_hosts();
+    }
+
     fn replace_host(&self, old: &Name, name: &Name, host: &Host) {
         let profiles = self.folder.profiles();
         let replaced = if old == name {
@@ -229,30 +249,7 @@ impl Desk {
     }
 
     fn not_saved(&self, error: &EditError) {
-        let notice = match error {
-            EditError::Exists(name) => Notice::new(
-                Tone::Bad,
-                "The host was not saved",
-                format!("There is a host {name} already. Choose another name."),
-            ),
-            EditError::Unknown(host) => Notice::new(
-                Tone::Bad,
-                "The host was not saved",
-                format!("{} is no longer there: somebody has removed it meanwhile.", host.name()),
-            ),
-            EditError::Refused(_) => Notice::new(
-                Tone::Bad,
-                "The host was not saved",
-                "There are mistakes in client.toml. Mend them first.",
-            )
-            .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
-            EditError::Lock(_) | EditError::Write(..) => Notice::new(
-                Tone::Bad,
-                "The host was not saved",
-                format!("{} What was there is as it was.", sentence(&error.to_string())),
-            ),
-        };
-        self.tell(notice);
+        self.report(Report::NotSaved(told_of(error)));
     }
 
     fn remove_host(&self, name: Name, host: Box<Host>) {
@@ -272,19 +269,19 @@ impl Desk {
     fn make_key(&self, name: Name) {
         match Key::generate() {
             Ok(key) => self.add_key(name, &key),
-            Err(error) => self.tell_failure("There is no new key", &error),
+            Err(error) => self.report_not_saved("There is no new key", &error),
         }
     }
 
     fn add_key(&self, name: Name, key: &Key) {
         match self.folder.keys().add(&name, key, Place::File) {
             Ok(()) => self.report(Report::KeyAdded(name)),
-            Err(key_store::Error::Exists(name)) => self.tell(Notice::new(
+            Err(key_store::Error::Exists(name)) => self.report(Report::NotSaved(Notice::new(
                 Tone::Bad,
                 "The key was not kept",
                 format!("There is a key {name} already, and it stays. Choose another name."),
-            )),
-            Err(error) => self.tell_failure("The key was not kept", &error),
+            ))),
+            Err(error) => self.report_not_saved("The key was not kept", &error),
         }
         self.read_keys();
     }
@@ -341,7 +338,7 @@ impl Desk {
         match accept(&self.folder, invitation, Some(name), Place::File) {
             Ok(accepted) => self.report(Report::HostSaved(accepted.name)),
             Err(accept::Error::Host(error)) => self.not_saved(&error),
-            Err(error) => self.tell_failure("The host was not added", &error),
+            Err(error) => self.report_not_saved("The host was not added", &error),
         }
         self.read_keys();
         self.read_hosts();
@@ -374,6 +371,33 @@ impl Purpose {
             Self::Invitation => "An invitation: a text, or a picture of a QR code",
             Self::Key => "A key: a text, or a picture of a QR code",
         }
+    }
+}
+
+/// Why `client.toml` is as it was.
+fn told_of(error: &EditError) -> Notice {
+    match error {
+        EditError::Exists(name) => Notice::new(
+            Tone::Bad,
+            "The host was not saved",
+            format!("There is a host {name} already. Choose another name."),
+        ),
+        EditError::Unknown(host) => Notice::new(
+            Tone::Bad,
+            "The host was not saved",
+            format!("{} is no longer there: somebody has removed it meanwhile.", host.name()),
+        ),
+        EditError::Refused(_) => Notice::new(
+            Tone::Bad,
+            "The host was not saved",
+            "There are mistakes in client.toml. Mend them first.",
+        )
+        .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
+        EditError::Lock(_) | EditError::Write(..) => Notice::new(
+            Tone::Bad,
+            "The host was not saved",
+            format!("{} What was there is as it was.", sentence(&error.to_string())),
+        ),
     }
 }
 

@@ -22,7 +22,13 @@ use crate::{
 pub(super) enum Task {
     ReadAll,
     AddHost(Name, Box<Host>),
-    ReplaceHost { old: Name, name: Name, host: Box<Host> },
+    /// Undoes a removal.
+    RestoreHost(Name, Box<Host>),
+    ReplaceHost {
+        old: Name,
+        name: Name,
+        host: Box<Host>,
+    },
     RemoveHost(Name, Box<Host>),
     MakeKey(Name),
     AddKey(Name, Box<Key>),
@@ -32,7 +38,13 @@ pub(super) enum Task {
     ChooseFile(Purpose),
     ReadFile(Purpose, PathBuf),
     Accept(Box<Invitation>, Name),
-    Knock { host: Name, at: Box<Host>, command: String, number: u64, stop: Arc<AtomicBool> },
+    Knock {
+        host: Name,
+        at: Box<Host>,
+        command: String,
+        number: u64,
+        stop: Arc<AtomicBool>,
+    },
     Reseed,
     ClearHistory,
     WritePreferences(Preferences),
@@ -46,8 +58,12 @@ pub(super) enum Report {
     Hosts(Profiles, Problems),
     Keys(Vec<KeyRow>),
     History(Entries),
-    /// A host is in the file.
+    /// The host of a form is in the file.
     HostSaved(Name),
+    /// A removal is undone.
+    HostRestored(Name),
+    /// What a form was to keep is not kept.
+    NotSaved(Notice),
     KeyAdded(Name),
     KeyRead(Name, Box<Key>),
     /// The text in a file that was chosen.

@@ -119,6 +119,21 @@ fn a_host_can_be_called_otherwise() {
 }
 
 #[test]
+fn to_have_a_host_back_closes_no_form() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.presses("Remove home");
+    person.sees("home was removed");
+    person.presses("Describe a host yourself");
+    person.writes("Name", "office");
+    person.presses("Undo");
+    person.no_longer_sees("home was removed");
+    assert_eq!(person.reads("Name"), "office");
+}
+
+#[test]
 fn a_host_that_was_removed_can_be_had_back() {
     let folder = new_folder();
     add_host(&folder, "home", |host| host.commands = vec!["open_ssh".to_owned()]);

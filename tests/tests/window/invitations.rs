@@ -93,6 +93,18 @@ fn what_is_no_invitation_is_told_in_words() {
 }
 
 #[test]
+fn an_invitation_is_found_in_what_was_printed_around_it() {
+    let key = Key::generate().unwrap();
+    let elsewhere = new_folder();
+    let path = elsewhere.path().join("output.txt");
+    fs::write(&path, format!("The gate is set up.\n\n  {}\n\nKeep it.\n", invitation(&key)))
+        .unwrap();
+    let mut person = Person::opens(new_folder());
+    person.drops(&path);
+    is_added(&mut person, &key);
+}
+
+#[test]
 fn a_second_host_of_the_same_name_gets_another() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

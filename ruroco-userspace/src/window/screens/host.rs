@@ -143,7 +143,7 @@ fn end(ui: &mut Ui, form: &HostForm, faults: &HostFaults, actions: &mut Actions)
         toned_line(ui, Tone::Bad, "Not saved: see what is marked above.");
     }
     row(ui, |ui| {
-        let text = if form.saving { "Saving…" } else { "Save" };
+        let text = if form.saving.is_some() { "Saving…" } else { "Save" };
         let save = named_button(ui, Rank::First, Some(Icon::Good), text, "Save");
         if save.on_hover_text(with_keys(ui.ctx(), "Save", &shortcuts::SAVE)).clicked() {
             actions.push(Action::SaveHost);

@@ -67,7 +67,7 @@ fn preview(
         .show(ui, &mut form.name);
     ui.add_space(NEAR);
     row(ui, |ui| {
-        let text = if form.saving { "Adding…" } else { "Add this host" };
+        let text = if form.saving.is_some() { "Adding…" } else { "Add this host" };
         let add = named_button(ui, Rank::First, Some(Icon::Add), text, "Add this host");
         if add.clicked() {
             actions.push(Action::AcceptInvitation);
