@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, num::NonZero};
 
-use super::{keys::KeyRow, notice::sentence};
+use super::{keys::KeyRow, notice::sentence, secret_text::SecretText};
 use crate::{
     client::{
         key_store::KeyReference,
@@ -24,6 +24,8 @@ pub(super) struct HostForm {
     pub(super) key: String,
     /// Separated by commas; the first is the default one.
     pub(super) commands: String,
+    /// As they were, if it is not a new one.
+    known: Option<KnownCommands>,
     pub(super) wait: String,
     pub(super) ip: String,
     pub(super) permissive: bool,
@@ -37,6 +39,30 @@ pub(super) struct HostForm {
     pub(super) more: bool,
     /// Whether the keyboard has been given its first field.
     pub(super) entered: bool,
+}
+
+/// The commands of a host before they are changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownCommands {
+    /// What the field begins with.
+    text: String,
+    command: String,
+    commands: Vec<String>,
+}
+
+impl KnownCommands {
+    fn of(host: &Host) -> Self {
+        let all: Vec<&str> = host.all_commands().collect();
+        let text = if all == [DEFAULT_COMMAND] { String::new() } else { all.join(", ") };
+        Self { text, command: host.command.clone(), commands: host.commands.clone() }
+    }
+
+    /// Whether the field says the same: not with a comma in a name, or a blank at its end.
+    fn can_be_written(&self) -> bool {
+        let all = std::iter::once(&self.command);
+        let all = all.chain(self.commands.iter().filter(|command| **command != self.command));
+        self.text.is_empty() || commands_in(&self.text).iter().eq(all)
+    }
 }
 
 /// What is wrong with a host's fields.
@@ -57,6 +83,7 @@ impl HostForm {
             address: String::new(),
             key: key.map(ToString::to_string).unwrap_or_default(),
             commands: String::new(),
+            known: None,
             wait: String::new(),
             ip: String::new(),
             permissive: false,
@@ -70,15 +97,14 @@ impl HostForm {
     }
 
     pub(super) fn of(name: &Name, host: &Host) -> Self {
-        let commands: Vec<&str> = host.all_commands().collect();
-        let commands =
-            if commands == [DEFAULT_COMMAND] { String::new() } else { commands.join(", ") };
+        let known = KnownCommands::of(host);
         Self {
             original: Some(name.clone()),
             name: name.to_string(),
             address: host.address.to_string(),
             key: host.key.to_string(),
-            commands,
+            commands: known.text.clone(),
+            known: Some(known),
             wait: host.wait.map(|port| port.to_string()).unwrap_or_default(),
             ip: host.ip.map(|ip| ip.to_string()).unwrap_or_default(),
             permissive: host.permissive,
@@ -135,8 +161,7 @@ impl HostForm {
         let (Some(name), Some(address), Some(key), Some(wait), Some(ip)) = all else {
             return Err(faults);
         };
-        let commands = self.commands();
-        let command = commands.first().map_or(DEFAULT_COMMAND, String::as_str).to_owned();
+        let (command, commands) = self.commands();
         let host = Host {
             family: self.family,
             all_addresses: self.all_addresses,
@@ -150,12 +175,26 @@ impl HostForm {
         Ok((name, host))
     }
 
-    /// Each once, in the order they are written in.
-    fn commands(&self) -> Vec<String> {
-        let mut seen = BTreeSet::new();
-        let named = self.commands.split(',').map(str::trim).filter(|command| !command.is_empty());
-        named.filter(|command| seen.insert(*command)).map(str::to_owned).collect()
+    /// Whether the commands can be changed here.
+    pub(super) fn can_write_commands(&self) -> bool {
+        self.known.as_ref().is_none_or(KnownCommands::can_be_written)
     }
+
+    /// The default one, and all. What was not changed stays as it was in the file.
+    fn commands(&self) -> (String, Vec<String>) {
+        if let Some(known) = self.known.as_ref().filter(|known| known.text == self.commands) {
+            return (known.command.clone(), known.commands.clone());
+        }
+        let commands = commands_in(&self.commands);
+        (commands.first().map_or(DEFAULT_COMMAND, String::as_str).to_owned(), commands)
+    }
+}
+
+/// Each once, in the order they are written in.
+fn commands_in(text: &str) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let named = text.split(',').map(str::trim).filter(|command| !command.is_empty());
+    named.filter(|command| seen.insert(*command)).map(str::to_owned).collect()
 }
 
 fn kept<T>(checked: Result<T, String>, fault: &mut Option<String>) -> Option<T> {
@@ -172,7 +211,7 @@ fn optional<T: std::str::FromStr>(text: &str, fault: &str) -> Result<Option<T>, 
 /// An invitation as it is pasted.
 #[derive(Debug, Default)]
 pub(super) struct ImportForm {
-    pub(super) text: String,
+    pub(super) text: SecretText,
     /// What to call the host, if not as the invitation says.
     pub(super) name: String,
     pub(super) tried: bool,
@@ -183,8 +222,13 @@ pub(super) struct ImportForm {
 
 impl ImportForm {
     /// Another text; the name follows it.
-    pub(super) fn set_text(&mut self, text: String) {
+    pub(super) fn set_text(&mut self, text: SecretText) {
         self.text = text;
+        self.follow_text();
+    }
+
+    /// What comes of a text that was changed.
+    pub(super) fn follow_text(&mut self) {
         self.tried = true;
         if let Ok(invitation) = self.invitation() {
             self.name = invitation.name.to_string();
@@ -214,7 +258,7 @@ impl ImportForm {
 pub(super) struct KeyForm {
     pub(super) name: String,
     /// Of a key to import.
-    pub(super) text: String,
+    pub(super) text: SecretText,
     pub(super) tried: bool,
     /// By which name it is on its way to the disk.
     pub(super) saving: Option<Name>,
@@ -279,6 +323,22 @@ mod tests {
             let (name, host) = form.check(&Profiles::default()).unwrap();
             let (_, again) = HostForm::of(&name, &host).check(&Profiles::default()).unwrap();
             assert_eq!(host, again);
+        }
+    }
+
+    #[test]
+    fn commands_that_the_field_cannot_say_stay_as_they_are() {
+        let (name, host) = form().check(&Profiles::default()).unwrap();
+        for command in ["open, then close", " open", ""] {
+            let host = Host {
+                command: command.to_owned(),
+                commands: vec!["close".to_owned(), command.to_owned()],
+                ..host.clone()
+            };
+            let form = HostForm { wait: "22".to_owned(), ..HostForm::of(&name, &host) };
+            assert!(!form.can_write_commands(), "{command:?}");
+            let (_, after) = form.check(&Profiles::default()).unwrap();
+            assert_eq!((after.command, after.commands), (host.command, host.commands));
         }
     }
 

@@ -17,6 +17,7 @@ mod notice;
 mod office;
 mod preferences;
 mod screens;
+mod secret_text;
 mod shortcuts;
 mod state_file;
 mod style;

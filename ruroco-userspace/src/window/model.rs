@@ -16,6 +16,7 @@ use super::{
     knocking::{Knocking, State},
     notice::Notice,
     preferences::Preferences,
+    secret_text::SecretText,
     style::Tone,
     task::{Report, Task},
 };
@@ -133,7 +134,7 @@ impl Model {
             Action::EmptyClipboard => {
                 self.dismiss(IN_CLIPBOARD);
                 // Not every clipboard takes nothing.
-                return Some(Task::Copy(" ".to_owned()));
+                return Some(Task::Copy(" ".into()));
             }
             Action::ChooseFile(purpose) => return Some(Task::ChooseFile(purpose)),
             Action::AcceptInvitation => return self.accept(),
@@ -336,7 +337,7 @@ impl Model {
 
     fn copy_key(&mut self) -> Option<Task> {
         let Some(Dialog::Key(shown)) = &self.dialog else { return None };
-        let text = shown.key.to_text().to_string();
+        let text = shown.key.to_text().into();
         let why = "Other programs can read it there until something else is copied.";
         self.tell(Notice::new(Tone::Warning, IN_CLIPBOARD, why).offering(
             super::icons::Icon::Delete,
@@ -347,7 +348,7 @@ impl Model {
         Some(Task::Copy(text))
     }
 
-    fn file_read(&mut self, purpose: Purpose, text: String) {
+    fn file_read(&mut self, purpose: Purpose, text: SecretText) {
         match (purpose, &mut self.dialog, &mut self.screen) {
             (Purpose::Key, Some(Dialog::ImportKey(form)), _) => form.text = text,
             (Purpose::Invitation, _, Screen::Import(form)) => form.set_text(text),
@@ -405,12 +406,10 @@ mod tests {
     }
 
     fn form(name: &str) -> Screen {
-        let form = HostForm {
-            name: name.to_owned(),
-            address: "203.0.113.5".to_owned(),
-            key: "laptop".to_owned(),
-            ..HostForm::new(None)
-        };
+        let mut form = HostForm::new(None);
+        form.name = name.to_owned();
+        form.address = "203.0.113.5".to_owned();
+        form.key = "laptop".to_owned();
         Screen::Host(Box::new(form))
     }
 

@@ -6,7 +6,8 @@ mod knock;
 mod watch;
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read},
     path::Path,
     sync::{
         Arc,
@@ -27,6 +28,7 @@ use super::{
     keys,
     notice::{Notice, sentence},
     preferences::PreferencesFile,
+    secret_text::SecretText,
     state_file::Damage,
     style::Tone,
     surroundings::Surroundings,
@@ -35,20 +37,17 @@ use super::{
 use crate::{
     client::{
         accept::{self, accept},
+        export::{self, Form},
         folder::Folder,
         key_store::{self, KeyReference, Place},
         profiles::{EditError, Host},
     },
-    durable,
     invitation::Invitation,
     key::Key,
     name::Name,
     problems::Problems,
     qr::picture,
 };
-
-/// Longest file in bytes that is looked at for an invitation or a key; photographs are shorter.
-const MAX_FILE_SIZE: u64 = 64 << 20;
 
 /// Does tasks, until it is dropped.
 #[derive(Debug)]
@@ -152,7 +151,7 @@ impl Desk {
             }
             Task::OpenFolder => self.open_folder(),
             Task::Copy(text) => {
-                self.context.copy_text(text);
+                self.context.copy_text(text.to_string());
                 self.context.request_repaint();
             }
         }
@@ -307,20 +306,16 @@ impl Desk {
             Ok(key) => key,
             Err(error) => return self.tell_failure("The key could not be read", &error),
         };
-        match durable::replace(&path, key.to_line().as_bytes()) {
-            Ok(()) => self.tell(Notice::new(
-                Tone::Good,
-                format!("{name} was exported"),
-                format!(
-                    "It is in {}, which only you can read. Who has this file can knock.",
-                    path.display()
-                ),
-            )),
-            Err(error) => self.tell_failure(
-                "The key was not exported",
-                &format!("could not write {}: {error}", path.display()),
-            ),
+        if let Err(error) = export::write(&key.to_text(), Form::Text, &path) {
+            return self.tell_failure("The key was not exported", &error);
         }
+        let readers = if is_private(&path) {
+            "which only you can read"
+        } else {
+            "which others on this computer may be able to read: keep it elsewhere"
+        };
+        let text = format!("It is in {}, {readers}. Who has this file can knock.", path.display());
+        self.tell(Notice::new(Tone::Good, format!("{name} was exported"), text));
     }
 
     /// A picture with a QR code, or a text.
@@ -401,16 +396,34 @@ fn told_of(error: &EditError) -> Notice {
     }
 }
 
-fn text_in(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_FILE_SIZE {
+/// Not every file system keeps what a file was made with.
+#[cfg(unix)]
+fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0)
+}
+
+/// Nobody says so there.
+#[cfg(not(unix))]
+fn is_private(_: &Path) -> bool {
+    false
+}
+
+fn text_in(path: &Path) -> Result<SecretText, String> {
+    let failed = |error: io::Error| error.to_string();
+    // Before it is opened: that of a pipe waits for whoever writes into it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut content = Zeroizing::new(Vec::new());
+    let limit = picture::MAX_SIZE.saturating_add(1);
+    let file = File::open(path).map_err(failed)?;
+    let read = file.take(limit).read_to_end(&mut content).map_err(failed)?;
+    if u64::try_from(read).is_ok_and(|read| read >= limit) {
         return Err("it is too large to be one".to_owned());
     }
-    let bytes = Zeroizing::new(fs::read(path).map_err(|error| error.to_string())?);
-    match str::from_utf8(&bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(_) => {
-            picture::read(&bytes).map(|text| text.to_string()).map_err(|error| error.to_string())
-        }
+    match str::from_utf8(&content) {
+        Ok(text) => Ok(text.into()),
+        Err(_) => picture::read(&content).map(SecretText::from).map_err(|error| error.to_string()),
     }
 }

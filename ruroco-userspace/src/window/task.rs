@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     action::Purpose, history::Entries, keys::KeyRow, knocking::Step, notice::Notice,
-    preferences::Preferences,
+    preferences::Preferences, secret_text::SecretText,
 };
 use crate::{
     client::profiles::{Host, Profiles},
@@ -49,7 +49,7 @@ pub(super) enum Task {
     ClearHistory,
     WritePreferences(Preferences),
     OpenFolder,
-    Copy(String),
+    Copy(SecretText),
 }
 
 /// What came of it.
@@ -67,7 +67,7 @@ pub(super) enum Report {
     KeyAdded(Name),
     KeyRead(Name, Box<Key>),
     /// The text in a file that was chosen.
-    FileRead(Purpose, String),
+    FileRead(Purpose, SecretText),
     Knock {
         host: Name,
         number: u64,

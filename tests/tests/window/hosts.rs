@@ -119,6 +119,37 @@ fn a_host_can_be_called_otherwise() {
 }
 
 #[test]
+fn enter_saves_a_host() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    for (field, text, seen) in [
+        ("Name", "house", "Knock at house: default"),
+        ("Address", "198.51.100.7", "198.51.100.7:80"),
+        ("Commands", "open_ssh", "Knock at house: open_ssh"),
+        ("Port that opens", "22", "opens port 22"),
+    ] {
+        person.presses(if field == "Name" { "Edit home" } else { "Edit house" });
+        person.writes(field, text);
+        person.types(Modifiers::NONE, Key::Enter);
+        person.sees(seen);
+    }
+}
+
+#[test]
+fn commands_that_the_form_cannot_say_are_left_to_the_file() {
+    let folder = new_folder();
+    add_host(&folder, "home", |host| host.command = "open, then close".to_owned());
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.sees("Change them in client.toml.");
+    person.writes("Address", "198.51.100.7");
+    person.presses("Save");
+    person.sees("198.51.100.7:80");
+    person.sees("Knock at home: open, then close");
+}
+
+#[test]
 fn to_have_a_host_back_closes_no_form() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

@@ -18,6 +18,17 @@ pub(in crate::window) struct Field<'a> {
     pub(in crate::window) secret: bool,
 }
 
+/// Whether Enter was pressed in a field of one line: it does what the first button does. The keyboard
+/// stays there, for what may be wrong.
+pub(in crate::window) fn confirmed(field: &Response) -> bool {
+    let confirmed =
+        field.lost_focus() && field.ctx.input(|input| input.key_pressed(eframe::egui::Key::Enter));
+    if confirmed {
+        field.request_focus();
+    }
+    confirmed
+}
+
 impl<'a> Field<'a> {
     pub(in crate::window) const fn new(label: &'a str) -> Self {
         Self { label, hint: "", help: "", fault: None, lines: 1, secret: false }
