@@ -27,7 +27,10 @@ pub fn replace_with<T>(
     write: impl FnOnce(&File) -> io::Result<T>,
 ) -> io::Result<(File, T)> {
     let (new, file, written) = write_beside(path, write)?;
-    fs::rename(&new, path)?;
+    if let Err(error) = fs::rename(&new, path) {
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
     sync_parent(path)?;
     Ok((file, written))
 }
@@ -57,24 +60,15 @@ fn write_beside<T>(
         _ => {}
     }
     let file = private().create_new(true).open(&new)?;
-<<<<<<< HEAD
-    let put = || {
-        let written = write(&file)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        Ok(written)
-    };
-    let written = put().inspect_err(|_: &io::Error| {
-        // Ours, and of no use: what failed is told, and not that a leftover stays.
-        let _ = fs::remove_file(&new);
-    })?;
-    sync_parent(path)?;
-    Ok((file, written))
-=======
-    let written = write(&file)?;
-    file.sync_all()?;
-    Ok((new, file, written))
->>>>>>> fix4
+    let written = write(&file).and_then(|written| file.sync_all().map(|()| written));
+    match written {
+        Ok(written) => Ok((new, file, written)),
+        Err(error) => {
+            // Ours, and of no use: what failed is told, and not that a leftover stays.
+            let _ = fs::remove_file(&new);
+            Err(error)
+        }
+    }
 }
 
 /// Creates `path` with this content, readable by its owner alone. A crash may leave it cut off; where that

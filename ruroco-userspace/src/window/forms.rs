@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, num::NonZero};
 
-use super::{keys::KeyRow, notice::sentence};
+use super::{keys::KeyRow, notice::sentence, secret_text::SecretText};
 use crate::{
     client::{
         key_store::KeyReference,
@@ -25,6 +25,8 @@ pub(super) struct HostForm {
     pub(super) key: String,
     /// Separated by commas; the first is the default one.
     pub(super) commands: String,
+    /// As they were, if it is not a new one.
+    known: Option<KnownCommands>,
     pub(super) wait: String,
     pub(super) ip: String,
     pub(super) permissive: bool,
@@ -32,12 +34,34 @@ pub(super) struct HostForm {
     pub(super) all_addresses: bool,
     /// Whether what is wrong is shown: not before somebody has wanted to save it.
     pub(super) tried: bool,
-    /// Whether it is on its way to the disk.
-    pub(super) saving: bool,
+    /// By which name it is on its way to the disk.
+    pub(super) saving: Option<Name>,
     /// Whether what few need is shown.
     pub(super) more: bool,
     /// Whether the keyboard has been given its first field.
     pub(super) entered: bool,
+}
+
+/// The commands of a host before they are changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownCommands {
+    /// What the field begins with.
+    text: String,
+    /// The default one first.
+    all: Vec<String>,
+}
+
+impl KnownCommands {
+    fn of(host: &Host) -> Self {
+        let all: Vec<String> = host.all_commands().map(str::to_owned).collect();
+        let text = if all == [DEFAULT_COMMAND] { String::new() } else { all.join(", ") };
+        Self { text, all }
+    }
+
+    /// Whether the field says the same: not with a comma in a name, or a blank at its end.
+    fn can_be_written(&self) -> bool {
+        self.text.is_empty() || commands_in(&self.text) == self.all
+    }
 }
 
 /// What is wrong with a host's fields.
@@ -58,28 +82,28 @@ impl HostForm {
             address: String::new(),
             key: key.map(ToString::to_string).unwrap_or_default(),
             commands: String::new(),
+            known: None,
             wait: String::new(),
             ip: String::new(),
             permissive: false,
             family: Family::Any,
             all_addresses: false,
             tried: false,
-            saving: false,
+            saving: None,
             more: false,
             entered: false,
         }
     }
 
     pub(super) fn of(name: &Name, host: &Host) -> Self {
-        let commands: Vec<&str> = host.all_commands().collect();
-        let commands =
-            if commands == [DEFAULT_COMMAND] { String::new() } else { commands.join(", ") };
+        let known = KnownCommands::of(host);
         Self {
             original: Some(name.clone()),
             name: name.to_string(),
             address: host.address.to_string(),
             key: host.key.to_string(),
-            commands,
+            commands: known.text.clone(),
+            known: Some(known),
             wait: host.wait.map(|port| port.to_string()).unwrap_or_default(),
             ip: host.ip.map(|ip| ip.to_string()).unwrap_or_default(),
             permissive: host.permissive,
@@ -147,11 +171,24 @@ impl HostForm {
         Ok((name, host))
     }
 
-    /// In the order they are written in.
-    fn commands(&self) -> impl Iterator<Item = String> {
-        let named = self.commands.split(',').map(str::trim).filter(|command| !command.is_empty());
-        named.map(str::to_owned)
+    /// Whether the commands can be changed here.
+    pub(super) fn can_write_commands(&self) -> bool {
+        self.known.as_ref().is_none_or(KnownCommands::can_be_written)
     }
+
+    /// The default one first. What was not changed stays as it was in the file.
+    fn commands(&self) -> Vec<String> {
+        match self.known.as_ref().filter(|known| known.text == self.commands) {
+            Some(known) => known.all.clone(),
+            None => commands_in(&self.commands),
+        }
+    }
+}
+
+/// In the order they are written in.
+fn commands_in(text: &str) -> Vec<String> {
+    let named = text.split(',').map(str::trim).filter(|command| !command.is_empty());
+    named.map(str::to_owned).collect()
 }
 
 fn kept<T>(checked: Result<T, String>, fault: &mut Option<String>) -> Option<T> {
@@ -168,18 +205,24 @@ fn optional<T: std::str::FromStr>(text: &str, fault: &str) -> Result<Option<T>, 
 /// An invitation as it is pasted.
 #[derive(Debug, Default)]
 pub(super) struct ImportForm {
-    pub(super) text: String,
+    pub(super) text: SecretText,
     /// What to call the host, if not as the invitation says.
     pub(super) name: String,
     pub(super) tried: bool,
-    pub(super) saving: bool,
+    /// By which name it is on its way to the disk.
+    pub(super) saving: Option<Name>,
     pub(super) entered: bool,
 }
 
 impl ImportForm {
     /// Another text; the name follows it.
-    pub(super) fn set_text(&mut self, text: String) {
+    pub(super) fn set_text(&mut self, text: SecretText) {
         self.text = text;
+        self.follow_text();
+    }
+
+    /// What comes of a text that was changed.
+    pub(super) fn follow_text(&mut self) {
         self.tried = true;
         if let Ok(invitation) = self.invitation() {
             self.name = invitation.name.to_string();
@@ -189,7 +232,7 @@ impl ImportForm {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn invitation(&self) -> Result<Invitation, String> {
-        Invitation::parse(&self.text).map_err(|error| sentence(&error.to_string()))
+        Invitation::find(&self.text).map_err(|error| sentence(&error.to_string()))
     }
 
     /// # Errors
@@ -209,8 +252,10 @@ impl ImportForm {
 pub(super) struct KeyForm {
     pub(super) name: String,
     /// Of a key to import.
-    pub(super) text: String,
+    pub(super) text: SecretText,
     pub(super) tried: bool,
+    /// By which name it is on its way to the disk.
+    pub(super) saving: Option<Name>,
     pub(super) entered: bool,
 }
 
@@ -272,6 +317,22 @@ mod tests {
             let (name, host) = form.check(&Profiles::default()).unwrap();
             let (_, again) = HostForm::of(&name, &host).check(&Profiles::default()).unwrap();
             assert_eq!(host, again);
+        }
+    }
+
+    #[test]
+    fn commands_that_the_field_cannot_say_stay_as_they_are() {
+        let (name, host) = form().check(&Profiles::default()).unwrap();
+        for command in ["open, then close", " open", ""] {
+            let host = Host {
+                command: command.to_owned(),
+                commands: vec!["close".to_owned(), command.to_owned()],
+                ..host.clone()
+            };
+            let form = HostForm { wait: "22".to_owned(), ..HostForm::of(&name, &host) };
+            assert!(!form.can_write_commands(), "{command:?}");
+            let (_, after) = form.check(&Profiles::default()).unwrap();
+            assert_eq!((after.command, after.commands), (host.command, host.commands));
         }
     }
 

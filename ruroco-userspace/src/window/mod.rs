@@ -17,6 +17,7 @@ mod notice;
 mod office;
 mod preferences;
 mod screens;
+mod secret_text;
 mod shortcuts;
 mod state_file;
 mod style;
@@ -36,12 +37,12 @@ use std::{
 use anyhow::anyhow;
 use eframe::{
     NativeOptions,
-    egui::{Context, IconData, Ui, Vec2, ViewportBuilder},
+    egui::{Context, IconData, Ui, Vec2, ViewportBuilder, text_edit::TextEditState},
 };
 
 use self::{
     action::Action,
-    model::{Model, Screen},
+    model::{Model, Place, Screen},
     notice::Notice,
     office::Office,
     preferences::PreferencesFile,
@@ -125,8 +126,10 @@ impl Window {
 
     /// Draws it, and does what the person has done since the last time.
     pub fn show(&mut self, ui: &mut Ui) {
-        for report in self.reports.try_iter() {
+        while let Ok(report) = self.reports.try_recv() {
+            let before = self.model.place();
             self.model.take(report);
+            self.forget_texts(ui.ctx(), before);
         }
         ui.ctx().set_theme(self.model.preferences.theme);
         let mut actions = self.notice_surroundings(ui.ctx());
@@ -138,17 +141,27 @@ impl Window {
         screens::show_dialog(ui, &self.model, dialog.as_mut(), &mut actions);
         (self.model.screen, self.model.dialog) = (screen, dialog);
         self.was_typing = ui.ctx().text_edit_focused();
-        self.act(actions);
+        self.act(ui.ctx(), actions);
         if self.model.is_busy() {
             ui.ctx().request_repaint_after(FRAME);
         }
     }
 
-    fn act(&mut self, actions: Vec<Action>) {
+    fn act(&mut self, context: &Context, actions: Vec<Action>) {
         for action in actions {
+            let before = self.model.place();
             if let Some(task) = self.model.act(action) {
                 self.office.give(task);
             }
+            self.forget_texts(context, before);
+        }
+    }
+
+    /// Takes from egui what was written in the place that was left: it finds a field again by where
+    /// it stands, and would undo in one form what was done in another.
+    fn forget_texts(&self, context: &Context, before: Place) {
+        if self.model.place() != before {
+            context.data_mut(|data| data.remove_by_type::<TextEditState>());
         }
     }
 
@@ -157,8 +170,10 @@ impl Window {
         let (dropped, focused) =
             context.input_mut(|input| (mem::take(&mut input.raw.dropped_files), input.focused));
         for path in dropped.iter().map(|file| file.path().to_owned()) {
+            let before = self.model.place();
             let task = self.model.dropped(path);
             self.office.give(task);
+            self.forget_texts(context, before);
         }
         let came_back = focused && !mem::replace(&mut self.was_focused, focused);
         if came_back { vec![Action::Refresh] } else { Vec::new() }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem::{self, Discriminant},
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -15,6 +16,7 @@ use super::{
     knocking::{Knocking, State},
     notice::Notice,
     preferences::Preferences,
+    secret_text::SecretText,
     style::Tone,
     task::{Report, Task},
 };
@@ -56,6 +58,9 @@ pub(super) enum Dialog {
     RemoveKey(Name),
     ClearHistory,
 }
+
+/// Where a person is: on which screen, before which dialog.
+pub(super) type Place = (Discriminant<Screen>, Option<Discriminant<Dialog>>);
 
 /// A key that somebody wants to see.
 #[derive(Debug)]
@@ -106,7 +111,7 @@ impl Model {
                 self.go(Screen::Hosts);
                 return Some(Task::RemoveHost(name, Box::new(host)));
             }
-            Action::RestoreHost(name, host) => return Some(Task::AddHost(name, host)),
+            Action::RestoreHost(name, host) => return Some(Task::RestoreHost(name, host)),
             Action::Knock(host, command) => return self.knock(host, command),
             Action::Cancel(host) => {
                 if let Some(knocking) = self.knockings.get_mut(&host) {
@@ -129,7 +134,7 @@ impl Model {
             Action::EmptyClipboard => {
                 self.dismiss(IN_CLIPBOARD);
                 // Not every clipboard takes nothing.
-                return Some(Task::Copy(" ".to_owned()));
+                return Some(Task::Copy(" ".into()));
             }
             Action::ChooseFile(purpose) => return Some(Task::ChooseFile(purpose)),
             Action::AcceptInvitation => return self.accept(),
@@ -156,7 +161,14 @@ impl Model {
             Report::Keys(keys) => self.keys = keys,
             Report::History(entries) => self.history = entries,
             Report::HostSaved(name) => self.host_saved(&name),
+            Report::HostRestored(name) => self.dismiss(&format!("{name} was removed")),
+            Report::NotSaved(notice) => {
+                self.no_longer_saving();
+                self.tell(notice);
+            }
             Report::KeyAdded(name) => self.key_added(&name),
+            // Whoever has gone on meanwhile asks again.
+            Report::KeyRead(..) if self.dialog.is_some() => {}
             Report::KeyRead(name, key) => {
                 self.dialog = Some(Dialog::Key(ShownKey { name, key, text: false, code: false }));
             }
@@ -168,15 +180,7 @@ impl Model {
                     knocking.take(step);
                 }
             }
-            Report::Told(notice) => {
-                if let Screen::Host(form) = &mut self.screen {
-                    form.saving = false;
-                }
-                if let Screen::Import(form) = &mut self.screen {
-                    form.saving = false;
-                }
-                self.tell(notice);
-            }
+            Report::Told(notice) => self.tell(notice),
         }
     }
 
@@ -198,6 +202,11 @@ impl Model {
         self.dismiss(&notice.title);
         self.notices.insert(0, notice);
         self.notices.truncate(MAX_NOTICES);
+    }
+
+    /// Where the person is.
+    pub(super) fn place(&self) -> Place {
+        (mem::discriminant(&self.screen), self.dialog.as_ref().map(mem::discriminant))
     }
 
     /// Whether something moves of its own accord.
@@ -234,12 +243,12 @@ impl Model {
 
     fn save_host(&mut self) -> Option<Task> {
         let Screen::Host(form) = &mut self.screen else { return None };
-        if form.saving {
+        if form.saving.is_some() {
             return None;
         }
         form.tried = true;
         let (name, host) = form.check(&self.hosts).ok()?;
-        form.saving = true;
+        form.saving = Some(name.clone());
         let host = Box::new(host);
         Some(match form.original.clone() {
             Some(old) => Task::ReplaceHost { old, name, host },
@@ -247,43 +256,75 @@ impl Model {
         })
     }
 
+    /// Closes the form that was to be saved, and no other: the person may have gone on meanwhile.
     fn host_saved(&mut self, name: &Name) {
         match &self.screen {
-            Screen::Host(_) => self.screen = Screen::Hosts,
-            Screen::Import(_) => {
-                self.screen = Screen::Hosts;
+            Screen::Host(form) if form.saving.as_ref() == Some(name) => self.go(Screen::Hosts),
+            Screen::Import(form) if form.saving.as_ref() == Some(name) => {
+                self.go(Screen::Hosts);
                 let title = format!("{name} was added");
                 let text = "Its key is kept beside it. The invitation is as secret as the key: \
                             delete it where it was.";
                 self.tell(Notice::new(Tone::Good, title, text));
             }
-            // Undone.
-            Screen::Hosts | Screen::Keys | Screen::History => {
-                self.dismiss(&format!("{name} was removed"));
-            }
+            Screen::Hosts
+            | Screen::Host(_)
+            | Screen::Import(_)
+            | Screen::Keys
+            | Screen::History => {}
+        }
+    }
+
+    fn no_longer_saving(&mut self) {
+        match &mut self.screen {
+            Screen::Host(form) => form.saving = None,
+            Screen::Import(form) => form.saving = None,
+            Screen::Hosts | Screen::Keys | Screen::History => {}
+        }
+        if let Some(Dialog::MakeKey(form) | Dialog::ImportKey(form)) = &mut self.dialog {
+            form.saving = None;
         }
     }
 
     fn keep_key(&mut self) -> Option<Task> {
         match &mut self.dialog {
-            Some(Dialog::MakeKey(form)) => {
+            Some(Dialog::MakeKey(form)) if form.saving.is_none() => {
                 form.tried = true;
-                Some(Task::MakeKey(form.name(&self.keys).ok()?))
+                let name = form.name(&self.keys).ok()?;
+                form.saving = Some(name.clone());
+                Some(Task::MakeKey(name))
             }
-            Some(Dialog::ImportKey(form)) => {
+            Some(Dialog::ImportKey(form)) if form.saving.is_none() => {
                 form.tried = true;
                 let (name, key) = form.check(&self.keys).ok()?;
+                form.saving = Some(name.clone());
                 Some(Task::AddKey(name, Box::new(key)))
             }
-            Some(Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory) | None => None,
+            Some(
+                Dialog::MakeKey(_)
+                | Dialog::ImportKey(_)
+                | Dialog::Key(_)
+                | Dialog::RemoveKey(_)
+                | Dialog::ClearHistory,
+            )
+            | None => None,
         }
     }
 
     fn key_added(&mut self, name: &Name) {
-        self.dialog = None;
-        let key = name.to_string();
-        if let Screen::Host(form) = &mut self.screen {
-            form.key = key;
+        let of_dialog = match &self.dialog {
+            Some(Dialog::MakeKey(form) | Dialog::ImportKey(form)) => {
+                form.saving.as_ref() == Some(name)
+            }
+            Some(Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory) | None => false,
+        };
+        if of_dialog {
+            self.dialog = None;
+        }
+        if let Screen::Host(form) = &mut self.screen
+            && of_dialog
+        {
+            form.key = name.to_string();
         } else {
             let text = "Show it to have it on the host, too.";
             self.tell(Notice::new(Tone::Good, format!("The key {name} is kept"), text).offering(
@@ -296,7 +337,7 @@ impl Model {
 
     fn copy_key(&mut self) -> Option<Task> {
         let Some(Dialog::Key(shown)) = &self.dialog else { return None };
-        let text = shown.key.to_text().to_string();
+        let text = shown.key.to_text().into();
         let why = "Other programs can read it there until something else is copied.";
         self.tell(Notice::new(Tone::Warning, IN_CLIPBOARD, why).offering(
             super::icons::Icon::Delete,
@@ -307,7 +348,7 @@ impl Model {
         Some(Task::Copy(text))
     }
 
-    fn file_read(&mut self, purpose: Purpose, text: String) {
+    fn file_read(&mut self, purpose: Purpose, text: SecretText) {
         match (purpose, &mut self.dialog, &mut self.screen) {
             (Purpose::Key, Some(Dialog::ImportKey(form)), _) => form.text = text,
             (Purpose::Invitation, _, Screen::Import(form)) => form.set_text(text),
@@ -318,13 +359,13 @@ impl Model {
 
     fn accept(&mut self) -> Option<Task> {
         let Screen::Import(form) = &mut self.screen else { return None };
-        if form.saving {
+        if form.saving.is_some() {
             return None;
         }
         form.tried = true;
         let invitation = form.invitation().ok()?;
         let name = form.name(&self.hosts, &self.keys).ok()?;
-        form.saving = true;
+        form.saving = Some(name.clone());
         Some(Task::Accept(Box::new(invitation), name))
     }
 
@@ -355,3 +396,63 @@ const IN_CLIPBOARD: &str = "The key is in the clipboard";
 
 /// More than these nobody reads.
 const MAX_NOTICES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model() -> Model {
+        Model::new(Preferences::default())
+    }
+
+    fn form(name: &str) -> Screen {
+        let mut form = HostForm::new(None);
+        form.name = name.to_owned();
+        form.address = "203.0.113.5".to_owned();
+        form.key = "laptop".to_owned();
+        Screen::Host(Box::new(form))
+    }
+
+    fn name(name: &str) -> Name {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_host_that_is_saved_late_closes_no_other_form() {
+        let mut model = Model { screen: form("home"), ..model() };
+        assert!(model.act(Action::SaveHost).is_some());
+        assert!(model.act(Action::SaveHost).is_none(), "it is saved once");
+        model.screen = form("office");
+        model.take(Report::HostSaved(name("home")));
+        assert!(matches!(model.screen, Screen::Host(_)));
+        assert!(model.act(Action::SaveHost).is_some());
+        model.take(Report::HostSaved(name("office")));
+        assert!(matches!(model.screen, Screen::Hosts));
+    }
+
+    #[test]
+    fn a_key_is_made_once_however_often_the_button_is_pressed() {
+        let mut model = model();
+        model.act(Action::AskNewKey);
+        if let Some(Dialog::MakeKey(form)) = &mut model.dialog {
+            form.name = "laptop".to_owned();
+        }
+        assert!(model.act(Action::MakeKey).is_some());
+        assert!(model.act(Action::MakeKey).is_none());
+        let notice = Notice::new(Tone::Bad, "The key was not kept", "");
+        model.take(Report::NotSaved(notice));
+        assert!(model.act(Action::MakeKey).is_some(), "after a failure it is tried again");
+        model.take(Report::KeyAdded(name("laptop")));
+        assert!(model.dialog.is_none());
+    }
+
+    #[test]
+    fn a_key_that_was_read_late_takes_the_place_of_no_other_dialog() {
+        let mut model = model();
+        model.act(Action::ShowKey(name("home")));
+        model.act(Action::AskNewKey);
+        let key = Box::new(Key::generate().unwrap());
+        model.take(Report::KeyRead(name("home"), key));
+        assert!(matches!(model.dialog, Some(Dialog::MakeKey(_))));
+    }
+}

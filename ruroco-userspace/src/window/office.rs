@@ -6,7 +6,8 @@ mod knock;
 mod watch;
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read},
     path::Path,
     sync::{
         Arc,
@@ -27,6 +28,8 @@ use super::{
     keys,
     notice::{Notice, sentence},
     preferences::PreferencesFile,
+    secret_text::SecretText,
+    state_file::Damage,
     style::Tone,
     surroundings::Surroundings,
     task::{Report, Task},
@@ -34,20 +37,17 @@ use super::{
 use crate::{
     client::{
         accept::{self, accept},
+        export::{self, Form},
         folder::Folder,
         key_store::{self, KeyReference, Place},
         profiles::{EditError, Host},
     },
-    durable,
     invitation::Invitation,
     key::Key,
     name::Name,
     problems::Problems,
     qr::picture,
 };
-
-/// Longest file in bytes that is looked at for an invitation or a key; photographs are shorter.
-const MAX_FILE_SIZE: u64 = 64 << 20;
 
 /// Does tasks, until it is dropped.
 #[derive(Debug)]
@@ -118,6 +118,7 @@ impl Desk {
         match task {
             Task::ReadAll => self.read_all(),
             Task::AddHost(name, host) => self.add_host(&name, &host),
+            Task::RestoreHost(name, host) => self.restore_host(&name, &host),
             Task::ReplaceHost { old, name, host } => self.replace_host(&old, &name, &host),
             Task::RemoveHost(name, host) => self.remove_host(name, host),
             Task::MakeKey(name) => self.make_key(name),
@@ -150,7 +151,7 @@ impl Desk {
             }
             Task::OpenFolder => self.open_folder(),
             Task::Copy(text) => {
-                self.context.copy_text(text);
+                self.context.copy_text(text.to_string());
                 self.context.request_repaint();
             }
         }
@@ -170,6 +171,12 @@ impl Desk {
         self.tell(Notice::new(Tone::Bad, title, sentence(&error.to_string())));
     }
 
+    /// The same, of what a form was to keep.
+    fn report_not_saved(&self, title: &str, error: &impl ToString) {
+        let text = sentence(&error.to_string());
+        self.report(Report::NotSaved(Notice::new(Tone::Bad, title, text)));
+    }
+
     fn make_folder(&self) -> Result<(), String> {
         // Opening the counter makes the folder.
         self.folder.counter().map(drop).map_err(|error| error.to_string())
@@ -180,7 +187,11 @@ impl Desk {
         self.read_keys();
         let found = self.history.read();
         if let Some(damage) = found.damage {
-            self.tell(Notice::new(Tone::Warning, "The history begins anew", damage.to_string()));
+            let title = match damage {
+                Damage::Kept { .. } => "The history begins anew",
+                Damage::Unreadable { .. } => "The history cannot be read",
+            };
+            self.tell(Notice::new(Tone::Warning, title, damage.to_string()));
         }
         self.report(Report::History(found.content));
     }
@@ -213,6 +224,14 @@ impl Desk {
         self.read_hosts();
     }
 
+    fn restore_host(&self, name: &Name, host: &Host) {
+        match self.folder.profiles().add(name, host) {
+            Ok(()) => self.report(Report::HostRestored(name.clone())),
+            Err(error) => self.tell(told_of(&error)),
+        }
+        self.read_hosts();
+    }
+
     fn replace_host(&self, old: &Name, name: &Name, host: &Host) {
         let profiles = self.folder.profiles();
         let replaced = if old == name {
@@ -229,33 +248,7 @@ impl Desk {
     }
 
     fn not_saved(&self, error: &EditError) {
-        let notice = match error {
-            EditError::Exists(name) => Notice::new(
-                Tone::Bad,
-                "The host was not saved",
-                format!("There is a host {name} already. Choose another name."),
-            ),
-            EditError::Mistakable { .. } => {
-                Notice::new(Tone::Bad, "The host was not saved", sentence(&error.to_string()))
-            }
-            EditError::Unknown(host) => Notice::new(
-                Tone::Bad,
-                "The host was not saved",
-                format!("{} is no longer there: somebody has removed it meanwhile.", host.name()),
-            ),
-            EditError::Refused(_) => Notice::new(
-                Tone::Bad,
-                "The host was not saved",
-                "There are mistakes in client.toml. Mend them first.",
-            )
-            .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
-            EditError::Lock(_) | EditError::Write(..) => Notice::new(
-                Tone::Bad,
-                "The host was not saved",
-                format!("{} What was there is as it was.", sentence(&error.to_string())),
-            ),
-        };
-        self.tell(notice);
+        self.report(Report::NotSaved(told_of(error)));
     }
 
     fn remove_host(&self, name: Name, host: Box<Host>) {
@@ -275,19 +268,19 @@ impl Desk {
     fn make_key(&self, name: Name) {
         match Key::generate() {
             Ok(key) => self.add_key(name, &key),
-            Err(error) => self.tell_failure("There is no new key", &error),
+            Err(error) => self.report_not_saved("There is no new key", &error),
         }
     }
 
     fn add_key(&self, name: Name, key: &Key) {
         match self.folder.keys().add(&name, key, Place::File) {
             Ok(()) => self.report(Report::KeyAdded(name)),
-            Err(key_store::Error::Exists(name)) => self.tell(Notice::new(
+            Err(key_store::Error::Exists(name)) => self.report(Report::NotSaved(Notice::new(
                 Tone::Bad,
                 "The key was not kept",
                 format!("There is a key {name} already, and it stays. Choose another name."),
-            )),
-            Err(error) => self.tell_failure("The key was not kept", &error),
+            ))),
+            Err(error) => self.report_not_saved("The key was not kept", &error),
         }
         self.read_keys();
     }
@@ -313,20 +306,16 @@ impl Desk {
             Ok(key) => key,
             Err(error) => return self.tell_failure("The key could not be read", &error),
         };
-        match durable::replace(&path, key.to_line().as_bytes()) {
-            Ok(()) => self.tell(Notice::new(
-                Tone::Good,
-                format!("{name} was exported"),
-                format!(
-                    "It is in {}, which only you can read. Who has this file can knock.",
-                    path.display()
-                ),
-            )),
-            Err(error) => self.tell_failure(
-                "The key was not exported",
-                &format!("could not write {}: {error}", path.display()),
-            ),
+        if let Err(error) = export::write(&key.to_text(), Form::Text, &path) {
+            return self.tell_failure("The key was not exported", &error);
         }
+        let readers = if is_private(&path) {
+            "which only you can read"
+        } else {
+            "which others on this computer may be able to read: keep it elsewhere"
+        };
+        let text = format!("It is in {}, {readers}. Who has this file can knock.", path.display());
+        self.tell(Notice::new(Tone::Good, format!("{name} was exported"), text));
     }
 
     /// A picture with a QR code, or a text.
@@ -344,7 +333,7 @@ impl Desk {
         match accept(&self.folder, invitation, Some(name), Place::File) {
             Ok(accepted) => self.report(Report::HostSaved(accepted.name)),
             Err(accept::Error::Host(error)) => self.not_saved(&error),
-            Err(error) => self.tell_failure("The host was not added", &error),
+            Err(error) => self.report_not_saved("The host was not added", &error),
         }
         self.read_keys();
         self.read_hosts();
@@ -380,16 +369,64 @@ impl Purpose {
     }
 }
 
-fn text_in(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_FILE_SIZE {
+/// Why `client.toml` is as it was.
+fn told_of(error: &EditError) -> Notice {
+    match error {
+        EditError::Exists(name) => Notice::new(
+            Tone::Bad,
+            "The host was not saved",
+            format!("There is a host {name} already. Choose another name."),
+        ),
+        EditError::Mistakable { .. } => {
+            Notice::new(Tone::Bad, "The host was not saved", sentence(&error.to_string()))
+        }
+        EditError::Unknown(host) => Notice::new(
+            Tone::Bad,
+            "The host was not saved",
+            format!("{} is no longer there: somebody has removed it meanwhile.", host.name()),
+        ),
+        EditError::Refused(_) => Notice::new(
+            Tone::Bad,
+            "The host was not saved",
+            "There are mistakes in client.toml. Mend them first.",
+        )
+        .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
+        EditError::Lock(_) | EditError::Write(..) => Notice::new(
+            Tone::Bad,
+            "The host was not saved",
+            format!("{} What was there is as it was.", sentence(&error.to_string())),
+        ),
+    }
+}
+
+/// Not every file system keeps what a file was made with.
+#[cfg(unix)]
+fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0)
+}
+
+/// Nobody says so there.
+#[cfg(not(unix))]
+fn is_private(_: &Path) -> bool {
+    false
+}
+
+fn text_in(path: &Path) -> Result<SecretText, String> {
+    let failed = |error: io::Error| error.to_string();
+    // Before it is opened: that of a pipe waits for whoever writes into it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut content = Zeroizing::new(Vec::new());
+    let limit = picture::MAX_SIZE.saturating_add(1);
+    let file = File::open(path).map_err(failed)?;
+    let read = file.take(limit).read_to_end(&mut content).map_err(failed)?;
+    if u64::try_from(read).is_ok_and(|read| read >= limit) {
         return Err("it is too large to be one".to_owned());
     }
-    let bytes = Zeroizing::new(fs::read(path).map_err(|error| error.to_string())?);
-    match str::from_utf8(&bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(_) => {
-            picture::read(&bytes).map(|text| text.to_string()).map_err(|error| error.to_string())
-        }
+    match str::from_utf8(&content) {
+        Ok(text) => Ok(text.into()),
+        Err(_) => picture::read(&content).map(SecretText::from).map_err(|error| error.to_string()),
     }
 }

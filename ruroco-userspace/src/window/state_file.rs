@@ -83,14 +83,17 @@ impl StateFile {
     /// Changes what is in it, while no other process does. A damaged file is kept aside.
     ///
     /// # Errors
-    /// If it cannot be written; what was there is then still there.
+    /// If it cannot be read, kept aside or written; what was there is then still there.
     pub(super) fn change<T: Default + DeserializeOwned + Serialize>(
         &self,
         change: impl FnOnce(&mut T),
     ) -> Result<T, WriteError> {
         let failed = |error| WriteError { path: self.path.clone(), error };
         let _turn = instance::Lock::take(&self.lock).map_err(|error| failed(io_of(error)))?;
-        let mut content = self.read().content;
+        let Found { mut content, damage } = self.read();
+        if let Some(Damage::Unreadable { error, .. }) = damage {
+            return Err(failed(error));
+        }
         change(&mut content);
         let text = serde_json::to_vec_pretty(&content).map_err(|error| failed(error.into()))?;
         durable::replace(&self.path, &text).map_err(failed)?;
@@ -169,6 +172,18 @@ mod tests {
             assert_eq!(fs::read_to_string(kept).unwrap(), damaged);
             assert!(file.read::<Vec<u8>>().damage.is_none(), "it is said once");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.json");
+        // Also root cannot read it: it leads to itself.
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        let file = StateFile::new(folder.path(), "numbers.json");
+        file.change(|numbers: &mut Vec<u8>| numbers.push(7)).unwrap_err();
+        assert!(path.is_symlink());
     }
 
     #[test]

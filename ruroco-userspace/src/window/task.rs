@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     action::Purpose, history::Entries, keys::KeyRow, knocking::Step, notice::Notice,
-    preferences::Preferences,
+    preferences::Preferences, secret_text::SecretText,
 };
 use crate::{
     client::profiles::{Host, Profiles},
@@ -22,7 +22,13 @@ use crate::{
 pub(super) enum Task {
     ReadAll,
     AddHost(Name, Box<Host>),
-    ReplaceHost { old: Name, name: Name, host: Box<Host> },
+    /// Undoes a removal.
+    RestoreHost(Name, Box<Host>),
+    ReplaceHost {
+        old: Name,
+        name: Name,
+        host: Box<Host>,
+    },
     RemoveHost(Name, Box<Host>),
     MakeKey(Name),
     AddKey(Name, Box<Key>),
@@ -32,12 +38,18 @@ pub(super) enum Task {
     ChooseFile(Purpose),
     ReadFile(Purpose, PathBuf),
     Accept(Box<Invitation>, Name),
-    Knock { host: Name, at: Box<Host>, command: String, number: u64, stop: Arc<AtomicBool> },
+    Knock {
+        host: Name,
+        at: Box<Host>,
+        command: String,
+        number: u64,
+        stop: Arc<AtomicBool>,
+    },
     Reseed,
     ClearHistory,
     WritePreferences(Preferences),
     OpenFolder,
-    Copy(String),
+    Copy(SecretText),
 }
 
 /// What came of it.
@@ -46,12 +58,16 @@ pub(super) enum Report {
     Hosts(Profiles, Problems),
     Keys(Vec<KeyRow>),
     History(Entries),
-    /// A host is in the file.
+    /// The host of a form is in the file.
     HostSaved(Name),
+    /// A removal is undone.
+    HostRestored(Name),
+    /// What a form was to keep is not kept.
+    NotSaved(Notice),
     KeyAdded(Name),
     KeyRead(Name, Box<Key>),
     /// The text in a file that was chosen.
-    FileRead(Purpose, String),
+    FileRead(Purpose, SecretText),
     Knock {
         host: Name,
         number: u64,

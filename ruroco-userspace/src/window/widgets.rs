@@ -11,7 +11,7 @@ use eframe::egui::{
     accesskit::Live, style::Widgets,
 };
 
-pub(super) use self::field::Field;
+pub(super) use self::field::{Field, confirmed};
 use super::{
     icons::Icon,
     style::{

@@ -88,6 +88,21 @@ fn a_host_that_is_changed_keeps_what_somebody_wrote_beside_it() {
 }
 
 #[test]
+fn what_was_written_for_one_host_is_not_undone_into_another() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    add_host(&folder, "office", |host| host.address = "198.51.100.7".parse().unwrap());
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.writes("Address", "203.0.113.5");
+    person.presses("Cancel");
+    person.presses("Edit office");
+    person.goes_to("Address");
+    person.types(Modifiers::COMMAND, Key::Z);
+    assert_eq!(person.reads("Address"), "198.51.100.7:80");
+}
+
+#[test]
 fn a_host_can_be_called_otherwise() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});
@@ -101,6 +116,52 @@ fn a_host_can_be_called_otherwise() {
     person.presses("Save");
     person.sees("Knock at house: default");
     assert!(!person.sees_now("Knock at home: default"));
+}
+
+#[test]
+fn enter_saves_a_host() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    for (field, text, seen) in [
+        ("Name", "house", "Knock at house: default"),
+        ("Address", "198.51.100.7", "198.51.100.7:80"),
+        ("Commands", "open_ssh", "Knock at house: open_ssh"),
+        ("Port that opens", "22", "opens port 22"),
+    ] {
+        person.presses(if field == "Name" { "Edit home" } else { "Edit house" });
+        person.writes(field, text);
+        person.types(Modifiers::NONE, Key::Enter);
+        person.sees(seen);
+    }
+}
+
+#[test]
+fn commands_that_the_form_cannot_say_are_left_to_the_file() {
+    let folder = new_folder();
+    add_host(&folder, "home", |host| host.command = "open, then close".to_owned());
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.sees("Change them in client.toml.");
+    person.writes("Address", "198.51.100.7");
+    person.presses("Save");
+    person.sees("198.51.100.7:80");
+    person.sees("Knock at home: open, then close");
+}
+
+#[test]
+fn to_have_a_host_back_closes_no_form() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.presses("Remove home");
+    person.sees("home was removed");
+    person.presses("Describe a host yourself");
+    person.writes("Name", "office");
+    person.presses("Undo");
+    person.no_longer_sees("home was removed");
+    assert_eq!(person.reads("Name"), "office");
 }
 
 #[test]

@@ -93,6 +93,42 @@ fn what_is_no_invitation_is_told_in_words() {
 }
 
 #[test]
+fn an_invitation_is_found_in_what_was_printed_around_it() {
+    let key = Key::generate().unwrap();
+    let elsewhere = new_folder();
+    let path = elsewhere.path().join("output.txt");
+    fs::write(&path, format!("The gate is set up.\n\n  {}\n\nKeep it.\n", invitation(&key)))
+        .unwrap();
+    let mut person = Person::opens(new_folder());
+    person.drops(&path);
+    is_added(&mut person, &key);
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let elsewhere = new_folder();
+    let pipe = elsewhere.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let mut person = Person::opens(new_folder());
+    for path in [pipe.as_path(), Path::new("/dev/zero"), elsewhere.path()] {
+        person.drops(path);
+        person.sees(&format!("{}: it is no file", path.display()));
+    }
+}
+
+#[test]
+fn enter_adds_the_host_of_an_invitation() {
+    let key = Key::generate().unwrap();
+    let mut person = Person::opens(new_folder());
+    person.presses("Add from an invitation");
+    person.writes("Invitation", &invitation(&key));
+    person.writes("Name", "house");
+    person.types(egui::Modifiers::NONE, egui::Key::Enter);
+    person.sees("house was added");
+}
+
+#[test]
 fn a_second_host_of_the_same_name_gets_another() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

@@ -73,6 +73,43 @@ fn a_key_that_was_exported_can_be_imported() {
 }
 
 #[test]
+fn an_export_takes_the_place_of_no_file() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let elsewhere = new_folder();
+    for name in ["home.key", "home.key.new"] {
+        fs::write(elsewhere.path().join(name), "another").unwrap();
+    }
+    let mut person = Person::opens(folder);
+    *person.desktop.chosen.lock().unwrap() = Some(elsewhere.path().to_owned());
+    person.presses("Keys");
+    person.presses("Export the key home to a file");
+    person.sees("The key was not exported");
+    person.sees("is there already and stays as it is");
+    for name in ["home.key", "home.key.new"] {
+        assert_eq!(fs::read_to_string(elsewhere.path().join(name)).unwrap(), "another");
+    }
+}
+
+#[test]
+fn enter_does_what_the_first_button_of_a_dialog_does() {
+    let key = Secret::generate().unwrap();
+    let mut person = Person::opens(new_folder());
+    person.presses("Keys");
+    person.presses("Make a key");
+    person.types(Modifiers::NONE, Key::Enter);
+    person.sees("Give it a name.");
+    person.writes("Name", "laptop");
+    person.types(Modifiers::NONE, Key::Enter);
+    person.sees("The key laptop is kept");
+    person.presses("Import a key");
+    person.writes("Name", "copy");
+    person.writes("Key", &key.to_text());
+    person.types(Modifiers::NONE, Key::Enter);
+    person.sees("The key copy is kept");
+}
+
+#[test]
 fn what_is_no_key_is_refused_and_not_repeated() {
     let mut person = Person::opens(new_folder());
     person.presses("Keys");
@@ -85,6 +122,31 @@ fn what_is_no_key_is_refused_and_not_repeated() {
     person.types(Modifiers::NONE, Key::Escape);
     person.types(Modifiers::NONE, Key::Escape);
     person.no_longer_sees("Import it");
+}
+
+#[test]
+fn nothing_brings_a_key_back_that_was_written_into_a_form() {
+    let mut person = Person::opens(new_folder());
+    person.presses("Keys");
+    person.presses("Import a key");
+    person.writes("Key", "chacha20poly1305:AAAA");
+    person.types(Modifiers::COMMAND, Key::Z);
+    assert_eq!(person.reads("Key"), "", "what was written can be undone while it is written");
+    person.writes("Key", "chacha20poly1305:AAAA");
+    person.presses("Cancel");
+    person.no_longer_sees("Import it");
+    person.presses("Import a key");
+    person.goes_to("Key");
+    person.types(Modifiers::COMMAND, Key::Z);
+    assert_eq!(person.reads("Key"), "");
+    person.writes("Key", "chacha20poly1305:AAAA");
+    person.types(Modifiers::COMMAND, Key::A);
+    person.types(Modifiers::NONE, Key::Backspace);
+    assert_eq!(person.reads("Key"), "");
+    person.goes_to("Name");
+    person.goes_to("Key");
+    person.types(Modifiers::COMMAND, Key::Z);
+    assert_eq!(person.reads("Key"), "");
 }
 
 #[test]

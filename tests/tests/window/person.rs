@@ -173,6 +173,15 @@ impl Person {
         self.looks();
     }
 
+    /// Puts the keyboard into the field of this name.
+    #[track_caller]
+    pub(crate) fn goes_to(&mut self, field: &str) {
+        self.sees(field);
+        self.field(field).focus();
+        self.looks();
+        self.looks();
+    }
+
     /// Writes into the field of this name, in place of what was there.
     #[track_caller]
     pub(crate) fn writes(&mut self, field: &str, text: &str) {

@@ -14,7 +14,7 @@ use crate::{
         keys::Facts,
         model::{Dialog, Model, ShownKey},
         style::{NEAR, Palette, TIGHT, Tone, name_style},
-        widgets::{Field, Rank, button, enter, id, margin, quiet, row, toned_line},
+        widgets::{Field, Rank, button, confirmed, enter, id, margin, quiet, row, toned_line},
     },
 };
 
@@ -95,6 +95,9 @@ fn make_key(ui: &mut Ui, model: &Model, form: &mut KeyForm, actions: &mut Action
         .fault(fault.as_deref());
     let field = field.show(ui, &mut form.name);
     enter(&mut form.entered, &field);
+    if confirmed(&field) {
+        actions.push(Action::MakeKey);
+    }
     ui.add_space(NEAR);
     end(ui, "Make it", Action::MakeKey, actions);
 }
@@ -104,14 +107,18 @@ fn import_key(ui: &mut Ui, model: &Model, form: &mut KeyForm, actions: &mut Acti
     let name = form.name(&model.keys).err().filter(|_| form.tried);
     let field = Field::new("Name").hint("laptop").fault(name.as_deref()).show(ui, &mut form.name);
     enter(&mut form.entered, &field);
+    let by_name = confirmed(&field);
     ui.add_space(TIGHT);
     let key = form.key().err().filter(|_| form.tried);
-    Field::new("Key")
+    let field = Field::new("Key")
         .hint("chacha20poly1305:…")
         .help("One line of text.")
         .fault(key.as_deref())
         .secret(true)
         .show(ui, &mut form.text);
+    if by_name || confirmed(&field) {
+        actions.push(Action::ImportKey);
+    }
     if button(ui, Rank::Other, Some(Icon::Qr), "Choose a file").clicked() {
         actions.push(Action::ChooseFile(Purpose::Key));
     }

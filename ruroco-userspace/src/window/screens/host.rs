@@ -1,6 +1,6 @@
 //! A host as a form.
 
-use eframe::egui::{ComboBox, RichText, Ui};
+use eframe::egui::{ComboBox, Response, RichText, Ui};
 
 use super::Actions;
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
         shortcuts::{self, with_keys},
         style::{NEAR, TIGHT, Tone},
         widgets::{
-            Field, Rank, button, card, enter, heading_with_way_back, into_view, named_button, pair,
-            quiet, row, toned_line,
+            Field, Rank, button, card, confirmed, enter, heading_with_way_back, into_view,
+            named_button, pair, quiet, row, toned_line,
         },
     },
 };
@@ -37,7 +37,7 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut HostForm, actions: &mu
     });
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 14.0;
-        effect(ui, form, &faults);
+        effect(ui, form, &faults, actions);
     });
     let (icon, text) =
         if form.more { (Icon::Fold, "Less") } else { (Icon::Expand, "More settings") };
@@ -48,10 +48,19 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut HostForm, actions: &mu
     if form.more || faults.ip.is_some() {
         card(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 14.0;
-            more(ui, form, &faults);
+            more(ui, form, &faults, actions);
         });
     }
     end(ui, form, &faults, actions);
+}
+
+/// What fields change.
+type Filled<'a> = (&'a mut HostForm, &'a mut Actions);
+
+fn save_when(field: &Response, actions: &mut Actions) {
+    if confirmed(field) {
+        actions.push(Action::SaveHost);
+    }
 }
 
 fn needed(
@@ -61,17 +70,20 @@ fn needed(
     faults: &HostFaults,
     actions: &mut Actions,
 ) {
-    let name = |ui: &mut Ui, form: &mut HostForm| {
+    let mut filled = (&mut *form, &mut *actions);
+    let name = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
         let field = Field::new("Name").hint("home").help("As you call it.");
         let field = field.fault(faults.name.as_deref()).show(ui, &mut form.name);
         enter(&mut form.entered, &field);
+        save_when(&field, actions);
     };
-    let address = |ui: &mut Ui, form: &mut HostForm| {
+    let address = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
         let field = Field::new("Address").hint("203.0.113.5 or host.example:8080");
         let field = field.help("Port 80 where none is given.");
-        field.fault(faults.address.as_deref()).show(ui, &mut form.address);
+        let field = field.fault(faults.address.as_deref()).show(ui, &mut form.address);
+        save_when(&field, actions);
     };
-    pair(ui, form, name, address);
+    pair(ui, &mut filled, name, address);
     ui.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = TIGHT;
         let label = ui.label(RichText::new("Key").strong());
@@ -99,26 +111,35 @@ fn needed(
     });
 }
 
-fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults) {
-    let commands = |ui: &mut Ui, form: &mut HostForm| {
+fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Actions) {
+    let mut filled = (form, actions);
+    let commands = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
         let field = Field::new("Commands").hint("default");
-        let field = field.help("As the host knows them, with commas between, the usual one first.");
-        field.show(ui, &mut form.commands);
+        let can_write = form.can_write_commands();
+        let field = field.help(if can_write {
+            "As the host knows them, with commas between, the usual one first."
+        } else {
+            "One has a comma in its name, or a blank at an end. Change them in client.toml."
+        });
+        let field = ui.add_enabled_ui(can_write, |ui| field.show(ui, &mut form.commands));
+        save_when(&field.inner, actions);
     };
-    let wait = |ui: &mut Ui, form: &mut HostForm| {
+    let wait = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
         let field = Field::new("Port that opens").hint("22");
         let field = field.help("A TCP port, if there is one. You then see whether it opens.");
-        field.fault(faults.wait.as_deref()).show(ui, &mut form.wait);
+        let field = field.fault(faults.wait.as_deref()).show(ui, &mut form.wait);
+        save_when(&field, actions);
     };
-    pair(ui, form, commands, wait);
+    pair(ui, &mut filled, commands, wait);
 }
 
-fn more(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults) {
-    Field::new("Act for another address")
+fn more(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Actions) {
+    let field = Field::new("Act for another address")
         .hint("The address that the knock comes from")
         .help("With this, a copy of the knock from elsewhere is refused.")
         .fault(faults.ip.as_deref())
         .show(ui, &mut form.ip);
+    save_when(&field, actions);
     into_view(ui.checkbox(&mut form.permissive, "It may differ from the one the host sees"));
     ui.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = TIGHT;
@@ -143,7 +164,7 @@ fn end(ui: &mut Ui, form: &HostForm, faults: &HostFaults, actions: &mut Actions)
         toned_line(ui, Tone::Bad, "Not saved: see what is marked above.");
     }
     row(ui, |ui| {
-        let text = if form.saving { "Saving…" } else { "Save" };
+        let text = if form.saving.is_some() { "Saving…" } else { "Save" };
         let save = named_button(ui, Rank::First, Some(Icon::Good), text, "Save");
         if save.on_hover_text(with_keys(ui.ctx(), "Save", &shortcuts::SAVE)).clicked() {
             actions.push(Action::SaveHost);

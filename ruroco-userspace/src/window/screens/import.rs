@@ -14,8 +14,8 @@ use crate::{
         model::Model,
         style::{NEAR, Palette, ROOM, TIGHT},
         widgets::{
-            Field, Rank, button, card, enter, heading_with_way_back, name as strong, named_button,
-            quiet, row, text_lines,
+            Field, Rank, button, card, confirmed, enter, heading_with_way_back, name as strong,
+            named_button, quiet, row, text_lines,
         },
     },
 };
@@ -26,18 +26,17 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut ImportForm, actions: &
     }
     let invitation = form.invitation();
     card(ui, |ui| {
-        let fault =
-            invitation.as_ref().err().filter(|_| form.tried && !form.text.trim().is_empty());
-        let mut text = form.text.clone();
+        let shows_fault = form.tried && !form.text.trim().is_empty();
+        let fault = invitation.as_ref().err().filter(|_| shows_fault);
         let field = Field::new("Invitation")
             .hint("ruroco://…")
             .help("The line that the host's set-up has shown. It holds a key: keep it to yourself.")
             .fault(fault.map(String::as_str))
             .lines(3)
-            .show(ui, &mut text);
+            .show(ui, &mut form.text);
         enter(&mut form.entered, &field);
         if field.changed() {
-            form.set_text(text);
+            form.follow_text();
         }
         ui.add_space(TIGHT);
         let file = button(ui, Rank::Other, Some(Icon::Qr), "Choose a file");
@@ -62,13 +61,16 @@ fn preview(
     text_lines(ui, |ui| facts_of(ui, invitation));
     ui.add_space(NEAR);
     let fault = form.name(&model.hosts, &model.keys).err();
-    Field::new("Name")
+    let field = Field::new("Name")
         .help("What the host and its key are called here.")
         .fault(fault.as_deref())
         .show(ui, &mut form.name);
+    if confirmed(&field) {
+        actions.push(Action::AcceptInvitation);
+    }
     ui.add_space(NEAR);
     row(ui, |ui| {
-        let text = if form.saving { "Adding…" } else { "Add this host" };
+        let text = if form.saving.is_some() { "Adding…" } else { "Add this host" };
         let add = named_button(ui, Rank::First, Some(Icon::Add), text, "Add this host");
         if add.clicked() {
             actions.push(Action::AcceptInvitation);

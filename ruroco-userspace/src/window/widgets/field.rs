@@ -1,6 +1,8 @@
 //! A text that a person writes.
 
-use eframe::egui::{Margin, Response, RichText, Stroke, TextEdit, Ui, accesskit::Invalid};
+use eframe::egui::{
+    Margin, Response, RichText, Stroke, TextEdit, Ui, accesskit::Invalid, text_edit::TextEditState,
+};
 
 use super::{into_view, quiet, toned_line};
 use crate::window::style::{Palette, TIGHT, Tone};
@@ -14,6 +16,17 @@ pub(in crate::window) struct Field<'a> {
     pub(in crate::window) fault: Option<&'a str>,
     pub(in crate::window) lines: usize,
     pub(in crate::window) secret: bool,
+}
+
+/// Whether Enter was pressed in a field of one line: it does what the first button does. The keyboard
+/// stays there, for what may be wrong.
+pub(in crate::window) fn confirmed(field: &Response) -> bool {
+    let confirmed =
+        field.lost_focus() && field.ctx.input(|input| input.key_pressed(eframe::egui::Key::Enter));
+    if confirmed {
+        field.request_focus();
+    }
+    confirmed
 }
 
 impl<'a> Field<'a> {
@@ -61,6 +74,10 @@ impl<'a> Field<'a> {
                 ui.add(edit.desired_width(f32::INFINITY))
             });
             let edit = into_view(edit.inner.labelled_by(label.id));
+            if self.secret && edit.lost_focus() {
+                // It keeps earlier texts, to undo with.
+                ui.data_mut(|data| data.remove::<TextEditState>(edit.id));
+            }
             let described = self.fault.unwrap_or(self.help);
             ui.ctx().accesskit_node_builder(edit.id, |node| {
                 if !described.is_empty() {
