@@ -15,6 +15,8 @@ pub(super) enum Action {
     ShowImport,
     /// To where Escape leads: out of the dialog, or back to the hosts.
     Back,
+    /// Gives up a begun form.
+    Leave,
     NewHost,
     EditHost(Name),
     SaveHost,

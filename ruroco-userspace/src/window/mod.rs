@@ -171,8 +171,9 @@ impl Window {
             context.input_mut(|input| (mem::take(&mut input.raw.dropped_files), input.focused));
         for path in dropped.iter().map(|file| file.path().to_owned()) {
             let before = self.model.place();
-            let task = self.model.dropped(path);
-            self.office.give(task);
+            if let Some(task) = self.model.dropped(path) {
+                self.office.give(task);
+            }
             self.forget_texts(context, before);
         }
         let came_back = focused && !mem::replace(&mut self.was_focused, focused);
@@ -190,6 +191,7 @@ impl eframe::App for Window {
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
-        self.office.do_now(Task::WritePreferences(self.model.preferences));
+        self.office.give(Task::WritePreferences(self.model.preferences));
+        self.office.close();
     }
 }

@@ -3,10 +3,13 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     mem::{self, Discriminant},
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
+
+use eframe::egui::TextureHandle;
 
 use super::{
     action::{Action, Purpose},
@@ -57,6 +60,8 @@ pub(super) enum Dialog {
     Key(ShownKey),
     RemoveKey(Name),
     ClearHistory,
+    /// A begun form, for this screen.
+    Leave(Box<Screen>),
 }
 
 /// Where a person is: on which screen, before which dialog.
@@ -68,7 +73,17 @@ pub(super) struct ShownKey {
     pub(super) name: Name,
     pub(super) key: Box<Key>,
     pub(super) text: bool,
-    pub(super) code: bool,
+    /// Its QR code, or why there is none, while it is to be seen.
+    pub(super) code: Option<Result<Code, String>>,
+}
+
+/// A picture that goes from the graphics memory with whoever holds it.
+pub(super) struct Code(pub(super) TextureHandle);
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(..)")
+    }
 }
 
 impl Model {
@@ -90,19 +105,24 @@ impl Model {
     /// What a person does; gives what has to be done about it.
     pub(super) fn act(&mut self, action: Action) -> Option<Task> {
         match action {
-            Action::ShowHosts => self.go(Screen::Hosts),
-            Action::ShowKeys => self.go(Screen::Keys),
-            Action::ShowHistory => self.go(Screen::History),
-            Action::ShowImport => self.go(Screen::Import(Box::default())),
+            Action::ShowHosts => self.leave_for(Screen::Hosts),
+            Action::ShowKeys => self.leave_for(Screen::Keys),
+            Action::ShowHistory => self.leave_for(Screen::History),
+            Action::ShowImport => self.leave_for(Screen::Import(Box::default())),
             Action::Back => self.back(),
             Action::NewHost => {
                 let form = HostForm::new(self.keys.first().map(|key| &key.name));
-                self.go(Screen::Host(Box::new(form)));
+                self.leave_for(Screen::Host(Box::new(form)));
             }
             Action::EditHost(name) => {
                 if let Some(host) = self.hosts.get(name.as_str()) {
                     let form = HostForm::of(&name, host);
-                    self.go(Screen::Host(Box::new(form)));
+                    self.leave_for(Screen::Host(Box::new(form)));
+                }
+            }
+            Action::Leave => {
+                if let Some(Dialog::Leave(screen)) = self.dialog.take() {
+                    self.go(*screen);
                 }
             }
             Action::SaveHost => return self.save_host(),
@@ -170,7 +190,7 @@ impl Model {
             // Whoever has gone on meanwhile asks again.
             Report::KeyRead(..) if self.dialog.is_some() => {}
             Report::KeyRead(name, key) => {
-                self.dialog = Some(Dialog::Key(ShownKey { name, key, text: false, code: false }));
+                self.dialog = Some(Dialog::Key(ShownKey { name, key, text: false, code: None }));
             }
             Report::FileRead(purpose, text) => self.file_read(purpose, text),
             Report::Knock { host, number, step } => {
@@ -185,16 +205,19 @@ impl Model {
     }
 
     /// A file dropped onto the window, or named when it was started.
-    pub(super) fn dropped(&mut self, path: PathBuf) -> Task {
-        match &self.dialog {
-            Some(Dialog::ImportKey(_)) => Task::ReadFile(Purpose::Key, path),
+    pub(super) fn dropped(&mut self, path: PathBuf) -> Option<Task> {
+        match (&self.dialog, &self.screen) {
+            (Some(Dialog::ImportKey(_)), _) => return Some(Task::ReadFile(Purpose::Key, path)),
+            (None, Screen::Import(form)) if form.saving.is_none() => {}
+            (None, _) if !self.has_begun_form() => self.go(Screen::Import(Box::default())),
             _ => {
-                if !matches!(self.screen, Screen::Import(_)) {
-                    self.go(Screen::Import(Box::default()));
-                }
-                Task::ReadFile(Purpose::Invitation, path)
+                let text =
+                    "Finish what you have begun here, or leave it. Then drop the file again.";
+                self.tell(Notice::new(Tone::Warning, "The file was not looked at", text));
+                return None;
             }
         }
+        Some(Task::ReadFile(Purpose::Invitation, path))
     }
 
     /// The same notice is told once.
@@ -233,6 +256,15 @@ impl Model {
     fn go(&mut self, screen: Screen) {
         self.dialog = None;
         self.screen = screen;
+    }
+
+    /// Asks first, if something would be lost.
+    fn leave_for(&mut self, screen: Screen) {
+        if self.has_begun_form() {
+            self.dialog = Some(Dialog::Leave(Box::new(screen)));
+        } else {
+            self.go(screen);
+        }
     }
 
     fn back(&mut self) {
@@ -305,7 +337,8 @@ impl Model {
                 | Dialog::ImportKey(_)
                 | Dialog::Key(_)
                 | Dialog::RemoveKey(_)
-                | Dialog::ClearHistory,
+                | Dialog::ClearHistory
+                | Dialog::Leave(_),
             )
             | None => None,
         }
@@ -316,7 +349,10 @@ impl Model {
             Some(Dialog::MakeKey(form) | Dialog::ImportKey(form)) => {
                 form.saving.as_ref() == Some(name)
             }
-            Some(Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory) | None => false,
+            Some(
+                Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory | Dialog::Leave(_),
+            )
+            | None => false,
         };
         if of_dialog {
             self.dialog = None;

@@ -11,10 +11,10 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        mpsc::{self, Sender},
+        mpsc::{self, Receiver, Sender},
     },
     thread,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use eframe::egui::Context;
@@ -49,10 +49,22 @@ use crate::{
     qr::picture,
 };
 
+/// How long a window that is closed waits for what was to be written.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Does tasks, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Office {
     desk: Desk,
+    /// None once it is closed.
+    open: Option<Open>,
+    /// Ends with the clerk.
+    clerk: Receiver<()>,
+}
+
+/// What ends with the office.
+#[derive(Debug)]
+struct Open {
     queue: Sender<Task>,
     /// The watch ends with it.
     _closing: Sender<()>,
@@ -86,11 +98,22 @@ impl Office {
         };
         let (queue, tasks) = mpsc::channel();
         let clerk = desk.clone();
-        thread::spawn(move || tasks.into_iter().for_each(|task| clerk.do_it(task)));
+        let (at_work, ended) = mpsc::channel();
+        thread::spawn(move || {
+            tasks.into_iter().for_each(|task| clerk.do_it(task));
+            drop(at_work);
+        });
         let (closing, closed) = mpsc::channel();
         let (watch, watched) = (queue.clone(), Watched::of(folder));
         thread::spawn(move || watched.keep_watch(&watch, &closed));
-        Self { desk, queue, _closing: closing }
+        Self { desk, open: Some(Open { queue, _closing: closing }), clerk: ended }
+    }
+
+    /// Takes no more tasks, and waits until those that were given are done, but not for long.
+    pub(super) fn close(&mut self) {
+        if self.open.take().is_some() {
+            let _ = self.clerk.recv_timeout(PATIENCE);
+        }
     }
 
     /// Has a task done.
@@ -106,9 +129,9 @@ impl Office {
         if of_its_own {
             let desk = self.desk.clone();
             thread::spawn(move || desk.do_it(task));
-        } else {
+        } else if let Some(open) = &self.open {
             // The clerk ends only with the office.
-            let _ = self.queue.send(task);
+            let _ = open.queue.send(task);
         }
     }
 }
@@ -428,5 +451,26 @@ fn text_in(path: &Path) -> Result<SecretText, String> {
     match str::from_utf8(&content) {
         Ok(text) => Ok(text.into()),
         Err(_) => picture::read(&content).map(SecretText::from).map_err(|error| error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::surroundings::Desktop;
+
+    #[test]
+    fn what_was_asked_for_is_done_before_the_window_is_gone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::at(place.path());
+        let (reports, _kept) = mpsc::channel();
+        let mut office = Office::open(&folder, Arc::new(Desktop), reports, Context::default());
+        let host = Host::new("203.0.113.5".parse().unwrap(), "laptop".parse().unwrap());
+        for number in 0..20 {
+            let name = format!("host{number}").parse().unwrap();
+            office.give(Task::AddHost(name, Box::new(host.clone())));
+        }
+        office.close();
+        assert_eq!(folder.profiles().read().or_problems().unwrap().iter().count(), 20);
     }
 }

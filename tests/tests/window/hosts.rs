@@ -150,6 +150,27 @@ fn commands_that_the_form_cannot_say_are_left_to_the_file() {
 }
 
 #[test]
+fn a_begun_form_is_left_only_by_whoever_is_sure() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let dropped = folder.path().join("dropped.txt");
+    fs::write(&dropped, "hello").unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.writes("Address", "198.51.100.7");
+    person.drops(&dropped);
+    person.sees("The file was not looked at");
+    person.types(Modifiers::COMMAND, Key::Num2);
+    person.sees("Leave it");
+    person.types(Modifiers::NONE, Key::Escape);
+    person.no_longer_sees("Leave it");
+    assert_eq!(person.reads("Address"), "198.51.100.7");
+    person.presses("Keys");
+    person.presses("Leave it");
+    person.sees("Show the key home");
+}
+
+#[test]
 fn to_have_a_host_back_closes_no_form() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

@@ -1,18 +1,19 @@
 //! What has to be answered first.
 
 use eframe::egui::{
-    Color32, ColorImage, Frame, Label, Modal, RichText, TextureOptions, Ui, Vec2, accesskit,
+    Color32, ColorImage, Frame, Label, Modal, RichText, TextureHandle, TextureOptions, Ui, Vec2,
+    accesskit,
 };
 
 use super::Actions;
 use crate::{
-    qr::{self, Squares},
+    qr,
     window::{
         action::{Action, Purpose},
         forms::KeyForm,
         icons::Icon,
         keys::Facts,
-        model::{Dialog, Model, ShownKey},
+        model::{Code, Dialog, Model, ShownKey},
         style::{NEAR, Palette, TIGHT, Tone, name_style},
         widgets::{Field, Rank, button, confirmed, enter, id, margin, quiet, row, toned_line},
     },
@@ -46,6 +47,11 @@ pub(super) fn show(ui: &Ui, model: &Model, dialog: &mut Dialog, actions: &mut Ac
                 let text = format!("It cannot be had back, unless there is a copy of it.{users}");
                 let sure = (format!("Remove the key {name}"), Action::RemoveKey(name.clone()));
                 confirm(ui, &format!("Remove the key {name}?"), &text, sure, actions);
+            }
+            Dialog::Leave(_) => {
+                let sure = ("Leave it".to_owned(), Action::Leave);
+                let text = "What you have written here is not saved.";
+                confirm(ui, "Leave this form?", text, sure, actions);
             }
             Dialog::ClearHistory => {
                 let sure = ("Clear".to_owned(), Action::ClearHistory);
@@ -160,11 +166,10 @@ fn key(ui: &mut Ui, shown: &mut ShownKey, actions: &mut Actions) {
         };
         ui.add(Label::new(RichText::new(seen).monospace()).wrap());
     });
-    if shown.code {
-        match qr::squares(&text) {
-            Ok(squares) => draw(ui, &squares),
-            Err(error) => toned_line(ui, Tone::Bad, &format!("There is no code for it: {error}.")),
-        }
+    match &shown.code {
+        Some(Ok(Code(texture))) => draw(ui, texture),
+        Some(Err(error)) => toned_line(ui, Tone::Bad, error),
+        None => {}
     }
     ui.add_space(NEAR);
     row(ui, |ui| {
@@ -176,9 +181,12 @@ fn key(ui: &mut Ui, shown: &mut ShownKey, actions: &mut Actions) {
         if button(ui, Rank::Other, Some(icon), text).clicked() {
             shown.text = !shown.text;
         }
-        let text = if shown.code { "Hide the QR code" } else { "Show the QR code" };
+        let text = if shown.code.is_some() { "Hide the QR code" } else { "Show the QR code" };
         if button(ui, Rank::Other, Some(Icon::Qr), text).clicked() {
-            shown.code = !shown.code;
+            shown.code = match shown.code {
+                Some(_) => None,
+                None => Some(code(ui, &shown.key.to_text())),
+            };
         }
         if button(ui, Rank::Other, Some(Icon::Copy), "Copy").clicked() {
             actions.push(Action::CopyKey);
@@ -190,7 +198,9 @@ fn key(ui: &mut Ui, shown: &mut ShownKey, actions: &mut Actions) {
 }
 
 /// Dark on light in every theme: readers want it so.
-fn draw(ui: &mut Ui, squares: &Squares) {
+fn code(ui: &Ui, text: &str) -> Result<Code, String> {
+    let squares =
+        qr::squares(text).map_err(|error| format!("There is no code for it: {error}."))?;
     let around = QUIET_ZONE.saturating_mul(2);
     let side = squares.side.saturating_add(around);
     let mut picture = ColorImage::filled([side, side], Color32::WHITE);
@@ -203,13 +213,14 @@ fn draw(ui: &mut Ui, squares: &Squares) {
             }
         }
     }
-    let texture = ui.ctx().load_texture("qr", picture, TextureOptions::NEAREST);
+    Ok(Code(ui.ctx().load_texture("qr", picture, TextureOptions::NEAREST)))
+}
+
+fn draw(ui: &mut Ui, texture: &TextureHandle) {
     let width = ui.available_width().min(260.0);
     ui.vertical_centered(|ui| {
         let image = eframe::egui::Image::new((texture.id(), Vec2::splat(width)))
             .alt_text("The key as a QR code");
-        let shown = ui.add(image);
-        // Its squares live as long as this frame.
-        ui.ctx().data_mut(|data| data.insert_temp(shown.id, texture));
+        ui.add(image);
     });
 }
