@@ -87,8 +87,15 @@ fn compare(profiles: &Profiles, table: &Table) {
         let wait = table.get("wait").map(|value| value.as_integer().unwrap());
         assert_eq!(wait, host.wait.map(|port| i64::from(port.get())));
         let commands = table.get("commands").map(text::strings).unwrap_or_default();
-        assert_eq!(host.commands, commands);
         let command = string("command").or(commands.first().copied()).unwrap_or("default");
         assert_eq!(host.command, command);
+        // What is named again is no other command.
+        let mut all = vec![command];
+        for other in commands {
+            if !all.contains(&other) {
+                all.push(other);
+            }
+        }
+        assert_eq!(host.all_commands().collect::<Vec<_>>(), all);
     }
 }
