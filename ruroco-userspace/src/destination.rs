@@ -55,7 +55,7 @@ pub enum ResolveError {
     #[error("could not find the address of {0}: {1}; check the name and the network")]
     Lookup(String, io::Error),
     /// Nobody has answered the question for the address.
-    #[error("could not find the address of {0} in {1:?}; check the network and its name servers")]
+    #[error("could not find the address of {0} in {1:.0?}; check the network and its name servers")]
     Late(String, Duration),
     /// There are addresses, but none of the family asked for.
     #[error("{0} has no {1} address")]
