@@ -324,15 +324,11 @@ mod tests {
     fn commands_that_the_field_cannot_say_stay_as_they_are() {
         let (name, host) = form().check(&Profiles::default()).unwrap();
         for command in ["open, then close", " open", ""] {
-            let host = Host {
-                command: command.to_owned(),
-                commands: vec!["close".to_owned(), command.to_owned()],
-                ..host.clone()
-            };
+            let host = host.clone().that_does([command, "close"].map(str::to_owned));
             let form = HostForm { wait: "22".to_owned(), ..HostForm::of(&name, &host) };
             assert!(!form.can_write_commands(), "{command:?}");
             let (_, after) = form.check(&Profiles::default()).unwrap();
-            assert!(after.all_commands().eq(host.all_commands()), "{after:?}");
+            assert_eq!((after.command, after.commands), (host.command, host.commands));
         }
     }
 
