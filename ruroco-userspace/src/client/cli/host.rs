@@ -1,12 +1,12 @@
 //! `ruroco-client host`: the hosts in `client.toml`.
 
-use std::{net::IpAddr, num::NonZero, path::PathBuf};
+use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::say;
+use super::{manner::Manner, say};
 use crate::{
     client::{
         folder::Folder,
@@ -67,21 +67,8 @@ pub(super) struct Add {
     /// TCP port that a knock opens
     #[arg(short, long, value_name = "PORT")]
     wait: Option<NonZero<u16>>,
-    /// Address the command shall act for, instead of the one that packets come from
-    #[arg(short, long)]
-    ip: Option<IpAddr>,
-    /// Let --ip be another address than the one that the host sees
-    #[arg(short = 'e', long)]
-    permissive: bool,
-    /// Use its IPv4 address
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
-    ipv4: bool,
-    /// Use its IPv6 address
-    #[arg(short = '6', long)]
-    ipv6: bool,
-    /// Knock at every address of it; the command runs once for each that is reached
-    #[arg(long)]
-    all_addresses: bool,
+    #[command(flatten)]
+    manner: Manner,
     /// Change the host of this name, should there be one
     #[arg(long)]
     replace: bool,
@@ -97,25 +84,14 @@ pub(super) fn run(action: Action, folder: &Folder) -> anyhow::Result<()> {
 }
 
 fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
-    let Add { name, address, key, commands, default, wait, ip, permissive, .. } = arguments;
+    let Add { name, address, key, commands, default, wait, manner, replace } = arguments;
     let key = with_whole_path(key)?;
     // A host that cannot be knocked at shows when somebody is in a hurry.
     folder.keys().label(&key)?;
-    let host = Host::new(address, key).that_does(default.into_iter().chain(commands));
-    let host = Host {
-        family: match (arguments.ipv4, arguments.ipv6) {
-            (true, _) => Family::V4,
-            (false, true) => Family::V6,
-            (false, false) => Family::Any,
-        },
-        all_addresses: arguments.all_addresses,
-        wait,
-        ip,
-        permissive,
-        ..host
-    };
+    let host = Host { wait, ..Host::new(address, key) };
+    let host = manner.applied_to(host.that_does(default.into_iter().chain(commands)));
     let file = folder.profiles();
-    let done = if arguments.replace {
+    let done = if replace {
         match file.replace(&name, &host) {
             Err(EditError::Unknown(_)) => file.add(&name, &host).map(|()| "added"),
             changed => changed.map(|()| "changed"),

@@ -7,6 +7,7 @@ mod exit;
 mod host;
 mod invite;
 mod key;
+mod manner;
 mod open;
 mod proxy;
 mod report;

@@ -1,14 +1,13 @@
 //! Where to knock: a host of `client.toml`, or one that flags describe. Flags go before what the
 //! file says.
 
-use std::net::IpAddr;
-
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::manner::Manner;
 use crate::{
     client::{folder::Folder, key_store::KeyReference, knock::Knock, profiles::Host},
-    destination::{Destination, Family},
+    destination::Destination,
 };
 
 /// A host, what it is called, and what it is asked for.
@@ -32,21 +31,8 @@ pub(super) struct Target {
     /// Key to knock with: the name of one of yours, or a file
     #[arg(short, long, value_name = "KEY", alias = "key-file")]
     key: Option<KeyReference>,
-    /// Address the command shall act for, instead of the one this packet comes from
-    #[arg(short, long)]
-    ip: Option<IpAddr>,
-    /// Let --ip be another address than the one the server sees
-    #[arg(short = 'e', long)]
-    permissive: bool,
-    /// Use the host's IPv4 address
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
-    ipv4: bool,
-    /// Use the host's IPv6 address
-    #[arg(short = '6', long)]
-    ipv6: bool,
-    /// Knock at every address of the host; the command runs once for each that is reached
-    #[arg(long)]
-    all_addresses: bool,
+    #[command(flatten)]
+    manner: Manner,
     /// Name of the command to ask for, if it is not the host's first
     #[arg(value_name = "COMMAND", conflicts_with = "address")]
     named: Option<String>,
@@ -66,18 +52,8 @@ impl Target {
             (None, Some(name)) => known(name, folder)?,
             (None, None) => bail!("name a HOST, or --address and --key"),
         };
-        let host = Host {
-            key: self.key.unwrap_or(host.key),
-            ip: self.ip.or(host.ip),
-            permissive: self.permissive || host.permissive,
-            family: match (self.ipv4, self.ipv6) {
-                (true, _) => Family::V4,
-                (false, true) => Family::V6,
-                (false, false) => host.family,
-            },
-            all_addresses: self.all_addresses || host.all_addresses,
-            ..host
-        };
+        let host = Host { key: self.key.unwrap_or(host.key), ..host };
+        let host = self.manner.applied_to(host);
         let command = self.named.or(self.command).unwrap_or_else(|| host.command.clone());
         Ok(Asked { name: self.host, host, command })
     }
