@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    person::{Person, add_host, new_folder},
+    person::{Person, add_host, add_host_at, new_folder},
     server::Server,
 };
 
@@ -70,9 +70,7 @@ fn a_missing_key_is_imported_from_where_it_was_missed() {
 #[test]
 fn a_damaged_counter_is_started_anew_by_whoever_wants_that() {
     let (folder, server) = (new_folder(), Server::new());
-    let key = add_host(&folder, "home", |host| {
-        host.address = server.address().to_string().parse().unwrap();
-    });
+    let key = add_host_at(&server, &folder, "home", |_| {});
     fs::write(folder.path().join("counter"), "torn").unwrap();
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");

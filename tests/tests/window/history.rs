@@ -3,15 +3,14 @@
 use std::fs;
 
 use crate::{
-    person::{Person, add_host, new_folder},
+    person::{Person, add_host, add_host_at, new_folder},
     server::{Server, SilentPort},
 };
 
 #[test]
 fn a_knock_is_noted_as_soon_as_it_is_sent() {
     let (folder, server, silent) = (new_folder(), Server::new(), SilentPort::new());
-    let key = add_host(&folder, "home", |host| {
-        host.address = server.address().to_string().parse().unwrap();
+    let key = add_host_at(&server, &folder, "home", |host| {
         host.wait = std::num::NonZero::new(silent.number());
     });
     let mut person = Person::opens(folder);
@@ -42,9 +41,7 @@ fn a_knock_that_was_not_sent_is_noted_with_the_reason() {
 #[test]
 fn the_history_is_cleared_by_whoever_is_sure() {
     let (folder, server) = (new_folder(), Server::new());
-    let key = add_host(&folder, "home", |host| {
-        host.address = server.address().to_string().parse().unwrap();
-    });
+    let key = add_host_at(&server, &folder, "home", |_| {});
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
     server.receives(&key);

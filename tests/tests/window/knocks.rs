@@ -6,15 +6,14 @@ use egui::{Key, Modifiers};
 use ruroco_common::command::CommandHash;
 
 use crate::{
-    person::{Person, add_host, new_folder},
+    person::{Person, add_host, add_host_at, new_folder},
     server::{Server, SilentPort, free_port},
 };
 
 #[test]
 fn a_click_sends_an_authentic_knock_for_that_command() {
     let (folder, server) = (new_folder(), Server::new());
-    let key = add_host(&folder, "home", |host| {
-        host.address = server.address().to_string().parse().unwrap();
+    let key = add_host_at(&server, &folder, "home", |host| {
         host.commands = vec!["open_ssh".to_owned(), "close_ssh".to_owned()];
         host.command = "open_ssh".to_owned();
     });
@@ -36,8 +35,7 @@ fn a_click_sends_an_authentic_knock_for_that_command() {
 #[test]
 fn a_port_that_opens_is_seen_to_open() {
     let (folder, server, port) = (new_folder(), Server::new(), free_port());
-    let key = add_host(&folder, "home", |host| {
-        host.address = server.address().to_string().parse().unwrap();
+    let key = add_host_at(&server, &folder, "home", |host| {
         host.wait = NonZero::new(port);
     });
     let mut person = Person::opens(folder);
@@ -52,8 +50,7 @@ fn a_port_that_opens_is_seen_to_open() {
 #[test]
 fn a_port_that_stays_shut_is_told_with_what_to_look_at() {
     let (folder, server, port) = (new_folder(), Server::new(), free_port());
-    let key = add_host(&folder, "home", |host| {
-        host.address = server.address().to_string().parse().unwrap();
+    let key = add_host_at(&server, &folder, "home", |host| {
         host.wait = NonZero::new(port);
     });
     let mut person = Person::opens(folder);
@@ -68,7 +65,7 @@ fn a_port_that_stays_shut_is_told_with_what_to_look_at() {
 fn a_host_that_cannot_be_reached_leaves_the_window_alone() {
     let (folder, server, silent) = (new_folder(), Server::new(), SilentPort::new());
     let change = |host: &mut ruroco::client::profiles::Host| {
-        host.address = server.address().to_string().parse().unwrap();
+        host.address = ruroco::destination::Destination::Address(server.address());
         host.wait = NonZero::new(silent.number());
     };
     let key = add_host(&folder, "far", change);
@@ -94,9 +91,7 @@ fn a_host_that_cannot_be_reached_leaves_the_window_alone() {
 #[test]
 fn what_hangs_before_a_knock_is_sent_can_be_given_up_and_then_nothing_is_sent() {
     let (folder, server) = (new_folder(), Server::new());
-    add_host(&folder, "home", |host| {
-        host.address = server.address().to_string().parse().unwrap();
-    });
+    add_host_at(&server, &folder, "home", |_| {});
     let mut person = Person::opens(folder);
     let lock = person.lock();
     let held = fs::File::options().write(true).create(true).truncate(false).open(lock).unwrap();
@@ -117,9 +112,7 @@ fn what_hangs_before_a_knock_is_sent_can_be_given_up_and_then_nothing_is_sent() 
 #[test]
 fn a_knock_takes_no_mouse() {
     let (folder, server) = (new_folder(), Server::new());
-    let key = add_host(&folder, "home", |host| {
-        host.address = server.address().to_string().parse().unwrap();
-    });
+    let key = add_host_at(&server, &folder, "home", |_| {});
     let mut person = Person::opens(folder);
     let mut passed = Vec::new();
     while person.focused().as_deref() != Some("Knock at home: default") {

@@ -13,11 +13,14 @@ use egui_kittest::{
 };
 use ruroco::{
     client::{folder::Folder, key_store::Place, profiles::Host},
+    destination::Destination,
     key::Key as Secret,
     window::{Surroundings, Window},
 };
 use ruroco_lab::wait;
 use tempfile::TempDir;
+
+use crate::server::Server;
 
 /// Somebody who looks at a window, and their files.
 pub(crate) struct Person {
@@ -80,6 +83,19 @@ pub(crate) fn add_host(folder: &TempDir, name: &str, change: impl FnOnce(&mut Ho
     change(&mut host);
     client.profiles().add(&name, &host).unwrap();
     key
+}
+
+/// A host whose knocks this server takes.
+pub(crate) fn add_host_at(
+    server: &Server,
+    folder: &TempDir,
+    name: &str,
+    change: impl FnOnce(&mut Host),
+) -> Secret {
+    add_host(folder, name, |host| {
+        host.address = Destination::Address(server.address());
+        change(host);
+    })
 }
 
 impl Person {
