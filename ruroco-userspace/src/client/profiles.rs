@@ -157,6 +157,10 @@ impl Profiles {
         other.map(|(name, _)| name)
     }
 
+    fn forget(&mut self, name: &Name) {
+        self.hosts.remove(name);
+    }
+
     /// Whether there is no host.
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty()

@@ -256,14 +256,7 @@ impl Desk {
     }
 
     fn replace_host(&self, old: &Name, name: &Name, host: &Host) {
-        let profiles = self.folder.profiles();
-        let replaced = if old == name {
-            profiles.replace(name, host)
-        } else {
-            // In this order: a crash in between leaves the host twice, not lost.
-            profiles.add(name, host).and_then(|()| profiles.remove(old))
-        };
-        match replaced {
+        match self.folder.profiles().rename(old, name, host) {
             Ok(()) => self.report(Report::HostSaved(name.clone())),
             Err(error) => self.not_saved(&error),
         }

@@ -58,11 +58,13 @@ pub enum EditError {
     Write(PathBuf, io::Error),
 }
 
-/// Whether a host may be, or has to be, there already.
+/// Where a host goes in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Place<'a> {
+    /// Nothing is known by its name yet.
     New,
-    Known,
+    /// That of the host that goes by this name so far.
+    Of(&'a Name),
 }
 
 impl ProfilesFile {
@@ -119,7 +121,15 @@ impl ProfilesFile {
     /// # Errors
     /// [`EditError`]; the file is as it was.
     pub fn replace(&self, name: &Name, host: &Host) -> Result<(), EditError> {
-        self.put(&self.turn()?, name, host, Place::Known)
+        self.rename(name, name, host)
+    }
+
+    /// Changes a host and what it is called, at once.
+    ///
+    /// # Errors
+    /// [`EditError`]; the file is as it was.
+    pub fn rename(&self, old: &Name, new: &Name, host: &Host) -> Result<(), EditError> {
+        self.put(&self.turn()?, new, host, Place::Of(old))
     }
 
     /// Removes a host.
@@ -141,13 +151,15 @@ impl ProfilesFile {
         turn: &instance::Lock,
         name: &Name,
         host: &Host,
-        place: Place,
+        place: Place<'_>,
     ) -> Result<(), EditError> {
-        self.edit(turn, |profiles, document| {
-            match (place, profiles.known(name.as_str())) {
-                (Place::New, Ok(_)) => return Err(EditError::Exists(name.clone())),
-                (Place::Known, Err(unknown)) => return Err(unknown.into()),
-                (Place::New, Err(_)) | (Place::Known, Ok(_)) => {}
+        self.edit(turn, |mut profiles, document| {
+            if let Place::Of(old) = place {
+                profiles.known(old.as_str())?;
+                profiles.forget(old);
+            }
+            if profiles.known(name.as_str()).is_ok() {
+                return Err(EditError::Exists(name.clone()));
             }
             if let Some(other) = profiles.mistaken_for(name, host) {
                 return Err(EditError::Mistakable { name: name.clone(), other: other.clone() });
@@ -159,6 +171,12 @@ impl ProfilesFile {
                 Item::Table(hosts)
             });
             if let Some(hosts) = hosts.as_table_like_mut() {
+                if let Place::Of(old) = place
+                    && old != name
+                    && let Some(table) = hosts.remove(old.as_str())
+                {
+                    hosts.insert(name.as_str(), table);
+                }
                 let table = hosts.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
                 if let Some(table) = table.as_table_like_mut() {
                     write_host(table, host);
@@ -173,7 +191,7 @@ impl ProfilesFile {
     fn edit(
         &self,
         _turn: &instance::Lock,
-        change: impl FnOnce(&Profiles, &mut DocumentMut) -> Result<(), EditError>,
+        change: impl FnOnce(Profiles, &mut DocumentMut) -> Result<(), EditError>,
     ) -> Result<(), EditError> {
         let failed = |error| EditError::Write(self.path.clone(), error);
         let mut problems = Problems::default();
@@ -182,7 +200,7 @@ impl ProfilesFile {
         let profiles = Profiles::check(&source).or_problems().map_err(EditError::Refused)?;
         let unlike = |error| failed(io::Error::new(io::ErrorKind::InvalidData, error));
         let mut document: DocumentMut = source.text().parse().map_err(unlike)?;
-        change(&profiles, &mut document)?;
+        change(profiles, &mut document)?;
         let text = document.to_string();
         let changed = Source::new(&self.path, text.as_str());
         Profiles::check(&changed).or_problems().map_err(EditError::Refused)?;
@@ -296,6 +314,22 @@ mod tests {
         file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("# the old one") && text.contains("command = \"x\""), "{text}");
+    }
+
+    #[test]
+    fn a_host_by_another_name_stays_where_it_was() {
+        let (_folder, file) = file(COMMENTED);
+        file.add(&named("b"), &host()).unwrap();
+        let changed = Host { wait: std::num::NonZero::new(22), ..host() };
+        file.rename(&named("a"), &named("192.0.2.1"), &changed).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.starts_with("# mine\n[hosts.\"192.0.2.1\"] # first\n"), "{text}");
+        assert!(text.contains("# the old one\nkey = \"k\"\nwait = 22\n\n[hosts.b]"), "{text}");
+        let taken = file.rename(&named("192.0.2.1"), &named("b"), &host());
+        assert!(matches!(taken, Err(EditError::Exists(_))), "{taken:?}");
+        let unknown = file.rename(&named("a"), &named("c"), &host());
+        assert!(matches!(unknown, Err(EditError::Unknown(_))), "{unknown:?}");
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
     }
 
     #[test]
