@@ -43,6 +43,8 @@ impl CargoTool {
         if !found {
             let mut install = cargo(workspace, &["install", name, "--version", version]);
             install.args(["--locked", "--no-default-features"]).args(features);
+            // They run for seconds; what takes minutes is to build them.
+            install.args(["--debug", "--config", "profile.dev.debug=0"]);
             step(name, install.args(["--force", "--root"]).arg(workspace.tools()))
                 .context("it needs crates.io, or a mirror that cargo is configured for")?;
         }

@@ -31,9 +31,8 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     build_ebpf::build(workspace, &tools, Logging::Off)?;
 
     step("format", &mut cargo(workspace, &["fmt", "--all", "--check"]))?;
-    let everything =
-        [&["--workspace"][..], &NOT_THE_HOSTS, &["--features", "ruroco-lab/lab,ruroco-lab/window"]]
-            .concat();
+    // The same for each step, so that nothing is built twice.
+    let everything = all_with("ruroco-lab/lab,ruroco-lab/window");
     let deny = ["--", "--deny", "warnings"];
     let lint = [&["clippy", "--all-targets"][..], &everything, &deny].concat();
     step("lints", &mut cargo(workspace, &lint))?;
@@ -41,17 +40,17 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     roles::check_each_alone(workspace)?;
     roles::check_commander_tree(workspace)?;
     roles::check_client_elsewhere(workspace)?;
-    document(workspace)?;
+    document(workspace, &everything)?;
     // The end-to-end tests start the binaries that a user would.
-    let binaries = [&["build", "--workspace"][..], &NOT_THE_HOSTS].concat();
+    let binaries = [&["build"][..], &everything].concat();
     step("binaries", &mut cargo(workspace, &binaries))?;
     let python = python::ensure(workspace)?;
     let mut tests = cargo(workspace, &[&["test"][..], &everything].concat());
     tests.env("RUROCO_PYTHON", python);
     step("tests", tests.env("RUST_TEST_THREADS", threads().to_string()))?;
     // What takes more than `cargo test` may ask of a machine, and setup has seen to.
-    let own = ["test", "--package", "ruroco-userspace", "--test", "client", "--", "--ignored"];
-    step("keyring", &mut cargo(workspace, &own))?;
+    let keyring = [&["test"][..], &everything, &["--test", "client", "--", "--ignored"]].concat();
+    step("keyring", &mut cargo(workspace, &keyring))?;
     if system {
         book::build(workspace)?;
         test_packages(workspace)?;
@@ -63,10 +62,15 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
 fn test_packages(workspace: &Workspace) -> Result<()> {
     dist::run(workspace)?;
     let base = debian::ensure(workspace)?;
-    let own = ["test", "--package", "ruroco-lab", "--features", "system", "--test", "system"];
-    let mut tests = cargo(workspace, &own);
+    let everything = all_with("ruroco-lab/lab,ruroco-lab/window,ruroco-lab/system");
+    let mut tests = cargo(workspace, &[&["test"][..], &everything, &["--test", "system"]].concat());
     tests.env(guest::BASE, base).env(guest::PACKAGES, workspace.dist());
     step("packages", &mut tests)
+}
+
+/// What says to cargo that all members for the host are meant, with these features.
+fn all_with(features: &str) -> Vec<&str> {
+    [&["--workspace"][..], &NOT_THE_HOSTS, &["--features", features]].concat()
 }
 
 /// Twice as many tests at a time as there are processors: most of them wait for processes.
@@ -86,8 +90,8 @@ fn lint_ebpf(workspace: &Workspace) -> Result<()> {
 }
 
 /// Links in the documentation, of private items too, lead somewhere.
-fn document(workspace: &Workspace) -> Result<()> {
+fn document(workspace: &Workspace, everything: &[&str]) -> Result<()> {
     let whole = ["doc", "--no-deps", "--document-private-items"];
-    let mut document = cargo(workspace, &[&whole[..], &["--workspace"], &NOT_THE_HOSTS].concat());
+    let mut document = cargo(workspace, &[&whole, everything].concat());
     step("documentation", document.env("RUSTDOCFLAGS", "--deny warnings"))
 }
