@@ -123,6 +123,17 @@ impl Host {
         assert_eq!(self.runs(), count);
     }
 
+    /// Waits until a unit does again what it is there for, with another process than this one. Both are
+    /// asked for at once: between two questions a process can end.
+    #[track_caller]
+    pub(crate) fn wait_for_successor(&self, unit: &str, gone: &str) {
+        self.guest.wait_until(&format!(
+            "show=$(systemctl show --property ActiveState,MainPID {unit}) && \
+             echo \"$show\" | grep -x ActiveState=active && \
+             ! echo \"$show\" | grep -xE 'MainPID=(0|{gone})'"
+        ));
+    }
+
     fn status(&self) -> Value {
         serde_json::from_str(&self.guest.run("ruroco-gate status --json")).unwrap()
     }

@@ -72,10 +72,7 @@ fn whichever_daemon_is_killed_comes_back_and_the_others_stay() {
         let before = pids();
         host.guest.run(&format!("systemctl kill --signal KILL --kill-who main {unit}"));
         let gone = &before[UNITS.iter().position(|other| *other == unit).unwrap()];
-        let is_back = format!(
-            "systemctl is-active {unit} && test $(systemctl show --value -p MainPID {unit}) != {gone}"
-        );
-        host.guest.wait_until(&is_back);
+        host.wait_for_successor(unit, gone);
         for ((name, before), after) in UNITS.into_iter().zip(&before).zip(&pids()) {
             assert_eq!(before == after, name != unit, "{name}, when {unit} was killed");
         }
@@ -95,7 +92,7 @@ fn whichever_daemon_hangs_is_replaced_and_the_gate_stays_closed_meanwhile() {
         host.guest.run(&format!("mkdir -p /etc/systemd/system/{unit}.service.d"));
         host.guest.write(
             &format!("/etc/systemd/system/{unit}.service.d/watchdog.conf"),
-            "[Service]\nWatchdogSec=10\n",
+            "[Service]\nWatchdogSec=5\n",
         );
     }
     host.guest.run("systemctl daemon-reload");
@@ -105,9 +102,7 @@ fn whichever_daemon_hangs_is_replaced_and_the_gate_stays_closed_meanwhile() {
         let before = pids();
         let hanging = &before[UNITS.iter().position(|other| *other == unit).unwrap()];
         host.guest.run(&format!("kill -STOP {hanging}"));
-        host.guest.wait_until(&format!(
-            "systemctl is-active {unit} && test $(systemctl show --value -p MainPID {unit}) != {hanging}"
-        ));
+        host.wait_for_successor(unit, hanging);
         let log = host.guest.run(&format!("journalctl --unit {unit} --output cat"));
         assert!(log.contains("Watchdog timeout"), "{log}");
         host.expect_a_knock_to_run(KEY);
