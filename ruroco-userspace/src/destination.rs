@@ -27,7 +27,7 @@ pub enum Destination {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// Something behind the colon that is not a port.
-    #[error("`{0}` is not a port; write a number from 1 to 65535 behind the colon")]
+    #[error("`{}` is not a port; write a number from 1 to 65535 behind the colon", .0.escape_debug())]
     Port(String),
     /// Anything else.
     #[error("expected HOST, HOST:PORT, IP, IP:PORT or [IPV6]:PORT")]
@@ -91,7 +91,7 @@ impl Destination {
             Some(_) => return Err(ParseError::Form),
             None => (text, None),
         };
-        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "[]/".contains(c)) {
+        if host.is_empty() || host.contains(is_not_for_hosts) {
             return Err(ParseError::Form);
         }
         let port = match port.map(|port| (port, port.parse())) {
@@ -101,6 +101,11 @@ impl Destination {
         };
         Ok(Self::Host(host.to_owned(), port))
     }
+}
+
+/// Terminals, to which hosts are shown, take control characters for orders.
+fn is_not_for_hosts(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || "[]/".contains(c)
 }
 
 impl fmt::Display for Destination {
@@ -223,12 +228,14 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", ":80", "[::1]", "a:b:c", "[::1]:70000", "a b"] {
+        for text in ["", ":80", "[::1]", "a:b:c", "[::1]:70000", "a b", "a\u{1b}]0;x\u{7}"] {
             assert_eq!(text.parse::<Destination>(), Err(ParseError::Form), "{text}");
         }
         for text in ["host:", "host:x", "http://host", "host:0", "host:65536", "192.0.2.1:0"] {
             assert!(matches!(text.parse::<Destination>(), Err(ParseError::Port(_))), "{text}");
         }
+        let told = "a:\u{1b}[2J".parse::<Destination>().unwrap_err().to_string();
+        assert!(told.contains("\\u{1b}[2J"), "{told:?}");
     }
 
     #[test]

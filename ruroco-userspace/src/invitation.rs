@@ -19,9 +19,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     command_name::{self, NotACommand},
-    destination::{self, Destination},
+    destination::Destination,
     key::{self, Key},
-    name::{Name, NotAName},
+    name::Name,
 };
 
 const SCHEME: &str = "ruroco://";
@@ -44,8 +44,9 @@ pub struct Invitation {
     pub wait: Option<NonZero<u16>>,
 }
 
-/// A text that is no invitation. The message never repeats the text: it may hold a key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// A text that is no invitation. The message never repeats the text, which may hold a key: it is `Copy`, so
+/// nothing of the text can be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// It is longer than any that is made.
     #[error("the invitation is longer than {MAX_SIZE} bytes; have the host offer fewer commands")]
@@ -59,11 +60,11 @@ pub enum ParseError {
     #[error("there are several invitations in it: say one of them")]
     Several,
     /// No address behind the scheme.
-    #[error("the invitation's address is none: {0}")]
-    Address(destination::ParseError),
+    #[error("the invitation's address is none: was the line copied as it was?")]
+    Address,
     /// A name that is none.
-    #[error("the invitation's name is none: {0}")]
-    Name(NotAName),
+    #[error("the invitation's name is not one for a host: was the line copied as it was?")]
+    Name,
     /// A key that is none.
     #[error("the invitation's key is damaged: was the whole line copied? {0}")]
     Key(key::ParseError),
@@ -97,11 +98,11 @@ impl Invitation {
         }
         let (address, fields) = rest.split_once('?').ok_or(ParseError::Form)?;
         let address = address.strip_suffix('/').unwrap_or(address);
-        let address = address.parse().map_err(ParseError::Address)?;
+        let address = address.parse().map_err(|_| ParseError::Address)?;
         let (mut name, mut key, mut wait, mut commands) = (None, None, None, Vec::new());
         for (field, value) in form_urlencoded::parse(fields.as_bytes()) {
             match &*field {
-                "name" => once("name", &mut name, value.parse().map_err(ParseError::Name)?)?,
+                "name" => once("name", &mut name, value.parse().map_err(|_| ParseError::Name)?)?,
                 "key" => once("key", &mut key, secret(&Zeroizing::new(value.into_owned()))?)?,
                 "wait" => once("wait", &mut wait, value.parse().map_err(|_| ParseError::Wait)?)?,
                 "command" => commands
@@ -208,16 +209,32 @@ mod tests {
             (format!("{}&name=b", &*good), ParseError::Twice("name")),
             (format!("{}&wait=0", &*good), ParseError::Wait),
             (format!("{}&port=1", &*good), ParseError::Unknown),
+            (good.replace(":80", ":0"), ParseError::Address),
+            (good.replace(":80", "\u{1b}]0;x"), ParseError::Address),
+            (good.replace("home", "..%2Fhome"), ParseError::Name),
             (format!("{}&command={}", &*good, "a".repeat(MAX_SIZE)), ParseError::TooLong),
             (format!("{}&command=a%1b%5B2J", &*good), ParseError::Command(NotACommand)),
             (format!("{}&command=", &*good), ParseError::Command(NotACommand)),
         ] {
             assert_eq!(Invitation::parse(&text).unwrap_err(), error, "{text}");
         }
-        let address = Invitation::parse(&good.replace(":80", ":0")).unwrap_err();
-        assert!(matches!(address, ParseError::Address(_)));
-        let name = Invitation::parse(&good.replace("home", "..%2Fhome")).unwrap_err();
-        assert!(matches!(name, ParseError::Name(_)));
+    }
+
+    #[test]
+    fn what_is_said_of_a_mangled_line_has_nothing_of_its_key() {
+        let good = invitation("203.0.113.5", &["a".to_owned()], None).to_text();
+        for between in ["?", "&", "=", "%3A", ":", "/"] {
+            for (instead, all) in [("%26", false), ("", false), (":", true), ("%3F", true)] {
+                let mangled = match all {
+                    true => good.replace(between, instead),
+                    false => good.replacen(between, instead, 1),
+                };
+                if let Err(error) = Invitation::parse(&mangled) {
+                    let told = error.to_string();
+                    assert!(!told.contains("AAECAwQF"), "{mangled}: {told}");
+                }
+            }
+        }
     }
 
     proptest! {

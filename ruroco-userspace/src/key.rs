@@ -195,6 +195,11 @@ impl Key {
         }
     }
 
+    /// Whether a text is a key, or was one before it was damaged.
+    pub fn is_meant_by(text: &str) -> bool {
+        text.trim_start().starts_with(CHACHA_PREFIX) || Self::parse(text).is_ok()
+    }
+
     /// Reads a key file; `also_allowed` is a uid that may own it beside root and this user.
     ///
     /// # Errors

@@ -29,14 +29,31 @@ pub enum KeyReference {
     File(PathBuf),
 }
 
+/// A text that does not say which key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAReference {
+    /// It is a key itself. The message does not repeat it.
+    #[error(
+        "this is a key itself: take it over with `ruroco-client key import NAME`, and write that name \
+         here"
+    )]
+    Key,
+    /// It is neither a file nor a name.
+    #[error(transparent)]
+    Name(#[from] NotAName),
+}
+
 impl FromStr for KeyReference {
-    type Err = NotAName;
+    type Err = NotAReference;
 
     /// A text with a path in it, or that ends in `.key`, is a file; any other is a name.
-    fn from_str(text: &str) -> Result<Self, NotAName> {
+    fn from_str(text: &str) -> Result<Self, NotAReference> {
+        if Key::is_meant_by(text) {
+            return Err(NotAReference::Key);
+        }
         let path = Path::new(text);
         let is_path = path.components().count() > 1 || text.ends_with(EXTENSION);
-        if is_path { Ok(Self::File(path.to_owned())) } else { text.parse().map(Self::Named) }
+        if is_path { Ok(Self::File(path.to_owned())) } else { Ok(Self::Named(text.parse()?)) }
     }
 }
 

@@ -352,6 +352,7 @@ impl Checker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Key;
 
     fn check(text: &str) -> Result<Profiles, Problems> {
         Profiles::check(&Source::new("/client.toml", text)).or_problems()
@@ -396,6 +397,18 @@ mod tests {
         let profiles = check(&format!("{text}command = \"close\"\n")).unwrap();
         let commands: Vec<_> = profiles.get("h").unwrap().all_commands().collect();
         assert_eq!(commands, ["close", "open"]);
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_its_name_is_not_repeated() {
+        for key in
+            ["chacha20poly1305:AAEC", "chacha20poly1305:AA/EC", &Key::generate().unwrap().to_text()]
+        {
+            let text = format!("[hosts.h]\naddress = \"a\"\nkey = \"{key}\"\n");
+            let told = check(&text).unwrap_err().to_string();
+            assert!(told.starts_with("/client.toml:3: `key`: this is a key itself"), "{told}");
+            assert!(told.contains("key import") && !told.contains(key), "{told}");
+        }
     }
 
     #[test]

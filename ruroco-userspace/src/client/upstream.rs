@@ -156,7 +156,8 @@ impl Entry {
         let raw = if let toml::Value::String(line) = value {
             RawEntry::of_line(&line)?
         } else {
-            let refusal = |error: toml::de::Error| error.message().replace('\n', ", ");
+            // It repeats what it does not like.
+            let refusal = |error: toml::de::Error| error.message().replace(char::is_control, " ");
             value.try_into().map_err(refusal)?
         };
         let RawEntry { address, command, permissive, ip, ipv4, ipv6 } = raw;
@@ -377,14 +378,16 @@ mod tests {
         let lines = format!(
             "list = [\"send --address a --key {secret}\", \"send --command x\", \"send --address\", \
              \"send --address b\", 5, \"send --address a:0\", \"send --address a --ip x\", \
-             \"send --address a --command \\u001b[2J\"]"
+             \"send --address a --command \\u001b[2J\", \"send --address a\\u001b]0;x\", \
+             {{ \"\\u001bx\" = 1 }}]"
         );
         let list = list(&lines);
         assert_eq!(list.entries.len(), 1);
         let numbers: Vec<_> = list.refused.iter().map(|refused| refused.number).collect();
-        assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8]);
+        assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8, 9, 10]);
         let told: Vec<String> = list.refused.iter().map(ToString::to_string).collect();
-        assert!(!told.concat().contains(secret) && !told.concat().contains("[2J"), "{told:?}");
+        assert!(!told.concat().contains(secret), "{told:?}");
+        assert!(!told.concat().contains(char::is_control), "{told:?}");
         let unlike = CommandsList::parse(Path::new("/c.toml"), "list = []\nlist2 = 1\n");
         assert!(unlike.unwrap_err().to_string().starts_with("/c.toml:2: "));
     }
