@@ -151,7 +151,9 @@ impl Watch<'_> {
         let mut knocks = 1;
         let mut not_repeated = None;
         let mut look = self.knock_and_look(addresses, 0, &mut first_knock)?;
-        while knocks < tries && matches!(look.seen, Seen::Shut(_)) {
+        let limit = self.limit;
+        let may_knock = |knocks| knocks < tries && !limit.left().is_zero();
+        while may_knock(knocks) && matches!(look.seen, Seen::Shut(_)) {
             match self.knock_and_look(addresses, knocks, &mut first_knock) {
                 Ok(next) => look = next,
                 Err(knock::Error::GivenUp) => {
@@ -231,7 +233,44 @@ mod tests {
     use std::{
         net::{TcpListener, UdpSocket},
         num::NonZero,
+        thread,
     };
+
+    #[test]
+    fn nobody_knocks_once_the_time_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let counter = CounterFile::in_directory(dir.path()).unwrap();
+        let host = UdpSocket::bind("127.0.0.1:0").unwrap();
+        host.set_nonblocking(true).unwrap();
+        let address = host.local_addr().unwrap();
+        let shut = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let effect = Effect {
+            limit: Duration::from_secs(2),
+            tries: NonZero::new(3).unwrap(),
+            ..Effect::of(NonZero::new(shut).unwrap())
+        };
+        let attempt = Attempt { knock: knock_at(address), effect: Some(effect) };
+        let limit = Limit::from_now(effect.limit);
+        // As if it took all of the time to send the first one.
+        let mut report = |progress| {
+            while matches!(progress, Progress::Sent(_)) && !limit.left().is_zero() {
+                thread::yield_now();
+            }
+        };
+        let mut watch = Watch {
+            attempt: &attempt,
+            effect,
+            limit,
+            counter: &counter,
+            report: &mut report,
+            give_up: &|| false,
+            used: Vec::new(),
+        };
+        let outcome = watch.knock_until_it_opens(&[address]).unwrap();
+        let came = std::iter::from_fn(|| host.recv(&mut [0; 128]).ok()).count();
+        assert_eq!((outcome.knocks, came), (1, 1));
+        assert!(matches!(outcome.effect, Observation::Shut { .. }));
+    }
 
     #[test]
     fn each_try_takes_the_next_address_and_those_that_are_left_are_told() {
