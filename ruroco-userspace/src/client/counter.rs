@@ -120,7 +120,7 @@ impl CounterFile {
     /// [`Error::Directory`].
     pub fn in_directory(dir: &Path) -> Result<Self, Error> {
         private_folder::make(dir).map_err(|error| Error::Directory(dir.to_owned(), error))?;
-        Ok(Self { counter: dir.join("counter"), lock: dir.join("client.lock") })
+        Ok(Self { counter: dir.join("counter"), lock: dir.join("counter.lock") })
     }
 
     /// The next counter, already on the disk; waits for another client's turn to end, but no longer

@@ -5,7 +5,8 @@
 //! | `client.toml` | the hosts ([`super::profiles`]) |
 //! | `keys/` | the keys ([`super::key_store`]) |
 //! | `counter` | the last counter ([`super::counter`]); the same file as upstream ruroco's |
-//! | `client.lock` | held for the moments in which one of these is changed |
+//! | `counter.lock` | held for the moments in which the counter is changed |
+//! | `client.lock` | held while hosts or keys are changed, and a keyring may be asking its person |
 
 use std::{
     ffi::OsString,

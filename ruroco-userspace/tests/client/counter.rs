@@ -51,9 +51,9 @@ fn clients_at_the_same_time_use_different_counters() {
 #[test]
 fn a_client_that_never_ends_its_turn_is_named() {
     let laptop = Laptop::new("");
-    let lock = File::create(laptop.path("client.lock")).unwrap();
+    let lock = File::create(laptop.path("counter.lock")).unwrap();
     lock.lock().unwrap();
-    let told = ["client.lock", "another process holds the lock", "nothing was sent"];
+    let told = ["counter.lock", "another process holds the lock", "nothing was sent"];
     laptop.client(&["send", "home"]).expect_error(&told);
     // Nor is it waited for any longer than all of it may take.
     for flags in [&["--wait", "22"][..], &["--wait", "22", "--dry-run"]] {

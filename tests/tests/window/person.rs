@@ -273,7 +273,7 @@ impl Person {
 
     /// Where clients take turns.
     pub(crate) fn lock(&self) -> PathBuf {
-        self.folder.path().join("client.lock")
+        self.folder.path().join("counter.lock")
     }
 
     /// Everything that can be pressed, and where.
