@@ -35,17 +35,35 @@ pub fn replace_with<T>(
     Ok((file, written))
 }
 
-/// Creates `path` with this content so that after a crash it is there whole or not at all: written as
-/// for [`replace`], and given its name only then. The caller makes sure that there is only one writer.
+/// Creates `path` with this content, readable by its owner alone, so that after a crash it is there whole
+/// or not at all: written as for [`replace`], and given its name only then. On file systems without
+/// links, such as FAT, a crash may leave it cut off. The caller makes sure that there is only one writer.
 ///
 /// # Errors
 /// `AlreadyExists` if there is such a file; it is left alone.
-pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     let (new, _, ()) = write_beside(path, |mut file| file.write_all(content))?;
     // Unlike a rename, a link replaces nothing.
     let linked = fs::hard_link(&new, path);
     let _ = fs::remove_file(&new);
-    linked.and_then(|()| sync_parent(path))
+    match linked.map_err(|error| (error.kind(), error)) {
+        // What Linux (EPERM) and others say where there are none.
+        Err((io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported, _)) => {
+            create_in_place(path, content)
+        }
+        linked => linked.map_err(|(_, error)| error),
+    }?;
+    sync_parent(path)
+}
+
+fn create_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = private().create_new(true).open(path)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Ours: `create_new` has just made it.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Writes a file with `.new` appended to the name of `path` and returns once its content is on the disk.
@@ -69,21 +87,6 @@ fn write_beside<T>(
             Err(error)
         }
     }
-}
-
-/// Creates `path` with this content, readable by its owner alone. A crash may leave it cut off; where that
-/// matters, see [`create_whole`].
-///
-/// # Errors
-/// `AlreadyExists` if there is such a file; it is left alone.
-pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = private().create_new(true).open(path)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // Ours: `create_new` has just made it.
-        let _ = fs::remove_file(path);
-    }
-    written.and_then(|()| sync_parent(path))
 }
 
 fn private() -> OpenOptions {

@@ -126,7 +126,7 @@ impl FloorFile {
         let mut text = Vec::new();
         floor_log::write(&upstreams.unwrap_or_default().with_new(now, keys), &mut text)
             .map_err(|error| Error::Write(path.as_path().into(), error))?;
-        match durable::create_whole(&path, &text) {
+        match durable::create(&path, &text) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(Error::Exists(path));
