@@ -62,15 +62,15 @@ fn address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + number)
 }
 
-/// Milliseconds that each of these knocks took, as far as they have run. The first run counts.
+/// Milliseconds that each of these knocks took, as far as they have run. The first run counts, and a line
+/// without an end does not: it is still being written.
 fn runs(peer: &dyn Peer, wanted: &BTreeMap<Ipv4Addr, u128>) -> Result<BTreeMap<Ipv4Addr, f64>> {
     let text = fs::read_to_string(peer.record()).unwrap_or_default();
     let mut runs = BTreeMap::new();
-    for line in text.lines() {
+    for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         let parts = line.split_once(' ').and_then(|(time, address)| {
             Some((time.parse::<u128>().ok()?, address.parse::<Ipv4Addr>().ok()?))
         });
-        // Nor is a line without an end one: it is still being written.
         let Some((started, address)) = parts else { continue };
         let Some(sent) = wanted.get(&address) else { continue };
         let took = started.checked_sub(*sent).context("a command ran before its knock was sent")?;
