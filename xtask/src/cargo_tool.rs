@@ -29,6 +29,10 @@ pub(crate) const CARGO_DEB: CargoTool =
 pub(crate) const MDBOOK: CargoTool =
     CargoTool { name: "mdbook", version: "0.5.4", features: &["--features", "search"] };
 
+/// Builds fuzz targets and gives them to libFuzzer.
+pub(crate) const CARGO_FUZZ: CargoTool =
+    CargoTool { name: "cargo-fuzz", version: "0.13.2", features: &[] };
+
 impl CargoTool {
     /// The program, after it was built if it was not there.
     ///

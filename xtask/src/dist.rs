@@ -70,7 +70,14 @@ fn build(workspace: &Workspace) -> Result<Vec<PathBuf>> {
         let alone =
             ["build", "--release", "--package", "ruroco-userspace", "--no-default-features"];
         let own = ["--features", role, "--bin", program];
-        step(program, &mut cargo(workspace, &[&alone[..], &own].concat()))?;
+        let mut build = cargo(workspace, &[&alone[..], &own].concat());
+        if role == roles::WINDOW {
+            // Optimised crate by crate: what is gained by more is not worth minutes of one processor
+            // (docs/decisions/0019-release-profile.md).
+            build.env("CARGO_PROFILE_RELEASE_LTO", "off");
+            build.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        }
+        step(program, &mut build)?;
     }
     let mut manual = cargo(workspace, &["run", "--quiet", "--package", "ruroco-manual", "--"]);
     // Where cargo-deb looks for what was built.

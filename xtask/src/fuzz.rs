@@ -19,17 +19,13 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
-    host::{cargo, step},
+    cargo_tool::CARGO_FUZZ,
+    host::step,
     libfuzzer::{self, Outcome, Target},
     packages::{self, Wants},
     process,
     workspace::Workspace,
 };
-
-/// The release of cargo-fuzz that is installed here.
-const VERSION: &str = "0.13.2";
-
-const NAME: &str = "cargo-fuzz";
 
 /// How a person calls this.
 const TASK: &str = "cargo xtask fuzz";
@@ -41,8 +37,7 @@ const TASK: &str = "cargo xtask fuzz";
 pub(crate) fn run(workspace: &Workspace, chosen: &[String], seconds: u32) -> Result<()> {
     let names = choose(chosen, all(workspace)?)?;
     ensure_compiler()?;
-    ensure_cargo_fuzz(workspace)?;
-    let programs = build(workspace)?;
+    let programs = build(workspace, &CARGO_FUZZ.ensure(workspace)?)?;
     let target = |name| Target::new(workspace, &programs, name);
     let targets = names.into_iter().map(target).collect::<Result<Vec<_>>>()?;
     let outcomes = run_side_by_side(workspace, &targets, seconds)?;
@@ -82,30 +77,11 @@ fn ensure_compiler() -> Result<()> {
     packages::install(&Wants { packages: vec!["g++"], ..Wants::default() }, TASK)
 }
 
-fn ensure_cargo_fuzz(workspace: &Workspace) -> Result<()> {
-    let present = process::output(Command::new(cargo_fuzz(workspace)).arg("--version"));
-    if present.is_ok_and(|version| version.trim() == format!("{NAME} {VERSION}")) {
-        return Ok(());
-    }
-    println!("building              {NAME} {VERSION}; takes a minute or two");
-    let mut install = cargo(workspace, &["install", NAME, "--version", VERSION, "--locked"]);
-    install.arg("--root").arg(workspace.tools());
-    process::output(&mut install).map(drop).with_context(|| {
-        format!(
-            "cannot build {NAME}; it needs crates.io (or a mirror that cargo is configured for)"
-        )
-    })
-}
-
-fn cargo_fuzz(workspace: &Workspace) -> PathBuf {
-    workspace.tools().join("bin").join(NAME)
-}
-
 /// Builds all targets; the folder with their programs.
-fn build(workspace: &Workspace) -> Result<PathBuf> {
+fn build(workspace: &Workspace, cargo_fuzz: &Path) -> Result<PathBuf> {
     let host = rustc(workspace, "host-tuple")?;
     let folder = workspace.fuzz_target().join("build");
-    let mut build = Command::new(cargo_fuzz(workspace));
+    let mut build = Command::new(cargo_fuzz);
     build.current_dir(workspace.root()).args(["build", "--features", "libfuzzer"]);
     build.arg("--fuzz-dir").arg(workspace.fuzz());
     build.arg("--target-dir").arg(&folder).args(["--target", &host]);

@@ -9,10 +9,13 @@ use crate::{
     workspace::Workspace,
 };
 
+/// The role that draws, and has most crates by far.
+pub(crate) const WINDOW: &str = "with-gui";
+
 /// The roles, and the program of each.
 pub(crate) const PROGRAMS: [(&str, &str); 5] = [
     ("with-client", "ruroco-client"),
-    ("with-gui", "ruroco-client-ui"),
+    (WINDOW, "ruroco-client-ui"),
     ("with-gate", "ruroco-gate"),
     ("with-server", "ruroco-server"),
     ("with-commander", "ruroco-commander"),

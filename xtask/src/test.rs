@@ -41,9 +41,6 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     roles::check_commander_tree(workspace)?;
     roles::check_client_elsewhere(workspace)?;
     document(workspace, &everything)?;
-    // The end-to-end tests start the binaries that a user would.
-    let binaries = [&["build"][..], &everything].concat();
-    step("binaries", &mut cargo(workspace, &binaries))?;
     let python = python::ensure(workspace)?;
     let mut tests = cargo(workspace, &[&["test"][..], &everything].concat());
     tests.env("RUROCO_PYTHON", python);
