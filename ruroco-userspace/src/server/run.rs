@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::{
     clock::Now,
     floor_file::FloorFile,
+    pauses::Pauses,
     sandbox::{self, Needs, Policy},
     serve::Server,
     source::Source,
@@ -41,10 +42,14 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
     let mut server = Server::new(config, keys, floors);
     service_manager.ready(READY);
 
+    let mut pauses = Pauses::starting(Instant::now());
     loop {
         let now = Now::read();
         source.drain(now, &mut server)?;
         server.tidy(now);
+        if let Some(end) = pauses.take(Instant::now()) {
+            wait([Some(signals.as_fd())], Some(end)).context("could not pause")?;
+        }
         let [one, other] = source.descriptors();
         let fds = [Some(signals.as_fd()), one, other];
         let wake = source.next_attempt().into_iter().chain(server.next_due()).min();
