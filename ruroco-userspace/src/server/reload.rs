@@ -59,7 +59,7 @@ impl Server {
             }
         }
         self.keys = keys;
-        Ok(self.verifier.len())
+        Ok(self.keys_in_force())
     }
 
     /// Puts the files as they are now into force: the configuration, and the keys if no gate hands them
@@ -85,7 +85,7 @@ impl Server {
                 outcome?;
             }
         }
-        tracing::info!(keys = self.verifier.len(), "reloaded");
+        tracing::info!(keys = self.keys_in_force(), "reloaded");
         Ok(())
     }
 

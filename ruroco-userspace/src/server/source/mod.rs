@@ -61,6 +61,22 @@ impl Source {
         }
     }
 
+    /// Whether candidates can come from it.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Xdp(source) => source.has_ring(),
+            Self::Udp(_) => true,
+        }
+    }
+
+    /// Why it waits for a gate, if it does.
+    pub fn waits_because(&self) -> Option<&str> {
+        match self {
+            Self::Xdp(source) => source.waits_because(),
+            Self::Udp(_) => None,
+        }
+    }
+
     /// When to look again even if nothing happens, as a time on the boot clock.
     pub fn next_attempt(&self) -> Option<Duration> {
         match self {
