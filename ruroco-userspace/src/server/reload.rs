@@ -63,12 +63,16 @@ impl Server {
     }
 
     /// Puts the files as they are now into force: the configuration, and the keys if no gate hands them
-    /// over.
+    /// over. Where somebody else has opened the socket, its port is `passed_port`.
     ///
     /// # Errors
     /// What is wrong with them. All is as it was then.
-    pub fn reload(&mut self, now: Now) -> anyhow::Result<()> {
-        let config = self.changed_configuration();
+    pub fn reload(&mut self, now: Now, passed_port: Option<u16>) -> anyhow::Result<()> {
+        let config = self.changed_configuration().and(|config| {
+            let mut problems = Problems::default();
+            problems.extend(passed_port.and_then(|port| config.check_passed_socket(port)));
+            problems
+        });
         match self.config.source {
             Source::Udp => {
                 let (config, keys) = Settings::of_server(config, Occasion::Reload).or_refuse()?;

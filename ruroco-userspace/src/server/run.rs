@@ -67,7 +67,7 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
             }
             Some(Request::Reload) => {
                 service_manager.reloading();
-                let outcome = server.reload(Now::read());
+                let outcome = server.reload(Now::read(), source.passed_port());
                 status = Status::of(&source, &server);
                 match outcome {
                     Ok(()) => service_manager.ready(&status.to_string()),
