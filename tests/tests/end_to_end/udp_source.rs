@@ -20,6 +20,9 @@ use super::start::expect_no_start;
 /// Where a file of upstream's leaves it out.
 const DEFAULT_PORT: u16 = 34020;
 
+/// What has a shell start a program as systemd does, with its own input, a socket, as descriptor 3.
+pub(crate) const TAKE_SOCKET: &str = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+
 fn options() -> Options {
     Options { source: "udp", ..Options::default() }
 }
@@ -96,7 +99,7 @@ fn with_sockets(lab: &Lab, port: u16, other: Option<u16>) -> Command {
         Stdio::from(OwnedFd::from(bound))
     };
     let become_server = match other {
-        None => "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"",
+        None => TAKE_SOCKET,
         Some(_) => "exec 3<&0 4<&1 </dev/null >&2; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$@\"",
     };
     let mut command = lab.server_command_by(&["sh", "-c", become_server, "sh"], &[]);
@@ -112,7 +115,8 @@ fn with_sockets(lab: &Lab, port: u16, other: Option<u16>) -> Command {
 fn a_socket_that_cannot_be_meant_is_refused() {
     let lab = Lab::new(&options());
     let other = PORT + 1;
-    let told = [format!("at port {other},"), format!("here is {PORT};"), "ListenDatagram".to_owned()];
+    let told =
+        [format!("at port {other},"), format!("here is {PORT};"), "ListenDatagram".to_owned()];
     let told = told.each_ref().map(String::as_str);
     expect_no_start("ruroco-server", with_sockets(&lab, other, None), &told);
     let told = ["passed 2 sockets", "an empty ListenDatagram="];
