@@ -16,6 +16,7 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
     path::Path,
+    time::Duration,
 };
 
 use frames::{
@@ -178,10 +179,12 @@ fn orders() -> impl Iterator<Item = Seed> {
         address: Address::from_ipv4([198, 51, 100, 9]),
         key: KeyId([1; 8]),
         counter: 1_725_821_510_000_000_000,
+        received_at: Duration::from_secs(45),
     };
     let close_port = CommandHash::of("close_port");
     let mut other_version = good.encode();
-    other_version[0] = 2;
+    other_version[0] = 1;
+    let expired = Order { received_at: Duration::from_secs(29), ..good };
     [
         ("open_port", good.encode().to_vec()),
         ("close_port", Order { command: close_port, ..good }.encode().to_vec()),
@@ -193,6 +196,7 @@ fn orders() -> impl Iterator<Item = Seed> {
         ("unknown_key", Order { key: KeyId([3; 8]), ..good }.encode().to_vec()),
         ("everybody", Order { address: Address::from_ipv4([255; 4]), ..good }.encode().to_vec()),
         ("other_version", other_version.to_vec()),
+        ("expired", expired.encode().to_vec()),
     ]
     .into_iter()
 }

@@ -1,9 +1,9 @@
 //! An order: whatever a server that was taken over writes to the commander, which runs as root.
 //!
 //! The record: encoding gives the decoded bytes back. The commander: an order is permitted if, and
-//! only if, it is whole, of our version, names a command and a key that there are, the key may call
-//! that command, and the address is one host's; and what is permitted is what it says. The judge is
-//! held against a reading of the bytes that knows nothing but the record's table.
+//! only if, it is whole, of our version and not too old, names a command and a key that there are, the
+//! key may call that command, and the address is one host's; and what is permitted is what it says. The
+//! judge is held against a reading of the bytes that knows nothing but the record's table.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +32,9 @@ const OPEN_PORT: (&str, [u8; 8]) = ("open_port", [0x9b, 0x93, 0x08, 0x39, 0x59, 
 const CLOSE_PORT: (&str, [u8; 8]) =
     ("close_port", [0x26, 0x94, 0x12, 0x9e, 0x84, 0xaf, 0x1e, 0x38]);
 
+/// How long the machine has been running: there can be orders that are too old.
+const NOW: Duration = Duration::from_secs(60);
+
 /// Takes any bytes for an order.
 pub fn order(data: &[u8]) -> bool {
     if let Ok(bytes) = <&[u8; SIZE]>::try_from(data) {
@@ -39,7 +42,7 @@ pub fn order(data: &[u8]) -> bool {
         assert_eq!(decoded.is_ok(), bytes[0] == VERSION);
         assert!(decoded.is_err() || decoded.is_ok_and(|order| order.encode() == *bytes));
     }
-    let judged = judge().judge(Duration::from_secs(1), data, 0);
+    let judged = judge().judge(NOW, data, 0);
     assert_eq!(judged.as_ref().ok().map(content), expected(data), "{judged:?}");
     data.len() == SIZE
 }
@@ -53,7 +56,12 @@ fn content(permitted: &Permitted) -> Content<'_> {
 
 /// What an order permits, by the table in the documentation of the record.
 fn expected(data: &[u8]) -> Option<Content<'static>> {
-    if data.len() != 49 || data[0] != 1 {
+    if data.len() != 57 || data[0] != 2 {
+        return None;
+    }
+    let received_at = u64::from_be_bytes(data[49..57].try_into().ok()?);
+    // Half a minute before a minute has passed.
+    if received_at < 30_000_000_000 {
         return None;
     }
     let key = match <[u8; 8]>::try_from(&data[25..33]).ok()? {

@@ -12,7 +12,7 @@ mod gate;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     ops::Range,
     path::{Path, PathBuf},
@@ -79,7 +79,7 @@ pub struct Config {
     /// What the gate needs beside.
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
-    keys: BTreeMap<Spanned<String>, KeyRules>,
+    keys: BTreeMap<String, Ruled>,
     places: Places,
     /// What the file says of these is not known.
     left_out: LeftOut,
@@ -128,6 +128,13 @@ pub enum Source {
 pub struct KeyRules {
     /// Names of the only commands that knocks with this key may ask for.
     pub commands: Option<Vec<String>>,
+}
+
+/// Rules, and where the key's name stands in the file.
+#[derive(Debug)]
+struct Ruled {
+    rules: KeyRules,
+    place: Range<usize>,
 }
 
 #[derive(Deserialize)]
@@ -241,7 +248,7 @@ impl Config {
                 .unwrap_or(defaults.allow_non_routable_ips),
             is_upstreams,
             gate: Gate::check(&file, raw.gate, &source, &left_out, &mut problems),
-            keys: raw.keys.unwrap_or_default(),
+            keys: raw.keys.into_iter().flatten().map(ruled).collect(),
             places,
             left_out,
             file,
@@ -273,10 +280,10 @@ impl Config {
     /// restrict nobody. A problem for each that is not, with the line and the name that was likely
     /// meant.
     pub fn check_key_names(&self, known: &[&str]) -> Problems {
-        let unknown = self.keys.keys().filter(|name| !known.contains(&name.get_ref().as_str()));
+        let is_known = known.iter().copied().collect::<BTreeSet<_>>();
+        let unknown = self.keys.iter().filter(|(name, _)| !is_known.contains(name.as_str()));
         let mut problems = Problems::default();
-        problems.extend(unknown.map(|name| {
-            let unknown = name.get_ref();
+        problems.extend(unknown.map(|(unknown, ruled)| {
             let mut message = format!(
                 "there is no key file {unknown}.key in config_dir, which is {}",
                 self.config_dir.display()
@@ -284,7 +291,7 @@ impl Config {
             if let Some(meant) = nearest(unknown, known.iter().copied()) {
                 message = format!("{message}; did you mean `{meant}`?");
             }
-            self.file.error(name.span(), message)
+            self.file.error(ruled.place.clone(), message)
         }));
         problems
     }
@@ -304,9 +311,7 @@ impl Config {
                 ips.find(|(at, _)| *at == ip).map(|(_, span)| span.clone())
             }
             Field::Interface(name) => self.gate.interface_at(name),
-            Field::CommandsOf(key) => {
-                self.keys.keys().find(|name| name.get_ref() == key).map(Spanned::span)
-            }
+            Field::CommandsOf(key) => self.keys.get(key).map(|ruled| ruled.place.clone()),
             Field::Fixed(field) => Some(self.place_of(field).1),
         };
         self.file.error(span.unwrap_or(0..0), message)
@@ -338,13 +343,18 @@ impl Config {
 
     /// The rules of all keys that have any, by the keys' names.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &KeyRules)> {
-        self.keys.iter().map(|(name, rules)| (name.get_ref().as_str(), rules))
+        self.keys.iter().map(|(name, ruled)| (name.as_str(), &ruled.rules))
     }
 
     /// The rules of a key, if it has any.
     pub fn rules_of(&self, key: &str) -> Option<&KeyRules> {
-        self.rules().find(|(name, _)| *name == key).map(|(_, rules)| rules)
+        self.keys.get(key).map(|ruled| &ruled.rules)
     }
+}
+
+fn ruled((name, rules): (Spanned<String>, KeyRules)) -> (String, Ruled) {
+    let place = name.span();
+    (name.into_inner(), Ruled { rules, place })
 }
 
 /// Those of the addresses that are good, and where they stand.

@@ -18,6 +18,8 @@
 pub mod aead;
 #[cfg(feature = "daemon")]
 pub mod audit;
+#[cfg(feature = "daemon")]
+pub mod boot_clock;
 #[cfg(feature = "invitation")]
 pub mod command_name;
 #[cfg(feature = "daemon")]

@@ -279,6 +279,8 @@ proptest! {
                 let order = *floors.persist(permit).unwrap().order();
                 prop_assert_eq!(order.counter, *counter);
                 prop_assert_eq!(order.command, CommandHash::of(packet.command));
+                let received_at = Duration::from_nanos(candidate.received_at);
+                prop_assert_eq!(order.received_at, received_at);
                 prop_assert!(!accepted.contains(&(order.key, order.counter)), "accepted twice");
                 accepted.push((order.key, order.counter));
             }

@@ -1,7 +1,7 @@
 //! What the commander goes by: all that its operator has written down, checked as a whole. A start
 //! takes it, and a reload takes it anew or not at all.
 
-use std::{mem, path::Path};
+use std::{collections::BTreeSet, mem, path::Path};
 
 use super::{command_file, commands::Commands, keys::Keys};
 use crate::{
@@ -72,7 +72,8 @@ fn commands_that_are_not_there(config: &Config, commands: &Commands) -> Vec<Prob
     let named = config.rules().flat_map(|(key, rules)| {
         rules.commands.iter().flatten().map(move |command| (key, command.as_str()))
     });
-    let missing = named.filter(|(_, command)| !commands.names().any(|name| name == *command));
+    let known: BTreeSet<&str> = commands.names().collect();
+    let missing = named.filter(|(_, command)| !known.contains(command));
     let problem = |(key, command): (&str, &str)| {
         let mut message =
             format!("`commands` of {key} names `{command}`, which commands.toml has not");

@@ -14,6 +14,7 @@ use crate::key_directory;
 #[derive(Debug, Default)]
 pub struct Keys {
     names: BTreeMap<KeyId, Arc<str>>,
+    ids: BTreeMap<Arc<str>, KeyId>,
     unusable: BTreeSet<String>,
 }
 
@@ -41,13 +42,15 @@ impl Keys {
 
     /// The id of the key with this name.
     pub fn id(&self, name: &str) -> Option<KeyId> {
-        self.names.iter().find(|(_, known)| known.as_ref() == name).map(|(id, _)| *id)
+        self.ids.get(name).copied()
     }
 }
 
 impl<N: Into<Arc<str>>> FromIterator<(KeyId, N)> for Keys {
     fn from_iter<I: IntoIterator<Item = (KeyId, N)>>(names: I) -> Self {
-        let names = names.into_iter().map(|(id, name)| (id, name.into())).collect();
-        Self { names, unusable: BTreeSet::new() }
+        let names: BTreeMap<KeyId, Arc<str>> =
+            names.into_iter().map(|(id, name)| (id, name.into())).collect();
+        let ids = names.iter().map(|(id, name)| (Arc::clone(name), *id)).collect();
+        Self { names, ids, unusable: BTreeSet::new() }
     }
 }

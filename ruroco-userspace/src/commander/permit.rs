@@ -30,6 +30,9 @@ pub enum Refusal {
     /// Made by another release.
     #[error(transparent)]
     WrongVersion(#[from] WrongVersion),
+    /// It waited longer than [`MAX_WAIT`](order::MAX_WAIT) for this process.
+    #[error("a knock from {} seconds ago: whoever knocked has given up", .0.as_secs())]
+    Expired(Duration),
     /// A hash that belongs to no command.
     #[error(
         "no command has the hash {0}: is it in commands.toml, and was the commander reloaded since?"
@@ -68,6 +71,7 @@ impl Refusal {
         match self {
             Self::WrongLength => "wrong_length",
             Self::WrongVersion(_) => "wrong_version",
+            Self::Expired(_) => "expired",
             Self::UnknownCommand(_) => "unknown_command",
             Self::UnknownKey(_) => "unknown_key",
             Self::KeyNotAllowed { .. } => "key_not_allowed",
@@ -141,7 +145,7 @@ impl Judge {
     }
 
     /// Judges one message, of which not a byte is trusted, while `running` commands run; `now` is a
-    /// reading of a clock that never goes back.
+    /// reading of the boot clock.
     ///
     /// # Errors
     /// The first [`Refusal`] that applies. Refused orders use up nothing of the rate limit.
@@ -152,7 +156,10 @@ impl Judge {
         running: usize,
     ) -> Result<Permitted, Refusal> {
         let message = message.try_into().map_err(|_| Refusal::WrongLength)?;
-        let Order { command, address, key: id, counter } = Order::decode(message)?;
+        let Order { command, address, key: id, counter, received_at } = Order::decode(message)?;
+        if order::has_expired(received_at, now) {
+            return Err(Refusal::Expired(now.saturating_sub(received_at)));
+        }
         let Rules { commands, keys, allow_non_routable_ips } = &self.rules;
         let command = commands.get(command).ok_or(Refusal::UnknownCommand(command))?;
         let key = keys.name(id).ok_or(Refusal::UnknownKey(id))?;
@@ -209,6 +216,7 @@ mod tests {
             address: Address::from_ipv4([192, 0, 2, 1]),
             key,
             counter: 7,
+            received_at: NOW,
         }
     }
 
@@ -231,6 +239,17 @@ mod tests {
         assert_eq!(refusal(order("anything", LAPTOP)), "unknown_command");
         assert_eq!(refusal(order("anyone", KeyId([3; 8]))), "unknown_key");
         assert_eq!(refusal(order("laptop_only", PHONE)), "key_not_allowed");
+    }
+
+    #[test]
+    fn nothing_is_run_for_a_knock_that_has_waited_too_long() {
+        let message = order("anyone", LAPTOP).encode();
+        let mut permit = permit(10);
+        assert!(permit.judge(NOW + order::MAX_WAIT, &message, 0).is_ok());
+        let late = NOW + order::MAX_WAIT + Duration::from_millis(1);
+        let refusal = permit.judge(late, &message, 0).unwrap_err();
+        assert_eq!(refusal.name(), "expired");
+        assert!(refusal.to_string().contains(" 30 seconds ago"), "{refusal}");
     }
 
     #[test]
@@ -301,7 +320,8 @@ mod tests {
         fn only_whole_orders_of_our_version_are_looked_at(
             message in prop::collection::vec(any::<u8>(), 0..2 * order::SIZE),
         ) {
-            let refused = permit(10).judge(NOW, &message, 0).unwrap_err().name();
+            // So early that nothing has expired.
+            let refused = permit(10).judge(Duration::ZERO, &message, 0).unwrap_err().name();
             let expected = match (message.len(), message.first()) {
                 (order::SIZE, Some(&order::VERSION)) => "unknown_command",
                 (order::SIZE, _) => "wrong_version",

@@ -19,7 +19,7 @@ use rustix::{
 
 use super::{audit::Audit, permit::Judge, runs::Runs};
 use crate::{
-    logging,
+    boot_clock, logging,
     notices::{Due, Notices},
     order,
     private_socket::PrivateListener,
@@ -44,7 +44,6 @@ pub struct Service {
     refusals: Notices,
     audit: Audit,
     service_manager: ServiceManager,
-    started: Instant,
 }
 
 impl Service {
@@ -54,10 +53,9 @@ impl Service {
     /// If there are no descriptors left.
     pub fn new(listener: PrivateListener, judge: Judge, audit: Audit) -> io::Result<Self> {
         let (runs, refusals) = (Runs::new(audit.clone())?, Notices::default());
-        let started = Instant::now();
         let service_manager = ServiceManager::of_environment();
         let connections = Vec::new();
-        Ok(Self { listener, connections, judge, runs, refusals, audit, service_manager, started })
+        Ok(Self { listener, connections, judge, runs, refusals, audit, service_manager })
     }
 
     /// Carries out orders until a signal ends this, then ends all runs and removes the socket. When
@@ -184,7 +182,7 @@ impl Service {
     }
 
     fn obey(&mut self, message: &[u8]) {
-        match self.judge.judge(self.started.elapsed(), message, self.runs.count()) {
+        match self.judge.judge(boot_clock::now(), message, self.runs.count()) {
             Ok(permitted) => {
                 if let Err(error) = self.runs.start(permitted) {
                     self.refusals.note("no_thread", error);

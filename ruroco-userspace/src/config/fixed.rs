@@ -43,6 +43,22 @@ impl Config {
         problems
     }
 
+    /// Makes sure that a socket which somebody else has opened is at our port: if it is not, knocks seem never to
+    /// come. Upstream takes such a socket as it is, so a file for it says nothing of that.
+    pub fn check_passed_socket(&self, port: u16) -> Option<Problem> {
+        if self.is_upstreams || port == self.port || !self.is_known(Fixed::Address) {
+            return None;
+        }
+        let own = self.port;
+        let message = format!(
+            "the socket that systemd has passed is at port {port}, and the port here is {own}; if clients \
+             send to {port}, write port = {port} and no `address`; else have systemd open {own}: systemctl \
+             edit ruroco-udp.socket, and below [Socket] ListenDatagram=, empty, and then \
+             ListenDatagram=[::]:{own}"
+        );
+        Some(self.file.error(self.place_of(Fixed::Address).1, message))
+    }
+
     /// Whether it was not refused itself: nobody can say then whether it has changed.
     fn is_known(&self, field: Fixed) -> bool {
         let hides = |path: &[&str]| self.left_out.hides(path);
@@ -156,6 +172,23 @@ mod tests {
         let rest = "max_requests_per_second = 1\nconfig_dir = \"/x\"\n";
         let rest = config(&format!("{rest}{}", RUNNING.replace("\"a\"", "\"b\"")));
         assert!(rest.check_unchanged(&config(RUNNING), &ALL).is_empty());
+    }
+
+    #[test]
+    fn a_socket_at_another_port_is_refused_unless_the_file_is_upstreams() {
+        let message = config(&format!("{UDP}\nport = 81\n")).check_passed_socket(82).unwrap();
+        let message = message.to_string();
+        for part in ["/config.toml:4: ", "port 82,", "here is 81;", "write port = 82", "[::]:81"] {
+            assert!(message.contains(part), "{message}");
+        }
+        for (text, port) in [
+            (UDP.to_owned(), 80),
+            (format!("{UDP}address = \"[::1]:81\"\n"), 81),
+            ("ips = [\"192.0.2.1\"]\n".to_owned(), 80),
+            ("ips = [\"192.0.2.1\"]\naddress = \"[::]:34020\"\n".to_owned(), 80),
+        ] {
+            assert_eq!(config(&text).check_passed_socket(port), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is accepted, what is refused, and what is said.
 
 use super::*;
-use std::net::Ipv6Addr;
+use std::{net::Ipv6Addr, slice};
 
 fn check(text: &str) -> Result<Config, String> {
     let checked = Config::check(File::new("/config.toml", text));
@@ -112,6 +112,22 @@ fn rules_for_a_key_that_is_not_there_are_an_error() {
     let error = config.check_key_names(&["laptop", "phone"]).to_string();
     assert!(error.contains("config.toml:4: "), "{error}");
     assert!(error.contains("did you mean `laptop`?"), "{error}");
+}
+
+// Where finding one takes looking at all, this takes minutes, and a server in real time is killed for it.
+#[test]
+fn each_key_has_its_own_rules_however_many_have_any() {
+    let names: Vec<String> = (0..30_000).map(|number| format!("key-{number}")).collect();
+    let table = |name: &String| format!("[keys.{name}]\ncommands = [\"{name}\"]\n");
+    let tables: String = names.iter().map(table).collect();
+    let config = check(&format!("ips = [\"192.0.2.1\"]\nsource = \"udp\"\n{tables}")).unwrap();
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(config.check_key_names(&known).is_empty());
+    for name in &names {
+        let rules = config.rules_of(name).unwrap();
+        assert_eq!(rules.commands.as_deref(), Some(slice::from_ref(name)));
+    }
+    assert!(config.rules_of("key").is_none());
 }
 
 #[test]

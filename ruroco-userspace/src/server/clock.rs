@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::boot_clock;
 
 /// A moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Nanoseconds since the Unix epoch: what counters are compared with. May jump.
     pub epoch: u128,
-    /// Since the machine started, as the kernel stamps candidates (`CLOCK_BOOTTIME`). Never jumps.
+    /// On [the boot clock](boot_clock), by which the kernel stamps candidates. Never jumps.
     pub boot: Duration,
 }
 
@@ -18,13 +18,6 @@ impl Now {
     /// one from the future.
     pub fn read() -> Self {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let boot = clock_gettime(ClockId::Boottime);
-        Self {
-            epoch: epoch.as_nanos(),
-            boot: Duration::new(
-                u64::try_from(boot.tv_sec).unwrap_or_default(),
-                u32::try_from(boot.tv_nsec).unwrap_or_default(),
-            ),
-        }
+        Self { epoch: epoch.as_nanos(), boot: boot_clock::now() }
     }
 }

@@ -43,7 +43,9 @@ impl Commander {
         Ok(())
     }
 
-    /// Forwards the order. It is gone whether or not this succeeds: its counter is used up.
+    /// Forwards the order. It is gone whether or not this succeeds: its counter is used up. A commander that
+    /// is killed before it has read it loses it, and nobody can tell; one that hangs finds out
+    /// [how old it is](order::has_expired).
     ///
     /// # Errors
     /// If the commander went away since [`Commander::reach`].

@@ -16,7 +16,8 @@
 //!
 //! Where upstream ruroco ran before, the first floors are [its](upstream_blocklist).
 //!
-//! [`cli`] is the way in, [`run`] the loop that waits, and [`serve`] connects the steps; only [`source`],
+//! [`cli`] is the way in, [`run`] the loop that waits, with [`pauses`] however much there is to do, and
+//! [`serve`] connects the steps; only [`source`],
 //! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from
 //! their [files](crate::server_keys); how others take their place is in [`reload`].
 
@@ -26,6 +27,7 @@ pub mod commander;
 pub mod floor_file;
 pub mod floor_log;
 pub mod floors;
+pub mod pauses;
 pub mod refusal;
 pub mod reload;
 pub mod run;

@@ -7,7 +7,7 @@
 pub enum Refusal {
     /// The datagram is not 94 bytes long (only `source = "udp"`; XDP has its own verdict).
     WrongLength,
-    /// It waited longer than [`MAX_WAIT`](super::verifier::MAX_WAIT) for this process.
+    /// It waited longer than [`MAX_WAIT`](crate::order::MAX_WAIT) for this process.
     Expired,
     /// No key has this id.
     UnknownKey,

@@ -59,16 +59,20 @@ impl Server {
             }
         }
         self.keys = keys;
-        Ok(self.verifier.len())
+        Ok(self.keys_in_force())
     }
 
     /// Puts the files as they are now into force: the configuration, and the keys if no gate hands them
-    /// over.
+    /// over. Where somebody else has opened the socket, its port is `passed_port`.
     ///
     /// # Errors
     /// What is wrong with them. All is as it was then.
-    pub fn reload(&mut self, now: Now) -> anyhow::Result<()> {
-        let config = self.changed_configuration();
+    pub fn reload(&mut self, now: Now, passed_port: Option<u16>) -> anyhow::Result<()> {
+        let config = self.changed_configuration().and(|config| {
+            let mut problems = Problems::default();
+            problems.extend(passed_port.and_then(|port| config.check_passed_socket(port)));
+            problems
+        });
         match self.config.source {
             Source::Udp => {
                 let (config, keys) = Settings::of_server(config, Occasion::Reload).or_refuse()?;
@@ -85,7 +89,7 @@ impl Server {
                 outcome?;
             }
         }
-        tracing::info!(keys = self.verifier.len(), "reloaded");
+        tracing::info!(keys = self.keys_in_force(), "reloaded");
         Ok(())
     }
 

@@ -42,6 +42,11 @@ impl Server {
         }
     }
 
+    /// How many keys candidates are judged by.
+    pub fn keys_in_force(&self) -> usize {
+        self.verifier.len()
+    }
+
     /// Carries out a candidate, or counts why not; so it does with what is none.
     pub fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
         if let Err(refusal) = candidate.and_then(|candidate| self.carry_out(now, candidate)) {

@@ -17,11 +17,13 @@ use ruroco_common::{
 };
 
 use super::{clock::Now, floors::Floors, refusal::Refusal};
-use crate::{aead::Aead, config::Config, key_directory::NamedKey, order::Order, rate::TokenBucket};
-
-/// How long a candidate may have waited in the ring. A knock from before a short restart still
-/// counts; a door that opens long after its owner has given up does not.
-pub const MAX_WAIT: Duration = Duration::from_secs(30);
+use crate::{
+    aead::Aead,
+    config::Config,
+    key_directory::NamedKey,
+    order::{self, Order},
+    rate::TokenBucket,
+};
 
 /// Everything a verdict depends on besides the candidate, the time and the floors.
 pub struct Verifier {
@@ -121,7 +123,8 @@ impl Verifier {
         floors: &Floors,
         candidate: &Candidate,
     ) -> Result<Permit, Refusal> {
-        if now.boot.saturating_sub(Duration::from_nanos(candidate.received_at)) > MAX_WAIT {
+        let received_at = Duration::from_nanos(candidate.received_at);
+        if order::has_expired(received_at, now.boot) {
             return Err(Refusal::Expired);
         }
         let Knock { source, key, plaintext } = self.open(candidate)?;
@@ -152,7 +155,7 @@ impl Verifier {
             return Err(Refusal::RateLimited);
         }
         let Plaintext { command, counter, .. } = plaintext;
-        Ok(Permit { order: Order { command, address, key, counter } })
+        Ok(Permit { order: Order { command, address, key, counter, received_at } })
     }
 
     fn open(&self, candidate: &Candidate) -> Result<Knock, Refusal> {

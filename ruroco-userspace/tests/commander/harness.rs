@@ -13,7 +13,7 @@ use std::{
 };
 
 use nix::unistd::User;
-use ruroco::order::Order;
+use ruroco::{boot_clock, order::Order};
 use ruroco_common::{address::Address, command::CommandHash, datagram::KeyId};
 use rustix::{
     net::{
@@ -62,13 +62,14 @@ pub(crate) fn is_root(test: &str) -> bool {
     is_root
 }
 
-/// An order by the laptop for 192.0.2.1.
+/// An order by the laptop for 192.0.2.1, whose packet has just come.
 pub(crate) fn order(command: &str) -> Order {
     Order {
         command: CommandHash::of(command),
         address: Address::from_ipv4([192, 0, 2, 1]),
         key: LAPTOP,
         counter: 17,
+        received_at: boot_clock::now(),
     }
 }
 

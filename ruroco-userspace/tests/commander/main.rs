@@ -29,7 +29,7 @@ use std::{
 use harness::{
     Connection, Host, LAPTOP, PHONE, eventually, is_root, living_in_group, order, try_connect,
 };
-use ruroco::order::{Order, SIZE};
+use ruroco::order::{MAX_WAIT, Order, SIZE};
 use ruroco_common::{address::Address, datagram::KeyId};
 use rustix::{
     io::Errno,
@@ -329,10 +329,12 @@ mod an_order {
         let [mut short, mut long, mut version] = [0; 3].map(|_| good.encode().to_vec());
         short.truncate(SIZE - 1);
         long.push(0);
-        version[0] = 2;
+        version[0] = 1;
+        let received_at = good.received_at.saturating_sub(MAX_WAIT);
         for (message, reason) in [
             (short, "wrong_length"),
             (version, "wrong_version"),
+            (Order { received_at, ..good }.encode().to_vec(), "expired"),
             (order("nothing").encode().to_vec(), "unknown_command"),
             (Order { key: KeyId([9; 8]), ..good }.encode().to_vec(), "unknown_key"),
             (order("phone").encode().to_vec(), "key_not_allowed"),

@@ -8,7 +8,7 @@ use std::{
 
 use ruroco::{
     audit::{FILE, MAX_REFUSED_SIZE, MAX_SIZE, OLD_FILE},
-    order::Order,
+    order::{MAX_WAIT, Order},
 };
 use ruroco_common::datagram::KeyId;
 use rustix::process::Signal;
@@ -192,4 +192,19 @@ fn that_cannot_be_written_is_missed_and_keeps_no_command_from_running() {
     fs::create_dir(host.path("log")).unwrap();
     connection.send(&Order { counter: 50, ..order("noop") });
     with(&host, "ended", "counter", "50");
+}
+
+#[test]
+fn has_a_line_for_a_knock_that_came_too_long_ago() {
+    let host = Host::new(TRUE);
+    let commander = host.start();
+    let connection = commander.connect();
+    let good = order("noop");
+    let received_at = good.received_at.saturating_sub(MAX_WAIT);
+    connection.send(&Order { received_at, counter: 1, ..good });
+    let line = with(&host, "refused", "reason", "expired");
+    assert!(line["detail"].as_str().unwrap().contains("30 seconds ago"), "{line}");
+    connection.send(&Order { counter: 2, ..good });
+    with(&host, "ended", "counter", "2");
+    assert!(lines_of(&host, FILE).iter().all(|line| line["counter"] != "1"));
 }

@@ -35,6 +35,12 @@ impl Manager {
         }
     }
 
+    /// Waits for a message that begins so.
+    #[track_caller]
+    fn wait_for(&self, beginning: &str) {
+        while !self.next().starts_with(beginning) {}
+    }
+
     #[track_caller]
     fn next(&self) -> String {
         let mut buffer = [0; 4096];
@@ -90,9 +96,12 @@ fn server_and_commander_tell_when_they_are_ready_how_a_reload_went_and_that_they
     for (name, mut command) in programs.into_iter().filter(|(name, _)| *name != "ruroco-gate") {
         let mut daemon = manager.start(name, command.env("WATCHDOG_USEC", "200000"));
         assert!(manager.told().starts_with("READY=1\nSTATUS="), "{name}");
+        let mut does = "waiting for orders\n";
+        if name == "ruroco-server" {
+            does = "waiting for the gate: could not connect";
+            manager.wait_for(&format!("STATUS={does}"));
+        }
         daemon.signal(Signal::SIGHUP);
-        let does =
-            if name == "ruroco-server" { "judging candidates\n" } else { "waiting for orders\n" };
         expect_reload(&manager, does);
         lab.files.change_config(|text| text.replace("port =", "prot ="));
         daemon.signal(Signal::SIGHUP);
@@ -105,4 +114,28 @@ fn server_and_commander_tell_when_they_are_ready_how_a_reload_went_and_that_they
         assert_eq!(manager.told(), "STOPPING=1\n", "{name}");
         assert!(daemon.wait_for_end().success());
     }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_server_tells_whether_it_has_what_it_takes_to_judge() {
+    let mut lab = Lab::new(&Default::default());
+    let manager = Manager::new(&lab);
+    let mut server = manager.start("ruroco-server", &mut lab.server_command(&[]));
+    assert_eq!(manager.told(), "READY=1\nSTATUS=waiting for the gate: it was not asked yet\n");
+    let told = manager.told();
+    assert!(told.starts_with("STATUS=waiting for the gate: could not connect to "), "{told}");
+    lab.start_gate();
+    assert_eq!(manager.told(), "STATUS=judging candidates, 1 key\n");
+
+    lab.files.add_key("phone");
+    lab.reload_gate();
+    manager.wait_for("STATUS=judging candidates, 2 keys\n");
+    // Its ring is still read.
+    lab.gate().crash();
+    manager.wait_for("STATUS=judging candidates, 2 keys; waiting for the gate: could not connect");
+    server.signal(Signal::SIGTERM);
+    manager.wait_for("STOPPING=1");
+    assert!(server.wait_for_end().success());
+    lab.expect_silence();
 }

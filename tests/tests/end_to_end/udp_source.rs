@@ -1,14 +1,27 @@
 //! `source = "udp"`: an ordinary socket in the place of the gate, and everything behind it the
 //! same.
 
-use std::{net::UdpSocket, os::fd::OwnedFd, process::Stdio};
+use std::{
+    net::UdpSocket,
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+};
 
+use nix::sys::signal::Signal;
 use ruroco_lab::{
     files::Options,
     knock::{forge, under_unknown_key},
     lab::Lab,
     network::{CLIENT, Family, PORT},
 };
+
+use super::start::expect_no_start;
+
+/// Where a file of upstream's leaves it out.
+const DEFAULT_PORT: u16 = 34020;
+
+/// What has a shell start a program as systemd does, with its own input, a socket, as descriptor 3.
+pub(crate) const TAKE_SOCKET: &str = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
 
 fn options() -> Options {
     Options { source: "udp", ..Options::default() }
@@ -69,15 +82,61 @@ fn the_server_refuses_what_the_gate_would_have_refused() {
 fn a_socket_that_systemd_passes_on_is_used() {
     let mut lab = Lab::new(&options());
     lab.start_commander();
-    // As systemd does it: a bound socket as descriptor 3, and who it is for in the environment.
-    let socket = lab.network.server.enter(|| UdpSocket::bind(("::", PORT)).unwrap());
-    let become_server = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
-    let mut command = lab.server_command_by(&["sh", "-c", become_server, "sh"], &[]);
-    command.stdin(Stdio::from(OwnedFd::from(socket)));
     // There is one socket at this port: a server that bound its own could not start.
+    let mut command = with_sockets(&lab, PORT, None);
     lab.start_server_until(&mut command, &["ready", "udp"]);
     for family in Family::BOTH {
         lab.expect_next_knock_to_run(family);
     }
     lab.expect_silence();
+}
+
+/// A command that starts the server as systemd does: with a bound socket as descriptor 3, perhaps another
+/// as 4, and who they are for in the environment.
+fn with_sockets(lab: &Lab, port: u16, other: Option<u16>) -> Command {
+    let socket = |port| {
+        let bound = lab.network.server.enter(|| UdpSocket::bind(("::", port)).unwrap());
+        Stdio::from(OwnedFd::from(bound))
+    };
+    let become_server = match other {
+        None => TAKE_SOCKET,
+        Some(_) => "exec 3<&0 4<&1 </dev/null >&2; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$@\"",
+    };
+    let mut command = lab.server_command_by(&["sh", "-c", become_server, "sh"], &[]);
+    command.stdin(socket(port));
+    if let Some(other) = other {
+        command.stdout(socket(other));
+    }
+    command
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_socket_that_cannot_be_meant_is_refused() {
+    let lab = Lab::new(&options());
+    let other = PORT + 1;
+    let told =
+        [format!("at port {other},"), format!("here is {PORT};"), "ListenDatagram".to_owned()];
+    let told = told.each_ref().map(String::as_str);
+    expect_no_start("ruroco-server", with_sockets(&lab, other, None), &told);
+    let told = ["passed 2 sockets", "an empty ListenDatagram="];
+    expect_no_start("ruroco-server", with_sockets(&lab, PORT, Some(other)), &told);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn upstreams_socket_is_taken_wherever_it_is_until_the_file_is_ours() {
+    let mut lab = Lab::new(&options());
+    lab.files.change_config(|text| {
+        let own = ["port", "source", "audit_dir"];
+        let is_upstreams = |line: &&str| !own.iter().any(|field| line.starts_with(field));
+        text.lines().filter(is_upstreams).map(|line| format!("{line}\n")).collect()
+    });
+    let mut command = with_sockets(&lab, PORT + 1, None);
+    lab.start_server_until(&mut command, &["ready", "udp"]);
+    let address = format!("[::]:{DEFAULT_PORT}");
+    lab.files.change_config(|text| format!("source = \"udp\"\naddress = {address:?}\n{text}"));
+    lab.server().signal(Signal::SIGHUP);
+    let told = [format!("at port {},", PORT + 1), format!("here is {DEFAULT_PORT};")];
+    lab.server().wait_for(&["not reloaded", &told[0], &told[1]]);
 }

@@ -7,8 +7,6 @@ mod xdp;
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
-use anyhow::Context;
-
 use self::{udp::UdpSource, xdp::XdpSource};
 use super::{clock::Now, serve::Server};
 use crate::config::{self, Config};
@@ -28,20 +26,12 @@ impl Source {
     /// The source that the configuration names.
     ///
     /// # Errors
-    /// If a socket is to be bound and cannot. A gate that is away is not an error: it may come.
+    /// If a socket is to be bound and cannot, or one was passed that cannot be meant. A gate that is away is
+    /// not an error: it may come.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         match config.source {
             config::Source::Xdp => Ok(Self::Xdp(XdpSource::new(&config.socket_dir))),
-            config::Source::Udp => UdpSource::open(config.address)
-                .map(Self::Udp)
-                .with_context(|| {
-                    format!(
-                        "could not bind the UDP socket {}; a port below 1024 takes a socket passed \
-                         by systemd (ListenDatagram=) or CAP_NET_BIND_SERVICE, an IPv6 address takes \
-                         IPv6 on this host",
-                        config.address
-                    )
-                }),
+            config::Source::Udp => UdpSource::open(config).map(Self::Udp),
         }
     }
 
@@ -58,6 +48,30 @@ impl Source {
         match self {
             Self::Xdp(_) => None,
             Self::Udp(source) => Some(source.descriptor()),
+        }
+    }
+
+    /// Whether candidates can come from it.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Xdp(source) => source.has_ring(),
+            Self::Udp(_) => true,
+        }
+    }
+
+    /// Why it waits for a gate, if it does.
+    pub fn waits_because(&self) -> Option<&str> {
+        match self {
+            Self::Xdp(source) => source.waits_because(),
+            Self::Udp(_) => None,
+        }
+    }
+
+    /// The port of a socket that somebody else has opened.
+    pub fn passed_port(&self) -> Option<u16> {
+        match self {
+            Self::Xdp(_) => None,
+            Self::Udp(source) => source.passed_port(),
         }
     }
 

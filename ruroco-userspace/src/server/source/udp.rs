@@ -7,6 +7,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
+use anyhow::{Context, ensure};
 use listenfd::ListenFd;
 use ruroco_common::{
     address::Address,
@@ -19,6 +20,7 @@ use super::{
     super::{clock::Now, refusal::Refusal},
     BATCH,
 };
+use crate::config::Config;
 
 /// One byte more than a datagram has, so that a longer one shows instead of being cut to size.
 const BUFFER_SIZE: usize = datagram::SIZE + 1;
@@ -27,18 +29,46 @@ const BUFFER_SIZE: usize = datagram::SIZE + 1;
 #[derive(Debug)]
 pub struct UdpSource {
     socket: UdpSocket,
+    /// The port, if somebody else has opened it.
+    passed_port: Option<u16>,
 }
 
 impl UdpSource {
     /// Takes the socket that systemd has passed (`LISTEN_FDS`), or binds one of its own.
-    pub(super) fn open(address: SocketAddr) -> io::Result<Self> {
-        let socket = match ListenFd::from_env().take_udp_socket(0)? {
+    pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
+        let mut passed = ListenFd::from_env();
+        ensure!(
+            passed.len() <= 1,
+            "systemd has passed {count} sockets, and only one can be read: a ListenDatagram= in a drop-in of \
+             ruroco-udp.socket adds one, unless an empty ListenDatagram= comes before it (systemctl cat \
+             ruroco-udp.socket)",
+            count = passed.len(),
+        );
+        let passed =
+            passed.take_udp_socket(0).context("what systemd has passed is no UDP socket")?;
+        let is_passed = passed.is_some();
+        let socket = match passed {
             Some(socket) => socket,
-            None => UdpSocket::bind(address)?,
+            None => UdpSocket::bind(config.address).with_context(|| {
+                format!(
+                    "could not bind the UDP socket {}; a port below 1024 takes a socket passed by systemd \
+                     (ListenDatagram=) or CAP_NET_BIND_SERVICE, an IPv6 address takes IPv6 on this host",
+                    config.address
+                )
+            })?,
         };
         socket.set_nonblocking(true)?;
-        tracing::info!(source = %"udp", address = %socket.local_addr()?, "ready");
-        Ok(Self { socket })
+        let address = socket.local_addr()?;
+        let passed_port = is_passed.then_some(address.port());
+        if let Some(problem) = passed_port.and_then(|port| config.check_passed_socket(port)) {
+            return Err(problem.into());
+        }
+        tracing::info!(source = %"udp", %address, "ready");
+        Ok(Self { socket, passed_port })
+    }
+
+    pub(super) fn passed_port(&self) -> Option<u16> {
+        self.passed_port
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {

@@ -42,6 +42,8 @@ pub struct XdpSource {
     path: PathBuf,
     gate: Gate,
     ring: Option<Ring>,
+    /// Why the gate is waited for, if it is.
+    waits_because: Option<String>,
     /// What was said of why the gate is waited for: each reason is worth a line once.
     told: BTreeSet<String>,
 }
@@ -55,8 +57,21 @@ enum Gate {
 
 impl XdpSource {
     pub(super) fn new(socket_dir: &Path) -> Self {
-        let gate = Gate::Away { next_attempt: Duration::ZERO };
-        Self { path: socket_dir.join(handover::SOCKET), gate, ring: None, told: BTreeSet::new() }
+        Self {
+            path: socket_dir.join(handover::SOCKET),
+            gate: Gate::Away { next_attempt: Duration::ZERO },
+            ring: None,
+            waits_because: Some("it was not asked yet".to_owned()),
+            told: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn has_ring(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    pub(super) fn waits_because(&self) -> Option<&str> {
+        self.waits_because.as_deref()
     }
 
     pub(super) fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
@@ -83,6 +98,7 @@ impl XdpSource {
         {
             tracing::warn!("the gate has gone; its ring is read until there is another");
             self.gate = Gate::Away { next_attempt: now.boot };
+            self.waits_because = Some("it has gone".to_owned());
             self.told.clear();
         }
         if let Gate::Away { next_attempt } = self.gate
@@ -147,6 +163,7 @@ impl XdpSource {
             Ok(keys) => {
                 self.ring = Some(ring);
                 self.gate = Gate::Connected(gate);
+                self.waits_because = None;
                 self.told.clear();
                 tracing::info!(source = %"xdp", keys, "ready");
             }
@@ -166,8 +183,9 @@ impl XdpSource {
         let why = format!("{why:#}");
         if !self.told.contains(&why) {
             tracing::warn!("waiting for the gate: {why}");
-            self.told.insert(why);
+            self.told.insert(why.clone());
         }
+        self.waits_because = Some(why);
     }
 }
 

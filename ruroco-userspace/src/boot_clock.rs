@@ -1,0 +1,15 @@
+//! The clock by which the kernel stamps packets: time since the machine started, sleep included
+//! (`CLOCK_BOOTTIME`). It never jumps, and is the same for all processes of a host.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Reads the clock.
+pub fn now() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
