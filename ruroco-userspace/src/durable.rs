@@ -41,7 +41,18 @@ pub fn replace_with<T>(
 /// # Errors
 /// `AlreadyExists` if there is such a file; it is left alone.
 pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let (new, _, ()) = write_beside(path, |mut file| file.write_all(content))?;
+    create_whole_with(path, |mut file| file.write_all(content))
+}
+
+/// The same with what `write` writes, which may also have others read it.
+///
+/// # Errors
+/// As for [`create_whole`].
+pub fn create_whole_with(
+    path: &Path,
+    write: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    let (new, _, ()) = write_beside(path, write)?;
     // Unlike a rename, a link replaces nothing.
     let linked = fs::hard_link(&new, path);
     let _ = fs::remove_file(&new);
