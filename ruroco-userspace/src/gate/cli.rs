@@ -38,7 +38,7 @@ enum Action {
     /// Say all that is wrong with configuration, commands and keys, and change nothing
     ///
     /// Ends with 1 if a daemon would not start, with --strict also if there is a warning. Run it as
-    /// root: it then looks at the files as each of the daemons does.
+    /// root: it then looks at the files as each of the daemons does that its unit starts.
     Check {
         /// The commands that may be run
         #[arg(long, value_name = "PATH", default_value = commands::DEFAULT_PATH)]
