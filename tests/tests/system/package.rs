@@ -223,7 +223,30 @@ fn a_restart_does_not_open_the_gate_and_a_stop_does() {
     });
 }
 
-/// The README, word for word, but that nobody is asked and the knock comes from another namespace.
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn an_upgrade_under_a_flood_exchanges_all_daemons_and_does_not_open_the_gate() {
+    let mut host = Host::boot();
+    host.install();
+    host.configure();
+    host.start();
+    let pids = || UNITS.map(|unit| host.guest.property(unit, "MainPID"));
+    let before = pids();
+    let flood = Flood::start(&host.network);
+    host.install();
+    for (unit, before) in UNITS.into_iter().zip(&before) {
+        host.guest.wait_until(&format!(
+            "systemctl is-active {unit} && test $(systemctl show --value -p MainPID {unit}) != {before}"
+        ));
+    }
+    let sent = flood.stop();
+    assert!(sent > 10_000, "only {sent} packets of a flood");
+    host.expect_a_knock_to_run(KEY);
+    host.expect_silence();
+}
+
+/// The README, word for word, but that nobody is asked, nobody sits at a terminal, so that the invitation
+/// is asked for, and the knock comes from another namespace.
 #[test]
 #[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
 fn the_readme_leads_to_a_first_knock() {
