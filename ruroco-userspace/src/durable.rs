@@ -42,23 +42,31 @@ pub fn replace_with<T>(
 /// # Errors
 /// `AlreadyExists` if there is such a file; it is left alone.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
-    let (new, _, ()) = write_beside(path, |mut file| file.write_all(content))?;
+    create_with(path, |mut file| file.write_all(content))
+}
+
+/// The same with what `write` writes, which may also have others read it.
+///
+/// # Errors
+/// As for [`create`].
+pub fn create_with(path: &Path, write: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
+    let (new, _, ()) = write_beside(path, &write)?;
     // Unlike a rename, a link replaces nothing.
     let linked = fs::hard_link(&new, path);
     let _ = fs::remove_file(&new);
     match linked.map_err(|error| (error.kind(), error)) {
         // What Linux (EPERM) and others say where there are none.
         Err((io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported, _)) => {
-            create_in_place(path, content)
+            create_in_place(path, write)
         }
         linked => linked.map_err(|(_, error)| error),
     }?;
     sync_parent(path)
 }
 
-fn create_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = private().create_new(true).open(path)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all());
+fn create_in_place(path: &Path, write: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
+    let file = private().create_new(true).open(path)?;
+    let written = write(&file).and_then(|()| file.sync_all());
     if written.is_err() {
         // Ours: `create_new` has just made it.
         let _ = fs::remove_file(path);

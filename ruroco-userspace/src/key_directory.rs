@@ -9,6 +9,7 @@ use std::{
 };
 
 use ruroco_common::{datagram::KeyId, maps::MAX_KEYS};
+use rustix::process::geteuid;
 
 use crate::{
     config::Config,
@@ -174,7 +175,17 @@ fn name(path: &Path, prefix: &str) -> Option<String> {
 fn list_named(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, Problem> {
     let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.map_err(|error| {
-        Problem::error(dir, format!("the keys in it could not be listed: {error}"))
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        // Who is not root gets keys passed.
+        let remedy = if is_denied && geteuid().is_root() {
+            let dir = dir.display();
+            format!(
+                "; run: chown root {dir} (and see that the directories above it can be entered)"
+            )
+        } else {
+            String::new()
+        };
+        Problem::error(dir, format!("the keys in it could not be listed: {error}{remedy}"))
     })?;
     let is_one = |path: &PathBuf| {
         let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();

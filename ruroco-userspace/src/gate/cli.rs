@@ -31,13 +31,14 @@ pub struct Cli {
 enum Action {
     /// Set up for the first time: write the configuration, make a key, start everything
     ///
-    /// Leaves alone what is there already, so it can be run again. Ends with what `doctor` says, and
-    /// with 0 if everything was set up, whatever the doctor has found.
+    /// Leaves alone what is there already, so it can be run again. Ends with what `doctor` says, at a
+    /// terminal also with an invitation for the new key, and with 0 if everything was set up, whatever
+    /// the doctor has found.
     Init(init::Options),
     /// Say all that is wrong with configuration, commands and keys, and change nothing
     ///
     /// Ends with 1 if a daemon would not start, with --strict also if there is a warning. Run it as
-    /// root: it then looks at the files as each of the daemons does.
+    /// root: it then looks at the files as each of the daemons does that its unit starts.
     Check {
         /// The commands that may be run
         #[arg(long, value_name = "PATH", default_value = commands::DEFAULT_PATH)]

@@ -4,6 +4,7 @@
 //! looked up anew, so that a lost or misread message cannot leave the gate open for longer than
 //! until the next one.
 
+mod naming;
 mod succession;
 
 use std::{
@@ -24,6 +25,7 @@ use rustix::{
     },
 };
 
+use self::naming::Named;
 use super::attachment::{Attachment, Pin, Pins};
 use crate::config;
 
@@ -86,34 +88,67 @@ impl Interfaces {
     /// The same, without touching the interfaces with these indices.
     fn follow_but(&mut self, excepted: &[u32], program: &mut Xdp) {
         self.drain_changes();
-        for interface in &mut self.interfaces {
-            let index = name_to_index(&self.changes, &interface.name).ok();
-            if index.is_some_and(|index| excepted.contains(&index)) {
-                continue;
+        let named: Vec<Option<u32>> = self.interfaces.iter().map(|one| self.index(one)).collect();
+        // First, as what is to be closed may be one of ours that had another name.
+        self.follow_names(&named);
+        for (interface, index) in self.interfaces.iter_mut().zip(named) {
+            let is_excepted = index.is_some_and(|index| excepted.contains(&index));
+            if interface.attachment.is_none() && !is_excepted {
+                interface.close(program, &self.pins, index, self.mode);
             }
-            let has = interface.attachment.as_ref().map(|attachment| attachment.index);
-            match has {
-                Some(has) if Some(has) == index => {
-                    interface.problem = interface.mode_problem(self.mode);
-                    continue;
-                }
-                // Renamed: it is still the interface that was to be closed.
-                Some(has) if index.is_none() => {
-                    if let Ok(name) = index_to_name(&self.changes, has) {
-                        interface.report(format!("it is called {name} now and stays closed"));
-                        continue;
-                    }
-                }
-                _ => {}
-            }
-            if let Some(gone) = interface.attachment.take() {
-                tracing::warn!(interface = %interface.name, "the interface has gone");
-                if let Err(error) = gone.detach() {
-                    tracing::error!("{error:#}");
-                }
-            }
-            interface.close(program, &self.pins, index, self.mode);
         }
+    }
+
+    /// Keeps each attachment under the name that its device has now, and lets go those whose device is
+    /// none of ours any more.
+    fn follow_names(&mut self, named: &[Option<u32>]) {
+        let name_of = |index| index_to_name(&self.changes, index).ok();
+        let mut before = Vec::new();
+        for (interface, named) in self.interfaces.iter().zip(named) {
+            let held = interface.attachment.as_ref().map(|attachment| attachment.index);
+            before.push(Named { named: *named, held });
+        }
+        let after = naming::assign(&before, |index| name_of(index).is_some());
+        let mut moved: Vec<(String, Attachment)> = Vec::new();
+        for ((interface, Named { held, .. }), next) in
+            self.interfaces.iter_mut().zip(&before).zip(&after)
+        {
+            if held != next {
+                let attachment = interface.attachment.take();
+                moved.extend(attachment.map(|one| (interface.name.clone(), one)));
+            }
+        }
+        for ((interface, named), next) in self.interfaces.iter_mut().zip(named).zip(after) {
+            if let Some(at) = moved.iter().position(|(_, one)| Some(one.index) == next) {
+                let (old_name, attachment) = moved.swap_remove(at);
+                tracing::info!(interface = %interface.name, "it was {old_name} and stays closed");
+                interface.attachment = Some(attachment);
+            }
+            let Some(held) = next else { continue };
+            match name_of(held).filter(|_| *named != next) {
+                None => interface.problem = interface.mode_problem(self.mode),
+                Some(name) => {
+                    interface.report(format!("it is called {name} now and stays closed"));
+                }
+            }
+        }
+        for (interface, attachment) in moved {
+            match name_of(attachment.index) {
+                None => tracing::warn!(%interface, "the interface has gone"),
+                Some(name) => tracing::warn!(
+                    %interface,
+                    "another interface has this name now: {name}, which had it, is open"
+                ),
+            }
+            if let Err(error) = attachment.detach() {
+                tracing::error!("{error:#}");
+            }
+        }
+    }
+
+    /// The index of the device that has the name of an interface.
+    fn index(&self, interface: &Interface) -> Option<u32> {
+        name_to_index(&self.changes, &interface.name).ok()
     }
 
     /// Takes the program off all interfaces.
@@ -153,6 +188,13 @@ impl Interfaces {
             let mut interfaces = self.interfaces.iter_mut();
             let wanted = interfaces.find(|interface| index_of(interface) == Ok(pin.index));
             let Some(interface) = wanted else {
+                // Without its device it holds nothing any more.
+                if let Ok(name) = index_to_name(&self.changes, pin.index) {
+                    tracing::warn!(
+                        interface = %name,
+                        "closed by an earlier gate, and not configured by this name: it is open"
+                    );
+                }
                 pin.remove();
                 continue;
             };

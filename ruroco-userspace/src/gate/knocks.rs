@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::Path,
 };
 
@@ -124,12 +124,13 @@ impl Reader {
     }
 }
 
-/// The end of a file, which is the whole of it if it is ours.
+/// The end of a file, which is the whole of it if the commander has kept to its size.
 fn read_file(path: &Path) -> io::Result<String> {
-    let file = match File::open(path) {
+    let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         opened => opened?,
     };
+    file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(MAX_SIZE)))?;
     let mut bytes = Vec::new();
     file.take(MAX_SIZE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -174,6 +175,14 @@ mod tests {
         assert_eq!(trail.totals["succeeded"], 3);
         assert_eq!(counters(&read(dir.path(), 100).unwrap()), ["4", "3", "2", "1"]);
         assert_eq!(read(dir.path(), 0).unwrap().totals["succeeded"], 3);
+    }
+
+    #[test]
+    fn of_a_file_that_is_too_long_the_end_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = running(1).repeat(usize::try_from(MAX_SIZE).unwrap() / running(1).len() + 1);
+        fs::write(dir.path().join(FILE), [old, running(2), running(3)].concat()).unwrap();
+        assert_eq!(counters(&read(dir.path(), 2).unwrap()), ["3", "2"]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod init;
 pub mod interfaces;
 pub mod invite;
 pub mod knocks;
+mod listener;
 pub mod privileges;
 pub mod program;
 pub mod prometheus;

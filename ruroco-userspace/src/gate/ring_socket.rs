@@ -18,11 +18,12 @@ use anyhow::Context;
 use ruroco_common::maps::RING_SIZE;
 use rustix::net::sockopt::socket_peercred;
 
+use super::listener::Listener;
 use crate::{
     handover::{self, Handover, memory},
     key_directory::NamedKey,
     notices::Notices,
-    private_socket::{PrivateListener, has_gone, send_descriptors},
+    private_socket::{has_gone, send_descriptors},
     rate::TokenBucket,
     wait::wait,
 };
@@ -38,7 +39,7 @@ const MAX_PER_SECOND: u32 = 5;
 /// The socket that servers connect to, and the server that has.
 #[derive(Debug)]
 pub struct RingSocket {
-    listener: PrivateListener,
+    listener: Listener,
     server: Option<OwnedFd>,
     /// The oldest first.
     old_rings: Vec<OldRing>,
@@ -60,7 +61,7 @@ impl RingSocket {
     /// # Errors
     /// If the socket cannot be made.
     pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
-        let listener = PrivateListener::listen(&socket_dir.join(handover::SOCKET), user)?;
+        let listener = Listener::listen(&socket_dir.join(handover::SOCKET), user)?;
         let (limit, notices) = (TokenBucket::new(MAX_PER_SECOND), Notices::default());
         let (old_rings, started) = (Vec::new(), Instant::now());
         Ok(Self { listener, server: None, old_rings, limit, started, notices })
@@ -68,7 +69,7 @@ impl RingSocket {
 
     /// What to wait for.
     pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        [Some(self.listener.as_fd()), self.server.as_ref().map(AsFd::as_fd)]
+        [self.listener.descriptor(), self.server.as_ref().map(AsFd::as_fd)]
     }
 
     /// Whether a server has the ring.
@@ -87,6 +88,12 @@ impl RingSocket {
     pub fn retire(&mut self, ring: OwnedFd, now: Instant) {
         self.old_rings.push(OldRing { ring, until: now.checked_add(KEPT) });
         self.server = None;
+        self.let_go_of_old_rings(now);
+    }
+
+    /// Keeps only the rings that a server would still take something out of.
+    fn let_go_of_old_rings(&mut self, now: Instant) {
+        self.old_rings.retain(|old| old.until.is_none_or(|until| now < until) && old.is_filled());
     }
 
     /// Notices a server that has gone, and gives the ring, and what `keys` reads, to one that has come.
@@ -97,13 +104,14 @@ impl RingSocket {
         ring: BorrowedFd<'_>,
         keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
     ) {
+        self.let_go_of_old_rings(now);
         if let Some(server) = &self.server
             && has_gone(server.as_fd())
         {
             self.server = None;
             self.notices.note("server disconnected", "the gate stays closed");
         }
-        match self.listener.accept() {
+        match self.listener.accept(now) {
             Ok(Some(_)) if self.server.is_some() => {
                 self.notices.note("turned away a second server", "the first is still connected");
             }
@@ -113,7 +121,7 @@ impl RingSocket {
             Ok(Some(_)) if !self.limit.take(now.saturating_duration_since(self.started)) => {
                 self.notices.note("turned away a server", "too many have come within a second");
             }
-            Ok(Some(server)) => self.hand_over(now, server, ring, keys),
+            Ok(Some(server)) => self.hand_over(server, ring, keys),
             Ok(None) => {}
             Err(error) => self.notices.note("could not accept a connection", error),
         }
@@ -124,12 +132,10 @@ impl RingSocket {
 
     fn hand_over(
         &mut self,
-        now: Instant,
         server: OwnedFd,
         ring: BorrowedFd<'_>,
         keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
     ) {
-        self.old_rings.retain(|old| old.until.is_none_or(|until| now < until) && old.is_filled());
         let old = self.old_rings.first().map(|old| old.ring.as_fd());
         match (send(server.as_fd(), old.unwrap_or(ring), keys), old) {
             (Ok(()), None) => {
@@ -147,10 +153,10 @@ impl RingSocket {
         }
     }
 
-    /// When something is to be logged that has been held back, on the clock of
-    /// [`RingSocket::serve`].
-    pub fn next_notice(&self) -> Option<Instant> {
-        self.notices.next()
+    /// When there is something to do though nobody comes, on the clock of [`RingSocket::serve`].
+    pub fn next_wake(&self) -> Option<Instant> {
+        let old_ring = self.old_rings.iter().filter_map(|old| old.until).min();
+        [self.notices.next(), old_ring, self.listener.next_wake()].into_iter().flatten().min()
     }
 }
 
@@ -176,4 +182,44 @@ fn send(
         memory::wipe(&keys).context("could not wipe the keys that nobody took")?;
     }
     sent.context("the server has gone")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::geteuid;
+    use std::io::{PipeWriter, Write, pipe};
+
+    /// What stands for a ring: it can be read while there is something in it.
+    fn ring(content: &[u8]) -> (OwnedFd, PipeWriter) {
+        let (read, mut write) = pipe().unwrap();
+        write.write_all(content).unwrap();
+        (read.into(), write)
+    }
+
+    fn serve(socket: &mut RingSocket, now: Instant) {
+        let (current, _end) = ring(b"");
+        socket.serve(now, current.as_fd(), || Ok(Vec::new()));
+    }
+
+    #[test]
+    fn old_rings_are_let_go_when_they_are_empty_or_their_time_is_up_also_without_a_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut socket = RingSocket::listen(dir.path(), geteuid().as_raw()).unwrap();
+        let now = Instant::now();
+        let (empty, _end) = ring(b"");
+        socket.retire(empty, now);
+        assert_eq!((socket.old_rings.len(), socket.next_wake()), (0, None));
+
+        let [(first, _a), (second, _b)] = [ring(b"x"), ring(b"x")];
+        let later = now + Duration::from_secs(1);
+        socket.retire(first, now);
+        socket.retire(second, later);
+        for (at, left) in [(later, 2), (now + KEPT, 1), (later + KEPT, 0)] {
+            serve(&mut socket, at);
+            assert_eq!(socket.old_rings.len(), left);
+            let next = [None, Some(later + KEPT), Some(now + KEPT)];
+            assert_eq!(socket.next_wake(), next[left]);
+        }
+    }
 }

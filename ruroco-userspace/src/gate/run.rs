@@ -41,7 +41,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.
     let _lock = instance::Lock::try_take(&config.socket_dir.join("gate.lock"))?;
-    let status_socket = StatusSocket::listen(&config.socket_dir, geteuid().as_raw())?;
+    let mut status_socket = StatusSocket::listen(&config.socket_dir, geteuid().as_raw())?;
     let ring_socket = RingSocket::listen(&config.socket_dir, server)?;
 
     let mut program = Program::load_configured(&config, &keys.usable)?;
@@ -63,12 +63,12 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         if gate.history.note_closed(gate.interfaces.are_closed()) {
             service_manager.status(&gate.summary());
         }
-        let [first, second, third] =
-            [signals.as_fd(), gate.interfaces.as_fd(), status_socket.as_fd()].map(Some);
+        let [signal, links] = [signals.as_fd(), gate.interfaces.as_fd()].map(Some);
         let [ring, ring_peer] = gate.ring_socket.descriptors();
-        let fds = [first, second, third, ring, ring_peer, gate.program.log()];
+        let fds = [signal, links, status_socket.descriptor(), ring, ring_peer, gate.program.log()];
         let wake = [
-            gate.ring_socket.next_notice(),
+            status_socket.next_wake(),
+            gate.ring_socket.next_wake(),
             gate.history.next_look(),
             service_manager.next_sign_of_life(),
         ];
@@ -108,7 +108,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         gate.ring_socket.serve(Instant::now(), gate.program.ring(), read_keys);
         gate.program.flush_log();
         gate.history.tell_refused(Instant::now(), || gate.program.verdicts());
-        status_socket.answer(|| gate.status());
+        status_socket.answer(Instant::now(), || gate.status());
     }
 }
 

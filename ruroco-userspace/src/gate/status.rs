@@ -6,14 +6,15 @@ use std::{
     io::{BufReader, BufWriter, Seek},
     os::fd::{AsFd, BorrowedFd},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use crate::private_socket::{PrivateListener, connect, receive_descriptor, send_descriptor};
+use super::listener::Listener;
+use crate::private_socket::{connect, receive_descriptor, send_descriptor};
 
 /// File name of the status socket in `socket_dir`.
 pub const SOCKET: &str = "status.sock";
@@ -94,7 +95,7 @@ pub struct KeyStatus {
 /// Where the gate listens for questions.
 #[derive(Debug)]
 pub struct StatusSocket {
-    listener: PrivateListener,
+    listener: Listener,
 }
 
 impl StatusSocket {
@@ -103,13 +104,23 @@ impl StatusSocket {
     /// # Errors
     /// If the socket cannot be made.
     pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
-        Ok(Self { listener: PrivateListener::listen(&socket_dir.join(SOCKET), user)? })
+        Ok(Self { listener: Listener::listen(&socket_dir.join(SOCKET), user)? })
+    }
+
+    /// What to wait for, if anything.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.descriptor()
+    }
+
+    /// When to come back though nobody was waited for, on the clock of [`StatusSocket::answer`].
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.listener.next_wake()
     }
 
     /// Answers one who has connected: connecting is the question. The answer is a file without a
     /// name, so that it may have any length and nobody waits for the reader.
-    pub fn answer(&self, status: impl FnOnce() -> anyhow::Result<Status>) {
-        let Ok(Some(peer)) = self.listener.accept() else { return };
+    pub fn answer(&mut self, now: Instant, status: impl FnOnce() -> anyhow::Result<Status>) {
+        let Ok(Some(peer)) = self.listener.accept(now) else { return };
         let answered = status().and_then(|status| {
             let file = memfd_create("ruroco-status", MemfdFlags::CLOEXEC)?;
             serde_json::to_writer(BufWriter::new(File::from(file.try_clone()?)), &status)?;
@@ -118,12 +129,6 @@ impl StatusSocket {
         if let Err(error) = answered {
             tracing::warn!("could not answer a question for the status: {error:#}");
         }
-    }
-}
-
-impl AsFd for StatusSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
     }
 }
 

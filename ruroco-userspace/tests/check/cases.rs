@@ -162,6 +162,17 @@ pub(crate) const CASES: &[Case] = &[
         place.give_to_server("laptop.key")
     }),
     Case {
+        name: "keys-where-only-the-server-gets-to",
+        config: &[("config_dir = \"$DIR\"", "config_dir = \"$DIR/keys\"")],
+        commands: None,
+        arrange: |place| {
+            place.make_dir("keys", 0o700);
+            place.add_key("keys/laptop.key", LAPTOP);
+            place.give_to_server("keys");
+        },
+        needs_root: true,
+    },
+    Case {
         name: "key-unreadable-for-the-server",
         config: &[("port", "source = \"udp\"\nport")],
         commands: None,

@@ -1,12 +1,126 @@
 //! `ruroco-gate init`: what it makes of the host.
 
-use std::fs;
+use std::{
+    fs::{self, File, Permissions},
+    io::Read,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 use ruroco_lab::{
     directory::Directory,
     network::{Network, SERVER, SERVER_INTERFACE},
     programs,
 };
+use rustix::{
+    fs::{Mode, OFlags, open},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
+
+/// A folder with a `config.toml` that is to be gone on from, for a server that runs as `nobody`.
+struct Begun(Directory);
+
+impl Begun {
+    fn new() -> Self {
+        let begun = Self(Directory::new());
+        fs::set_permissions(begun.path(""), Permissions::from_mode(0o755)).unwrap();
+        let text = format!(
+            "ips = [\"{}\"]\nport = 34020\nconfig_dir = {:?}\nblocklist_dir = {:?}\n\
+             socket_user = \"{}\"\n\n[gate]\ninterfaces = [\"lo\"]\n",
+            SERVER.v4,
+            begun.keys(),
+            begun.path("floors"),
+            programs::unprivileged_user().name,
+        );
+        fs::write(begun.path("config.toml"), text).unwrap();
+        begun
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.path("keys")
+    }
+
+    /// The server's program has to be beside the gate's, where its user gets to.
+    fn init(&self) -> Command {
+        let [gate, _] = ["ruroco-gate", "ruroco-server"]
+            .map(|name| programs::reachable_by_all(&programs::path(name), self.0.path()));
+        let mut init = Command::new(gate);
+        init.args(["init", "--no-start", "--config"]).arg(self.path("config.toml"));
+        init
+    }
+}
+
+#[track_caller]
+fn text_of(output: &Output) -> String {
+    let [said, error] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{said}{error}");
+    said.into_owned()
+}
+
+/// What a program shows at a terminal.
+fn at_a_terminal(mut program: Command) -> String {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mut child = program.stdout(open(name, flags, Mode::empty()).unwrap()).spawn().unwrap();
+    // With its copies of the other end, so that there is an end to what is read.
+    drop(program);
+    let mut shown = Vec::new();
+    // Which an error is (EIO, pty(7)).
+    let _ = File::from(terminal).read_to_end(&mut shown);
+    assert!(child.wait().unwrap().success());
+    String::from_utf8(shown).unwrap()
+}
+
+fn first_key(keys: &Path) -> String {
+    fs::read_to_string(keys.join("laptop.key")).unwrap()
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_set_up_that_has_failed_can_be_run_again() {
+    let begun = Begun::new();
+    // Files of ten bytes at most.
+    let init = begun.init();
+    let mut limited = Command::new("prlimit");
+    limited.arg("--fsize=10").arg(init.get_program()).args(init.get_args());
+    assert!(!limited.output().unwrap().status.success());
+    assert!(!begun.path("commands.toml").exists(), "the beginning of it would stay");
+    // Where the floors are to be, something is in the way.
+    fs::write(begun.path("floors"), "").unwrap();
+    let failed = begun.init().output().unwrap();
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(!failed.status.success() && said.contains("could not make"), "{said}");
+    fs::remove_file(begun.path("floors")).unwrap();
+    for (made, stays) in [(true, false), (false, true)] {
+        let said = text_of(&begun.init().output().unwrap());
+        assert_eq!(said.contains("made the key"), made, "{said}");
+        assert_eq!(said.contains("there is a key"), stays, "{said}");
+        assert!(begun.path("floors/floors").exists());
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_first_key_is_shown_at_a_terminal_and_nowhere_else() {
+    const INVITE: &str = "ruroco-gate invite laptop";
+    let begun = Begun::new();
+    let said = text_of(&begun.init().output().unwrap());
+    assert!(said.contains(INVITE) && !said.contains("ruroco://"), "{said}");
+    let key = first_key(&begun.keys());
+    let secret = key.trim_end().rsplit(':').next().unwrap();
+    assert!(!said.contains(secret), "{said}");
+
+    let shown = at_a_terminal(Begun::new().init());
+    assert!(shown.contains("ruroco://") && shown.contains(INVITE), "{shown}");
+}
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
@@ -30,6 +144,8 @@ fn an_interface_that_cannot_be_closed_is_neither_offered_nor_taken() {
     let said = String::from_utf8_lossy(&offered.stdout);
     assert!(said.contains("Interfaces: ") && !said.contains("a0"), "{said}");
     let written = fs::read_to_string(&config).unwrap();
+    let mode = fs::metadata(&config).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644, "the server reads it, too");
     assert!(written.contains(&format!("interfaces = [\"{SERVER_INTERFACE}\"]")), "{written}");
     assert!(written.contains(&SERVER.v4.to_string()), "{written}");
 }

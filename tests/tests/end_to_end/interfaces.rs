@@ -6,6 +6,7 @@ use ruroco_lab::{
     knock::Knock,
     lab::{Lab, udp_socket},
     network::{Family, SERVER, SERVER_INTERFACE, THIRD, THIRD_INTERFACE, gate},
+    wait,
 };
 
 use crate::recovery::under_fire;
@@ -109,4 +110,69 @@ fn an_interface_that_is_renamed_stays_closed() {
         }
     });
     lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn interfaces_that_exchange_their_names_stay_closed_all_the_time() {
+    let mut lab = Lab::running(&options("native", &[SERVER_INTERFACE, THIRD_INTERFACE]));
+    under_fire(&mut lab, |lab| {
+        for (name, new_name) in [
+            (SERVER_INTERFACE, "between0"),
+            (THIRD_INTERFACE, SERVER_INTERFACE),
+            ("between0", THIRD_INTERFACE),
+        ] {
+            lab.network.server.ip(&format!("link set dev {name} name {new_name}"));
+            // The gate has heard of the new name before it answers.
+            let status = lab.status();
+            for place in 0..2 {
+                assert_eq!(status["interfaces"][place]["attached"], true, "{status:#}");
+            }
+            for family in Family::BOTH {
+                lab.expect_next_knock_to_run(family);
+            }
+        }
+    });
+    let status = lab.status();
+    for place in 0..2 {
+        assert!(status["interfaces"][place]["problem"].is_null(), "{status:#}");
+    }
+    let pins = std::fs::read_dir(lab.files.pins()).unwrap().count();
+    assert_eq!(pins, 2, "each is where it was");
+    let wrong = ["has gone", "another XDP program", "is open", "no such interface"];
+    for what in wrong {
+        assert_eq!(lab.gate().lines_with(&[what]), [""; 0]);
+    }
+    assert_eq!(lab.gate().lines_with(&["attached"]).len(), 2, "at the start, and never again");
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_renamed_interface_is_opened_for_another_one_of_its_name_and_the_log_says_so() {
+    let mut lab = Lab::running(&Default::default());
+    let renamed = format!("link set dev {SERVER_INTERFACE} name renamed0");
+    lab.network.server.ip(&format!("{renamed}\nlink add {SERVER_INTERFACE} type veth\n"));
+    let status = wait::until("the other interface to be closed", || {
+        let status = lab.status();
+        status["interfaces"][0]["problem"].is_null().then_some(status)
+    });
+    assert_eq!(status["interfaces"][0]["attached"], true, "{status:#}");
+    lab.gate().wait_for(&[SERVER_INTERFACE, "another interface", "renamed0", "is open"]);
+    assert_eq!(lab.gate().lines_with(&["has gone"]), [""; 0]);
+    lab.send(Family::V4, b"anybody there?");
+    assert_eq!(lab.capture.replies_from_gate().len(), 1);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_that_starts_opens_what_was_renamed_and_the_log_says_so() {
+    let mut lab = Lab::running(&Default::default());
+    lab.network.server.ip(&format!("link set dev {SERVER_INTERFACE} name renamed0"));
+    assert_eq!(lab.status()["closed"], true);
+    lab.gate().crash();
+    lab.start_gate_until(&["no such interface"]);
+    lab.gate().wait_for(&["WARN", "renamed0", "not configured", "it is open"]);
+    let status = lab.status();
+    assert_eq!(status["closed"], false, "{status:#}");
 }

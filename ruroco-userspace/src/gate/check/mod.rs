@@ -1,9 +1,10 @@
 //! `ruroco-gate check`: what gate, server and commander would say of their files if they were
 //! started now, all of it at once, and what the files mean on this host.
 //!
-//! There is no second set of rules. What the daemons read is read by their code, once as root, as
-//! gate and commander see it, and once as the server's user (`identity`). `host` then adds
-//! what the files say of this host. Nothing is changed, and nothing has to run.
+//! There is no second set of rules. What the daemons read is read by their code: as root, as whom gate
+//! and commander run, once more without the power over other users' files, which their units do not
+//! give them, and as the server's user (`identity`). `host` then adds what the files say of this host.
+//! Nothing is changed, and nothing has to run.
 
 mod host;
 mod report;
@@ -25,7 +26,7 @@ use crate::{
     config::{Config, Field, Fixed, Source},
     key_directory::Occasion,
     private_directory, private_socket,
-    problems::{Problem, Problems},
+    problems::{Level, Problem, Problems},
     settings::Settings,
 };
 
@@ -64,17 +65,28 @@ pub fn check(config: &Path, commands: &Path) -> Report {
         problems.extend(host::problems(readable));
         problems.extend(directories(readable));
         problems.extend(readable.check_floors_left_behind());
-        match (readable.source, readable.find_socket_user()) {
+        let keys_of_the_server = match (readable.source, readable.find_socket_user()) {
             (Source::Udp, Ok(user)) if !user.uid.is_root() => {
-                problems.extend(host::keys_of_the_server(readable, &user));
+                host::keys_of_the_server(readable, &user)
             }
             // A gate refuses them, and the server refuses to be root.
-            _ => {}
+            _ => Vec::new(),
+        };
+        match as_units(config, commands) {
+            Ok(seen) => {
+                let errors = problems.iter().filter(|problem| problem.level() == Level::Error);
+                let known: Vec<_> = errors.chain(&keys_of_the_server).map(place).collect();
+                let told: Vec<Problem> = problems.iter().cloned().collect();
+                let is_new = |seen: &Problem| !told.contains(seen) && !known.contains(&place(seen));
+                let new = seen.into_iter().filter(is_new);
+                problems.extend(new.map(|seen| seen.seen_by(WHO_UNITS_START)));
+            }
+            Err(why) => unseen.push(why),
         }
+        problems.extend(keys_of_the_server);
         match as_server(config, readable) {
             // Where something is wrong already, more of it says nothing new.
             Ok(seen) => {
-                let place = |problem: &Problem| (problem.path().to_owned(), problem.line());
                 let known: Vec<_> = problems.iter().map(place).collect();
                 problems.extend(seen.into_iter().filter(|seen| !known.contains(&place(seen))));
             }
@@ -82,6 +94,23 @@ pub fn check(config: &Path, commands: &Path) -> Report {
         }
     }
     Report::new(problems.sorted(), unseen)
+}
+
+fn place(problem: &Problem) -> (PathBuf, Option<usize>) {
+    (problem.path().to_owned(), problem.line())
+}
+
+const WHO_UNITS_START: &str = "as gate and commander see it, started by their units";
+
+/// What they would say. Or why that cannot be known.
+fn as_units(config: &Path, commands: &Path) -> Result<Vec<Problem>, String> {
+    let look = || {
+        let mut problems = Problems::default();
+        problems.good_of(Approved::read(config, commands, Occasion::Start));
+        problems.into_iter().collect()
+    };
+    identity::run_without_overriding(look)
+        .map_err(|error| format!("the files {WHO_UNITS_START}: {error:#}"))
 }
 
 /// Those that gate and commander make if they are missing and refuse if others can change them, and

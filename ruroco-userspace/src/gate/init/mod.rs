@@ -3,7 +3,7 @@
 //! What is not said on the command line is asked (`questions`), with answers taken from the
 //! host where it has them. Then each of the `steps` looks whether it has been taken already:
 //! running it again changes nothing that is there. At the end the [`doctor`] looks at the result, and
-//! an [invitation](invite) with the new key is shown.
+//! an [invitation](invite) with the new key is shown, if that is at a terminal.
 
 mod host;
 mod questions;
@@ -57,6 +57,7 @@ const KEY: &str = "laptop";
 /// # Errors
 /// What could not be found out or done. What was done before stays; running it again goes on there.
 pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
+    let is_seen = io::stdout().is_terminal();
     let mut out = io::stdout().lock();
     let setup = match config.try_exists() {
         Ok(true) => {
@@ -75,7 +76,7 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     };
     let key = options.key.unwrap_or_else(|| KEY.to_owned());
     setup.key_file(&key)?;
-    let mut steps = vec![Step::Config, Step::Commands, Step::FirstKey(key.clone()), Step::Floors];
+    let mut steps = vec![Step::Config, Step::Commands, Step::Floors, Step::FirstKey(key.clone())];
     if !options.no_start {
         steps.push(Step::Units);
     }
@@ -86,10 +87,16 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     if !options.no_start {
         write!(out, "\n{}", doctor::examine(config, &commands))?;
     }
-    if setup.is_first() {
-        show_invitation(config, &commands, &key, &mut out)?;
+    match (setup.is_first(), is_seen) {
+        (false, _) => Ok(()),
+        (true, true) => show_invitation(config, &commands, &key, &mut out),
+        // What a program sets up goes to the log of that program, which is no place for a key.
+        (true, false) => Ok(writeln!(
+            out,
+            "\nThis is no terminal, so the invitation, which holds the key, is not shown here. Show it with: \
+             ruroco-gate invite {key}"
+        )?),
     }
-    Ok(())
 }
 
 /// What is set up stays so if there is something in its files that an invitation cannot be made of.

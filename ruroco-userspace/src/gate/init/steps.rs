@@ -3,11 +3,11 @@
 use std::{
     env,
     fmt::Write as _,
-    fs::{self, DirBuilder, OpenOptions, Permissions},
-    io::{self, Write},
+    fs::{self, DirBuilder, Permissions},
+    io::Write,
     net::IpAddr,
     os::unix::{
-        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+        fs::{DirBuilderExt, PermissionsExt},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -32,10 +32,11 @@ pub(super) enum Step {
     Config,
     /// Write a `commands.toml` with a command that only says that it works.
     Commands,
-    /// Make the first key, with this name.
-    FirstKey(String),
     /// Make the server's floors.
     Floors,
+    /// Make the first key, with this name. After the floors: keys without floors are keys that somebody
+    /// may have knocked with already, and would end the next try.
+    FirstKey(String),
     /// Have systemd start everything, now and at each boot.
     Units,
 }
@@ -152,8 +153,8 @@ impl Step {
         match self {
             Self::Config => write_new(&setup.config, &setup.text(), 0o644, out),
             Self::Commands => write_new(&commands_beside(&setup.config), COMMANDS, 0o600, out),
-            Self::FirstKey(name) => first_key(setup, &name, out),
             Self::Floors => make_floors(setup, out),
+            Self::FirstKey(name) => first_key(setup, &name, out),
             Self::Units => start_units(out),
         }
     }
@@ -164,24 +165,22 @@ pub(super) fn commands_beside(config: &Path) -> PathBuf {
     config.with_file_name("commands.toml")
 }
 
-/// Writes a file that is not there yet.
+/// Writes a file that is not there yet: the whole of it or none, as what is there is left alone.
 fn write_new(path: &Path, text: &str, mode: u32, out: &mut impl Write) -> anyhow::Result<()> {
     let failed = || format!("could not write {}", path.display());
+    if path.try_exists().with_context(failed)? {
+        return Ok(());
+    }
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(failed)?;
     }
-    match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error).with_context(failed),
-        Ok(mut file) => {
-            // Whatever the umask is: the server has to be able to read its configuration.
-            file.set_permissions(Permissions::from_mode(mode))
-                .and_then(|()| file.write_all(text.as_bytes()))
-                .and_then(|()| file.sync_all())
-                .with_context(failed)?;
-            Ok(writeln!(out, "wrote {}", path.display())?)
-        }
-    }
+    durable::create_with(path, |mut file| {
+        // Whatever the umask is: the server has to be able to read its configuration.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(text.as_bytes())
+    })
+    .with_context(failed)?;
+    Ok(writeln!(out, "wrote {}", path.display())?)
 }
 
 /// Whether a folder, if there is one, has keys in it.
