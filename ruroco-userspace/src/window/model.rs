@@ -110,6 +110,11 @@ impl Model {
             Action::ShowHistory => self.leave_for(Screen::History),
             Action::ShowImport => self.leave_for(Screen::Import(Box::default())),
             Action::Back => self.back(),
+            Action::Escape => {
+                if self.dialog.take().is_none() {
+                    self.leave_for(Screen::Hosts);
+                }
+            }
             Action::NewHost => {
                 let form = HostForm::new(self.keys.first().map(|key| &key.name));
                 self.leave_for(Screen::Host(Box::new(form)));
