@@ -36,6 +36,8 @@ pub(super) enum Result {
     Sent,
     /// The port opened after so many milliseconds.
     Opened { port: u16, milliseconds: u64 },
+    /// The port was open before: what the knock did cannot be seen.
+    WasOpen { port: u16 },
     /// The port did not open.
     NothingOpened { port: u16 },
     /// The person did not wait for the end.

@@ -272,6 +272,9 @@ const fn words(remedy: Remedy) -> &'static str {
 pub(super) fn result(outcome: &Outcome) -> history::Result {
     match &outcome.effect {
         Observation::NotLooked => history::Result::Sent,
+        Observation::Opened { at, was_open: true, .. } => {
+            history::Result::WasOpen { port: at.port() }
+        }
         Observation::Opened { at, after, .. } => history::Result::Opened {
             port: at.port(),
             milliseconds: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
