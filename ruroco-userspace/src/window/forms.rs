@@ -253,11 +253,22 @@ impl ImportForm {
 
     /// # Errors
     /// Why the host cannot be called so.
-    pub(super) fn name(&self, hosts: &Profiles, keys: &[KeyRow]) -> Result<Name, String> {
+    pub(super) fn name(
+        &self,
+        invitation: &Invitation,
+        hosts: &Profiles,
+        keys: &[KeyRow],
+    ) -> Result<Name, String> {
         let name =
             self.name.trim().parse::<Name>().map_err(|error| sentence(&error.to_string()))?;
         if hosts.get(name.as_str()).is_some() {
             return Err(format!("There is a host {name} already. Give this one another name."));
+        }
+        let id = invitation.key.id.to_string();
+        let is_known = |key: &KeyRow| key.facts.as_ref().is_ok_and(|facts| facts.id == id);
+        // Of a host that was removed the key is still there.
+        if keys.iter().any(|key| key.name == name && is_known(key)) {
+            return Ok(name);
         }
         free(name, keys)
     }

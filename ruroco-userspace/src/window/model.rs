@@ -405,7 +405,7 @@ impl Model {
         }
         form.tried = true;
         let invitation = form.invitation().ok()?;
-        let name = form.name(&self.hosts, &self.keys).ok()?;
+        let name = form.name(&invitation, &self.hosts, &self.keys).ok()?;
         form.saving = Some(name.clone());
         Some(Task::Accept(Box::new(invitation), name))
     }

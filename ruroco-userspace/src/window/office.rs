@@ -349,6 +349,12 @@ impl Desk {
         match accept(&self.folder, invitation, Some(name), Place::File) {
             Ok(accepted) => self.report(Report::HostSaved(accepted.name)),
             Err(accept::Error::Host(error)) => self.not_saved(&error),
+            Err(accept::Error::HostExists(name)) => self.not_saved(&EditError::Exists(name)),
+            Err(accept::Error::KeyExists(name)) => self.report(Report::NotSaved(Notice::new(
+                Tone::Bad,
+                "The host was not added",
+                format!("There is another key {name} already. Choose another name."),
+            ))),
             Err(error) => self.report_not_saved("The host was not added", &error),
         }
         self.read_keys();
