@@ -2,9 +2,9 @@
 //!
 //! What a person does is an `action`, given by one of the `screens` (made of `widgets`, in the colours
 //! of `style`). The `model` changes by it, and gives away as a task what takes its time; the `office`
-//! does these in other threads and reports. So nothing keeps the window from answering: no name server,
-//! no network, no lock, no disk. What it keeps for itself, the `history` and the `preferences`, are
-//! state files that cannot keep it from opening.
+//! does these in other threads and reports. So nothing keeps the window from answering once it is open:
+//! no name server, no network, no lock, no disk. What it keeps for itself, the `history` and the
+//! `preferences`, are state files that cannot keep it from opening.
 
 mod action;
 mod forms;
