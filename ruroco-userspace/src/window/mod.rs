@@ -169,6 +169,9 @@ impl Window {
             if let Some(task) = self.model.act(action) {
                 self.office.give(task);
             }
+            if let Some(text) = self.model.to_copy.take() {
+                context.copy_text(text.to_string());
+            }
             self.forget_texts(context, before);
         }
     }

@@ -39,6 +39,8 @@ pub(super) struct Model {
     /// The newest first.
     pub(super) notices: Vec<Notice>,
     pub(super) preferences: Preferences,
+    /// What is to go into the clipboard.
+    pub(super) to_copy: Option<SecretText>,
     knocks: u64,
 }
 
@@ -98,6 +100,7 @@ impl Model {
             history: Entries::new(),
             notices: Vec::new(),
             preferences,
+            to_copy: None,
             knocks: 0,
         }
     }
@@ -155,11 +158,11 @@ impl Model {
                 self.dialog = None;
                 return Some(Task::RemoveKey(name));
             }
-            Action::CopyKey => return self.copy_key(),
+            Action::CopyKey => self.copy_key(),
             Action::EmptyClipboard => {
                 self.dismiss(IN_CLIPBOARD);
                 // Not every clipboard takes nothing.
-                return Some(Task::Copy(" ".into()));
+                self.to_copy = Some(" ".into());
             }
             Action::ChooseFile(purpose) => return Some(Task::ChooseFile(purpose)),
             Action::AcceptInvitation => return self.accept(),
@@ -376,9 +379,9 @@ impl Model {
         }
     }
 
-    fn copy_key(&mut self) -> Option<Task> {
-        let Some(Dialog::Key(shown)) = &self.dialog else { return None };
-        let text = shown.key.to_text().into();
+    fn copy_key(&mut self) {
+        let Some(Dialog::Key(shown)) = &self.dialog else { return };
+        self.to_copy = Some(shown.key.to_text().into());
         let why = "Other programs can read it there until something else is copied.";
         self.tell(Notice::new(Tone::Warning, IN_CLIPBOARD, why).offering(
             super::icons::Icon::Delete,
@@ -386,7 +389,6 @@ impl Model {
             Action::EmptyClipboard,
         ));
         self.dialog = None;
-        Some(Task::Copy(text))
     }
 
     fn file_read(&mut self, purpose: Purpose, text: SecretText) {

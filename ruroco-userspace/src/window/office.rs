@@ -182,10 +182,6 @@ impl Desk {
                 }
             }
             Task::OpenFolder => self.open_folder(),
-            Task::Copy(text) => {
-                self.context.copy_text(text.to_string());
-                self.context.request_repaint();
-            }
         }
     }
 

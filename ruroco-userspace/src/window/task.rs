@@ -49,7 +49,6 @@ pub(super) enum Task {
     ClearHistory,
     WritePreferences(Preferences),
     OpenFolder,
-    Copy(SecretText),
 }
 
 /// What came of it.
