@@ -100,6 +100,16 @@ impl Knocking {
         }
     }
 
+    /// What can be done about it is done to the host as it is called now.
+    pub(super) fn host_renamed(&mut self, old: &Name, name: &Name) {
+        let State::Ended(ended) = &mut self.state else { return };
+        for offer in &mut ended.offers {
+            if offer.action == Action::EditHost(old.clone()) {
+                offer.action = Action::EditHost(name.clone());
+            }
+        }
+    }
+
     pub(super) const fn is_under_way(&self) -> bool {
         !matches!(self.state, State::Ended(_))
     }

@@ -262,7 +262,10 @@ impl Desk {
 
     fn replace_host(&self, old: &Name, name: &Name, host: &Host) {
         match self.folder.profiles().rename(old, name, host) {
-            Ok(()) => self.report(Report::HostSaved(name.clone())),
+            Ok(()) => {
+                self.report(Report::HostRenamed(old.clone(), name.clone()));
+                self.report(Report::HostSaved(name.clone()));
+            }
             Err(error) => self.not_saved(&error),
         }
         self.read_hosts();

@@ -97,8 +97,7 @@ impl KnockTask<'_> {
     }
 
     fn step(&self, step: Step) {
-        let (host, number) = (self.host.clone(), self.number);
-        self.desk.report(Report::Knock { host, number, step });
+        self.desk.report(Report::Knock(self.number, step));
     }
 
     fn note(&self, record: &mut Record) {
