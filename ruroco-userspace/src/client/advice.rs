@@ -1,6 +1,7 @@
 //! What a person can do when nothing opens. The server says nothing, so this lists what keeps a knock
 //! from being heard: first what this computer has found out itself, then what is left to look at,
-//! the likeliest first.
+//! the likeliest first. How to do with a client what it says, that client knows: the words are the command
+//! line's or the window's own.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -11,8 +12,43 @@ use super::{
 };
 use crate::key::{Cipher, Key};
 
+/// Something to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    text: String,
+    /// What a client can do about it.
+    pub remedy: Option<Remedy>,
+}
+
+/// Something that a client can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// To have the counter follow the clock again, if that is right.
+    Reseed,
+    /// To choose among a host's addresses.
+    ChooseAddresses,
+    /// To make a key.
+    MakeKey,
+}
+
+impl Advice {
+    fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), remedy: None }
+    }
+
+    fn with(self, remedy: Remedy) -> Self {
+        Self { remedy: Some(remedy), ..self }
+    }
+
+    /// All of it, with a client's words for what can be done about it.
+    pub fn told(&self, words: impl FnOnce(Remedy) -> &'static str) -> String {
+        let Self { text, remedy } = self;
+        remedy.map_or_else(|| text.clone(), |remedy| format!("{text} {}", words(remedy)))
+    }
+}
+
 /// Things to look at, for somebody whose knock was seen to do nothing; none if it did something.
-pub fn on(outcome: &Outcome, key: &Key) -> Vec<String> {
+pub fn on(outcome: &Outcome, key: &Key) -> Vec<Advice> {
     let Observation::Shut { at, error, .. } = &outcome.effect else { return Vec::new() };
     let mut advice = Vec::new();
     advice.extend(on_repetition(outcome.not_repeated.as_ref()));
@@ -21,53 +57,50 @@ pub fn on(outcome: &Outcome, key: &Key) -> Vec<String> {
     advice.extend(on_objection(outcome.sent.to, outcome.objection.as_ref()));
     advice.extend(on_other_addresses(&outcome.other_addresses));
     if outcome.sent.ahead_of_clock.is_zero() {
-        advice.push(
-            "Is this computer's clock right? A knock from the past or far in the future is refused."
-                .to_owned(),
-        );
+        advice.push(Advice::new(
+            "Is this computer's clock right? A knock from the past or far in the future is refused.",
+        ));
     }
     advice.extend([
-        format!(
+        Advice::new(format!(
             "Does the host have the key with the id {}? Look there with: ruroco-gate status",
             key.id
-        ),
-        format!(
+        )),
+        Advice::new(format!(
             "Is {} the host's address and UDP port, and an address that the host knows as its own \
              (`ips`)?",
             outcome.sent.to
-        ),
-        "Does a network in between drop UDP? Try another network.".to_owned(),
-        "Does the command open this port, and for the address that you come from?".to_owned(),
+        )),
+        Advice::new("Does a network in between drop UDP? Try another network."),
+        Advice::new("Does the command open this port, and for the address that you come from?"),
     ]);
     if key.cipher == Cipher::Aes256GcmSiv {
-        advice.push(
-            "The key is one of upstream ruroco. Under a flood such keys are throttled; a new key is \
-             not: ruroco-client key gen"
-                .to_owned(),
-        );
+        let text = "The key is one of upstream ruroco. Under a flood such keys are throttled; a new key \
+                    is not.";
+        advice.push(Advice::new(text).with(Remedy::MakeKey));
     }
     advice
 }
 
 /// What a counter that is ahead of the clock means, if it is more than a moment ahead: counters of
 /// knocks at the same moment are so, too. It is known before anybody has waited.
-pub fn on_clock(ahead: Duration) -> Option<String> {
+pub fn on_clock(ahead: Duration) -> Option<Advice> {
     const MOMENT: Duration = Duration::from_secs(1);
     if ahead <= MOMENT {
         return None;
     }
     let told = told(ahead);
     Some(if ahead > ACCEPTED_AHEAD {
-        format!(
+        let text = format!(
             "This computer's clock was {told} ahead once, or has been set back since, and the \
-             counter still is. A host refuses what is more than an hour ahead of its own clock. If \
-             the clock is right now: ruroco-client reseed"
-        )
+             counter still is. A host refuses what is more than an hour ahead of its own clock."
+        );
+        Advice::new(text).with(Remedy::Reseed)
     } else {
-        format!(
+        Advice::new(format!(
             "This computer's clock has been set back by {told} since an earlier knock. That alone \
              does no harm; is it right now?"
-        )
+        ))
     })
 }
 
@@ -82,26 +115,26 @@ fn told(time: Duration) -> String {
     fitting.unwrap_or_else(|| "less than a second".to_owned())
 }
 
-fn on_connection(at: SocketAddr, error: &io::Error) -> Option<String> {
+fn on_connection(at: SocketAddr, error: &io::Error) -> Option<Advice> {
     use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     let (host, port, kind) = (at.ip(), at.port(), error.kind());
     if kind == ConnectionRefused {
-        Some(format!(
+        Some(Advice::new(format!(
             "{host} answers, and refuses connections to port {port}: either nothing listens there, \
              or a firewall rejects them for you."
-        ))
+        )))
     } else if [HostUnreachable, NetworkUnreachable].contains(&kind) {
-        Some(format!(
+        Some(Advice::new(format!(
             "There is no way to {host} from here, or it is down: {error}. Is this computer connected?"
-        ))
+        )))
     } else {
         None
     }
 }
 
-fn on_objection(to: SocketAddr, error: Option<&io::Error>) -> Option<String> {
+fn on_objection(to: SocketAddr, error: Option<&io::Error>) -> Option<Advice> {
     let error = error?;
-    Some(if error.kind() == io::ErrorKind::ConnectionRefused {
+    Some(Advice::new(if error.kind() == io::ErrorKind::ConnectionRefused {
         format!(
             "{} answers that nothing listens on UDP port {}: the wrong port or host, or its gate does \
              not run. (A gate with `appearance = \"closed\"` says so, too.)",
@@ -110,21 +143,19 @@ fn on_objection(to: SocketAddr, error: Option<&io::Error>) -> Option<String> {
         )
     } else {
         format!("The network has returned the knock to {to}: {error}.")
-    })
+    }))
 }
 
-fn on_repetition(error: Option<&knock::Error>) -> Option<String> {
-    error.map(|error| format!("The knock could not be repeated: {error}."))
+fn on_repetition(error: Option<&knock::Error>) -> Option<Advice> {
+    error.map(|error| Advice::new(format!("The knock could not be repeated: {error}.")))
 }
 
-fn on_other_addresses(others: &[SocketAddr]) -> Option<String> {
+fn on_other_addresses(others: &[SocketAddr]) -> Option<Advice> {
     let others: Vec<_> = others.iter().map(|other| other.ip().to_string()).collect();
     (!others.is_empty()).then(|| {
-        format!(
-            "The host has other addresses that no knock went to: {}. Choose with -4, -6 or `family` in \
-             client.toml, or use --tries or --all-addresses.",
-            others.join(", ")
-        )
+        let others = others.join(", ");
+        let text = format!("The host has other addresses that no knock went to: {others}.");
+        Advice::new(text).with(Remedy::ChooseAddresses)
     })
 }
 
@@ -137,8 +168,9 @@ mod tests {
         assert_eq!(on_clock(Duration::ZERO), None);
         assert_eq!(on_clock(Duration::from_millis(900)), None);
         let little = on_clock(ACCEPTED_AHEAD).unwrap();
-        assert!(little.contains("1 hour ") && !little.contains("reseed"), "{little}");
+        assert!(little.text.contains("1 hour ") && little.remedy.is_none(), "{little:?}");
         let much = on_clock(ACCEPTED_AHEAD * 49).unwrap();
-        assert!(much.contains("2 days") && much.contains("ruroco-client reseed"), "{much}");
+        assert!(much.text.contains("2 days"), "{much:?}");
+        assert_eq!(much.remedy, Some(Remedy::Reseed));
     }
 }

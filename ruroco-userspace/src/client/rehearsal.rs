@@ -6,7 +6,7 @@ use std::{net::SocketAddr, time::SystemTime};
 use ruroco_common::command::CommandHash;
 
 use super::{
-    advice,
+    advice::{self, Advice, Remedy},
     counter::CounterFile,
     effect::{self, Effect, Limit},
     knock::{self, Knock, Unsent, ahead},
@@ -23,7 +23,7 @@ pub struct Rehearsal {
     /// The port that would be waited for.
     pub effect: Option<Effect>,
     /// What is wrong with the clock.
-    pub warning: Option<String>,
+    pub warning: Option<Advice>,
     command: String,
     key: String,
 }
@@ -67,8 +67,8 @@ impl Rehearsal {
         })
     }
 
-    /// The same for a person.
-    pub fn lines(&self, host: &str) -> Vec<String> {
+    /// The same for a person, with a client's words for what can be done about the warning.
+    pub fn lines(&self, host: &str, words: impl FnOnce(Remedy) -> &'static str) -> Vec<String> {
         let mut lines = vec![
             format!("would ask {host} for {}", self.command),
             format!("with the key with the id {}", self.key),
@@ -78,7 +78,8 @@ impl Rehearsal {
         lines.extend(self.effect.map(|effect| {
             format!("and wait for port {} to open, {:?} at most", effect.port, effect.limit)
         }));
-        lines.extend(self.warning.iter().map(|warning| format!("Warning: {warning}")));
+        let warning = self.warning.as_ref().map(|warning| warning.told(words));
+        lines.extend(warning.map(|warning| format!("Warning: {warning}")));
         lines.push("Nothing was sent, and no counter used up.".to_owned());
         lines
     }

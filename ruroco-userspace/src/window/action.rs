@@ -13,8 +13,10 @@ pub(super) enum Action {
     ShowKeys,
     ShowHistory,
     ShowImport,
-    /// To where Escape leads: out of the dialog, or back to the hosts.
+    /// Out of the dialog, or back to the hosts, whatever was begun.
     Back,
+    /// The same by a key that one is quick to press: not out of a begun form.
+    Escape,
     /// Gives up a begun form.
     Leave,
     NewHost,

@@ -23,6 +23,8 @@ pub(super) struct HostForm {
     pub(super) name: String,
     pub(super) address: String,
     pub(super) key: String,
+    /// The key that a new one begins with.
+    proposed: String,
     /// Separated by commas; the first is the default one.
     pub(super) commands: String,
     /// As they were, if it is not a new one.
@@ -76,11 +78,16 @@ pub(super) struct HostFaults {
 
 impl HostForm {
     pub(super) fn new(key: Option<&Name>) -> Self {
+        Self::proposing(key.map(ToString::to_string).unwrap_or_default())
+    }
+
+    fn proposing(key: String) -> Self {
         Self {
             original: None,
             name: String::new(),
             address: String::new(),
-            key: key.map(ToString::to_string).unwrap_or_default(),
+            key: key.clone(),
+            proposed: key,
             commands: String::new(),
             known: None,
             wait: String::new(),
@@ -117,11 +124,20 @@ impl HostForm {
     /// Whether something would be lost without it.
     pub(super) fn is_begun(&self, hosts: &Profiles) -> bool {
         let known = self.original.as_ref().and_then(|name| Some((name, hosts.get(name.as_str())?)));
-        let before = known.map_or_else(|| Self::new(None), |(name, host)| Self::of(name, host));
-        let texts = |form: &Self| {
-            [&form.name, &form.address, &form.commands, &form.wait, &form.ip].map(String::clone)
+        let before = known.map_or_else(
+            || Self::proposing(self.proposed.clone()),
+            |(name, host)| Self::of(name, host),
+        );
+        // All but how it is shown.
+        let before = Self {
+            known: self.known.clone(),
+            tried: self.tried,
+            saving: self.saving.clone(),
+            more: self.more,
+            entered: self.entered,
+            ..before
         };
-        texts(self) != texts(&before)
+        *self != before
     }
 
     /// The host that is meant, beside these.
@@ -237,11 +253,22 @@ impl ImportForm {
 
     /// # Errors
     /// Why the host cannot be called so.
-    pub(super) fn name(&self, hosts: &Profiles, keys: &[KeyRow]) -> Result<Name, String> {
+    pub(super) fn name(
+        &self,
+        invitation: &Invitation,
+        hosts: &Profiles,
+        keys: &[KeyRow],
+    ) -> Result<Name, String> {
         let name =
             self.name.trim().parse::<Name>().map_err(|error| sentence(&error.to_string()))?;
         if hosts.get(name.as_str()).is_some() {
             return Err(format!("There is a host {name} already. Give this one another name."));
+        }
+        let id = invitation.key.id.to_string();
+        let is_known = |key: &KeyRow| key.facts.as_ref().is_ok_and(|facts| facts.id == id);
+        // Of a host that was removed the key is still there.
+        if keys.iter().any(|key| key.name == name && is_known(key)) {
+            return Ok(name);
         }
         free(name, keys)
     }

@@ -36,6 +36,8 @@ pub(super) enum Result {
     Sent,
     /// The port opened after so many milliseconds.
     Opened { port: u16, milliseconds: u64 },
+    /// The port was open before: what the knock did cannot be seen.
+    WasOpen { port: u16 },
     /// The port did not open.
     NothingOpened { port: u16 },
     /// The person did not wait for the end.
@@ -67,17 +69,28 @@ impl History {
         self.0.read()
     }
 
-    /// Adds an entry, or replaces the one of the same time; gives all that there are now.
+    /// Adds an entry where it belongs by its time; gives all that there are now.
     ///
     /// # Errors
     /// If it is not on the disk.
-    pub(super) fn put(&self, entry: Entry) -> std::result::Result<Entries, WriteError> {
+    pub(super) fn add(&self, entry: Entry) -> std::result::Result<Entries, WriteError> {
         self.0.change(|entries: &mut Entries| {
-            match entries.iter_mut().find(|other| other.at == entry.at) {
-                Some(same) => *same = entry,
-                None => entries.push_front(entry),
-            }
+            let newer = entries.partition_point(|other| other.at > entry.at);
+            entries.insert(newer, entry);
             entries.truncate(MAX_ENTRIES);
+        })
+    }
+
+    /// The same for what has come of an entry that was added: it takes its place, unless somebody
+    /// has cleared the history meanwhile.
+    ///
+    /// # Errors
+    /// If it is not on the disk.
+    pub(super) fn replace(&self, entry: Entry) -> std::result::Result<Entries, WriteError> {
+        self.0.change(|entries: &mut Entries| {
+            if let Some(same) = entries.iter_mut().find(|other| other.at == entry.at) {
+                *same = entry;
+            }
         })
     }
 
@@ -109,11 +122,25 @@ mod tests {
     fn what_came_of_a_knock_takes_the_place_of_its_entry() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::in_folder(folder.path());
-        history.put(entry(1, Result::Sent)).unwrap();
-        history.put(entry(2, Result::Sent)).unwrap();
+        history.add(entry(1, Result::Sent)).unwrap();
+        history.add(entry(2, Result::Sent)).unwrap();
         let opened = entry(1, Result::Opened { port: 22, milliseconds: 180 });
-        history.put(opened.clone()).unwrap();
-        assert_eq!(history.read().content, [entry(2, Result::Sent), opened]);
+        history.replace(opened.clone()).unwrap();
+        assert_eq!(history.read().content, [entry(2, Result::Sent), opened.clone()]);
+        history.clear().unwrap();
+        history.replace(opened).unwrap();
+        assert!(history.read().content.is_empty(), "what was cleared does not come back");
+    }
+
+    #[test]
+    fn a_knock_that_is_noted_late_stands_where_it_belongs() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::in_folder(folder.path());
+        for at in [2, 1, 4, 3] {
+            history.add(entry(at, Result::Sent)).unwrap();
+        }
+        let entries = history.read().content;
+        assert_eq!(entries.iter().map(|entry| entry.at).collect::<Vec<_>>(), [4, 3, 2, 1]);
     }
 
     #[test]
@@ -122,7 +149,7 @@ mod tests {
         let history = History::in_folder(folder.path());
         let full = (0..600).rev().map(|at| entry(at, Result::Sent)).collect::<Entries>();
         history.0.change(|entries: &mut Entries| *entries = full).unwrap();
-        let kept = history.put(entry(1000, Result::Cancelled)).unwrap();
+        let kept = history.add(entry(1000, Result::Cancelled)).unwrap();
         assert_eq!(kept.len(), MAX_ENTRIES);
         assert_eq!((kept[0].at, kept[1].at), (1000, 599));
     }

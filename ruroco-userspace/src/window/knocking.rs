@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     client::{
-        advice,
+        advice::{self, Remedy},
         attempt::{Observation, Outcome},
         counter, effect, key_store,
         knock::{self, Sent},
@@ -100,6 +100,16 @@ impl Knocking {
         }
     }
 
+    /// What can be done about it is done to the host as it is called now.
+    pub(super) fn host_renamed(&mut self, old: &Name, name: &Name) {
+        let State::Ended(ended) = &mut self.state else { return };
+        for offer in &mut ended.offers {
+            if offer.action == Action::EditHost(old.clone()) {
+                offer.action = Action::EditHost(name.clone());
+            }
+        }
+    }
+
     pub(super) const fn is_under_way(&self) -> bool {
         !matches!(self.state, State::Ended(_))
     }
@@ -175,7 +185,21 @@ impl Ended {
                 ..Self::new(Tone::Information, "Stopped", format!("It was sent to {to}."))
             },
         };
-        ended.advice = advice::on(outcome, key);
+        let advice = match &outcome.effect {
+            Observation::Shut { .. } => advice::on(outcome, key),
+            // The host takes the counter as it is, and none that is less.
+            Observation::Opened { was_open: false, .. } => Vec::new(),
+            Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp => {
+                advice::on_clock(outcome.sent.ahead_of_clock).into_iter().collect()
+            }
+        };
+        ended.advice = advice.iter().map(|advice| advice.told(words)).collect();
+        if advice.iter().any(|advice| advice.remedy == Some(Remedy::Reseed)) {
+            ended = ended.offering_reseed();
+            if ended.tone == Tone::Information {
+                ended.tone = Tone::Warning;
+            }
+        }
         let unsent =
             outcome.sent.not_to.iter().map(|unsent| format!("It could not be sent to {unsent}."));
         ended.advice.splice(0..0, unsent);
@@ -192,11 +216,9 @@ impl Ended {
                      anew from this computer's clock: see that the clock is right first.",
                     path.display()
                 ),
-                ..ended.offering(Icon::Undo, "Start the counter anew", Action::Reseed)
+                ..ended.offering_reseed()
             },
-            knock::Error::Counter(counter::Error::Exhausted(_)) => {
-                ended.offering(Icon::Undo, "Start the counter anew", Action::Reseed)
-            }
+            knock::Error::Counter(counter::Error::Exhausted(_)) => ended.offering_reseed(),
             knock::Error::GivenUp => {
                 Self { tone: Tone::Information, icon: Icon::Cancelled, ..ended }
             }
@@ -235,9 +257,24 @@ impl Ended {
         }
     }
 
+    fn offering_reseed(self) -> Self {
+        self.offering(Icon::Undo, "Start the counter anew", Action::Reseed)
+    }
+
     fn offering(mut self, icon: Icon, text: &str, action: Action) -> Self {
         self.offers.push(Offer { icon, text: text.to_owned(), action });
         self
+    }
+}
+
+/// What can be done about something, in the window.
+const fn words(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::Reseed => "If the clock is right now, start the counter anew.",
+        Remedy::ChooseAddresses => {
+            "Choose among them in the host's settings, or have it knock at every address."
+        }
+        Remedy::MakeKey => "Make one under Keys.",
     }
 }
 
@@ -245,6 +282,9 @@ impl Ended {
 pub(super) fn result(outcome: &Outcome) -> history::Result {
     match &outcome.effect {
         Observation::NotLooked => history::Result::Sent,
+        Observation::Opened { at, was_open: true, .. } => {
+            history::Result::WasOpen { port: at.port() }
+        }
         Observation::Opened { at, after, .. } => history::Result::Opened {
             port: at.port(),
             milliseconds: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),

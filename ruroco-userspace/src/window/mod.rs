@@ -2,9 +2,9 @@
 //!
 //! What a person does is an `action`, given by one of the `screens` (made of `widgets`, in the colours
 //! of `style`). The `model` changes by it, and gives away as a task what takes its time; the `office`
-//! does these in other threads and reports. So nothing keeps the window from answering: no name server,
-//! no network, no lock, no disk. What it keeps for itself, the `history` and the `preferences`, are
-//! state files that cannot keep it from opening.
+//! does these in other threads and reports. So nothing keeps the window from answering once it is open:
+//! no name server, no network, no lock, no disk. What it keeps for itself, the `history` and the
+//! `preferences`, are state files that cannot keep it from opening.
 
 mod action;
 mod forms;
@@ -45,7 +45,8 @@ use self::{
     model::{Model, Place, Screen},
     notice::Notice,
     office::Office,
-    preferences::PreferencesFile,
+    preferences::{Preferences, PreferencesFile},
+    state_file::Found,
     style::Tone,
     task::{Report, Task},
 };
@@ -69,18 +70,17 @@ const SMALLEST: Vec2 = Vec2::new(340.0, 400.0);
 /// # Errors
 /// If there is no place for the client's files, or no window to be had.
 pub fn run() -> anyhow::Result<()> {
-    let folder = Folder::of_user()?;
-    let preferences = PreferencesFile::in_folder(folder.path()).read().content;
+    let settings = Settings::read(Folder::of_user()?);
     let viewport = ViewportBuilder::default()
         .with_title("ruroco")
         .with_app_id(APPLICATION)
         .with_icon(icon())
-        .with_inner_size(preferences.window_size())
+        .with_inner_size(settings.found.content.window_size())
         .with_min_inner_size(SMALLEST);
     let options = NativeOptions { viewport, ..NativeOptions::default() };
     let open: eframe::AppCreator<'_> = Box::new(move |creation| {
         install(&creation.egui_ctx);
-        let window = Window::new(&folder, Arc::new(Desktop), &creation.egui_ctx);
+        let window = Window::new(settings, Arc::new(Desktop), &creation.egui_ctx);
         Ok(Box::new(window))
     });
     eframe::run_native(APPLICATION, options, open).map_err(|error| {
@@ -97,6 +97,22 @@ fn icon() -> IconData {
     eframe::icon_data::from_png_bytes(picture).unwrap_or_default()
 }
 
+/// A client's folder, and what the window has kept about itself in it: that is read before there is a
+/// window, which has its size from it, and only once, because what is damaged is told once.
+#[derive(Debug)]
+pub struct Settings {
+    folder: Folder,
+    found: Found<Preferences>,
+}
+
+impl Settings {
+    /// Reads them. Whatever is wrong with them, the window says.
+    pub fn read(folder: Folder) -> Self {
+        let found = PreferencesFile::in_folder(folder.path()).read();
+        Self { folder, found }
+    }
+}
+
 /// The window.
 #[derive(Debug)]
 pub struct Window {
@@ -110,12 +126,12 @@ pub struct Window {
 
 impl Window {
     /// The window over a client's folder. Whatever is wrong with that is told in the window.
-    pub fn new(folder: &Folder, surroundings: Arc<dyn Surroundings>, context: &Context) -> Self {
+    pub fn new(settings: Settings, surroundings: Arc<dyn Surroundings>, context: &Context) -> Self {
+        let Settings { folder, found } = settings;
         let (sender, reports) = mpsc::channel();
-        let office = Office::open(folder, surroundings, sender, context.clone());
-        let preferences = PreferencesFile::in_folder(folder.path()).read();
-        let mut model = Model::new(preferences.content);
-        if let Some(damage) = preferences.damage {
+        let office = Office::open(&folder, surroundings, sender, context.clone());
+        let mut model = Model::new(found.content);
+        if let Some(damage) = found.damage {
             let title = "The window's settings begin anew";
             model.tell(Notice::new(Tone::Warning, title, damage.to_string()));
         }
@@ -152,6 +168,9 @@ impl Window {
             let before = self.model.place();
             if let Some(task) = self.model.act(action) {
                 self.office.give(task);
+            }
+            if let Some(text) = self.model.to_copy.take() {
+                context.copy_text(text.to_string());
             }
             self.forget_texts(context, before);
         }

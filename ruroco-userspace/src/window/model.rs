@@ -1,12 +1,14 @@
 //! What the window knows and shows, and how that changes: by what a person does, and by what is
 //! reported. Nothing in here takes its time; what does is given away as a [`Task`].
 
+mod hosts;
+mod keys;
+
 use std::{
     collections::BTreeMap,
     fmt,
     mem::{self, Discriminant},
     path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
 };
 
 use eframe::egui::TextureHandle;
@@ -16,7 +18,7 @@ use super::{
     forms::{HostForm, ImportForm, KeyForm},
     history::Entries,
     keys::KeyRow,
-    knocking::{Knocking, State},
+    knocking::Knocking,
     notice::Notice,
     preferences::Preferences,
     secret_text::SecretText,
@@ -39,6 +41,8 @@ pub(super) struct Model {
     /// The newest first.
     pub(super) notices: Vec<Notice>,
     pub(super) preferences: Preferences,
+    /// What is to go into the clipboard.
+    pub(super) to_copy: Option<SecretText>,
     knocks: u64,
 }
 
@@ -98,6 +102,7 @@ impl Model {
             history: Entries::new(),
             notices: Vec::new(),
             preferences,
+            to_copy: None,
             knocks: 0,
         }
     }
@@ -110,6 +115,11 @@ impl Model {
             Action::ShowHistory => self.leave_for(Screen::History),
             Action::ShowImport => self.leave_for(Screen::Import(Box::default())),
             Action::Back => self.back(),
+            Action::Escape => {
+                if self.dialog.take().is_none() {
+                    self.leave_for(Screen::Hosts);
+                }
+            }
             Action::NewHost => {
                 let form = HostForm::new(self.keys.first().map(|key| &key.name));
                 self.leave_for(Screen::Host(Box::new(form)));
@@ -126,11 +136,7 @@ impl Model {
                 }
             }
             Action::SaveHost => return self.save_host(),
-            Action::RemoveHost(name) => {
-                let host = self.hosts.get(name.as_str())?.clone();
-                self.go(Screen::Hosts);
-                return Some(Task::RemoveHost(name, Box::new(host)));
-            }
+            Action::RemoveHost(name) => return self.remove_host(name),
             Action::RestoreHost(name, host) => return Some(Task::RestoreHost(name, host)),
             Action::Knock(host, command) => return self.knock(host, command),
             Action::Cancel(host) => {
@@ -150,12 +156,8 @@ impl Model {
                 self.dialog = None;
                 return Some(Task::RemoveKey(name));
             }
-            Action::CopyKey => return self.copy_key(),
-            Action::EmptyClipboard => {
-                self.dismiss(IN_CLIPBOARD);
-                // Not every clipboard takes nothing.
-                return Some(Task::Copy(" ".into()));
-            }
+            Action::CopyKey => self.copy_key(),
+            Action::EmptyClipboard => self.empty_clipboard(),
             Action::ChooseFile(purpose) => return Some(Task::ChooseFile(purpose)),
             Action::AcceptInvitation => return self.accept(),
             Action::AskClearHistory => self.dialog = Some(Dialog::ClearHistory),
@@ -177,10 +179,11 @@ impl Model {
     /// What has come of a task.
     pub(super) fn take(&mut self, report: Report) {
         match report {
-            Report::Hosts(hosts, faults) => (self.hosts, self.faults) = (hosts, faults),
+            Report::Hosts(hosts, faults) => self.hosts_read(hosts, faults),
             Report::Keys(keys) => self.keys = keys,
             Report::History(entries) => self.history = entries,
             Report::HostSaved(name) => self.host_saved(&name),
+            Report::HostRenamed(old, name) => self.host_renamed(&old, name),
             Report::HostRestored(name) => self.dismiss(&format!("{name} was removed")),
             Report::NotSaved(notice) => {
                 self.no_longer_saving();
@@ -193,13 +196,7 @@ impl Model {
                 self.dialog = Some(Dialog::Key(ShownKey { name, key, text: false, code: None }));
             }
             Report::FileRead(purpose, text) => self.file_read(purpose, text),
-            Report::Knock { host, number, step } => {
-                if let Some(knocking) = self.knockings.get_mut(&host)
-                    && knocking.number == number
-                {
-                    knocking.take(step);
-                }
-            }
+            Report::Knock(number, step) => self.knock_went_on(number, step),
             Report::Told(notice) => self.tell(notice),
         }
     }
@@ -273,40 +270,6 @@ impl Model {
         }
     }
 
-    fn save_host(&mut self) -> Option<Task> {
-        let Screen::Host(form) = &mut self.screen else { return None };
-        if form.saving.is_some() {
-            return None;
-        }
-        form.tried = true;
-        let (name, host) = form.check(&self.hosts).ok()?;
-        form.saving = Some(name.clone());
-        let host = Box::new(host);
-        Some(match form.original.clone() {
-            Some(old) => Task::ReplaceHost { old, name, host },
-            None => Task::AddHost(name, host),
-        })
-    }
-
-    /// Closes the form that was to be saved, and no other: the person may have gone on meanwhile.
-    fn host_saved(&mut self, name: &Name) {
-        match &self.screen {
-            Screen::Host(form) if form.saving.as_ref() == Some(name) => self.go(Screen::Hosts),
-            Screen::Import(form) if form.saving.as_ref() == Some(name) => {
-                self.go(Screen::Hosts);
-                let title = format!("{name} was added");
-                let text = "Its key is kept beside it. The invitation is as secret as the key: \
-                            delete it where it was.";
-                self.tell(Notice::new(Tone::Good, title, text));
-            }
-            Screen::Hosts
-            | Screen::Host(_)
-            | Screen::Import(_)
-            | Screen::Keys
-            | Screen::History => {}
-        }
-    }
-
     fn no_longer_saving(&mut self) {
         match &mut self.screen {
             Screen::Host(form) => form.saving = None,
@@ -318,72 +281,6 @@ impl Model {
         }
     }
 
-    fn keep_key(&mut self) -> Option<Task> {
-        match &mut self.dialog {
-            Some(Dialog::MakeKey(form)) if form.saving.is_none() => {
-                form.tried = true;
-                let name = form.name(&self.keys).ok()?;
-                form.saving = Some(name.clone());
-                Some(Task::MakeKey(name))
-            }
-            Some(Dialog::ImportKey(form)) if form.saving.is_none() => {
-                form.tried = true;
-                let (name, key) = form.check(&self.keys).ok()?;
-                form.saving = Some(name.clone());
-                Some(Task::AddKey(name, Box::new(key)))
-            }
-            Some(
-                Dialog::MakeKey(_)
-                | Dialog::ImportKey(_)
-                | Dialog::Key(_)
-                | Dialog::RemoveKey(_)
-                | Dialog::ClearHistory
-                | Dialog::Leave(_),
-            )
-            | None => None,
-        }
-    }
-
-    fn key_added(&mut self, name: &Name) {
-        let of_dialog = match &self.dialog {
-            Some(Dialog::MakeKey(form) | Dialog::ImportKey(form)) => {
-                form.saving.as_ref() == Some(name)
-            }
-            Some(
-                Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory | Dialog::Leave(_),
-            )
-            | None => false,
-        };
-        if of_dialog {
-            self.dialog = None;
-        }
-        if let Screen::Host(form) = &mut self.screen
-            && of_dialog
-        {
-            form.key = name.to_string();
-        } else {
-            let text = "Show it to have it on the host, too.";
-            self.tell(Notice::new(Tone::Good, format!("The key {name} is kept"), text).offering(
-                super::icons::Icon::Shown,
-                "Show it",
-                Action::ShowKey(name.clone()),
-            ));
-        }
-    }
-
-    fn copy_key(&mut self) -> Option<Task> {
-        let Some(Dialog::Key(shown)) = &self.dialog else { return None };
-        let text = shown.key.to_text().into();
-        let why = "Other programs can read it there until something else is copied.";
-        self.tell(Notice::new(Tone::Warning, IN_CLIPBOARD, why).offering(
-            super::icons::Icon::Delete,
-            "Empty the clipboard",
-            Action::EmptyClipboard,
-        ));
-        self.dialog = None;
-        Some(Task::Copy(text))
-    }
-
     fn file_read(&mut self, purpose: Purpose, text: SecretText) {
         match (purpose, &mut self.dialog, &mut self.screen) {
             (Purpose::Key, Some(Dialog::ImportKey(form)), _) => form.text = text,
@@ -393,102 +290,10 @@ impl Model {
         }
     }
 
-    fn accept(&mut self) -> Option<Task> {
-        let Screen::Import(form) = &mut self.screen else { return None };
-        if form.saving.is_some() {
-            return None;
-        }
-        form.tried = true;
-        let invitation = form.invitation().ok()?;
-        let name = form.name(&self.hosts, &self.keys).ok()?;
-        form.saving = Some(name.clone());
-        Some(Task::Accept(Box::new(invitation), name))
-    }
-
-    fn knock(&mut self, host: Name, command: String) -> Option<Task> {
-        let at = Box::new(self.hosts.get(host.as_str())?.clone());
-        if let Some(earlier) = self.knockings.get_mut(&host) {
-            earlier.give_up();
-        }
-        self.knocks = self.knocks.wrapping_add(1);
-        let (number, stop) = (self.knocks, Arc::new(AtomicBool::new(false)));
-        let knocking = Knocking {
-            number,
-            command: command.clone(),
-            stop: Arc::clone(&stop),
-            state: State::LookingUp,
-        };
-        self.knockings.insert(host.clone(), knocking);
-        Some(Task::Knock { host, at, command, number, stop })
-    }
-
     fn dismiss(&mut self, title: &str) {
         self.notices.retain(|notice| notice.title != title);
     }
 }
 
-/// What is told when a key was copied.
-const IN_CLIPBOARD: &str = "The key is in the clipboard";
-
 /// More than these nobody reads.
 const MAX_NOTICES: usize = 4;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn model() -> Model {
-        Model::new(Preferences::default())
-    }
-
-    fn form(name: &str) -> Screen {
-        let mut form = HostForm::new(None);
-        form.name = name.to_owned();
-        form.address = "203.0.113.5".to_owned();
-        form.key = "laptop".to_owned();
-        Screen::Host(Box::new(form))
-    }
-
-    fn name(name: &str) -> Name {
-        name.parse().unwrap()
-    }
-
-    #[test]
-    fn a_host_that_is_saved_late_closes_no_other_form() {
-        let mut model = Model { screen: form("home"), ..model() };
-        assert!(model.act(Action::SaveHost).is_some());
-        assert!(model.act(Action::SaveHost).is_none(), "it is saved once");
-        model.screen = form("office");
-        model.take(Report::HostSaved(name("home")));
-        assert!(matches!(model.screen, Screen::Host(_)));
-        assert!(model.act(Action::SaveHost).is_some());
-        model.take(Report::HostSaved(name("office")));
-        assert!(matches!(model.screen, Screen::Hosts));
-    }
-
-    #[test]
-    fn a_key_is_made_once_however_often_the_button_is_pressed() {
-        let mut model = model();
-        model.act(Action::AskNewKey);
-        if let Some(Dialog::MakeKey(form)) = &mut model.dialog {
-            form.name = "laptop".to_owned();
-        }
-        assert!(model.act(Action::MakeKey).is_some());
-        assert!(model.act(Action::MakeKey).is_none());
-        let notice = Notice::new(Tone::Bad, "The key was not kept", "");
-        model.take(Report::NotSaved(notice));
-        assert!(model.act(Action::MakeKey).is_some(), "after a failure it is tried again");
-        model.take(Report::KeyAdded(name("laptop")));
-        assert!(model.dialog.is_none());
-    }
-
-    #[test]
-    fn a_key_that_was_read_late_takes_the_place_of_no_other_dialog() {
-        let mut model = model();
-        model.act(Action::ShowKey(name("home")));
-        model.act(Action::AskNewKey);
-        let key = Box::new(Key::generate().unwrap());
-        model.take(Report::KeyRead(name("home"), key));
-        assert!(matches!(model.dialog, Some(Dialog::MakeKey(_))));
-    }
-}

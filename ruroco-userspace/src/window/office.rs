@@ -1,7 +1,9 @@
-//! Where tasks are done: never by the thread that draws, so that no lock, disk or name server can keep
-//! the window from answering. Tasks about files are done one after the other, in the order in which
-//! they were asked for; each knock, and each choice of a file, has a thread of its own.
+//! Where tasks are done: never by the thread that draws, once the window is open, so that no lock, disk
+//! or name server can keep it from answering. Tasks about files are done one after the other, in the
+//! order in which they were asked for; what waits for a network, for a person, or for a keyring that
+//! may ask one, has a thread of its own.
 
+mod keys;
 mod knock;
 mod watch;
 
@@ -25,7 +27,7 @@ use super::{
     action::{Action, Purpose},
     history::History,
     icons::Icon,
-    keys,
+    keys::rows,
     notice::{Notice, sentence},
     preferences::PreferencesFile,
     secret_text::SecretText,
@@ -37,13 +39,11 @@ use super::{
 use crate::{
     client::{
         accept::{self, accept},
-        export::{self, Form},
         folder::Folder,
-        key_store::{self, KeyReference, Place},
+        key_store::Place,
         profiles::{EditError, Host},
     },
     invitation::Invitation,
-    key::Key,
     name::Name,
     problems::Problems,
     qr::picture,
@@ -116,23 +116,32 @@ impl Office {
         }
     }
 
-    /// Has a task done.
-    /// The same in this thread, which waits for it.
+    /// Has a task done in this thread, which waits for it.
     pub(super) fn do_now(&self, task: Task) {
         self.desk.do_it(task);
     }
 
     /// Has a task done.
     pub(super) fn give(&self, task: Task) {
-        let of_its_own =
-            matches!(task, Task::Knock { .. } | Task::ChooseFile(_) | Task::ExportKey(_));
-        if of_its_own {
-            let desk = self.desk.clone();
-            thread::spawn(move || desk.do_it(task));
-        } else if let Some(open) = &self.open {
+        let Some(open) = &self.open else { return };
+        let changes_key = matches!(task, Task::RemoveKey(_));
+        let of_its_own = changes_key
+            || matches!(
+                task,
+                Task::Knock { .. } | Task::ChooseFile(_) | Task::ExportKey(_) | Task::ReadKey(_)
+            );
+        if !of_its_own {
             // The clerk ends only with the office.
             let _ = open.queue.send(task);
+            return;
         }
+        // The clerk ends with the last queue: so a window that is closed waits for this change, too.
+        let queue = changes_key.then(|| open.queue.clone());
+        let desk = self.desk.clone();
+        thread::spawn(move || {
+            desk.do_it(task);
+            drop(queue);
+        });
     }
 }
 
@@ -173,10 +182,6 @@ impl Desk {
                 }
             }
             Task::OpenFolder => self.open_folder(),
-            Task::Copy(text) => {
-                self.context.copy_text(text.to_string());
-                self.context.request_repaint();
-            }
         }
     }
 
@@ -226,7 +231,7 @@ impl Desk {
     }
 
     fn read_keys(&self) {
-        match keys::rows(&self.folder.keys()) {
+        match rows(&self.folder.keys()) {
             Ok(rows) => self.report(Report::Keys(rows)),
             Err(error) => self.tell(
                 Notice::new(
@@ -257,7 +262,10 @@ impl Desk {
 
     fn replace_host(&self, old: &Name, name: &Name, host: &Host) {
         match self.folder.profiles().rename(old, name, host) {
-            Ok(()) => self.report(Report::HostSaved(name.clone())),
+            Ok(()) => {
+                self.report(Report::HostRenamed(old.clone(), name.clone()));
+                self.report(Report::HostSaved(name.clone()));
+            }
             Err(error) => self.not_saved(&error),
         }
         self.read_hosts();
@@ -281,59 +289,6 @@ impl Desk {
         self.read_hosts();
     }
 
-    fn make_key(&self, name: Name) {
-        match Key::generate() {
-            Ok(key) => self.add_key(name, &key),
-            Err(error) => self.report_not_saved("There is no new key", &error),
-        }
-    }
-
-    fn add_key(&self, name: Name, key: &Key) {
-        match self.folder.keys().add(&name, key, Place::File) {
-            Ok(()) => self.report(Report::KeyAdded(name)),
-            Err(key_store::Error::Exists(name)) => self.report(Report::NotSaved(Notice::new(
-                Tone::Bad,
-                "The key was not kept",
-                format!("There is a key {name} already, and it stays. Choose another name."),
-            ))),
-            Err(error) => self.report_not_saved("The key was not kept", &error),
-        }
-        self.read_keys();
-    }
-
-    fn remove_key(&self, name: &Name) {
-        if let Err(error) = self.folder.keys().remove(name) {
-            self.tell_failure("The key was not removed", &error);
-        }
-        self.read_keys();
-    }
-
-    fn read_key(&self, name: Name) {
-        match self.folder.keys().read(&KeyReference::Named(name.clone())) {
-            Ok(key) => self.report(Report::KeyRead(name, Box::new(key))),
-            Err(error) => self.tell_failure("The key could not be read", &error),
-        }
-    }
-
-    fn export_key(&self, name: &Name) {
-        let file = format!("{name}.key");
-        let Some(path) = self.surroundings.choose_new_file("Export the key", &file) else { return };
-        let key = match self.folder.keys().read(&KeyReference::Named(name.clone())) {
-            Ok(key) => key,
-            Err(error) => return self.tell_failure("The key could not be read", &error),
-        };
-        if let Err(error) = export::write(&key.to_text(), Form::Text, &path) {
-            return self.tell_failure("The key was not exported", &error);
-        }
-        let readers = if is_private(&path) {
-            "which only you can read"
-        } else {
-            "which others on this computer may be able to read: keep it elsewhere"
-        };
-        let text = format!("It is in {}, {readers}. Who has this file can knock.", path.display());
-        self.tell(Notice::new(Tone::Good, format!("{name} was exported"), text));
-    }
-
     /// A picture with a QR code, or a text.
     fn read_file(&self, purpose: Purpose, path: &Path) {
         match text_in(path) {
@@ -349,6 +304,12 @@ impl Desk {
         match accept(&self.folder, invitation, Some(name), Place::File) {
             Ok(accepted) => self.report(Report::HostSaved(accepted.name)),
             Err(accept::Error::Host(error)) => self.not_saved(&error),
+            Err(accept::Error::HostExists(name)) => self.not_saved(&EditError::Exists(name)),
+            Err(accept::Error::KeyExists(name)) => self.report(Report::NotSaved(Notice::new(
+                Tone::Bad,
+                "The host was not added",
+                format!("There is another key {name} already. Choose another name."),
+            ))),
             Err(error) => self.report_not_saved("The host was not added", &error),
         }
         self.read_keys();
@@ -415,19 +376,6 @@ fn told_of(error: &EditError) -> Notice {
     }
 }
 
-/// Not every file system keeps what a file was made with.
-#[cfg(unix)]
-fn is_private(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0)
-}
-
-/// Nobody says so there.
-#[cfg(not(unix))]
-fn is_private(_: &Path) -> bool {
-    false
-}
-
 fn text_in(path: &Path) -> Result<SecretText, String> {
     let failed = |error: io::Error| error.to_string();
     // Before it is opened: that of a pipe waits for whoever writes into it.
@@ -450,7 +398,7 @@ fn text_in(path: &Path) -> Result<SecretText, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::window::surroundings::Desktop;
+    use crate::{instance, key::Key, window::surroundings::Desktop};
 
     #[test]
     fn what_was_asked_for_is_done_before_the_window_is_gone() {
@@ -465,5 +413,26 @@ mod tests {
         }
         office.close();
         assert_eq!(folder.profiles().read().or_problems().unwrap().iter().count(), 20);
+    }
+
+    #[test]
+    fn what_does_not_wait_in_the_queue_is_done_before_the_window_is_gone_too() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::at(place.path());
+        let name: Name = "home".parse().unwrap();
+        folder.keys().add(&name, &Key::generate().unwrap(), Place::File).unwrap();
+        let turn = instance::Lock::take(&place.path().join("client.lock")).unwrap();
+        let (reports, _kept) = mpsc::channel();
+        let mut office = Office::open(&folder, Arc::new(Desktop), reports, Context::default());
+        office.give(Task::RemoveKey(name));
+        let (closed, is_closed) = mpsc::channel();
+        let closing = thread::spawn(move || {
+            office.close();
+            closed.send(())
+        });
+        is_closed.recv_timeout(PATIENCE / 10).unwrap_err();
+        drop(turn);
+        closing.join().unwrap().unwrap();
+        assert!(folder.keys().list().unwrap().is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! The keyboard's short ways. Everything is also reached with Tab, and pressed with Enter or Space.
 
-use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers};
+use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Popup};
 
 use super::{
     action::Action,
@@ -15,7 +15,7 @@ pub(super) const NEW: KeyboardShortcut = with_control(Key::N);
 pub(super) const IMPORT: KeyboardShortcut = with_control(Key::I);
 pub(super) const SAVE: KeyboardShortcut = with_control(Key::S);
 pub(super) const REFRESH: KeyboardShortcut = KeyboardShortcut::new(Modifiers::NONE, Key::F5);
-const BACK: KeyboardShortcut = KeyboardShortcut::new(Modifiers::NONE, Key::Escape);
+const ESCAPE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::NONE, Key::Escape);
 
 const fn with_control(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::COMMAND, key)
@@ -26,8 +26,9 @@ pub(super) fn pressed(context: &Context, model: &Model, was_typing: bool) -> Vec
     let pressed = |shortcut| context.input_mut(|input| input.consume_shortcut(&shortcut));
     // Whoever fills a form leaves the field first: a slip does not cost what was written.
     let leaves_field = was_typing && model.dialog.is_none() && model.has_begun_form();
-    if pressed(BACK) && !leaves_field {
-        return vec![Action::Back];
+    // An open list is closed by it, and nothing else: egui does that.
+    if !Popup::is_any_open(context) && pressed(ESCAPE) && !leaves_field {
+        return vec![Action::Escape];
     }
     if model.dialog.is_some() {
         return Vec::new();

@@ -49,7 +49,6 @@ pub(super) enum Task {
     ClearHistory,
     WritePreferences(Preferences),
     OpenFolder,
-    Copy(SecretText),
 }
 
 /// What came of it.
@@ -60,6 +59,8 @@ pub(super) enum Report {
     History(Entries),
     /// The host of a form is in the file.
     HostSaved(Name),
+    /// A host is called otherwise now: what it was called, and what it is.
+    HostRenamed(Name, Name),
     /// A removal is undone.
     HostRestored(Name),
     /// What a form was to keep is not kept.
@@ -68,10 +69,7 @@ pub(super) enum Report {
     KeyRead(Name, Box<Key>),
     /// The text in a file that was chosen.
     FileRead(Purpose, SecretText),
-    Knock {
-        host: Name,
-        number: u64,
-        step: Step,
-    },
+    /// A step of the knock with this number.
+    Knock(u64, Step),
     Told(Notice),
 }

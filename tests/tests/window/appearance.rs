@@ -75,5 +75,6 @@ fn the_keyboard_leads_to_every_screen_and_back() {
     person.types(Modifiers::NONE, Key::Escape);
     assert_eq!(person.reads("Invitation"), "half of one");
     person.types(Modifiers::NONE, Key::Escape);
+    person.presses("Leave it");
     person.sees("Knock at home: default");
 }

@@ -3,11 +3,12 @@
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
     person::{Person, add_host, add_host_at, new_folder},
-    server::Server,
+    server::{Server, free_port},
 };
 
 #[test]
@@ -80,6 +81,36 @@ fn a_damaged_counter_is_started_anew_by_whoever_wants_that() {
     person.sees("The counter starts anew");
     person.presses("Knock again at home");
     server.receives(&key);
+}
+
+/// As after a clock that was ahead, or is set back: every knock is refused, and no host says so.
+#[test]
+fn a_counter_that_hosts_refuse_is_told_and_started_anew() {
+    let (folder, server, port) = (new_folder(), Server::new(), free_port());
+    let key = add_host_at(&server, &folder, "home", |_| {});
+    let watched = add_host_at(&server, &folder, "watched", |host| {
+        host.wait = std::num::NonZero::new(port);
+    });
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let ahead = now() + Duration::from_secs(2 * 86_400 + 100);
+    fs::write(folder.path().join("counter"), ahead.as_nanos().to_be_bytes()).unwrap();
+    let mut person = Person::opens(folder);
+    person.presses("Knock at watched: default");
+    person.sees(&format!("Port {port} did not open"));
+    assert!(person.sees_now("clock was 2 days ahead"), "{}", person.everything());
+    assert!(person.sees_now("Start the counter anew"));
+    assert!(!person.everything().contains("ruroco-client"), "{}", person.everything());
+    server.receives(&watched);
+    person.presses("Put the result for watched away");
+    person.presses("Knock at home: default");
+    assert!(server.receives(&key).counter > ahead.as_nanos());
+    person.sees("clock was 2 days ahead");
+    assert!(!person.everything().contains("ruroco-client"), "{}", person.everything());
+    person.presses("Start the counter anew");
+    person.sees("The counter starts anew");
+    person.presses("Knock at home: default");
+    assert!(server.receives(&key).counter <= now().as_nanos());
+    person.no_longer_sees("clock was 2 days ahead");
 }
 
 #[test]

@@ -56,6 +56,45 @@ fn the_history_is_cleared_by_whoever_is_sure() {
 }
 
 #[test]
+fn what_comes_of_a_knock_brings_back_nothing_that_was_cleared() {
+    let (folder, server, silent) = (new_folder(), Server::new(), SilentPort::new());
+    let key = add_host_at(&server, &folder, "home", |host| {
+        host.wait = std::num::NonZero::new(silent.number());
+    });
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    server.receives(&key);
+    person.presses("History");
+    person.sees("default at home");
+    person.presses("Clear the history");
+    person.presses("Clear");
+    person.sees("No knock yet");
+    let path = person.folder.path().join("history.json");
+    let written = || fs::metadata(&path).unwrap().modified().unwrap();
+    let cleared = written();
+    person.presses("Hosts");
+    person.presses("Stop knocking at home");
+    ruroco_lab::wait::until("the end of the knock", || (written() != cleared).then_some(()));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "[]");
+}
+
+#[test]
+fn a_port_that_was_open_before_is_not_noted_as_one_that_opened() {
+    let (folder, server) = (new_folder(), Server::new());
+    let open = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = open.local_addr().unwrap().port();
+    add_host_at(&server, &folder, "home", |host| host.wait = std::num::NonZero::new(port));
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: default");
+    person.sees("What it did cannot be seen");
+    person.presses("History");
+    person.sees(&format!("Port {port} was open before"));
+    let mut person = Person::opens(person.closes());
+    person.presses("History");
+    person.sees(&format!("Port {port} was open before"));
+}
+
+#[test]
 fn a_damaged_history_is_kept_aside_and_told_once() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

@@ -171,6 +171,72 @@ fn a_begun_form_is_left_only_by_whoever_is_sure() {
 }
 
 #[test]
+fn a_list_is_closed_by_escape_and_the_form_stays() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    add_host(&folder, "office", |_| {});
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.writes("Address", "198.51.100.7");
+    person.presses("Key");
+    person.sees("office");
+    person.types(Modifiers::NONE, Key::Escape);
+    person.no_longer_sees("office");
+    assert_eq!(person.reads("Address"), "198.51.100.7");
+    assert!(!person.sees_now("Leave it"));
+}
+
+#[test]
+fn escape_asks_before_a_begun_form_is_lost() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.presses("More settings");
+    person.writes("Address", "198.51.100.7");
+    // The first leaves the field.
+    person.types(Modifiers::NONE, Key::Escape);
+    assert_eq!(person.focused(), None);
+    person.presses("IPv4 only");
+    person.types(Modifiers::NONE, Key::Escape);
+    person.sees("Leave it");
+    person.types(Modifiers::NONE, Key::Escape);
+    person.no_longer_sees("Leave it");
+    assert_eq!(person.reads("Address"), "198.51.100.7");
+}
+
+#[test]
+fn whatever_is_changed_in_a_form_is_not_lost_without_a_question() {
+    let folder = new_folder();
+    add_host(&folder, "home", |host| host.ip = Some([192, 0, 2, 1].into()));
+    add_host(&folder, "office", |_| {});
+    let mut person = Person::opens(folder);
+    for choice in [
+        "It may differ from the one the host sees",
+        "IPv4 only",
+        "Knock at every address of the host",
+        "office",
+    ] {
+        person.presses("Edit home");
+        if choice == "office" {
+            person.presses("Key");
+        }
+        person.presses(choice);
+        person.presses("Keys");
+        person.sees("Leave it");
+        person.presses("Leave it");
+        person.presses("Hosts");
+    }
+    for untouched in ["Edit home", "Add a host"] {
+        person.presses(untouched);
+        person.presses("Keys");
+        person.sees("Show the key home");
+        assert!(!person.sees_now("Leave it"), "{untouched}");
+        person.presses("Hosts");
+    }
+}
+
+#[test]
 fn to_have_a_host_back_closes_no_form() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

@@ -129,6 +129,37 @@ fn enter_adds_the_host_of_an_invitation() {
 }
 
 #[test]
+fn a_host_that_was_removed_is_had_back_from_its_invitation() {
+    let (key, other) = (Key::generate().unwrap(), Key::generate().unwrap());
+    let mut person = Person::opens(new_folder());
+    person.presses("Add from an invitation");
+    person.writes("Invitation", &invitation(&key));
+    is_added(&mut person, &key);
+    person.presses("Edit home");
+    person.presses("Remove home");
+    person.sees("No host yet");
+    person.presses("Add from an invitation");
+    person.writes("Invitation", &invitation(&other));
+    assert!(person.description("Name").contains("There is a key home already"));
+    person.writes("Invitation", &invitation(&key));
+    is_added(&mut person, &key);
+}
+
+#[test]
+fn another_key_with_the_id_of_an_invitations_is_left_alone() {
+    let folder = new_folder();
+    let kept = add_host(&folder, "home", |_| {});
+    let client = ruroco::client::folder::Folder::at(folder.path());
+    client.profiles().remove(&"home".parse().unwrap()).unwrap();
+    let forged = Key { secret: Key::generate().unwrap().secret, ..kept };
+    let mut person = Person::opens(folder);
+    person.presses("Add from an invitation");
+    person.writes("Invitation", &invitation(&forged));
+    person.presses("Add this host");
+    person.sees("There is another key home already. Choose another name.");
+}
+
+#[test]
 fn a_second_host_of_the_same_name_gets_another() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

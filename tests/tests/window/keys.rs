@@ -49,6 +49,28 @@ fn a_key_is_seen_only_by_whoever_asks_for_it() {
     person.no_longer_sees("The key is in the clipboard");
 }
 
+/// As a file on a server that is away.
+#[test]
+fn what_hangs_elsewhere_keeps_no_key_from_being_seen_and_removed() {
+    let folder = new_folder();
+    let key = add_host(&folder, "home", |_| {});
+    let path = folder.path().join("keys/home.key");
+    let hangs = folder.path().join("keys/hangs.keyring");
+    let mut person = Person::opens(folder);
+    person.presses("Keys");
+    let made = std::process::Command::new("mkfifo").arg(&hangs).status().unwrap();
+    assert!(made.success());
+    person.types(Modifiers::NONE, Key::F5);
+    person.presses("Show the key home");
+    person.presses("Copy");
+    assert_eq!(person.copies(), *key.to_text());
+    person.presses("Empty the clipboard");
+    assert_eq!(person.copies(), " ");
+    person.presses("Remove the key home");
+    person.presses("Remove the key home");
+    ruroco_lab::wait::until("the key to be gone", || (!path.exists()).then_some(()));
+}
+
 #[test]
 fn a_key_that_was_exported_can_be_imported() {
     let folder = new_folder();

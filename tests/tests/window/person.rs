@@ -15,7 +15,7 @@ use ruroco::{
     client::{folder::Folder, key_store::Place, profiles::Host},
     destination::Destination,
     key::Key as Secret,
-    window::{Surroundings, Window},
+    window::{Settings, Surroundings, Window},
 };
 use ruroco_lab::wait;
 use tempfile::TempDir;
@@ -119,7 +119,8 @@ impl Person {
                 None,
             );
         let surroundings = Arc::clone(&desktop) as Arc<dyn Surroundings>;
-        let window = Window::new(&Folder::at(folder.path()), surroundings, &harness.ctx);
+        let settings = Settings::read(Folder::at(folder.path()));
+        let window = Window::new(settings, surroundings, &harness.ctx);
         *harness.state_mut() = Some(window);
         harness.step();
         Self { desktop, folder, harness, copied: Vec::new() }

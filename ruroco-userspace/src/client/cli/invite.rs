@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 
-use super::{key::PlaceFlag, say, secret};
+use super::{key::PlaceFlag, remedy, say, secret};
 use crate::{
     client::{
         accept::{Accepted, accept},
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<()> {
     match Rehearsal::of(&knock, host.wait.map(Effect::of), &folder.counter()?) {
         Ok(rehearsal) => {
             say("\nA knock:")?;
-            let lines = rehearsal.lines(name.as_str());
+            let lines = rehearsal.lines(name.as_str(), remedy::words);
             lines.iter().try_for_each(|line| say(&format!("  {line}")))?;
         }
         // It may be accepted in another place than the one to knock from.

@@ -10,6 +10,7 @@ mod key;
 mod manner;
 mod open;
 mod proxy;
+mod remedy;
 mod report;
 mod secret;
 mod send;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ruroco_common::command::CommandHash;
 use serde::Serialize;
 
-use super::target::Asked;
+use super::{remedy, target::Asked};
 use crate::client::{
     advice,
     attempt::{Attempt, Observation, Outcome},
@@ -98,7 +98,7 @@ impl Report {
         self.to = rehearsal.ways.iter().map(|way| way.to).collect();
         self.not_to = rehearsal.not_to.iter().map(NotTo::from).collect();
         self.port = rehearsal.effect.map(|effect| effect.port.get());
-        self.advice.extend(rehearsal.warning.clone());
+        self.advice.extend(rehearsal.warning.iter().map(|warning| warning.told(remedy::words)));
     }
 
     pub(super) fn made(&mut self, outcome: &Outcome, attempt: &Attempt) {
@@ -106,12 +106,13 @@ impl Report {
         self.not_to = outcome.sent.not_to.iter().map(NotTo::from).collect();
         self.knocks = Some(outcome.knocks);
         self.port = attempt.effect.map(|effect| effect.port.get());
-        self.advice = match outcome.effect {
+        let advice = match outcome.effect {
             Observation::Shut { .. } => advice::on(outcome, attempt.knock.key()),
             Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp => {
                 advice::on_clock(outcome.sent.ahead_of_clock).into_iter().collect()
             }
         };
+        self.advice = advice.iter().map(|advice| advice.told(remedy::words)).collect();
         self.result = match &outcome.effect {
             Observation::NotLooked => Kind::Sent,
             Observation::Opened { was_open, after, .. } => {

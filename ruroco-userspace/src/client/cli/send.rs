@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{
     exit::{self, Exit},
-    note,
+    note, remedy,
     report::Report,
     say,
     target::{Asked, Target},
@@ -67,7 +67,8 @@ fn send(arguments: Arguments, folder: &Folder, report: &mut Report) -> anyhow::R
         let rehearsal = Rehearsal::of(&knock, effect, &folder.counter()?)?;
         report.rehearsed(&rehearsal);
         if !json {
-            rehearsal.lines(&asked.called()).iter().try_for_each(|line| say(line))?;
+            let lines = rehearsal.lines(&asked.called(), remedy::words);
+            lines.iter().try_for_each(|line| say(line))?;
         }
         return Ok(Exit::Done);
     }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 
-use super::{exit::Exit, note};
+use super::{exit::Exit, note, remedy};
 use crate::client::{
     advice,
     attempt::{Attempt, Observation, Outcome, Progress},
@@ -121,13 +121,13 @@ pub(super) fn sentence(observation: &Observation) -> Option<String> {
 pub(super) fn tell_not_opened(outcome: &Outcome, knock: &Knock) {
     note(&format!("Error: {}", sentence(&outcome.effect).unwrap_or_default()));
     for advice in advice::on(outcome, knock.key()) {
-        note(&format!("- {advice}"));
+        note(&format!("- {}", advice.told(remedy::words)));
     }
 }
 
 /// Says what is wrong with the clock, where nobody waits for what comes of it.
 pub(super) fn warn_of_clock(ahead: Duration) {
     if let Some(warning) = advice::on_clock(ahead) {
-        note(&format!("Warning: {warning}"));
+        note(&format!("Warning: {}", warning.told(remedy::words)));
     }
 }

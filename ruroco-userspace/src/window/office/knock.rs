@@ -30,6 +30,13 @@ pub(super) struct KnockTask<'a> {
     pub(super) stop: Arc<AtomicBool>,
 }
 
+/// What the history keeps of it.
+struct Record {
+    entry: Entry,
+    /// Whether it is there already, unless somebody has cleared the history.
+    is_kept: bool,
+}
+
 impl KnockTask<'_> {
     pub(super) fn make(&self, at: &Host) {
         let entry = Entry {
@@ -39,17 +46,18 @@ impl KnockTask<'_> {
             address: None,
             result: history::Result::Sent,
         };
-        let (ended, entry) = self.knock(at, entry);
+        let mut record = Record { entry, is_kept: false };
+        let ended = self.knock(at, &mut record);
         self.step(Step::Ended(ended));
-        self.note(entry);
+        self.note(&mut record);
     }
 
-    fn knock(&self, at: &Host, mut entry: Entry) -> (Ended, Entry) {
+    fn knock(&self, at: &Host, record: &mut Record) -> Ended {
         let knock = match Knock::at(at, &self.command, &self.desk.folder.keys()) {
             Ok(knock) => knock,
             Err(error) => {
-                entry.result = history::Result::NotSent { why: error.to_string() };
-                return (Ended::without_key(&error, &self.host), entry);
+                record.entry.result = history::Result::NotSent { why: error.to_string() };
+                return Ended::without_key(&error, &self.host);
             }
         };
         let effect = at.wait.map(Effect::of);
@@ -58,9 +66,9 @@ impl KnockTask<'_> {
             Progress::LookingUp => self.step(Step::LookingUp),
             Progress::Sent(to) => {
                 self.step(Step::Sent(to));
-                entry.address.get_or_insert(to.to_string());
+                record.entry.address.get_or_insert(to.to_string());
                 // Now, so that it is there whatever comes.
-                self.note(entry.clone());
+                self.note(record);
             }
             Progress::Waiting(at) => self.step(Step::Waiting(at)),
         };
@@ -69,12 +77,12 @@ impl KnockTask<'_> {
         let outcome = counter.and_then(|counter| attempt.make(&counter, &mut report, &give_up));
         match outcome {
             Ok(outcome) => {
-                entry.address = Some(knocking::addresses(&outcome.sent));
-                entry.result = knocking::result(&outcome);
-                (Ended::of(&outcome, attempt.knock.key()), entry)
+                record.entry.address = Some(knocking::addresses(&outcome.sent));
+                record.entry.result = knocking::result(&outcome);
+                Ended::of(&outcome, attempt.knock.key())
             }
             Err(error) => {
-                entry.result = match &error {
+                record.entry.result = match &error {
                     knock::Error::GivenUp => history::Result::Cancelled,
                     knock::Error::Resolve(_)
                     | knock::Error::Counter(_)
@@ -83,19 +91,23 @@ impl KnockTask<'_> {
                         history::Result::NotSent { why: error.to_string() }
                     }
                 };
-                (Ended::not_sent(&error), entry)
+                Ended::not_sent(&error)
             }
         }
     }
 
     fn step(&self, step: Step) {
-        let (host, number) = (self.host.clone(), self.number);
-        self.desk.report(Report::Knock { host, number, step });
+        self.desk.report(Report::Knock(self.number, step));
     }
 
-    fn note(&self, entry: Entry) {
-        match self.desk.history.put(entry) {
-            Ok(entries) => self.desk.report(Report::History(entries)),
+    fn note(&self, record: &mut Record) {
+        let (history, entry) = (&self.desk.history, record.entry.clone());
+        let written = if record.is_kept { history.replace(entry) } else { history.add(entry) };
+        match written {
+            Ok(entries) => {
+                record.is_kept = true;
+                self.desk.report(Report::History(entries));
+            }
             Err(error) => self.desk.tell_failure("The history was not written", &error),
         }
     }

@@ -90,6 +90,7 @@ fn words(result: &Result) -> (Option<Tone>, Icon, String) {
         Result::Opened { port, milliseconds } => {
             (Some(Tone::Good), Icon::Door, format!("Port {port} open after {milliseconds} ms"))
         }
+        Result::WasOpen { port } => (None, Icon::Door, format!("Port {port} was open before")),
         Result::NothingOpened { port } => {
             (Some(Tone::Bad), Icon::Fault, format!("Port {port} did not open"))
         }

@@ -60,7 +60,7 @@ fn preview(
     strong(ui, "It says");
     text_lines(ui, |ui| facts_of(ui, invitation));
     ui.add_space(NEAR);
-    let fault = form.name(&model.hosts, &model.keys).err();
+    let fault = form.name(invitation, &model.hosts, &model.keys).err();
     let field = Field::new("Name")
         .help("What the host and its key are called here.")
         .fault(fault.as_deref())
