@@ -35,9 +35,10 @@ pub fn replace_with<T>(
     Ok((file, written))
 }
 
-/// Creates `path` with this content, readable by its owner alone, so that after a crash it is there whole
-/// or not at all: written as for [`replace`], and given its name only then. On file systems without
-/// links, such as FAT, a crash may leave it cut off. The caller makes sure that there is only one writer.
+/// Creates `path`, in a folder of ours, with this content, readable by its owner alone, so that after a crash
+/// it is there whole or not at all: written as for [`replace`], and given its name only then. On file
+/// systems without links, such as FAT, a crash may leave it cut off. The caller makes sure that there is
+/// only one writer.
 ///
 /// # Errors
 /// `AlreadyExists` if there is such a file; it is left alone.
@@ -57,14 +58,24 @@ pub fn create_with(path: &Path, write: impl Fn(&File) -> io::Result<()>) -> io::
     match linked.map_err(|error| (error.kind(), error)) {
         // What Linux (EPERM) and others say where there are none.
         Err((io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported, _)) => {
-            create_in_place(path, write)
+            write_in_place(path, write)
         }
         linked => linked.map_err(|(_, error)| error),
     }?;
     sync_parent(path)
 }
 
-fn create_in_place(path: &Path, write: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
+/// Creates `path`, in a folder of somebody's, where no other file is touched, with this content, readable by
+/// its owner alone. A crash may leave it cut off.
+///
+/// # Errors
+/// `AlreadyExists` if there is such a file; it is left alone.
+pub fn create_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_in_place(path, |mut file| file.write_all(content))?;
+    sync_parent(path)
+}
+
+fn write_in_place(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let file = private().create_new(true).open(path)?;
     let written = write(&file).and_then(|()| file.sync_all());
     if written.is_err() {

@@ -57,9 +57,11 @@ impl From<QrError> for Error {
 /// [`Error`]; no file was made then.
 pub fn write(secret: &str, form: Form, path: &Path) -> Result<(), Error> {
     let written = match form {
-        Form::Text => durable::create(path, Zeroizing::new(format!("{secret}\n")).as_bytes()),
-        Form::Svg => durable::create(path, picture::svg(secret)?.as_bytes()),
-        Form::Png => durable::create(path, &picture::png(secret).map_err(Error::Draw)?),
+        Form::Text => {
+            durable::create_in_place(path, Zeroizing::new(format!("{secret}\n")).as_bytes())
+        }
+        Form::Svg => durable::create_in_place(path, picture::svg(secret)?.as_bytes()),
+        Form::Png => durable::create_in_place(path, &picture::png(secret).map_err(Error::Draw)?),
     };
     written.map_err(|error| {
         let is_there = error.kind() == io::ErrorKind::AlreadyExists;

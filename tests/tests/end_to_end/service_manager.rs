@@ -38,7 +38,7 @@ impl Manager {
     /// Waits for a message that begins so.
     #[track_caller]
     fn wait_for(&self, beginning: &str) {
-        while !self.next().starts_with(beginning) {}
+        wait::until(beginning, || self.next().starts_with(beginning).then_some(()));
     }
 
     #[track_caller]
