@@ -47,13 +47,23 @@ impl Advice {
     }
 }
 
-/// Things to look at, for somebody whose knock was seen to do nothing; none if it did something.
+/// Things to look at, for somebody whose knock was not seen to do what it is for.
 pub fn on(outcome: &Outcome, key: &Key) -> Vec<Advice> {
-    let Observation::Shut { at, error, .. } = &outcome.effect else { return Vec::new() };
+    match &outcome.effect {
+        Observation::Shut { at, error, .. } => on_shut(outcome, key, *at, error),
+        // The host has taken the counter as it is, and takes none that is less.
+        Observation::Opened { was_open: false, .. } => Vec::new(),
+        Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp => {
+            on_clock(outcome.sent.ahead_of_clock).into_iter().collect()
+        }
+    }
+}
+
+fn on_shut(outcome: &Outcome, key: &Key, at: SocketAddr, error: &io::Error) -> Vec<Advice> {
     let mut advice = Vec::new();
     advice.extend(on_repetition(outcome.not_repeated.as_ref()));
     advice.extend(on_clock(outcome.sent.ahead_of_clock));
-    advice.extend(on_connection(*at, error));
+    advice.extend(on_connection(at, error));
     advice.extend(on_objection(outcome.sent.to, outcome.objection.as_ref()));
     advice.extend(on_other_addresses(&outcome.other_addresses));
     if outcome.sent.ahead_of_clock.is_zero() {

@@ -185,14 +185,7 @@ impl Ended {
                 ..Self::new(Tone::Information, "Stopped", format!("It was sent to {to}."))
             },
         };
-        let advice = match &outcome.effect {
-            Observation::Shut { .. } => advice::on(outcome, key),
-            // The host takes the counter as it is, and none that is less.
-            Observation::Opened { was_open: false, .. } => Vec::new(),
-            Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp => {
-                advice::on_clock(outcome.sent.ahead_of_clock).into_iter().collect()
-            }
-        };
+        let advice = advice::on(outcome, key);
         ended.advice = advice.iter().map(|advice| advice.told(words)).collect();
         if advice.iter().any(|advice| advice.remedy == Some(Remedy::Reseed)) {
             ended = ended.offering_reseed();

@@ -48,11 +48,12 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
     let mut command = Command::new(program);
     command.args(arguments);
     let outcome = waiting::knock(&attempt, folder, &mut progress)?;
-    let (ahead, sentence) = (outcome.sent.ahead_of_clock, waiting::sentence(&outcome.effect));
+    let advice = waiting::advice(&outcome, &attempt.knock);
+    let sentence = waiting::sentence(&outcome.effect);
     Ok(waiting::once_open(outcome, &attempt.knock, |connection| {
         // The program makes connections of its own.
         drop(connection);
-        waiting::warn_of_clock(ahead);
+        waiting::warn(&advice);
         if io::stderr().is_terminal() {
             sentence.iter().for_each(|sentence| note(sentence));
         }

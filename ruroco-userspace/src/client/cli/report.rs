@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use ruroco_common::command::CommandHash;
 use serde::Serialize;
 
-use super::{remedy, target::Asked};
+use super::{remedy, target::Asked, waiting};
 use crate::client::{
-    advice,
     attempt::{Attempt, Observation, Outcome},
     knock::{Knock, Unsent},
     rehearsal::Rehearsal,
@@ -106,13 +105,7 @@ impl Report {
         self.not_to = outcome.sent.not_to.iter().map(NotTo::from).collect();
         self.knocks = Some(outcome.knocks);
         self.port = attempt.effect.map(|effect| effect.port.get());
-        let advice = match outcome.effect {
-            Observation::Shut { .. } => advice::on(outcome, attempt.knock.key()),
-            Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp => {
-                advice::on_clock(outcome.sent.ahead_of_clock).into_iter().collect()
-            }
-        };
-        self.advice = advice.iter().map(|advice| advice.told(remedy::words)).collect();
+        self.advice = waiting::advice(outcome, &attempt.knock);
         self.result = match &outcome.effect {
             Observation::NotLooked => Kind::Sent,
             Observation::Opened { was_open, after, .. } => {

@@ -133,7 +133,7 @@ fn tell(outcome: &Outcome, attempt: &Attempt) {
         Observation::Shut { .. } => waiting::tell_not_opened(outcome, &attempt.knock),
         seen @ (Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp) => {
             waiting::sentence(seen).iter().for_each(|sentence| regardless(say(sentence)));
-            waiting::warn_of_clock(outcome.sent.ahead_of_clock);
+            waiting::warn(&waiting::advice(outcome, &attempt.knock));
         }
     }
 }

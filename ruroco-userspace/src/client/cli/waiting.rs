@@ -120,14 +120,16 @@ pub(super) fn sentence(observation: &Observation) -> Option<String> {
 /// Says that the port did not open, and what to look at.
 pub(super) fn tell_not_opened(outcome: &Outcome, knock: &Knock) {
     note(&format!("Error: {}", sentence(&outcome.effect).unwrap_or_default()));
-    for advice in advice::on(outcome, knock.key()) {
-        note(&format!("- {}", advice.told(remedy::words)));
-    }
+    advice(outcome, knock).iter().for_each(|advice| note(&format!("- {advice}")));
 }
 
-/// Says what is wrong with the clock, where nobody waits for what comes of it.
-pub(super) fn warn_of_clock(ahead: Duration) {
-    if let Some(warning) = advice::on_clock(ahead) {
-        note(&format!("Warning: {}", warning.told(remedy::words)));
-    }
+/// Says what to look at, where nothing is known to be wrong.
+pub(super) fn warn(advice: &[String]) {
+    advice.iter().for_each(|advice| note(&format!("Warning: {advice}")));
+}
+
+/// What to look at after a knock.
+pub(super) fn advice(outcome: &Outcome, knock: &Knock) -> Vec<String> {
+    let advice = advice::on(outcome, knock.key());
+    advice.iter().map(|advice| advice.told(remedy::words)).collect()
 }
