@@ -6,6 +6,7 @@ use anyhow::Result;
 use crate::{
     build_ebpf::{self, Logging},
     host::{cargo, require_root, step},
+    roles,
     setup::{self, Report, Scope},
     workspace::Workspace,
 };
@@ -26,8 +27,10 @@ pub(crate) fn run(workspace: &Workspace, quick: bool, write_docs: bool) -> Resul
     build_ebpf::build_flood(workspace, &tools)?;
 
     let release = ["build", "--release", "--package"];
-    let programs = [&release[..], &["ruroco-userspace", "--bins"]].concat();
-    step("programs", &mut cargo(workspace, &programs))?;
+    let measured = roles::PROGRAMS.into_iter().filter(|(role, _)| *role != roles::WINDOW);
+    for (role, program) in measured {
+        roles::build_release(workspace, role, program)?;
+    }
     let refusals = ["ruroco-bench", "--no-default-features", "--bin", "ruroco-bench-refusals"];
     let mut portable = cargo(workspace, &[&release[..], &refusals].concat());
     portable.env("RUSTFLAGS", PORTABLE).env("CARGO_TARGET_DIR", workspace.bench_target());

@@ -67,17 +67,7 @@ fn build(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
 
     for (role, program) in roles::PROGRAMS {
-        let alone =
-            ["build", "--release", "--package", "ruroco-userspace", "--no-default-features"];
-        let own = ["--features", role, "--bin", program];
-        let mut build = cargo(workspace, &[&alone[..], &own].concat());
-        if role == roles::WINDOW {
-            // Optimised crate by crate: what is gained by more is not worth minutes of one processor
-            // (docs/decisions/0019-release-profile.md).
-            build.env("CARGO_PROFILE_RELEASE_LTO", "off");
-            build.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-        }
-        step(program, &mut build)?;
+        roles::build_release(workspace, role, program)?;
     }
     let mut manual = cargo(workspace, &["run", "--quiet", "--package", "ruroco-manual", "--"]);
     // Where cargo-deb looks for what was built.

@@ -9,12 +9,16 @@ use crate::{
     workspace::Workspace,
 };
 
+const CLIENT: &str = "with-client";
+
 /// The role that draws, and has most crates by far.
 pub(crate) const WINDOW: &str = "with-gui";
 
+const CLIENTS: [&str; 2] = [CLIENT, WINDOW];
+
 /// The roles, and the program of each.
 pub(crate) const PROGRAMS: [(&str, &str); 5] = [
-    ("with-client", "ruroco-client"),
+    (CLIENT, "ruroco-client"),
     (WINDOW, "ruroco-client-ui"),
     ("with-gate", "ruroco-gate"),
     ("with-server", "ruroco-server"),
@@ -56,6 +60,23 @@ const NOT_FOR_OTHER_SYSTEMS: [&str; 9] = [
     "secret-service",
     "zbus",
 ];
+
+/// Builds a role's program as it is given to others, among the releases.
+///
+/// # Errors
+/// If it does not build.
+pub(crate) fn build_release(workspace: &Workspace, role: &str, program: &str) -> Result<()> {
+    let alone = ["build", "--release", "--package", "ruroco-userspace", "--no-default-features"];
+    let own = ["--features", role, "--bin", program];
+    let mut build = cargo(workspace, &[&alone[..], &own].concat());
+    if CLIENTS.contains(&role) {
+        // Optimised crate by crate: what more would gain is not worth minutes of one processor
+        // (docs/decisions/0019-release-profile.md).
+        build.env("CARGO_PROFILE_RELEASE_LTO", "off");
+        build.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    }
+    step(program, &mut build)
+}
 
 /// Checks each role alone with clippy.
 ///
