@@ -231,12 +231,14 @@ mod tests {
     use super::*;
     use crate::client::{
         advice::{self, Remedy},
+        counter::ACCEPTED_AHEAD,
         knock::tests::knock_at,
     };
     use std::{
         net::{TcpListener, UdpSocket},
         num::NonZero,
         thread,
+        time::SystemTime,
     };
 
     #[test]
@@ -276,6 +278,40 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_opens_has_taken_the_counter_however_far_ahead_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let counter = CounterFile::in_directory(dir.path()).unwrap();
+        counter.next(SystemTime::now() + ACCEPTED_AHEAD * 49, Duration::MAX).unwrap();
+        let host = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = host.local_addr().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let effect = Effect::of(NonZero::new(port.port()).unwrap());
+        let attempt = Attempt { knock: knock_at(address), effect: Some(effect) };
+        let remedies = || {
+            let mut watch = Watch {
+                attempt: &attempt,
+                effect,
+                limit: Limit::from_now(effect.limit),
+                counter: &counter,
+                report: &mut |_| {},
+                give_up: &|| false,
+                used: Vec::new(),
+            };
+            let outcome = watch.knock_until_it_opens(&[address]).unwrap();
+            let advice = advice::on(&outcome, attempt.knock.key());
+            advice.iter().map(|advice| advice.remedy).collect::<Vec<_>>()
+        };
+        let opening = thread::spawn(move || {
+            host.recv(&mut [0; 128]).unwrap();
+            TcpListener::bind(port).unwrap()
+        });
+        assert_eq!(remedies(), []);
+        // That it was open before says nothing of the knock.
+        let _open = opening.join().unwrap();
+        assert_eq!(remedies(), [Some(Remedy::Reseed)]);
+    }
+
+    #[test]
     fn each_try_takes_the_next_address_and_those_that_are_left_are_told() {
         let dir = tempfile::tempdir().unwrap();
         let counter = CounterFile::in_directory(dir.path()).unwrap();
@@ -288,7 +324,8 @@ mod tests {
         let shut = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         for (tries, came) in [(1, [1, 0, 0]), (2, [1, 1, 0]), (4, [2, 1, 1])] {
             let effect = Effect {
-                limit: Duration::from_millis(200),
+                // Enough for four knocks on a disk that is slow.
+                limit: Duration::from_secs(2),
                 tries: NonZero::new(tries).unwrap(),
                 ..Effect::of(NonZero::new(shut).unwrap())
             };
