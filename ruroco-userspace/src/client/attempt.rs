@@ -241,6 +241,16 @@ mod tests {
         time::SystemTime,
     };
 
+    fn watch<'a>(
+        attempt: &'a Attempt,
+        counter: &'a CounterFile,
+        report: &'a mut dyn FnMut(Progress),
+    ) -> Watch<'a> {
+        let effect = attempt.effect.unwrap();
+        let limit = Limit::from_now(effect.limit);
+        Watch { attempt, effect, limit, counter, report, give_up: &|| false, used: Vec::new() }
+    }
+
     #[test]
     fn nobody_knocks_once_the_time_is_over() {
         let dir = tempfile::tempdir().unwrap();
@@ -262,15 +272,7 @@ mod tests {
                 thread::yield_now();
             }
         };
-        let mut watch = Watch {
-            attempt: &attempt,
-            effect,
-            limit,
-            counter: &counter,
-            report: &mut report,
-            give_up: &|| false,
-            used: Vec::new(),
-        };
+        let mut watch = Watch { limit, ..watch(&attempt, &counter, &mut report) };
         let outcome = watch.knock_until_it_opens(&[address]).unwrap();
         let came = std::iter::from_fn(|| host.recv(&mut [0; 128]).ok()).count();
         assert_eq!((outcome.knocks, came), (1, 1));
@@ -288,16 +290,8 @@ mod tests {
         let effect = Effect::of(NonZero::new(port.port()).unwrap());
         let attempt = Attempt { knock: knock_at(address), effect: Some(effect) };
         let remedies = || {
-            let mut watch = Watch {
-                attempt: &attempt,
-                effect,
-                limit: Limit::from_now(effect.limit),
-                counter: &counter,
-                report: &mut |_| {},
-                give_up: &|| false,
-                used: Vec::new(),
-            };
-            let outcome = watch.knock_until_it_opens(&[address]).unwrap();
+            let outcome =
+                watch(&attempt, &counter, &mut |_| {}).knock_until_it_opens(&[address]).unwrap();
             let advice = advice::on(&outcome, attempt.knock.key());
             advice.iter().map(|advice| advice.remedy).collect::<Vec<_>>()
         };
@@ -330,16 +324,8 @@ mod tests {
                 ..Effect::of(NonZero::new(shut).unwrap())
             };
             let attempt = Attempt { knock: knock_at(addresses[0]), effect: Some(effect) };
-            let mut watch = Watch {
-                attempt: &attempt,
-                effect,
-                limit: Limit::from_now(effect.limit),
-                counter: &counter,
-                report: &mut |_| {},
-                give_up: &|| false,
-                used: Vec::new(),
-            };
-            let outcome = watch.knock_until_it_opens(&addresses).unwrap();
+            let outcome =
+                watch(&attempt, &counter, &mut |_| {}).knock_until_it_opens(&addresses).unwrap();
             let come = hosts
                 .each_ref()
                 .map(|host| std::iter::from_fn(|| host.recv(&mut [0; 2048]).ok()).count());
