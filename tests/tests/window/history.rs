@@ -7,15 +7,22 @@ use crate::{
     server::{Server, SilentPort},
 };
 
-#[test]
-fn a_knock_is_noted_as_soon_as_it_is_sent() {
-    let (folder, server, silent) = (new_folder(), Server::new(), SilentPort::new());
-    let key = add_host_at(&server, &folder, "home", |host| {
+/// Somebody whose knock has come, and who waits for a port that stays silent.
+fn knocking_at(server: &Server, silent: &SilentPort) -> Person {
+    let folder = new_folder();
+    let key = add_host_at(server, &folder, "home", |host| {
         host.wait = std::num::NonZero::new(silent.number());
     });
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
     server.receives(&key);
+    person
+}
+
+#[test]
+fn a_knock_is_noted_as_soon_as_it_is_sent() {
+    let (server, silent) = (Server::new(), SilentPort::new());
+    let mut person = knocking_at(&server, &silent);
     person.sees("Waiting for port");
     // As after kill -9: nothing is asked of this window any more.
     let folder = person.closes();
@@ -57,13 +64,8 @@ fn the_history_is_cleared_by_whoever_is_sure() {
 
 #[test]
 fn what_comes_of_a_knock_brings_back_nothing_that_was_cleared() {
-    let (folder, server, silent) = (new_folder(), Server::new(), SilentPort::new());
-    let key = add_host_at(&server, &folder, "home", |host| {
-        host.wait = std::num::NonZero::new(silent.number());
-    });
-    let mut person = Person::opens(folder);
-    person.presses("Knock at home: default");
-    server.receives(&key);
+    let (server, silent) = (Server::new(), SilentPort::new());
+    let mut person = knocking_at(&server, &silent);
     person.presses("History");
     person.sees("default at home");
     person.presses("Clear the history");
