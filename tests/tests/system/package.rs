@@ -55,9 +55,64 @@ fn it_installs_runs_a_knock_survives_a_power_cut_and_leaves_nothing_behind() {
     host.guest.run("DEBIAN_FRONTEND=noninteractive dpkg --purge ruroco");
     let left: Vec<String> = files(&host).difference(&before).cloned().collect();
     assert!(left.is_empty(), "purged, and still there: {left:#?}");
-    assert!(!host.guest.try_run("getent passwd ruroco").status.success(), "the user");
     let programs = host.guest.run("ip -detail link show dev server0");
     assert!(!programs.contains("xdp"), "{programs}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn a_purge_keeps_a_user_that_existed_and_succeeds_beside_mounts_and_processes() {
+    let host = Host::boot();
+    host.guest.run("useradd --system --create-home --shell /bin/sh ruroco");
+    host.guest.run("touch /home/ruroco/file && chown ruroco: /home/ruroco/file");
+    let user = host.guest.run("getent passwd ruroco");
+    host.install();
+    for folder in ["/var/log/ruroco", "/var/lib/ruroco"] {
+        host.guest.run(&format!("mkdir -p {folder} && mount -t tmpfs tmpfs {folder}"));
+        host.guest.run(&format!("touch {folder}/file"));
+    }
+    host.guest.run("systemd-run --quiet --unit of-that-user --uid ruroco sleep infinity");
+
+    let purged = host.guest.try_run("DEBIAN_FRONTEND=noninteractive dpkg --purge ruroco");
+    assert!(purged.status.success(), "{purged:?}");
+    assert_eq!(host.guest.run("getent passwd ruroco"), user);
+    assert_eq!(host.guest.run("stat --format %U /home/ruroco/file").trim(), "ruroco");
+    host.guest.run("systemctl is-active of-that-user");
+    for folder in ["/var/log/ruroco", "/var/lib/ruroco"] {
+        host.guest.run(&format!("mountpoint {folder}"));
+        assert_eq!(host.guest.run(&format!("ls -A {folder}")), "");
+    }
+    let said = String::from_utf8_lossy(&purged.stderr);
+    assert!(said.contains("/var/log/ruroco could not be removed completely"), "{said}");
+}
+
+/// A person who only knocks from a terminal gets no window, and no library of one.
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn the_command_line_installs_without_the_window_and_both_go_together() {
+    let host = Host::boot();
+    let simulate = |package: &str| {
+        let file = format!("{PACKAGES_INSIDE}/{package}_*.deb");
+        let simulated =
+            host.guest.run(&format!("apt-get install --simulate --install-recommends {file}"));
+        let installed = simulated.lines().filter_map(|line| line.strip_prefix("Inst "));
+        installed.map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(simulate("ruroco-client"), ["ruroco-client"]);
+    let field = |package: &str, field: &str| {
+        host.guest.run(&format!("dpkg-deb --field {PACKAGES_INSIDE}/{package}_*.deb {field}"))
+    };
+    // The guest has no package lists, so apt would not show what is only recommended.
+    assert_eq!(field("ruroco-client", "Recommends"), "");
+    assert!(field("ruroco-client-ui", "Depends").contains("libegl1"));
+    assert!(!field("ruroco-client-ui", "Recommends").contains("xdg-utils"));
+    // The libraries of a window are not in the base system; that no file is in both packages is tried.
+    host.guest.run(&format!("dpkg --install --force-depends {PACKAGES_INSIDE}/ruroco*.deb"));
+    host.guest.run("ruroco-client --version && ruroco-client-ui --version");
+    for page in ["1 ruroco-client", "1 ruroco-client-ui", "7 ruroco", "8 ruroco-gate"] {
+        let (section, name) = page.split_once(' ').unwrap();
+        host.guest.run(&format!("test -e /usr/share/man/man{section}/{name}.{section}.gz"));
+    }
 }
 
 #[test]
