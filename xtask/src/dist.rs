@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: what is given to others. Debian packages and a tarball for each of the two
-//! sides, and their checksums, in `target/dist`.
+//! `cargo xtask dist`: the release files. Debian packages and tarballs of the host's side, the client's
+//! command line and the client's window, and their checksums, in `target/dist`.
 //!
 //! Each program is built with the features of its own role and nothing else, so that no binary
 //! carries what it must not have. What goes where is said in `ruroco-userspace/Cargo.toml`
@@ -30,9 +30,10 @@ struct Package {
     variant: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 2] = [
+const PACKAGES: [Package; 3] = [
     Package { name: "ruroco", variant: Some("server") },
     Package { name: "ruroco-client", variant: None },
+    Package { name: "ruroco-client-ui", variant: Some("window") },
 ];
 
 /// Builds all of it.
