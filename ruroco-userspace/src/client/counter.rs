@@ -48,6 +48,10 @@ const GRAIN: Duration = Duration::from_secs(3);
 /// Size of the file in bytes.
 const SIZE: usize = 16;
 
+/// The lock for the moments in which the counter changes. Upstream ruroco's client locks the same file,
+/// for as long as it runs: both clients in one folder would otherwise use the same counters.
+const LOCK: &str = "client.lock";
+
 /// The directory with the counter and its lock.
 #[derive(Debug)]
 pub struct CounterFile {
@@ -92,7 +96,9 @@ impl From<instance::Error> for Error {
 
 fn remedy_of_lock(error: &instance::Error) -> String {
     match error {
-        instance::Error::Held(_) => String::new(),
+        instance::Error::Held(_) => {
+            ". If the window of upstream ruroco is open, close it: it holds this lock".to_owned()
+        }
         instance::Error::Io(_, error) => remedy(error),
     }
 }
@@ -120,7 +126,7 @@ impl CounterFile {
     /// [`Error::Directory`].
     pub fn in_directory(dir: &Path) -> Result<Self, Error> {
         private_folder::make(dir).map_err(|error| Error::Directory(dir.to_owned(), error))?;
-        Ok(Self { counter: dir.join("counter"), lock: dir.join("counter.lock") })
+        Ok(Self { counter: dir.join("counter"), lock: dir.join(LOCK) })
     }
 
     /// The next counter, already on the disk; waits for another client's turn to end, but no longer

@@ -5,8 +5,8 @@
 //! | `client.toml` | the hosts ([`super::profiles`]) |
 //! | `keys/` | the keys ([`super::key_store`]) |
 //! | `counter` | the last counter ([`super::counter`]); the same file as upstream ruroco's |
-//! | `counter.lock` | held for the moments in which the counter is changed |
-//! | `client.lock` | held while hosts or keys are changed, and a keyring may be asking its person |
+//! | `client.lock` | held for the moments in which the counter changes; the same file as upstream ruroco's |
+//! | `changes.lock` | held while hosts or keys change, even while a keyring prompts its user |
 
 use std::{
     ffi::OsString,

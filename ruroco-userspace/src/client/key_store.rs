@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    CHANGES_LOCK,
     keyring::{self, SERVICE},
     private_folder,
 };
@@ -186,7 +187,7 @@ const EXTENSION: &str = ".key";
 
 impl KeyStore {
     pub(super) fn in_folder(folder: &Path) -> Self {
-        Self { folder: folder.join("keys"), lock: folder.join("client.lock") }
+        Self { folder: folder.join("keys"), lock: folder.join(CHANGES_LOCK) }
     }
 
     /// The key that is meant.

@@ -25,5 +25,8 @@ pub mod rehearsal;
 pub mod route;
 pub mod upstream;
 
+/// File name of the lock that is held while hosts or keys change.
+const CHANGES_LOCK: &str = "changes.lock";
+
 /// Name of the variable that names another [folder] than the platform's.
 pub const FOLDER_VARIABLE: &str = "RUROCO_CONF_DIR";

@@ -421,7 +421,7 @@ mod tests {
         let folder = Folder::at(place.path());
         let name: Name = "home".parse().unwrap();
         folder.keys().add(&name, &Key::generate().unwrap(), Place::File).unwrap();
-        let turn = instance::Lock::take(&place.path().join("client.lock")).unwrap();
+        let turn = instance::Lock::take(&place.path().join("changes.lock")).unwrap();
         let (reports, _kept) = mpsc::channel();
         let mut office = Office::open(&folder, Arc::new(Desktop), reports, Context::default());
         office.give(Task::RemoveKey(name));

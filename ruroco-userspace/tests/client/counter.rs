@@ -49,11 +49,13 @@ fn clients_at_the_same_time_use_different_counters() {
 }
 
 #[test]
-fn a_client_that_never_ends_its_turn_is_named() {
+fn the_window_of_upstream_which_never_releases_the_counter_is_named() {
     let laptop = Laptop::new("");
-    let lock = File::create(laptop.path("counter.lock")).unwrap();
+    // The lock of upstream's clients.
+    let lock = File::create(laptop.path("client.lock")).unwrap();
     lock.lock().unwrap();
-    let told = ["counter.lock", "another process holds the lock", "nothing was sent"];
+    let told =
+        ["client.lock", "If the window of upstream ruroco is open, close it", "nothing was sent"];
     laptop.client(&["send", "home"]).expect_error(&told);
     // Nor is it waited for any longer than all of it may take.
     for flags in [&["--wait", "22"][..], &["--wait", "22", "--dry-run"]] {

@@ -274,7 +274,7 @@ impl Person {
 
     /// Where clients take turns.
     pub(crate) fn lock(&self) -> PathBuf {
-        self.folder.path().join("counter.lock")
+        self.folder.path().join("client.lock")
     }
 
     /// Everything that can be pressed, and where.

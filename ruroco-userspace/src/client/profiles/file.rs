@@ -9,7 +9,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
 use super::{Host, Profiles, UnknownHost};
 use crate::{
-    client::private_folder,
+    client::{CHANGES_LOCK, private_folder},
     command_name::DEFAULT_COMMAND,
     destination::Family,
     durable, instance,
@@ -69,7 +69,7 @@ enum Place<'a> {
 
 impl ProfilesFile {
     pub(in crate::client) fn in_folder(folder: &Path) -> Self {
-        Self { path: folder.join("client.toml"), lock: folder.join("client.lock") }
+        Self { path: folder.join("client.toml"), lock: folder.join(CHANGES_LOCK) }
     }
 
     /// Where it is.
