@@ -25,10 +25,11 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
         let folder = folder.join(shell.to_string());
         fs::create_dir_all(&folder)
             .with_context(|| format!("could not make {}", folder.display()))?;
-        for (mut command, _) in programs::all() {
+        for mut program in programs::all() {
+            let command = &mut program.command;
             let name = command.get_name().to_owned();
             let mut text = Vec::new();
-            generate(shell, &mut command, &name, &mut text);
+            generate(shell, command, &name, &mut text);
             let path = folder.join(file_name(&name));
             fs::write(&path, text)
                 .with_context(|| format!("could not write {}", path.display()))?;

@@ -1,51 +1,91 @@
-//! Man pages for the configuration files, out of the book's page about them, so that there is one
-//! text. What of its Markdown cannot be shown here is an error, and not left out.
+//! Man pages that come from pages of the book, so that each text exists once: the configuration files
+//! and the overview. Markdown that a man page cannot show is an error.
 
 use anyhow::{Result, bail};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use roff::{Inline, Roff, bold, italic, line_break, roman};
 
-use crate::programs::Section;
+use crate::{
+    man,
+    programs::{Package, Section},
+};
 
-/// The page of the book.
 const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
 
-/// What is told of these files in the manual of the programs that read them.
-pub(crate) const SEE_ALSO: [&str; 2] = ["ruroco-config(5)", "ruroco-commands(5)"];
+const CONCEPTS: &str = include_str!("../../docs/concepts.md");
 
 /// A page of the manual.
 struct Page {
     name: &'static str,
+    section: Section,
     about: &'static str,
-    /// Which sections of the book's page it holds.
+    /// The page of the book that it comes from.
+    source: &'static str,
+    /// The sections of the book's page that it holds.
     sections: &'static [&'static str],
     see_also: &'static [&'static str],
 }
 
-const PAGES: [Page; 2] = [
+const PAGES: [Page; 3] = [
     Page {
         name: "ruroco-config",
-        about: "what gate, server and commander of ruroco share: /etc/ruroco/config.toml",
+        section: Section::Formats,
+        about: "the configuration that gate, server and commander of ruroco share: /etc/ruroco/config.toml",
+        source: CONFIGURATION,
         sections: &["config.toml", "Keys", "Reload"],
         see_also: &["ruroco-commands(5)", "ruroco-gate(8)", "ruroco-server(8)"],
     },
     Page {
         name: "ruroco-commands",
-        about: "what accepted knocks may ask ruroco for: /etc/ruroco/commands.toml",
+        section: Section::Formats,
+        about: "the commands that knocks may request: /etc/ruroco/commands.toml",
+        source: CONFIGURATION,
         sections: &["commands.toml"],
         see_also: &["ruroco-config(5)", "ruroco-commander(8)"],
     },
+    Page {
+        name: "ruroco",
+        section: Section::Overview,
+        about: "run one pre-approved command on a host with no visible port",
+        source: CONCEPTS,
+        sections: &[
+            "A knock",
+            "The parts",
+            "What happens to a packet",
+            "Floors",
+            "Keys",
+            "Appearance",
+            "What the operator decides",
+        ],
+        see_also: &[
+            "ruroco-client(1)",
+            "ruroco-client-ui(1)",
+            "ruroco-config(5)",
+            "ruroco-commands(5)",
+            "ruroco-gate(8)",
+            "ruroco-server(8)",
+            "ruroco-commander(8)",
+        ],
+    },
 ];
 
-/// All of them, with the names of their files.
+/// All of them.
 ///
 /// # Errors
-/// If the book's page lacks a section, or has something that cannot be shown.
-pub(crate) fn all() -> Result<Vec<(&'static str, Vec<u8>)>> {
-    PAGES.iter().map(|page| Ok((page.name, page.render()?.render().into_bytes()))).collect()
+/// If the book's page lacks a section, or has something that a man page cannot show.
+pub(crate) fn all() -> Result<Vec<man::Page>> {
+    let page = |page: &Page| {
+        Ok(man::Page {
+            name: page.name.to_owned(),
+            section: page.section,
+            package: Package::Host,
+            text: page.render()?.render().into_bytes(),
+        })
+    };
+    PAGES.iter().map(page).collect()
 }
 
-/// Adds the pages that go with one.
+/// Adds the section with related pages.
 pub(crate) fn see_also(roff: &mut Roff, pages: &[&str]) {
     roff.control("SH", ["SEE ALSO"]);
     let mut line = Vec::new();
@@ -59,20 +99,20 @@ pub(crate) fn see_also(roff: &mut Roff, pages: &[&str]) {
 
 impl Page {
     fn render(&self) -> Result<Roff> {
-        let mut parts = CONFIGURATION.split("\n## ");
+        let mut parts = self.source.split("\n## ");
         let introduction = parts.next().unwrap_or_default();
         let sections: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('\n')).collect();
 
         let release = concat!("ruroco ", env!("CARGO_PKG_VERSION"));
         let mut roff = Roff::new();
-        roff.control("TH", [self.name, Section::Formats.number(), "", release]);
+        roff.control("TH", [self.name, self.section.number(), "", release]);
         roff.control("SH", ["NAME"]);
         roff.text([roman(format!("{} - {}", self.name, self.about))]);
         roff.control("SH", ["DESCRIPTION"]);
         convert(&mut roff, introduction)?;
         for title in self.sections {
             let Some((_, text)) = sections.iter().find(|(found, _)| found == title) else {
-                bail!("docs/configuration.md has no section {title}");
+                bail!("the book's page for {} has no section {title}", self.name);
             };
             roff.control("SH", [title.to_uppercase().as_str()]);
             convert(&mut roff, text)?;
@@ -91,6 +131,9 @@ struct State {
     /// Whether there is anything in the line but what links to other pages of the book.
     is_text: bool,
     is_item: bool,
+    /// The number of the next item of a numbered list.
+    number: Option<u64>,
+    is_code: bool,
     /// Of the table's head, and of the row.
     heads: Vec<String>,
     cells: Vec<Vec<Inline>>,
@@ -101,6 +144,7 @@ fn convert(roff: &mut Roff, markdown: &str) -> Result<()> {
     let mut state = State::default();
     for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
         match event {
+            Event::Text(text) if state.is_code => verbatim(roff, &text),
             Event::Text(text) => state.text(&text),
             Event::Code(text) => {
                 state.is_text |= !state.is_link;
@@ -118,8 +162,18 @@ fn convert(roff: &mut Roff, markdown: &str) -> Result<()> {
             }
             // That of the page, which has a name.
             Event::End(TagEnd::Heading(HeadingLevel::H1)) => state.line.clear(),
+            Event::Start(Tag::CodeBlock(_)) => {
+                roff.control("PP", []).control("EX", []);
+                state.is_code = true;
+            }
+            Event::End(TagEnd::CodeBlock) => {
+                roff.control("EE", []);
+                state.is_code = false;
+            }
+            Event::Start(Tag::List(first)) => state.number = first,
+            Event::End(TagEnd::List(_)) => state.number = None,
             Event::Start(Tag::Item) => {
-                roff.control("IP", ["\\(bu", "2"]);
+                state.item(roff);
                 state.is_item = true;
             }
             Event::End(TagEnd::Item) => {
@@ -136,16 +190,35 @@ fn convert(roff: &mut Roff, markdown: &str) -> Result<()> {
                 }
             }
             Event::End(TagEnd::TableRow) => state.row(roff),
-            Event::Start(Tag::Heading { .. } | Tag::List(None))
-            | Event::Start(Tag::TableHead | Tag::TableRow | Tag::TableCell)
-            | Event::End(TagEnd::List(false) | TagEnd::Table) => {}
-            other => bail!("docs/configuration.md has what no man page is made of: {other:?}"),
+            Event::Start(Tag::Heading { .. } | Tag::TableHead | Tag::TableRow | Tag::TableCell)
+            | Event::End(TagEnd::Table) => {}
+            other => bail!("a man page cannot show this part of the book: {other:?}"),
         }
     }
     Ok(())
 }
 
+/// The lines of a code block, as they are.
+fn verbatim(roff: &mut Roff, text: &str) {
+    for line in text.lines() {
+        roff.text([roman(line), line_break()]);
+    }
+}
+
 impl State {
+    /// Begins an item of a list: with its number, or with a bullet.
+    fn item(&mut self, roff: &mut Roff) {
+        match &mut self.number {
+            Some(number) => {
+                roff.control("IP", [format!("{number}.").as_str(), "4"]);
+                *number = number.saturating_add(1);
+            }
+            None => {
+                roff.control("IP", ["\\(bu", "2"]);
+            }
+        }
+    }
+
     fn text(&mut self, text: &str) {
         self.is_text |= !self.is_link && text.chars().any(char::is_alphanumeric);
         self.line.push(if self.is_bold { bold(text) } else { roman(text) });
@@ -212,7 +285,7 @@ mod tests {
     fn every_field_in_the_book_is_in_the_manual() {
         let pages = all().unwrap();
         let manual: String =
-            pages.into_iter().map(|(_, page)| String::from_utf8(page).unwrap()).collect();
+            pages.into_iter().map(|page| String::from_utf8(page.text).unwrap()).collect();
         let rows =
             CONFIGURATION.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         let fields: Vec<&str> = rows.collect();
@@ -234,12 +307,14 @@ mod tests {
             converted("x:\n\n- a **b**\n- c\n"),
             ".PP\nx:\n.IP \\(bu 2\na \\fBb\\fR\n.IP \\(bu 2\nc\n"
         );
+        assert_eq!(converted("1. a\n2. b\n"), ".IP 1. 4\na\n.IP 2. 4\nb\n");
+        assert_eq!(converted("```text\na  b\n\n.c\n```\n"), ".PP\n.EX\na  b\n\n\\&.c\n.EE\n");
         assert_eq!(converted("[Why](why.md).\n\nSee [why](why.md).\n"), ".PP\nSee why.\n");
     }
 
     #[test]
     fn what_cannot_be_shown_is_not_left_out() {
-        for markdown in ["1. a\n", "> a\n", "![a](b.svg)\n"] {
+        for markdown in ["> a\n", "![a](b.svg)\n", "~~a~~ <b>c</b>\n"] {
             assert!(convert(&mut Roff::new(), markdown).is_err(), "{markdown}");
         }
     }

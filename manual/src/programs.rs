@@ -10,7 +10,9 @@ pub(crate) enum Section {
     User,
     /// Formats of files.
     Formats,
-    /// Programs for whoever runs the host.
+    /// Overviews.
+    Overview,
+    /// Programs for administrators of a host.
     Administrator,
 }
 
@@ -20,22 +22,60 @@ impl Section {
         match self {
             Self::User => "1",
             Self::Formats => "5",
+            Self::Overview => "7",
             Self::Administrator => "8",
         }
     }
 }
 
-/// All of them.
-pub(crate) fn all() -> [(Command, Section); 5] {
+/// A package that programs, pages and completions belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Package {
+    /// The client's command line.
+    Client,
+    /// The client's window.
+    Window,
+    /// Gate, server and commander.
+    Host,
+}
+
+impl Package {
+    /// The folder for its man pages. `package.metadata.deb` in `ruroco-userspace/Cargo.toml` takes
+    /// them from there.
+    pub(crate) const fn folder(self) -> &'static str {
+        match self {
+            Self::Client => "ruroco-client",
+            Self::Window => "ruroco-client-ui",
+            Self::Host => "ruroco",
+        }
+    }
+}
+
+/// A program with a command line.
+pub(crate) struct Program {
+    /// Its command line.
+    pub(crate) command: Command,
+    /// The section of its pages.
+    pub(crate) section: Section,
+    /// The package that installs it.
+    pub(crate) package: Package,
+}
+
+/// All programs.
+pub(crate) fn all() -> [Program; 5] {
     [
-        (client::cli::Cli::command(), Section::User),
-        (client::cli::window::Cli::command(), Section::User),
-        (gate::cli::Cli::command(), Section::Administrator),
-        (server::cli::Cli::command(), Section::Administrator),
-        (commander(), Section::Administrator),
+        (client::cli::Cli::command(), Section::User, Package::Client),
+        (client::cli::window::Cli::command(), Section::User, Package::Window),
+        (gate::cli::Cli::command(), Section::Administrator, Package::Host),
+        (server::cli::Cli::command(), Section::Administrator, Package::Host),
+        (commander(), Section::Administrator, Package::Host),
     ]
-    // A page for a word that prints what another page says.
-    .map(|(command, section)| (command.disable_help_subcommand(true), section))
+    .map(|(command, section, package)| Program {
+        // The page of `help` would repeat another page.
+        command: command.disable_help_subcommand(true),
+        section,
+        package,
+    })
 }
 
 /// The commander parses its command line by hand, to keep what it links small, so this reads what
@@ -78,8 +118,8 @@ mod tests {
 
     #[test]
     fn the_command_lines_hold_together() {
-        for (command, _) in all() {
-            command.debug_assert();
+        for program in all() {
+            program.command.debug_assert();
         }
     }
 

@@ -34,10 +34,10 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
 
 fn page() -> String {
     let mut page = BEGINNING.to_owned();
-    for (command, _) in programs::all() {
+    for program in programs::all() {
         let options = MarkdownOptions::new().show_footer(false).show_table_of_contents(false);
         page.push('\n');
-        page.push_str(&sections(&help_markdown_command_custom(&command, &options)));
+        page.push_str(&sections(&help_markdown_command_custom(&program.command, &options)));
     }
     page
 }
