@@ -201,7 +201,7 @@ fn convert(roff: &mut Roff, markdown: &str) -> Result<()> {
 /// The lines of a code block, as they are.
 fn verbatim(roff: &mut Roff, text: &str) {
     for line in text.lines() {
-        roff.text([roman(line), line_break()]);
+        roff.text([roman(line)]);
     }
 }
 
