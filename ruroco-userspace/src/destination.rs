@@ -1,15 +1,18 @@
 //! From what a person writes as a host's address to the socket address that a datagram goes to.
 
 use std::{
-    fmt, io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    fmt,
+    net::{IpAddr, SocketAddr},
     str::FromStr,
-    sync::mpsc,
-    thread,
-    time::Duration,
 };
 
 use serde::Deserialize;
+
+#[cfg(feature = "with-client")]
+use {
+    crate::lookup::{self, Failure},
+    std::time::Duration,
+};
 
 /// The port where the address names none.
 pub const DEFAULT_PORT: u16 = 80;
@@ -49,11 +52,12 @@ pub enum Family {
 }
 
 /// A host without an address to send to.
+#[cfg(feature = "with-client")]
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The look-up failed.
     #[error("could not find the address of {0}: {1}; check the name and the network")]
-    Lookup(String, io::Error),
+    Lookup(String, std::io::Error),
     /// Nobody has answered the question for the address.
     #[error("could not find the address of {0} in {1:.0?}; check the network and its name servers")]
     Late(String, Duration),
@@ -135,37 +139,24 @@ impl Destination {
         }
     }
 
-    /// The same as [`Destination::resolve`], but for the time it may take: a look-up that nobody
-    /// answers takes the system half a minute or more.
+    /// All addresses of the family, each once, in the order of preference. There is at least one.
     ///
     /// # Errors
-    /// [`ResolveError`].
-    pub fn resolve_within(
+    /// [`ResolveError`], for one if no answer arrives within the limit.
+    #[cfg(feature = "with-client")]
+    pub fn resolve(
         &self,
         family: Family,
         limit: Duration,
     ) -> Result<Vec<SocketAddr>, ResolveError> {
-        let Self::Host(host, _) = self else { return self.resolve(family) };
-        let late = |_| ResolveError::Late(host.clone(), limit);
-        let (tell, told) = mpsc::channel();
-        let destination = self.clone();
-        // No look-up can be ended from outside; who gives up on one leaves its thread behind.
-        thread::spawn(move || tell.send(destination.resolve(family)));
-        told.recv_timeout(limit).map_err(late)?
-    }
-
-    /// All addresses of the family, each once, in the system's order of preference (RFC 6724).
-    /// There is at least one.
-    ///
-    /// # Errors
-    /// [`ResolveError`].
-    pub fn resolve(&self, family: Family) -> Result<Vec<SocketAddr>, ResolveError> {
-        let found: Vec<SocketAddr> = match self {
+        let found = match self {
             Self::Address(address) => vec![*address],
-            Self::Host(host, port) => (host.as_str(), *port)
-                .to_socket_addrs()
-                .map_err(|error| ResolveError::Lookup(host.clone(), error))?
-                .collect(),
+            Self::Host(host, port) => {
+                lookup::within(host, *port, family, limit).map_err(|failure| match failure {
+                    Failure::Error(error) => ResolveError::Lookup(host.clone(), error),
+                    Failure::Late => ResolveError::Late(host.clone(), limit),
+                })?
+            }
         };
         let mut usable: Vec<SocketAddr> = Vec::new();
         for address in found {
@@ -181,6 +172,7 @@ impl Destination {
 }
 
 impl Family {
+    #[cfg(feature = "with-client")]
     fn includes(self, address: &SocketAddr) -> bool {
         match self {
             Self::Any => true,
@@ -198,6 +190,7 @@ impl Family {
         }
     }
 
+    #[cfg(feature = "with-client")]
     fn name(self) -> &'static str {
         match self {
             Self::Any => "IPv4 or IPv6",
@@ -238,11 +231,13 @@ mod tests {
         assert!(told.contains("\\u{1b}[2J"), "{told:?}");
     }
 
+    #[cfg(feature = "with-client")]
     #[test]
     fn a_family_that_the_host_lacks_is_an_error() {
         let destination: Destination = "192.0.2.1".parse().unwrap();
-        assert!(destination.resolve(Family::V4).is_ok());
-        let error = destination.resolve(Family::V6).unwrap_err().to_string();
+        let limit = Duration::from_secs(10);
+        assert!(destination.resolve(Family::V4, limit).is_ok());
+        let error = destination.resolve(Family::V6, limit).unwrap_err().to_string();
         assert_eq!(error, "192.0.2.1:80 has no IPv6 address");
     }
 }

@@ -37,6 +37,8 @@ pub mod key;
 pub mod key_directory;
 #[cfg(feature = "daemon")]
 pub mod logging;
+#[cfg(feature = "with-client")]
+mod lookup;
 pub mod name;
 #[cfg(feature = "daemon")]
 pub mod notices;

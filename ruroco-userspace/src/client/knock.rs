@@ -176,7 +176,7 @@ impl Knock {
     /// # Errors
     /// If there is none, or none was found in this time.
     pub fn addresses(&self, limit: Duration) -> Result<Vec<SocketAddr>, ResolveError> {
-        self.destination.resolve_within(self.family, limit)
+        self.destination.resolve(self.family, limit)
     }
 
     /// The ways to these addresses.

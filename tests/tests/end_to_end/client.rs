@@ -180,6 +180,54 @@ fn a_name_server_that_does_not_answer_is_not_waited_for_beyond_the_limit() {
     assert!(said.contains("could not find the address of gate.test in 300ms"), "{said}");
 }
 
+/// Answers queries for IPv4 addresses, and drops all others, until there is an empty datagram.
+fn answer_for_ipv4_only(name_server: &UdpSocket, address: [u8; 4]) {
+    let mut query = [0; 512];
+    while let Ok((length @ 1.., from)) = name_server.recv_from(&mut query) {
+        let query = &query[..length];
+        let name = query[12..].iter().position(|byte| *byte == 0).unwrap() + 12 + 1;
+        // RFC 1035, section 4.1.2: behind the name stand type and class; type A is 1.
+        if query[name..name + 2] != [0, 1] {
+            continue;
+        }
+        // The same with one answer (section 4.1.3), whose name is the question's.
+        let mut answer = query[..name + 4].to_vec();
+        answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        answer.extend(address);
+        name_server.send_to(&answer, from).unwrap();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_name_server_that_drops_queries_for_ipv6_keeps_no_knock_back() {
+    mount::keep_to_this_thread();
+    let laptop = Laptop::in_place(Directory::new(), None);
+    let host = Namespace::new();
+    let name_server = host.enter(|| UdpSocket::bind("127.0.0.1:53")).unwrap();
+    let port = host.enter(|| UdpSocket::bind("127.0.0.1:0")).unwrap();
+    port.set_nonblocking(true).unwrap();
+    let names = laptop.place.path().join("resolv.conf");
+    fs::write(&names, "nameserver 127.0.0.1\noptions timeout:30\n").unwrap();
+    let _names = Mount::file(&names, Path::new("/etc/resolv.conf"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| answer_for_ipv4_only(&name_server, [127, 0, 0, 1]));
+        for family in [&["-4"][..], &[]] {
+            let mut client = host.command();
+            let address = format!("gate.test:{}", port.local_addr().unwrap().port());
+            client.arg(programs::path("ruroco-client")).args(["send", "--address", &address]);
+            client.arg("--key").arg(laptop.place.path().join("laptop.key"));
+            client.args(family).env("RUROCO_CONF_DIR", laptop.folder());
+            let sent = client.output().unwrap();
+            assert!(sent.status.success(), "{family:?}: {}", String::from_utf8_lossy(&sent.stderr));
+            assert_eq!(port.recv(&mut [0; 95]).unwrap(), 94, "{family:?}");
+        }
+        let done = host.enter(|| UdpSocket::bind("127.0.0.1:0")).unwrap();
+        done.send_to(&[], "127.0.0.1:53").unwrap();
+    });
+}
+
 /// One system call: its name, and how many of this name came before it and with it.
 type Call = (String, usize);
 
