@@ -72,6 +72,7 @@ fn is_name(name: &str) -> bool {
         && !matches!(name, "." | "..")
         && !name.contains(is_wrong)
         && !is_hardware_address(name)
+        && name.parse::<IpAddr>().is_err()
 }
 
 /// Six bytes in hexadecimal, as in `02:00:00:00:00:01`.

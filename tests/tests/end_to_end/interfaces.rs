@@ -9,7 +9,7 @@ use ruroco_lab::{
     wait,
 };
 
-use crate::recovery::under_fire;
+use crate::{networks::checked, recovery::under_fire};
 
 fn options(mode: &'static str, interfaces: &[&'static str]) -> Options {
     Options { mode, interfaces: interfaces.to_vec(), ..Options::default() }
@@ -217,6 +217,8 @@ fn two_names_of_one_interface_are_one_attachment() {
     lab.start_gate();
     lab.start_server();
     lab.gate().wait_for(&["WARN", SERVER_INTERFACE, "the same device as alt0", "remove one"]);
+    let checked = checked(&lab);
+    assert!(checked.contains("`server0` and `alt0` are the same interface, server0"), "{checked}");
     let expect_one_each = |lab: &Lab| {
         let status = lab.status();
         assert_eq!(status["closed"], true, "{status:#}");

@@ -310,6 +310,30 @@ fn the_mtu_changes_under_the_gate_at_both_ends() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_that_is_to_be_native_on_a_veth_warns_that_the_peers_mtu_is_limited() {
+    const WARNING: &str = "native mode on a veth device: the kernel limits the MTU of its peer";
+    let mut lab = Lab::running(&Options { mode: "native", ..Options::default() });
+    lab.gate().wait_for(&["WARN", SERVER_INTERFACE, WARNING]);
+    let checked = checked(&lab);
+    assert!(checked.contains(WARNING) && checked.contains("mode = \"auto\""), "{checked}");
+    // And so it is.
+    let mut ip = lab.network.client.command();
+    let rejected =
+        ip.args(["ip", "link", "set", CLIENT_INTERFACE, "mtu", "9000"]).output().unwrap();
+    assert!(!rejected.status.success(), "{rejected:?}");
+    expect_to_be_guarded(&mut lab);
+}
+
+/// What `ruroco-gate check` shows.
+pub(crate) fn checked(lab: &Lab) -> String {
+    let commands = lab.files.commands();
+    let arguments = ["check", "--commands", commands.to_str().unwrap()];
+    let output = lab.gate_command(&arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn queues_and_offloads_change_under_the_gate() {
     let mut lab = build(&DIRECT);
     for change in [
