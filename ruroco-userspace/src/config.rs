@@ -8,6 +8,7 @@
 mod defaults;
 mod fixed;
 mod gate;
+mod interface_name;
 #[cfg(test)]
 mod tests;
 

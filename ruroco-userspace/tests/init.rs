@@ -7,8 +7,12 @@ use std::{fs, process::Command};
 fn what_the_daemons_would_refuse_is_not_written() {
     for (option, value, told) in [
         ("--address", "0.0.0.0", ":2: 0.0.0.0 is no host's address; write the ones"),
-        ("--interface", "eth0:1", ":7: `eth0:1` cannot be the name of an interface"),
-        ("--interface", "", ":7: `` cannot be the name of an interface"),
+        (
+            "--interface",
+            "eth0:1",
+            ":7: `eth0:1` is the label of an address, not an interface; write \"eth0\"",
+        ),
+        ("--interface", "", ":7: an interface has an empty name"),
         ("--key", "a/b", "\"a/b\" cannot be the name of a key"),
         ("--key", "a\nb", "\"a\\nb\" cannot be the name of a key"),
     ] {

@@ -160,19 +160,31 @@ impl Network {
     /// # Panics
     /// If it fails.
     pub fn bring_client_link_up(&self) {
+        self.bring_link_up(SERVER_INTERFACE, CLIENT_INTERFACE);
+    }
+
+    /// The same, for whatever the two hosts have in place of the ends of the link.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn bring_link_up(&self, server: &str, client: &str) {
         // Neighbours first: with the addresses come the routes, and with them the first packets.
-        self.server.ip("link set server0 up\n\
-             neigh replace 192.0.2.2 lladdr 02:00:00:00:01:02 dev server0 nud permanent\n\
-             neigh replace 2001:db8:1::2 lladdr 02:00:00:00:01:02 dev server0 nud permanent\n\
-             addr add 192.0.2.1/24 dev server0\n\
-             addr add 2001:db8:1::1/64 dev server0 nodad\n");
-        self.client.ip("link set client0 up\n\
-             neigh replace 192.0.2.1 lladdr 02:00:00:00:01:01 dev client0 nud permanent\n\
-             neigh replace 2001:db8:1::1 lladdr 02:00:00:00:01:01 dev client0 nud permanent\n\
-             addr add 192.0.2.2/24 dev client0\n\
-             addr add 2001:db8:1::2/64 dev client0 nodad\n\
+        self.server.ip(&format!(
+            "link set {server} up\n\
+             neigh replace 192.0.2.2 lladdr 02:00:00:00:01:02 dev {server} nud permanent\n\
+             neigh replace 2001:db8:1::2 lladdr 02:00:00:00:01:02 dev {server} nud permanent\n\
+             addr add 192.0.2.1/24 dev {server}\n\
+             addr add 2001:db8:1::1/64 dev {server} nodad\n"
+        ));
+        self.client.ip(&format!(
+            "link set {client} up\n\
+             neigh replace 192.0.2.1 lladdr 02:00:00:00:01:01 dev {client} nud permanent\n\
+             neigh replace 2001:db8:1::1 lladdr 02:00:00:00:01:01 dev {client} nud permanent\n\
+             addr add 192.0.2.2/24 dev {client}\n\
+             addr add 2001:db8:1::2/64 dev {client} nodad\n\
              route add default via 192.0.2.1\n\
-             route add ::/0 via 2001:db8:1::1\n");
+             route add ::/0 via 2001:db8:1::1\n"
+        ));
     }
 
     fn connect_third(&self) {

@@ -63,9 +63,10 @@ const DIST: &[Scope] = &[Scope::Dist, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
 const SYSTEM: &[Scope] = &[Scope::System];
 
-const PROGRAMS: [Program; 15] = [
+const PROGRAMS: [Program; 16] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: LAB },
+    Program { name: "ethtool", packages: &["ethtool"], scopes: LAB },
     Program { name: "nsenter", packages: &["util-linux"], scopes: LAB },
     Program { name: "setpriv", packages: &["util-linux"], scopes: LAB },
     Program { name: "strace", packages: &["strace"], scopes: LAB },

@@ -6,7 +6,7 @@ use ruroco_common::rate::Rate;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Source, positive};
+use super::{Source, interface_name, positive};
 use crate::{
     problems::{Problem, Problems},
     toml_file::{LeftOut, Source as File},
@@ -109,9 +109,6 @@ mod defaults {
     pub(super) const MAX_PASSED_PER_SECOND: u32 = 10_000;
 }
 
-/// Longest interface name: `IFNAMSIZ` without the closing zero (linux/if.h).
-const MAX_INTERFACE_NAME: usize = 15;
-
 impl Gate {
     pub(super) fn check(
         file: &File,
@@ -212,15 +209,8 @@ fn interfaces(
     let (mut interfaces, mut places) = (Vec::new(), Vec::new());
     for interface in names.get_ref() {
         let (name, span) = (interface.get_ref(), interface.span());
-        let is_name = !name.is_empty()
-            && name.len() <= MAX_INTERFACE_NAME
-            && !matches!(name.as_str(), "." | "..")
-            && !name.contains(|c: char| matches!(c, '\0' | '/' | ':') || c.is_whitespace());
-        if !is_name {
-            let message = format!(
-                "`{name}` cannot be the name of an interface; write one that `ip link` shows"
-            );
-            problems.add(file.error(span, message));
+        if let Some(mistake) = interface_name::mistake(name) {
+            problems.add(file.error(span, mistake));
         } else if interfaces.contains(name) {
             problems.add(file.error(span, format!("`{name}` is named twice; remove one")));
         } else {

@@ -19,6 +19,7 @@ use aya::programs::{
 };
 use rustix::io::Errno;
 
+use super::{interfaces::devices::native_limits, netlink::Link};
 use crate::{config::Mode, instance, private_directory};
 
 /// Nobody but root has anything to look for among the pins.
@@ -50,6 +51,19 @@ impl Attached {
             Mode::Auto => true,
         }
     }
+
+    /// The modes to try on a device of some kind, one after the other.
+    ///
+    /// Native XDP keeps the kernel from changing a device in some ways: a bond rejects ports, the peer of a
+    /// veth a larger MTU. What software makes of devices is put together after the gate has started, and
+    /// the gate must not be in the way of that. Devices of hardware have no kind.
+    fn to_try(mode: Mode, kind: Option<&str>) -> &'static [Self] {
+        match (mode, kind) {
+            (Mode::Native, _) => &[Self::Native],
+            (Mode::Generic, _) | (Mode::Auto, Some(_)) => &[Self::Generic],
+            (Mode::Auto, None) => &[Self::Native, Self::Generic],
+        }
+    }
 }
 
 impl fmt::Display for Attached {
@@ -66,6 +80,8 @@ pub struct Attachment {
     pub index: u32,
     /// How the program is attached.
     pub attached: Attached,
+    /// What kind of software device it is; devices of hardware have none.
+    kind: Option<String>,
     pin: PathBuf,
     _link: FdLink,
 }
@@ -78,6 +94,19 @@ impl Attachment {
     pub fn exchange(&mut self, program: &mut Xdp) -> anyhow::Result<()> {
         self._link = exchange(&self.pin, program)?;
         Ok(())
+    }
+
+    /// Why the program should be attached in another mode.
+    pub(super) fn mode_problem(&self, wanted: Mode) -> Option<String> {
+        let (has, kind) = (self.attached, self.kind.as_deref());
+        if Attached::to_try(wanted, kind).contains(&has) {
+            return None;
+        }
+        let limits = match (wanted, kind) {
+            (Mode::Auto, Some(kind)) => format!(": {}", native_limits(kind)),
+            _ => String::new(),
+        };
+        Some(format!("an earlier gate has attached the program in {has} mode{limits}"))
     }
 
     /// Takes the program off the interface.
@@ -118,10 +147,10 @@ impl Pin {
     ///
     /// # Errors
     /// If its interface was another one of the same index; the pin is then gone.
-    pub fn take_over(self, program: &mut Xdp) -> anyhow::Result<Attachment> {
+    pub fn take_over(self, program: &mut Xdp, kind: Option<String>) -> anyhow::Result<Attachment> {
         let Self { index, path, attached } = self;
         match exchange(&path, program) {
-            Ok(link) => Ok(Attachment { index, attached, pin: path, _link: link }),
+            Ok(link) => Ok(Attachment { index, attached, kind, pin: path, _link: link }),
             Err(error) => {
                 Self { index, path, attached }.remove();
                 Err(error)
@@ -159,31 +188,32 @@ impl Pins {
     /// # Errors
     /// With the reason, if the interface carries another program, or its driver cannot do what
     /// `mode` asks for.
-    pub fn attach(
+    pub(super) fn attach(
         &self,
         program: &mut Xdp,
-        name: &str,
-        index: u32,
+        device: &Link,
         mode: Mode,
     ) -> anyhow::Result<Attachment> {
-        let (link, attached) = match mode {
-            Mode::Native => (attach(program, index, Attached::Native)?, Attached::Native),
-            Mode::Generic => (attach(program, index, Attached::Generic)?, Attached::Generic),
-            Mode::Auto => match attach(program, index, Attached::Native) {
-                Ok(link) => (link, Attached::Native),
-                Err(Refused::Unsupported(error)) => {
-                    tracing::warn!(
-                        interface = %name,
-                        "taking generic mode, which is slower; native: {error}"
-                    );
-                    (attach(program, index, Attached::Generic)?, Attached::Generic)
-                }
-                Err(refused) => return Err(refused.into()),
-            },
+        let Link { index, name, kind, .. } = device;
+        let mut modes = Attached::to_try(mode, kind.as_deref()).iter().copied().peekable();
+        let (link, attached) = loop {
+            let attached = modes.next().context("no mode is left to try")?;
+            match (attach(program, *index, attached), modes.peek()) {
+                (Ok(link), _) => break (link, attached),
+                (Err(Refused::Unsupported(error)), Some(next)) => tracing::warn!(
+                    interface = %name,
+                    "taking {next} mode, which is slower; {attached}: {error}"
+                ),
+                (Err(refused), _) => return Err(refused.into()),
+            }
         };
-        let pin = self.dir.join(self.name(index, attached));
+        if let (Attached::Native, Some(kind)) = (attached, kind) {
+            tracing::warn!(interface = %name, "{}", native_limits(kind));
+        }
+        let pin = self.dir.join(self.name(*index, attached));
         let pinned = link.pin(&pin).with_context(|| format!("could not pin {}", pin.display()))?;
-        Ok(Attachment { index, attached, pin, _link: pinned.into() })
+        let kind = kind.clone();
+        Ok(Attachment { index: *index, attached, kind, pin, _link: pinned.into() })
     }
 
     /// What a gate that crashed has left in this network namespace; pins of others are left alone.
@@ -248,8 +278,9 @@ fn exchange(pin: &Path, program: &mut Xdp) -> anyhow::Result<FdLink> {
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error(
-        "the interface carries another XDP program, which ruroco-gate does not replace; \
-         see: ip link show; remove it with: ip link set dev NAME xdp off"
+        "another XDP program is attached to it, or to a bond, bridge or VLAN above it, and ruroco-gate \
+         does not replace that. `ip link show` lists these programs; `ip link set dev NAME xdp off` \
+         removes one. A bond, bridge or VLAN and the interfaces below it need not both be in `interfaces`"
     )]
     Occupied,
     #[error(
@@ -284,5 +315,26 @@ fn refusal(error: ProgramError) -> Refused {
             ))
         }
         _ => Refused::Other(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_native_on_hardware_and_generic_on_what_software_has_made() {
+        use Attached::{Generic, Native};
+        for (mode, kind, expected) in [
+            (Mode::Auto, None, &[Native, Generic][..]),
+            (Mode::Auto, Some("bond"), &[Generic]),
+            (Mode::Auto, Some("veth"), &[Generic]),
+            (Mode::Auto, Some("a kind that is yet to be invented"), &[Generic]),
+            (Mode::Native, Some("bond"), &[Native]),
+            (Mode::Native, None, &[Native]),
+            (Mode::Generic, None, &[Generic]),
+        ] {
+            assert_eq!(Attached::to_try(mode, kind), expected, "{mode:?} {kind:?}");
+        }
     }
 }

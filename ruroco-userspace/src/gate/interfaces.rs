@@ -4,36 +4,25 @@
 //! looked up anew, so that a lost or misread message cannot leave the gate open for longer than
 //! until the next one.
 
+pub(super) mod devices;
 mod naming;
 mod succession;
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, anyhow, bail};
 use aya::programs::Xdp;
-use nix::ifaddrs::getifaddrs;
-use rustix::{
-    io::Errno,
-    net::{
-        AddressFamily, RecvFlags, SocketFlags, SocketType, bind,
-        netdevice::{index_to_name, name_to_index},
-        netlink::SocketAddrNetlink,
-        recv, socket_with,
-    },
-};
+use rustix::net::netdevice::index_to_name;
 
-use self::naming::Named;
-use super::attachment::{Attachment, Pin, Pins};
+use self::{devices::Device, naming::Named};
+use super::{
+    attachment::{Attachment, Pin, Pins},
+    netlink::{self, Link},
+};
 use crate::config;
 
 /// `RTMGRP_LINK` (linux/rtnetlink.h): links that come, go or change.
 const LINK_CHANGES: u32 = 1;
-
-/// Link types (`ARPHRD_*`, linux/if_arp.h) on which a frame begins with an Ethernet header.
-const ETHERNET_LIKE: [u16; 2] = [1, 772]; // Ethernet, loopback
 
 /// The configured interfaces and the program's place on each.
 #[derive(Debug)]
@@ -47,10 +36,12 @@ pub struct Interfaces {
 /// One configured interface.
 #[derive(Debug)]
 pub struct Interface {
-    /// Its name.
+    /// Its name in the configuration: that of the device, or one of its altnames.
     pub name: String,
     /// The program on it, while it is there.
     pub attachment: Option<Attachment>,
+    /// The interface before it in the list that is the same device, and has the attachment.
+    pub same_as: Option<String>,
     /// What is not as it should be.
     pub problem: Option<String>,
 }
@@ -63,7 +54,8 @@ impl Interfaces {
     /// # Errors
     /// If an interface refuses the program, or the pins cannot be read; nothing has changed then.
     pub fn attach(program: &mut Xdp, config: &config::Gate) -> anyhow::Result<Self> {
-        let changes = subscribe().context("could not ask the kernel about changes of links")?;
+        let changes = netlink::subscribe(LINK_CHANGES)
+            .context("could not ask the kernel about changes of links")?;
         let pins = Pins::take(&config.pin_dir)?;
         let left = pins.list()?;
         let interfaces = config.interfaces.iter().map(|name| Interface::new(name)).collect();
@@ -87,16 +79,23 @@ impl Interfaces {
 
     /// The same, without touching the interfaces with these indices.
     fn follow_but(&mut self, excepted: &[u32], program: &mut Xdp) {
-        self.drain_changes();
-        let named: Vec<Option<u32>> = self.interfaces.iter().map(|one| self.index(one)).collect();
+        netlink::drain(&self.changes);
+        let devices = self.devices();
+        let named: Vec<Option<u32>> = devices.iter().map(Device::index).collect();
         // First, as what is to be closed may be one of ours that had another name.
         self.follow_names(&named);
-        for (interface, index) in self.interfaces.iter_mut().zip(named) {
-            let is_excepted = index.is_some_and(|index| excepted.contains(&index));
-            if interface.attachment.is_none() && !is_excepted {
-                interface.close(program, &self.pins, index, self.mode);
-            }
-        }
+        let is_excepted =
+            |device: &Device| device.index().is_some_and(|index| excepted.contains(&index));
+        let open =
+            self.interfaces.iter_mut().zip(devices).filter(|(interface, device)| {
+                interface.attachment.is_none() && !is_excepted(device)
+            });
+        close(open.collect(), program, &self.pins, self.mode);
+    }
+
+    /// What the name of each interface means now.
+    fn devices(&self) -> Vec<Device> {
+        devices::of_names(&self.changes, self.interfaces.iter().map(|one| one.name.as_str()))
     }
 
     /// Keeps each attachment under the name that its device has now, and lets go those whose device is
@@ -146,9 +145,10 @@ impl Interfaces {
         }
     }
 
-    /// The index of the device that has the name of an interface.
-    fn index(&self, interface: &Interface) -> Option<u32> {
-        name_to_index(&self.changes, &interface.name).ok()
+    /// The name that `ip link` shows for an interface, if the configuration has another one.
+    pub fn other_name(&self, interface: &Interface) -> Option<String> {
+        let index = interface.attachment.as_ref()?.index;
+        index_to_name(&self.changes, index).ok().filter(|name| *name != interface.name)
     }
 
     /// Takes the program off all interfaces.
@@ -168,14 +168,14 @@ impl Interfaces {
 
     /// Whether the program is on every one of them.
     pub fn are_closed(&self) -> bool {
-        self.interfaces.iter().all(|interface| interface.attachment.is_some())
+        self.interfaces.iter().all(Interface::is_closed)
     }
 
     /// Why one of these interfaces, which exists, could not be closed.
     fn refused(&self, interfaces: &[Interface]) -> Option<anyhow::Error> {
         interfaces.iter().find_map(|interface| {
-            let problem = interface.problem.as_ref().filter(|_| interface.attachment.is_none())?;
-            let exists = name_to_index(&self.changes, &interface.name).is_ok();
+            let problem = interface.problem.as_ref().filter(|_| !interface.is_closed())?;
+            let exists = devices::index(&self.changes, &interface.name).is_some();
             exists.then(|| anyhow!("could not close {}: {problem}", interface.name))
         })
     }
@@ -184,9 +184,11 @@ impl Interfaces {
     /// configured are opened.
     fn take_over(&mut self, left: Vec<Pin>, program: &mut Xdp) {
         for pin in left {
-            let index_of = |interface: &Interface| name_to_index(&self.changes, &interface.name);
+            let is_meant = |interface: &Interface| {
+                devices::index(&self.changes, &interface.name) == Some(pin.index)
+            };
             let mut interfaces = self.interfaces.iter_mut();
-            let wanted = interfaces.find(|interface| index_of(interface) == Ok(pin.index));
+            let wanted = interfaces.find(|interface| is_meant(interface));
             let Some(interface) = wanted else {
                 // Without its device it holds nothing any more.
                 if let Ok(name) = index_to_name(&self.changes, pin.index) {
@@ -198,7 +200,8 @@ impl Interfaces {
                 pin.remove();
                 continue;
             };
-            match pin.take_over(program) {
+            let kind = netlink::link(&interface.name).ok().flatten().and_then(|link| link.kind);
+            match pin.take_over(program, kind) {
                 Ok(attachment) => {
                     let mode = attachment.attached;
                     tracing::info!(interface = %interface.name, %mode, "taken over, attached");
@@ -211,24 +214,27 @@ impl Interfaces {
             }
         }
     }
-
-    fn drain_changes(&self) {
-        let mut unread = [0_u8; 8192];
-        // A lost message (ENOBUFS) is as good as one: everything is looked up anew.
-        while let Ok(_) | Err(Errno::INTR | Errno::NOBUFS) =
-            recv(&self.changes, &mut unread, RecvFlags::DONTWAIT)
-        {}
-    }
 }
 
 impl Interface {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), attachment: None, problem: None }
+        Self { name: name.to_owned(), attachment: None, same_as: None, problem: None }
+    }
+
+    /// Whether the program is on its device.
+    pub fn is_closed(&self) -> bool {
+        self.attachment.is_some() || self.same_as.is_some()
     }
 
     /// Puts the program on it, or reports why not.
-    fn close(&mut self, program: &mut Xdp, pins: &Pins, index: Option<u32>, mode: config::Mode) {
-        match attach(program, pins, &self.name, index, mode) {
+    fn close(
+        &mut self,
+        program: &mut Xdp,
+        pins: &Pins,
+        link: anyhow::Result<Option<Link>>,
+        mode: config::Mode,
+    ) {
+        match attach(program, pins, link, mode) {
             Ok(attachment) => {
                 tracing::info!(interface = %self.name, mode = %attachment.attached, "attached");
                 self.problem = None;
@@ -238,15 +244,14 @@ impl Interface {
         }
     }
 
-    /// What is to be said about the mode that a crashed gate has left it in.
+    /// Why the mode that an earlier gate has left it in is not the one that is asked for.
     fn mode_problem(&self, wanted: config::Mode) -> Option<String> {
-        let has = self.attachment.as_ref()?.attached;
-        (!has.satisfies(wanted)).then(|| {
-            format!(
-                "it is in {has} mode, as a gate that crashed has left it; stop the gate with SIGTERM \
-                 and start it again to change that"
-            )
-        })
+        let attachment = self.attachment.as_ref()?;
+        let reason = attachment.mode_problem(wanted)?;
+        Some(format!(
+            "{reason}. To change the mode, run `systemctl stop ruroco-gate` and then `systemctl start \
+             ruroco-gate`; packets are not filtered in between"
+        ))
     }
 
     /// Logs a problem that is new.
@@ -258,32 +263,41 @@ impl Interface {
     }
 }
 
+/// Puts the program on these interfaces, or reports why not.
+fn close(
+    interfaces: Vec<(&mut Interface, Device)>,
+    program: &mut Xdp,
+    pins: &Pins,
+    mode: config::Mode,
+) {
+    let mut found = Vec::new();
+    for (interface, device) in interfaces {
+        interface.same_as = None;
+        if let Device::SameAs(other) = device {
+            interface.report(format!("the same device as {other}: remove one of the two names"));
+            interface.same_as = Some(other);
+            continue;
+        }
+        let link = netlink::link(&interface.name).context("could not look the interface up");
+        found.push((interface, link));
+    }
+    found.sort_by_key(|(_, link)| devices::order(link.as_ref().ok().and_then(Option::as_ref)));
+    for (interface, link) in found {
+        interface.close(program, pins, link, mode);
+    }
+}
+
 fn attach(
     program: &mut Xdp,
     pins: &Pins,
-    name: &str,
-    index: Option<u32>,
+    link: anyhow::Result<Option<Link>>,
     mode: config::Mode,
 ) -> anyhow::Result<Attachment> {
-    let index = index.context("there is no such interface; waiting for it")?;
-    if !is_ethernet(name).context("could not find out what kind of interface it is")? {
-        bail!(
-            "it is not an Ethernet interface: its packets have no Ethernet header, so the program \
-             could not read them"
-        );
+    let link = link?.context("there is no such interface; waiting for it")?;
+    if let Some(blindness) = devices::blindness(&link) {
+        bail!(blindness);
     }
-    pins.attach(program, name, index, mode)
-}
-
-fn is_ethernet(name: &str) -> io::Result<bool> {
-    let mut links = getifaddrs()?.filter(|entry| entry.interface_name == name);
-    let kind = links.find_map(|entry| Some(entry.address?.as_link_addr()?.hatype()));
-    Ok(kind.is_some_and(has_ethernet_frames))
-}
-
-/// Whether the program can read the packets of an interface of this link type (`ARPHRD_*`).
-pub(super) fn has_ethernet_frames(kind: u16) -> bool {
-    ETHERNET_LIKE.contains(&kind)
+    pins.attach(program, &link, mode)
 }
 
 impl AsFd for Interfaces {
@@ -291,12 +305,4 @@ impl AsFd for Interfaces {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.changes.as_fd()
     }
-}
-
-fn subscribe() -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    // No protocol is protocol 0, NETLINK_ROUTE.
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-    bind(&socket, &SocketAddrNetlink::new(0, LINK_CHANGES))?;
-    Ok(socket)
 }

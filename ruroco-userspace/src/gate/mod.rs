@@ -5,6 +5,7 @@
 //! - [`program`] loads the program, whose maps `tables` fills;
 //! - [`attachment`] ties it to one interface, so that it stays there when this process dies;
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
+//! - [`addresses`] watches for addresses in the configuration that this host loses;
 //! - [`ring_socket`] hands the ring to the server;
 //! - [`status`] tells the operator, with the [`history`] that it remembers;
 //! - [`privileges`] drops what is no longer needed;
@@ -16,6 +17,7 @@
 //! commander, from starting, and [`doctor`] what is in their way on this host. [`init`] is for before the
 //! first start, and [`invite`] for whoever is to knock.
 
+pub mod addresses;
 pub mod attachment;
 pub mod check;
 pub mod cli;
@@ -28,6 +30,7 @@ pub mod interfaces;
 pub mod invite;
 pub mod knocks;
 mod listener;
+mod netlink;
 pub mod privileges;
 pub mod program;
 pub mod prometheus;

@@ -78,7 +78,14 @@ impl Report {
         writeln!(f, "guards      UDP port {} of {}", status.port, status.ips.join(", "))?;
         writeln!(f, "appearance  {}", status.appearance)?;
         for interface in &status.interfaces {
-            writeln!(f, "interface   {}: {}", interface.name, state_of(interface))?;
+            match &interface.device {
+                None => write!(f, "interface   {}: ", interface.name)?,
+                Some(device) => write!(f, "interface   {} ({device}): ", interface.name)?,
+            }
+            writeln!(f, "{}", state_of(interface))?;
+        }
+        for problem in status.addresses.iter().filter_map(|address| address.problem.as_ref()) {
+            writeln!(f, "address     {problem}")?;
         }
         match (status.server_connected, &self.server_confinement) {
             (true, Some(confinement)) => writeln!(f, "server      connected, {confinement}")?,
@@ -179,6 +186,7 @@ pub(super) mod tests {
     pub(in crate::gate) fn status() -> Status {
         let interface = |name: &str, mode: Option<&str>, problem: Option<&str>| InterfaceStatus {
             name: name.to_owned(),
+            device: None,
             attached: mode.is_some(),
             mode: mode.map(str::to_owned),
             problem: problem.map(str::to_owned),
@@ -200,6 +208,7 @@ pub(super) mod tests {
             ],
             port: 80,
             ips: vec!["192.0.2.1".to_owned(), "2001:db8::1".to_owned()],
+            addresses: Vec::new(),
             appearance: "filtered".to_owned(),
             keys: vec![KeyStatus { name: "laptop".to_owned(), id: "0001020304050607".to_owned() }],
             server_connected: true,

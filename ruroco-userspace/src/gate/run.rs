@@ -1,12 +1,13 @@
 //! The loop: sets everything up, gives up what is not needed for going on, and then follows links,
 //! servers, questions and requests to reload until it is told to end.
 
-use std::{os::fd::AsFd, time::Instant};
+use std::{net::IpAddr, os::fd::AsFd, time::Instant};
 
 use anyhow::{Context, bail};
 use rustix::process::geteuid;
 
 use super::{
+    addresses::Addresses,
     history::{History, Moment},
     interfaces::{Interface, Interfaces},
     privileges,
@@ -47,6 +48,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     let mut program = Program::load_configured(&config, &keys.usable)?;
     let keys = key_statuses(keys.usable);
     privileges::drop_all_but_needed()?;
+    let addresses = Addresses::watch().context("could not list this host's addresses")?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
     let interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
         Ok(interfaces) => interfaces,
@@ -56,16 +58,19 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         }
     };
     let history = History::begin();
-    let mut gate = Gate { config, server, keys, program, interfaces, ring_socket, history };
+    let mut gate =
+        Gate { config, server, keys, program, interfaces, addresses, ring_socket, history };
     service_manager.ready(&gate.summary());
 
     loop {
         if gate.history.note_closed(gate.interfaces.are_closed()) {
             service_manager.status(&gate.summary());
         }
-        let [signal, links] = [signals.as_fd(), gate.interfaces.as_fd()].map(Some);
+        let [signal, links, addresses] =
+            [signals.as_fd(), gate.interfaces.as_fd(), gate.addresses.as_fd()].map(Some);
         let [ring, ring_peer] = gate.ring_socket.descriptors();
-        let fds = [signal, links, status_socket.descriptor(), ring, ring_peer, gate.program.log()];
+        let [status, log] = [status_socket.descriptor(), gate.program.log()];
+        let fds = [signal, links, addresses, status, ring, ring_peer, log];
         let wake = [
             status_socket.next_wake(),
             gate.ring_socket.next_wake(),
@@ -96,6 +101,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
             None => {}
         }
         gate.interfaces.follow(gate.program.xdp()?);
+        gate.addresses.follow(&gate.ips());
         let read_keys = || {
             // Where the program has keys, a directory without any is a mistake until a reload.
             let occasion = match gate.keys.is_empty() {
@@ -120,6 +126,7 @@ pub(super) struct Gate {
     pub(super) keys: Vec<KeyStatus>,
     pub(super) program: Program,
     pub(super) interfaces: Interfaces,
+    addresses: Addresses,
     pub(super) ring_socket: RingSocket,
     history: History,
 }
@@ -128,7 +135,8 @@ impl Gate {
     fn status(&self) -> anyhow::Result<Status> {
         let interface_status = |interface: &Interface| InterfaceStatus {
             name: interface.name.clone(),
-            attached: interface.attachment.is_some(),
+            device: self.interfaces.other_name(interface),
+            attached: interface.is_closed(),
             mode: interface.attachment.as_ref().map(|on| on.attached.name().to_owned()),
             problem: interface.problem.clone(),
         };
@@ -146,6 +154,7 @@ impl Gate {
             interfaces: self.interfaces.iter().map(interface_status).collect(),
             port: self.config.port,
             ips: self.config.ips.iter().map(ToString::to_string).collect(),
+            addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.clone(),
             server_connected: self.ring_socket.server_is_connected(),
@@ -157,10 +166,14 @@ impl Gate {
         })
     }
 
+    fn ips(&self) -> Vec<IpAddr> {
+        self.config.ips.iter().map(|ip| IpAddr::from(*ip)).collect()
+    }
+
     /// How it is, in a line for the service manager.
     fn summary(&self) -> String {
         let (closed, missing): (Vec<_>, Vec<_>) =
-            self.interfaces.iter().partition(|interface| interface.attachment.is_some());
+            self.interfaces.iter().partition(|interface| interface.is_closed());
         let names = |of: &[&Interface]| {
             of.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ")
         };

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use super::listener::Listener;
+use super::{addresses::AddressStatus, listener::Listener};
 use crate::private_socket::{connect, receive_descriptor, send_descriptor};
 
 /// File name of the status socket in `socket_dir`.
@@ -49,6 +49,8 @@ pub struct Status {
     pub port: u16,
     /// Our addresses.
     pub ips: Vec<String>,
+    /// Each of them, as it is on this host.
+    pub addresses: Vec<AddressStatus>,
     /// What our port looks like from outside: `filtered` or `closed`.
     pub appearance: String,
     /// Our keys.
@@ -73,8 +75,10 @@ pub struct ProgramStatus {
 /// The state of one interface.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InterfaceStatus {
-    /// Its name.
+    /// Its name in the configuration.
     pub name: String,
+    /// The name that `ip link` shows, if that is another one.
+    pub device: Option<String>,
     /// Whether the program is on it.
     pub attached: bool,
     /// `native` or `generic`, while it is.

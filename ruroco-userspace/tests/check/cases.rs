@@ -61,6 +61,8 @@ pub(crate) const CASES: &[Case] = &[
     config("gate-missing", &[("[gate]\ninterfaces = [\"lo\"]\npin_dir = \"$DIR/pins\"\n", "")]),
     config("interface-cannot-be-one", &[("\"lo\"", "\"lo\", \"../eth0\"")]),
     config("interface-not-there", &[("\"lo\"", "\"lo\", \"lo0\"")]),
+    config("interface-by-its-address", &[("\"lo\"", "\"lo\", \"192.0.2.1\"")]),
+    config("interface-with-its-peer", &[("\"lo\"", "\"lo\", \"eth0@if5\"")]),
     config("interface-twice", &[("\"lo\"", "\"lo\", \"lo\"")]),
     config("interfaces-empty", &[("\"lo\"", "")]),
     config("limit-is-zero", &[("port", "max_requests_per_second = 0\nport")]),

@@ -137,7 +137,7 @@ fn an_interface_that_cannot_be_closed_is_neither_offered_nor_taken() {
     };
     let refused = init(&["--interface", "a0"]);
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(said.contains("a0 is no Ethernet interface"), "{said}");
+    assert!(said.contains("cannot use a0: it is not an Ethernet interface"), "{said}");
     assert!(!config.exists());
 
     let offered = init(&[]);
@@ -150,4 +150,40 @@ fn an_interface_that_cannot_be_closed_is_neither_offered_nor_taken() {
     assert_eq!(mode & 0o777, 0o644, "the server reads it, too");
     assert!(written.contains(&format!("interfaces = [\"{SERVER_INTERFACE}\"]")), "{written}");
     assert!(written.contains(&SERVER.v4.to_string()), "{written}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn only_addresses_that_will_last_are_proposed() {
+    let (network, place) = (Network::new(), Directory::new());
+    // With this the kernel makes a temporary address (RFC 8981) for each that has a prefix for it.
+    network.server.sysctl(&[("ipv6/conf/server0/use_tempaddr", "2")]);
+    network.server.ip("addr add fd00::1/64 dev server0 nodad\n\
+         addr add 2001:db8:1::de/64 dev server0 preferred_lft 0 nodad\n\
+         addr add 192.0.2.9/24 dev server0 preferred_lft 0\n\
+         addr add 2001:db8:7::1/64 dev server0 mngtmpaddr nodad valid_lft 9000 preferred_lft 8000\n\
+         addr add 169.254.7.7/16 dev server0\n\
+         link property add dev server0 altname the-altname-of-server0\n");
+    let mut ip = network.server.command();
+    let shown = ip.args(["ip", "-6", "address", "show", "dev", "server0", "temporary"]).output();
+    let shown = shown.unwrap();
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("temporary"), "{shown:?}");
+
+    for (name, interface) in [("a", SERVER_INTERFACE), ("b", "the-altname-of-server0")] {
+        let config = place.path().join(name).join("config.toml");
+        let mut init = network.server.command();
+        init.arg(programs::path("ruroco-gate")).args(["init", "--no-start", "--yes", "--config"]);
+        init.arg(&config).args(["--interface", interface]).output().unwrap();
+        let written = fs::read_to_string(&config).unwrap();
+        let expected = "ips = [\"192.0.2.1\", \"2001:db8:7::1\", \"2001:db8:1::1\", \"fd00::1\"]\n";
+        let sorted = |text: &str| {
+            let line = text.lines().find(|line| line.starts_with("ips = ")).unwrap_or_default();
+            let mut words: Vec<String> =
+                line.split([' ', ',', '[', ']']).map(str::to_owned).collect();
+            words.sort();
+            words
+        };
+        assert_eq!(sorted(&written), sorted(expected), "{written}");
+        assert!(written.contains("\"fd00::1\"]"), "a site's own address comes last: {written}");
+    }
 }

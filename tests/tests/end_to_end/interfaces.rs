@@ -9,7 +9,7 @@ use ruroco_lab::{
     wait,
 };
 
-use crate::recovery::under_fire;
+use crate::{networks::checked, recovery::under_fire};
 
 fn options(mode: &'static str, interfaces: &[&'static str]) -> Options {
     Options { mode, interfaces: interfaces.to_vec(), ..Options::default() }
@@ -18,7 +18,7 @@ fn options(mode: &'static str, interfaces: &[&'static str]) -> Options {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn each_mode_does_the_work_and_says_what_it_took() {
-    for (mode, taken) in [("native", "native"), ("generic", "generic"), ("auto", "native")] {
+    for (mode, taken) in [("native", "native"), ("generic", "generic"), ("auto", "generic")] {
         let mut lab = Lab::running(&options(mode, &[SERVER_INTERFACE]));
         assert_eq!(lab.status()["interfaces"][0]["mode"], taken);
         lab.gate().wait_for(&["attached", SERVER_INTERFACE, taken]);
@@ -33,10 +33,9 @@ fn each_mode_does_the_work_and_says_what_it_took() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn where_there_is_no_native_mode_auto_takes_generic_and_says_why() {
-    // The loopback interface has none.
+    // The loopback interface has none, and is not of a kind on which it would not be tried.
     let mut lab = Lab::running(&options("auto", &["lo", SERVER_INTERFACE]));
     assert_eq!(lab.status()["interfaces"][0]["mode"], "generic");
-    assert_eq!(lab.status()["interfaces"][1]["mode"], "native");
     lab.gate().wait_for(&["taking generic mode", "native:"]);
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
@@ -175,4 +174,69 @@ fn a_gate_that_starts_opens_what_was_renamed_and_the_log_says_so() {
     lab.gate().wait_for(&["WARN", "renamed0", "not configured", "it is open"]);
     let status = lab.status();
     assert_eq!(status["closed"], false, "{status:#}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn an_altname_means_its_interface() {
+    const ALTNAME: &str = "an-altname-of-more-than-fifteen-bytes";
+    for altname in [ALTNAME, "short0"] {
+        let mut lab = Lab::new(&options("native", &[altname]));
+        lab.start_commander();
+        lab.start_gate_until(&["there is no such interface; waiting for it"]);
+        lab.start_server();
+        // It comes by that name under the gate, and goes by it.
+        lab.network.server.ip(&format!("link property add dev server0 altname {altname}\n"));
+        let status = wait::until("the gate to be closed", || {
+            Some(lab.status()).filter(|status| status["closed"] == true)
+        });
+        let interface = &status["interfaces"][0];
+        assert_eq!(interface["name"], altname, "{status:#}");
+        assert_eq!(interface["device"], SERVER_INTERFACE, "{status:#}");
+        assert!(interface["problem"].is_null(), "{status:#}");
+        for family in Family::BOTH {
+            lab.expect_next_knock_to_run(family);
+        }
+        lab.reload_gate();
+        lab.expect_next_knock_to_run(Family::V4);
+        // A gate that has crashed is followed under the same name.
+        lab.gate().crash();
+        lab.start_gate();
+        lab.gate().wait_for(&[altname, "taken over"]);
+        lab.expect_next_knock_to_run(Family::V4);
+        lab.expect_silence();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn two_names_of_one_interface_are_one_attachment() {
+    let mut lab = Lab::new(&options("native", &["alt0", SERVER_INTERFACE, THIRD_INTERFACE]));
+    lab.network.server.ip("link property add dev server0 altname alt0\n");
+    lab.start_commander();
+    lab.start_gate();
+    lab.start_server();
+    lab.gate().wait_for(&["WARN", SERVER_INTERFACE, "the same device as alt0", "remove one"]);
+    let checked = checked(&lab);
+    assert!(checked.contains("`server0` and `alt0` are the same interface, server0"), "{checked}");
+    let expect_one_each = |lab: &Lab| {
+        let status = lab.status();
+        assert_eq!(status["closed"], true, "{status:#}");
+        let pins = std::fs::read_dir(lab.files.pins()).unwrap().count();
+        assert_eq!(pins, 2, "{status:#}");
+    };
+    expect_one_each(&lab);
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.reload_gate();
+    expect_one_each(&lab);
+    lab.expect_next_knock_to_run(Family::V6);
+    // When the one name is taken away, the other one stands for it, without a gap.
+    under_fire(&mut lab, |lab| {
+        lab.network.server.ip("link property del dev server0 altname alt0\n");
+        let status = lab.status();
+        assert_eq!(status["interfaces"][1]["attached"], true, "{status:#}");
+        lab.expect_next_knock_to_run(Family::V4);
+    });
+    assert_eq!(lab.gate().lines_with(&["INFO", "mode=native", "attached"]).len(), 2);
+    lab.expect_silence();
 }

@@ -14,6 +14,7 @@
     reason = "whatever is not as expected has to end the test, and say where"
 )]
 
+mod addresses;
 mod appearance;
 mod at_most_once;
 mod client;
@@ -26,6 +27,7 @@ mod interfaces;
 mod knock;
 mod lab;
 mod logs;
+mod networks;
 mod odd_packets;
 mod privileges;
 mod real_time;

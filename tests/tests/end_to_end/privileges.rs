@@ -201,7 +201,7 @@ fn an_interface_with_somebody_elses_program_is_refused_and_left_as_it_is() {
     command.arg(ruroco_lab::programs::path("ruroco-gate")).arg("--config").arg(second.config());
     let mut gate = Daemon::start("the second ruroco-gate", &mut command);
     assert!(!gate.wait_for_end().success());
-    gate.wait_for(&["server0", "carries another XDP program"]);
+    gate.wait_for(&["server0", "another XDP program"]);
 
     first.expect_next_knock_to_run(Family::V4);
     first.expect_silence();

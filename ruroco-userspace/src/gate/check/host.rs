@@ -7,11 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{ifaddrs::getifaddrs, unistd::User};
+use nix::unistd::User;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::{
-    config::{Config, Field, Source},
+    config::{Config, Field, Mode, Source},
+    gate::{
+        addresses::is_for_others,
+        interfaces::devices::{blindness, native_limits},
+        netlink::{self, Link},
+    },
     key_directory,
     problems::Problem,
     toml_file::nearest,
@@ -20,25 +25,18 @@ use crate::{
 /// Warnings, each at the field it is about: an address may come later, and an interface is waited
 /// for.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
-    let Ok(entries) = getifaddrs() else { return Vec::new() };
-    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-    for entry in entries {
-        let ip = entry.address.as_ref().and_then(|address| {
-            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-        });
-        addresses.extend(ip);
-        names.insert(entry.interface_name);
-    }
-    let mut problems = missing_addresses(config, &addresses);
+    let (Ok(links), Ok(assigned)) = (netlink::links(), netlink::addresses()) else {
+        return Vec::new();
+    };
+    let mut problems = missing_addresses(config, &assigned.into_iter().map(|one| one.ip).collect());
     if config.source == Source::Xdp {
-        problems.extend(missing_interfaces(config, &names));
+        problems.extend(interfaces(config, &links));
     }
     problems
 }
 
 fn missing_addresses(config: &Config, present: &BTreeSet<IpAddr>) -> Vec<Problem> {
-    let is_reachable = |ip: &&IpAddr| !ip.is_loopback() && !is_link_local(ip);
+    let is_reachable = |ip: &&IpAddr| is_for_others(**ip);
     let ours: Vec<String> = present.iter().filter(is_reachable).map(ToString::to_string).collect();
     let ours = if ours.is_empty() { "none".to_owned() } else { ours.join(", ") };
     let is_missing = |ip: &&ruroco_common::address::Address| !present.contains(&IpAddr::from(**ip));
@@ -57,22 +55,49 @@ fn missing_addresses(config: &Config, present: &BTreeSet<IpAddr>) -> Vec<Problem
     config.ips.iter().filter(is_missing).map(problem).collect()
 }
 
-/// fe80::/10 (RFC 4291, section 2.5.6)
-fn is_link_local(ip: &IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+fn interfaces(config: &Config, links: &[Link]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut known: Vec<(u32, &str)> = Vec::new();
+    for name in &config.gate.interfaces {
+        let link = netlink::link(name).ok().flatten();
+        let message = match &link {
+            None => Some(missing_interface(name, links)),
+            Some(link) => match known.iter().find(|(index, _)| *index == link.index) {
+                Some((_, other)) => Some(format!(
+                    "`{name}` and `{other}` are the same interface, {}; remove one of them",
+                    link.name
+                )),
+                None => interface_problem(link, config.gate.mode),
+            },
+        };
+        known.extend(link.map(|link| (link.index, name.as_str())));
+        let problem = |message| config.problem(Field::Interface(name), message).as_warning();
+        problems.extend(message.map(problem));
+    }
+    problems
 }
 
-fn missing_interfaces(config: &Config, present: &BTreeSet<String>) -> Vec<Problem> {
-    let problem = |name: &String| {
-        let mut message = format!(
-            "there is no interface {name} now; the gate starts, stays open there and waits"
-        );
-        if let Some(meant) = nearest(name, present.iter().map(String::as_str)) {
-            message = format!("{message}; did you mean `{meant}`?");
-        }
-        config.problem(Field::Interface(name), message).as_warning()
-    };
-    config.gate.interfaces.iter().filter(|name| !present.contains(*name)).map(problem).collect()
+fn missing_interface(name: &str, links: &[Link]) -> String {
+    let message =
+        format!("there is no interface {name} now; the gate starts, stays open there and waits");
+    match nearest(name, links.iter().map(|link| link.name.as_str())) {
+        Some(meant) => format!("{message}; did you mean `{meant}`?"),
+        None => message,
+    }
+}
+
+/// Why the gate would not start with an interface, or be in the way of the network there.
+fn interface_problem(link: &Link, mode: Mode) -> Option<String> {
+    let name = &link.name;
+    if let Some(blindness) = blindness(link) {
+        return Some(format!("the gate cannot use {name}: {blindness}"));
+    }
+    let kind = link.kind.as_deref().filter(|_| mode == Mode::Native)?;
+    Some(format!(
+        "`mode` is \"native\", and {name} is a {kind} device: {}; set mode = \"auto\", which is generic \
+         here, or name interfaces of hardware",
+        native_limits(kind)
+    ))
 }
 
 /// Keys of the server's own: root can read them, and the commander of the package's unit cannot, which

@@ -1,24 +1,24 @@
 //! What the host has to offer: interfaces that can be closed, and their addresses.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, fs, io, net::IpAddr};
 
 use anyhow::bail;
-use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 
-use crate::gate::interfaces;
+use crate::gate::{
+    addresses::{is_for_others, is_lasting, preference},
+    interfaces::devices::blindness,
+    netlink::{self, Link},
+};
+
+/// `ARPHRD_LOOPBACK` (linux/if_arp.h)
+const LOOPBACK: u16 = 772;
 
 /// The host's interfaces.
 #[derive(Debug, Default)]
 pub(super) struct Host {
-    /// By name, all but loopback ones.
+    /// Of each interface that can be closed, by name, the addresses that clients could send to.
     addresses: BTreeMap<String, Vec<IpAddr>>,
-    /// Those of them that cannot be closed, as their packets have no Ethernet header.
-    tunnels: BTreeSet<String>,
-    /// That of the default route.
+    /// That of the default route, if it can be closed.
     pub(super) outward: Option<String>,
 }
 
@@ -26,65 +26,53 @@ impl Host {
     /// # Errors
     /// If the kernel does not tell.
     pub(super) fn look() -> io::Result<Self> {
-        let mut addresses: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
-        let mut can_be_closed = BTreeSet::new();
-        for entry in getifaddrs()? {
-            if entry.flags.contains(InterfaceFlags::IFF_LOOPBACK) {
-                continue;
-            }
-            // An address may have a label of its own, which is the interface's name and more.
-            let name = entry.interface_name.split(':').next().unwrap_or_default();
-            let of = addresses.entry(name.to_owned()).or_default();
-            let address = entry.address.as_ref();
-            let kind = address.and_then(|address| Some(address.as_link_addr()?.hatype()));
-            if kind.is_some_and(interfaces::has_ethernet_frames) {
-                can_be_closed.insert(name.to_owned());
-            }
-            let v4 = address.and_then(|address| Some(address.as_sockaddr_in()?.ip().into()));
-            let v6 = address.and_then(|address| Some(address.as_sockaddr_in6()?.ip().into()));
-            of.extend(v4.or(v6).filter(|address| is_for_others(*address)));
-        }
+        let assigned = netlink::addresses()?;
+        let of = |link: &Link| {
+            let here = assigned.iter().filter(|one| one.index == link.index && is_lasting(one));
+            let mut ips: Vec<IpAddr> =
+                here.map(|one| one.ip).filter(|ip| is_for_others(*ip)).collect();
+            ips.sort_by_key(|ip| preference(*ip));
+            ips
+        };
+        let links = netlink::links()?.into_iter();
+        let can_be_closed = |link: &Link| link.hardware != LOOPBACK && blindness(link).is_none();
+        let addresses: BTreeMap<String, Vec<IpAddr>> =
+            links.filter(can_be_closed).map(|link| (link.name.clone(), of(&link))).collect();
         let v4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
         let v6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
-        let tunnels = addresses.keys().filter(|name| !can_be_closed.contains(*name));
-        let tunnels: BTreeSet<String> = tunnels.cloned().collect();
         let outward = default_v4(&v4).or_else(|| default_v6(&v6));
-        let outward = outward.filter(|name| !tunnels.contains(name));
-        Ok(Self { addresses, tunnels, outward })
+        let outward = outward.filter(|name| addresses.contains_key(name));
+        Ok(Self { addresses, outward })
     }
 
     /// The names of all interfaces that can be closed.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.addresses.keys().map(String::as_str).filter(|name| !self.tunnels.contains(*name))
+        self.addresses.keys().map(String::as_str)
     }
 
-    /// Makes sure that none of these is known to be one that cannot be closed.
-    ///
-    /// # Errors
-    /// The first that is, and what to name instead.
-    pub(super) fn check_can_be_closed(&self, interfaces: &[String]) -> anyhow::Result<()> {
-        match interfaces.iter().find(|name| self.tunnels.contains(*name)) {
-            None => Ok(()),
-            Some(name) => bail!(
-                "{name} is no Ethernet interface: the gate could not read its packets; name the \
-                 Ethernet interface that they come in by"
-            ),
-        }
-    }
-
-    /// All addresses of these interfaces.
+    /// The addresses of these interfaces that are worth sending to: neither link-local nor temporary, nor
+    /// about to go.
     pub(super) fn addresses_of(&self, interfaces: &[String]) -> Vec<IpAddr> {
-        let of = interfaces.iter().filter_map(|name| self.addresses.get(name));
+        let device = |name: &String| match netlink::link(name) {
+            Ok(Some(link)) => link.name,
+            Ok(None) | Err(_) => name.clone(),
+        };
+        let of = interfaces.iter().filter_map(|name| self.addresses.get(&device(name)));
         of.flatten().copied().collect()
     }
 }
 
-/// Whether a client elsewhere could send to it.
-fn is_for_others(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => !(address.is_loopback() || address.is_link_local()),
-        IpAddr::V6(address) => !(address.is_loopback() || address.is_unicast_link_local()),
+/// Makes sure that none of these is known to be one that cannot be closed.
+///
+/// # Errors
+/// The first that is, and what to name instead.
+pub(super) fn check_can_be_closed(interfaces: &[String]) -> anyhow::Result<()> {
+    for name in interfaces {
+        if let Some(blindness) = netlink::link(name)?.as_ref().and_then(blindness) {
+            bail!("cannot use {name}: {blindness}");
+        }
     }
+    Ok(())
 }
 
 /// The interface of the first route to everywhere in `/proc/net/route` (proc_pid_net(5)): name and
@@ -129,18 +117,5 @@ mod tests {
         let v6 = format!("{zero} 00 {zero} 00 {zero} 00000400 00000001 00000000 00000003 wan0\n");
         assert_eq!(default_v6(&v6).as_deref(), Some("wan0"));
         assert_eq!(default_v6(&v6.replace("wan0", "lo")), None);
-    }
-
-    #[test]
-    fn addresses_that_nobody_else_can_reach_are_not_offered() {
-        for (address, offered) in [
-            ("192.0.2.1", true),
-            ("127.0.0.1", false),
-            ("169.254.1.1", false),
-            ("2001:db8::1", true),
-            ("fe80::1", false),
-        ] {
-            assert_eq!(is_for_others(address.parse().unwrap()), offered, "{address}");
-        }
     }
 }

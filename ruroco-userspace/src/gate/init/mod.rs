@@ -29,7 +29,7 @@ use crate::config::{Config, DEFAULT_PORT};
 /// What can be said beforehand.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Interface to close; again for more
+    /// Interface to guard; repeat for more
     #[arg(long, value_name = "NAME")]
     interface: Vec<String>,
     /// Address that clients send to; again for more
@@ -129,7 +129,7 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
     let interfaces = match options.interface.as_slice() {
         [] => questions.interfaces(&host)?,
         given => {
-            host.check_can_be_closed(given)?;
+            host::check_can_be_closed(given)?;
             given.to_vec()
         }
     };

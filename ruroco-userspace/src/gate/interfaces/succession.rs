@@ -6,9 +6,9 @@
 
 use anyhow::bail;
 use aya::programs::Xdp;
-use rustix::net::netdevice::{index_to_name, name_to_index};
+use rustix::net::netdevice::index_to_name;
 
-use super::{Attachment, Interface, Interfaces};
+use super::{Attachment, Interface, Interfaces, close, devices};
 use crate::config;
 
 impl Interfaces {
@@ -29,10 +29,11 @@ impl Interfaces {
         let staying = self.staying(&config.interfaces);
         let mut next: Vec<Interface> =
             config.interfaces.iter().map(|name| Interface::new(name)).collect();
-        for (interface, _) in next.iter_mut().zip(&staying).filter(|(_, stays)| stays.is_none()) {
-            let index = name_to_index(&self.changes, &interface.name).ok();
-            interface.close(new, &self.pins, index, config.mode);
-        }
+        let names = config.interfaces.iter().map(String::as_str);
+        let meant = devices::of_names(&self.changes, names);
+        let all = next.iter_mut().zip(meant).zip(&staying);
+        let coming = all.filter(|(_, stays)| stays.is_none()).map(|(one, _)| one);
+        close(coming.collect(), new, &self.pins, config.mode);
         let refused = self.refused(&next).map_or(Ok(()), Err);
         if let Err(error) = refused.and_then(|()| self.exchange(&staying, old, new)) {
             for interface in next {
@@ -67,7 +68,7 @@ impl Interfaces {
                 interface.attachment.as_ref().is_some_and(|attachment| attachment.index == index)
             })
         };
-        let index = |name: &String| name_to_index(&self.changes, name).ok();
+        let index = |name: &String| devices::index(&self.changes, name);
         let mut places: Vec<Option<usize>> =
             names.iter().map(|name| index(name).and_then(place)).collect();
         for at in 0..places.len() {
