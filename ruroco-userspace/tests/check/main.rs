@@ -17,13 +17,13 @@ use std::{
     env,
     fmt::Write as _,
     fs,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use cases::{CASES, Case};
-use nix::unistd::{User, geteuid};
+use nix::unistd::{Uid, User, geteuid};
 
 /// A configuration with which everything starts. Cases change it.
 const CONFIG: &str = "\
@@ -69,6 +69,8 @@ impl Place {
         place.write("config.toml", CONFIG);
         place.write("commands.toml", COMMANDS);
         place.add_key("laptop.key", LAPTOP);
+        place.write("open", "#!/bin/sh\n");
+        place.set_mode("open", 0o777);
         fs::create_dir(place.path("state")).unwrap();
         place.set_mode("state", 0o700);
         place.give_to_server("state");
@@ -102,6 +104,15 @@ impl Place {
         self.give(name, self.user.uid.as_raw());
     }
 
+    pub(crate) fn make_fifo(&self, name: &str) {
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, self.path(name), kind, mode, 0).unwrap();
+    }
+
+    pub(crate) fn link(&self, name: &str, target: &str) {
+        symlink(target, self.path(name)).unwrap();
+    }
+
     pub(crate) fn make_dir(&self, name: &str, mode: u32) {
         fs::create_dir(self.path(name)).unwrap();
         self.set_mode(name, mode);
@@ -130,7 +141,13 @@ impl Place {
         let text = text.replace(self.dir.path().to_str().unwrap(), "$DIR");
         let text = text.replace(&format!("as {} sees", self.user.name), "as $USER sees");
         let text = text.replace(&format!("to {}: ", self.user.name), "to $USER: ");
-        let text = text.replace(&format!("uid {} and", geteuid()), "uid $ME and");
+        let shown = |uid: Uid| match User::from_uid(uid).unwrap() {
+            Some(user) => format!("user {} (uid {uid})", user.name),
+            None => format!("uid {uid}"),
+        };
+        let text = text.replace(&shown(geteuid()), "user $ME");
+        let text = text.replace(&shown(self.user.uid), "user $USER");
+        let text = text.replace("chown nobody ", "chown $USER ");
         let text = text.replace(&format!("chown {} ", self.user.uid), "chown $USER ");
         let text = text.replace(&format!("-o {} ", self.user.name), "-o $USER ");
         let lines = text.lines().filter(|line| !line.starts_with("unseen"));

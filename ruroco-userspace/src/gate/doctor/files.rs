@@ -8,6 +8,7 @@ use super::Finding;
 use crate::{
     audit,
     config::{Config, UPSTREAM_BLOCKLIST},
+    gate::attachment::LOCK,
 };
 
 /// The server's floors (`floors` in `blocklist_dir`).
@@ -64,7 +65,8 @@ pub(super) fn pins_left_behind(dir: &Path) -> Finding {
     const NAME: &str = "pins";
     let shown = dir.display();
     let remedy = format!("run: systemctl disable --now ruroco-gate; rm -r {shown}");
-    match fs::read_dir(dir).map(|mut pins| pins.next().is_some()) {
+    let is_pin = |entry: &fs::DirEntry| entry.file_name() != LOCK;
+    match fs::read_dir(dir).map(|pins| pins.filter_map(Result::ok).any(|entry| is_pin(&entry))) {
         Ok(true) => Finding::problem(
             NAME,
             format!(

@@ -40,7 +40,7 @@ fn what_is_wrong_leaves_all_as_it_was() {
         }
 
         fs::remove_file(config).unwrap();
-        lab.expect_no_reload_of_gate(&[config, "no such file"]);
+        lab.expect_no_reload_of_gate(&[config, "not found"]);
         fs::write(config, &text).unwrap();
         let bad = lab.files.server_key("bad");
         let path = bad.to_str().unwrap().to_owned();
