@@ -187,7 +187,7 @@ pub(crate) const CASES: &[Case] = &[
     }),
     files("commands-file-leads-into-proc", |place| {
         place.remove("commands.toml");
-        place.link("commands.toml", "/proc/self/cmdline");
+        place.link("commands.toml", "/proc/version");
     }),
     commands("command-program-writable-by-others", "[commands.x]\nrun = [\"$DIR/open\"]\n"),
     by_root("config-directory-of-a-stranger", |place| place.give("", 12345)),

@@ -231,6 +231,43 @@ fn a_good_configuration_is_good_as_text_and_as_json() {
     assert_eq!((&json["ok"], &json["errors"]), (&true.into(), &0.into()));
 }
 
+/// What may follow `chmod` in a remedy: nothing that lets others do more; or, for a group that the same
+/// command names, reading and entering.
+const CLOSING: [&str; 6] = ["go-w", "g-w,o-rwx", "600", "700", "400", "u+x"];
+const FOR_A_GROUP: [&str; 4] = ["g+r", "g+x", "640", "750"];
+
+#[test]
+fn no_remedy_lets_others_do_more() {
+    fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => files(&path, found),
+                false => found.push(path),
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    for folder in ["src", "tests/check/snapshots", "../docs", "../packaging"] {
+        files(&root.join(folder), &mut paths);
+    }
+    let mut seen = 0;
+    for path in paths {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for (at, _) in text.match_indices("chmod ") {
+            let Some(mode) = text[at..].split_whitespace().nth(1) else { continue };
+            let mode = mode.trim_matches(['`', ')', '"', '(', ';', ',', ':']);
+            let before = &text[text.floor_char_boundary(at.saturating_sub(150))..at];
+            let names_group = before.contains("chgrp ") || before.contains("chown root:ruroco");
+            let is_good = CLOSING.contains(&mode) || (FOR_A_GROUP.contains(&mode) && names_group);
+            assert!(is_good, "{}: chmod {mode}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
 #[test]
 fn json_has_place_and_message_apart() {
     let place = Place::new();

@@ -15,8 +15,8 @@ use ruroco::{
 };
 use ruroco_common::datagram::KeyId;
 use rustix::{
-    process::{Signal, Uid},
-    thread::set_thread_res_uid,
+    process::{Gid, Signal, Uid},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 use serde_json::Value;
 
@@ -48,10 +48,12 @@ fn stop(mut commander: Commander) {
 /// What another user can open of these, and holds the lock of for as long as this lives.
 fn locked_by_nobody(paths: &[PathBuf]) -> Vec<File> {
     let nobody = User::from_name("nobody").unwrap().unwrap();
-    let user = Uid::from_raw(nobody.uid.as_raw());
+    let (user, group) = (Uid::from_raw(nobody.uid.as_raw()), Gid::from_raw(nobody.gid.as_raw()));
     thread::scope(|scope| {
         let lock = || {
             // To the kernel this is the thread's alone, and ends with it.
+            set_thread_groups(&[]).unwrap();
+            set_thread_res_gid(group, group, group).unwrap();
             set_thread_res_uid(user, user, user).unwrap();
             let opened = paths.iter().filter_map(|path| File::open(path).ok());
             opened.inspect(|file| file.try_lock().unwrap()).collect()
@@ -173,7 +175,7 @@ fn in_a_directory_of_others_is_not_written() {
     fs::create_dir(host.path("log")).unwrap();
     host.set_mode("log", 0o777);
     let said = host.refusal_to_start();
-    assert!(said.contains("audit_dir") && said.contains("chmod 700"), "{said}");
+    assert!(said.contains("audit_dir") && said.contains("&& chmod go-w"), "{said}");
     assert!(!host.path("log").join(FILE).exists());
 }
 

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::{signal::Signal, stat::Mode},
-    unistd::mkfifo,
-};
+use nix::sys::signal::Signal;
 use ruroco::key::Key;
 use ruroco_lab::{daemon::Daemon, files::Options, lab::Lab, network::Family, programs};
-use rustix::{process::Uid, thread::set_thread_uid};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    thread::{Uid, set_thread_uid},
+};
 
 /// Starts a program, which must end by itself with a message that has these parts.
 #[track_caller]
@@ -157,7 +157,7 @@ fn no_program_starts_from_a_directory_of_somebody_else_and_each_says_whose_it_is
         // Upstream's layout; the server could write what root goes by.
         let servers = format!("belongs to user {} (uid {}) and has", server.name, server.uid);
         for (owner, whose) in [(STRANGER, stranger), (server.uid.as_raw(), servers)] {
-            for directory in [&lab.files.path(""), &etc] {
+            for directory in [etc.parent().unwrap(), &etc] {
                 chown(directory, Some(owner), None).unwrap();
                 expect_all_to_name(lab, directory, &whose);
                 let check = lab.gate_command(&["check"]).output().unwrap();
@@ -200,7 +200,7 @@ fn files_that_somebody_else_has_put_in_the_place_of_roots_are_not_read() {
         fs::rename(&kept, &commands).unwrap();
 
         let fifo = lab.files.server_key("x");
-        mkfifo(&fifo, Mode::S_IRUSR).unwrap();
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
         for (name, command) in programs_that_read_keys(lab, source) {
             expect_no_start(name, command, &[path(&fifo), "not a regular file"]);
         }

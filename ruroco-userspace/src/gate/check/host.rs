@@ -98,7 +98,10 @@ pub(super) fn state_problem(dir: &Path, user: &User) -> Option<Problem> {
     }
     let shown = dir.display();
     let name = &user.name;
-    let make = format!("run: install -d -o {name} -m 700 {shown}");
+    let make = format!(
+        "give the server a directory of its own; to make or take this one for it, run: install -d -o \
+         {name} -m 700 {shown}"
+    );
     let metadata = match std::fs::metadata(dir) {
         Ok(metadata) => metadata,
         Err(error) => {
