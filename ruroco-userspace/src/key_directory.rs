@@ -277,9 +277,8 @@ fn probably_meant(dir: &Path, name: &OsStr) -> Option<Problem> {
     if lower == ".key" {
         return warning("ignored: a key is named by what is before `.key`; rename it".to_owned());
     }
-    let ends = DISGUISES.into_iter().chain([".key"]);
-    let end =
-        ends.filter(|end| lower.ends_with(end) && !name.as_bytes().ends_with(b".key")).next()?;
+    let mut ends = DISGUISES.into_iter().chain([".key"]);
+    let end = ends.find(|end| lower.ends_with(end) && !name.as_bytes().ends_with(b".key"))?;
     let stem = name.to_str()?.get(..lower.len().checked_sub(end.len())?)?;
     let meant = shell_word(&dir.join(format!("{stem}.key")));
     warning(format!(
