@@ -9,6 +9,9 @@ pub const DIRECTORY_MODE: u32 = 0o700;
 /// File name of the trail in `audit_dir`.
 pub const FILE: &str = "audit.jsonl";
 
+/// File name of the lock of the one who writes it.
+pub const LOCK: &str = "audit.lock";
+
 /// File name of what the trail was before.
 pub const OLD_FILE: &str = "audit.jsonl.1";
 

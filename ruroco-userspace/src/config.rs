@@ -32,7 +32,9 @@ pub use self::{
 };
 use crate::{
     problems::{Checked, Problem, Problems},
+    secure_file,
     toml_file::{LeftOut, Parsed, Source as File, nearest},
+    trusted_path::{self, Found, Trust},
     users,
 };
 
@@ -172,16 +174,57 @@ const MAX_CLOCK_SKEW_SECONDS: u64 = 86_400;
 impl Config {
     /// Reads and checks the file: what is wrong is told with file, line and what to write instead.
     pub fn read(path: &Path) -> Checked<Self> {
+        Self::of(path, File::read(path))
+    }
+
+    /// Reads and checks the file for the server. Gate and commander go by it, too: where they are root's,
+    /// a server that could write it would be as good as root.
+    pub fn read_as_server(path: &Path) -> Checked<Self> {
+        let file = File::read(path).map_err(secure_file::Error::of_server);
+        Self::of(path, file).and(Self::check_place)
+    }
+
+    fn of(path: &Path, file: Result<File, secure_file::Error>) -> Checked<Self> {
         let mut problems = Problems::default();
-        match problems.good(File::read(path)) {
+        let file = file.map_err(|error| match error.is_not_found() {
+            true => Problem::error(
+                path,
+                "not found; run `ruroco-gate init` to create it, or pass --config PATH",
+            ),
+            false => error.into(),
+        });
+        match problems.good(file) {
             Some(file) => Self::check(file),
             None => problems.of_nothing(),
         }
     }
 
+    /// Makes sure that nobody but root can change what gate and commander go by, where they are root's: the
+    /// sockets, through which they are reached, then lie in a directory of root's.
+    fn check_place(&self) -> Problems {
+        let mut problems = Problems::default();
+        if trusted_path::find_directory(&self.socket_dir, Trust::root())
+            .is_err_and(|fault| !fault.is_not_found())
+        {
+            return problems;
+        }
+        let trusted = match trusted_path::find(self.path(), Trust::root()) {
+            Ok(Found::Leaf(leaf)) => leaf.check_content(Trust::root()),
+            Ok(Found::Directory(_)) => Ok(()),
+            Err(fault) => Err(fault),
+        };
+        problems.extend(trusted.err().map(Problem::from));
+        problems
+    }
+
     /// Reads and checks the same file again: it may have changed.
     pub fn read_again(&self) -> Checked<Self> {
         Self::read(self.file.path())
+    }
+
+    /// The same for the server.
+    pub fn read_again_as_server(&self) -> Checked<Self> {
+        Self::read_as_server(self.file.path())
     }
 
     /// Checks a file that has been read.

@@ -1,4 +1,7 @@
 //! One process at a time for each of the places that only one may write to.
+//!
+//! Whoever can open a file or directory can lock it, for reading is enough. So what is locked can be
+//! opened by nobody else: a file or directory of its own, for its owner alone.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -50,13 +53,24 @@ impl Lock {
         }
     }
 
-    /// Takes a directory itself as the lock, if it is free: for places that hold no files.
+    /// Takes a directory as the lock, if it is free: for file systems that hold no files of ours. It is
+    /// made if it is missing.
     ///
     /// # Errors
     /// As [`Lock::try_take`].
     #[cfg(unix)]
     pub fn try_take_directory(path: &Path) -> Result<Self, Error> {
-        let directory = File::open(path).map_err(|source| Error::Io(path.to_owned(), source))?;
+        let failed = |source| Error::Io(path.to_owned(), source);
+        let mut builder = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        match builder.create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let directory = File::open(path).map_err(failed)?;
+        close_to_others(&directory, 0o700).map_err(failed)?;
         Self::try_from_file(directory, path)
     }
 
@@ -89,7 +103,22 @@ fn open(path: &Path) -> Result<File, Error> {
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|source| Error::Io(path.to_owned(), source))
+    let failed = |source| Error::Io(path.to_owned(), source);
+    let file = options.open(path).map_err(failed)?;
+    #[cfg(unix)]
+    close_to_others(&file, 0o600).map_err(failed)?;
+    Ok(file)
+}
+
+/// Keeps others from opening what somebody may have made with another mode.
+#[cfg(unix)]
+fn close_to_others(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    match file.metadata()?.mode() & 0o077 {
+        0 => Ok(()),
+        _ => file.set_permissions(std::fs::Permissions::from_mode(mode)),
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +133,27 @@ mod tests {
         assert!(matches!(Lock::try_take(&path), Err(Error::Held(_))));
         drop(held);
         assert!(Lock::try_take(&path).is_ok());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn nobody_else_can_open_what_is_locked() {
+        use std::{
+            fs,
+            os::unix::fs::{MetadataExt, PermissionsExt},
+        };
+
+        let dir = tempfile::tempdir().unwrap();
+        let (file, directory) = (dir.path().join("file"), dir.path().join("directory"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        for _ in 0..2 {
+            drop(Lock::try_take(&file).unwrap());
+            drop(Lock::try_take_directory(&directory).unwrap());
+            assert_eq!((mode(&file), mode(&directory)), (0o600, 0o700));
+            for path in [&file, &directory] {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
     }
 
     #[test]

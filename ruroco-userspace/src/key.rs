@@ -200,23 +200,19 @@ impl Key {
         text.trim_start().starts_with(CHACHA_PREFIX) || Self::parse(text).is_ok()
     }
 
-    /// Reads a key file; `also_allowed` is a uid that may own it beside root and this user.
+    /// Reads a key file of this user's own.
     ///
     /// # Errors
     /// [`FileError`] if others can read the file, or it holds no key.
-    pub fn read(path: &Path, also_allowed: Option<u32>) -> Result<Self, FileError> {
-        Self::parse_file(path, &secure_file::read_secret(path, also_allowed)?)
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        Self::parse_file(path, &secure_file::read_own_secret(path)?)
     }
 
-    /// Reads a key file that systemd has passed to this process.
+    /// The key in the text of a file.
     ///
     /// # Errors
-    /// [`FileError`] if others can read the file, or it holds no key.
-    pub fn read_credential(path: &Path) -> Result<Self, FileError> {
-        Self::parse_file(path, &secure_file::read_credential(path)?)
-    }
-
-    fn parse_file(path: &Path, text: &str) -> Result<Self, FileError> {
+    /// [`FileError`] if it holds no key.
+    pub(crate) fn parse_file(path: &Path, text: &str) -> Result<Self, FileError> {
         Self::parse(text).map_err(|fault| FileError::Content { path: path.to_owned(), fault })
     }
 

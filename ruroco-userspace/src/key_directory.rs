@@ -3,8 +3,9 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
-    fs, io,
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +15,9 @@ use rustix::process::geteuid;
 use crate::{
     config::Config,
     key::{Cipher, FileError, Key},
-    problems::{Checked, Problem, Problems},
+    problems::{Checked, Problem, Problems, shell_word},
+    secure_file,
+    trusted_path::{self, Directory, Fault, Found, Leaf, Trust},
 };
 
 /// What the names of credentials that are keys begin with: systemd names the files of a directory
@@ -86,41 +89,73 @@ pub fn check_configured(config: &Config, names: &[&str], keys: &[NamedKey]) -> P
 }
 
 /// Reads all keys of a directory, sorted by name; `also_allowed` is a uid that may own key files
-/// beside root and this process's user. Symbolic links are followed; directories, and files that do not
-/// end in `.key`, are not looked at. A key that cannot be used is a problem, and not skipped.
+/// beside root and this process's user. Symbolic links are followed; directories are not looked at. A
+/// key that cannot be used is a problem, and not skipped; of a file that is no key and was probably meant
+/// to be one there is a warning.
+///
+/// The directory is opened once, and every file relative to it: nobody but root and this process's user
+/// decides what its names stand for, and none can be exchanged for another in between.
 pub fn read(dir: &Path, also_allowed: Option<u32>, occasion: Occasion) -> Checked<Keys> {
-    read_all(dir, "", occasion, |path| Key::read(path, also_allowed))
+    read_all(dir, "", occasion, |path, leaf| {
+        Key::parse_file(path, &secure_file::read_secret(path, leaf, also_allowed)?)
+    })
 }
 
-/// The files of a directory that [`read`] would read.
+/// Reads the key of this name.
 ///
 /// # Errors
-/// If there is no looking into it.
-pub fn list(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
-    list_named(dir, "")
+/// If there is none, or it cannot be used.
+pub fn read_one(dir: &Path, name: &str) -> Result<Key, Problem> {
+    let file = format!("{name}.key");
+    let path = dir.join(&file);
+    match trusted_path::find_directory(dir, Trust::own())?.find(file.as_ref())? {
+        Found::Leaf(leaf) => {
+            let text = secure_file::read_secret(&path, &leaf, None)?;
+            Ok(Key::parse_file(&path, &text)?)
+        }
+        Found::Directory(_) => Err(Problem::error(&path, "is a directory")),
+    }
+}
+
+/// The files of a directory that [`read`] would read, and whom they belong to (a uid).
+///
+/// # Errors
+/// If the directory is not trusted, or may not be listed.
+pub fn owners(dir: &Path) -> Result<Vec<(PathBuf, u32)>, Problem> {
+    let files = list(dir, "")?.into_iter();
+    Ok(files.filter_map(|(path, found)| Some((path, found.ok()?.owner()))).collect())
 }
 
 /// Reads the keys that systemd has passed to this process in a directory of
 /// [credentials](CREDENTIALS), as [`read`] does. Other credentials are not looked at.
 pub fn read_credentials(dir: &Path, occasion: Occasion) -> Checked<Keys> {
-    read_all(dir, CREDENTIALS, occasion, Key::read_credential)
+    read_all(dir, CREDENTIALS, occasion, |path, leaf| {
+        Key::parse_file(path, &secure_file::read_credential(path, leaf)?)
+    })
 }
 
 /// Whether [`read_credentials`] would find something, be it a problem.
 pub fn has_credentials(dir: &Path) -> bool {
-    list_named(dir, CREDENTIALS).map_or(true, |paths| !paths.is_empty())
+    list(dir, CREDENTIALS).map_or(true, |files| !files.is_empty())
 }
 
 fn read_all(
     dir: &Path,
     prefix: &str,
     occasion: Occasion,
-    read: impl Fn(&Path) -> Result<Key, FileError>,
+    read: impl Fn(&Path, &Leaf) -> Result<Key, FileError>,
 ) -> Checked<Keys> {
     let mut problems = Problems::default();
     let mut paths: BTreeMap<KeyId, PathBuf> = BTreeMap::new();
     let mut keys = Keys::default();
-    let Some(files) = problems.good(list_named(dir, prefix)) else { return problems.of_nothing() };
+    let directory = trusted_path::find_directory(dir, Trust::own());
+    let directory = directory.map_err(|fault| not_listed(dir, fault));
+    let Some(directory) = problems.good(directory) else { return problems.of_nothing() };
+    let Some(names) = problems.good(names(dir, &directory)) else { return problems.of_nothing() };
+    if prefix.is_empty() {
+        problems.extend(names.iter().filter_map(|name| probably_meant(dir, name)));
+    }
+    let files = files(dir, &directory, names, prefix);
     if files.is_empty() {
         problems.add(no_key(dir, occasion));
     }
@@ -129,7 +164,7 @@ fn read_all(
             format!("there are more than {MAX_KEYS} keys in it: remove those nobody uses");
         problems.add(Problem::error(dir, message));
     }
-    for path in files {
+    for (path, found) in files {
         let Some(name) = name(&path, prefix) else {
             // Escaped: it could not stand in a line.
             problems.add(Problem::error(
@@ -138,7 +173,8 @@ fn read_all(
             ));
             continue;
         };
-        let Some(key) = problems.good(read(&path)) else {
+        let key = found.map_err(|fault| secure_file::of_fault(&path, fault).into());
+        let Some(key) = problems.good(key.and_then(|leaf| read(&path, &leaf))) else {
             keys.unusable.push(name);
             continue;
         };
@@ -172,38 +208,89 @@ fn name(path: &Path, prefix: &str) -> Option<String> {
     can_be_a_name(name).then(|| name.to_owned())
 }
 
-fn list_named(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, Problem> {
-    let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let entries = entries.map_err(|error| {
+fn not_listed(dir: &Path, fault: Fault) -> Problem {
+    match fault.into_io() {
+        Ok(error) => Problem::error(dir, format!("the keys in it could not be listed: {error}")),
+        Err(fault) => fault.into(),
+    }
+}
+
+/// The names in a directory, sorted.
+fn names(dir: &Path, directory: &Directory) -> Result<Vec<OsString>, Problem> {
+    let mut names = directory.names().map_err(|error| {
         let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
         // Who is not root gets keys passed.
-        let remedy = if is_denied && geteuid().is_root() {
-            let dir = dir.display();
-            format!(
-                "; run: chown root {dir} (and see that the directories above it can be entered)"
-            )
-        } else {
-            String::new()
+        let remedy = match is_denied && geteuid().is_root() {
+            true => format!("; run: chown root {}", shell_word(dir)),
+            false => String::new(),
         };
         Problem::error(dir, format!("the keys in it could not be listed: {error}{remedy}"))
     })?;
-    let is_one = |path: &PathBuf| {
-        let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
-        name.starts_with(prefix.as_bytes())
-            && path.extension().is_some_and(|extension| extension == "key")
-            && !path.is_dir()
+    names.sort();
+    Ok(names)
+}
+
+/// A file of a key, and what its name leads to.
+type File = (PathBuf, Result<Leaf, Fault>);
+
+fn list(dir: &Path, prefix: &str) -> Result<Vec<File>, Problem> {
+    let directory = trusted_path::find_directory(dir, Trust::own());
+    let directory = directory.map_err(|fault| not_listed(dir, fault))?;
+    let names = names(dir, &directory)?;
+    Ok(files(dir, &directory, names, prefix))
+}
+
+fn files(dir: &Path, directory: &Directory, names: Vec<OsString>, prefix: &str) -> Vec<File> {
+    let is_key = |name: &OsString| {
+        name.as_bytes().starts_with(prefix.as_bytes())
+            && Path::new(name).extension().is_some_and(|extension| extension == "key")
+            && !is_by_product(name)
     };
-    let mut paths: Vec<PathBuf> =
-        entries.into_iter().map(|entry| entry.path()).filter(is_one).collect();
-    paths.sort();
-    Ok(paths)
+    let file = |name: OsString| match directory.find(&name) {
+        Ok(Found::Directory(_)) => None,
+        Ok(Found::Leaf(leaf)) => Some((dir.join(name), Ok(leaf))),
+        Err(fault) => Some((dir.join(name), Err(fault))),
+    };
+    names.into_iter().filter(is_key).filter_map(file).collect()
+}
+
+/// What macOS puts beside a file that it copies (`._`), and an editor beside one that it has open (`.#`).
+fn is_by_product(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"._") || name.as_bytes().starts_with(b".#")
+}
+
+/// What other systems make of the name of a key.
+const DISGUISES: [&str; 3] = [".key.txt", ".key.rtf", ".key.pem"];
+
+/// That a file is no key by its name, although somebody probably meant it to be one.
+fn probably_meant(dir: &Path, name: &OsStr) -> Option<Problem> {
+    let path = dir.join(name);
+    let warning = |message: String| Some(Problem::error(&path, message).as_warning());
+    let lower = name.to_string_lossy().to_lowercase();
+    let shown = shell_word(&path);
+    if is_by_product(name) {
+        return lower.ends_with(".key").then(|| {
+            let message = format!("ignored: another program has left it here; run: rm {shown}");
+            Problem::error(&path, message).as_warning()
+        });
+    }
+    if lower == ".key" {
+        return warning("ignored: a key is named by what is before `.key`; rename it".to_owned());
+    }
+    let mut ends = DISGUISES.into_iter().chain([".key"]);
+    let end = ends.find(|end| lower.ends_with(end) && !name.as_bytes().ends_with(b".key"))?;
+    let stem = name.to_str()?.get(..lower.len().checked_sub(end.len())?)?;
+    let meant = shell_word(&dir.join(format!("{stem}.key")));
+    warning(format!(
+        "ignored: the name of a key file ends in `.key`; if it is one, run: mv {shown} {meant}"
+    ))
 }
 
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     const A: &str = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
     const B: &str = "chacha20poly1305:BAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
@@ -229,6 +316,39 @@ mod tests {
         fs::create_dir(dir.path().join("d.key")).unwrap();
         let keys = read(dir.path(), None, Occasion::Start).or_problems().unwrap();
         assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn files_that_were_meant_as_keys_are_named_and_what_programs_leave_is_ignored() {
+        let names =
+            ["b.KEY", "c.key.txt", ".key", "._a.key", "notes.txt", "a.key.old", ".DS_Store"];
+        let files: Vec<_> =
+            names.into_iter().map(|name| (name, "x")).chain([("a.key", A)]).collect();
+        let dir = directory(&files);
+        std::os::unix::fs::symlink("me@here.1234", dir.path().join(".#a.key")).unwrap();
+        let keys = read(dir.path(), None, Occasion::Start);
+        let (keys, warnings) = keys.or_all_problems().unwrap();
+        assert_eq!(keys.names().collect::<Vec<_>>(), ["a"]);
+        let warnings = warnings.to_string().replace(dir.path().to_str().unwrap(), "DIR");
+        for told in [
+            "mv DIR/b.KEY DIR/b.key",
+            "mv DIR/c.key.txt DIR/c.key",
+            "rm DIR/._a.key",
+            "rm 'DIR/.#a.key'",
+        ] {
+            assert!(warnings.contains(told), "{warnings}");
+        }
+        assert_eq!(warnings.lines().count(), 5, "{warnings}");
+    }
+
+    #[test]
+    fn a_fifo_is_a_problem_and_does_not_keep_anybody_waiting() {
+        let dir = directory(&[("a.key", A)]);
+        let (fifo, mode) = (dir.path().join("x.key"), rustix::fs::Mode::RUSR);
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
+        let message = problems(&dir);
+        assert!(message.contains("x.key: it is not a regular file"), "{message}");
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub mod timestamp;
 #[cfg(feature = "toml-file")]
 pub mod toml_file;
 #[cfg(feature = "daemon")]
+pub mod trusted_path;
+#[cfg(feature = "daemon")]
 pub mod users;
 #[cfg(feature = "daemon")]
 pub mod wait;

@@ -1,80 +1,74 @@
 //! Directories in which only root and this process's user can put, exchange or remove anything:
-//! the places of sockets and pins.
+//! the places of sockets, pins, floors and the audit trail.
 
-use std::{
-    fs::{self, Permissions},
-    io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
-    path::Path,
+use std::path::Path;
+
+use rustix::process::{Gid, Uid};
+
+use crate::{
+    problems::Problem,
+    trusted_path::{self, Fault, Trust},
 };
 
-use anyhow::{Context, bail};
-use rustix::process::geteuid;
-
-/// Makes sure of such a directory; one that is missing is made, with this mode.
+/// Makes sure of such a directory; what of it is missing is made, with this mode.
 ///
 /// # Errors
 /// If it cannot be made, or others can change what is in it.
-pub fn prepare(dir: &Path, mode: u32) -> anyhow::Result<()> {
-    match fs::symlink_metadata(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(dir, mode)?,
-        _ => {}
+pub fn prepare(dir: &Path, mode: u32) -> Result<(), Problem> {
+    let made = trusted_path::make_directory(dir, Trust::own(), mode);
+    made.map(drop).map_err(|fault| problem(dir, &fault))
+}
+
+/// Makes a directory for another user, unless there is one already.
+///
+/// # Errors
+/// If it cannot be made, or others can change where it is.
+pub fn prepare_for(dir: &Path, mode: u32, user: Uid, group: Gid) -> Result<(), Problem> {
+    match trusted_path::find_directory(dir, Trust::in_user(user.as_raw())) {
+        Err(fault) if fault.is_not_found() => {
+            let made = trusted_path::make_directory(dir, Trust::root(), mode)?;
+            let given = made.give_to(user, group);
+            given.map_err(|error| {
+                Problem::error(dir, format!("cannot be given to its user: {error}"))
+            })
+        }
+        found => Ok(found.map(drop)?),
     }
-    let metadata =
-        fs::metadata(dir).with_context(|| format!("could not look at {}", dir.display()))?;
-    refusal(dir, &metadata, mode)
-        .map_or(Ok(()), |why| bail!("refusing to use {}: {why}", dir.display()))
 }
 
 /// Why such a directory would be refused, if it is there; nothing is changed.
-pub fn trouble_with(dir: &Path, mode: u32) -> Option<String> {
-    match fs::metadata(dir) {
-        Ok(metadata) => refusal(dir, &metadata, mode),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => Some(format!("could not look at it: {error}")),
+pub fn trouble_with(dir: &Path) -> Option<Problem> {
+    match trusted_path::find_directory(dir, Trust::own()) {
+        Err(fault) if !fault.is_not_found() => Some(problem(dir, &fault)),
+        Ok(_) | Err(_) => None,
     }
 }
 
-/// Why others could change what is in it, and what to do.
-fn refusal(dir: &Path, metadata: &fs::Metadata, mode: u32) -> Option<String> {
-    let owner_is_trusted = metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
-    if metadata.is_dir() && owner_is_trusted && metadata.mode() & 0o022 == 0 {
-        return None;
+/// The directory itself is to be this user's, what is above it root's.
+fn problem(dir: &Path, fault: &Fault) -> Problem {
+    match fault.path() == dir {
+        true => fault.to_problem_for(&crate::users::own()),
+        false => fault.into(),
     }
-    if !metadata.is_dir() {
-        return Some("it is no directory; remove what is there".to_owned());
-    }
-    Some(format!(
-        "others can exchange things in it: it belongs to uid {owner} and has mode {has:04o}; look at \
-         what is in it, then run: chown root {dir}; chmod {mode:o} {dir}",
-        dir = dir.display(),
-        owner = metadata.uid(),
-        has = metadata.mode() & 0o7777,
-    ))
-}
-
-fn make(dir: &Path, mode: u32) -> anyhow::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder
-        .recursive(true)
-        .mode(mode)
-        .create(dir)
-        // The umask may have taken away the way in that others need.
-        .and_then(|()| fs::set_permissions(dir, Permissions::from_mode(mode)))
-        .with_context(|| format!("could not create the directory {}", dir.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{MetadataExt, PermissionsExt},
+    };
 
     #[test]
     fn a_missing_directory_is_made_with_its_mode() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("run/ruroco");
+        prepare(&dir, 0o700).unwrap();
+        let mode = |dir: &Path| fs::metadata(dir).unwrap().mode() & 0o7777;
+        assert_eq!((mode(&dir), mode(dir.parent().unwrap())), (0o700, 0o755));
         prepare(&dir, 0o755).unwrap();
-        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o755);
-        prepare(&dir, 0o755).unwrap();
+        assert_eq!(mode(&dir), 0o700, "one that is there stays as it is");
     }
 
     #[test]
@@ -83,7 +77,7 @@ mod tests {
         for mode in [0o775, 0o757, 0o1777] {
             fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
             let error = prepare(dir.path(), 0o755).unwrap_err().to_string();
-            assert!(error.contains("chmod 755"), "{error}");
+            assert!(error.contains("&& chmod go-w "), "{error}");
         }
     }
 

@@ -46,6 +46,8 @@ use rustix::{
     process::geteuid,
 };
 
+use crate::trusted_path::{self, Trust};
+
 /// Connecting needs both reading and writing, and nobody but the owner has either.
 const MODE: u32 = 0o600;
 
@@ -118,8 +120,11 @@ impl Drop for PrivateListener {
 /// (`EAGAIN`) as soon as too many wait to be accepted. The connection does not block either.
 ///
 /// # Errors
-/// If nobody listens there, or not to this process.
+/// If nobody listens there, or not to this process, or others could have put the socket there.
 pub fn connect(path: &Path) -> io::Result<OwnedFd> {
+    // Who can write the directory decides who listens.
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    trusted_path::find_directory(directory, Trust::own())?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     net::connect(&socket, &SocketAddrUnix::new(path)?)?;

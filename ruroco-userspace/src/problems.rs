@@ -98,6 +98,16 @@ impl fmt::Display for Problem {
     }
 }
 
+/// A path as a shell takes it, for commands that are to be run as they are printed.
+pub fn shell_word(path: &Path) -> String {
+    let shown = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,%=".contains(c);
+    match shown.chars().all(is_plain) && !shown.is_empty() {
+        true => shown,
+        false => format!("'{}'", shown.replace('\'', "'\\''")),
+    }
+}
+
 /// A character as it can stand in a line.
 fn escape_control(c: char) -> String {
     if c.is_control() { c.escape_default().collect() } else { c.into() }
@@ -265,6 +275,18 @@ mod tests {
     fn one_problem_is_one_line_whatever_it_repeats() {
         let problem = Problem::error(Path::new("/x.toml"), "`b\n\u{1b}` is none").at_line(2);
         assert_eq!(problem.to_string(), "/x.toml:2: `b\\n\\u{1b}` is none");
+    }
+
+    #[test]
+    fn a_path_in_a_command_is_one_word() {
+        for (path, word) in [
+            ("/etc/ruroco/a.key", "/etc/ruroco/a.key"),
+            ("/etc/my keys", "'/etc/my keys'"),
+            ("/x;rm -r $HOME", "'/x;rm -r $HOME'"),
+            ("/it's", "'/it'\\''s'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
     }
 
     #[test]

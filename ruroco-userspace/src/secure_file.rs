@@ -1,16 +1,21 @@
 //! Reading files that decide about security only when nobody else could have read or written them.
 //!
-//! The checks look at the opened file, not at its path, so nothing can be exchanged in between.
+//! The checks look at the opened file, not at its path, so nothing can be exchanged in between. A daemon
+//! also trusts the whole [path](crate::trusted_path) or nothing. A person's own files are checked by
+//! themselves: home directories that a group can write, or that lie on file systems of the person's own,
+//! are common, and nobody but that person is harmed.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
-use crate::problems::Problem;
+use crate::problems::{Problem, shell_word};
+#[cfg(feature = "daemon")]
+use crate::trusted_path::{self, Fault, Leaf, Trust};
 
 /// A file that was not read.
 #[derive(Debug, thiserror::Error)]
@@ -23,13 +28,13 @@ pub struct Error {
 /// Why it was not.
 #[derive(Debug)]
 enum Cause {
-    /// The operating system said no.
+    /// The operating system has failed.
     Unreadable(io::Error),
-    /// The operating system said no to this user; what somebody with more rights can do about it.
-    Forbidden { remedy: String },
-    /// A secret of somebody else's, which this process may not open although it may be root: a running
-    /// gate has given up the capability for that.
-    OthersOwn { owner: u32 },
+    /// This user may not read it.
+    Denied { owner: Option<u32>, remedy: Remedy },
+    /// The way to it is not trusted.
+    #[cfg(feature = "daemon")]
+    Path(Fault, Remedy),
     /// What is there is no file of this kind.
     Unfit(String),
     /// A secret that others can read.
@@ -40,59 +45,100 @@ enum Cause {
     WrongOwner { owner: u32, expected: u32 },
 }
 
+/// What helps somebody who may not read a file.
+#[derive(Debug)]
+enum Remedy {
+    /// To give it to them: it is their own key.
+    Give,
+    /// To be root, or where that is so and not enough, to have root's files be root's.
+    BeRoot,
+    /// To let this group read it, which the server is in.
+    #[cfg(feature = "daemon")]
+    LetGroupRead(String),
+}
+
 impl Error {
     fn new(path: &Path, cause: Cause) -> Self {
         Self { path: path.to_owned(), cause }
     }
 
-    fn of_io(path: &Path, error: io::Error, access: Access) -> Self {
-        let cause = match (error.kind(), access) {
-            (io::ErrorKind::PermissionDenied, Access::Read | Access::ReadCredential) => {
-                match owner(path) {
-                    Some(owner) if owner != this_user() => Cause::OthersOwn { owner },
-                    Some(_) | None => Cause::Forbidden { remedy: format!("chown {}", this_user()) },
-                }
-            }
-            (io::ErrorKind::PermissionDenied, Access::Write) => {
-                Cause::Forbidden { remedy: "chmod a+r".to_owned() }
-            }
+    fn of_io(path: &Path, error: io::Error, remedy: Remedy) -> Self {
+        let cause = match error.kind() {
+            io::ErrorKind::PermissionDenied => Cause::Denied { owner: owner(path), remedy },
             _ => Cause::Unreadable(error),
         };
         Self::new(path, cause)
+    }
+
+    /// Whether there is no such file.
+    pub fn is_not_found(&self) -> bool {
+        matches!(&self.cause, Cause::Unreadable(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// The same for a file that the server has to read: it names how this user's group gets to it, and
+    /// nobody else.
+    #[cfg(feature = "daemon")]
+    #[must_use]
+    pub fn of_server(self) -> Self {
+        let group = Remedy::LetGroupRead(crate::users::own_group());
+        let cause = match self.cause {
+            Cause::Denied { owner, .. } => Cause::Denied { owner, remedy: group },
+            Cause::Path(fault, _) if fault.is_denied() => Cause::Path(fault, group),
+            cause => cause,
+        };
+        Self { cause, ..self }
     }
 }
 
 impl From<&Error> for Problem {
     fn from(Error { path, cause }: &Error) -> Self {
-        let shown = path.display();
+        let shown = shell_word(path);
         let message = match cause {
+            #[cfg(feature = "daemon")]
+            Cause::Path(fault, Remedy::LetGroupRead(group)) => {
+                let shown = shell_word(fault.path());
+                let message =
+                    format!("{}; run: chgrp {group} {shown} && chmod g+x {shown}", fault.reason());
+                return Self::error(fault.path(), message);
+            }
+            #[cfg(feature = "daemon")]
+            Cause::Path(fault, _) => return fault.into(),
             Cause::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
-                "there is no such file; make it, or name another".to_owned()
+                "not found".to_owned()
             }
             Cause::Unreadable(error) => format!("could not be read: {error}"),
-            Cause::Forbidden { remedy } => format!(
-                "permission denied; run: {remedy} {shown} (and see that the directories above it can \
-                 be entered)"
-            ),
-            Cause::OthersOwn { owner } => format!(
-                "it belongs to uid {owner}, and this process may not open the files of others; run: \
-                 chown {} {shown}",
-                this_user()
-            ),
+            Cause::Denied { owner, remedy } => denied(*owner, remedy, &shown),
             Cause::Unfit(why) => format!("{why}; remove it, or write it anew"),
             Cause::OthersCanRead { mode } => format!(
-                "its mode {mode:04o} lets others read the key; run: chmod 600 {shown} (and consider \
-                 the key known to them)"
+                "its mode {mode:04o} lets others read the key; run: chmod 600 {shown} (and replace the \
+                 key if anyone else may have read it)"
             ),
             Cause::OthersCanWrite { mode } => format!(
-                "its mode {mode:04o} lets others write it; look at its content, then run: chmod go-w \
+                "its mode {mode:04o} lets others write it; check its content, then run: chmod go-w \
                  {shown}"
             ),
-            Cause::WrongOwner { owner, expected } => {
-                format!("it belongs to uid {owner}; run: chown {expected} {shown}")
-            }
+            Cause::WrongOwner { owner, expected } => format!(
+                "it belongs to uid {owner}; check its content, then run: chown {expected} {shown}"
+            ),
         };
         Self::error(path, message)
+    }
+}
+
+fn denied(owner: Option<u32>, remedy: &Remedy, shown: &str) -> String {
+    let me = this_user();
+    let whose = owner.map(|owner| format!(", it belongs to uid {owner}")).unwrap_or_default();
+    match remedy {
+        Remedy::Give => format!("permission denied{whose}; run: chown {me} {shown}"),
+        Remedy::BeRoot if me == 0 => format!(
+            "permission denied{whose}, and this process may not open the files of others; check its \
+             content, then run: chown root {shown}"
+        ),
+        Remedy::BeRoot => format!("permission denied for uid {me}; run this as root"),
+        #[cfg(feature = "daemon")]
+        Remedy::LetGroupRead(group) => format!(
+            "permission denied for uid {me}; run: chgrp {group} {shown} && chmod g+r {shown}"
+        ),
     }
 }
 
@@ -102,23 +148,58 @@ impl From<Error> for Problem {
     }
 }
 
-/// Reads a secret: refused if anyone but root, this process's user and `also_allowed` (a uid)
-/// could have read it. The text is wiped from memory when dropped.
+/// Reads a secret of this user's own: refused if anyone but root and this user could have read it. The
+/// text is wiped from memory when dropped.
 ///
 /// On systems without Unix permissions the file is read unchecked.
 ///
 /// # Errors
 /// [`Error`], naming the file and what to do.
-pub fn read_secret(path: &Path, also_allowed: Option<u32>) -> Result<Zeroizing<String>, Error> {
-    read_secret_with(path, also_allowed, Access::Read, MAX_SECRET_SIZE)
+pub fn read_own_secret(path: &Path) -> Result<Zeroizing<String>, Error> {
+    read_text_with_secret(path, MAX_SECRET_SIZE)
 }
 
-/// The same for a text of at most `max` bytes that has a secret somewhere in it, of this user's.
+/// The same for a text of at most `max` bytes that has a secret somewhere in it.
 ///
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_text_with_secret(path: &Path, max: usize) -> Result<Zeroizing<String>, Error> {
-    read_secret_with(path, None, Access::Read, max)
+    secret(&open_own(path)?, path, None, Access::Read, max)
+}
+
+/// Reads configuration of this user's own: refused if anyone but root and this user could have written
+/// it.
+///
+/// # Errors
+/// [`Error`], naming the file and what to do.
+pub fn read_own(path: &Path) -> Result<String, Error> {
+    configuration(&open_own(path)?, path)
+}
+
+/// Reads configuration that a daemon goes by: refused if anyone but root and this process's user could
+/// have written it, or put another file in its place.
+///
+/// # Errors
+/// [`Error`], naming what is not trusted on the way, and what to do.
+#[cfg(feature = "daemon")]
+pub fn read_trusted(path: &Path) -> Result<String, Error> {
+    let file = trusted_path::open_file(path, Trust::own());
+    configuration(&file.map_err(|fault| of_fault(path, fault))?, path)
+}
+
+/// Reads a secret that lies in a trusted directory: refused if anyone but root, this process's user and
+/// `also_allowed` (a uid) could have read it.
+///
+/// # Errors
+/// [`Error`], naming the file and what to do.
+#[cfg(feature = "daemon")]
+pub fn read_secret(
+    path: &Path,
+    leaf: &Leaf,
+    also_allowed: Option<u32>,
+) -> Result<Zeroizing<String>, Error> {
+    let file = leaf.open().map_err(|fault| of_fault(path, fault))?;
+    secret(&file, path, also_allowed, Access::Read, MAX_SECRET_SIZE)
 }
 
 /// The same for a secret that systemd has passed to this process (`LoadCredential=`). It belongs to
@@ -128,33 +209,41 @@ pub fn read_text_with_secret(path: &Path, max: usize) -> Result<Zeroizing<String
 ///
 /// # Errors
 /// [`Error`], naming the file and what to do.
-pub fn read_credential(path: &Path) -> Result<Zeroizing<String>, Error> {
-    read_secret_with(path, None, Access::ReadCredential, MAX_SECRET_SIZE)
+#[cfg(feature = "daemon")]
+pub fn read_credential(path: &Path, leaf: &Leaf) -> Result<Zeroizing<String>, Error> {
+    let file = leaf.open().map_err(|fault| of_fault(path, fault))?;
+    secret(&file, path, None, Access::ReadCredential, MAX_SECRET_SIZE)
 }
 
-fn read_secret_with(
+#[cfg(feature = "daemon")]
+pub(crate) fn of_fault(path: &Path, fault: Fault) -> Error {
+    match fault.into_io() {
+        Ok(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Error::new(path, Cause::Unfit(error.to_string()))
+        }
+        Ok(error) => Error::of_io(path, error, Remedy::BeRoot),
+        Err(fault) => Error::new(path, Cause::Path(fault, Remedy::BeRoot)),
+    }
+}
+
+fn secret(
+    file: &File,
     path: &Path,
     also_allowed: Option<u32>,
     access: Access,
     max: usize,
 ) -> Result<Zeroizing<String>, Error> {
-    let file = open(path, access)?;
-    check(&file, path, also_allowed, access)?;
+    check(file, path, also_allowed, access)?;
     // One allocation of the final size: a growing buffer would leave copies of the secret behind.
     let mut content = Zeroizing::new(Vec::with_capacity(max.saturating_add(1)));
-    let text = read(&file, path, max, &mut content)?;
+    let text = read(file, path, max, &mut content)?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// Reads configuration: refused if anyone but root and this process's user could have written it.
-///
-/// # Errors
-/// [`Error`], naming the file and what to do.
-pub fn read_trusted(path: &Path) -> Result<String, Error> {
-    let file = open(path, Access::Write)?;
-    check(&file, path, None, Access::Write)?;
+fn configuration(file: &File, path: &Path) -> Result<String, Error> {
+    check(file, path, None, Access::Write)?;
     let mut content = Vec::new();
-    read(&file, path, MAX_CONFIGURATION_SIZE, &mut content).map(str::to_owned)
+    read(file, path, MAX_CONFIGURATION_SIZE, &mut content).map(str::to_owned)
 }
 
 /// Longest secret in bytes; a key has less than 100.
@@ -167,12 +256,36 @@ const MAX_CONFIGURATION_SIZE: usize = 4 << 20;
 #[derive(Clone, Copy)]
 enum Access {
     Read,
+    #[cfg(feature = "daemon")]
     ReadCredential,
     Write,
 }
 
-fn open(path: &Path, access: Access) -> Result<File, Error> {
-    File::open(path).map_err(|error| Error::of_io(path, error, access))
+fn open_own(path: &Path) -> Result<File, Error> {
+    open_regular(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => Error::new(path, Cause::Unfit(error.to_string())),
+        _ => Error::of_io(path, error, Remedy::Give),
+    })
+}
+
+/// Opens a file, without waiting for what may be at the other end of anything else.
+///
+/// # Errors
+/// If it cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
 }
 
 #[cfg(unix)]
@@ -212,8 +325,24 @@ fn read<'a>(
     if content.len() > max {
         return Err(Error::new(path, Cause::Unfit(format!("it is longer than {max} bytes"))));
     }
-    str::from_utf8(content)
-        .map_err(|_| Error::new(path, Cause::Unfit("it is not UTF-8".to_owned())))
+    let text = str::from_utf8(content);
+    let text = text.map_err(|_| Error::new(path, Cause::Unfit(not_utf_8(content, path))))?;
+    // Some editors of Windows begin with it; it says nothing but that this is UTF-8.
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
+}
+
+/// U+FEFF at the beginning of a text.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
+fn not_utf_8(content: &[u8], path: &Path) -> String {
+    match content {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => format!(
+            "it is UTF-16, as some editors of Windows save \"Unicode\"; save it as UTF-8, or convert it: \
+             iconv -f UTF-16 -t UTF-8 {}",
+            shell_word(path)
+        ),
+        _ => "it is not UTF-8".to_owned(),
+    }
 }
 
 #[cfg(unix)]
@@ -225,9 +354,6 @@ fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) ->
         Ok(metadata) => metadata,
         Err(error) => return refused(Cause::Unreadable(error)),
     };
-    if !metadata.is_file() {
-        return refused(Cause::Unfit("it is not a regular file".to_owned()));
-    }
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     if owner != 0 && owner != this_user() && Some(owner) != also_allowed {
         let expected = also_allowed.unwrap_or_else(this_user);
@@ -235,9 +361,10 @@ fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) ->
     }
     match access {
         Access::Read if mode & 0o077 != 0 => refused(Cause::OthersCanRead { mode }),
+        #[cfg(feature = "daemon")]
         Access::ReadCredential if mode & 0o037 != 0 => refused(Cause::OthersCanRead { mode }),
         Access::Write if mode & 0o022 != 0 => refused(Cause::OthersCanWrite { mode }),
-        Access::Read | Access::ReadCredential | Access::Write => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -250,6 +377,8 @@ fn check(_: &File, _: &Path, _: Option<u32>, _: Access) -> Result<(), Error> {
 #[cfg(unix)]
 mod tests {
     use super::*;
+    #[cfg(feature = "daemon")]
+    use crate::trusted_path::Found;
     use std::{fs, os::unix::fs::PermissionsExt};
 
     fn file_with_mode(mode: u32) -> (tempfile::TempDir, PathBuf) {
@@ -264,15 +393,19 @@ mod tests {
     fn a_secret_is_read_only_if_no_one_else_can_read_it() {
         for mode in 0..=0o777_u32 {
             let (_dir, path) = file_with_mode(mode | 0o400);
-            assert_eq!(read_secret(&path, None).is_ok(), mode & 0o077 == 0, "{mode:o}");
+            assert_eq!(read_own_secret(&path).is_ok(), mode & 0o077 == 0, "{mode:o}");
         }
     }
 
     #[test]
+    #[cfg(feature = "daemon")]
     fn of_a_credential_the_group_may_be_the_mask_of_an_access_list() {
         for mode in 0..=0o777_u32 {
             let (_dir, path) = file_with_mode(mode | 0o400);
-            assert_eq!(read_credential(&path).is_ok(), mode & 0o037 == 0, "{mode:o}");
+            let Found::Leaf(leaf) = trusted_path::find(&path, Trust::own()).unwrap() else {
+                panic!()
+            };
+            assert_eq!(read_credential(&path, &leaf).is_ok(), mode & 0o037 == 0, "{mode:o}");
         }
     }
 
@@ -280,6 +413,8 @@ mod tests {
     fn configuration_is_read_only_if_no_one_else_can_write_it() {
         for mode in 0..=0o777_u32 {
             let (_dir, path) = file_with_mode(mode | 0o400);
+            assert_eq!(read_own(&path).is_ok(), mode & 0o022 == 0, "{mode:o}");
+            #[cfg(feature = "daemon")]
             assert_eq!(read_trusted(&path).is_ok(), mode & 0o022 == 0, "{mode:o}");
         }
     }
@@ -287,7 +422,7 @@ mod tests {
     #[test]
     fn the_refusal_says_what_to_do() {
         let (_dir, path) = file_with_mode(0o644);
-        let message = read_secret(&path, None).unwrap_err().to_string();
+        let message = read_own_secret(&path).unwrap_err().to_string();
         assert!(message.contains(&format!("chmod 600 {}", path.display())), "{message}");
         assert!(!message.contains("content"));
     }
@@ -295,7 +430,7 @@ mod tests {
     #[test]
     fn a_directory_is_not_a_file() {
         let dir = tempfile::tempdir().unwrap();
-        let message = read_trusted(dir.path()).unwrap_err().to_string();
+        let message = read_own(dir.path()).unwrap_err().to_string();
         assert!(message.contains("not a regular file"), "{message}");
     }
 
@@ -303,7 +438,34 @@ mod tests {
     fn a_file_that_its_owner_has_made_huge_is_not_read_to_its_end() {
         let (_dir, path) = file_with_mode(0o600);
         File::options().write(true).open(&path).unwrap().set_len(3 << 30).unwrap();
-        assert!(read_secret(&path, None).unwrap_err().to_string().contains("longer than"));
-        assert!(read_trusted(&path).unwrap_err().to_string().contains("longer than"));
+        assert!(read_own_secret(&path).unwrap_err().to_string().contains("longer than"));
+        assert!(read_own(&path).unwrap_err().to_string().contains("longer than"));
+    }
+
+    #[test]
+    fn a_fifo_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.key");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        for message in [read_own_secret(&path).unwrap_err(), read_own(&path).unwrap_err()] {
+            assert!(message.to_string().contains("not a regular file"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_an_editor_of_windows_adds_is_left_out_or_named() {
+        let (_dir, path) = file_with_mode(0o600);
+        fs::write(&path, "\u{feff}text\r\n").unwrap();
+        assert_eq!(*read_own_secret(&path).unwrap(), "text\r\n");
+        fs::write(&path, b"\xff\xfet\0e\0").unwrap();
+        let message = read_own(&path).unwrap_err().to_string();
+        assert!(message.contains("iconv -f UTF-16 -t UTF-8"), "{message}");
     }
 }

@@ -60,7 +60,7 @@ impl Settings {
 
     /// Reads them for the server itself, which is that user.
     pub fn read_as_server(path: &Path, occasion: Occasion) -> Checked<(Config, Keys)> {
-        Self::of_server(Config::read(path), occasion)
+        Self::of_server(Config::read_as_server(path), occasion)
     }
 
     /// The same for a configuration that has been read. Where a gate hands the keys over there are none

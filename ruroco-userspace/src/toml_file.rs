@@ -2,9 +2,12 @@
 //!
 //! Every file is read in two stages. Here the text becomes a raw struct, with `serde` refusing
 //! unknown fields; the caller then checks the raw struct and reports through [`Source::error`].
+//!
+//! Lines may end as Windows has them (CR LF). In a value of several lines, such as a script, they end
+//! with LF alone: a shell would take the CR for a part of the line.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap, VecDeque},
     fmt,
     ops::Range,
     path::{Path, PathBuf},
@@ -32,25 +35,73 @@ const REMEDIES: [(&str, &str); 7] = [
     ("expected a sequence", "write a list, as in [\"one\", \"two\"]"),
 ];
 
+/// Characters that word processors and web pages put into the place of others, or where nobody sees them.
+const LOOK_ALIKES: [(char, &str); 12] = [
+    ('\u{201c}', "\""),
+    ('\u{201d}', "\""),
+    ('\u{201e}', "\""),
+    ('\u{ab}', "\""),
+    ('\u{bb}', "\""),
+    ('\u{2018}', "'"),
+    ('\u{2019}', "'"),
+    ('\u{2013}', "-"),
+    ('\u{a0}', "an ordinary space"),
+    ('\u{202f}', "an ordinary space"),
+    ('\u{200b}', "nothing"),
+    ('\u{feff}', "nothing"),
+];
+
 /// A configuration file's path and text, for finding lines in it.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
+    /// Each line ends with LF.
     text: String,
+    /// As it stands in the file, where lines end otherwise.
+    written: Option<String>,
 }
 
 impl Source {
     /// A file whose text is at hand already.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), text: text.into() }
+        let written: String = text.into();
+        let text = written.replace("\r\n", "\n");
+        Self { path: path.into(), written: (text != written).then_some(written), text }
     }
 
-    /// Reads a file that only root and this process's user can write.
+    /// Reads a file of a daemon's: only root and this process's user can write or replace it.
+    ///
+    /// # Errors
+    /// The file that cannot be read, or what of its path is not trusted.
+    #[cfg(feature = "daemon")]
+    pub fn read(path: &Path) -> Result<Self, secure_file::Error> {
+        Ok(Self::new(path, secure_file::read_trusted(path)?))
+    }
+
+    /// Reads a file of this user's own, which only root and this user can write.
     ///
     /// # Errors
     /// The file that cannot be read, or is writable by too many.
-    pub fn read(path: &Path) -> Result<Self, Problem> {
-        Ok(Self::new(path, secure_file::read_trusted(path)?))
+    pub fn read_own(path: &Path) -> Result<Self, secure_file::Error> {
+        Ok(Self::new(path, secure_file::read_own(path)?))
+    }
+
+    /// A text that is to replace the file's, with lines that end as they do there: those that were there
+    /// before as they did, and new ones as the first.
+    pub fn with_its_line_ends(&self, text: &str) -> String {
+        let Some(written) = &self.written else { return text.to_owned() };
+        let mut ends: HashMap<&str, VecDeque<&str>> = HashMap::new();
+        let lines = || written.split_inclusive('\n').map(split_end);
+        for (line, end) in lines() {
+            ends.entry(line).or_default().push_back(end);
+        }
+        let usual = lines().next().map_or("\n", |(_, end)| end);
+        let ended = text.split_inclusive('\n').map(split_end).map(|(line, end)| {
+            let before = ends.get_mut(line).and_then(VecDeque::pop_front);
+            let end = if end.is_empty() { end } else { before.unwrap_or(usual) };
+            format!("{line}{end}")
+        });
+        ended.collect()
     }
 
     /// Where the file is.
@@ -102,7 +153,17 @@ impl Source {
         if let Some((_, remedy)) = remedy {
             message = format!("{message}; {remedy}");
         }
-        self.error(error.span().unwrap_or(0..0), message)
+        let place = error.span().unwrap_or(0..0);
+        if let Some(look_alike) = look_alike(self.line_at(place.start)) {
+            message = format!("{message}; {look_alike}");
+        }
+        self.error(place, message)
+    }
+
+    fn line_at(&self, place: usize) -> &str {
+        let before = self.text.get(..place).unwrap_or_default();
+        let start = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
+        self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
     }
 
     /// A problem at a place in the text, given in bytes.
@@ -116,6 +177,22 @@ impl Source {
     pub fn missing(&self, message: impl fmt::Display) -> Problem {
         self.error(0..0, message)
     }
+}
+
+/// A line and what it ends with.
+fn split_end(line: &str) -> (&str, &str) {
+    let content = line.strip_suffix("\r\n").or_else(|| line.strip_suffix('\n')).unwrap_or(line);
+    line.split_at(content.len())
+}
+
+/// What to write in the place of the first character in a text that only looks like another one.
+pub fn look_alike(text: &str) -> Option<String> {
+    let found = |(c, meant): &(char, &str)| {
+        text.contains(*c).then(|| {
+            format!("there is a U+{:04X} in this line: write {meant} in its place", u32::from(*c))
+        })
+    };
+    LOOK_ALIKES.iter().find_map(found)
 }
 
 /// What the first stage makes of a text.
@@ -240,6 +317,27 @@ mod tests {
         assert_eq!(lines("a =\nb = [\n= 3\n"), [1]);
         let many: String = (0..2000).map(|n| format!("x{n} = 1\n")).collect();
         assert_eq!(lines(&many).len(), MAX_PROBLEMS);
+    }
+
+    #[test]
+    fn lines_end_as_they_did_and_new_ones_as_the_first() {
+        let ends = |old: &str, new: &str| Source::new("/x", old).with_its_line_ends(new);
+        assert_eq!(ends("a\r\n\r\nb\r\n", "a\n\nb\nc\n"), "a\r\n\r\nb\r\nc\r\n");
+        assert_eq!(ends("a\r\nb\n\n", "a\nb\n\nc\n"), "a\r\nb\n\nc\r\n");
+        assert_eq!(ends("a\nb\r\n", "x\na\nb\nc"), "x\na\nb\r\nc");
+        assert_eq!(ends("a\n", "a\nb\n"), "a\nb\n");
+    }
+
+    #[test]
+    fn what_only_looks_like_a_quote_or_a_space_is_named() {
+        for (text, told) in [
+            ("a = \u{201c}x\u{201d}\n", "U+201C in this line: write \" in"),
+            ("[b]\nd\u{a0}= 1\n", "U+00A0 in this line: write an ordinary space in"),
+        ] {
+            let checked = Source::new("/x.toml", text).parse::<Raw>();
+            let problems = checked.problems().to_string();
+            assert!(problems.contains(told), "{problems}");
+        }
     }
 
     #[test]

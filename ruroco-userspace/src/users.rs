@@ -1,7 +1,7 @@
-//! Names of users to numbers.
+//! Names of users to numbers, and back.
 
 use anyhow::{Context, bail};
-use nix::unistd::User;
+use nix::unistd::{Gid, Group, Uid, User};
 
 /// The user of this name in the system's user database.
 ///
@@ -14,4 +14,26 @@ pub fn find(name: &str) -> anyhow::Result<User> {
             "there is no user {name}; make one with: useradd --system --shell /usr/sbin/nologin {name}"
         ),
     }
+}
+
+/// A user as messages name one.
+pub fn shown(uid: u32) -> String {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => format!("user {} (uid {uid})", user.name),
+        Ok(None) | Err(_) => format!("uid {uid}"),
+    }
+}
+
+/// The group of this process, by its name if it has one.
+pub fn own_group() -> String {
+    let gid = Gid::effective();
+    let group = Group::from_gid(gid).ok().flatten();
+    group.map_or_else(|| gid.to_string(), |group| group.name)
+}
+
+/// The user of this process, by name if there is one.
+pub fn own() -> String {
+    let uid = Uid::effective();
+    let user = User::from_uid(uid).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
 }

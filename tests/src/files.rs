@@ -162,6 +162,12 @@ impl Files {
         self.path("bpf/ruroco")
     }
 
+    /// What is pinned now, which is only what keeps programs attached.
+    pub fn pinned(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.pins()).into_iter().flatten().filter_map(Result::ok);
+        entries.map(|entry| entry.path()).filter(|path| !path.is_dir()).collect()
+    }
+
     /// Where programs can be put that the server's user could not reach otherwise.
     pub fn programs(&self) -> PathBuf {
         self.path("bin")
@@ -246,7 +252,7 @@ impl Files {
     /// # Panics
     /// If there is none of this name.
     pub fn key(&self, name: &str) -> Key {
-        Key::read(&self.client_key(name), None).expect("read a key")
+        Key::read(&self.client_key(name)).expect("read a key")
     }
 
     /// The commands that have run so far, in the order in which they wrote their line.

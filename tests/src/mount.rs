@@ -42,7 +42,7 @@ impl Mount {
     /// # Panics
     /// If it cannot be mounted.
     pub fn memory(path: &Path, size: usize) -> Self {
-        Self::new(path, "tmpfs", &format!("size={size}"))
+        Self::new(path, "tmpfs", &format!("size={size},mode=0755"))
     }
 
     /// A file in the place of another one, such as `/etc/hosts`.

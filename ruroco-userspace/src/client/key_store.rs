@@ -196,11 +196,11 @@ impl KeyStore {
     /// That there is none, or that it cannot be used.
     pub fn read(&self, key: &KeyReference) -> Result<Key, Error> {
         let name = match key {
-            KeyReference::File(path) => return Ok(Key::read(path, None)?),
+            KeyReference::File(path) => return Ok(Key::read(path)?),
             KeyReference::Named(name) => name,
         };
         match self.place(name)? {
-            Place::File => Ok(Key::read(&self.path(name), None)?),
+            Place::File => Ok(Key::read(&self.path(name))?),
             Place::Keyring => {
                 let label = self.read_marker(name)?;
                 let key = keyring::read(name).map_err(|error| of_keyring(name, error))?;

@@ -25,7 +25,7 @@ use super::{
     permit::Permitted,
 };
 use crate::{
-    audit::{DIRECTORY_MODE, ENDED, REFUSED, RUNNING},
+    audit::{DIRECTORY_MODE, ENDED, LOCK, REFUSED, RUNNING},
     instance::Lock,
     notices::{Due, Notices},
     private_directory, timestamp,
@@ -84,7 +84,7 @@ struct Totals {
 /// If it cannot be written there, or another commander does so.
 pub fn start(dir: &Path) -> anyhow::Result<(Audit, Writer)> {
     private_directory::prepare(dir, DIRECTORY_MODE).context("could not use `audit_dir`")?;
-    let lock = Lock::try_take_directory(dir).context("could not use `audit_dir`")?;
+    let lock = Lock::try_take(&dir.join(LOCK)).context("could not use `audit_dir`")?;
     let file = AuditFile::open(dir)
         .with_context(|| format!("could not open the audit trail in {}", dir.display()))?;
     let (queue, entries) = mpsc::sync_channel(QUEUE);

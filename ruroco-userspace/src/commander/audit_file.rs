@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::{fs::OFlags, process::geteuid};
+
 use super::json::Object;
 use crate::audit::{FILE, MAX_REFUSED_SIZE, MAX_SIZE, OLD_FILE, REFUSED};
 
@@ -40,7 +42,7 @@ pub enum Subject {
 }
 
 impl AuditFile {
-    /// Opens the trail in a directory, or begins one. The caller has locked the directory.
+    /// Opens the trail in a directory, or begins one. The caller has locked it.
     ///
     /// # Errors
     /// If it cannot be read and written.
@@ -89,7 +91,10 @@ impl AuditFile {
 impl Open {
     fn new(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
         let file = options.read(true).append(true).create(true).mode(MODE).open(path)?;
+        check(&file.metadata()?)?;
         let mut text = Vec::new();
         (&file).take(MAX_SIZE.saturating_add(1)).read_to_end(&mut text)?;
         if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_SIZE {
@@ -121,6 +126,16 @@ impl Open {
             // A part may have fitted on the disk.
             let _ = self.file.set_len(self.size);
         })
+    }
+}
+
+/// What was there before the directory was root's alone may be somebody else's, or another file by a
+/// second name.
+fn check(file: &fs::Metadata) -> io::Result<()> {
+    let is_ours = file.is_file() && file.uid() == geteuid().as_raw() && file.nlink() == 1;
+    match is_ours {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a file of this user's own; move it away")),
     }
 }
 

@@ -3,8 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    os::unix::fs::PermissionsExt,
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,10 +17,12 @@ use self::raw::{Raw, RawProgram, RawTable};
 use super::{
     commands::{Command, Commands, SAFE_PATH, collisions},
     keys::Keys,
+    program_file::{self, Trouble},
 };
 use crate::{
     problems::{Checked, Problem, Problems},
-    toml_file::{LeftOut, Parsed, Source, nearest},
+    toml_file::{LeftOut, Parsed, Source, look_alike, nearest},
+    trusted_path::Trust,
     users,
 };
 
@@ -48,7 +49,14 @@ const EXAMPLE: &str = "\
 /// there are.
 pub fn read(path: &Path, keys: Option<&Keys>) -> Checked<Commands> {
     let mut problems = Problems::default();
-    match problems.good(Source::read(path)) {
+    let file = Source::read(path).map_err(|error| match error.is_not_found() {
+        true => Problem::error(
+            path,
+            "not found; run `ruroco-gate init` to create it, or pass --commands PATH",
+        ),
+        false => error.into(),
+    });
+    match problems.good(file) {
         Some(file) => check(&file, keys),
         None => problems.of_nothing(),
     }
@@ -80,6 +88,9 @@ pub fn check(file: &Source, keys: Option<&Keys>) -> Checked<Commands> {
     checker.problems.of(commands.into_iter().collect())
 }
 
+/// A program and its arguments.
+type Program = (String, Vec<String>);
+
 /// The one table of the file.
 const COMMANDS: &str = "commands";
 
@@ -99,11 +110,21 @@ impl Checker<'_> {
             raw.cmd.map(|line| RawProgram::Shell("cmd", line)),
         ];
         let program = self.program(&name, programs.into_iter().flatten());
+        let span = program.as_ref().map(|(span, _)| span.clone());
+        let program = program.map(|(_, program)| program);
         let user_and_group = self.user_and_group(raw.user.as_ref(), raw.group.as_ref());
         let timeouts = [("timeout", raw.timeout), ("timeout_sec", raw.timeout_sec)];
         let timeout = self.good(|checker| checker.timeout(timeouts));
         let cwd = self.cwd(raw.cwd);
         let env = self.env(raw.env);
+        if let (Some(span), Some(program), Some((uid, _))) = (span, &program, user_and_group) {
+            self.check_program(
+                span,
+                program,
+                uid,
+                env.get("PATH").map_or(SAFE_PATH, String::as_str),
+            );
+        }
         let keys = raw.keys.map(|keys| self.keys(&keys));
         let name = self.good(|checker| checker.name(name));
         let ((program, arguments), (uid, gid)) = (program?, user_and_group?);
@@ -131,7 +152,7 @@ impl Checker<'_> {
         &mut self,
         name: &Spanned<String>,
         mut programs: impl Iterator<Item = RawProgram>,
-    ) -> Option<(String, Vec<String>)> {
+    ) -> Option<(Range<usize>, Program)> {
         let Some(program) = programs.next() else {
             let is_left_out = |field| self.left_out.has(&[COMMANDS, name.get_ref(), field]);
             if !["run", "shell", "cmd"].into_iter().any(is_left_out) {
@@ -160,12 +181,16 @@ impl Checker<'_> {
                     self.problems.add(self.file.error(span, message));
                     return None;
                 }
-                Some((SHELL.to_owned(), vec!["-c".to_owned(), line]))
+                if let Some(look_alike) = look_alike(&line) {
+                    let message = format!("{look_alike}; sh takes it for a part of a word");
+                    self.problems.add(self.file.error(span.clone(), message).as_warning());
+                }
+                Some((span, (SHELL.to_owned(), vec!["-c".to_owned(), line])))
             }
         }
     }
 
-    fn run(&mut self, run: Spanned<Vec<Spanned<String>>>) -> Option<(String, Vec<String>)> {
+    fn run(&mut self, run: Spanned<Vec<Spanned<String>>>) -> Option<(Range<usize>, Program)> {
         let span = run.span();
         let words: Vec<_> =
             run.into_inner().into_iter().map(|word| self.good(|c| c.text(word))).collect();
@@ -181,11 +206,43 @@ impl Checker<'_> {
             self.problems.add(self.file.error(span, message));
             return None;
         }
-        // It may be installed later, or come with a file system that is not mounted yet.
-        if let Some(trouble) = trouble_with(&program) {
-            self.problems.add(self.file.error(span, trouble).as_warning());
+        Some((span, (program, words.collect())))
+    }
+
+    /// Makes sure that nobody but root and the user that it runs as can change the program; what a shell
+    /// line begins with counts as one, too.
+    fn check_program(
+        &mut self,
+        span: Range<usize>,
+        (program, arguments): &Program,
+        user: Option<u32>,
+        search: &str,
+    ) {
+        let trust = user.map_or_else(Trust::own, Trust::in_user);
+        let first_word = match arguments.as_slice() {
+            [_, line] if program == SHELL => {
+                let line = line.trim_start();
+                line.strip_prefix("exec ").unwrap_or(line).split_whitespace().next()
+            }
+            _ => None,
+        };
+        let first_word = first_word.filter(|word| word.starts_with('/'));
+        for program in [Some(program.as_str()), first_word].into_iter().flatten() {
+            let problem = match program_file::trouble_with(program, search, trust) {
+                None => continue,
+                Some(Trouble::Unsafe(why)) => self.file.error(span.clone(), why),
+                // It may be installed later, or come with a file system that is not mounted yet.
+                Some(Trouble::Missing(why)) => self.file.error(span.clone(), why).as_warning(),
+            };
+            self.problems.add(problem);
         }
-        Some((program, words.collect()))
+        for argument in arguments {
+            if let Some(why) = program_file::trouble_with_argument(argument, trust) {
+                let message =
+                    format!("{program} must not run or take commands from {argument}: {why}");
+                self.problems.add(self.file.error(span.clone(), message).as_warning());
+            }
+        }
     }
 
     /// A text to hand to the kernel, for which a NUL character is an end.
@@ -335,25 +392,4 @@ impl Checker<'_> {
         }
         ids
     }
-}
-
-/// Why a knock could not start this program as things are now.
-fn trouble_with(program: &str) -> Option<String> {
-    let is_program = |path: &Path| -> io::Result<bool> {
-        let file = fs::metadata(path)?;
-        Ok(file.is_file() && file.permissions().mode() & 0o111 != 0)
-    };
-    if program.starts_with('/') {
-        return match is_program(Path::new(program)) {
-            Ok(true) => None,
-            Ok(false) => Some(format!("{program} is no program; run: chmod +x {program}")),
-            Err(error) => {
-                Some(format!("{program} cannot be run: {error}; install it, or write another path"))
-            }
-        };
-    }
-    let found = SAFE_PATH
-        .split(':')
-        .any(|dir| is_program(&Path::new(dir).join(program)).is_ok_and(|is| is));
-    (!found).then(|| format!("there is no program {program} in {SAFE_PATH}; write its whole path"))
 }

@@ -22,6 +22,7 @@ pub mod approved;
 pub mod command_file;
 pub mod commands;
 pub mod keys;
+mod program_file;
 
 #[cfg(feature = "with-commander")]
 pub mod arguments;

@@ -23,7 +23,11 @@ use super::{interfaces::devices::native_limits, netlink::Link};
 use crate::{config::Mode, instance, private_directory};
 
 /// Nobody but root has anything to look for among the pins.
-pub(super) const DIRECTORY_MODE: u32 = 0o700;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// A directory beside the pins, which is locked while a gate has them: others may be able to open theirs.
+/// A BPF file system has no files to lock.
+pub(super) const LOCK: &str = "lock";
 
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +184,8 @@ impl Pins {
             )
         })?;
         let namespace = namespace().context("could not identify this network namespace")?;
-        Ok(Self { dir: dir.to_owned(), namespace, _lock: instance::Lock::try_take_directory(dir)? })
+        let lock = instance::Lock::try_take_directory(&dir.join(LOCK))?;
+        Ok(Self { dir: dir.to_owned(), namespace, _lock: lock })
     }
 
     /// Attaches the program to an interface and pins it.

@@ -19,7 +19,7 @@ use crate::{
     destination::Destination,
     invitation::Invitation,
     key::Key,
-    key_directory::Occasion,
+    key_directory::{self, Occasion},
     name::Name,
     qr,
     toml_file::nearest,
@@ -106,7 +106,7 @@ fn find_key(approved: &Approved, name: &str) -> anyhow::Result<Key> {
         let directory = approved.config.config_dir.display();
         bail!("there is no key {name} in {directory}{meant}");
     }
-    Ok(Key::read(&approved.config.config_dir.join(format!("{name}.key")), None)?)
+    Ok(key_directory::read_one(&approved.config.config_dir, name)?)
 }
 
 /// What a client may ask for with this key, what it is to ask for by default first.

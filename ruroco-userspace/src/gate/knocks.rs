@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -11,6 +10,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{ENDED, FILE, MAX_SIZE, OLD_FILE, RUNNING};
+use crate::secure_file::open_regular;
 
 /// A knock that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -126,7 +126,7 @@ impl Reader {
 
 /// The end of a file, which is the whole of it if the commander has kept to its size.
 fn read_file(path: &Path) -> io::Result<String> {
-    let mut file = match File::open(path) {
+    let mut file = match open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         opened => opened?,
     };

@@ -62,7 +62,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
             run::run(config, keys.usable, cli.sandbox)
         }
         Some(Action::Init { if_missing }) => {
-            init(&Config::read(&cli.config).or_refuse()?, if_missing)
+            init(&Config::read_as_server(&cli.config).or_refuse()?, if_missing)
         }
     }
 }

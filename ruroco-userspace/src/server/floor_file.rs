@@ -23,7 +23,10 @@ use super::{
     upstream_blocklist,
     verifier::Permit,
 };
-use crate::{config::FLOORS, durable, instance, order::Order};
+use crate::{
+    config::FLOORS, durable, instance, order::Order, private_directory, problems::Problem,
+    secure_file::open_regular,
+};
 
 /// An order whose counter is on the disk: the only thing that may be forwarded. Only
 /// [`FloorFile::persist`] makes one.
@@ -58,6 +61,9 @@ pub enum Error {
     /// There is a file where a new one was to be made.
     #[error("there are floors in {0} already; nothing was changed")]
     Exists(PathBuf),
+    /// Others can change where they are.
+    #[error(transparent)]
+    Place(Problem),
     /// The file is there and cannot be read.
     #[error("could not read the floors in {0}: {1}")]
     Read(PathBuf, io::Error),
@@ -153,7 +159,7 @@ impl FloorFile {
     pub fn open(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Self, Error> {
         let (path, lock) = locate(dir)?;
         let upstreams = upstream_blocklist::read(dir)?;
-        let content = File::open(&path)
+        let content = open_regular(&path)
             .map_err(ReadError::from)
             .and_then(|file| floor_log::read(BufReader::new(file)));
         let Content { mut floors, is_torn } = match content {
@@ -285,6 +291,9 @@ impl FloorFile {
 }
 
 fn locate(dir: &Path) -> Result<(PathBuf, instance::Lock), Error> {
+    if let Some(problem) = private_directory::trouble_with(dir) {
+        return Err(Error::Place(problem));
+    }
     let lock = instance::Lock::try_take(&dir.join("floors.lock"))?;
     Ok((dir.join(FLOORS), lock))
 }

@@ -95,7 +95,7 @@ impl Server {
 
     /// The configuration as it is in its file now, and whether a running server can have it.
     fn changed_configuration(&self) -> Checked<Config> {
-        self.config.read_again().and(|config| {
+        self.config.read_again_as_server().and(|config| {
             let fixed = [Fixed::Source, Fixed::SocketDir, Fixed::BlocklistDir];
             let mut problems = config.check_unchanged(&self.config, &fixed);
             if config.source == Source::Udp {

@@ -10,7 +10,7 @@
 //! none instead: then it begins with the current time.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -20,7 +20,7 @@ use rmp::decode::{read_array_len, read_bin_len, read_int, read_map_len, read_str
 use ruroco_common::datagram::{KEY_ID_SIZE, KeyId};
 
 use super::floors::Floors;
-use crate::config::UPSTREAM_BLOCKLIST;
+use crate::{config::UPSTREAM_BLOCKLIST, secure_file::open_regular};
 
 /// What is appended to the name of a file whose floors have been taken over.
 const TAKEN_OVER: &str = ".taken-over";
@@ -84,7 +84,7 @@ pub enum Malformed {
 pub fn read(dir: &Path) -> Result<Option<Floors>, Error> {
     let path = dir.join(UPSTREAM_BLOCKLIST);
     let mut content = Vec::new();
-    let read = File::open(&path)
+    let read = open_regular(&path)
         .and_then(|file| file.take(MAX_SIZE.saturating_add(1)).read_to_end(&mut content));
     match read {
         Ok(_) => match decode(&content) {

@@ -181,5 +181,22 @@ pub(crate) const CASES: &[Case] = &[
         arrange: |_| {},
         needs_root: true,
     },
+    files("key-is-a-fifo", |place| place.make_fifo("x.key")),
+    files("keys-by-other-names", |place| {
+        for name in ["._laptop.key", "phone.KEY", "tablet.key.txt", ".key"] {
+            place.add_key(name, PHONE);
+        }
+    }),
+    files("commands-file-leads-into-proc", |place| {
+        place.remove("commands.toml");
+        place.link("commands.toml", "/proc/version");
+    }),
+    commands("command-program-writable-by-others", "[commands.x]\nrun = [\"$DIR/open\"]\n"),
+    by_root("config-directory-of-a-stranger", |place| place.give("", 12345)),
+    by_root("config-directory-of-the-server", |place| place.give_to_server("")),
+    by_root("audit-directory-of-a-stranger", |place| {
+        place.make_dir("audit", 0o700);
+        place.give("audit", 12345);
+    }),
     by_root("state-directory-of-root", |place| place.give("state", 0)),
 ];

@@ -17,13 +17,13 @@ use std::{
     env,
     fmt::Write as _,
     fs,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use cases::{CASES, Case};
-use nix::unistd::{User, geteuid};
+use nix::unistd::{Uid, User, geteuid};
 
 /// A configuration with which everything starts. Cases change it.
 const CONFIG: &str = "\
@@ -69,6 +69,8 @@ impl Place {
         place.write("config.toml", CONFIG);
         place.write("commands.toml", COMMANDS);
         place.add_key("laptop.key", LAPTOP);
+        place.write("open", "#!/bin/sh\n");
+        place.set_mode("open", 0o777);
         fs::create_dir(place.path("state")).unwrap();
         place.set_mode("state", 0o700);
         place.give_to_server("state");
@@ -102,6 +104,15 @@ impl Place {
         self.give(name, self.user.uid.as_raw());
     }
 
+    pub(crate) fn make_fifo(&self, name: &str) {
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, self.path(name), kind, mode, 0).unwrap();
+    }
+
+    pub(crate) fn link(&self, name: &str, target: &str) {
+        symlink(target, self.path(name)).unwrap();
+    }
+
     pub(crate) fn make_dir(&self, name: &str, mode: u32) {
         fs::create_dir(self.path(name)).unwrap();
         self.set_mode(name, mode);
@@ -130,7 +141,13 @@ impl Place {
         let text = text.replace(self.dir.path().to_str().unwrap(), "$DIR");
         let text = text.replace(&format!("as {} sees", self.user.name), "as $USER sees");
         let text = text.replace(&format!("to {}: ", self.user.name), "to $USER: ");
-        let text = text.replace(&format!("uid {} and", geteuid()), "uid $ME and");
+        let shown = |uid: Uid| match User::from_uid(uid).unwrap() {
+            Some(user) => format!("user {} (uid {uid})", user.name),
+            None => format!("uid {uid}"),
+        };
+        let text = text.replace(&shown(geteuid()), "user $ME");
+        let text = text.replace(&shown(self.user.uid), "user $USER");
+        let text = text.replace("chown nobody ", "chown $USER ");
         let text = text.replace(&format!("chown {} ", self.user.uid), "chown $USER ");
         let text = text.replace(&format!("-o {} ", self.user.name), "-o $USER ");
         let lines = text.lines().filter(|line| !line.starts_with("unseen"));
@@ -212,6 +229,43 @@ fn a_good_configuration_is_good_as_text_and_as_json() {
     let output = place.check(&["--json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&json["ok"], &json["errors"]), (&true.into(), &0.into()));
+}
+
+/// What may follow `chmod` in a remedy: nothing that lets others do more; or, for a group that the same
+/// command names, reading and entering.
+const CLOSING: [&str; 6] = ["go-w", "g-w,o-rwx", "600", "700", "400", "u+x"];
+const FOR_A_GROUP: [&str; 4] = ["g+r", "g+x", "640", "750"];
+
+#[test]
+fn no_remedy_lets_others_do_more() {
+    fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => files(&path, found),
+                false => found.push(path),
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    for folder in ["src", "tests/check/snapshots", "../docs", "../packaging"] {
+        files(&root.join(folder), &mut paths);
+    }
+    let mut seen = 0;
+    for path in paths {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for (at, _) in text.match_indices("chmod ") {
+            let Some(mode) = text[at..].split_whitespace().nth(1) else { continue };
+            let mode = mode.trim_matches(['`', ')', '"', '(', ';', ',', ':']);
+            let before = &text[text.floor_char_boundary(at.saturating_sub(150))..at];
+            let names_group = before.contains("chgrp ") || before.contains("chown root:ruroco");
+            let is_good = CLOSING.contains(&mode) || (FOR_A_GROUP.contains(&mode) && names_group);
+            assert!(is_good, "{}: chmod {mode}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn that_finds_a_mistake_changes_nothing() {
     host.write_commands(&format!("{new}usr = \"root\"\n"));
     expect_no_reload(&[&format!("{commands}:3: unknown field `usr`")]);
     fs::remove_file(&commands).unwrap();
-    expect_no_reload(&[&commands, "no such file"]);
+    expect_no_reload(&[&commands, "not found"]);
 
     host.write_commands(new);
     host.write("etc/bad.key", "nonsense", 0o600);

@@ -2,21 +2,27 @@
 //! waits for it.
 
 use std::{
-    fs,
+    fs::{self, File},
     os::unix::fs::{MetadataExt, PermissionsExt},
+    path::PathBuf,
+    thread,
 };
 
+use nix::unistd::User;
 use ruroco::{
     audit::{FILE, MAX_REFUSED_SIZE, MAX_SIZE, OLD_FILE},
     order::{MAX_WAIT, Order},
 };
 use ruroco_common::datagram::KeyId;
-use rustix::process::Signal;
+use rustix::{
+    process::{Gid, Signal, Uid},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
 use serde_json::Value;
 
 use super::{
     TRUE,
-    harness::{Commander, Host, PHONE, eventually, order},
+    harness::{Commander, Host, PHONE, eventually, is_root, order},
 };
 
 /// The lines of one of the files so far.
@@ -37,6 +43,47 @@ fn with(host: &Host, event: &str, field: &str, value: &str) -> Value {
 fn stop(mut commander: Commander) {
     commander.signal(Signal::TERM);
     assert!(commander.ended().success());
+}
+
+/// What another user can open of these, and holds the lock of for as long as this lives.
+fn locked_by_nobody(paths: &[PathBuf]) -> Vec<File> {
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let (user, group) = (Uid::from_raw(nobody.uid.as_raw()), Gid::from_raw(nobody.gid.as_raw()));
+    thread::scope(|scope| {
+        let lock = || {
+            // To the kernel this is the thread's alone, and ends with it.
+            set_thread_groups(&[]).unwrap();
+            set_thread_res_gid(group, group, group).unwrap();
+            set_thread_res_uid(user, user, user).unwrap();
+            let opened = paths.iter().filter_map(|path| File::open(path).ok());
+            opened.inspect(|file| file.try_lock().unwrap()).collect()
+        };
+        scope.spawn(lock).join().unwrap()
+    })
+}
+
+#[test]
+fn is_begun_whatever_another_user_has_locked() {
+    if !is_root("is_begun_whatever_another_user_has_locked") {
+        return;
+    }
+    let host = Host::new(TRUE);
+    stop(host.start());
+    for directory in ["log", "run"] {
+        host.set_mode(directory, 0o755);
+    }
+    let mut paths = vec![host.path("log"), host.path("run")];
+    for directory in paths.clone() {
+        paths.extend(fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    let locked = locked_by_nobody(&paths);
+    assert_eq!(locked.len(), 2, "the directories, and nothing in them");
+    let commander = host.start();
+    commander.connect().send(&order("noop"));
+    commander.line(&["ended command=noop"]);
+    // The lock is as good as ever.
+    host.configure_socket_dir("other");
+    assert!(host.refusal_to_start().contains("another process holds the lock"));
 }
 
 #[test]
@@ -127,7 +174,7 @@ fn in_a_directory_of_others_is_not_written() {
     fs::create_dir(host.path("log")).unwrap();
     host.set_mode("log", 0o777);
     let said = host.refusal_to_start();
-    assert!(said.contains("audit_dir") && said.contains("chmod 700"), "{said}");
+    assert!(said.contains("audit_dir") && said.contains("&& chmod go-w"), "{said}");
     assert!(!host.path("log").join(FILE).exists());
 }
 

@@ -104,6 +104,6 @@ fn in_a_directory_of_others_is_not_made() {
     let host = Host::new(TRUE);
     fs::create_dir(host.path("run")).unwrap();
     host.set_mode("run", 0o777);
-    assert!(host.refusal_to_start().contains("chmod 755"));
+    assert!(host.refusal_to_start().contains("&& chmod go-w"));
     assert!(!host.socket().exists());
 }

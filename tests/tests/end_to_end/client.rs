@@ -49,7 +49,7 @@ impl Laptop {
             .status()
             .unwrap();
         assert!(made.success());
-        let key = Key::read(&path, None).unwrap();
+        let key = Key::read(&path).unwrap();
         let laptop = Self { disk, place, host, key };
         fs::create_dir_all(laptop.folder()).unwrap();
         laptop

@@ -283,7 +283,11 @@ fn an_audit_trail_that_others_can_change_is_a_problem() {
     for mode in [0o660, 0o644, 0o642] {
         fs::set_permissions(&trail, fs::Permissions::from_mode(mode)).unwrap();
         let findings = Findings::of(&mut doctor(&lab));
-        findings.expect("audit_trail", "problem", &[&format!("mode {mode:04o}"), "chmod 640"]);
+        findings.expect(
+            "audit_trail",
+            "problem",
+            &[&format!("mode {mode:04o}"), "chmod g-w,o-rwx"],
+        );
         assert!(!findings.is_good);
     }
     fs::set_permissions(&trail, fs::Permissions::from_mode(0o640)).unwrap();

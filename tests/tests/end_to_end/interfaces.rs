@@ -136,7 +136,7 @@ fn interfaces_that_exchange_their_names_stay_closed_all_the_time() {
     for place in 0..2 {
         assert!(status["interfaces"][place]["problem"].is_null(), "{status:#}");
     }
-    let pins = std::fs::read_dir(lab.files.pins()).unwrap().count();
+    let pins = lab.files.pinned().len();
     assert_eq!(pins, 2, "each is where it was");
     let wrong = ["has gone", "another XDP program", "is open", "no such interface"];
     for what in wrong {

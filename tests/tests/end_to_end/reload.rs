@@ -231,7 +231,7 @@ fn interfaces_are_added_and_removed() {
     lab.reload_gate();
     let status = lab.status();
     assert_eq!(status["interfaces"].as_array().unwrap().len(), 1, "{status:#}");
-    assert_eq!(fs::read_dir(lab.files.pins()).unwrap().count(), 1);
+    assert_eq!(lab.files.pinned().len(), 1);
     lab.expect_verdict(Verdict::WrongLength, 1, |lab| from_third(lab, b"junk"));
     lab.send(Family::V4, b"anybody there?");
     wait::until("an answer of the open interface", || {
@@ -312,6 +312,6 @@ fn a_renamed_interface_goes_by_its_new_name() {
         assert_eq!(status["interfaces"][0]["problem"], serde_json::Value::Null, "{status:#}");
         lab.expect_next_knock_to_run(Family::V6);
     });
-    assert_eq!(fs::read_dir(lab.files.pins()).unwrap().count(), 1);
+    assert_eq!(lab.files.pinned().len(), 1);
     lab.expect_silence();
 }

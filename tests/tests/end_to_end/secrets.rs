@@ -114,8 +114,7 @@ fn nothing_that_the_server_has_leads_to_a_key_in_the_kernel() {
     lab.start_gate();
     let gate = Process(lab.gate().pid());
     let keys = maps_of(gate)[&(BPF_MAP_TYPE_ARRAY, ENTRY_SIZE)];
-    let pins: Vec<_> =
-        fs::read_dir(lab.files.pins()).unwrap().map(|pin| pin.unwrap().path()).collect();
+    let pins = lab.files.pinned();
     assert!(!pins.is_empty());
 
     let socket = lab.files.sockets().join(handover::SOCKET);

@@ -3,14 +3,19 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{PermissionsExt, chown, symlink},
     path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
 use ruroco::key::Key;
 use ruroco_lab::{daemon::Daemon, files::Options, lab::Lab, network::Family, programs};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    thread::{Uid, set_thread_uid},
+};
 
 /// Starts a program, which must end by itself with a message that has these parts.
 #[track_caller]
@@ -125,6 +130,129 @@ fn pins_that_others_could_exchange_are_refused() {
     lab.start_commander();
     lab.start_gate();
     lab.start_server();
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+/// Who has no business on the host.
+const STRANGER: u32 = 64_999;
+
+/// Each program ends, and names the directory, whose it is and what to run.
+#[track_caller]
+fn expect_all_to_name(lab: &Lab, directory: &Path, whose: &str) {
+    let shown = path(directory);
+    let remedy = format!("chown root {shown} && chmod go-w {shown}");
+    for (name, command) in all_programs(lab) {
+        expect_no_start(name, command, &[&format!("{shown}: "), whose, &remedy]);
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn no_program_starts_from_a_directory_of_somebody_else_and_each_says_whose_it_is() {
+    with_either_source(|lab, _| {
+        let etc = lab.files.path("etc");
+        let server = lab.files.user();
+        let stranger = format!("belongs to uid {STRANGER} and has mode 0755");
+        // Upstream's layout; the server could write what root goes by.
+        let servers = format!("belongs to user {} (uid {}) and has", server.name, server.uid);
+        for (owner, whose) in [(STRANGER, stranger), (server.uid.as_raw(), servers)] {
+            for directory in [etc.parent().unwrap(), &etc] {
+                chown(directory, Some(owner), None).unwrap();
+                expect_all_to_name(lab, directory, &whose);
+                let check = lab.gate_command(&["check"]).output().unwrap();
+                let told = String::from_utf8(check.stdout).unwrap();
+                assert!(!check.status.success(), "{told}");
+                assert!(told.contains(&format!("{}: {whose}", path(directory))), "{told}");
+                chown(directory, Some(0), Some(0)).unwrap();
+            }
+        }
+        for mode in [0o775, 0o757] {
+            fs::set_permissions(&etc, fs::Permissions::from_mode(mode)).unwrap();
+            expect_all_to_name(lab, &etc, &format!("has mode {mode:04o}"));
+        }
+        fs::set_permissions(&etc, fs::Permissions::from_mode(0o755)).unwrap();
+    });
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn files_that_somebody_else_has_put_in_the_place_of_roots_are_not_read() {
+    with_either_source(|lab, source| {
+        let commander = || all_programs(lab).into_iter().last().unwrap().1;
+        let commands = lab.files.commands();
+        let kept = lab.files.path("etc/kept");
+        fs::rename(&commands, &kept).unwrap();
+        // To a file of root's with content of somebody else's.
+        symlink("/proc/self/cmdline", &commands).unwrap();
+        expect_no_start("ruroco-commander", commander(), &["/cmdline", "(proc)"]);
+        fs::remove_file(&commands).unwrap();
+        // By way of a directory of somebody else's.
+        let theirs = lab.files.path("theirs");
+        fs::create_dir(&theirs).unwrap();
+        fs::copy(&kept, theirs.join("commands.toml")).unwrap();
+        chown(&theirs, Some(STRANGER), None).unwrap();
+        symlink(theirs.join("commands.toml"), &commands).unwrap();
+        let told = format!("chown root {}", path(&theirs));
+        let whose = format!("belongs to uid {STRANGER}");
+        expect_no_start("ruroco-commander", commander(), &[path(&theirs), &whose, &told]);
+        fs::remove_file(&commands).unwrap();
+        fs::rename(&kept, &commands).unwrap();
+
+        let fifo = lab.files.server_key("x");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        for (name, command) in programs_that_read_keys(lab, source) {
+            expect_no_start(name, command, &[path(&fifo), "not a regular file"]);
+        }
+        fs::remove_file(fifo).unwrap();
+    });
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_reload_from_a_directory_of_somebody_else_changes_nothing() {
+    let mut lab = Lab::running(&Default::default());
+    let etc = lab.files.path("etc");
+    chown(&etc, Some(STRANGER), None).unwrap();
+    let told = [path(&etc).to_owned(), format!("chown root {}", path(&etc))];
+    let told = ["not reloaded", &told[0], &told[1]];
+    for daemon in 0..3 {
+        let daemon = match daemon {
+            0 => lab.gate(),
+            1 => lab.server(),
+            _ => lab.commander(),
+        };
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_for(&told);
+    }
+    lab.expect_next_knock_to_run(Family::V4);
+    chown(&etc, Some(0), Some(0)).unwrap();
+    lab.reload_gate();
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_starts_whatever_another_user_has_locked() {
+    let mut lab = Lab::running(&Default::default());
+    let directories = [lab.files.pins(), lab.files.sockets()];
+    let mut paths = directories.to_vec();
+    for directory in &directories {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+        paths.extend(fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    fs::set_permissions(lab.files.path("bpf"), fs::Permissions::from_mode(0o755)).unwrap();
+    lab.gate().crash();
+    let nobody = Uid::from_raw(lab.files.user().uid.as_raw());
+    let lock = || {
+        set_thread_uid(nobody).unwrap(); // of this thread alone, which ends with it
+        let opened = paths.iter().filter_map(|path| fs::File::open(path).ok());
+        opened.filter(|file| file.try_lock().is_ok()).collect::<Vec<_>>()
+    };
+    let locked = std::thread::scope(|scope| scope.spawn(lock).join().unwrap());
+    assert!(locked.len() >= directories.len(), "{locked:?}");
+    lab.start_gate();
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
 }

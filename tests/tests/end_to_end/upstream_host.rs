@@ -10,6 +10,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, chown, symlink},
     path::Path,
+    process::Command,
 };
 
 use ruroco_lab::{files::Options, knock::Knock, lab::Lab, network::Family, programs};
@@ -324,14 +325,38 @@ fn of_the_keys_directory_the_same_files_are_keys() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn what_a_file_leaves_out_means_what_it_means_there() {
+fn a_directory_of_the_servers_is_refused_until_it_is_roots() {
     let mut host = Host::new(COUNTER);
-    // No address, and floors where the keys are, which is then the server's directory.
-    host.write_config("ips = [\"127.0.0.1\"]\n");
-    fs::remove_file(host.blocklist()).unwrap();
-    let beside_keys = Path::new("/etc/ruroco/blocklist.msgpck");
-    host.write_as_server(beside_keys, &blocklist(COUNTER), 0o600);
+    // As upstream leaves it: the server could put other files in the place of root's.
     chown("/etc/ruroco", Some(host.user.uid.as_raw()), None).unwrap();
+    let told = ["/etc/ruroco: ", "user ruroco (uid 64020)", "chown root /etc/ruroco && chmod go-w"];
+    expect_no_start("ruroco-server", host.server_command(), &told);
+    expect_no_start("ruroco-commander", host.commander_command(), &told);
+    let mut init = host.server_command();
+    init.arg("init");
+    expect_no_start("ruroco-server", init, &told);
+    assert!(host.blocklist().exists(), "nothing was taken over");
+    let remedy = "chown root /etc/ruroco && chmod go-w /etc/ruroco";
+    assert!(Command::new("sh").args(["-c", remedy]).status().unwrap().success());
+    host.start();
+    host.expect_next_knock_to_run();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn what_a_file_leaves_out_means_what_it_means_there() {
+    // No address, and floors where the keys are, which is a directory that the server can write.
+    let mut host = Host::new(COUNTER);
+    host.write_config("ips = [\"127.0.0.1\"]\n");
+    let keys = Path::new("/etc/ruroco/blocklist.msgpck");
+    fs::remove_file(host.blocklist()).unwrap();
+    host.write_as_server(keys, &blocklist(COUNTER), 0o600);
+    expect_no_start("ruroco-server", host.server_command(), &["/etc/ruroco"]);
+
+    // They have a directory of their own when it is root's.
+    host.write_config("ips = [\"127.0.0.1\"]\nblocklist_dir = \"/var/lib/ruroco\"\n");
+    fs::remove_file(keys).unwrap();
+    host.write_as_server(&host.blocklist(), &blocklist(COUNTER), 0o600);
     host.start();
     for daemon in [&host.server, &host.commander] {
         daemon.as_ref().unwrap().wait_for(&["no gate closes the port"]);
@@ -341,8 +366,6 @@ fn what_a_file_leaves_out_means_what_it_means_there() {
     host.send(&seal(&lower));
     host.expect_refusal("old_counter");
     host.expect_next_knock_to_run();
-    assert!(Path::new("/etc/ruroco/floors").exists());
-    assert_eq!(fs::read_dir("/var/lib/ruroco").unwrap().count(), 0);
 }
 
 #[test]

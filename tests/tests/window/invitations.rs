@@ -37,7 +37,7 @@ fn is_added(person: &mut Person, key: &Key) {
     person.sees("home was added");
     person.sees("Knock at home: open_ssh");
     person.sees("opens port 22");
-    let kept = Key::read(&person.folder.path().join("keys/home.key"), None).unwrap();
+    let kept = Key::read(&person.folder.path().join("keys/home.key")).unwrap();
     assert_eq!(*kept.to_text(), *key.to_text());
 }
 

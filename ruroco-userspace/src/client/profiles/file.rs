@@ -206,7 +206,7 @@ impl ProfilesFile {
         Profiles::check(&changed).or_problems().map_err(EditError::Refused)?;
         // Whoever keeps the file somewhere else has a link here, which is to stay one.
         let place = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        durable::replace(&place, text.as_bytes()).map_err(failed)
+        durable::replace(&place, source.with_its_line_ends(&text).as_bytes()).map_err(failed)
     }
 
     fn source(&self) -> Result<Source, crate::problems::Problem> {
@@ -214,7 +214,7 @@ impl ProfilesFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Ok(Source::new(&self.path, ""))
             }
-            _ => Source::read(&self.path),
+            _ => Ok(Source::read_own(&self.path)?),
         }
     }
 }
@@ -314,6 +314,17 @@ mod tests {
         file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("# the old one") && text.contains("command = \"x\""), "{text}");
+    }
+
+    #[test]
+    fn lines_end_as_they_did() {
+        let (_folder, file) = file(&COMMENTED.replace('\n', "\r\n"));
+        file.add(&named("b"), &host()).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.contains("[hosts.b]\r\n"), "{text:?}");
+        assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");
+        file.remove(&named("b")).unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), COMMENTED.replace('\n', "\r\n"));
     }
 
     #[test]

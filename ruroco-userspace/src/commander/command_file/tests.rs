@@ -1,5 +1,7 @@
 //! What is accepted, what is refused, and what is said.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use super::*;
 
 const LAPTOP: KeyId = KeyId([1; 8]);
@@ -172,8 +174,91 @@ fn a_program_that_is_not_there_is_a_warning() {
         warnings.iter().map(ToString::to_string).collect::<String>()
     };
     assert_eq!(told("/bin/sh") + &told("sh"), "");
-    assert!(told("/no/such").starts_with("/commands.toml:2: /no/such cannot be run"));
-    assert!(told("/etc/passwd").contains("chmod +x /etc/passwd"));
-    assert!(told("/etc").contains("is no program"));
+    assert!(told("/no/such").starts_with("/commands.toml:2: /no/such not found"));
+    assert!(told("/etc/passwd").contains("chmod u+x /etc/passwd"));
+    assert!(told("/etc").contains("/etc not found"));
     assert!(told("no-such-program").contains("write its whole path"));
+}
+
+/// A directory with a script in it, which everybody may run.
+fn with_script(content: &str) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("open");
+    fs::write(&script, content).unwrap();
+    for path in [dir.path(), &script] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let shown = script.to_str().unwrap().to_owned();
+    (dir, shown)
+}
+
+#[test]
+fn a_program_that_others_can_change_is_refused_with_what_to_run() {
+    let (dir, script) = with_script("#!/bin/sh\n");
+    let folder = dir.path().to_str().unwrap();
+    let forms = [
+        format!("run = [\"{script}\", \"x\"]"),
+        format!("shell = \"{script} x\""),
+        format!("shell = \"exec {script} x\""),
+        format!("run = [\"open\"]\nenv = {{ PATH = \"/no/such:{folder}\" }}"),
+    ];
+    for form in &forms {
+        let text = format!("[commands.x]\n{form}\n");
+        assert!(check(&text).is_ok(), "{form}");
+        for path in [script.as_str(), folder] {
+            for loose in [0o757, 0o775] {
+                fs::set_permissions(path, fs::Permissions::from_mode(loose)).unwrap();
+                let error = check(&text).unwrap_err();
+                assert!(error.starts_with("/commands.toml:2: "), "{form}: {error}");
+                for part in [&format!("mode {loose:04o}"), &format!("chmod go-w {path}")] {
+                    assert!(error.contains(part), "{form}: {error}");
+                }
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+    // It runs with the rights of another user, who may change it.
+    if getuid().is_root() {
+        let nobody = users::find("nobody").unwrap();
+        std::os::unix::fs::chown(&script, Some(nobody.uid.as_raw()), None).unwrap();
+        for form in &forms {
+            let text = format!("[commands.x]\n{form}\n");
+            assert!(check(&text).unwrap_err().contains("user nobody"), "{form}");
+            assert!(check(&format!("{text}user = \"nobody\"\n")).is_ok(), "{form}");
+        }
+    }
+}
+
+#[test]
+fn of_a_file_that_others_can_change_and_a_program_is_given_there_is_a_warning() {
+    let (_dir, script) = with_script("echo\n");
+    let text = format!("[commands.x]\nrun = [\"/bin/sh\", \"{script}\"]\n");
+    let warnings = || {
+        let checked = super::check(&Source::new("/commands.toml", text.as_str()), None);
+        checked.or_all_problems().unwrap().1.to_string()
+    };
+    assert_eq!(warnings(), "");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o777)).unwrap();
+    let told = format!("chmod go-w {script}");
+    assert!(warnings().contains(&told), "{}", warnings());
+}
+
+#[test]
+fn lines_that_end_as_on_windows_run_as_any_others() {
+    let command = command("[commands.x]\r\nshell = '''\r\necho a\r\necho b\r\n'''\r\n");
+    assert_eq!(command.arguments, ["-c", "echo a\necho b\n"]);
+
+    let (_dir, script) = with_script("#!/bin/sh\r\necho\r\n");
+    let text = format!("[commands.x]\nrun = [\"{script}\"]\n");
+    let checked = super::check(&Source::new("/commands.toml", text), None);
+    let warnings = checked.or_all_problems().unwrap().1.to_string();
+    assert!(warnings.contains(&format!("sed -i 's/\\r$//' {script}")), "{warnings}");
+}
+
+#[test]
+fn what_a_shell_would_not_take_for_a_space_is_named() {
+    let text = "[commands.x]\nshell = \"echo\u{a0}a\"\n";
+    let checked = super::check(&Source::new("/commands.toml", text), None);
+    let warnings = checked.or_all_problems().unwrap().1.to_string();
+    assert!(warnings.starts_with("/commands.toml:2: there is a U+00A0"), "{warnings}");
 }

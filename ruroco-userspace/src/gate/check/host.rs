@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +16,7 @@ use crate::{
         interfaces::devices::{blindness, native_limits},
         netlink::{self, Link},
     },
-    key_directory,
+    key_directory, private_directory,
     problems::Problem,
     toml_file::nearest,
 };
@@ -103,10 +102,7 @@ fn interface_problem(link: &Link, mode: Mode) -> Option<String> {
 /// Keys of the server's own: root can read them, and the commander of the package's unit cannot, which
 /// has not that privilege.
 pub(super) fn keys_of_the_server(config: &Config, user: &User) -> Vec<Problem> {
-    let Ok(paths) = key_directory::list(&config.config_dir) else { return Vec::new() };
-    let is_servers = |path: &PathBuf| {
-        std::fs::metadata(path).is_ok_and(|metadata| metadata.uid() == user.uid.as_raw())
-    };
+    let Ok(files) = key_directory::owners(&config.config_dir) else { return Vec::new() };
     let problem = |path: PathBuf| {
         let message = format!(
             "it belongs to {}: a commander that its unit starts cannot read it; run: chown root {}, and \
@@ -116,14 +112,21 @@ pub(super) fn keys_of_the_server(config: &Config, user: &User) -> Vec<Problem> {
         );
         Problem::error(&path, message).as_warning()
     };
-    paths.into_iter().filter(is_servers).map(problem).collect()
+    let servers = files.into_iter().filter(|(_, owner)| *owner == user.uid.as_raw());
+    servers.map(|(path, _)| problem(path)).collect()
 }
 
 /// Why the server, as whose user this is called, could not keep its floors here.
 pub(super) fn state_problem(dir: &Path, user: &User) -> Option<Problem> {
+    if let Some(problem) = private_directory::trouble_with(dir) {
+        return Some(problem);
+    }
     let shown = dir.display();
     let name = &user.name;
-    let make = format!("run: install -d -o {name} -m 700 {shown}");
+    let make = format!(
+        "give the server a directory of its own; to make or take this one for it, run: install -d -o \
+         {name} -m 700 {shown}"
+    );
     let metadata = match std::fs::metadata(dir) {
         Ok(metadata) => metadata,
         Err(error) => {
@@ -137,12 +140,5 @@ pub(super) fn state_problem(dir: &Path, user: &User) -> Option<Problem> {
         let message = format!("the server could not write its floors there: {error}; {make}");
         return Some(Problem::error(dir, message));
     }
-    let mode = metadata.mode() & 0o7777;
-    (mode & 0o022 != 0).then(|| {
-        let message = format!(
-            "its mode {mode:04o} lets others remove the floors, after which packets could run again; \
-             run: chmod 700 {shown}"
-        );
-        Problem::error(dir, message).as_warning()
-    })
+    None
 }

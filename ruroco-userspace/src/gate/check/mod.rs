@@ -19,13 +19,12 @@ use clap::ValueEnum;
 use rustix::process::geteuid;
 
 pub use self::report::Report;
-use super::{attachment, identity};
+use super::identity;
 use crate::{
-    audit,
     commander::approved::Approved,
     config::{Config, Field, Fixed, Source},
     key_directory::Occasion,
-    private_directory, private_socket,
+    private_directory,
     problems::{Level, Problem, Problems},
     settings::Settings,
 };
@@ -113,25 +112,11 @@ fn as_units(config: &Path, commands: &Path) -> Result<Vec<Problem>, String> {
         .map_err(|error| format!("the files {WHO_UNITS_START}: {error:#}"))
 }
 
-/// Those that gate and commander make if they are missing and refuse if others can change them, and
-/// that of the keys.
+/// Those that gate and commander make if they are missing and refuse if others can change them.
 fn directories(config: &Config) -> Vec<Problem> {
-    let made = [
-        (&config.socket_dir, private_socket::DIRECTORY_MODE),
-        (&config.audit_dir, audit::DIRECTORY_MODE),
-    ];
     let pins = (config.source == Source::Xdp).then_some(&config.gate.pin_dir);
-    let pins = pins.map(|dir| (dir, attachment::DIRECTORY_MODE));
-    let refused = |(dir, mode): (&PathBuf, u32)| {
-        private_directory::trouble_with(dir, mode).map(|why| Problem::error(dir, why))
-    };
-    let mut problems: Vec<Problem> = made.into_iter().chain(pins).filter_map(refused).collect();
-    // The daemons hold its files to account one by one; whoever may exchange them may take keys away.
-    problems.extend(
-        private_directory::trouble_with(&config.config_dir, 0o755)
-            .map(|why| Problem::error(&config.config_dir, why).as_warning()),
-    );
-    problems
+    let made = [&config.socket_dir, &config.audit_dir].into_iter().chain(pins);
+    made.filter_map(|dir| private_directory::trouble_with(dir)).collect()
 }
 
 /// Whether it is the file of a key that belongs to root.

@@ -2,12 +2,14 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
-use nix::unistd::User;
+use nix::unistd::{Group, User};
 
 use super::Finding;
 use crate::{
     audit,
     config::{Config, UPSTREAM_BLOCKLIST},
+    gate::attachment::LOCK,
+    problems::shell_word,
 };
 
 /// The server's floors (`floors` in `blocklist_dir`).
@@ -19,7 +21,8 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     if let Ok(user) = config.find_socket_user() {
         findings.push(floors(&config.blocklist_dir, &user));
     }
-    findings.push(sockets(&config.socket_dir));
+    let user = config.find_socket_user().ok();
+    findings.push(sockets(&config.socket_dir, user.as_ref()));
     findings.push(audit_trail(&config.audit_dir));
     findings
 }
@@ -64,7 +67,8 @@ pub(super) fn pins_left_behind(dir: &Path) -> Finding {
     const NAME: &str = "pins";
     let shown = dir.display();
     let remedy = format!("run: systemctl disable --now ruroco-gate; rm -r {shown}");
-    match fs::read_dir(dir).map(|mut pins| pins.next().is_some()) {
+    let is_pin = |entry: &fs::DirEntry| entry.file_name() != LOCK;
+    match fs::read_dir(dir).map(|pins| pins.filter_map(Result::ok).any(|entry| is_pin(&entry))) {
         Ok(true) => Finding::problem(
             NAME,
             format!(
@@ -81,21 +85,32 @@ pub(super) fn pins_left_behind(dir: &Path) -> Finding {
     }
 }
 
-fn sockets(dir: &Path) -> Finding {
+fn sockets(dir: &Path, server: Option<&User>) -> Finding {
     const NAME: &str = "sockets";
+    let shown = shell_word(dir);
+    let is_in = |group: u32| server.is_some_and(|user| user.gid.as_raw() == group);
+    let can_enter = |there: &fs::Metadata| {
+        there.mode() & 0o001 != 0 || (is_in(there.gid()) && there.mode() & 0o010 != 0)
+    };
+    let remedy = match server.map(|user| Group::from_gid(user.gid)) {
+        Some(Ok(Some(group))) => {
+            format!("run: chgrp {} {shown} && chmod g+x {shown}", group.name)
+        }
+        _ => format!("let the group of the server's user enter {shown}"),
+    };
     match fs::metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Finding::ok(NAME, format!("{} will be made", dir.display()))
         }
         Err(error) => Finding::unknown(NAME, format!("{}: {error}", dir.display())),
-        Ok(there) if there.mode() & 0o001 == 0 => Finding::problem(
+        Ok(there) if !can_enter(&there) => Finding::problem(
             NAME,
             format!(
                 "{} has mode {:04o}: the server cannot get to the sockets in it",
                 dir.display(),
                 there.mode() & 0o7777
             ),
-            format!("run: chmod 755 {}", dir.display()),
+            remedy,
         ),
         Ok(_) => Finding::ok(NAME, format!("{} can be entered", dir.display())),
     }
@@ -119,7 +134,9 @@ fn audit_trail(dir: &Path) -> Finding {
         Ok(file) if file.uid() != 0 || file.mode() & 0o026 != 0 => Finding::problem(
             NAME,
             format!("{shown} belongs to uid {}, mode {:04o}", file.uid(), file.mode() & 0o7777),
-            format!("look at who changed it, then run: chown root {shown}; chmod 640 {shown}"),
+            format!(
+                "look at who changed it, then run: chown root {shown} && chmod g-w,o-rwx {shown}"
+            ),
         ),
         Ok(_) => Finding::ok(NAME, format!("{shown} is root's")),
     }

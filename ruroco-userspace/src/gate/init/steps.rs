@@ -3,24 +3,23 @@
 use std::{
     env,
     fmt::Write as _,
-    fs::{self, DirBuilder, Permissions},
+    fs::{self, Permissions},
     io::Write,
     net::IpAddr,
-    os::unix::{
-        fs::{DirBuilderExt, PermissionsExt},
-        process::CommandExt,
-    },
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, bail};
+use rustix::process::{Gid, Uid};
 
 use crate::{
     config::{Config, FLOORS, UPSTREAM_BLOCKLIST},
     durable,
     key::Key,
     key_directory::can_be_a_name,
+    private_directory,
     toml_file::Source as File,
     users,
 };
@@ -172,7 +171,7 @@ fn write_new(path: &Path, text: &str, mode: u32, out: &mut impl Write) -> anyhow
         return Ok(());
     }
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(failed)?;
+        private_directory::prepare(folder, 0o755)?;
     }
     durable::create_with(path, |mut file| {
         // Whatever the umask is: the server has to be able to read its configuration.
@@ -191,8 +190,7 @@ fn has_keys(folder: &Path) -> bool {
 
 /// Makes a key if there is none.
 fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<()> {
-    let listing = || format!("could not look into {}", setup.keys.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(&setup.keys).with_context(listing)?;
+    private_directory::prepare(&setup.keys, 0o700)?;
     if setup.had_keys {
         return Ok(writeln!(out, "there is a key in {} already", setup.keys.display())?);
     }
@@ -206,7 +204,6 @@ fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<
 /// As the server's user, whose file it is to be.
 fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
     let user = users::find(&setup.user)?;
-    let failed = || format!("could not make {}", setup.floors.display());
     let has_floors =
         [FLOORS, UPSTREAM_BLOCKLIST].iter().any(|file| setup.floors.join(file).exists());
     if setup.had_keys && !has_floors {
@@ -218,11 +215,8 @@ fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
             setup.user
         );
     }
-    if !setup.floors.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o700).create(&setup.floors).with_context(failed)?;
-        std::os::unix::fs::chown(&setup.floors, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-            .with_context(failed)?;
-    }
+    let (uid, gid) = (Uid::from_raw(user.uid.as_raw()), Gid::from_raw(user.gid.as_raw()));
+    private_directory::prepare_for(&setup.floors, 0o700, uid, gid)?;
     let server = env::current_exe().context("could not find out where this program is")?;
     let server = server.with_file_name("ruroco-server");
     let mut init = Command::new(&server);

@@ -40,7 +40,7 @@ fn what_is_wrong_leaves_all_as_it_was() {
         }
 
         fs::remove_file(config).unwrap();
-        lab.expect_no_reload_of_gate(&[config, "no such file"]);
+        lab.expect_no_reload_of_gate(&[config, "not found"]);
         fs::write(config, &text).unwrap();
         let bad = lab.files.server_key("bad");
         let path = bad.to_str().unwrap().to_owned();
@@ -53,7 +53,7 @@ fn what_is_wrong_leaves_all_as_it_was() {
         write(&fs::read_to_string(lab.files.client_key(PHONE)).unwrap());
         lab.expect_no_reload_of_gate(&[&path, "phone.key", "has the same key id as"]);
         lab.files.give_to_user(&bad);
-        lab.expect_no_reload_of_gate(&[&path, "run: chown 0 "]);
+        lab.expect_no_reload_of_gate(&[&path, "run: chown root "]);
         fs::remove_file(&bad).unwrap();
         for family in Family::BOTH {
             lab.expect_next_knock_to_run(family);
