@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     key::{Cipher, FileError, Key},
     problems::{Checked, Problem, Problems},
+    visible::is_visible,
 };
 
 /// What the names of credentials that are keys begin with: systemd names the files of a directory
@@ -64,7 +65,7 @@ impl Keys {
 
 /// Whether a key can go by this name: it is to stand in a line, between other things.
 pub fn can_be_a_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(char::is_control)
+    is_visible(name)
 }
 
 /// Reads all keys that this configuration is about, and checks that it goes with them;
@@ -134,7 +135,7 @@ fn read_all(
             // Escaped: it could not stand in a line.
             problems.add(Problem::error(
                 Path::new(&format!("{path:?}")),
-                "its name is empty, not UTF-8, or has control characters: rename it",
+                "its name is empty, not UTF-8, or contains control, invisible or text-direction characters: rename it",
             ));
             continue;
         };

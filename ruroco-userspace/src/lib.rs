@@ -20,7 +20,9 @@ pub mod aead;
 pub mod audit;
 #[cfg(feature = "daemon")]
 pub mod boot_clock;
-#[cfg(feature = "invitation")]
+#[cfg(feature = "cli")]
+pub mod command_line;
+#[cfg(any(feature = "invitation", feature = "command-file"))]
 pub mod command_name;
 #[cfg(feature = "daemon")]
 pub mod config;
@@ -51,6 +53,7 @@ pub mod problems;
 pub mod qr;
 #[cfg(feature = "daemon")]
 pub mod rate;
+pub mod redaction;
 pub mod secure_file;
 #[cfg(feature = "daemon")]
 pub mod server_keys;
@@ -66,6 +69,7 @@ pub mod timestamp;
 pub mod toml_file;
 #[cfg(feature = "daemon")]
 pub mod users;
+pub mod visible;
 #[cfg(feature = "daemon")]
 pub mod wait;
 
