@@ -1,12 +1,17 @@
-//! Names of commands as clients know them. They come from elsewhere, by invitations and files, and are
-//! shown on terminals, which take control characters for orders. Hosts have the same rule for theirs.
+//! Names of commands, on hosts and clients. They come from elsewhere, by invitations and files, and are
+//! shown on terminals, which interpret control characters.
+
+use crate::visible::is_visible;
 
 /// The command that is asked for where nothing else is said.
 pub const DEFAULT_COMMAND: &str = "default";
 
 /// A text that cannot be the name of a command. The message does not repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a command's name must not be empty or have control characters")]
+#[error(
+    "a command name must not be empty, begin or end with a space, or contain a control, invisible or \
+     text-direction character"
+)]
 pub struct NotACommand;
 
 /// A name that can be one.
@@ -14,5 +19,5 @@ pub struct NotACommand;
 /// # Errors
 /// [`NotACommand`].
 pub fn check(name: String) -> Result<String, NotACommand> {
-    if name.is_empty() || name.contains(char::is_control) { Err(NotACommand) } else { Ok(name) }
+    if is_visible(&name) { Ok(name) } else { Err(NotACommand) }
 }

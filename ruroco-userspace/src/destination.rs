@@ -8,6 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::visible::is_hidden;
 #[cfg(feature = "with-client")]
 use {
     crate::lookup::{self, Failure},
@@ -95,21 +96,27 @@ impl Destination {
             Some(_) => return Err(ParseError::Form),
             None => (text, None),
         };
-        if host.is_empty() || host.contains(is_not_for_hosts) {
+        if host.is_empty() || !host.chars().all(is_for_hosts) {
             return Err(ParseError::Form);
         }
-        let port = match port.map(|port| (port, port.parse())) {
-            Some((_, Ok(port @ 1..))) => port,
-            Some((port, _)) => return Err(ParseError::Port(port.to_owned())),
+        let port = match port {
+            Some(port) => numbered(port).ok_or_else(|| ParseError::Port(port.to_owned()))?,
             None => default_port,
         };
         Ok(Self::Host(host.to_owned(), port))
     }
 }
 
-/// Terminals, to which hosts are shown, take control characters for orders.
-fn is_not_for_hosts(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || "[]/".contains(c)
+/// A port in digits alone: a number could have a sign.
+fn numbered(port: &str) -> Option<u16> {
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    port.parse().ok().filter(|port| is_number && *port > 0)
+}
+
+/// Whether the name of a host may contain this character. Punctuation that a text was copied with is not
+/// looked up.
+fn is_for_hosts(c: char) -> bool {
+    (c.is_alphanumeric() && !is_hidden(c)) || "._-".contains(c)
 }
 
 impl fmt::Display for Destination {
@@ -127,6 +134,19 @@ impl Destination {
         match self {
             Self::Address(address) => address.port(),
             Self::Host(_, port) => *port,
+        }
+    }
+
+    /// Whether this is the same host, maybe with another port.
+    pub fn is_same_host(&self, other: &Self) -> bool {
+        self.is_of_host(&other.host())
+    }
+
+    /// The host without the port.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Address(address) => address.ip().to_string(),
+            Self::Host(name, _) => name.clone(),
         }
     }
 
@@ -221,10 +241,34 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", ":80", "[::1]", "a:b:c", "[::1]:70000", "a b", "a\u{1b}]0;x\u{7}"] {
+        for text in [
+            "",
+            ":80",
+            "[::1]",
+            "a:b:c",
+            "[::1]:70000",
+            "a b",
+            "a\u{1b}]0;x\u{7}",
+            "a\u{200b}",
+            "a>",
+            "\"a\"",
+            "a,",
+            "a\u{202e}b:80",
+            "\u{3164}",
+            "192.0.2.1\u{feff}",
+        ] {
             assert_eq!(text.parse::<Destination>(), Err(ParseError::Form), "{text}");
         }
-        for text in ["host:", "host:x", "http://host", "host:0", "host:65536", "192.0.2.1:0"] {
+        for text in [
+            "host:",
+            "host:x",
+            "http://host",
+            "host:0",
+            "host:+80",
+            "192.0.2.1:+80",
+            "host:65536",
+            "192.0.2.1:0",
+        ] {
             assert!(matches!(text.parse::<Destination>(), Err(ParseError::Port(_))), "{text}");
         }
         let told = "a:\u{1b}[2J".parse::<Destination>().unwrap_err().to_string();

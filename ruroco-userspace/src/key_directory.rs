@@ -18,6 +18,7 @@ use crate::{
     problems::{Checked, Problem, Problems, shell_word},
     secure_file,
     trusted_path::{self, Directory, Fault, Found, Leaf, Trust},
+    visible::is_visible,
 };
 
 /// What the names of credentials that are keys begin with: systemd names the files of a directory
@@ -67,7 +68,7 @@ impl Keys {
 
 /// Whether a key can go by this name: it is to stand in a line, between other things.
 pub fn can_be_a_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(char::is_control)
+    is_visible(name)
 }
 
 /// Reads all keys that this configuration is about, and checks that it goes with them;
@@ -169,7 +170,7 @@ fn read_all(
             // Escaped: it could not stand in a line.
             problems.add(Problem::error(
                 Path::new(&format!("{path:?}")),
-                "its name is empty, not UTF-8, or has control characters: rename it",
+                "its name is empty, not UTF-8, or contains control, invisible or text-direction characters: rename it",
             ));
             continue;
         };

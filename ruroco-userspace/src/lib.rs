@@ -20,7 +20,9 @@ pub mod aead;
 pub mod audit;
 #[cfg(feature = "daemon")]
 pub mod boot_clock;
-#[cfg(feature = "invitation")]
+#[cfg(feature = "cli")]
+pub mod command_line;
+#[cfg(any(feature = "invitation", feature = "command-file"))]
 pub mod command_name;
 #[cfg(feature = "daemon")]
 pub mod config;
@@ -53,6 +55,7 @@ pub mod problems;
 pub mod qr;
 #[cfg(feature = "daemon")]
 pub mod rate;
+pub mod redaction;
 pub mod secure_file;
 #[cfg(feature = "daemon")]
 pub mod server_keys;
@@ -70,6 +73,7 @@ pub mod toml_file;
 pub mod trusted_path;
 #[cfg(feature = "daemon")]
 pub mod users;
+pub mod visible;
 #[cfg(feature = "daemon")]
 pub mod wait;
 

@@ -18,6 +18,7 @@ use rustix::fs::fstat;
 use tracing::Level;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::redaction::redacted;
 use journal::Journal;
 
 /// Starts logging: `info` and above, or `debug` if `RUROCO_LOG` is `debug`.
@@ -58,7 +59,7 @@ fn stderr_is_journal() -> bool {
 /// Logs why a reload was refused: the whole chain of causes. Where they are several things that are
 /// wrong, each has a line.
 pub fn not_reloaded(error: &anyhow::Error) {
-    for line in format!("{error:#}").lines() {
+    for line in redacted(&format!("{error:#}")).lines() {
         tracing::error!("not reloaded, all stays as it was: {line}");
     }
 }
@@ -70,7 +71,7 @@ pub fn exit_code(result: anyhow::Result<impl Termination>) -> ExitCode {
         Ok(done) => done.report(),
         Err(error) => {
             // Not `eprintln!`, which panics when nobody reads.
-            for line in format!("{error:#}").lines() {
+            for line in redacted(&format!("{error:#}")).lines() {
                 let _ = writeln!(io::stderr(), "Error: {line}");
             }
             ExitCode::FAILURE

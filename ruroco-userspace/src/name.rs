@@ -5,6 +5,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::visible::is_hidden;
+
 /// Longest name in bytes: with an extension it has to fit into a file's name everywhere.
 const MAX_SIZE: usize = 200;
 
@@ -35,7 +37,7 @@ impl Name {
     /// text can be in a name.
     pub fn like(text: &str, otherwise: &str) -> Self {
         let name = text.replace(|c| !is_good(c), "-");
-        let name = name.trim_start_matches(|c: char| !c.is_alphanumeric()).trim_end_matches('.');
+        let name = name.trim_start_matches(|c| !begins_well(c)).trim_end_matches('.');
         let name = first_bytes(name, MAX_SIZE).trim_end_matches('.');
         name.parse().unwrap_or_else(|_| Self(otherwise.to_owned()))
     }
@@ -57,7 +59,7 @@ impl FromStr for Name {
     type Err = NotAName;
 
     fn from_str(text: &str) -> Result<Self, NotAName> {
-        let begins_well = text.starts_with(char::is_alphanumeric);
+        let begins_well = text.starts_with(begins_well);
         let lower = text.to_ascii_lowercase();
         // Windows drops a dot at the end of a file's name.
         let ends_well = !text.ends_with('.') && !KEY_FILES.iter().any(|end| lower.ends_with(end));
@@ -71,7 +73,12 @@ impl FromStr for Name {
 }
 
 fn is_good(c: char) -> bool {
-    c.is_alphanumeric() || "._-".contains(c)
+    // Some letters are invisible: the fillers of Hangul.
+    (c.is_alphanumeric() && !is_hidden(c)) || "._-".contains(c)
+}
+
+fn begins_well(c: char) -> bool {
+    is_good(c) && c.is_alphanumeric()
 }
 
 fn is_device(lower: &str) -> bool {
@@ -145,6 +152,9 @@ mod tests {
             "home;reboot",
             "a$(id)",
             "a\u{202e}b",
+            "a\u{3164}",
+            "\u{115f}",
+            "home\u{200b}",
             "a'b",
             "a&b",
             "home.key",

@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::{redaction::redacted, visible::is_hidden};
+
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -39,10 +41,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Something that keeps a program from starting. It is one line, whatever the message repeats
-    /// of what somebody else has written.
+    /// Something that keeps a program from starting. It is one line and contains no key, whatever the
+    /// message repeats of what somebody else has written.
     pub fn error(path: &Path, message: impl fmt::Display) -> Self {
-        let message = message.to_string().chars().map(escape_control).collect();
+        let message = redacted(&message.to_string()).chars().map(escape_hidden).collect();
         Self { path: path.to_owned(), line: None, level: Level::Error, message }
     }
 
@@ -90,7 +92,8 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
+        // Somebody may have pasted a key where a file's name belongs.
+        f.write_str(&redacted(&self.path.display().to_string()))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
@@ -109,8 +112,8 @@ pub fn shell_word(path: &Path) -> String {
 }
 
 /// A character as it can stand in a line.
-fn escape_control(c: char) -> String {
-    if c.is_control() { c.escape_default().collect() } else { c.into() }
+fn escape_hidden(c: char) -> String {
+    if is_hidden(c) { c.escape_default().collect() } else { c.into() }
 }
 
 /// All that is wrong. As an error it is shown with a line for each.
@@ -169,6 +172,12 @@ impl Problems {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
     }
 }
 
@@ -287,6 +296,17 @@ mod tests {
         ] {
             assert_eq!(shell_word(Path::new(path)), word);
         }
+    }
+
+    #[test]
+    fn a_problem_repeats_neither_a_key_nor_what_changes_how_it_is_shown() {
+        let key = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+        let value = format!("`port`: invalid type: string \"{key}\", expected a number");
+        let problem = Problem::error(Path::new(key), value).at_line(2).to_string();
+        let told = "[secret]:2: `port`: invalid type: string \"[secret]\", expected a number";
+        assert_eq!(problem, told);
+        let problem = Problem::error(Path::new("/x"), "`a\u{202e}b\u{200b}` is none").to_string();
+        assert_eq!(problem, "/x: `a\\u{202e}b\\u{200b}` is none");
     }
 
     #[test]

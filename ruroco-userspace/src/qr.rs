@@ -3,6 +3,8 @@
 
 #[cfg(feature = "with-client")]
 pub mod picture;
+#[cfg(feature = "with-client")]
+pub mod reader;
 
 use qrcode::{Color, EcLevel, QrCode, render::unicode::Dense1x2, types::QrError};
 use zeroize::Zeroizing;

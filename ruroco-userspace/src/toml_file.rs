@@ -219,6 +219,14 @@ impl LeftOut {
         self.0.is_empty()
     }
 
+    /// The fields of this table of the file that were left out, or something in them.
+    pub fn within<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter_map(move |out| match out.as_slice() {
+            [first, second, ..] if first == table => Some(second.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether this field, named by the path to it, or something in it was left out.
     pub fn has(&self, path: &[&str]) -> bool {
         self.0

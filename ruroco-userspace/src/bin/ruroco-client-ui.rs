@@ -1,19 +1,28 @@
 //! `ruroco-client-ui`: see [`ruroco::window`].
 
 use std::{
+    env,
     io::{self, Write},
     process::ExitCode,
 };
 
-use clap::Parser;
-use ruroco::{client::cli::window::Cli, window::run};
+use ruroco::{
+    client::cli::window::Cli, command_line, qr::reader, redaction::redacted, window::run,
+};
 
 fn main() -> ExitCode {
-    let Cli {} = Cli::parse();
+    reader::serve().unwrap_or_else(open)
+}
+
+fn open() -> ExitCode {
+    match command_line::parse(env::args_os()) {
+        Ok(Cli {}) => {}
+        Err(shown) => return shown,
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "Error: {error:#}");
+            let _ = writeln!(io::stderr(), "Error: {}", redacted(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

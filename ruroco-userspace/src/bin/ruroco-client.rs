@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use ruroco::client::cli;
+use ruroco::{client::cli, qr::reader};
 
 fn main() -> ExitCode {
-    cli::run(cli::Cli::parse()).into()
+    reader::serve().unwrap_or_else(cli::main)
 }

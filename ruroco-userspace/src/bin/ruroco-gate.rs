@@ -1,12 +1,15 @@
 //! `ruroco-gate`: see [`ruroco::gate`].
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
-use clap::Parser;
-use ruroco::{gate::cli, logging};
+use ruroco::{command_line, gate::cli, logging};
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    logging::start();
-    logging::exit_code(cli::run(cli))
+    match command_line::parse(env::args_os()) {
+        Ok(cli) => {
+            logging::start();
+            logging::exit_code(cli::run(cli))
+        }
+        Err(shown) => shown,
+    }
 }

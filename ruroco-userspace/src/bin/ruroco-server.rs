@@ -1,12 +1,15 @@
 //! `ruroco-server`: see [`ruroco::server`].
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
-use clap::Parser;
-use ruroco::{logging, server::cli};
+use ruroco::{command_line, logging, server::cli};
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    logging::start();
-    logging::exit_code(cli::run(&cli))
+    match command_line::parse(env::args_os()) {
+        Ok(cli) => {
+            logging::start();
+            logging::exit_code(cli::run(&cli))
+        }
+        Err(shown) => shown,
+    }
 }

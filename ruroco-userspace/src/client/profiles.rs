@@ -12,86 +12,39 @@
 //! comments included.
 
 mod file;
+mod host;
+mod unknown;
 
-use std::{collections::BTreeMap, net::IpAddr, num::NonZero, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZero,
+    ops::Range,
+};
 
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::file::{EditError, ProfilesFile};
+use self::unknown::Why;
+pub use self::{
+    file::{EditError, ProfilesFile},
+    host::Host,
+    unknown::{FindError, UnknownHost},
+};
 use super::key_store::KeyReference;
 use crate::{
-    command_name::{self, DEFAULT_COMMAND},
+    command_name,
     destination::{Destination, Family},
     name::Name,
     problems::{Checked, Problem, Problems},
     toml_file::{LeftOut, Parsed, Source, nearest},
 };
 
-/// All hosts, by name.
+/// All hosts, by name. A host with a mistake in its entry is none: what it was meant to be, nobody can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profiles {
     hosts: BTreeMap<Name, Host>,
-}
-
-/// A host to knock at, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
-    /// Where datagrams go.
-    pub address: Destination,
-    /// Which of its addresses may be used.
-    pub family: Family,
-    /// Whether to knock at every one of them; the command runs once for each that is reached.
-    pub all_addresses: bool,
-    /// The key that the host knows.
-    pub key: KeyReference,
-    /// What is asked for where no command is named.
-    pub command: String,
-    /// What else the host is known to do; [`Host::that_does`] keeps [`Host::command`] out of it, and
-    /// each in it once, so that hosts that do the same are equal.
-    pub commands: Vec<String>,
-    /// The TCP port that opens, if one does.
-    pub wait: Option<NonZero<u16>>,
-    /// The address to act for, if it is not the one that packets come from.
-    pub ip: Option<IpAddr>,
-    /// Whether [`Host::ip`] may be another than the one that packets come from.
-    pub permissive: bool,
-}
-
-impl Host {
-    /// A host of which no more is known than where it is and which key it knows.
-    pub fn new(address: Destination, key: KeyReference) -> Self {
-        Self {
-            address,
-            family: Family::Any,
-            all_addresses: false,
-            key,
-            command: DEFAULT_COMMAND.to_owned(),
-            commands: Vec::new(),
-            wait: None,
-            ip: None,
-            permissive: false,
-        }
-    }
-
-    /// The same host with these commands, the one that is asked for by default first; without any,
-    /// that is [`DEFAULT_COMMAND`].
-    pub fn that_does(self, commands: impl IntoIterator<Item = String>) -> Self {
-        let mut commands = commands.into_iter();
-        let command = commands.next().unwrap_or_else(|| DEFAULT_COMMAND.to_owned());
-        let mut others: Vec<String> = Vec::new();
-        for other in commands {
-            if other != command && !others.contains(&other) {
-                others.push(other);
-            }
-        }
-        Self { command, commands: others, ..self }
-    }
-
-    /// All commands, the one that is asked for by default first.
-    pub fn all_commands(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.command).chain(&self.commands).map(String::as_str)
-    }
+    /// The names of the entries with mistakes.
+    invalid: BTreeSet<String>,
 }
 
 impl Profiles {
@@ -112,21 +65,42 @@ impl Profiles {
     pub fn known(&self, name: &str) -> Result<&Host, UnknownHost> {
         self.get(name).ok_or_else(|| {
             let names = self.hosts.keys().map(Name::as_str);
-            UnknownHost {
-                name: name.to_owned(),
-                meant: nearest(name, names).map(str::to_owned),
-                is_first: self.is_empty(),
-            }
+            let why = match nearest(name, names) {
+                _ if self.invalid.contains(name) => Why::Invalid,
+                Some(meant) => Why::Misspelt(meant.to_owned()),
+                None if self.is_empty() && self.invalid.is_empty() => Why::NoHosts,
+                None => Why::OtherHosts,
+            };
+            UnknownHost::new(name, why)
         })
+    }
+
+    /// Whether an entry has this name, with or without mistakes.
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.get(name).is_some() || self.invalid.contains(name)
+    }
+
+    /// The other hosts with the same address, maybe with another port: given that address, nobody can say
+    /// which of them is meant.
+    pub fn sharing<'a>(
+        &'a self,
+        name: &'a Name,
+        address: &'a Destination,
+    ) -> impl Iterator<Item = &'a Name> {
+        let others = self.hosts.iter().filter(move |(other, _)| *other != name);
+        others.filter(|(_, host)| host.address.is_same_host(address)).map(|(other, _)| other)
     }
 
     /// The host of this name, or at this address: `ssh` knows it by either, and passes names in lower
     /// case.
     ///
     /// # Errors
-    /// [`Ambiguous`]: which of several is meant, nobody can say.
-    pub fn find(&self, name_or_address: &str) -> Result<Option<(&Name, &Host)>, Ambiguous> {
+    /// Which of several is meant, nobody can say, or the entry has a mistake.
+    pub fn find(&self, name_or_address: &str) -> Result<Option<(&Name, &Host)>, FindError> {
         let asked = name_or_address;
+        if let Some(invalid) = self.invalid.iter().find(|name| name.eq_ignore_ascii_case(asked)) {
+            return Err(FindError::Invalid(UnknownHost::new(invalid, Why::Invalid)));
+        }
         let exact = self.hosts.iter().find(|(name, _)| name.as_str() == asked);
         let like = self.hosts.iter().filter(|(name, _)| name.as_str().eq_ignore_ascii_case(asked));
         let named: Vec<_> = exact.map_or_else(|| like.collect(), |exact| vec![exact]);
@@ -139,7 +113,7 @@ impl Profiles {
         let candidates: BTreeMap<_, _> = named.into_iter().chain(there).collect();
         if candidates.len() > 1 {
             let names = candidates.into_keys().cloned().collect();
-            return Err(Ambiguous { asked: asked.to_owned(), candidates: names });
+            return Err(FindError::Ambiguous { asked: asked.to_owned(), candidates: names });
         }
         Ok(candidates.into_iter().next())
     }
@@ -172,54 +146,19 @@ impl Profiles {
         let Some(Parsed { raw, left_out }) = problems.good_of(file.parse::<Raw>()) else {
             return problems.of_nothing();
         };
+        let mut profiles = Self::default();
+        profiles.invalid.extend(left_out.within(HOSTS).map(str::to_owned));
         let mut checker = Checker { file, left_out, problems };
-        let hosts = raw.hosts.into_iter().filter_map(|(name, raw)| checker.host(&name, raw));
-        let hosts = hosts.collect();
-        checker.problems.of(Self { hosts })
-    }
-}
-
-/// Several hosts can be meant.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{asked} can be any of several hosts: {}; say the name of one, or give them names and addresses \
-     of their own; for ssh to pass the name as it was typed, write %n in place of %h",
-    list(.candidates)
-)]
-pub struct Ambiguous {
-    asked: String,
-    candidates: Vec<Name>,
-}
-
-fn list(names: &[Name]) -> String {
-    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// There is no host of a name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no host {name}{}", self.remedy())]
-pub struct UnknownHost {
-    name: String,
-    meant: Option<String>,
-    is_first: bool,
-}
-
-impl UnknownHost {
-    /// The name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn remedy(&self) -> String {
-        match &self.meant {
-            Some(meant) => format!("; did you mean {meant}?"),
-            None if self.is_first => {
-                ", nor any other; add the first one with `ruroco-client invite`, which takes the \
-                 line that the host has shown, or with `ruroco-client host add`"
-                    .to_owned()
+        for (name, raw) in raw.hosts {
+            let problems_before = checker.problems.len();
+            let host = checker.host(&name, raw);
+            let is_good = checker.problems.len() == problems_before;
+            match host.filter(|_| is_good && !profiles.invalid.contains(name.get_ref())) {
+                Some((name, host)) => _ = profiles.hosts.insert(name, host),
+                None => _ = profiles.invalid.insert(name.into_inner()),
             }
-            None => "; see which there are with: ruroco-client host list".to_owned(),
         }
+        checker.problems.of(profiles)
     }
 }
 
@@ -400,6 +339,38 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_in_one_host_leaves_the_others_usable_and_is_not_worked_around() {
+        let good = "[hosts.good]\naddress = \"192.0.2.1\"\nkey = \"k\"\n";
+        let bad = "[hosts.bad]\naddress = \"192.0.2.2\"\nkey = \"k\"\n";
+        for wrong in [
+            "wait = 0",
+            "wait = \"22\"",
+            "ip = 5",
+            "komand = \"x\"",
+            "commands = [\"a\", 1]",
+            "a.b = 1",
+        ] {
+            let text = format!("{bad}{wrong}\n{good}");
+            let mut problems = Problems::default();
+            let profiles = Profiles::check(&Source::new("/client.toml", text));
+            let profiles = problems.good_of(profiles).unwrap();
+            assert_eq!(problems.len(), 1, "{problems}");
+            assert!(profiles.get("good").is_some() && profiles.get("bad").is_none(), "{wrong}");
+            assert!(profiles.is_taken("bad"));
+            for told in [
+                profiles.known("bad").unwrap_err().to_string(),
+                profiles.find("BAD").unwrap_err().to_string(),
+            ] {
+                assert!(
+                    told.contains("the entry of host bad") && told.contains("is invalid"),
+                    "{told}"
+                );
+            }
+            assert_eq!(found(&profiles, "192.0.2.1"), "good");
+        }
+    }
+
+    #[test]
     fn a_key_in_the_place_of_its_name_is_not_repeated() {
         for key in
             ["chacha20poly1305:AAEC", "chacha20poly1305:AA/EC", &Key::generate().unwrap().to_text()]
@@ -444,7 +415,7 @@ mod tests {
         assert_eq!(found(&profiles, "home"), "Home");
         assert_eq!(found(&profiles, "work"), "work");
         let several = profiles.find("WORK").unwrap_err().to_string();
-        assert!(several.starts_with("WORK can be any of several hosts: Work, work;"), "{several}");
+        assert!(several.starts_with("WORK matches more than one host: Work, work."), "{several}");
     }
 
     #[test]
@@ -459,7 +430,7 @@ mod tests {
         ]);
         for (asked, candidates) in [("203.0.113.5", "203.0.113.5, home"), ("192.0.2.1", "a, b")] {
             let told = profiles.find(asked).unwrap_err().to_string();
-            assert!(told.contains(&format!("several hosts: {candidates};")), "{told}");
+            assert!(told.contains(&format!("more than one host: {candidates}.")), "{told}");
         }
         for (asked, name) in [("home", "home"), ("a", "a"), ("host.example", "host.example")] {
             assert_eq!(found(&profiles, asked), name);

@@ -251,7 +251,9 @@ pub fn import(
     let file = folder.profiles();
     let mut imported = Imported::default();
     for entry in entries {
-        let profiles = file.read().or_problems().map_err(ImportError::Profiles)?;
+        let mut problems = Problems::default();
+        let profiles = problems.good_of(file.read());
+        let Some(profiles) = profiles else { return Err(ImportError::Profiles(problems)) };
         let known = profiles.iter().find(|(_, host)| entry.is_for(host, key));
         match known {
             None => {
@@ -284,10 +286,7 @@ pub fn import(
 
 /// A name that says where the host is, and that no other host has.
 fn free_name(address: &Destination, profiles: &Profiles) -> Name {
-    let host = match address {
-        Destination::Address(address) => address.ip().to_string(),
-        Destination::Host(host, _) => host.clone(),
-    };
+    let host = address.host();
     let port = match address.port() {
         DEFAULT_PORT => String::new(),
         port => format!("-{port}"),
@@ -295,7 +294,7 @@ fn free_name(address: &Destination, profiles: &Profiles) -> Name {
     let stem = Name::like(&format!("{host}{port}"), "host");
     let numbered = (2..).map(|number| stem.numbered(number));
     let mut names = std::iter::once(stem.clone()).chain(numbered);
-    names.find(|name| profiles.get(name.as_str()).is_none()).unwrap_or(stem)
+    names.find(|name| !profiles.is_taken(name.as_str())).unwrap_or(stem)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::{
     program_file::{self, Trouble},
 };
 use crate::{
+    command_name,
     problems::{Checked, Problem, Problems},
     toml_file::{LeftOut, Parsed, Source, look_alike, nearest},
     trusted_path::Trust,
@@ -139,13 +140,10 @@ impl Checker<'_> {
     }
 
     fn name(&self, name: Spanned<String>) -> Result<String, Problem> {
-        // It is printed in log lines and passed in the environment.
-        if name.get_ref().is_empty() || name.get_ref().contains(char::is_control) {
-            let message = "a command's name must not be empty or have control characters; write a \
-                           word, as in [commands.open_port]";
-            return Err(self.file.error(name.span(), message));
-        }
-        Ok(name.into_inner())
+        let place = name.span();
+        command_name::check(name.into_inner()).map_err(|error| {
+            self.file.error(place, format!("{error}; write a word, as in [commands.open_port]"))
+        })
     }
 
     fn program(

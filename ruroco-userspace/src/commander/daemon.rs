@@ -23,6 +23,7 @@ use crate::{
     logging, order, private_directory,
     private_socket::{self, PrivateListener},
     rate::TokenBucket,
+    redaction::redacted,
     signals::Signals,
 };
 
@@ -49,7 +50,11 @@ pub fn main() -> ExitCode {
             logging::exit_code(start(&arguments))
         }
         Err(error) => {
-            let _ = writeln!(io::stderr(), "Error: {error}\nTry: ruroco-commander --help");
+            let _ = writeln!(
+                io::stderr(),
+                "Error: {}\nTry: ruroco-commander --help",
+                redacted(&error.to_string())
+            );
             ExitCode::from(USAGE_ERROR)
         }
     }

@@ -14,6 +14,7 @@ use super::{
     knocks::{Knock, Trail},
     status::{InterfaceStatus, Status},
 };
+use crate::visible::is_hidden;
 
 /// Everything there is to be shown. As JSON it is one object, with the fields of [`Status`].
 #[derive(Debug, Serialize)]
@@ -175,7 +176,7 @@ fn span(seconds: u64) -> String {
 
 /// A name as it may be shown on a terminal.
 fn harmless(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    name.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

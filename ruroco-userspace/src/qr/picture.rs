@@ -1,7 +1,8 @@
 //! QR codes in pictures: as SVG, as PNG, and read again out of a PNG or a JPEG that somebody has
 //! saved, photographed or taken of a screen.
 //!
-//! A picture comes from elsewhere and may be anything, so what is spent on one is bounded.
+//! A picture comes from elsewhere and may be anything: its size is bounded here, and the work that it makes
+//! by the [`reader`](super::reader).
 
 use std::io::Cursor;
 
@@ -92,7 +93,8 @@ pub enum PngError {
     Picture(#[from] ImageError),
 }
 
-/// The text of the only code in a picture, which is a PNG or JPEG file.
+/// The text of the only code in a picture, which is a PNG or JPEG file. How much work that is depends on the
+/// picture and has no bound: programs leave it to a [reader](super::reader).
 ///
 /// # Errors
 /// [`ReadError`].

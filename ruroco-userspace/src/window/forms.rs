@@ -2,16 +2,21 @@
 
 use std::{net::IpAddr, num::NonZero};
 
-use super::{keys::KeyRow, notice::sentence, secret_text::SecretText};
+use super::{
+    keys::{Facts, KeyRow},
+    notice::sentence,
+    secret_text::SecretText,
+};
 use crate::{
     client::{
+        accept::{Conflict, Known, Plan},
         key_store::KeyReference,
         profiles::{Host, Profiles},
     },
     command_name::DEFAULT_COMMAND,
     destination::{Destination, Family},
     invitation::Invitation,
-    key::Key,
+    key::{Key, Label},
     name::{Name, NotAName},
 };
 
@@ -227,6 +232,8 @@ pub(super) struct ImportForm {
     pub(super) tried: bool,
     /// By which name it is on its way to the disk.
     pub(super) saving: Option<Name>,
+    /// Whether that is a host that was there before.
+    pub(super) updates: bool,
     pub(super) entered: bool,
 }
 
@@ -251,26 +258,41 @@ impl ImportForm {
         Invitation::find(&self.text).map_err(|error| sentence(&error.to_string()))
     }
 
+    /// What accepting it would do.
+    ///
     /// # Errors
     /// Why the host cannot be called so.
-    pub(super) fn name(
+    pub(super) fn plan(
         &self,
         invitation: &Invitation,
         hosts: &Profiles,
         keys: &[KeyRow],
-    ) -> Result<Name, String> {
+    ) -> Result<Plan, String> {
         let name =
             self.name.trim().parse::<Name>().map_err(|error| sentence(&error.to_string()))?;
-        if hosts.get(name.as_str()).is_some() {
-            return Err(format!("There is a host {name} already. Give this one another name."));
-        }
-        let id = invitation.key.id.to_string();
-        let is_known = |key: &KeyRow| key.facts.as_ref().is_ok_and(|facts| facts.id == id);
-        // Of a host that was removed the key is still there.
-        if keys.iter().any(|key| key.name == name && is_known(key)) {
-            return Ok(name);
-        }
-        free(name, keys)
+        // Its own name is not one that somebody has chosen.
+        let chosen = Some(&name).filter(|name| **name != invitation.name);
+        let label = invitation.key.label();
+        let plan = Plan::beside(hosts, invitation, chosen, |key| known(keys, key, label));
+        plan.map_err(|conflict| match conflict {
+            Conflict::Host(name) => {
+                format!("There is a host {name} already. Give this one another name.")
+            }
+            Conflict::Key(name) => format!("There is a key {name} already. Choose another name."),
+        })
+    }
+}
+
+/// What is known of a key without reading it: an id is not the key. What is found out when it is read
+/// comes before this.
+fn known(keys: &[KeyRow], key: &KeyReference, label: Label) -> Known {
+    let KeyReference::Named(name) = key else { return Known::Other };
+    match keys.iter().find(|row| row.name == *name) {
+        None => Known::Missing,
+        Some(row) => match &row.facts {
+            Ok(facts) if *facts == Facts::from(label) => Known::Same,
+            Ok(_) | Err(_) => Known::Other,
+        },
     }
 }
 

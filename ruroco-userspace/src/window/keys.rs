@@ -16,7 +16,7 @@ pub(super) struct KeyRow {
 }
 
 /// What everybody may see of a key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     /// As the host's status shows it.
     pub(super) id: String,

@@ -1,6 +1,7 @@
 //! What a person has to be told, and what they can do about it.
 
 use super::{action::Action, icons::Icon, style::Tone};
+use crate::redaction::redacted;
 
 /// Something told until it is put away.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,9 @@ pub(super) struct Offer {
 
 impl Notice {
     pub(super) fn new(tone: Tone, title: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { tone, title: title.into(), text: text.into(), offers: Vec::new() }
+        // An error repeats what was pasted into the wrong field.
+        let text = redacted(&text.into()).into_owned();
+        Self { tone, title: title.into(), text, offers: Vec::new() }
     }
 
     pub(super) fn offering(mut self, icon: Icon, text: &str, action: Action) -> Self {
@@ -33,7 +36,7 @@ impl Notice {
 /// A sentence as it stands alone: errors begin with a small letter, because something stands before
 /// them in a terminal.
 pub(super) fn sentence(text: &str) -> String {
-    let text = without_numbers(text);
+    let text = without_numbers(&redacted(text));
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with(['.', '?', '!']) || text.is_empty() { "" } else { "." };
@@ -62,5 +65,13 @@ mod tests {
             "Could not write /x: No space left on device; nothing was sent."
         );
         assert_eq!(sentence("Is it so?"), "Is it so?");
+    }
+
+    #[test]
+    fn what_was_pasted_into_the_wrong_field_is_not_repeated() {
+        let pasted = "`ruroco://203.0.113.5:80?name=home&key=AAEC` cannot be a name";
+        assert_eq!(sentence(pasted), "`[secret]` cannot be a name.");
+        let notice = Notice::new(Tone::Bad, "The host was not saved", pasted);
+        assert_eq!(notice.text, "`[secret]` cannot be a name");
     }
 }

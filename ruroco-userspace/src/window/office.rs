@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     client::{
-        accept::{self, accept},
+        accept::{self, Conflict, Plan},
         folder::Folder,
         key_store::Place,
         profiles::{EditError, Host},
@@ -46,7 +46,7 @@ use crate::{
     invitation::Invitation,
     name::Name,
     problems::Problems,
-    qr::picture,
+    qr::{picture, reader},
 };
 
 /// How long a window that is closed waits for what was to be written.
@@ -128,7 +128,11 @@ impl Office {
         let of_its_own = changes_key
             || matches!(
                 task,
-                Task::Knock { .. } | Task::ChooseFile(_) | Task::ExportKey(_) | Task::ReadKey(_)
+                Task::Knock { .. }
+                    | Task::ChooseFile(_)
+                    | Task::ReadFile(..)
+                    | Task::ExportKey(_)
+                    | Task::ReadKey(_)
             );
         if !of_its_own {
             // The clerk ends only with the office.
@@ -164,7 +168,7 @@ impl Desk {
                 }
             }
             Task::ReadFile(purpose, path) => self.read_file(purpose, &path),
-            Task::Accept(invitation, name) => self.accept(&invitation, &name),
+            Task::Accept(invitation, plan) => self.accept(&invitation, &plan),
             Task::Knock { host, at, command, number, stop } => {
                 KnockTask { desk: self, host, command, number, stop }.make(&at);
             }
@@ -291,7 +295,7 @@ impl Desk {
 
     /// A picture with a QR code, or a text.
     fn read_file(&self, purpose: Purpose, path: &Path) {
-        match text_in(path) {
+        match self.text_in(path) {
             Ok(text) => self.report(Report::FileRead(purpose, text)),
             Err(why) => {
                 let text = format!("{}: {why}", path.display());
@@ -300,16 +304,43 @@ impl Desk {
         }
     }
 
-    fn accept(&self, invitation: &Invitation, name: &Name) {
-        match accept(&self.folder, invitation, Some(name), Place::File) {
-            Ok(accepted) => self.report(Report::HostSaved(accepted.name)),
+    fn text_in(&self, path: &Path) -> Result<SecretText, String> {
+        let failed = |error: io::Error| error.to_string();
+        // Before it is opened: that of a pipe waits for whoever writes into it.
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err("it is no file".to_owned());
+        }
+        let mut content = Zeroizing::new(Vec::new());
+        let limit = picture::MAX_SIZE.saturating_add(1);
+        let file = File::open(path).map_err(failed)?;
+        let read = file.take(limit).read_to_end(&mut content).map_err(failed)?;
+        if u64::try_from(read).is_ok_and(|read| read >= limit) {
+            return Err("it is too large to be one".to_owned());
+        }
+        match str::from_utf8(&content) {
+            Ok(text) => Ok(text.into()),
+            Err(_) => {
+                let program = self.surroundings.picture_reader().map_err(failed)?;
+                let text = reader::read(&program, &content).map_err(|error| error.to_string())?;
+                Ok(text.into())
+            }
+        }
+    }
+
+    fn accept(&self, invitation: &Invitation, plan: &Plan) {
+        match plan.carry_out(&self.folder, invitation, Place::File) {
+            Ok(()) => self.report(Report::HostSaved(plan.name.clone())),
             Err(accept::Error::Host(error)) => self.not_saved(&error),
-            Err(accept::Error::HostExists(name)) => self.not_saved(&EditError::Exists(name)),
-            Err(accept::Error::KeyExists(name)) => self.report(Report::NotSaved(Notice::new(
-                Tone::Bad,
-                "The host was not added",
-                format!("There is another key {name} already. Choose another name."),
-            ))),
+            Err(accept::Error::Conflict(Conflict::Host(name))) => {
+                self.not_saved(&EditError::Exists(name));
+            }
+            Err(accept::Error::Conflict(Conflict::Key(name))) => {
+                self.report(Report::NotSaved(Notice::new(
+                    Tone::Bad,
+                    "The host was not added",
+                    format!("There is another key {name} already. Choose another name."),
+                )))
+            }
             Err(error) => self.report_not_saved("The host was not added", &error),
         }
         self.read_keys();
@@ -373,25 +404,6 @@ fn told_of(error: &EditError) -> Notice {
             "The host was not saved",
             format!("{} What was there is as it was.", sentence(&error.to_string())),
         ),
-    }
-}
-
-fn text_in(path: &Path) -> Result<SecretText, String> {
-    let failed = |error: io::Error| error.to_string();
-    // Before it is opened: that of a pipe waits for whoever writes into it.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err("it is no file".to_owned());
-    }
-    let mut content = Zeroizing::new(Vec::new());
-    let limit = picture::MAX_SIZE.saturating_add(1);
-    let file = File::open(path).map_err(failed)?;
-    let read = file.take(limit).read_to_end(&mut content).map_err(failed)?;
-    if u64::try_from(read).is_ok_and(|read| read >= limit) {
-        return Err("it is too large to be one".to_owned());
-    }
-    match str::from_utf8(&content) {
-        Ok(text) => Ok(text.into()),
-        Err(_) => picture::read(&content).map(SecretText::from).map_err(|error| error.to_string()),
     }
 }
 

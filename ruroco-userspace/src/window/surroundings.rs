@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::qr::reader;
+
 /// A desktop. Its methods take as long as a person does.
 pub trait Surroundings: Debug + Send + Sync {
     /// Has a person choose a file to read.
@@ -19,6 +21,14 @@ pub trait Surroundings: Debug + Send + Sync {
     /// # Errors
     /// If there is no such program.
     fn open(&self, folder: &Path) -> io::Result<()>;
+
+    /// The program that reads pictures of QR codes.
+    ///
+    /// # Errors
+    /// If nobody knows where it is.
+    fn picture_reader(&self) -> io::Result<PathBuf> {
+        reader::this_program()
+    }
 }
 
 /// The one that the program runs on.

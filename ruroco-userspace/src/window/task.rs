@@ -10,7 +10,10 @@ use super::{
     preferences::Preferences, secret_text::SecretText,
 };
 use crate::{
-    client::profiles::{Host, Profiles},
+    client::{
+        accept::Plan,
+        profiles::{Host, Profiles},
+    },
     invitation::Invitation,
     key::Key,
     name::Name,
@@ -37,7 +40,7 @@ pub(super) enum Task {
     ExportKey(Name),
     ChooseFile(Purpose),
     ReadFile(Purpose, PathBuf),
-    Accept(Box<Invitation>, Name),
+    Accept(Box<Invitation>, Box<Plan>),
     Knock {
         host: Name,
         at: Box<Host>,

@@ -46,7 +46,7 @@ fn a_host_is_added_listed_changed_and_removed() {
     );
 
     let refused = person.refused(&EVERYTHING);
-    assert!(refused.contains("there is a host home already"), "{refused}");
+    assert!(refused.contains("host home already exists"), "{refused}");
     let changed = [&EVERYTHING[..], &["--replace", "--default", "close"]].concat();
     assert!(person.run(&changed).starts_with("changed the host home"));
     home["command"] = "close".into();
@@ -102,7 +102,7 @@ fn ssh_is_told_which_hosts_an_address_can_mean() {
         person.run(&["host", "add", name, "--address", address, "--key", "home"]);
     }
     let refused = person.refused(&["proxy", "127.0.0.1", "22"]);
-    assert!(refused.contains("several hosts: a, b;") && refused.contains("%n"), "{refused}");
+    assert!(refused.contains("more than one host: a, b.") && refused.contains("%n"), "{refused}");
 }
 
 #[test]
@@ -122,15 +122,70 @@ fn a_mistake_is_told_with_its_line_and_hides_no_host() {
     let text = "[hosts.good]\naddress = \"192.0.2.1\"\nkey = \"home\"\n\n[hosts.bad]\n\
                 address = \"192.0.2.1:0\"\nkey = \"home\"\ncomand = \"x\"\n";
     person.write_hosts(text);
-    let add = ["host", "add", "h", "--address", "192.0.2.1", "--key", "home"];
-    for asked in [&["host", "list"][..], &add, &["send", "good"]] {
-        let refused = person.refused(asked);
-        assert!(refused.contains("client.toml:6: `address`"), "{refused}");
-        assert!(refused.contains("client.toml:8: ") && refused.contains("`command`"), "{refused}");
+    let send = ["send", "good", "--dry-run"];
+    for asked in [&send[..], &["send", "bad"], &["proxy", "bad", "22"]] {
+        let (code, out, told) = person.start(asked, "");
+        for line in ["client.toml:6: `address`", "client.toml:8: "] {
+            assert_eq!(told.matches(line).count(), 1, "{line}: {told}");
+        }
+        if asked[1] == "good" {
+            assert!(code == 0 && out.contains("would ask good"), "{out}{told}");
+            assert!(told.lines().all(|line| line.starts_with("Warning: ")), "{told}");
+        } else {
+            assert!(
+                code == 1 && told.contains("the entry of host bad in client.toml is invalid"),
+                "{told}"
+            );
+        }
     }
-    assert_eq!(person.hosts(), text);
+    let listed = person.refused(&["host", "list"]);
+    assert!(
+        listed.contains("client.toml:6: `address`") && listed.contains("`command`"),
+        "{listed}"
+    );
+    person.run(&["host", "add", "h", "--address", "192.0.2.7", "--key", "home"]);
+    assert!(person.hosts().starts_with(text), "{}", person.hosts());
+    let refused =
+        person.refused(&["host", "add", "bad", "--address", "192.0.2.8", "--key", "home"]);
+    assert!(refused.contains("host bad already exists"), "{refused}");
+    person.run(&["host", "remove", "h"]);
+    assert_eq!(person.hosts().trim_end(), text.trim_end());
     let refused = person.refused(&["key", "remove", "home", "--yes"]);
-    assert!(refused.contains("with --force it is removed nevertheless"), "{refused}");
+    assert!(refused.contains("Pass --force to delete it anyway"), "{refused}");
+    assert!(person.run(&["host", "remove", "bad"]).starts_with("removed the host bad"));
+    person.run(&["host", "list"]);
+}
+
+#[test]
+fn a_list_of_hosts_that_is_no_toml_leaves_a_way_to_knock() {
+    let person = Person::with_key();
+    person.write_hosts("[hosts.good]\naddress = \"192.0.2.1\"\nkey =\n");
+    for asked in [&["send", "good"][..], &["proxy", "good", "22"]] {
+        let refused = person.refused(asked);
+        assert!(refused.contains("client.toml:3: "), "{refused}");
+        assert!(refused.contains("ruroco-client send --address ADDRESS --key KEY"), "{refused}");
+    }
+    person.run(&[
+        "send",
+        "--address",
+        "127.0.0.1:9",
+        "--key",
+        "home",
+        "--command",
+        "x",
+        "--dry-run",
+    ]);
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_in_the_way_of_no_other_host() {
+    let person = Person::with_key();
+    let hosts = "[hosts.good]\naddress = \"127.0.0.1:9\"\nkey = \"home\"\n\
+                 [hosts.bad]\naddress = \"192.0.2.2\"\nkey = \"broken\"\n";
+    person.write_hosts(hosts);
+    std::fs::write(person.folder().join("keys/broken.key"), "no key").unwrap();
+    person.run(&["send", "good", "--dry-run"]);
+    person.refused(&["send", "bad", "--dry-run"]);
 }
 
 #[test]

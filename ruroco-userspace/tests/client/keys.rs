@@ -28,7 +28,7 @@ fn a_key_is_made_kept_listed_and_removed() {
     let refused = person.refused(&["key", "gen", "home"]);
     assert!(refused.contains("there is a key home already"), "{refused}");
     let refused = person.refused(&["key", "remove", "home"]);
-    assert!(refused.contains("nobody to ask: say --yes"), "{refused}");
+    assert!(refused.contains("without confirmation (no terminal). Pass --yes"), "{refused}");
     assert_eq!(fs::read_to_string(&file).unwrap(), text, "it is as it was");
     person.run(&["key", "remove", "home", "--yes"]);
     assert!(!file.exists());

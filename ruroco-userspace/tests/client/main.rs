@@ -22,6 +22,7 @@ mod keys;
 mod person;
 mod proxy;
 mod rfc8452;
+mod secrets;
 mod terminal;
 mod upstream_packets;
 mod upstream_state;

@@ -108,7 +108,8 @@ impl Person {
         err
     }
 
-    fn start(&self, arguments: &[&str], input: &str) -> (i32, String, String) {
+    /// Exit code, standard output and standard error.
+    pub(crate) fn start(&self, arguments: &[&str], input: &str) -> (i32, String, String) {
         let mut client = self.command(CLIENT);
         client.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut client = client.spawn().unwrap();

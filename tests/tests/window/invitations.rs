@@ -86,7 +86,7 @@ fn what_is_no_invitation_is_told_in_words() {
     assert!(person.description("Invitation").contains("Not an invitation"));
     let half = invitation(&key);
     person.writes("Invitation", &half[..half.len() / 2]);
-    assert!(person.description("Invitation").contains("was the whole line copied?"));
+    assert!(person.description("Invitation").contains("copy the whole line again"));
     person.drops(&picture);
     person.sees("Nothing was found in the file");
     person.sees("no QR code was found in the picture");
@@ -173,4 +173,19 @@ fn a_second_host_of_the_same_name_gets_another() {
     person.writes("Name", "home2");
     person.presses("Add this host");
     person.sees("Knock at home2: open_ssh");
+}
+
+#[test]
+fn an_invitation_for_a_known_host_shows_what_it_changes_and_updates_it() {
+    let folder = new_folder();
+    let key = add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    person.presses("From an invitation");
+    person.writes("Invitation", &invitation(&key));
+    person.sees("home is known already. This would change:");
+    person.presses("Update home");
+    person.sees("home was updated");
+    person.presses("From an invitation");
+    person.writes("Invitation", &invitation(&key));
+    person.sees("home is known already, with the same settings.");
 }

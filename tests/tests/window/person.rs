@@ -17,7 +17,7 @@ use ruroco::{
     key::Key as Secret,
     window::{Settings, Surroundings, Window},
 };
-use ruroco_lab::wait;
+use ruroco_lab::{programs, wait};
 use tempfile::TempDir;
 
 use crate::server::Server;
@@ -50,6 +50,11 @@ impl Surroundings for Desktop {
     fn open(&self, folder: &Path) -> io::Result<()> {
         self.opened.lock().unwrap().push(folder.to_owned());
         Ok(())
+    }
+
+    /// This process is a test, and no reader of pictures.
+    fn picture_reader(&self) -> io::Result<PathBuf> {
+        Ok(programs::path("ruroco-client"))
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::process::ExitCode;
 
-use crate::client::attempt::Observation;
+use crate::{client::attempt::Observation, command_line};
 
-/// What becomes of the process. A wrong command line ends it before it comes to that, with 2.
+/// What becomes of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done what was asked; of a knock: it is on its way and, if that was looked at, the port is open.
     Done,
     /// Not done, and said why; of a knock: it is not on its way.
     Failed,
+    /// Not done: nobody can say what was asked.
+    WrongCommandLine,
     /// The knock is on its way, and the port did not open.
     NotOpened,
     /// The port is open, and what was to come after that failed.
@@ -42,6 +44,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
+            Exit::WrongCommandLine => command_line::WRONG,
             Exit::NotOpened => 3,
             Exit::FailedAfterwards => 4,
             Exit::Of(code) => code,

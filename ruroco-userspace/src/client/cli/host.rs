@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{manner::Manner, say};
+use super::{hosts, manner::Manner, say};
 use crate::{
     client::{
         folder::Folder,
@@ -189,10 +189,10 @@ fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
 }
 
 fn remove(folder: &Folder, name: &Name) -> anyhow::Result<()> {
-    let file = folder.profiles();
-    let removed = file.read().or_problems()?.known(name.as_str())?.clone();
-    file.remove(name)?;
-    say(&format!("removed the host {name}; the key {} stays", removed.key))
+    let key = hosts(folder)?.get(name.as_str()).map(|host| host.key.to_string());
+    folder.profiles().remove(name)?;
+    let rest = key.map(|key| format!("; the key {key} stays")).unwrap_or_default();
+    say(&format!("removed the host {name}{rest}"))
 }
 
 fn import(folder: &Folder, key: Option<KeyReference>, file: Option<PathBuf>) -> anyhow::Result<()> {

@@ -3,10 +3,10 @@
 use anyhow::Context;
 use clap::Args;
 
-use super::{key::PlaceFlag, remedy, say, secret};
+use super::{confirm, key::PlaceFlag, note, remedy, say, secret};
 use crate::{
     client::{
-        accept::{Accepted, accept},
+        accept::{Plan, Step},
         effect::Effect,
         folder::Folder,
         knock::{self, Knock},
@@ -18,9 +18,12 @@ use crate::{
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// What to call the host and its key, instead of what the host calls itself
+    /// Name for the host and its key, instead of the name in the invitation
     #[arg(long, value_name = "NAME")]
     name: Option<Name>,
+    /// Update the host without asking if it is already known
+    #[arg(long)]
+    replace: bool,
     #[command(flatten)]
     place: PlaceFlag,
     #[command(flatten)]
@@ -31,13 +34,23 @@ const PROMPT: &str =
     "Paste the invitation, the line that begins with ruroco:// (it is not shown): ";
 
 pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<()> {
-    let Arguments { name, place, source } = arguments;
+    let Arguments { name, replace, place, source } = arguments;
     let invitation = Invitation::find(&source.read(PROMPT)?)?;
-    let Accepted { name, host, was_there } =
-        accept(folder, &invitation, name.as_ref(), place.chosen())?;
-    let done = if was_there { "there already:" } else { "added" };
+    let plan = Plan::new(folder, &invitation, name.as_ref())?;
+    match &plan.step {
+        Step::Nothing => {}
+        Step::Add => allow_addition(&plan, name.is_some())?,
+        Step::Update(_) => allow_update(&plan, replace)?,
+    }
+    plan.carry_out(folder, &invitation, place.chosen())?;
+    let done = match plan.step {
+        Step::Nothing => "there already:",
+        Step::Add => "added",
+        Step::Update(_) => "updated",
+    };
+    let Plan { name, host, step, .. } = plan;
     say(&format!("{done} host {name} ({}) and its key, {}", host.address, invitation.key.label()))?;
-    if let Some(leftover) = source.leftover().filter(|_| !was_there) {
+    if let Some(leftover) = source.leftover().filter(|_| step != Step::Nothing) {
         say(&format!("{} holds the key, too: remove it", leftover.display()))?;
     }
     // What a knock needs is looked at now, and not when somebody is in a hurry.
@@ -58,4 +71,50 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<()> {
         }
     }
     say(&format!("\nNow knock: ruroco-client send {name}"))
+}
+
+/// Makes sure that the person wants a second host with an address that another one has: a name that was
+/// given says so.
+fn allow_addition(plan: &Plan, is_named: bool) -> anyhow::Result<()> {
+    if plan.sharing.is_empty() {
+        return Ok(());
+    }
+    warn_of_sharing(plan);
+    if is_named {
+        return Ok(());
+    }
+    let name = &plan.name;
+    let question = format!("Add {name} as another host with this address?");
+    let without = "Nothing was added, because nobody can be asked (no terminal). Pass --name NAME to \
+                   add the host under that name.";
+    confirm(&question, without)
+}
+
+/// Shows what would be different, and makes sure that the person wants it.
+fn allow_update(plan: &Plan, is_asked_for: bool) -> anyhow::Result<()> {
+    let Step::Update(changes) = &plan.step else { return Ok(()) };
+    let name = &plan.name;
+    note(&format!("The invitation changes host {name}:"));
+    changes.iter().for_each(|change| note(&format!("  {change}")));
+    if !plan.sharing.is_empty() {
+        warn_of_sharing(plan);
+    }
+    if is_asked_for {
+        return Ok(());
+    }
+    let without = format!(
+        "Host {name} already exists with other settings. Use --replace to update it, or --name NAME to \
+         add a second host."
+    );
+    confirm(&format!("Update {name}?"), &without)
+}
+
+fn warn_of_sharing(plan: &Plan) {
+    let others: Vec<&str> = plan.sharing.iter().map(Name::as_str).collect();
+    let (name, others, address) = (&plan.name, others.join(", "), plan.host.address.host());
+    note(&format!(
+        "Warning: {name} has the same address as {others}. `ruroco-client proxy {address}` cannot tell \
+         them apart and will fail. In ~/.ssh/config, use host names: `ProxyCommand ruroco-client proxy \
+         %n %p`."
+    ));
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{confirm, say, secret};
+use super::{confirm, reveal, say, secret};
 use crate::{
     client::{
         export::{self, Form},
@@ -144,7 +144,7 @@ pub(super) fn generate_unnamed(out: Option<&Path>) -> anyhow::Result<()> {
     let key = generate(false)?;
     match out {
         Some(path) => Ok(export::write(&key.to_text(), Form::Text, path)?),
-        None => say(&key.to_text()),
+        None => reveal(&key.to_text()),
     }
 }
 
@@ -179,9 +179,9 @@ fn show(key: &Key, form: &FormFlags) -> anyhow::Result<()> {
         FormFlags { svg: Some(path), .. } => (Form::Svg, path),
         FormFlags { png: Some(path), .. } => (Form::Png, path),
         FormFlags { qr: true, .. } => {
-            return say(&qr::for_terminal(&text).context("could not draw the key")?);
+            return reveal(&qr::for_terminal(&text).context("could not draw the key")?);
         }
-        FormFlags { qr: false, .. } => return say(&text),
+        FormFlags { qr: false, .. } => return reveal(&text),
     };
     export::write(&text, form, path)?;
     say(&format!("wrote {}: whoever can read it can knock", path.display()))
@@ -224,7 +224,8 @@ fn remove(folder: &Folder, name: &Name, force: bool, yes: bool) -> anyhow::Resul
     let place = keys.place(name)?;
     if !force {
         let users = users(folder, name).context(
-            "could not find out which hosts have the key; with --force it is removed nevertheless",
+            "Cannot tell which hosts use this key, because client.toml has mistakes. Pass --force to \
+             delete it anyway",
         )?;
         if !users.is_empty() {
             bail!(
@@ -236,11 +237,16 @@ fn remove(folder: &Folder, name: &Name, force: bool, yes: bool) -> anyhow::Resul
     }
     if !yes {
         let place = shown_place(place, name, &keys);
-        confirm(&format!("Remove the key {name} in {place}? It cannot be brought back."), "--yes")?;
+        let without = format!(
+            "Refusing to delete key {name} without confirmation (no terminal). Pass --yes to delete it \
+             permanently."
+        );
+        confirm(&format!("Delete the key {name} in {place} permanently?"), &without)?;
     }
     keys.remove(name)?;
     say(&format!(
-        "removed the key {name}; the host still has it, and takes it from whoever kept it"
+        "Deleted key {name} from this computer. The host still accepts it: to revoke it, remove it there \
+         too."
     ))
 }
 

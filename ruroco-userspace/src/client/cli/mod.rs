@@ -3,6 +3,7 @@
 //! Each action has a module of its own; `target` is what they have in common: where to knock. How
 //! all of it ends is an [`Exit`].
 
+mod arguments;
 mod exit;
 mod host;
 mod invite;
@@ -27,8 +28,9 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
-pub use self::exit::Exit;
-use super::folder::Folder;
+pub use self::{arguments::main, exit::Exit};
+use super::{folder::Folder, profiles::Profiles};
+use crate::{problems::Problems, redaction::redacted};
 
 /// Knock at a host that shows no open port.
 ///
@@ -44,10 +46,11 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Accept a host's invitation: make a host and a key of it
+    /// Import an invitation: add the host and its key
     ///
-    /// Takes the line that `ruroco-gate init` or `ruroco-gate invite` has shown, and asks for it
-    /// where none is named. Sends nothing.
+    /// Reads the line that `ruroco-gate init` or `ruroco-gate invite` has shown, and prompts for it
+    /// if no FILE is given. If the host is already known, shows what would change, and asks before
+    /// updating it. Sends nothing.
     Invite(invite::Arguments),
     /// Send a knock
     Send(send::Arguments),
@@ -100,23 +103,46 @@ fn act(action: Action) -> anyhow::Result<Exit> {
     }
 }
 
-/// Asks a person whether to do something that cannot be undone.
+/// Asks a person whether to do something.
 ///
 /// # Errors
-/// If the answer is not yes, or there is nobody to ask.
-fn confirm(question: &str, flag: &str) -> anyhow::Result<()> {
+/// If the answer is not yes; without a terminal, with this message.
+fn confirm(question: &str, without_terminal: &str) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
-        bail!("{question} There is nobody to ask: say {flag} if so");
+        bail!("{without_terminal}");
     }
     let mut out = io::stdout().lock();
     write!(out, "{question} [y/N] ").and_then(|()| out.flush()).context("could not ask")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context("could not read the answer")?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("nothing was done") }
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("nothing was changed") }
 }
 
-/// A line for the person; that nobody reads it is not an error.
+/// The hosts in `client.toml`. A mistake in one of them is a warning: the others can be used.
+///
+/// # Errors
+/// If nothing in the file can be used.
+fn hosts(folder: &Folder) -> anyhow::Result<Profiles> {
+    let mut problems = Problems::default();
+    let hosts = problems.good_of(folder.profiles().read());
+    let problems = problems.sorted();
+    let Some(hosts) = hosts else {
+        bail!(
+            "{problems}\nUntil this is fixed, knock with: ruroco-client send --address ADDRESS --key KEY \
+             --command COMMAND"
+        )
+    };
+    problems.iter().for_each(|problem| note(&format!("Warning: {problem}")));
+    Ok(hosts)
+}
+
+/// A line for the person, without what looks like a secret; that nobody reads it is not an error.
 fn say(line: &str) -> anyhow::Result<()> {
+    reveal(&redacted(line))
+}
+
+/// A line that is the secret that somebody has asked for.
+fn reveal(line: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("could not write to standard output")
@@ -125,10 +151,10 @@ fn say(line: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A line on standard error, where messages are that belong to no result. That nobody reads it is
-/// not an error.
+/// A line on standard error, where messages are that belong to no result, without what looks like a
+/// secret. That nobody reads it is not an error.
 fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", redacted(line));
 }
 
 #[cfg(test)]

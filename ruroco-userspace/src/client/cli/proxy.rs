@@ -14,6 +14,7 @@ use clap::Args;
 
 use super::{
     exit::{self, Exit},
+    hosts,
     target::Asked,
     waiting::{self, Waiting},
 };
@@ -59,7 +60,7 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
 /// What `client.toml` says of a host that ssh knows by one name or another.
 fn asked(host: String, command: Option<String>, folder: &Folder) -> anyhow::Result<Asked> {
     let file = folder.profiles();
-    let profiles = file.read().or_problems()?;
+    let profiles = hosts(folder)?;
     let (_, known) = profiles.find(&host)?.with_context(|| {
         format!(
             "no host in {} has the name or the address {host}; add it with: ruroco-client host add, \

@@ -11,7 +11,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use crate::{qr::picture, secure_file};
+use crate::{
+    qr::{picture, reader},
+    secure_file,
+};
 
 /// Longest text in bytes. `ruroco-gate invite` draws a QR code above its line, with up to 50 KiB.
 const MAX_SIZE: usize = 64 << 10;
@@ -58,7 +61,8 @@ fn read_picture(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let file = File::open(path).with_context(attempt)?;
     let max = usize::try_from(picture::MAX_SIZE)?;
     let content = read_at_most(max, file).with_context(attempt)?;
-    picture::read(&content).with_context(attempt)
+    let program = reader::this_program().map_err(reader::Error::Start)?;
+    reader::read(&program, &content).with_context(attempt)
 }
 
 fn read_text(input: impl Read) -> anyhow::Result<Zeroizing<String>> {

@@ -4,7 +4,7 @@
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::manner::Manner;
+use super::{hosts, manner::Manner};
 use crate::{
     client::{folder::Folder, key_store::KeyReference, knock::Knock, profiles::Host},
     destination::Destination,
@@ -45,7 +45,7 @@ impl Target {
     /// What is meant.
     ///
     /// # Errors
-    /// If there is no such host, or `client.toml` is wrong.
+    /// If there is no such host, or its entry in `client.toml` has a mistake.
     pub(super) fn asked(self, folder: &Folder) -> anyhow::Result<Asked> {
         let host = match (self.address, &self.host) {
             (Some(address), _) => Host::new(address, self.key.clone().context("--key is missing")?),
@@ -76,5 +76,5 @@ impl Asked {
 
 /// The host of this name in `client.toml`.
 fn known(name: &str, folder: &Folder) -> anyhow::Result<Host> {
-    Ok(folder.profiles().read().or_problems()?.known(name)?.clone())
+    Ok(hosts(folder)?.known(name)?.clone())
 }

@@ -28,12 +28,12 @@ pub struct ProfilesFile {
 /// The file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// There is something wrong in it, so nobody can say what a change would make of it.
+    /// It cannot be read, or the change would make something in it invalid.
     #[error("{0}")]
     Refused(Problems),
     /// There is a host of this name already.
     #[error(
-        "there is a host {0} already; choose another name, or first: ruroco-client host remove {0}"
+        "host {0} already exists; choose another name, or first run `ruroco-client host remove {0}`"
     )]
     Exists(Name),
     /// The name of one of two hosts is the address of the other.
@@ -124,6 +124,16 @@ impl ProfilesFile {
         self.rename(name, name, host)
     }
 
+    /// The same in a turn of the caller's.
+    pub(in crate::client) fn replace_in(
+        &self,
+        turn: &instance::Lock,
+        name: &Name,
+        host: &Host,
+    ) -> Result<(), EditError> {
+        self.put(turn, name, host, Place::Of(name))
+    }
+
     /// Changes a host and what it is called, at once.
     ///
     /// # Errors
@@ -138,7 +148,10 @@ impl ProfilesFile {
     /// [`EditError`]; the file is as it was.
     pub fn remove(&self, name: &Name) -> Result<(), EditError> {
         self.edit(&self.turn()?, |profiles, document| {
-            profiles.known(name.as_str())?;
+            // Also if there is a mistake in it.
+            if !profiles.is_taken(name.as_str()) {
+                profiles.known(name.as_str())?;
+            }
             if let Some(hosts) = document.get_mut("hosts").and_then(Item::as_table_like_mut) {
                 hosts.remove(name.as_str());
             }
@@ -158,7 +171,7 @@ impl ProfilesFile {
                 profiles.known(old.as_str())?;
                 profiles.forget(old);
             }
-            if profiles.known(name.as_str()).is_ok() {
+            if profiles.is_taken(name.as_str()) {
                 return Err(EditError::Exists(name.clone()));
             }
             if let Some(other) = profiles.mistaken_for(name, host) {
@@ -170,43 +183,50 @@ impl ProfilesFile {
                 hosts.set_implicit(true);
                 Item::Table(hosts)
             });
-            if let Some(hosts) = hosts.as_table_like_mut() {
-                if let Place::Of(old) = place
-                    && old != name
-                    && let Some(table) = hosts.remove(old.as_str())
-                {
-                    hosts.insert(name.as_str(), table);
-                }
-                let table = hosts.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
-                if let Some(table) = table.as_table_like_mut() {
-                    write_host(table, host);
-                }
+            let hosts = hosts.as_table_like_mut().ok_or_else(|| self.no_table("hosts"))?;
+            if let Place::Of(old) = place
+                && old != name
+                && let Some(table) = hosts.remove(old.as_str())
+            {
+                hosts.insert(name.as_str(), table);
             }
+            let table = hosts.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+            let table = table.as_table_like_mut().ok_or_else(|| self.no_table(name.as_str()))?;
+            write_host(table, host);
             Ok(())
         })
     }
 
-    /// Reads the file, changes it and replaces it, while nobody else does. What comes out is
-    /// checked like any file before it is written.
+    /// Reads the file, changes it and replaces it, while nobody else does. Entries with mistakes stay as
+    /// they are, and a change that would bring another mistake is not written.
     fn edit(
         &self,
         _turn: &instance::Lock,
         change: impl FnOnce(Profiles, &mut DocumentMut) -> Result<(), EditError>,
     ) -> Result<(), EditError> {
         let failed = |error| EditError::Write(self.path.clone(), error);
-        let mut problems = Problems::default();
-        let source = problems.good(self.source());
-        let source = source.ok_or(EditError::Refused(problems))?;
-        let profiles = Profiles::check(&source).or_problems().map_err(EditError::Refused)?;
+        let source =
+            self.source().map_err(|problem| EditError::Refused(Problems::from(problem)))?;
+        let mut known = Problems::default();
+        let profiles = known.good_of(Profiles::check(&source));
+        let Some(profiles) = profiles else { return Err(EditError::Refused(known.sorted())) };
         let unlike = |error| failed(io::Error::new(io::ErrorKind::InvalidData, error));
         let mut document: DocumentMut = source.text().parse().map_err(unlike)?;
         change(profiles, &mut document)?;
         let text = document.to_string();
-        let changed = Source::new(&self.path, text.as_str());
-        Profiles::check(&changed).or_problems().map_err(EditError::Refused)?;
+        let mut left = Problems::default();
+        let changed = left.good_of(Profiles::check(&Source::new(&self.path, text.as_str())));
+        if changed.is_none() || left.len() > known.len() {
+            return Err(EditError::Refused(left.sorted()));
+        }
         // Whoever keeps the file somewhere else has a link here, which is to stay one.
         let place = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         durable::replace(&place, source.with_its_line_ends(&text).as_bytes()).map_err(failed)
+    }
+
+    fn no_table(&self, name: &str) -> EditError {
+        let error = format!("`{name}` in it is not a table");
+        EditError::Write(self.path.clone(), io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     fn source(&self) -> Result<Source, crate::problems::Problem> {
@@ -372,10 +392,39 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_a_mistake_in_it_is_left_alone() {
-        let text = format!("{COMMENTED}wait = 0\n");
+    fn an_entry_with_a_mistake_stays_as_it_is_while_others_change() {
+        let bad = "[hosts.bad] # soon\naddress = \"192.0.2.9\"\nkomand = 'x' # ?\nwait = 0\n";
+        let (_folder, file) = file(&format!("{COMMENTED}{bad}"));
+        let text = || fs::read_to_string(file.path()).unwrap();
+        file.add(&named("b"), &host()).unwrap();
+        file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
+        file.rename(&named("a"), &named("c"), &host()).unwrap();
+        assert!(text().contains(bad) && text().contains("[hosts.c] # first"), "{}", text());
+        let before = text();
+        let taken = file.add(&named("bad"), &host());
+        assert!(matches!(taken, Err(EditError::Exists(_))), "{taken:?}");
+        let replaced = file.replace(&named("bad"), &host()).unwrap_err().to_string();
+        assert!(replaced.contains("host bad in client.toml is invalid"), "{replaced}");
+        assert_eq!(text(), before);
+        file.remove(&named("bad")).unwrap();
+        assert!(!text().contains("bad") && file.read().or_problems().is_ok(), "{}", text());
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_left_alone() {
+        let text = format!("{COMMENTED}wait = \n");
         let (_folder, file) = file(&text);
         assert!(matches!(file.add(&named("b"), &host()), Err(EditError::Refused(_))));
+        assert!(matches!(file.remove(&named("a")), Err(EditError::Refused(_))));
         assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+    }
+
+    #[test]
+    fn nothing_is_added_where_no_host_can_be() {
+        for text in ["hosts = 5\n", "[[hosts]]\na = 1\n"] {
+            let (_folder, file) = file(text);
+            assert!(file.add(&named("b"), &host()).is_err(), "{text}");
+            assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+        }
     }
 }

@@ -105,7 +105,9 @@ fn every_mistake_names_its_line_and_the_remedy() {
         ("[commands.y]\nrun = [\"true\",\n\"\\u0000\"]\n", 5, "NUL"),
         ("[commands.y]\nrun = \"true\"\n", 4, "expected a sequence"),
         ("[commands.y]\nshell = \" \"\n", 4, "`shell` is empty"),
-        ("[commands.\"a\\nb\"]\nrun = [\"true\"]\n", 3, "control characters"),
+        ("[commands.\"a\\nb\"]\nrun = [\"true\"]\n", 3, "text-direction"),
+        ("[commands.\"a\\u200b\"]\nrun = [\"true\"]\n", 3, "text-direction"),
+        ("[commands.\"a\\u202eb\"]\nrun = [\"true\"]\n", 3, "text-direction"),
         ("[commands.\"\"]\nrun = [\"true\"]\n", 3, "must not be empty"),
         ("[command.y]\nrun = [\"true\"]\n", 3, "did you mean `commands`?"),
     ] {

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use super::{Model, Screen};
 use crate::{
-    client::profiles::Profiles,
+    client::{accept::Step as Change, profiles::Profiles},
     name::Name,
     problems::Problems,
     window::{
@@ -36,8 +36,9 @@ impl Model {
         match &self.screen {
             Screen::Host(form) if form.saving.as_ref() == Some(name) => self.go(Screen::Hosts),
             Screen::Import(form) if form.saving.as_ref() == Some(name) => {
+                let done = if form.updates { "updated" } else { "added" };
                 self.go(Screen::Hosts);
-                let title = format!("{name} was added");
+                let title = format!("{name} was {done}");
                 let text = "Its key is kept beside it. The invitation is as secret as the key: \
                             delete it where it was.";
                 self.tell(Notice::new(Tone::Good, title, text));
@@ -89,9 +90,10 @@ impl Model {
         }
         form.tried = true;
         let invitation = form.invitation().ok()?;
-        let name = form.name(&invitation, &self.hosts, &self.keys).ok()?;
-        form.saving = Some(name.clone());
-        Some(Task::Accept(Box::new(invitation), name))
+        let plan = form.plan(&invitation, &self.hosts, &self.keys).ok()?;
+        form.saving = Some(plan.name.clone());
+        form.updates = matches!(plan.step, Change::Update(_));
+        Some(Task::Accept(Box::new(invitation), Box::new(plan)))
     }
 
     pub(super) fn knock(&mut self, host: Name, command: String) -> Option<Task> {

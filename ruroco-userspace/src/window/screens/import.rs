@@ -4,6 +4,7 @@ use eframe::egui::{Grid, Label, RichText, Ui};
 
 use super::Actions;
 use crate::{
+    client::accept::{Plan, Step},
     command_name::DEFAULT_COMMAND,
     invitation::Invitation,
     window::{
@@ -60,18 +61,20 @@ fn preview(
     strong(ui, "It says");
     text_lines(ui, |ui| facts_of(ui, invitation));
     ui.add_space(NEAR);
-    let fault = form.name(invitation, &model.hosts, &model.keys).err();
+    let plan = form.plan(invitation, &model.hosts, &model.keys);
+    let fault = plan.as_ref().err();
     let field = Field::new("Name")
         .help("What the host and its key are called here.")
-        .fault(fault.as_deref())
+        .fault(fault.map(String::as_str))
         .show(ui, &mut form.name);
     if confirmed(&field) {
         actions.push(Action::AcceptInvitation);
     }
     ui.add_space(NEAR);
+    let what = plan.as_ref().map_or_else(|_| "Add this host".to_owned(), |plan| changes(ui, plan));
     row(ui, |ui| {
-        let text = if form.saving.is_some() { "Adding…" } else { "Add this host" };
-        let add = named_button(ui, Rank::First, Some(Icon::Add), text, "Add this host");
+        let text = if form.saving.is_some() { "Saving…" } else { &what };
+        let add = named_button(ui, Rank::First, Some(Icon::Add), text, &what);
         if add.clicked() {
             actions.push(Action::AcceptInvitation);
         }
@@ -79,6 +82,38 @@ fn preview(
             actions.push(Action::Back);
         }
     });
+}
+
+/// What would change of the hosts that are there; gives what the button is called that does it.
+fn changes(ui: &mut Ui, plan: &Plan) -> String {
+    let name = &plan.name;
+    if let [first, others @ ..] = plan.sharing.as_slice() {
+        let more = if others.is_empty() { "" } else { " and others have" };
+        let have = if others.is_empty() { " has" } else { "" };
+        let text = format!(
+            "{first}{more}{have} the same address. In ~/.ssh/config, pass host names to `ruroco-client proxy`: \
+             %n in place of %h."
+        );
+        quiet(ui, &text);
+        ui.add_space(NEAR);
+    }
+    match &plan.step {
+        Step::Add => "Add this host".to_owned(),
+        Step::Nothing => {
+            quiet(ui, &format!("{name} is known already, with the same settings."));
+            format!("Keep {name}")
+        }
+        Step::Update(changes) => {
+            quiet(ui, &format!("{name} is known already. This would change:"));
+            text_lines(ui, |ui| {
+                for change in changes {
+                    ui.add(Label::new(change.to_string()).wrap());
+                }
+            });
+            ui.add_space(NEAR);
+            format!("Update {name}")
+        }
+    }
 }
 
 fn facts_of(ui: &mut Ui, invitation: &Invitation) {

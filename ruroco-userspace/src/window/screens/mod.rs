@@ -197,7 +197,7 @@ fn file_faults(ui: &mut Ui, model: &Model, actions: &mut Actions) {
         widgets::quiet(
             ui,
             &format!(
-                "{} What is wrong is left out, and hosts cannot be changed here until it is mended.",
+                "{} Hosts with mistakes are not shown. All others can be used and changed.",
                 path.map(|path| format!("In {path}.")).unwrap_or_default()
             ),
         );
