@@ -6,12 +6,13 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Verdict {
-    /// Not UDP to one of our addresses and our port: passed on untouched.
+    /// No UDP that Linux would deliver to one of our addresses and our port: passed on untouched.
     NotOurs = 0,
-    /// Cut off, a header contradicts the frame or another header, or it is wrapped into more VLAN
-    /// tags than anybody uses: dropped.
+    /// The UDP header contradicts the IP header, or there are more VLAN tags or extension headers
+    /// than are followed: dropped.
     Malformed = 1,
-    /// A fragment: dropped. A knock always fits into one packet.
+    /// A first fragment for us, or one that may turn out to be: dropped. A knock always fits into
+    /// one packet.
     Fragment = 2,
     /// The UDP payload is not [`datagram::SIZE`](crate::datagram::SIZE) bytes: dropped.
     WrongLength = 3,

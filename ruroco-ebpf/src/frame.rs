@@ -1,4 +1,5 @@
-//! The packet's memory as a [`Cursor`]: two addresses from the XDP context, one of which moves.
+//! The packet's memory as a [`Cursor`]: two addresses from the XDP context, one of which moves, and
+//! how many bytes are left of the packet, which may end before the frame does.
 //!
 //! Every read is preceded by a comparison with `data_end`, in the form that the BPF verifier
 //! recognises: the address that was compared is the one that is read from.
@@ -6,26 +7,34 @@
 use aya_ebpf::programs::XdpContext;
 use ruroco_common::{
     datagram::Datagram,
-    headers::{Cursor, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS},
+    headers::{Cursor, MAX_EXTENSION_BYTES, MAX_SKIP, MAX_VLAN_TAGS},
 };
 
 /// Masks an offset without changing it: Ethernet with VLAN tags, an IPv6 header and the longest
-/// chain of extension headers end before 17 KiB. The verifier follows packet pointers up to 64 KiB
+/// chain of extension headers end before 32 KiB. The verifier follows packet pointers up to 64 KiB
 /// (`MAX_PACKET_OFF`).
 const OFFSET_MASK: usize = 0x7fff;
 
 /// Masks a frame's length without changing it: generic XDP may see aggregated frames of 64 KiB.
 const FRAME_MASK: usize = 0x1_ffff;
 
+/// Around and between the two parts of the longest chain: hop-by-hop options, a fragment header, and
+/// in each part one header that goes beyond the limit.
+const BETWEEN: usize = 8 + 3 * (8 + MAX_SKIP);
+
 const _: () =
-    assert!(14 + 4 * MAX_VLAN_TAGS + 40 + MAX_EXTENSION_HEADERS * (MAX_SKIP + 8) < OFFSET_MASK);
+    assert!(14 + 4 * MAX_VLAN_TAGS + 40 + 2 * MAX_EXTENSION_BYTES + BETWEEN < OFFSET_MASK);
 
 /// A place in the frame under judgement.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameCursor<'a> {
     start: *const u8,
     at: *const u8,
+    /// Where the packet ends, and where the frame does.
+    limit: *const u8,
     end: *const u8,
+    /// Bytes between `at` and `limit`.
+    left: usize,
     frame: core::marker::PhantomData<&'a XdpContext>,
 }
 
@@ -37,7 +46,9 @@ impl<'a> FrameCursor<'a> {
         Self {
             start: context.data() as *const u8,
             at: context.data() as *const u8,
+            limit: context.data_end() as *const u8,
             end: context.data_end() as *const u8,
+            left: context.data_end().wrapping_sub(context.data()) & FRAME_MASK,
             frame: core::marker::PhantomData,
         }
     }
@@ -51,13 +62,16 @@ impl<'a> FrameCursor<'a> {
         Some(unsafe { &*at.cast::<Datagram>() })
     }
 
-    /// Moves past `size` bytes if the frame has them; where they begin.
+    /// Moves past `size` bytes if the packet has them; where they begin.
     #[inline(always)]
     fn advance(&mut self, size: usize) -> Option<*const u8> {
+        let left = self.left.checked_sub(size)?;
         let next = self.at.wrapping_add(size);
+        // The packet never ends behind the frame, but the verifier does not know that.
         if next > self.end {
             return None;
         }
+        self.left = left;
         Some(core::mem::replace(&mut self.at, next))
     }
 }
@@ -80,18 +94,27 @@ impl Cursor for FrameCursor<'_> {
     }
 
     #[inline(always)]
-    #[expect(clippy::as_conversions, reason = "addresses within one frame")]
     fn remaining(&self) -> usize {
-        // The mask changes nothing, but keeps the compiler from mixing this difference into other
-        // sums, where the verifier would find a pointer added to an unbounded number.
-        (self.end as usize).wrapping_sub(self.at as usize) & FRAME_MASK
+        self.left
     }
 
-    /// The BPF verifier prunes a path when it meets a state it has seen, and a pointer's history
-    /// is part of that state. A pointer made anew from a masked offset has no history.
+    #[inline(always)]
+    fn limit(&mut self, count: usize) -> Option<()> {
+        if count > self.left {
+            return None;
+        }
+        self.left = count;
+        self.limit = self.at.wrapping_add(count);
+        Some(())
+    }
+
+    /// The BPF verifier prunes a path when it meets a state it has seen, and the history of a pointer
+    /// and the bounds of a number are part of that state. A pointer made anew from a masked offset
+    /// has no history, and the difference of two pointers has no bounds but those of its mask.
     #[inline(always)]
     #[expect(clippy::as_conversions, reason = "addresses within one frame")]
     fn settle(&mut self) {
+        self.left = (self.limit as usize).wrapping_sub(self.at as usize) & FRAME_MASK;
         let offset = (self.at as usize).wrapping_sub(self.start as usize);
         self.at = self.start.wrapping_add(offset & OFFSET_MASK);
     }

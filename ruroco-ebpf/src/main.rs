@@ -42,8 +42,8 @@ pub fn ruroco(context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn judge(context: &XdpContext) -> Verdict {
-    // 1. Only UDP to one of our addresses and our port is our business, and what claims to be UDP
-    //    to one of our addresses but hides its port. What hides even that it could be is dropped.
+    // 1. Only UDP to one of our addresses and our port is our business, and what may turn out to
+    //    be such a packet although its port cannot be read.
     let Some(guarded) = tables::guarded() else { return Verdict::NotOurs };
     let udp = match headers::parse(FrameCursor::new(context)) {
         Frame::Udp(udp)
@@ -51,11 +51,16 @@ fn judge(context: &XdpContext) -> Verdict {
         {
             udp
         }
-        Frame::Portless { destination, fault } if guarded.is_address(&destination) => {
-            return refused(fault);
+        Frame::Incomplete { destination } if guarded.is_address(&destination) => {
+            return Verdict::Fragment;
+        }
+        Frame::Endless { destination } if guarded.is_address(&destination) => {
+            return Verdict::Malformed;
         }
         Frame::Hidden => return Verdict::Malformed,
-        Frame::Udp(_) | Frame::Portless { .. } | Frame::Other => return Verdict::NotOurs,
+        Frame::Udp(_) | Frame::Endless { .. } | Frame::Incomplete { .. } | Frame::Other => {
+            return Verdict::NotOurs;
+        }
     };
 
     // 2. Fragments, and headers that lie.

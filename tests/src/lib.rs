@@ -53,6 +53,7 @@ pub mod packet_socket;
 pub mod probe;
 pub mod process;
 pub mod programs;
+pub mod raw;
 pub mod send_times;
 pub mod verdicts;
 pub mod wait;

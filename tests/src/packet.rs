@@ -12,8 +12,8 @@ use crate::network::{CLIENT, CLIENT_MAC, Family, PORT, SERVER, SERVER_MAC};
 /// The source port of these packets.
 pub const SOURCE_PORT: u16 = 40_000;
 
-/// The Ethernet types of VLAN tags: 802.1Q, 802.1ad and what was used before 802.1ad.
-pub const VLAN_TYPES: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+/// The Ethernet types of the VLAN tags that Linux reads: 802.1Q and 802.1ad.
+pub const VLAN_TYPES: [u16; 2] = [0x8100, 0x88a8];
 
 /// A UDP packet from the client to the gate. Made by [`Packet::to_gate`] it is a good one; change
 /// what is to be wrong.

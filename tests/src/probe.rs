@@ -26,6 +26,7 @@ pub type Frames = Vec<Vec<u8>>;
 pub struct Prober {
     sender: Sender,
     receiver: Receiver,
+    comparable: fn(Vec<u8>) -> Vec<u8>,
 }
 
 impl Prober {
@@ -34,8 +35,19 @@ impl Prober {
     /// # Panics
     /// If this process may not.
     pub fn new(client: &Namespace) -> Self {
-        let new = || Self { sender: Sender::new(CLIENT_INTERFACE), receiver: Receiver::new() };
-        client.enter(new)
+        Self::comparing(client, comparable)
+    }
+
+    /// The same, with what makes two answers comparable; answers are never the server's to all.
+    ///
+    /// # Panics
+    /// If this process may not.
+    pub fn comparing(client: &Namespace, comparable: fn(Vec<u8>) -> Vec<u8>) -> Self {
+        client.enter(|| Self {
+            sender: Sender::new(CLIENT_INTERFACE),
+            receiver: Receiver::new(),
+            comparable,
+        })
     }
 
     /// Sends probes one after the other; what came back to each of them.
@@ -93,7 +105,7 @@ impl Prober {
     fn received(&mut self) -> Frames {
         let mut frames = self.receiver.received();
         frames.retain(|frame| frame[6..12] == SERVER_MAC && frame[0] & 1 == 0);
-        frames.into_iter().map(comparable).collect()
+        frames.into_iter().map(self.comparable).collect()
     }
 }
 

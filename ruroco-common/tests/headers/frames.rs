@@ -21,6 +21,8 @@ pub(crate) const ESP: u8 = 50;
 pub(crate) const AUTHENTICATION: u8 = 51;
 pub(crate) const NO_NEXT_HEADER: u8 = 59;
 pub(crate) const DESTINATION_OPTIONS: u8 = 60;
+/// Headers in the common format that Linux does not step over: mobility, host identity, shim6.
+pub(crate) const UNKNOWN_TO_LINUX: [u8; 3] = [135, 139, 140];
 /// The bit of the IPv4 fragment field that announces more fragments.
 pub(crate) const IPV4_MORE_FRAGMENTS: u16 = 0x2000;
 /// The bit of the IPv6 fragment field that announces more fragments.
@@ -223,7 +225,7 @@ pub(crate) fn honest(pool: &Pool) -> impl Strategy<Value = Packet> + use<> {
         1 => any::<IpAddr>().prop_map(|address| address.to_canonical()),
     ];
     let layers = (
-        vec(select(vec![0x8100_u16, 0x88a8, 0x9100]), 0..3),
+        vec(select(vec![0x8100_u16, 0x88a8]), 0..6),
         prop_oneof![2 => Just(0_usize), 1 => 1..=10_usize],
         extensions(),
         prop_oneof![Just(0_usize), 1..64_usize],
@@ -233,8 +235,7 @@ pub(crate) fn honest(pool: &Pool) -> impl Strategy<Value = Packet> + use<> {
             let (vlan_tags, ipv4_options, mut extensions, padding) = layers;
             let source = match destination {
                 IpAddr::V4(_) => {
-                    extensions.retain(|e| matches!(e, Extension::Authentication(_)));
-                    extensions.truncate(1);
+                    extensions.clear();
                     IpAddr::from(v4)
                 }
                 IpAddr::V6(_) => IpAddr::from(v6),
@@ -262,11 +263,10 @@ impl Packet {
 
 /// Chains of IPv6 extension headers without fragments, hop-by-hop options only in front.
 fn extensions() -> impl Strategy<Value = Vec<Extension>> {
-    let common = (select(vec![ROUTING, DESTINATION_OPTIONS, 135, 139, 140]), 0..6_u8)
+    let common = (select(vec![ROUTING, DESTINATION_OPTIONS]), 0..6_u8)
         .prop_map(|(number, length)| Extension::Common(number, length));
-    let authentication = (1..6_u8).prop_map(Extension::Authentication);
-    let chain = vec(prop_oneof![2 => common, 1 => authentication], 0..7);
-    let chain = prop_oneof![1 => Just(Vec::new()), 2 => chain];
+    let chain = vec(common, 0..40);
+    let chain = prop_oneof![2 => Just(Vec::new()), 1 => chain];
     (chain, proptest::option::weighted(0.3, 0..4_u8)).prop_map(|(mut chain, hop_by_hop)| {
         if let Some(length) = hop_by_hop {
             chain.insert(0, Extension::Common(HOP_BY_HOP, length));
@@ -301,6 +301,9 @@ enum Twist {
     Protocol(u8),
     Vlan(u16),
     Mapped,
+    /// IPv6: only so many units of 8 bytes, as the first of several fragments; what follows them is
+    /// padding.
+    FirstPiece(usize),
 }
 
 fn twist() -> impl Strategy<Value = Twist> {
@@ -312,15 +315,17 @@ fn twist() -> impl Strategy<Value = Twist> {
         (0..4_u8).prop_map(Extension::Authentication),
         (0..4_u8).prop_map(|length| Extension::Common(HOP_BY_HOP, length)),
         (0..4_u8).prop_map(|length| Extension::Common(DESTINATION_OPTIONS, length)),
+        select(UNKNOWN_TO_LINUX.to_vec()).prop_map(|number| Extension::Common(number, 0)),
     ];
     prop_oneof![
         lie.clone().prop_map(Twist::IpLength),
         lie.prop_map(Twist::UdpLength),
         field.prop_map(Twist::Ipv4Fragment),
-        (0..9_usize, extension).prop_map(|(place, extension)| Twist::Insert(place, extension)),
+        (0..45_usize, extension).prop_map(|(place, extension)| Twist::Insert(place, extension)),
         select(vec![1, TCP, ESP, NO_NEXT_HEADER, 58, 132]).prop_map(Twist::Protocol),
         select(vec![0x8100_u16, 0x88a8, 0x9100, 0x88e5, 0x0806]).prop_map(Twist::Vlan),
         Just(Twist::Mapped),
+        (1..12_usize).prop_map(Twist::FirstPiece),
     ]
 }
 
@@ -338,6 +343,15 @@ impl Twist {
             Self::Mapped => {
                 if packet.source.is_ipv6() {
                     packet.source = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().into();
+                }
+            }
+            Self::FirstPiece(units) => {
+                if packet.source.is_ipv6() {
+                    packet.extensions.insert(0, Extension::Fragment(IPV6_MORE_FRAGMENTS));
+                    let whole = packet.extension_bytes().len() + packet.udp_bytes().len();
+                    let kept = whole.min(8 + 8 * units);
+                    packet.ip_length_lie =
+                        i16::try_from(kept).unwrap() - i16::try_from(whole).unwrap();
                 }
             }
         }

@@ -5,7 +5,9 @@
 
 use std::{cell::Cell, net::IpAddr};
 
-use etherparse::{LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use etherparse::{
+    Ipv6ExtensionSlice, LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice,
+};
 use ruroco_common::{
     address::Address,
     headers::{self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Udp},
@@ -39,36 +41,83 @@ pub(crate) fn agrees_with_etherparse(frame: &[u8]) {
     assert_eq!(accepted(frame), theirs, "ours and etherparse's");
 }
 
-/// Wherever etherparse, at its most lenient, sees a UDP packet, the parser at least sees one to the
-/// same destination: else the gate would let it pass.
+/// Wherever etherparse, at its most lenient, sees a UDP packet that Linux might deliver, the parser at
+/// least sees one to the same destination: otherwise the gate would let it pass.
 pub(crate) fn is_no_way_round(frame: &[u8]) {
     let Some((destination, port)) = udp_at_first_sight(frame) else { return };
     match headers::parse(frame) {
         found @ (Frame::Other | Frame::Hidden) => panic!("UDP to {destination} is {found:?}"),
-        Frame::Portless { destination: found, .. } => assert_eq!(found, destination),
+        Frame::Endless { destination: found } | Frame::Incomplete { destination: found } => {
+            assert_eq!(found, destination);
+        }
         Frame::Udp(udp) => assert_eq!((udp.destination, udp.destination_port), (destination, port)),
     }
 }
 
-/// Destination and port of what lenient etherparse takes for UDP. It goes by the version in the IP
-/// header, a host's network stack by the Ethernet type: where the two differ, nobody listens.
+/// Destination and port of what lenient etherparse takes for UDP. Left out is what it reads and Linux
+/// does not:
+/// - It goes by the version in the IP header, Linux by the Ethernet type.
+/// - It takes an IPv6 payload length of 0 for a jumbogram's, Linux only before hop-by-hop options.
+/// - It follows a second fragment header, and one in a packet with a payload length of 0.
+/// - It reads authentication headers, Linux only those of an IPsec peer; and hop-by-hop options
+///   anywhere.
+/// - It reads on where the frame is shorter than the IP header says, in a first fragment that no
+///   other can follow, and in packets from or to an IPv4-mapped address.
 fn udp_at_first_sight(frame: &[u8]) -> Option<(Address, u16)> {
-    let frame = oracle::unknown_headers_as_known(frame);
+    let frame = oracle::with_few_vlan_tags(frame)?;
     let sliced = LaxSlicedPacket::from_ethernet(&frame).ok()?;
     let Some(TransportSlice::Udp(udp)) = &sliced.transport else { return None };
     let (header, ethertype, destination) = match sliced.net.as_ref()? {
         LaxNetSlice::Ipv4(ip) => {
+            let total_length = usize::from(ip.header().total_len());
+            let packet = &frame[position(&frame, ip.header().slice())..];
+            let is_too_short = total_length < ip.header().slice().len() + 8;
+            if is_too_short || total_length > packet.len() || ip.extensions().auth.is_some() {
+                return None;
+            }
             (ip.header().slice(), 0x0800_u16, IpAddr::from(ip.header().destination()))
         }
         LaxNetSlice::Ipv6(ip) => {
-            (ip.header().slice(), 0x86dd, IpAddr::from(ip.header().destination()))
+            let (header, length) = (ip.header(), ip.header().payload_length());
+            let mut fragments = Vec::new();
+            for (place, extension) in ip.extensions().clone().into_iter().enumerate() {
+                match extension {
+                    Ipv6ExtensionSlice::Fragment(fragment) => fragments.push(fragment),
+                    Ipv6ExtensionSlice::Authentication(_) => return None,
+                    Ipv6ExtensionSlice::HopByHop(_) if place != 0 => return None,
+                    Ipv6ExtensionSlice::HopByHop(_)
+                    | Ipv6ExtensionSlice::Routing(_)
+                    | Ipv6ExtensionSlice::DestinationOptions(_) => {}
+                }
+            }
+            let addresses = [header.source_addr(), header.destination_addr()];
+            let packet = &frame[position(&frame, header.slice())..];
+            if 40 + usize::from(length) > packet.len() {
+                return None;
+            }
+            let is_read_by_linux = match fragments[..] {
+                [] => length != 0 || header.next_header().0 == 0,
+                [ref fragment] => {
+                    length != 0 && (!fragment.more_fragments() || length.is_multiple_of(8))
+                }
+                _ => false,
+            };
+            if !is_read_by_linux || addresses.iter().any(|a| a.to_ipv4_mapped().is_some()) {
+                return None;
+            }
+            (header.slice(), 0x86dd, IpAddr::from(header.destination()))
         }
         LaxNetSlice::Arp(_) => return None,
     };
-    let at = header.as_ptr().addr() - frame.as_ptr().addr();
+    let at = position(&frame, header);
     let is_as_announced = frame[..at].ends_with(&ethertype.to_be_bytes());
     let below_macsec = sliced.link_exts.iter().any(|e| matches!(e, LaxLinkExtSlice::Macsec(_)));
     (is_as_announced && !below_macsec).then(|| (destination.into(), udp.destination_port()))
+}
+
+/// Where a part of the frame begins.
+fn position(frame: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr() - frame.as_ptr().addr()
 }
 
 /// What lies behind the frame in memory is never read, and the parse comes to an end in time.
@@ -109,8 +158,9 @@ pub(crate) fn shape(frame: Frame<&[u8]>) -> Frame<()> {
     with_start(frame, |_| ())
 }
 
-/// Ethernet, VLAN tags, three pieces of an IPv6 header, two moves for each extension header, UDP.
-const MOST_MOVES: usize = 1 + MAX_VLAN_TAGS + 3 + 2 * MAX_EXTENSION_HEADERS + 1;
+/// Ethernet, VLAN tags, three pieces of an IPv6 header, two moves for each extension header, of
+/// which there are as many before a fragment header as behind it, UDP.
+const MOST_MOVES: usize = 1 + MAX_VLAN_TAGS + 3 + 2 + 4 * (MAX_EXTENSION_HEADERS + 1) + 1 + 1;
 
 /// What a parse did to its cursor.
 #[derive(Default)]
@@ -159,6 +209,10 @@ impl Cursor for Watched<'_> {
     fn remaining(&self) -> usize {
         self.end - self.at
     }
+
+    fn limit(&mut self, count: usize) -> Option<()> {
+        (count <= self.remaining()).then(|| self.end = self.at + count)
+    }
 }
 
 /// Parses the first `end` bytes of `memory`; the result as if from a slice, and how far it read.
@@ -180,7 +234,8 @@ fn with_start<A, B>(frame: Frame<A>, start: impl FnOnce(Payload<A>) -> B) -> Fra
     match frame {
         Frame::Other => Frame::Other,
         Frame::Hidden => Frame::Hidden,
-        Frame::Portless { destination, fault } => Frame::Portless { destination, fault },
+        Frame::Endless { destination } => Frame::Endless { destination },
+        Frame::Incomplete { destination } => Frame::Incomplete { destination },
         Frame::Udp(Udp { source, destination, source_port, destination_port, payload }) => {
             let payload =
                 payload.map(|payload| Payload { length: payload.length, start: start(payload) });

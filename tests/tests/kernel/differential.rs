@@ -62,9 +62,12 @@ fn expected(frame: &[u8]) -> (Verdict, Option<Packet>) {
         Frame::Udp(udp) if udp.destination_port == PORT && ours(udp.destination) => {
             udp.payload.expect_err("a payload that etherparse does not see")
         }
-        Frame::Portless { destination, fault } if ours(destination) => fault,
-        Frame::Hidden => return (Verdict::Malformed, None),
-        Frame::Udp(_) | Frame::Portless { .. } | Frame::Other => return (Verdict::NotOurs, None),
+        Frame::Incomplete { destination } if ours(destination) => Fault::Fragment,
+        Frame::Endless { destination } if ours(destination) => Fault::Malformed,
+        Frame::Hidden => Fault::Malformed,
+        Frame::Udp(_) | Frame::Endless { .. } | Frame::Incomplete { .. } | Frame::Other => {
+            return (Verdict::NotOurs, None);
+        }
     };
     let verdict = match fault {
         Fault::Malformed => Verdict::Malformed,
