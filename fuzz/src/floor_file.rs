@@ -46,7 +46,10 @@ fn check(text: &[u8]) {
     let room = u32::try_from(floors.len()).unwrap() + 3;
     let mut written = Vec::new();
     let end = floor_log::write(&floors, Header { generation: 1, room }, &mut written).unwrap();
-    assert_eq!((end.lines() + 2, written.len()), (room, LINE_SIZE * room as usize));
+    assert_eq!(
+        (end.lines() + 2, written.len()),
+        (room, LINE_SIZE * usize::try_from(room).unwrap())
+    );
     assert_eq!(self::read(&written), Ok(Some((floors, false))));
 
     // Any bit of a line that counts, but the same one for the same text.

@@ -257,17 +257,15 @@ fn locate(dir: &Path) -> Result<(PathBuf, instance::Lock), Error> {
 /// What helps against an error of the disk.
 fn remedy(path: &Path, error: &io::Error) -> String {
     let dir = path.parent().unwrap_or(path).display();
-    match error.kind() {
-        io::ErrorKind::StorageFull => {
-            format!("; free some space on its file system, which `df {dir}` shows")
-        }
-        io::ErrorKind::QuotaExceeded => {
-            format!("; raise the quota of the server's user on the file system of {dir}")
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!("; make {dir} and the files in it belong to the server's user")
-        }
-        _ => String::new(),
+    let kind = error.kind();
+    if kind == io::ErrorKind::StorageFull {
+        format!("; free some space on its file system, which `df {dir}` shows")
+    } else if kind == io::ErrorKind::QuotaExceeded {
+        format!("; raise the quota of the server's user on the file system of {dir}")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!("; make {dir} and the files in it belong to the server's user")
+    } else {
+        String::new()
     }
 }
 

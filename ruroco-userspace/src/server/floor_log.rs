@@ -99,7 +99,7 @@ pub enum ReadError {
 
 impl Header {
     fn number(self, together: u32) -> u128 {
-        u128::from(self.generation) << 64 | u128::from(self.room) << 32 | u128::from(together)
+        (u128::from(self.generation) << 64) | (u128::from(self.room) << 32) | u128::from(together)
     }
 
     #[expect(

@@ -218,10 +218,10 @@ impl Slot {
     }
 
     /// The log in this slot of a file, if there is one.
-    fn read(self, file: &File, size: u64) -> Result<Option<(Self, Header, Log)>, ReadError> {
+    fn read(self, file: &File, size: u64) -> Result<Option<Found>, ReadError> {
         let start = self.start(size);
         let text = BufReader::with_capacity(BUFFER_SIZE, Part { file, at: start }.take(size / 2));
-        let behind = start / size_of_lines(1);
+        let behind = start.checked_div(size_of_lines(1)).unwrap_or_default();
         let log = floor_log::read(text).map_err(|error| error.behind(behind))?;
         let Some(log) = log else { return Ok(None) };
         match log.header {
@@ -233,15 +233,16 @@ impl Slot {
     }
 }
 
+/// A log, and where it was found.
+type Found = (Slot, Header, Log);
+
 /// What is said of a file without a log.
 const NOTHING: ReadError = ReadError::Damaged { line: 1 };
 
 /// Of the logs in a file, the one that counts. A damaged one is one that was still being written when
 /// there is another, which then has the same floors.
-fn latest<T>(
-    logs: [Result<Option<(T, Header, Log)>, ReadError>; 2],
-) -> Result<(T, Header, Log), ReadError> {
-    let (mut latest, mut problem) = (None::<(T, Header, Log)>, None);
+fn latest(logs: [Result<Option<Found>, ReadError>; 2]) -> Result<Found, ReadError> {
+    let (mut latest, mut problem) = (None::<Found>, None);
     for log in logs {
         match log {
             Ok(Some(log))

@@ -3,12 +3,7 @@
 use std::{collections::HashMap, thread, time::Duration};
 
 use ruroco::{aead::Aead, key::Key};
-use ruroco_common::{
-    candidate,
-    datagram::KeyId,
-    maps::{self, RING_SIZE},
-    verdict::Verdict,
-};
+use ruroco_common::{datagram::KeyId, maps, verdict::Verdict};
 use zerocopy::IntoBytes;
 
 use crate::{KEY, OURS, PORT, frames::Packet, kernel::Kernel, key, key_with_id};
@@ -16,8 +11,8 @@ use crate::{KEY, OURS, PORT, frames::Packet, kernel::Kernel, key, key_with_id};
 /// What is documented: the least that a key may put into the ring in a second, and at once.
 const LEAST: u64 = 100;
 
-/// How many candidates the ring holds, with 8 bytes before each (`BPF_RINGBUF_HDR_SZ`).
-const RING_HOLDS: u64 = RING_SIZE as u64 / (candidate::SIZE as u64 + 8);
+/// How many candidates the ring of 1 MiB holds: each takes 144 bytes and a header of 8.
+const RING_HOLDS: u64 = (1 << 20) / (144 + 8);
 
 /// An authentic packet, another one for each number.
 fn frame(key: &Key, number: u64) -> Vec<u8> {
