@@ -68,7 +68,10 @@ pub(crate) fn load(keys: &[Key]) -> Result<Program> {
     let ips = Family::BOTH.map(|family| Address::from(SERVER.of(family)));
     let named = keys.iter().map(|key| NamedKey { name: key.id.to_string(), key: key.clone() });
     let keys: Vec<NamedKey> = named.collect();
-    let guarded = Guarded::new(PORT, &ips, Rate::NEVER).context("there are too many addresses")?;
+    let guarded = Guarded::new(PORT, &ips, Rate::NEVER);
+    let mut guarded = guarded.context("there are too many addresses")?;
+    // One key fills the ring here.
+    guarded.share = Rate::per_second(u32::MAX);
     Program::load(guarded, &keys)
 }
 

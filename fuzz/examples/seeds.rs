@@ -25,7 +25,10 @@ use frames::{
 use ruroco::{
     handover::Handover,
     order::Order,
-    server::{floor_log, floors::Floors},
+    server::{
+        floor_log::{self, Header},
+        floors::Floors,
+    },
 };
 use ruroco_common::{
     address::Address, command::CommandHash, datagram::KeyId, plaintext::Plaintext,
@@ -109,20 +112,24 @@ fn upstream_blocklists() -> impl Iterator<Item = Seed> {
 fn floor_files() -> impl Iterator<Item = Seed> {
     let floors = Floors::at(7, [KeyId([1; 8]), KeyId([2; 8])].into_iter());
     let mut together = Vec::new();
-    let end = floor_log::write(&floors, &mut together).unwrap();
-    let (line, end) = end.with_floor(KeyId([1; 8]), 8);
-    let appended = [&together[..], &line].concat();
-    let (line, _) = end.with_floor(KeyId([1; 8]), 8);
-    let not_raised = [&appended[..], &line].concat();
+    let end = floor_log::write(&floors, Header { generation: 2, room: 6 }, &mut together).unwrap();
+    let (line, after) = end.with_floor(KeyId([1; 8]), 8);
+    let with = |line: &[u8], place: u64, log: &[u8]| {
+        let place = usize::try_from(place).unwrap();
+        [&log[..place], line, &log[place + line.len()..]].concat()
+    };
+    let appended = with(&line, end.size(), &together);
+    let (line, _) = after.with_floor(KeyId([1; 8]), 8);
+    let not_raised = with(&line, after.size(), &appended);
     [
-        ("appended", appended.clone()),
-        ("torn", not_raised[..appended.len() + 20].to_vec()),
-        ("torn_to_zeros", [&appended[..], &[0; 64]].concat()),
-        ("not_whole", together[..128].to_vec()),
-        ("not_raised", not_raised),
-        ("together", together),
+        ("appended_v2", appended.clone()),
+        ("torn_v2", with(&line[..20], after.size(), &appended)),
+        ("not_whole_v2", together[..128].to_vec()),
+        ("not_raised_v2", not_raised),
+        ("together_v2", together),
         // As the target makes lines of them: one that belongs to the header, three that follow.
         ("three_lines", vec![1, 0, 0, 5, 1, 0, 5, 0, 0, 6]),
+        ("three_lines_v2", vec![5, 0, 0, 5, 1, 0, 5, 0, 0, 6]),
     ]
     .into_iter()
 }

@@ -13,7 +13,7 @@ use blake2::{
     digest::{Digest, consts::U9},
 };
 use ruroco::server::{
-    floor_log::{self, Content, LINE_SIZE, ReadError},
+    floor_log::{self, Header, LINE_SIZE, ReadError},
     floors::Floors,
 };
 
@@ -24,8 +24,8 @@ const MAX_LINES: usize = 12;
 /// The end of a line: its hash, and the character that ends it.
 const HASH_SIZE: usize = 13;
 
-/// Floors by key id, and whether a last line is torn; or the line on which it is refused.
-type Reading = Result<(BTreeMap<[u8; 8], u128>, bool), u64>;
+/// Floors by key id, and whether a last line is torn, if there is a log; or the line on which it is refused.
+type Reading = Result<Option<(BTreeMap<[u8; 8], u128>, bool)>, u64>;
 
 /// Takes any bytes for a file of floors.
 pub fn floor_file(data: &[u8]) -> bool {
@@ -39,18 +39,22 @@ pub fn floor_file(data: &[u8]) -> bool {
 fn check(text: &[u8]) {
     let read = read(text);
     let ours: Reading =
-        read.as_ref().map(|content| (map(&content.floors), content.is_torn)).map_err(|line| *line);
+        read.clone().map(|log| log.map(|(floors, is_torn)| (map(&floors), is_torn)));
     assert_eq!(ours, expected(text), "{}", text.escape_ascii());
-    let Ok(Content { floors, .. }) = read else { return };
+    let Ok(Some((floors, _))) = read else { return };
 
+    let room = u32::try_from(floors.len()).unwrap() + 3;
     let mut written = Vec::new();
-    let end = floor_log::write(&floors, &mut written).unwrap();
-    assert_eq!(usize::try_from(end.size()), Ok(written.len()));
-    assert_eq!(self::read(&written), Ok(Content { floors, is_torn: false }));
+    let end = floor_log::write(&floors, Header { generation: 1, room }, &mut written).unwrap();
+    assert_eq!(
+        (end.lines() + 2, written.len()),
+        (room, LINE_SIZE * usize::try_from(room).unwrap())
+    );
+    assert_eq!(self::read(&written), Ok(Some((floors, false))));
 
-    // Any bit, but the same one for the same text.
+    // Any bit of a line that counts, but the same one for the same text.
     let any = text.iter().fold(0, |sum: usize, byte| sum * 31 % 65_521 + usize::from(*byte));
-    let bit = any % (text.len() / LINE_SIZE * LINE_SIZE * 8);
+    let bit = any % (lines_written(text) * LINE_SIZE * 8);
     let mut changed = text.to_vec();
     changed[bit / 8] ^= 1 << (bit % 8);
     let line = u64::try_from(bit / 8 / LINE_SIZE).unwrap() + 1;
@@ -58,11 +62,18 @@ fn check(text: &[u8]) {
 }
 
 /// What is read, or on which line it is refused.
-fn read(text: &[u8]) -> Result<Content, u64> {
-    floor_log::read(text).map_err(|error| match error {
-        ReadError::Damaged { line } => line,
-        ReadError::Io(error) => panic!("{error}"),
-    })
+fn read(text: &[u8]) -> Result<Option<(Floors, bool)>, u64> {
+    match floor_log::read(text) {
+        Ok(log) => Ok(log.map(|log| (log.floors, log.is_torn))),
+        Err(ReadError::Damaged { line }) => Err(line),
+        Err(ReadError::Io(error)) => panic!("{error}"),
+    }
+}
+
+/// How many lines there are before the first one that ends too early or with a zero.
+fn lines_written(text: &[u8]) -> usize {
+    let lines = text.as_chunks::<LINE_SIZE>().0;
+    lines.iter().position(|line| line.ends_with(&[0])).unwrap_or(lines.len())
 }
 
 fn map(floors: &Floors) -> BTreeMap<[u8; 8], u128> {
@@ -71,12 +82,12 @@ fn map(floors: &Floors) -> BTreeMap<[u8; 8], u128> {
 
 /// What the description of the format makes of a text.
 fn expected(text: &[u8]) -> Reading {
-    let (mut lines, rest) = text.as_chunks::<LINE_SIZE>();
-    let mut is_torn = !rest.is_empty();
-    if let ([whole @ .., last], []) = (lines, rest)
-        && *last == [0; LINE_SIZE]
-    {
-        (lines, is_torn) = (whole, true);
+    let (lines, rest) = text.split_at(lines_written(text) * LINE_SIZE);
+    let lines = lines.as_chunks::<LINE_SIZE>().0;
+    let (torn, rest) = rest.split_at(rest.len().min(LINE_SIZE));
+    let is_blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    if lines.is_empty() && is_blank(torn) && is_blank(rest) {
+        return Ok(None);
     }
     let (mut floors, mut together) = (BTreeMap::new(), 1);
     for (line, place) in lines.iter().zip(1..) {
@@ -87,10 +98,11 @@ fn expected(text: &[u8]) -> Reading {
             return Err(place);
         }
         if place == 1 {
-            together = number;
-            if name != b"ruroco floors v1" {
-                return Err(1);
-            }
+            together = match name {
+                b"ruroco floors v1" => number,
+                b"ruroco floors v2" => number & 0xffff_ffff,
+                _ => return Err(1),
+            };
             continue;
         }
         let key = u64::try_from(hexadecimal(name).ok_or(place)?).unwrap().to_be_bytes();
@@ -100,7 +112,9 @@ fn expected(text: &[u8]) -> Reading {
     }
     let lines = u64::try_from(lines.len()).unwrap();
     match lines.checked_sub(1) {
-        Some(count) if u128::from(count) >= together => Ok((floors, is_torn)),
+        Some(count) if u128::from(count) >= together && is_blank(rest) => {
+            Ok(Some((floors, !is_blank(torn))))
+        }
         _ => Err(lines + 1),
     }
 }
@@ -132,7 +146,12 @@ fn with_right_hashes(mut text: Vec<u8>) -> Vec<u8> {
 /// A header, and a line for every three bytes, of few keys and few floors, without their hashes.
 fn lines_of(data: &[u8]) -> Vec<u8> {
     let (together, data) = data.split_first().unwrap_or((&0, &[]));
-    let header = format!("ruroco floors v1: {:032x}", together % 4);
+    let generation_and_room = [0, 0x1234_0000_0005_u128 << 32][usize::from(together / 4 % 2)];
+    let version = 1 + together / 4 % 2;
+    let header = format!(
+        "ruroco floors v{version}: {:032x}",
+        generation_and_room | u128::from(together % 4)
+    );
     let line = |[key, high, low]: &[u8; 3]| {
         format!("{:016x}: {:032x}", key % 4, u16::from_be_bytes([*high, *low]))
     };

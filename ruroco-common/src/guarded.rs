@@ -3,7 +3,7 @@
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
-use crate::{address::Address, rate::Rate};
+use crate::{address::Address, maps, rate::Rate};
 
 /// Most addresses a host may have behind one gate, a power of two.
 pub const MAX_ADDRESSES: usize = 1024;
@@ -26,6 +26,8 @@ pub struct Guarded {
     /// How much of what is refused goes to the stack, which answers it as it answers for any
     /// closed port; all else is dropped.
     pub pass_refused: Rate,
+    /// How much of what is authentic each key may put into the ring, see [`maps::share`].
+    pub share: Rate,
     /// The gate's UDP port, in the byte order of this machine; 0 in unfilled memory, and no packet
     /// is to port 0.
     port: u16,
@@ -37,10 +39,11 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// One port of these addresses; more than [`MAX_ADDRESSES`] of them are too many.
+    /// One port of these addresses, with the smallest [share](maps::share) for each key; more than [`MAX_ADDRESSES`] of them are too many.
     pub fn new(port: u16, addresses: &[Address], pass_refused: Rate) -> Option<Self> {
         let count = u16::try_from(addresses.len()).ok()?;
-        let mut guarded = Self { pass_refused, port, count, ..Self::new_zeroed() };
+        let share = maps::share(0);
+        let mut guarded = Self { pass_refused, share, port, count, ..Self::new_zeroed() };
         let sorted = guarded.sorted.get_mut(..addresses.len())?;
         sorted.copy_from_slice(addresses);
         sorted.sort_unstable();

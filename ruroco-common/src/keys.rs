@@ -34,8 +34,8 @@ const _: () = assert!(size_of::<KeyEntry>() == 64);
 pub enum Check<'a> {
     /// Not at all: there is no such key.
     NoKey,
-    /// By their tag under this key.
-    Tag(&'a Key),
+    /// By their tag under this key, and then by their number, with the bucket in this slot.
+    Tag(&'a Key, u32),
     /// By their number, with the bucket in this slot: the kernel does not know AES-256-GCM-SIV.
     Throttle(u32),
 }
@@ -86,7 +86,7 @@ pub fn find<'a>(id: KeyId, shift: u32, entry: impl Fn(u32) -> Option<&'a KeyEntr
             None => return Check::NoKey,
             Some(entry) if entry.is_empty() => return Check::NoKey,
             Some(entry) if entry.id != id => {}
-            Some(entry) if entry.check == KeyEntry::TAG => return Check::Tag(&entry.key),
+            Some(entry) if entry.check == KeyEntry::TAG => return Check::Tag(&entry.key, slot),
             Some(_) => return Check::Throttle(slot),
         }
     }

@@ -12,8 +12,8 @@ use crate::{
 pub const GUARDED: &str = "GUARDED";
 /// Array of [`KeyEntry`](crate::keys::KeyEntry)s, a hash table.
 pub const KEYS: &str = "KEYS";
-/// Array of one `u64` for each slot: the bucket of a key whose tags the kernel cannot check, see
-/// [`Rate::take`].
+/// Array of one `u64` for each slot: the bucket of the key in it, see [`Rate::take`]. It counts what is
+/// let through unchecked, or what is authentic, whichever the key's cipher allows.
 pub const KEY_BUCKETS: &str = "KEY_BUCKETS";
 /// Array of one `u64`: the bucket of what is refused and goes to the stack, see [`Rate::take`].
 pub const REFUSED_BUCKET: &str = "REFUSED_BUCKET";
@@ -42,6 +42,17 @@ pub const RING_SIZE: u32 = 1 << 20;
 /// What is let through unchecked, a second and key, of keys whose tags the kernel cannot check. The
 /// verifier refuses a forgery in a few microseconds.
 pub const THROTTLE: Rate = Rate::per_second(100);
+
+/// Least [`share`] of a key, a second.
+const LEAST_SHARE: u32 = 100;
+
+/// A key's share of the ring, which the server reads while it accepts at most this many knocks of a key
+/// in a second: twice as many, so that it is the server that rejects, and logs, what is only a little too
+/// much. At least 69 keys have to use up all of the smallest share at once to fill the ring.
+pub const fn share(max_requests_per_second: u32) -> Rate {
+    let twice = max_requests_per_second.saturating_mul(2);
+    Rate::per_second(if twice > LEAST_SHARE { twice } else { LEAST_SHARE })
+}
 
 /// What a packet is recognised by when it comes again: its tag, beside whose it is. With the tag
 /// alone, somebody with a key could make a packet that has another's pass for seen.

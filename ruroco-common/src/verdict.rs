@@ -25,10 +25,12 @@ pub enum Verdict {
     Throttled = 6,
     /// The tag is wrong: dropped.
     Forged = 7,
+    /// Authentic, and more than its key's share of the ring: dropped.
+    OverShare = 8,
     /// Handed to the verifier through the ring; the frame itself is dropped.
-    Candidate = 8,
+    Candidate = 9,
     /// Should have been handed over, but the ring had no room: dropped.
-    RingFull = 9,
+    RingFull = 10,
 }
 
 /// What becomes of a packet after its verdict.
@@ -46,7 +48,7 @@ pub enum Outcome {
 
 impl Verdict {
     /// All verdicts, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NotOurs,
         Self::Malformed,
         Self::Fragment,
@@ -55,12 +57,13 @@ impl Verdict {
         Self::Replayed,
         Self::Throttled,
         Self::Forged,
+        Self::OverShare,
         Self::Candidate,
         Self::RingFull,
     ];
 
     /// How many verdicts there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 11;
 
     /// The verdict's slot in [`maps::VERDICTS`](crate::maps).
     #[inline(always)]
@@ -81,7 +84,7 @@ impl Verdict {
             | Self::Replayed
             | Self::Throttled
             | Self::Forged => Outcome::Refuse,
-            Self::Candidate | Self::RingFull => Outcome::Take,
+            Self::OverShare | Self::Candidate | Self::RingFull => Outcome::Take,
         }
     }
 
@@ -96,6 +99,7 @@ impl Verdict {
             Self::Replayed => "replayed",
             Self::Throttled => "throttled",
             Self::Forged => "forged",
+            Self::OverShare => "over_share",
             Self::Candidate => "candidate",
             Self::RingFull => "ring_full",
         }

@@ -79,12 +79,14 @@ fn judge(context: &XdpContext) -> Verdict {
         // 4. Nobody's key.
         Check::NoKey => Verdict::UnknownKey,
         // 5. A tag seen before on an authentic packet.
-        Check::Tag(_) if tables::was_seen(datagram) => Verdict::Replayed,
+        Check::Tag(..) if tables::was_seen(datagram) => Verdict::Replayed,
         // 6. A wrong tag; where the kernel cannot tell, too many packets.
-        Check::Tag(key) if !key.verifies(datagram) => Verdict::Forged,
+        Check::Tag(key, _) if !key.verifies(datagram) => Verdict::Forged,
         Check::Throttle(slot) if !tables::may_pass_unchecked(slot) => Verdict::Throttled,
-        // 7. Everything else is for the verifier.
-        Check::Tag(_) => tables::submit_once(context, &udp, datagram),
+        // 7. So many authentic packets that other keys would find no room.
+        Check::Tag(_, slot) if !tables::is_within_share(guarded, slot) => Verdict::OverShare,
+        // 8. Everything else is for the verifier.
+        Check::Tag(..) => tables::submit_once(context, &udp, datagram),
         Check::Throttle(_) => tables::submit_unchecked(context, &udp, datagram),
     }
 }

@@ -55,6 +55,12 @@ pub(crate) fn may_pass_unchecked(slot: u32) -> bool {
     KEY_BUCKETS.get_ptr_mut(slot).is_some_and(|bucket| take(bucket, THROTTLE))
 }
 
+/// Whether one more authentic packet of a key is within the key's share of the ring.
+#[inline(always)]
+pub(crate) fn is_within_share(guarded: &Guarded, slot: u32) -> bool {
+    KEY_BUCKETS.get_ptr_mut(slot).is_some_and(|bucket| take(bucket, guarded.share))
+}
+
 /// Whether a packet that was refused may go on to the stack.
 #[inline(always)]
 pub(crate) fn may_pass_refused() -> bool {

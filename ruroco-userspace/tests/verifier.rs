@@ -273,6 +273,7 @@ proptest! {
             let candidate = seal(packet, *counter, now.boot - Duration::from_millis(packet.waited));
 
             let verdict = verifier.judge(now, floors.floors(), &candidate);
+            let verdict = verdict.map_err(|refused| refused.reason);
             let expected = model.judge(wall, boot, *counter, packet);
             prop_assert_eq!(verdict.as_ref().map(|permit| permit.order().address), expected.as_ref().copied());
             if let Ok(permit) = verdict {

@@ -27,6 +27,20 @@ impl Sender {
         Self { socket, headers: MultiHeaders::preallocate(BATCH, None) }
     }
 
+    /// Sends datagrams one after the other; how many of them the kernel took.
+    pub fn send_each<D: AsRef<[u8]>>(&mut self, datagrams: &[D]) -> usize {
+        let batches = datagrams.chunks(BATCH).map(|batch| {
+            let contents: Vec<_> =
+                batch.iter().map(|datagram| [IoSlice::new(datagram.as_ref())]).collect();
+            let nowhere = vec![None::<SockaddrIn>; batch.len()];
+            let socket = self.socket.as_raw_fd();
+            let sent =
+                sendmmsg(socket, &mut self.headers, &contents, nowhere, [], MsgFlags::empty());
+            sent.map_or(0, Iterator::count)
+        });
+        batches.sum()
+    }
+
     /// Sends the same datagram some times; how many of them the kernel took.
     pub fn send(&mut self, payload: &[u8]) -> usize {
         let content = [IoSlice::new(payload)];

@@ -139,10 +139,14 @@ impl Refused {
     }
 }
 
-/// Whether a packet with this verdict was kept from where it was to go. A packet that found the ring
-/// full was not refused, but somebody will want to know why nothing came of it.
+/// Whether a packet with this verdict was kept from where it was to go. An authentic packet that found
+/// no room in the ring was not refused, but somebody will want to know why nothing came of it.
 fn is_refusal(verdict: Verdict) -> bool {
-    verdict.outcome() == Outcome::Refuse || verdict == Verdict::RingFull
+    match verdict.outcome() {
+        Outcome::Pass => false,
+        Outcome::Refuse => true,
+        Outcome::Take => verdict != Verdict::Candidate,
+    }
 }
 
 #[cfg(test)]

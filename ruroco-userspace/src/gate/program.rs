@@ -39,7 +39,9 @@ impl Program {
     /// As [`Program::load`].
     pub fn load_configured(config: &Config, keys: &[NamedKey]) -> anyhow::Result<Self> {
         let guarded = Guarded::new(config.port, &config.ips, config.gate.appearance.pass_refused());
-        Self::load(guarded.context("too many addresses in `ips`")?, keys)
+        let mut guarded = guarded.context("too many addresses in `ips`")?;
+        guarded.share = maps::share(config.max_requests_per_second);
+        Self::load(guarded, keys)
     }
 
     /// Loads the program into the kernel with filled maps. Nothing is attached yet.

@@ -261,8 +261,9 @@ verdict     unknown_key             4000          0.0/s
 verdict     replayed                5000          0.0/s
 verdict     throttled               6000          0.0/s
 verdict     forged                  7000       3499.5/s
-verdict     candidate               8000          0.0/s
-verdict     ring_full               9000          0.0/s
+verdict     over_share              8000          0.0/s
+verdict     candidate               9000          0.0/s
+verdict     ring_full              10000          0.0/s
 knock       2026-01-01T00:01:00.000000Z laptop sly\u{fffd}[2J 192.0.2.9 running
 knock       2026-01-01T00:01:00.000000Z laptop open_ssh 192.0.2.9 exit:0 12 ms
 key         0001020304050607 laptop

@@ -6,9 +6,9 @@
 //!
 //! 1. [`source`] yields [`Candidate`](ruroco_common::candidate::Candidate)s, unauthenticated;
 //! 2. [`verifier`] opens one into a `Knock` and judges that into a [`Permit`](verifier::Permit),
-//!    or gives a [`Refusal`](refusal::Refusal);
+//!    or gives a [`Refusal`](refusal::Refusal), with its [`evidence`];
 //! 3. [`floor_file`] persists the permit's counter among the [`floors`], as a line of their
-//!    [log](floor_log), and makes the permit an [`AcceptedOrder`](floor_file::AcceptedOrder);
+//!    [log](floor_log) in one of a file's two slots (`floor_slots`), and makes the permit an [`AcceptedOrder`](floor_file::AcceptedOrder);
 //! 4. [`commander`] forwards the order.
 //!
 //! What a candidate costs does not depend on how many keys there are, and no memory is allocated for
@@ -24,8 +24,10 @@
 pub mod cli;
 pub mod clock;
 pub mod commander;
+pub mod evidence;
 pub mod floor_file;
 pub mod floor_log;
+mod floor_slots;
 pub mod floors;
 pub mod pauses;
 pub mod refusal;

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use ruroco_common::candidate::Candidate;
+use tracing::field;
 
 use super::{
     clock::Now,
     commander::Commander,
+    evidence::{Explained, LastEvidence, Refused},
     floor_file::{self, FloorFile},
     refusal::Refusal,
     verifier::Verifier,
@@ -23,6 +25,7 @@ pub struct Server {
     pub(super) floors: FloorFile,
     commander: Commander,
     refusals: Notices<Duration>,
+    evidence: LastEvidence,
     /// Why the last floor that was not persisted was not, until that is logged.
     not_persisted: Option<floor_file::Error>,
 }
@@ -38,6 +41,7 @@ impl Server {
             config,
             keys,
             refusals: Notices::of(Refusal::ALL.map(Refusal::name)),
+            evidence: LastEvidence::default(),
             not_persisted: None,
         }
     }
@@ -49,12 +53,14 @@ impl Server {
 
     /// Carries out a candidate, or counts why not; so it does with what is none.
     pub fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
-        if let Err(refusal) = candidate.and_then(|candidate| self.carry_out(now, candidate)) {
-            self.refusals.note(refusal.name(), "");
+        let outcome = candidate.map_err(Refused::from);
+        if let Err(refused) = outcome.and_then(|candidate| self.carry_out(now, candidate)) {
+            self.refusals.note(refused.reason.name(), "");
+            self.evidence.keep(refused);
         }
     }
 
-    fn carry_out(&mut self, now: Now, candidate: &Candidate) -> Result<(), Refusal> {
+    fn carry_out(&mut self, now: Now, candidate: &Candidate) -> Result<(), Refused> {
         let permit = self.verifier.judge(now, self.floors.floors(), candidate)?;
         self.commander.reach().map_err(|error| {
             tracing::debug!("could not reach the commander: {error}");
@@ -86,12 +92,19 @@ impl Server {
     pub fn tidy(&mut self, now: Now) {
         for due in self.refusals.due(now.boot) {
             let is_disk = due.kind == Refusal::FloorNotPersisted.name();
-            let detail = is_disk.then(|| self.not_persisted.take()).flatten();
-            let detail = detail.as_ref().map(tracing::field::display);
-            tracing::warn!(reason = %due.kind, count = due.count, total = due.total, detail, "refused");
+            let problem = is_disk.then(|| self.not_persisted.take()).flatten();
+            let evidence = self.evidence.take(due.kind);
+            let key = evidence.and_then(|evidence| self.verifier.name(evidence.key));
+            let detail = evidence.map(|evidence| {
+                let (key, config) = (key.unwrap_or_default(), &self.config);
+                Explained { compared: evidence.compared, key, config }.to_string()
+            });
+            let detail = detail.or(problem.map(|error| error.to_string()));
+            let (key, detail) = (key.map(field::display), detail.map(field::display));
+            tracing::warn!(reason = %due.kind, count = due.count, total = due.total, key, detail, "refused");
         }
         if let Err(error) = self.floors.compact_if_due() {
-            tracing::warn!("the floors could not be written anew, and go on growing: {error}");
+            tracing::warn!("could not write the log of the floors anew: {error}");
         }
     }
 

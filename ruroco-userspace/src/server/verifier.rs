@@ -16,7 +16,12 @@ use ruroco_common::{
     plaintext::{Plaintext, WrongVersion},
 };
 
-use super::{clock::Now, floors::Floors, refusal::Refusal};
+use super::{
+    clock::Now,
+    evidence::{Compared, Evidence, Refused},
+    floors::Floors,
+    refusal::Refusal,
+};
 use crate::{
     aead::Aead,
     config::Config,
@@ -122,49 +127,61 @@ impl Verifier {
         now: Now,
         floors: &Floors,
         candidate: &Candidate,
-    ) -> Result<Permit, Refusal> {
+    ) -> Result<Permit, Refused> {
         let received_at = Duration::from_nanos(candidate.received_at);
         if order::has_expired(received_at, now.boot) {
-            return Err(Refusal::Expired);
+            return Err(Refusal::Expired.into());
         }
         let Knock { source, key, plaintext } = self.open(candidate)?;
+        let refused = |reason, compared| Err(refused(reason, key, compared));
 
         // A key without a floor cannot be protected from replays, so it is as good as unknown.
         let floor = floors.of(key).ok_or(Refusal::UnknownKey)?;
-        if plaintext.counter <= floor {
-            return Err(Refusal::OldCounter);
+        let (counter, epoch) = (plaintext.counter, now.epoch);
+        if counter <= floor {
+            let compared = Compared::WithFloor { counter, floor, now: epoch };
+            return refused(Refusal::OldCounter, compared);
         }
-        if plaintext.counter > now.epoch.saturating_add(self.max_clock_skew) {
-            return Err(Refusal::FutureCounter);
+        if counter > epoch.saturating_add(self.max_clock_skew) {
+            let compared = Compared::WithClock { counter, now: epoch };
+            return refused(Refusal::FutureCounter, compared);
         }
-        if !self.ips.contains(&plaintext.destination) {
-            return Err(Refusal::WrongDestination);
+        let destination = plaintext.destination;
+        if !self.ips.contains(&destination) {
+            return refused(Refusal::WrongDestination, Compared::Destination(destination));
         }
         let address = match plaintext.claimed_source {
             Some(claimed) if plaintext.strict && claimed != source => {
-                return Err(Refusal::WrongSource);
+                let compared = Compared::Source { claimed, actual: source };
+                return refused(Refusal::WrongSource, compared);
             }
             Some(claimed) => claimed,
             None => source,
         };
+        let command = plaintext.command;
         let state = self.keys.get_mut(&key).ok_or(Refusal::UnknownKey)?;
-        if state.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&plaintext.command)) {
-            return Err(Refusal::CommandNotAllowed);
+        if state.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&command)) {
+            return refused(Refusal::CommandNotAllowed, Compared::Command(command));
         }
         if !state.bucket.take(now.boot) {
-            return Err(Refusal::RateLimited);
+            return refused(Refusal::RateLimited, Compared::Rate);
         }
-        let Plaintext { command, counter, .. } = plaintext;
         Ok(Permit { order: Order { command, address, key, counter, received_at } })
     }
 
-    fn open(&self, candidate: &Candidate) -> Result<Knock, Refusal> {
+    fn open(&self, candidate: &Candidate) -> Result<Knock, Refused> {
         let key = candidate.datagram.key_id;
         let state = self.keys.get(&key).ok_or(Refusal::UnknownKey)?;
         let content = state.aead.open(&candidate.datagram).map_err(|_| Refusal::Forged)?;
         match Plaintext::decode(&content) {
             Ok(plaintext) => Ok(Knock { source: candidate.source, key, plaintext }),
-            Err(WrongVersion(_)) => Err(Refusal::WrongVersion),
+            Err(WrongVersion(version)) => {
+                Err(refused(Refusal::WrongVersion, key, Compared::Version(version)))
+            }
         }
     }
+}
+
+const fn refused(reason: Refusal, key: KeyId, compared: Compared) -> Refused {
+    Refused { reason, evidence: Some(Evidence { key, compared }) }
 }

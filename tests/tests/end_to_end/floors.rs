@@ -3,11 +3,19 @@
 
 use std::{
     fs,
+    ops::Range,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
 };
 
-use ruroco_lab::{daemon::Daemon, lab::Lab, mount::Mount, network::Family};
+use ruroco_lab::{
+    daemon::Daemon,
+    files::Options,
+    knock::{Knock, now},
+    lab::Lab,
+    mount::Mount,
+    network::{Family, SERVER},
+};
 
 fn floor_file(lab: &Lab) -> PathBuf {
     let files = fs::read_dir(lab.files.floors_dir()).unwrap();
@@ -65,14 +73,13 @@ fn floors_that_are_there_are_not_made_again() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn floors_that_were_cut_stop_the_start_and_are_left_as_they_are() {
     let mut lab = Lab::running(&Default::default());
-    let together = fs::read(floor_file(&lab)).unwrap().len();
     let knock = lab.good_knock(Family::V4);
     lab.send(Family::V4, &lab.seal(&knock));
     lab.expect_one_run();
     lab.server().crash();
     let path = floor_file(&lab);
     let whole = fs::read(&path).unwrap();
-    for length in [0, 1, together / 2, together - 1] {
+    for length in [0, 1, LINE_SIZE, whole.len() / 4, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         expect_no_start(&lab, &["floors are damaged", "make new keys", "ruroco-server init"]);
         assert_eq!(fs::read(&path).unwrap(), whole[..length]);
@@ -92,14 +99,16 @@ fn a_floor_that_was_being_written_when_the_power_went_is_cut_off() {
     let mut lab = Lab::running(&Default::default());
     let path = floor_file(&lab);
     let mut knocks = Vec::new();
-    for tail in [&[0; 64][..], b"0001020304050607: 0000"] {
+    for torn in [&b"0"[..], b"0001020304050607: 0000"] {
         let knock = lab.good_knock(Family::V4);
         lab.send(Family::V4, &lab.seal(&knock));
         lab.expect_one_run();
         knocks.push(knock);
         lab.server().crash();
-        let whole = fs::read(&path).unwrap();
-        fs::write(&path, [&whole, tail].concat()).unwrap();
+        let mut content = fs::read(&path).unwrap();
+        let end = written(&content).end;
+        content[end..end + torn.len()].copy_from_slice(torn);
+        fs::write(&path, content).unwrap();
 
         lab.start_server_until(&mut lab.server_command(&[]), &["cut off a floor"]);
         // Nothing that has run is forgotten with it.
@@ -118,7 +127,7 @@ fn one_changed_byte_in_the_floors_stops_the_start() {
     let lab = Lab::new(&Default::default());
     let path = floor_file(&lab);
     let mut content = fs::read(&path).unwrap();
-    let place = content.len() / 2;
+    let place = written(&content).start + 20;
     content[place] ^= 1;
     fs::write(&path, content).unwrap();
     expect_no_start(&lab, &["floors are damaged", "ruroco-server init"]);
@@ -130,7 +139,8 @@ fn floors_that_are_not_text_are_damaged() {
     let mut lab = Lab::new(&Default::default());
     let path = floor_file(&lab);
     let whole = fs::read(&path).unwrap();
-    for place in [0, whole.len() / 2, whole.len() - 1] {
+    let written = written(&whole);
+    for place in [written.start, written.start + 30, written.end - 1] {
         let mut content = whole.clone();
         content[place] = 0xff; // in no UTF-8
         fs::write(&path, &content).unwrap();
@@ -147,10 +157,12 @@ fn floors_that_are_not_text_are_damaged() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_directory_that_cannot_be_written_is_found_at_the_start() {
+fn floors_that_cannot_be_written_are_found_at_the_start() {
     let lab = Lab::new(&Default::default());
     take_away(&lab.files.floors_dir());
-    expect_no_start(&lab, &["floors", "is the directory writable"]);
+    chown(floor_file(&lab), Some(0), None).unwrap();
+    fs::set_permissions(floor_file(&lab), fs::Permissions::from_mode(0o644)).unwrap();
+    expect_no_start(&lab, &["could not write the floors", "belong to the server's user"]);
 }
 
 #[test]
@@ -166,7 +178,7 @@ fn while_the_floor_cannot_be_written_nothing_runs_and_nothing_is_used_up() {
         let knock = lab.good_knock(family);
         lab.send(family, &lab.seal(&knock));
         lab.expect_refusal("floor_not_persisted");
-        lab.server().wait_for(&["could not write the floors", "is the directory writable"]);
+        lab.server().wait_for(&["could not write the floors", "belong to the server's user"]);
         assert!(!path.exists());
 
         give_back(&lab);
@@ -183,57 +195,98 @@ fn while_the_floor_cannot_be_written_nothing_runs_and_nothing_is_used_up() {
     }
 }
 
+/// More knocks than the log has room for, so that it is written anew on the way.
+const MANY: usize = 4_200;
+
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn on_a_full_disk_nothing_runs_and_the_old_floors_stay() {
-    let mut lab = Lab::without_floors(&Default::default());
+fn a_full_disk_keeps_no_knock_out() {
+    let options = Options {
+        max_requests_per_second: 10_000,
+        more_keys: vec!["phone", "tablet"],
+        ..Options::default()
+    };
+    let mut lab = Lab::without_floors(&options);
     let dir = lab.files.floors_dir();
-    let _disk = Mount::memory(&dir, 64 << 10);
+    let _disk = Mount::memory(&dir, 2 << 20);
     lab.files.give_to_user(&dir);
-    // With the header and two knocks they fill a page: the next line needs another one.
-    for number in 1..PAGE / LINE_SIZE - 3 {
-        lab.files.add_key(&format!("key-{number}"));
-    }
     assert!(lab.server_command(&["init"]).output().unwrap().status.success());
     lab.start_commander();
     lab.start_gate();
+    // From before the server comes to know its keys.
+    fill(&dir.join("filler"));
     lab.start_server();
+    let size = fs::metadata(floor_file(&lab)).unwrap().len();
+
+    let knocks: Vec<_> = (0..50).map(|_| lab.seal(&lab.good_knock(Family::V4))).collect();
+    knocks.iter().for_each(|knock| lab.send(Family::V4, knock));
+    lab.expect_runs(50);
+    // The server accepts them, and the commander has nothing to run for them.
+    let phone = lab.files.key("phone");
+    let mut unheard_of = Knock::to(SERVER.of(Family::V4), "unheard_of");
+    for number in 1..=MANY {
+        unheard_of.plaintext.counter = now();
+        lab.send(Family::V4, &unheard_of.seal(&phone));
+        if number % 100 == 0 {
+            lab.server().wait_for_nth(number, &["accepted", "phone"]);
+        }
+    }
+    let knocks: Vec<_> = (0..50).map(|_| lab.seal(&lab.good_knock(Family::V6))).collect();
+    knocks.iter().for_each(|knock| lab.send(Family::V6, knock));
+    lab.expect_runs(50);
+
+    // A restart needs no space, either, and forgets nothing.
+    lab.server().crash();
+    lab.start_server();
+    lab.send(Family::V6, &lab.good_knock(Family::V6).seal(&lab.files.key("tablet")));
+    assert_eq!(lab.expect_one_run().key, "tablet");
     for family in Family::BOTH {
         lab.expect_next_knock_to_run(family);
     }
-    let before = fs::read(floor_file(&lab)).unwrap();
-    assert_eq!(before.len(), PAGE);
+    lab.send(Family::V4, &unheard_of.seal(&phone));
+    lab.expect_refusal("old_counter");
+    assert_eq!(fs::metadata(floor_file(&lab)).unwrap().len(), size);
+    assert!(lab.server().lines_with(&["could not write"]).is_empty());
+    lab.expect_silence();
+}
 
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_disk_without_room_for_the_floors_is_found_at_once() {
+    let mut lab = Lab::without_floors(&Default::default());
+    let dir = lab.files.floors_dir();
+    let _disk = Mount::memory(&dir, 2 << 20);
+    lab.files.give_to_user(&dir);
     let filler = dir.join("filler");
     fill(&filler);
-    let knock = lab.good_knock(Family::V4);
-    lab.send(Family::V4, &lab.seal(&knock));
-    lab.expect_refusal("floor_not_persisted");
-    lab.server().wait_for(&["could not write the floors", "the disk not full"]);
-    assert_eq!(fs::read(floor_file(&lab)).unwrap(), before, "the old floors are whole");
+    let told = ["could not write the floors", "free some space", "df "];
+    let init = lab.server_command(&["init"]).output().unwrap();
+    let said = String::from_utf8_lossy(&init.stderr);
+    assert!(!init.status.success() && told.iter().all(|part| said.contains(part)), "{said}");
 
-    // As soon as there is room the same knock runs.
+    // What an earlier release has left needs more than it has.
+    let earlier = "ruroco floors v1: 00000000000000000000000000000001 8InuDCk4xZvL\n\
+                   0001020304050607: 000000000000000017f3598501473c00 BK7fZK6cWpP7\n";
     fs::remove_file(&filler).unwrap();
-    lab.send(Family::V4, &lab.seal(&knock));
-    lab.expect_one_run();
-
-    // A restart on a full disk finds out at once, and changes nothing.
-    lab.server().crash();
+    fs::write(dir.join("floors"), earlier).unwrap();
     fill(&filler);
-    let before = fs::read(floor_file(&lab)).unwrap();
-    expect_no_start(&lab, &["could not write the floors", "the disk not full"]);
-    assert_eq!(fs::read(floor_file(&lab)).unwrap(), before);
+    expect_no_start(&lab, &told);
+    assert_eq!(fs::read_to_string(floor_file(&lab)).unwrap(), earlier);
 
     fs::remove_file(filler).unwrap();
+    lab.start_commander();
+    lab.start_gate();
     lab.start_server();
-    lab.send(Family::V4, &lab.seal(&knock));
-    lab.expect_refusal("old_counter");
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
 }
 
-/// What a file system in memory hands out at a time.
-const PAGE: usize = 4096;
+/// Where in a file of floors the log is: as far as it is not filled with zeros.
+fn written(content: &[u8]) -> Range<usize> {
+    let first = content.iter().position(|byte| *byte != 0).unwrap();
+    let last = content.iter().rposition(|byte| *byte != 0).unwrap();
+    first..last + 1
+}
 
 /// Size in bytes of a floor in its file.
 const LINE_SIZE: usize = 64;

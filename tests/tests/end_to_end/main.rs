@@ -41,6 +41,7 @@ mod sandbox;
 mod secrets;
 mod server_reload;
 mod service_manager;
+mod shares;
 mod ssh;
 mod start;
 mod status;

@@ -6,7 +6,7 @@ use ruroco_lab::{
     files::{OTHER_COMMAND, Options},
     knock::{Bytes, Knock},
     lab::Lab,
-    network::{Family, THIRD},
+    network::{CLIENT, Family, SERVER, THIRD},
 };
 
 const SECOND: u128 = 1_000_000_000;
@@ -136,6 +136,63 @@ fn a_command_that_the_key_may_not_run_is_refused() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_refusal_says_which_key_it_was_and_what_was_compared() {
+    let options = Options {
+        config: "[keys.laptop]\ncommands = [\"default\"]\n".to_owned(),
+        ..Options::default()
+    };
+    let hash = CommandHash::of(OTHER_COMMAND);
+    for family in Family::BOTH {
+        let mut lab = Lab::running(&options);
+        let [third, client] = [THIRD, CLIENT].map(|host| host.of(family).to_string());
+        let ours = Family::BOTH.map(|family| SERVER.of(family).to_string());
+        let hash_text = hash.to_string();
+        let elsewhere = Address::from(THIRD.of(family));
+        let change: [(&str, &dyn Fn(&mut Knock), &[&str]); _] = [
+            ("wrong_version", &|knock| knock.version = 2, &["version 2", "accepts 1"]),
+            (
+                "old_counter",
+                &|knock| knock.plaintext.counter -= HOUR,
+                &["below the key's floor", "behind this host's clock"],
+            ),
+            (
+                "future_counter",
+                &|knock| knock.plaintext.counter += 3 * HOUR,
+                &["ahead of this host's clock", "max_clock_skew_seconds is 3600"],
+            ),
+            (
+                "wrong_destination",
+                &|knock| knock.plaintext.destination = elsewhere,
+                &[&third, &ours[0], &ours[1]],
+            ),
+            (
+                "wrong_source",
+                &|knock| {
+                    knock.plaintext.strict = true;
+                    knock.plaintext.claimed_source = Some(elsewhere);
+                },
+                &[&third, &client],
+            ),
+            (
+                "command_not_allowed",
+                &|knock| knock.plaintext.command = hash,
+                &[&hash_text, "of this key: default"],
+            ),
+        ];
+        for (reason, change, told) in change {
+            let mut knock = lab.good_knock(family);
+            change(&mut knock);
+            lab.send(family, &lab.seal(&knock));
+            let told = [&["refused", reason, "laptop"], told].concat();
+            lab.server().wait_for(&told);
+        }
+        lab.expect_next_knock_to_run(family);
+        lab.expect_silence();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_commander_refuses_what_its_own_file_does_not_allow() {
     let options = Options {
         default_command: "keys = [\"phone\"]".to_owned(),
@@ -174,7 +231,8 @@ fn a_key_that_knocks_too_often_is_limited_and_another_key_is_not() {
             }
             lab.send(family, &phone);
         });
-        lab.server().wait_for(&["refused", "rate_limited"]);
+        let told = ["refused", "rate_limited", "laptop", "max_requests_per_second = 1"];
+        lab.server().wait_for(&told);
         lab.server().wait_for(&["accepted", "phone"]);
         let accepted = lab.server().lines_with(&["accepted", "laptop"]).len();
         assert!((1..5).contains(&accepted), "{accepted} of 5 were accepted");

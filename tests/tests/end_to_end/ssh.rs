@@ -20,6 +20,7 @@ use ruroco_lab::{
     network::{self, CLIENT, Family, SERVER},
     programs, wait,
 };
+use serde_json::Value;
 
 /// sshd's port.
 const SSH: u16 = 22;
@@ -48,7 +49,13 @@ fn run(command: &mut Command) {
 }
 
 impl Site {
+    /// With a port that is shut again while somebody waits for it.
     fn new() -> Self {
+        Self::open_for("4s")
+    }
+
+    /// With a command that opens the port for so long, in nft's notation.
+    fn open_for(time: &str) -> Self {
         for tool in ["ssh", "ssh-keygen", "nft"] {
             require_tool(tool);
         }
@@ -64,10 +71,13 @@ impl Site {
         let rules = lab.files.path("nftables.conf");
         fs::write(&rules, example("nftables.conf")).unwrap();
         run(lab.network.server.command().args(["nft", "-f"]).arg(&rules));
-        // Shut again while somebody waits for it.
         let commands = example("commands.toml");
         assert!(commands.contains("timeout 30s"));
-        fs::write(lab.files.commands(), commands.replace("timeout 30s", "timeout 4s")).unwrap();
+        fs::write(
+            lab.files.commands(),
+            commands.replace("timeout 30s", &format!("timeout {time}")),
+        )
+        .unwrap();
         lab.start_commander();
         lab.start_gate();
         lab.start_server();
@@ -132,6 +142,24 @@ impl Site {
         assert!(!self.is_open_for(third, family), "sshd is open for somebody else");
     }
 
+    /// Runs nft on the server's host; what it prints.
+    fn nft(&self, arguments: &[&str]) -> Vec<u8> {
+        let mut nft = self.lab.network.server.command();
+        let output = nft.arg("nft").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    /// For how many more seconds the client's address may connect.
+    fn seconds_left(&self, family: Family) -> u64 {
+        let listed = self.nft(&["-j", "list", "set", "inet", "knock", set(family)]);
+        let listed: Value = serde_json::from_slice(&listed).unwrap();
+        let elements = listed["nftables"][1]["set"]["elem"].as_array().unwrap();
+        let [element] = &elements[..] else { panic!("not one element: {elements:?}") };
+        assert_eq!(element["elem"]["val"], CLIENT.of(family).to_string());
+        element["elem"]["expires"].as_u64().unwrap()
+    }
+
     /// Does something while a bystander tries to connect again and again, for whom nothing opens.
     fn while_shut_for_others<T: Send>(&self, family: Family, action: impl FnOnce() -> T) -> T {
         let (over, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -166,6 +194,14 @@ impl Site {
 /// Where sshd listens.
 fn sshd(family: Family) -> SocketAddr {
     (SERVER.of(family), SSH).into()
+}
+
+/// The firewall's set of the addresses that may connect.
+fn set(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ssh4",
+        Family::V6 => "ssh6",
+    }
 }
 
 /// What the client calls the server.
@@ -283,5 +319,24 @@ fn send_waits_for_the_port_and_open_becomes_ssh() {
         assert_eq!((shut.status.code(), &*out), (Some(3), ""), "{err}");
         assert!(err.contains("did not open within 500ms") && err.contains("clock"), "{err}");
         assert!(!marker.exists());
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_second_knock_extends_the_time_for_which_the_port_is_open() {
+    let mut site = Site::open_for("3000s");
+    for family in Family::BOTH {
+        let address = CLIENT.of(family);
+        // As a knock leaves it that came 2900 seconds ago.
+        let element = format!(
+            "element inet knock {} {{ {address} timeout 3000s expires 100s }}",
+            set(family)
+        );
+        site.nft(&["add", &element]);
+        assert!(site.seconds_left(family) <= 100);
+        site.lab.knock(family, &["--command", "open_ssh"]);
+        site.lab.commander().wait_for(&["ended", "open_ssh", &address.to_string(), "exit:0"]);
+        assert!(site.seconds_left(family) > 2000, "the second knock extends nothing");
     }
 }

@@ -2,6 +2,7 @@
 //! same.
 
 use std::{
+    fs,
     net::UdpSocket,
     os::fd::OwnedFd,
     process::{Command, Stdio},
@@ -12,7 +13,7 @@ use ruroco_lab::{
     files::Options,
     knock::{forge, under_unknown_key},
     lab::Lab,
-    network::{CLIENT, Family, PORT},
+    network::{CLIENT, Family, PORT, SERVER},
 };
 
 use super::start::expect_no_start;
@@ -67,6 +68,9 @@ fn the_server_refuses_what_the_gate_would_have_refused() {
         lab.expect_refusal("unknown_key");
         lab.send(family, &forge(lab.seal(&knock)));
         lab.expect_refusal("forged");
+        // Nothing of what a stranger has written gets into the log.
+        let lines = lab.server().lines_with(&["refused"]);
+        assert!(lines.iter().all(|line| !line.contains("detail")), "{lines:?}");
         let datagram = lab.seal(&lab.good_knock(family));
         lab.send(family, &datagram);
         lab.expect_one_run();
@@ -88,6 +92,54 @@ fn a_socket_that_systemd_passes_on_is_used() {
     for family in Family::BOTH {
         lab.expect_next_knock_to_run(family);
     }
+    lab.expect_silence();
+}
+
+/// Has sockets for IPv6 on the server's host receive no IPv4, unless they ask for it.
+fn bind_ipv6_only(lab: &Lab) {
+    let set = || fs::write("/proc/sys/net/ipv6/bindv6only", "1");
+    lab.network.server.enter(set).unwrap();
+    let is_free =
+        || UdpSocket::bind(("::", PORT)).and_then(|_six| UdpSocket::bind(("0.0.0.0", PORT)));
+    lab.network.server.enter(is_free).expect("the setting has an effect");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn both_families_are_heard_on_a_host_that_binds_ipv6_only() {
+    let mut lab = Lab::new(&options());
+    bind_ipv6_only(&lab);
+    lab.start_commander();
+    lab.start_server();
+    for family in Family::BOTH {
+        lab.expect_next_knock_to_run(family);
+    }
+    assert!(lab.server().lines_with(&["receives no"]).is_empty());
+    lab.expect_silence();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_socket_that_does_not_hear_all_of_our_addresses_is_reported() {
+    let mut lab = Lab::new(&options());
+    bind_ipv6_only(&lab);
+    lab.start_commander();
+    let mut command = with_sockets(&lab, PORT, None);
+    let v4 = SERVER.of(Family::V4).to_string();
+    lab.start_server_until(&mut command, &["receives no IPv4", &v4, "BindIPv6Only=both"]);
+    lab.server().wait_for(&["ready", "udp"]);
+    lab.expect_next_knock_to_run(Family::V6);
+    lab.server().crash();
+
+    let address = format!("address = \"0.0.0.0:{PORT}\"\n");
+    lab.files.change_config(|text| {
+        let lines = text.lines().filter(|line| !line.starts_with("port"));
+        address.clone() + &lines.map(|line| format!("{line}\n")).collect::<String>()
+    });
+    let told = format!("address = \"[::]:{PORT}\"");
+    lab.start_server_until(&mut lab.server_command(&[]), &["receives no IPv6", &told]);
+    lab.server().wait_for(&["ready", "udp"]);
+    lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
 }
 

@@ -113,7 +113,8 @@ fn compare_all(cases: u32, frames: impl Strategy<Value = Vec<u8>>) -> Vec<(Verdi
 
 /// Whether one frame of the key in the map cannot meet this verdict alone.
 fn takes_more(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::RingFull | Verdict::Replayed | Verdict::Throttled)
+    use Verdict::{OverShare, Replayed, RingFull, Throttled};
+    matches!(verdict, RingFull | Replayed | Throttled | OverShare)
 }
 
 #[test]

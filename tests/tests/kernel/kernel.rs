@@ -34,6 +34,9 @@ pub(crate) enum Action {
 /// Room for all keys of a test: 32,768 slots, of which the map has more.
 const KEY_SHIFT: u32 = 64 - 15;
 
+/// More than any test sends.
+const ANY: Rate = Rate::per_second(u32::MAX);
+
 /// The XDP program, loaded but not attached: every test has one of its own.
 pub(crate) struct Kernel {
     ebpf: Ebpf,
@@ -56,22 +59,29 @@ impl Kernel {
     /// The program with the one port, the addresses and the key of these tests.
     pub(crate) fn filled() -> Self {
         let mut kernel = Self::unfilled();
-        kernel.guard(Rate::NEVER);
+        kernel.guard(Rate::NEVER, ANY);
         kernel.add_key(&key());
+        kernel
+    }
+
+    /// The same, with a share of the ring for each key, and with all that is refused going to the stack.
+    pub(crate) fn sharing(share: Rate) -> Self {
+        let mut kernel = Self::passing_refused(ANY);
+        kernel.guard(ANY, share);
         kernel
     }
 
     /// The same, with so much of what is refused going to the stack.
     pub(crate) fn passing_refused(rate: Rate) -> Self {
         let mut kernel = Self::filled();
-        kernel.guard(rate);
+        kernel.guard(rate, ANY);
         kernel.passes_refused = true;
         kernel
     }
 
-    fn guard(&mut self, pass_refused: Rate) {
+    fn guard(&mut self, pass_refused: Rate, share: Rate) {
         let mut guarded = Guarded::new(PORT, &OURS.map(Address::from), pass_refused).unwrap();
-        guarded.key_shift = KEY_SHIFT;
+        (guarded.key_shift, guarded.share) = (KEY_SHIFT, share);
         let map = self.ebpf.map_mut(maps::GUARDED).unwrap();
         let mut map = Array::<_, [u8; size_of::<Guarded>()]>::try_from(map).unwrap();
         map.set(0, <[u8; _]>::try_from(guarded.as_bytes()).unwrap(), 0).unwrap();
@@ -146,7 +156,7 @@ impl Kernel {
         let expected = match verdict {
             Verdict::NotOurs => Action::Pass,
             // Whoever sent these has a key.
-            Verdict::Candidate | Verdict::RingFull => Action::Drop,
+            Verdict::OverShare | Verdict::Candidate | Verdict::RingFull => Action::Drop,
             Verdict::Malformed
             | Verdict::Fragment
             | Verdict::WrongLength

@@ -2,7 +2,8 @@
 //! maps filled as the gate fills them, and fed frames through `BPF_PROG_TEST_RUN`.
 //!
 //! [`verdicts`] says in so many words what must become of which frame, [`authentication`] which
-//! packets are forged, [`replays`] which come too often, [`records`] what the ring must then hold,
+//! packets are forged, [`replays`] which come too often, [`shares`]
+//! which are more than their key's share of the ring, [`records`] what the ring must then hold,
 //! [`appearance`] what goes to the stack; [`differential`] compares the kernel with a model for
 //! thousands of generated frames. What happens on a wire is the end-to-end tests' matter.
 #![allow(
@@ -24,6 +25,7 @@ mod kernel;
 mod oracle;
 mod records;
 mod replays;
+mod shares;
 mod verdicts;
 
 use std::net::IpAddr;

@@ -44,7 +44,6 @@ const WHATEVER: &[i64] = &[
     libc::SYS_write,
     libc::SYS_pread64,
     libc::SYS_pwrite64,
-    libc::SYS_ftruncate,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_close,

@@ -14,6 +14,7 @@ use ruroco_common::{
     candidate::Candidate,
     datagram::{self, Datagram},
 };
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use zerocopy::FromBytes;
 
 use super::{
@@ -49,7 +50,7 @@ impl UdpSource {
         let is_passed = passed.is_some();
         let socket = match passed {
             Some(socket) => socket,
-            None => UdpSocket::bind(config.address).with_context(|| {
+            None => bind(config.address).with_context(|| {
                 format!(
                     "could not bind the UDP socket {}; a port below 1024 takes a socket passed by systemd \
                      (ListenDatagram=) or CAP_NET_BIND_SERVICE, an IPv6 address takes IPv6 on this host",
@@ -63,6 +64,7 @@ impl UdpSource {
         if let Some(problem) = passed_port.and_then(|port| config.check_passed_socket(port)) {
             return Err(problem.into());
         }
+        warn_of_deafness(&socket, address, is_passed, &config.ips)?;
         tracing::info!(source = %"udp", %address, "ready");
         Ok(Self { socket, passed_port })
     }
@@ -97,6 +99,46 @@ impl UdpSource {
         }
         Ok(())
     }
+}
+
+/// A socket at this address; one for IPv6 receives IPv4 as well, whatever `net.ipv6.bindv6only` says.
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    net::bind(&socket, &address)?;
+    Ok(socket.into())
+}
+
+/// Warns if clients send to addresses of a family that the socket does not receive.
+fn warn_of_deafness(
+    socket: &UdpSocket,
+    address: SocketAddr,
+    is_passed: bool,
+    ips: &[Address],
+) -> io::Result<()> {
+    let is_deaf_to: fn(&Address) -> bool = match address {
+        SocketAddr::V4(_) => |ip| !ip.is_ipv4(),
+        SocketAddr::V6(_) if sockopt::ipv6_v6only(socket)? => |ip| ip.is_ipv4(),
+        SocketAddr::V6(_) => |_| false,
+    };
+    let Some(ip) = ips.iter().find(|ip| is_deaf_to(ip)) else { return Ok(()) };
+    let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+    let port = address.port();
+    let remedy = if is_passed {
+        format!(
+            "have systemd open one for both families: systemctl edit ruroco-udp.socket, and below [Socket] \
+             BindIPv6Only=both, an empty ListenDatagram=, and ListenDatagram=[::]:{port}"
+        )
+    } else {
+        format!("write address = \"[::]:{port}\", which receives both families")
+    };
+    tracing::warn!(
+        "the socket at {address} receives no {family}, so no knock at {ip} (`ips`); {remedy}"
+    );
+    Ok(())
 }
 
 /// What XDP would have written, as far as a socket tells: neither destination nor interface.
