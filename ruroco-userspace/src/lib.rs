@@ -42,6 +42,7 @@ pub mod name;
 pub mod notices;
 #[cfg(feature = "daemon")]
 pub mod order;
+pub mod plain_error;
 #[cfg(feature = "daemon")]
 pub mod private_directory;
 #[cfg(feature = "daemon")]
@@ -64,6 +65,8 @@ pub mod signals;
 pub mod timestamp;
 #[cfg(feature = "toml-file")]
 pub mod toml_file;
+#[cfg(feature = "toml-file")]
+mod toml_message;
 #[cfg(feature = "daemon")]
 pub mod users;
 #[cfg(feature = "daemon")]

@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::plain_error::Plain;
+
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -42,7 +44,8 @@ impl Problem {
     /// Something that keeps a program from starting. It is one line, whatever the message repeats
     /// of what somebody else has written.
     pub fn error(path: &Path, message: impl fmt::Display) -> Self {
-        let message = message.to_string().chars().map(escape_control).collect();
+        let message = Plain(message);
+        let message = Plain(message).to_string().chars().map(escape_control).collect();
         Self { path: path.to_owned(), line: None, level: Level::Error, message }
     }
 
