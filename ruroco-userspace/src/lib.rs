@@ -52,6 +52,8 @@ pub mod problems;
 pub mod qr;
 #[cfg(feature = "daemon")]
 pub mod rate;
+#[cfg(feature = "daemon")]
+pub mod refusal_record;
 pub mod secure_file;
 #[cfg(feature = "daemon")]
 pub mod server_keys;

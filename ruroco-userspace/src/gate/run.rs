@@ -11,6 +11,7 @@ use super::{
     interfaces::{Interface, Interfaces},
     privileges,
     program::Program,
+    ring_fill,
     ring_socket::RingSocket,
     status::{InterfaceStatus, KeyStatus, Status, StatusSocket},
 };
@@ -18,7 +19,9 @@ use crate::{
     config::{Config, Source},
     instance,
     key_directory::{self, NamedKey, Occasion},
-    logging, private_directory, private_socket,
+    logging,
+    plain_error::Plain,
+    private_directory, private_socket,
     service_manager::ServiceManager,
     settings::Settings,
     signals::{Request, Signals},
@@ -128,9 +131,10 @@ impl Gate {
     fn status(&self) -> anyhow::Result<Status> {
         let interface_status = |interface: &Interface| InterfaceStatus {
             name: interface.name.clone(),
+            index: interface.attachment.as_ref().map(|on| on.index),
             attached: interface.attachment.is_some(),
             mode: interface.attachment.as_ref().map(|on| on.attached.name().to_owned()),
-            problem: interface.problem.clone(),
+            problem: interface.problem.as_ref().map(|problem| Plain(problem).to_string()),
         };
         let verdicts = self.program.verdicts()?;
         let millis =
@@ -150,6 +154,7 @@ impl Gate {
             keys: self.keys.clone(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),
+            ring: ring_fill::of(self.program.ring()).unwrap_or_default(),
             verdicts: verdicts
                 .into_iter()
                 .map(|(verdict, count)| (verdict.name().to_owned(), count))

@@ -10,6 +10,7 @@ use super::{
     commander::Commander,
     floor_file::{self, FloorFile},
     refusal::Refusal,
+    refusals::{self, Refusals},
     verifier::Verifier,
 };
 use crate::{config::Config, key_directory::NamedKey, notices::Notices};
@@ -23,6 +24,8 @@ pub struct Server {
     pub(super) floors: FloorFile,
     commander: Commander,
     refusals: Notices<Duration>,
+    /// Where refused knocks of known keys are recorded for the operator.
+    record: Option<Refusals>,
     /// Why the last floor that was not persisted was not, until that is logged.
     not_persisted: Option<floor_file::Error>,
 }
@@ -39,7 +42,13 @@ impl Server {
             keys,
             refusals: Notices::of(Refusal::ALL.map(Refusal::name)),
             not_persisted: None,
+            record: None,
         }
+    }
+
+    /// The same server, which from now on records refused knocks of known keys.
+    pub fn recording(self, record: Refusals) -> Self {
+        Self { record: Some(record), ..self }
     }
 
     /// How many keys candidates are judged by.
@@ -51,6 +60,11 @@ impl Server {
     pub fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
         if let Err(refusal) = candidate.and_then(|candidate| self.carry_out(now, candidate)) {
             self.refusals.note(refusal.name(), "");
+            if let (Ok(candidate), Some(record)) = (candidate, &mut self.record)
+                && refusal.is_of_a_key_holder()
+            {
+                record.note(now, candidate.datagram.key_id, refusal.name(), candidate.source);
+            }
         }
     }
 
@@ -89,6 +103,10 @@ impl Server {
             let detail = is_disk.then(|| self.not_persisted.take()).flatten();
             let detail = detail.as_ref().map(tracing::field::display);
             tracing::warn!(reason = %due.kind, count = due.count, total = due.total, detail, "refused");
+        }
+        if let Some((path, error)) = self.record.as_ref().and_then(Refusals::problem) {
+            refusals::warn_without(path, error);
+            self.record = None;
         }
         if let Err(error) = self.floors.compact_if_due() {
             tracing::warn!("the floors could not be written anew, and go on growing: {error}");

@@ -28,6 +28,7 @@ mod lab;
 mod logs;
 mod odd_packets;
 mod privileges;
+mod readiness;
 mod real_time;
 mod recovery;
 mod refusals;

@@ -95,7 +95,7 @@ pub(super) fn keys_of_the_server(config: &Config, user: &User) -> Vec<Problem> {
 }
 
 /// Why the server, as whose user this is called, could not keep its floors here.
-pub(super) fn state_problem(dir: &Path, user: &User) -> Option<Problem> {
+pub(in crate::gate) fn state_problem(dir: &Path, user: &User) -> Option<Problem> {
     let shown = dir.display();
     let name = &user.name;
     let make = format!("run: install -d -o {name} -m 700 {shown}");
