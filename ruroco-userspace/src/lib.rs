@@ -46,6 +46,7 @@ pub mod name;
 pub mod notices;
 #[cfg(feature = "daemon")]
 pub mod order;
+pub mod plain_error;
 #[cfg(feature = "daemon")]
 pub mod private_directory;
 #[cfg(feature = "daemon")]
@@ -56,6 +57,8 @@ pub mod qr;
 #[cfg(feature = "daemon")]
 pub mod rate;
 pub mod redaction;
+#[cfg(feature = "daemon")]
+pub mod refusal_record;
 pub mod secure_file;
 #[cfg(feature = "daemon")]
 pub mod server_keys;
@@ -69,6 +72,8 @@ pub mod signals;
 pub mod timestamp;
 #[cfg(feature = "toml-file")]
 pub mod toml_file;
+#[cfg(feature = "toml-file")]
+mod toml_message;
 #[cfg(feature = "daemon")]
 pub mod trusted_path;
 #[cfg(feature = "daemon")]

@@ -8,7 +8,7 @@
 pub mod journal;
 
 use std::{
-    env,
+    env, fmt,
     io::{self, Write},
     path::Path,
     process::{ExitCode, Termination},
@@ -16,10 +16,17 @@ use std::{
 
 use rustix::fs::fstat;
 use tracing::Level;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{
+    field::RecordFields,
+    fmt::format::{DefaultFields, FormatFields, Writer},
+    util::SubscriberInitExt,
+};
 
-use crate::redaction::redacted;
-use journal::Journal;
+use self::journal::Journal;
+use crate::{
+    plain_error::{Filter, plain},
+    redaction::redacted,
+};
 
 /// Starts logging: `info` and above, or `debug` if `RUROCO_LOG` is `debug`.
 ///
@@ -41,10 +48,22 @@ pub fn start() {
         .with_ansi(false)
         .with_target(false)
         .log_internal_errors(false)
+        .fmt_fields(PlainFields)
         .with_writer(io::stderr);
     match is_journal {
         true => builder.without_time().init(),
         false => builder.init(),
+    }
+}
+
+/// Fields as they are by default, without the numbers of errors.
+struct PlainFields;
+
+impl<'writer> FormatFields<'writer> for PlainFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut filter = Filter::new(writer);
+        DefaultFields::new().format_fields(Writer::new(&mut filter), fields)?;
+        filter.finish()
     }
 }
 
@@ -59,7 +78,7 @@ fn stderr_is_journal() -> bool {
 /// Logs why a reload was refused: the whole chain of causes. Where they are several things that are
 /// wrong, each has a line.
 pub fn not_reloaded(error: &anyhow::Error) {
-    for line in redacted(&format!("{error:#}")).lines() {
+    for line in redacted(&plain(error)).lines() {
         tracing::error!("not reloaded, all stays as it was: {line}");
     }
 }
@@ -71,7 +90,7 @@ pub fn exit_code(result: anyhow::Result<impl Termination>) -> ExitCode {
         Ok(done) => done.report(),
         Err(error) => {
             // Not `eprintln!`, which panics when nobody reads.
-            for line in redacted(&format!("{error:#}")).lines() {
+            for line in redacted(&plain(&error)).lines() {
                 let _ = writeln!(io::stderr(), "Error: {line}");
             }
             ExitCode::FAILURE

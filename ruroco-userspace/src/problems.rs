@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{redaction::redacted, visible::is_hidden};
+use crate::{plain_error::Plain, redaction::redacted, visible::is_hidden};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,8 @@ impl Problem {
     /// Something that keeps a program from starting. It is one line and contains no key, whatever the
     /// message repeats of what somebody else has written.
     pub fn error(path: &Path, message: impl fmt::Display) -> Self {
-        let message = redacted(&message.to_string()).chars().map(escape_hidden).collect();
+        let message = Plain(message).to_string();
+        let message = redacted(&message).chars().map(escape_hidden).collect();
         Self { path: path.to_owned(), line: None, level: Level::Error, message }
     }
 

@@ -11,6 +11,8 @@ use std::{
 
 use sd_notify::NotifyState;
 
+use crate::plain_error::Plain;
+
 /// Most bytes of a status. systemd drops a message of more than 4096 as a whole, and with it that we
 /// are ready (`NOTIFY_BUFFER_MAX`, src/basic/constants.h); the whole story is in the log.
 const MAX_STATUS: usize = 1024;
@@ -90,7 +92,7 @@ fn complain(error: &io::Error) {
 
 /// A line end would begin another message, and a message has a greatest length.
 fn one_line(text: &str) -> String {
-    let text = text.lines().collect::<Vec<_>>().join("; ");
+    let text = Plain(text).to_string().lines().collect::<Vec<_>>().join("; ");
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if line.len() > MAX_STATUS {
         line.truncate(line.floor_char_boundary(MAX_STATUS));

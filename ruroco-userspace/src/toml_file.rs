@@ -19,21 +19,11 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use crate::{
     problems::{Checked, Problem, Problems},
     secure_file,
+    toml_message::{Place, explain},
 };
 
 /// Most problems that are told of the first stage. Whoever reads that many has the wrong file.
 const MAX_PROBLEMS: usize = 100;
-
-/// What to write, by what is told of what is wrong.
-const REMEDIES: [(&str, &str); 7] = [
-    ("duplicate key", "remove one of the two"),
-    ("expected u16", "write a whole number, at most 65535, without quotes"),
-    ("expected u32", "write a whole number from 0 on, without quotes"),
-    ("expected u64", "write a whole number from 0 on, without quotes"),
-    ("expected a boolean", "write true or false, without quotes"),
-    ("expected a string", "write it in quotes"),
-    ("expected a sequence", "write a list, as in [\"one\", \"two\"]"),
-];
 
 /// Characters that word processors and web pages put into the place of others, or where nobody sees them.
 const LOOK_ALIKES: [(char, &str); 12] = [
@@ -127,7 +117,7 @@ impl Source {
         let (mut table, errors) = DeTable::parse_recoverable(&self.text);
         let first = errors.iter().min_by_key(|error| error.span().map(|span| span.start));
         if let Some(error) = first {
-            problems.add(self.refusal(error));
+            problems.add(self.refusal(error, None));
             return problems.of_nothing();
         }
         loop {
@@ -135,29 +125,37 @@ impl Source {
                 Ok(raw) => return problems.of(Parsed { raw, left_out }),
                 Err(error) => error,
             };
-            problems.add(self.refusal(&error));
-            let place = error.span().filter(|_| problems.len() < MAX_PROBLEMS);
-            match place.and_then(|place| take_out(table.get_mut(), &place)) {
+            let place = error.span().filter(|_| problems.len().saturating_add(1) < MAX_PROBLEMS);
+            let path = place.and_then(|place| take_out(table.get_mut(), &place));
+            problems.add(self.refusal(&error, path.as_deref()));
+            match path {
                 Some(path) => left_out.0.insert(path),
                 None => return problems.of_nothing(),
             };
         }
     }
 
-    fn refusal(&self, error: &toml::de::Error) -> Problem {
-        let mut message = error.message().trim().replace('\n', ", ");
+    fn refusal(&self, error: &toml::de::Error, path: Option<&[String]>) -> Problem {
+        let span = error.span().unwrap_or(0..0);
+        let before = self.text.get(..span.start).unwrap_or_default();
+        // What a command gets in its environment may be a password.
+        let is_secret = path.is_some_and(|path| path.iter().any(|field| field == "env"));
+        let place = Place {
+            field: path.and_then(<[String]>::last).map(String::as_str),
+            written: self
+                .text
+                .get(span.clone())
+                .filter(|written| !written.is_empty() && !is_secret),
+            is_whole: before.trim_end().ends_with('='),
+        };
+        let mut message = explain(&error.message().trim().replace('\n', ", "), place);
         if let Some(meant) = suggestion(&message) {
             message = format!("{message}; did you mean `{meant}`?");
         }
-        let remedy = REMEDIES.into_iter().find(|(told, _)| message.contains(told));
-        if let Some((_, remedy)) = remedy {
-            message = format!("{message}; {remedy}");
-        }
-        let place = error.span().unwrap_or(0..0);
-        if let Some(look_alike) = look_alike(self.line_at(place.start)) {
+        if let Some(look_alike) = look_alike(self.line_at(span.start)) {
             message = format!("{message}; {look_alike}");
         }
-        self.error(place, message)
+        self.error(span, message)
     }
 
     fn line_at(&self, place: usize) -> &str {
@@ -262,7 +260,7 @@ fn take_out(table: &mut DeTable<'_>, place: &Range<usize>) -> Option<Vec<String>
 /// The known name most like the unknown one in a message of `serde`'s, which lists them all in
 /// backticks: unknown field `prot`, expected one of `ips`, `port`.
 fn suggestion(message: &str) -> Option<&str> {
-    if !message.starts_with("unknown ") {
+    if !message.starts_with("unknown field ") {
         return None;
     }
     let mut quoted = message.split('`').skip(1).step_by(2);

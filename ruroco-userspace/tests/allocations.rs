@@ -26,7 +26,7 @@ use ruroco::{
     logging::journal::Journal,
     order,
     private_socket::PrivateListener,
-    server::{clock::Now, refusal::Refusal, serve::Server, source::Source},
+    server::{clock::Now, refusal::Refusal, refusals::Refusals, serve::Server, source::Source},
     wait::wait,
 };
 use ruroco_common::{
@@ -201,6 +201,7 @@ fn no_candidate_makes_the_server_allocate() {
         host.keys.clone(),
         host.open().unwrap(),
     );
+    server = server.recording(Refusals::open(host.path().parent().unwrap()).unwrap());
 
     // What is made once: the connection to the commander, the log's buffer for a line.
     server.take(NOW, Ok(&host.knock(TIRED, START + 1)));

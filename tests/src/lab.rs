@@ -201,8 +201,8 @@ impl Lab {
     pub fn status(&self) -> Value {
         let output = self.gate_command(&["status", "--json"]).output().expect("run ruroco-gate");
         let said = String::from_utf8_lossy(&output.stderr);
-        // 3: the gate answers, and is open on some interface.
-        let answered = matches!(output.status.code(), Some(0 | 3));
+        // 3: the gate answers, and is open on some interface. 4: another part does not work.
+        let answered = matches!(output.status.code(), Some(0 | 3 | 4));
         assert!(answered, "ruroco-gate status: {said}");
         serde_json::from_slice(&output.stdout).expect("the status is JSON")
     }

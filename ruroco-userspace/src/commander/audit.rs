@@ -28,6 +28,7 @@ use crate::{
     audit::{DIRECTORY_MODE, ENDED, LOCK, REFUSED, RUNNING},
     instance::Lock,
     notices::{Due, Notices},
+    plain_error::{Plain, plain},
     private_directory, timestamp,
 };
 
@@ -116,7 +117,7 @@ impl Audit {
         let (line, ending) = match result {
             Ok(outcome) => (line.text("result", &outcome.to_string()), Ending::from(*outcome)),
             Err(error) => {
-                let line = line.text("result", "could_not_run").text("error", &error.to_string());
+                let line = line.text("result", "could_not_run").text("error", &plain(error));
                 (line, Ending::CouldNotRun)
             }
         };
@@ -129,7 +130,7 @@ impl Audit {
             .text("reason", due.kind)
             .number("count", due.count)
             .number("total", due.total)
-            .text("detail", due.detail);
+            .text("detail", &Plain(due.detail).to_string());
         self.hand_over(Entry::Refused(line, due.count));
     }
 

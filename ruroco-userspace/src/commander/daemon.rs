@@ -15,6 +15,7 @@ use super::{
     commands::Commands,
     keys::Keys,
     permit, serve,
+    status::StatusSocket,
 };
 use crate::{
     config::Config,
@@ -74,10 +75,11 @@ fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let _lock = instance::Lock::try_take(&config.socket_dir.join(LOCK))?;
     let path = config.socket_dir.join(order::SOCKET);
     let listener = PrivateListener::listen(&path, server)?;
+    let status = StatusSocket::listen(&config.socket_dir, &arguments.commands)?;
     let rules = rules(&config, commands, keys);
     let judge = permit::Judge::new(rules, rate);
     let (audit, writer) = audit::start(&config.audit_dir)?;
-    let service = serve::Service::new(listener, judge, audit)?;
+    let service = serve::Service::new(listener, status, judge, audit)?;
     tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
     let mut running = config;
     let result = service.run(&mut signals, |judge| {

@@ -13,7 +13,8 @@
 //! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it, with
 //!    a [head start](head_start) where floods are to be expected.
 //!
-//! What becomes of each goes into the [audit trail](audit).
+//! What becomes of each goes into the [audit trail](audit). How the commander itself is, its operator can
+//! [ask](status).
 //!
 //! [`daemon`] is the program. What the operator has [approved] can be read without it: whoever checks
 //! it before a start is to see what the commander will see.
@@ -50,3 +51,8 @@ pub mod run;
 pub mod runs;
 #[cfg(feature = "with-commander")]
 pub mod serve;
+#[cfg(feature = "with-commander")]
+pub mod status;
+
+/// File name in `socket_dir` of the socket over which the commander says how it is, to root alone.
+pub const STATUS_SOCKET: &str = "commander-status.sock";

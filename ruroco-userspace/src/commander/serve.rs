@@ -17,7 +17,7 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
-use super::{audit::Audit, permit::Judge, runs::Runs};
+use super::{audit::Audit, permit::Judge, runs::Runs, status::StatusSocket};
 use crate::{
     boot_clock, logging,
     notices::{Due, Notices},
@@ -38,6 +38,7 @@ const READY: &str = "waiting for orders";
 #[derive(Debug)]
 pub struct Service {
     listener: PrivateListener,
+    status: StatusSocket,
     connections: Vec<OwnedFd>,
     judge: Judge,
     runs: Runs,
@@ -51,11 +52,16 @@ impl Service {
     ///
     /// # Errors
     /// If there are no descriptors left.
-    pub fn new(listener: PrivateListener, judge: Judge, audit: Audit) -> io::Result<Self> {
+    pub fn new(
+        listener: PrivateListener,
+        status: StatusSocket,
+        judge: Judge,
+        audit: Audit,
+    ) -> io::Result<Self> {
         let (runs, refusals) = (Runs::new(audit.clone())?, Notices::default());
         let service_manager = ServiceManager::of_environment();
         let connections = Vec::new();
-        Ok(Self { listener, connections, judge, runs, refusals, audit, service_manager })
+        Ok(Self { listener, status, connections, judge, runs, refusals, audit, service_manager })
     }
 
     /// Carries out orders until a signal ends this, then ends all runs and removes the socket. When
@@ -76,6 +82,7 @@ impl Service {
         // The server is to see at once that nobody takes its orders any more.
         drop(self.connections);
         drop(self.listener);
+        drop(self.status);
         for due in self.refusals.rest(Instant::now()) {
             tell(&self.audit, &due);
         }
@@ -91,7 +98,7 @@ impl Service {
         loop {
             let wake = [self.refusals.next(), self.service_manager.next_sign_of_life()];
             let wake = wake.into_iter().flatten().min();
-            let [_, connecting, talking @ ..] =
+            let [_, connecting, asked, talking @ ..] =
                 wait(self.descriptors(signals), wake).context("could not wait for orders")?;
             self.service_manager.give_sign_of_life(Instant::now());
             match signals.next_request() {
@@ -108,6 +115,9 @@ impl Service {
             self.connections = connections;
             if connecting {
                 self.connect();
+            }
+            if asked {
+                self.tell_status();
             }
             for due in self.refusals.due(Instant::now()) {
                 tell(&self.audit, &due);
@@ -126,12 +136,12 @@ impl Service {
         }
     }
 
-    /// What to wait for: first signals, then new connections.
+    /// What to wait for: first signals, then new connections of the server's and of the operator's.
     fn descriptors<'a>(
         &'a self,
         signals: &'a Signals,
-    ) -> [Option<BorrowedFd<'a>>; 2 + MAX_CONNECTIONS] {
-        let own = [signals.as_fd(), self.listener.as_fd()];
+    ) -> [Option<BorrowedFd<'a>>; 3 + MAX_CONNECTIONS] {
+        let own = [signals.as_fd(), self.listener.as_fd(), self.status.as_fd()];
         let mut all = own.into_iter().chain(self.connections.iter().map(AsFd::as_fd));
         array::from_fn(|_| all.next())
     }
@@ -148,13 +158,21 @@ impl Service {
                 self.refusals.note("too_many_connections", detail);
             }
             Ok(None) => {}
-            Err(error) => {
-                // No descriptors or no memory left: it passes, and until then it shall not be asked
-                // for at full speed.
-                self.refusals.note("no_connection", error);
-                thread::sleep(Duration::from_millis(100));
-            }
+            Err(error) => self.pause_without_connection(error),
         }
+    }
+
+    fn tell_status(&mut self) {
+        if let Err(error) = self.status.answer(self.runs.count(), self.connections.len()) {
+            self.pause_without_connection(error);
+        }
+    }
+
+    /// No descriptors or no memory left: it passes, and until then it shall not be asked for at full
+    /// speed.
+    fn pause_without_connection(&mut self, error: io::Error) {
+        self.refusals.note("no_connection", error);
+        thread::sleep(Duration::from_millis(100));
     }
 
     /// Reads one message and does what it asks. Says whether the connection stays.

@@ -53,10 +53,12 @@ enum Action {
         #[arg(long)]
         strict: bool,
     },
-    /// Look at this host: what keeps the gate from working, or from being silent, and what to do
+    /// Examine this host for what keeps knocks from working, or the gate from being silent
     ///
-    /// Begins with what `check` says, changes nothing, and needs nothing to run. Ends with 1 if there
-    /// is a problem. Run it as root: without, it says what it could not look at.
+    /// Includes the results of `check` and the state of each part that `status` shows, with a remedy for
+    /// each problem. Changes nothing. Run it as root: otherwise it lists what it could not examine.
+    ///
+    /// Exit code: 1 if there is a problem, otherwise 0.
     Doctor {
         /// The commands that may be run
         #[arg(long, value_name = "PATH", default_value = commands::DEFAULT_PATH)]
@@ -69,10 +71,14 @@ enum Action {
     ///
     /// It holds the key. Run it as root, whose file that is.
     Invite(invite::Options),
-    /// Show the running gate: interfaces, packets by verdict, the last knocks, keys
+    /// Show whether a knock would work now, and the state of each part: gate, server, commander, files
     ///
-    /// Ends with 0 if the gate is closed, with 3 if it is open on some interface, and with 1 if it
-    /// does not answer.
+    /// Also shows packets by verdict, the last knocks, the last refused knocks of known keys, and the
+    /// keys. Run it as root.
+    ///
+    /// Exit code: 0 if a knock would work; 3 if packets reach the host past the gate, because it is
+    /// not attached to a configured interface or another interface is unguarded; 4 if another part has a
+    /// problem; 1 if the gate does not answer, or on any other error.
     Status(show::Arguments),
 }
 

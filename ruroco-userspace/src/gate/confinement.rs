@@ -22,6 +22,11 @@ impl Confinement {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
     }
 
+    /// Whether nothing is missing.
+    pub fn is_whole(self) -> bool {
+        self.no_new_privileges && self.seccomp && self.no_capabilities
+    }
+
     fn parse(status: &str) -> Option<Self> {
         let field = |name: &str| {
             let mut lines = status.lines();
@@ -60,6 +65,7 @@ mod tests {
     #[test]
     fn each_measure_is_told_apart() {
         let whole = Confinement::parse(STATUS).unwrap();
+        assert!(whole.is_whole());
         assert_eq!(whole.to_string(), "seccomp, no-new-privs, an empty capability bounding set");
         for (present, absent, told) in [
             ("Seccomp:\t2", "Seccomp:\t0", "WITHOUT seccomp, "),
@@ -68,6 +74,7 @@ mod tests {
             ("CapPrm:\t0000000000000000", "CapPrm:\t0000000000000001", "WITHOUT an empty"),
         ] {
             let less = Confinement::parse(&STATUS.replace(present, absent)).unwrap();
+            assert!(!less.is_whole());
             assert!(less.to_string().contains(told), "{less}");
         }
         assert_eq!(Confinement::parse(""), None);

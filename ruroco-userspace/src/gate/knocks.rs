@@ -9,8 +9,11 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{ENDED, FILE, MAX_SIZE, OLD_FILE, RUNNING};
-use crate::secure_file::open_regular;
+use super::refused::Refused;
+use crate::{
+    audit::{ENDED, FILE, MAX_SIZE, OLD_FILE, REFUSED, RUNNING},
+    secure_file::open_regular,
+};
 
 /// A knock that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +39,8 @@ pub struct Knock {
 pub struct Trail {
     /// The last knocks, the latest first.
     pub knocks: Vec<Knock>,
+    /// What the commander has refused since the earliest of them, the latest first.
+    pub refused: Vec<Refused>,
     /// How many knocks have come to which end since the commander was started, as of the last end.
     pub totals: BTreeMap<String, u64>,
 }
@@ -57,6 +62,10 @@ struct Line {
     result: Option<String>,
     duration_ms: Option<u64>,
     totals: Option<BTreeMap<String, u64>>,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    detail: String,
 }
 
 /// Reads the trail in a directory for as many of the last knocks. One that has not begun yet is
@@ -98,6 +107,9 @@ impl Reader {
                 self.begins(line);
             } else if line.event == ENDED {
                 self.ends(line);
+            } else if line.event == REFUSED && self.trail.refused.len() < self.count {
+                let Line { time, reason, detail, .. } = line;
+                self.trail.refused.push(Refused::by_commander(time, reason, detail));
             }
         }
         false
@@ -163,7 +175,8 @@ mod tests {
     #[test]
     fn the_latest_knocks_come_first_each_with_its_own_end() {
         let dir = tempfile::tempdir().unwrap();
-        let refused = "{\"event\":\"refused\",\"reason\":\"unknown_key\"}\n";
+        let refused =
+            "{\"time\":\"T\",\"event\":\"refused\",\"reason\":\"unknown_key\",\"detail\":\"D\"}\n";
         let old = [running(1), ended(1, 1), running(2)].concat();
         let new = [&ended(2, 2), refused, &running(3), &running(4), &ended(4, 3), "{\"ev"].concat();
         fs::write(dir.path().join(OLD_FILE), old).unwrap();
@@ -173,6 +186,8 @@ mod tests {
         let results: Vec<_> = trail.knocks.iter().map(|knock| knock.duration_ms).collect();
         assert_eq!(results, [Some(4), None, Some(2)]);
         assert_eq!(trail.totals["succeeded"], 3);
+        let by_commander = Refused::by_commander("T".into(), "unknown_key".into(), "D".into());
+        assert_eq!(trail.refused, [by_commander]);
         assert_eq!(counters(&read(dir.path(), 100).unwrap()), ["4", "3", "2", "1"]);
         assert_eq!(read(dir.path(), 0).unwrap().totals["succeeded"], 3);
     }

@@ -1,5 +1,5 @@
-//! What `ruroco-gate status` shows: the gate's answer, how fast its counters rise, and the last
-//! knocks.
+//! What `ruroco-gate status` shows: whether a knock would work, how each part is, how fast the gate's
+//! counters rise, and the last knocks.
 
 use std::{
     collections::BTreeMap,
@@ -11,17 +11,34 @@ use serde::Serialize;
 
 use super::{
     confinement::Confinement,
+    doctor::Finding,
+    health::{self, CommanderState, Health, Unguarded},
     knocks::{Knock, Trail},
+    refused::Refused,
     status::{InterfaceStatus, Status},
 };
-use crate::visible::is_hidden;
+use crate::{plain_error::plain, visible::is_hidden};
 
-/// Everything there is to be shown. As JSON it is one object, with the fields of [`Status`].
+/// Everything there is to be shown. As JSON it is one object, with the fields of [`Status`] if the gate
+/// answers.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// Whether a knock would work now.
+    pub ready: bool,
+    /// Whether packets reach the host past the gate's program.
+    pub open: bool,
+    /// Why the gate does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// What the gate says.
     #[serde(flatten)]
-    pub status: Status,
+    pub status: Option<Status>,
+    /// How each part is, in the order in which a knock meets them.
+    pub parts: Vec<Finding>,
+    /// Interfaces that lead past the gate.
+    pub unguarded: Vec<Unguarded>,
+    /// What the commander says.
+    pub commander: Option<CommanderState>,
     /// How far the server is confined, if there is one.
     pub server_confinement: Option<Confinement>,
     /// Packets in a second by the verdict's name, if the gate was asked twice.
@@ -30,8 +47,14 @@ pub struct Report {
     pub knocks: Vec<Knock>,
     /// How many knocks have come to which end, see [`Trail::totals`].
     pub knock_totals: BTreeMap<String, u64>,
+    /// The last refused knocks of known keys, the latest first.
+    pub refused: Vec<Refused>,
     /// Why there is nothing about knocks.
     pub audit_problem: Option<String>,
+    /// Why there is nothing about knocks that the server has refused.
+    pub refused_problem: Option<String>,
+    #[serde(skip)]
+    not_ready: Vec<&'static str>,
 }
 
 /// How much of the keys is shown.
@@ -44,22 +67,46 @@ pub enum Keys {
 }
 
 impl Report {
-    /// Puts together what was found out; `before` is what the gate said some time ago.
-    pub fn new(status: Status, before: Option<&Status>, trail: anyhow::Result<Trail>) -> Self {
-        let rates = before.and_then(|before| rates(before, &status));
-        let (trail, problem) = match trail {
-            Ok(trail) => (trail, None),
-            Err(error) => (Trail::default(), Some(format!("{error:#}"))),
+    /// Puts together what was found out; `before` is what the gate said some time ago, `refused` what the
+    /// server has refused.
+    pub fn new(
+        health: Health,
+        before: Option<&Status>,
+        trail: anyhow::Result<Trail>,
+        refused: anyhow::Result<Vec<Refused>>,
+    ) -> Self {
+        let (ready, open) = (health.is_ready(), health.is_open());
+        let not_ready = health.not_ready();
+        let Health { status, commander, unguarded, parts } = health;
+        let (status, error) = match status {
+            None => (None, None),
+            Some(Ok(status)) => (Some(status), None),
+            Some(Err(error)) => (None, Some(health::why_no_gate(&error))),
         };
-        let Trail { knocks, totals } = trail;
-        let server_confinement = status.server_pid.and_then(Confinement::of);
+        let rates = status.as_ref().and_then(|status| rates(before?, status));
+        let (trail, audit_problem) = or_problem(trail);
+        let Trail { knocks, refused: by_commander, totals } = trail;
+        let (mut refused, refused_problem) = or_problem(refused);
+        refused.extend(by_commander);
+        // The same format, in the same zone, sorts as time does.
+        refused.sort_by(|one, other| other.time.cmp(&one.time));
+        let pid = status.as_ref().and_then(|status| status.server_pid);
         Self {
+            ready,
+            open,
+            error,
             status,
-            server_confinement,
+            parts,
+            unguarded,
+            commander,
+            server_confinement: pid.and_then(Confinement::of),
             rates,
             knocks,
             knock_totals: totals,
-            audit_problem: problem,
+            refused,
+            audit_problem,
+            refused_problem,
+            not_ready,
         }
     }
 
@@ -72,8 +119,33 @@ impl Report {
     }
 
     fn write(&self, f: &mut String, keys: Keys) -> fmt::Result {
-        let status = &self.status;
-        let state = if status.closed { "closed" } else { "OPEN on some interface" };
+        match self.ready {
+            true => writeln!(f, "ready       a knock would work now")?,
+            false => writeln!(f, "NOT READY   {}", self.not_ready.join(", "))?,
+        }
+        if let Some(status) = &self.status {
+            self.write_gate(f, status)?;
+        }
+        self.write_parts(f)?;
+        if let Some(status) = &self.status {
+            self.write_verdicts(f, status)?;
+        }
+        self.write_knocks(f)?;
+        let known = self.status.iter().flat_map(|status| &status.keys);
+        match keys {
+            Keys::Count => writeln!(f, "keys        {}", known.count()),
+            Keys::Each => known
+                .into_iter()
+                .try_for_each(|key| writeln!(f, "key         {} {}", key.id, harmless(&key.name))),
+        }
+    }
+
+    fn write_gate(&self, f: &mut String, status: &Status) -> fmt::Result {
+        let state = match (status.closed, self.open) {
+            (true, false) => "closed",
+            (true, true) => "closed, but NOT ON ALL INTERFACES,",
+            (false, _) => "OPEN on some interface",
+        };
         let seconds = status.since_ms.checked_div(1000).unwrap_or_default();
         writeln!(f, "gate        {state} since {} ({})", status.since, span(seconds))?;
         writeln!(f, "guards      UDP port {} of {}", status.port, status.ips.join(", "))?;
@@ -88,35 +160,36 @@ impl Report {
         for problem in status.addresses.iter().filter_map(|address| address.problem.as_ref()) {
             writeln!(f, "address     {problem}")?;
         }
-        match (status.server_connected, &self.server_confinement) {
-            (true, Some(confinement)) => writeln!(f, "server      connected, {confinement}")?,
-            (true, None) => writeln!(f, "server      connected")?,
-            (false, _) => writeln!(f, "server      away")?,
+        for one in self.unguarded.iter().filter(|one| one.from.is_problem()) {
+            writeln!(f, "interface   {}: NOT GUARDED", harmless(&one.interface))?;
         }
         let tag = status.program.tag.as_deref().unwrap_or("unknown");
         let kibibytes = status.program.map_memory_bytes.div_ceil(1024);
-        writeln!(f, "version     {}, program {tag}, maps of {kibibytes} KiB", status.version)?;
-        for verdict in Verdict::ALL.map(Verdict::name) {
+        writeln!(f, "version     {}, program {tag}, maps of {kibibytes} KiB", status.version)
+    }
+
+    fn write_parts(&self, f: &mut String) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| {
+            let (state, name, detail) = (part.state().name(), part.name(), part.detail());
+            writeln!(f, "{state:<11} {name}: {}", harmless(detail))?;
+            part.remedy().map_or(Ok(()), |remedy| writeln!(f, "{:<11} -> {}", "", harmless(remedy)))
+        })
+    }
+
+    fn write_verdicts(&self, f: &mut String, status: &Status) -> fmt::Result {
+        Verdict::ALL.map(Verdict::name).into_iter().try_for_each(|verdict| {
             let count = status.verdicts.get(verdict).copied().unwrap_or_default();
             write!(f, "verdict     {verdict:<13} {count:>14}")?;
             match self.rates.as_ref().and_then(|rates| rates.get(verdict)) {
-                Some(rate) => writeln!(f, " {rate:>12.1}/s")?,
-                None => writeln!(f)?,
+                Some(rate) => writeln!(f, " {rate:>12.1}/s"),
+                None => writeln!(f),
             }
-        }
-        self.write_knocks(f)?;
-        match keys {
-            Keys::Count => writeln!(f, "keys        {}", status.keys.len()),
-            Keys::Each => status
-                .keys
-                .iter()
-                .try_for_each(|key| writeln!(f, "key         {} {}", key.id, harmless(&key.name))),
-        }
+        })
     }
 
     fn write_knocks(&self, f: &mut String) -> fmt::Result {
         if let Some(problem) = &self.audit_problem {
-            return writeln!(f, "knock       unknown: {problem}");
+            writeln!(f, "knock       unknown: {problem}")?;
         }
         for Knock { time, key, command, ip, result, duration_ms, .. } in &self.knocks {
             let (key, command) = (harmless(key), harmless(command));
@@ -127,7 +200,24 @@ impl Report {
                 None => writeln!(f)?,
             }
         }
-        Ok(())
+        if let Some(problem) = &self.refused_problem {
+            writeln!(f, "refused     unknown: {problem}")?;
+        }
+        self.refused.iter().try_for_each(|Refused { time, by, key, reason, ip, detail }| {
+            write!(f, "refused     {} {}", harmless(time), harmless(reason))?;
+            for known in [key, ip, detail].into_iter().flatten() {
+                write!(f, " {}", harmless(known))?;
+            }
+            writeln!(f, " (by the {by})")
+        })
+    }
+}
+
+/// What was found, or nothing and why.
+fn or_problem<T: Default>(found: anyhow::Result<T>) -> (T, Option<String>) {
+    match found {
+        Ok(found) => (found, None),
+        Err(error) => (T::default(), Some(plain(&error))),
     }
 }
 
@@ -182,12 +272,14 @@ fn harmless(name: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::gate::status::{KeyStatus, ProgramStatus};
+    use crate::gate::health::paths::From;
+    use crate::gate::status::{KeyStatus, ProgramStatus, RingFill};
 
     pub(in crate::gate) fn status() -> Status {
         let interface = |name: &str, mode: Option<&str>, problem: Option<&str>| InterfaceStatus {
             name: name.to_owned(),
             device: None,
+            index: mode.map(|_| 2),
             attached: mode.is_some(),
             mode: mode.map(str::to_owned),
             problem: problem.map(str::to_owned),
@@ -214,11 +306,49 @@ pub(super) mod tests {
             keys: vec![KeyStatus { name: "laptop".to_owned(), id: "0001020304050607".to_owned() }],
             server_connected: true,
             server_pid: None,
+            ring: RingFill { waiting_bytes: 152, read_up_to: 8000 },
             verdicts: Verdict::ALL
                 .into_iter()
                 .map(|verdict| (verdict.name().to_owned(), u64::from(verdict.index()) * 1000))
                 .collect(),
         }
+    }
+
+    pub(in crate::gate) fn health() -> Health {
+        Health {
+            status: Some(Ok(status())),
+            commander: Some(CommanderState {
+                version: "0.1.0".to_owned(),
+                start_time_seconds: 1,
+                running: 2,
+                max_running: 64,
+                connections: 1,
+                commands_file: "/etc/ruroco/commands.toml".to_owned(),
+            }),
+            unguarded: vec![
+                Unguarded { from: From::Network, interface: "eth2".into(), kind: "ether".into() },
+                Unguarded { from: From::Tunnel, interface: "wg0".into(), kind: "wireguard".into() },
+            ],
+            parts: vec![
+                Finding::problem("gate", "runs, but is open on eth1", "see the log"),
+                Finding::problem("unguarded", "eth2 is up but not guarded", "add it"),
+                Finding::warning("unguarded", "wg0 cannot be guarded", "drop them"),
+                Finding::ok("server", "connected"),
+                Finding::problem("commander", "is not running", "start it"),
+            ],
+        }
+    }
+
+    /// What the server has refused.
+    pub(in crate::gate) fn refused() -> Vec<Refused> {
+        vec![Refused {
+            time: "2026-01-01T00:00:50.000000Z".to_owned(),
+            by: "server",
+            key: Some("laptop".to_owned()),
+            reason: "wrong_destination".to_owned(),
+            ip: Some("192.0.2.9".to_owned()),
+            detail: None,
+        }]
     }
 
     pub(in crate::gate) fn trail() -> Trail {
@@ -232,9 +362,18 @@ pub(super) mod tests {
             duration_ms: result.map(|_| 12),
         };
         Trail {
+            refused: vec![Refused::by_commander(
+                "2026-01-01T00:00:30.000000Z".to_owned(),
+                "too_many_running".to_owned(),
+                "64 commands are running\u{1b} already".to_owned(),
+            )],
             knocks: vec![knock("sly\u{1b}[2J", None), knock("open_ssh", Some("exit:0"))],
             totals: [("succeeded".to_owned(), 3), ("failed".to_owned(), 1)].into(),
         }
+    }
+
+    fn report(before: Option<&Status>) -> Report {
+        Report::new(health(), before, Ok(trail()), Ok(refused()))
     }
 
     #[test]
@@ -242,17 +381,25 @@ pub(super) mod tests {
         let mut before = status();
         before.uptime_ms -= 2_000;
         before.verdicts.insert("forged".to_owned(), 1);
-        let mut report = Report::new(status(), Some(&before), Ok(trail()));
-        report.server_confinement =
-            Some(Confinement { no_new_privileges: true, seccomp: false, no_capabilities: true });
+        let report = report(Some(&before));
         let expected = "\
+NOT READY   gate, unguarded, commander
 gate        OPEN on some interface since 2026-01-01T00:00:00.000000Z (1 d 1 h)
 guards      UDP port 80 of 192.0.2.1, 2001:db8::1
 appearance  filtered
 interface   eth0: attached, native
 interface   eth1: there is no such interface; waiting for it
-server      connected, WITHOUT seccomp, no-new-privs, an empty capability bounding set
+interface   eth2: NOT GUARDED
 version     0.1.0, program 0123456789abcdef, maps of 3072 KiB
+problem     gate: runs, but is open on eth1
+            -> see the log
+problem     unguarded: eth2 is up but not guarded
+            -> add it
+warning     unguarded: wg0 cannot be guarded
+            -> drop them
+ok          server: connected
+problem     commander: is not running
+            -> start it
 verdict     not_ours                   0          0.0/s
 verdict     malformed               1000          0.0/s
 verdict     fragment                2000          0.0/s
@@ -266,6 +413,8 @@ verdict     candidate               9000          0.0/s
 verdict     ring_full              10000          0.0/s
 knock       2026-01-01T00:01:00.000000Z laptop sly\u{fffd}[2J 192.0.2.9 running
 knock       2026-01-01T00:01:00.000000Z laptop open_ssh 192.0.2.9 exit:0 12 ms
+refused     2026-01-01T00:00:50.000000Z wrong_destination laptop 192.0.2.9 (by the server)
+refused     2026-01-01T00:00:30.000000Z too_many_running 64 commands are running\u{fffd} already (by the commander)
 key         0001020304050607 laptop
 ";
         assert_eq!(report.to_text(Keys::Each), expected);
@@ -273,19 +422,61 @@ key         0001020304050607 laptop
     }
 
     #[test]
-    fn no_rate_is_made_of_two_gates_or_of_no_time() {
-        let mut before = status();
-        assert_eq!(Report::new(status(), Some(&before), Ok(trail())).rates, None);
-        before.uptime_ms -= 1;
-        assert!(Report::new(status(), Some(&before), Ok(trail())).rates.is_some());
-        before.start_time_seconds -= 1;
-        assert_eq!(Report::new(status(), Some(&before), Ok(trail())).rates, None);
+    fn a_gate_that_is_closed_where_it_is_and_missing_elsewhere_is_not_simply_closed() {
+        let mut health = health();
+        health.status = Some(Ok(Status { closed: true, ..status() }));
+        let text = Report::new(health, None, Ok(trail()), Ok(refused())).to_text(Keys::Count);
+        assert!(text.starts_with("NOT READY   "), "{text}");
+        assert!(text.contains("\ngate        closed, but NOT ON ALL INTERFACES, since"), "{text}");
     }
 
     #[test]
-    fn a_trail_that_cannot_be_read_is_said_to_be_so() {
-        let report = Report::new(status(), None, Err(anyhow::anyhow!("could not read it")));
-        assert!(report.to_text(Keys::Each).contains("\nknock       unknown: could not read it\n"));
+    fn what_works_is_ready_in_spite_of_warnings_and_what_nobody_could_look_at_is_not() {
+        let mut health = health();
+        health.parts.retain(health::is_good);
+        health.unguarded.retain(|one| !one.from.is_problem());
+        health.status = Some(Ok(Status { closed: true, ..status() }));
+        let report = Report::new(health, None, Ok(trail()), Ok(refused()));
+        assert!(report.ready && !report.open);
+        assert!(report.to_text(Keys::Count).starts_with("ready "));
+        let mut health = self::health();
+        health.parts = vec![Finding::unknown("gate", "permission denied")];
+        assert!(!Report::new(health, None, Ok(trail()), Ok(refused())).ready);
+    }
+
+    #[test]
+    fn without_a_gate_that_answers_the_other_parts_are_shown() {
+        let away = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let health = Health { status: Some(Err(away.into())), ..health() };
+        let report = Report::new(health, Some(&status()), Ok(trail()), Ok(refused()));
+        let json = serde_json::to_value(&report).unwrap();
+        assert!(json["error"].as_str().unwrap().contains("not running"), "{json}");
+        assert!(json.get("closed").is_none(), "{json}");
+        assert_eq!(json["parts"][4]["name"], "commander");
+        assert_eq!(
+            (&json["parts"][4]["state"], &json["ready"]),
+            (&"problem".into(), &false.into())
+        );
+        assert!(report.to_text(Keys::Each).contains("\nproblem     commander: "));
+    }
+
+    #[test]
+    fn no_rate_is_made_of_two_gates_or_of_no_time() {
+        let mut before = status();
+        assert_eq!(report(Some(&before)).rates, None);
+        before.uptime_ms -= 1;
+        assert!(report(Some(&before)).rates.is_some());
+        before.start_time_seconds -= 1;
+        assert_eq!(report(Some(&before)).rates, None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_knocks_is_said_to_be_unknown() {
+        let error = || anyhow::anyhow!("could not read it");
+        let report = Report::new(health(), None, Err(error()), Err(error()));
+        let text = report.to_text(Keys::Each);
+        assert!(text.contains("\nknock       unknown: could not read it\n"), "{text}");
+        assert!(text.contains("\nrefused     unknown: could not read it\n"), "{text}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["audit_problem"], "could not read it");
         assert_eq!(json["rates"], serde_json::Value::Null);

@@ -12,6 +12,7 @@ use super::{
     interfaces::{Interface, Interfaces},
     privileges,
     program::Program,
+    ring_fill,
     ring_socket::RingSocket,
     status::{InterfaceStatus, KeyStatus, Status, StatusSocket},
 };
@@ -19,7 +20,9 @@ use crate::{
     config::{Config, Source},
     instance,
     key_directory::{self, NamedKey, Occasion},
-    logging, private_directory, private_socket,
+    logging,
+    plain_error::Plain,
+    private_directory, private_socket,
     service_manager::ServiceManager,
     settings::Settings,
     signals::{Request, Signals},
@@ -136,9 +139,10 @@ impl Gate {
         let interface_status = |interface: &Interface| InterfaceStatus {
             name: interface.name.clone(),
             device: self.interfaces.other_name(interface),
+            index: interface.attachment.as_ref().map(|on| on.index),
             attached: interface.is_closed(),
             mode: interface.attachment.as_ref().map(|on| on.attached.name().to_owned()),
-            problem: interface.problem.clone(),
+            problem: interface.problem.as_ref().map(|problem| Plain(problem).to_string()),
         };
         let verdicts = self.program.verdicts()?;
         let millis =
@@ -159,6 +163,7 @@ impl Gate {
             keys: self.keys.clone(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),
+            ring: ring_fill::of(self.program.ring()).unwrap_or_default(),
             verdicts: verdicts
                 .into_iter()
                 .map(|(verdict, count)| (verdict.name().to_owned(), count))

@@ -1,4 +1,5 @@
-//! `ruroco-gate status`: asks the running gate, reads the audit trail, and shows both.
+//! `ruroco-gate status`: looks at each part that a knock needs, reads what was run and refused, and shows
+//! it all.
 
 use std::{
     fs::{self, File, Permissions},
@@ -13,15 +14,19 @@ use std::{
 use anyhow::Context;
 
 use super::{
-    knocks, prometheus,
+    health::Health,
+    knocks, prometheus, refused,
     report::{Keys, Report},
     status::{self, Status},
 };
-use crate::config::Config;
+use crate::config::{Config, Source};
 
-/// Exit code: the gate answers, and is not on all of its interfaces. That it does not answer is 1,
-/// as every other error.
+/// Exit code: packets reach the host past the gate's program. That the gate does not answer is 1, as
+/// every other error.
 const OPEN: u8 = 3;
+
+/// Exit code: the gate is closed, and a knock would not work.
+const NOT_READY: u8 = 4;
 
 /// Between two questions.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -32,27 +37,27 @@ const FILE_MODE: u32 = 0o644;
 /// What to show, and how.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// As JSON, one line for each answer
+    /// Print JSON: one object on one line
     #[arg(long, conflicts_with = "prometheus")]
     json: bool,
-    /// Every second, until Ctrl-C
+    /// Repeat every second until Ctrl-C
     #[arg(long, conflicts_with = "prometheus")]
     watch: bool,
-    /// In Prometheus' text format, for node_exporter's textfile collector
+    /// Print Prometheus' text format, for node_exporter's textfile collector
     #[arg(long)]
     prometheus: bool,
-    /// Write it into this file, which is replaced in one step
+    /// Write to this file, replacing it in one step
     #[arg(long, requires = "prometheus", value_name = "FILE")]
     output: Option<PathBuf>,
-    /// How many of the last knocks to show
+    /// How many of the last knocks, and of the last refused ones, to show
     #[arg(long, value_name = "N", default_value_t = 5)]
     knocks: usize,
 }
 
-/// Shows the running gate. The exit code says whether it is closed.
+/// Shows how everything is. The exit code says whether a knock would work now.
 ///
 /// # Errors
-/// If there is no gate to ask, or nobody to tell.
+/// If nobody reads what is shown.
 pub fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.watch {
         return watch(config, arguments);
@@ -61,23 +66,25 @@ pub fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return expose(config, arguments);
     }
     let mut before = None;
-    if !arguments.json {
+    if !arguments.json && config.source == Source::Xdp {
         // People want to know how fast the counters rise; programs ask twice themselves.
-        before = Some(status::ask(&config.socket_dir)?);
+        before = status::ask(&config.socket_dir).ok();
+    }
+    if before.is_some() {
         thread::sleep(INTERVAL);
     }
-    let report = report(config, arguments, before.as_ref())?;
+    let report = report(config, arguments, before.as_ref());
     print(&shown(&report, arguments, Keys::Each)?)?;
-    Ok(code(&report.status))
+    Ok(code(&report))
 }
 
-fn report(
-    config: &Config,
-    arguments: &Arguments,
-    before: Option<&Status>,
-) -> anyhow::Result<Report> {
-    let status = status::ask(&config.socket_dir)?;
-    Ok(Report::new(status, before, knocks::read(&config.audit_dir, arguments.knocks)))
+fn report(config: &Config, arguments: &Arguments, before: Option<&Status>) -> Report {
+    let health = Health::examine(config);
+    let status = health.status.as_ref().and_then(|status| status.as_ref().ok());
+    let keys = status.map(|status| status.keys.as_slice()).unwrap_or_default();
+    let refused = refused::by_server(&config.blocklist_dir, keys, arguments.knocks);
+    let trail = knocks::read(&config.audit_dir, arguments.knocks);
+    Report::new(health, before, trail, refused)
 }
 
 fn shown(report: &Report, arguments: &Arguments, keys: Keys) -> anyhow::Result<String> {
@@ -87,8 +94,13 @@ fn shown(report: &Report, arguments: &Arguments, keys: Keys) -> anyhow::Result<S
     }
 }
 
-fn code(status: &Status) -> ExitCode {
-    if status.closed { ExitCode::SUCCESS } else { OPEN.into() }
+fn code(report: &Report) -> ExitCode {
+    match (&report.error, report.open, report.ready) {
+        (Some(_), _, _) => ExitCode::FAILURE,
+        (None, true, _) => OPEN.into(),
+        (None, false, false) => NOT_READY.into(),
+        (None, false, true) => ExitCode::SUCCESS,
+    }
 }
 
 /// Goes on until nobody reads any more, or a signal ends it. A gate that is away may come back.
@@ -97,22 +109,16 @@ fn watch(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut before = None;
     loop {
         let report = report(config, arguments, before.as_ref());
-        let text = match &report {
-            Ok(report) => shown(report, arguments, Keys::Count)?,
-            Err(error) if arguments.json => {
-                format!("{}\n", serde_json::json!({ "error": format!("{error:#}") }))
-            }
-            Err(error) => format!("gate        unknown: {error:#}\n"),
-        };
+        let text = shown(&report, arguments, Keys::Count)?;
         let text = match (on_screen, arguments.json) {
             (true, _) => redrawn(&text),
             (false, true) => text,
             (false, false) => format!("{text}\n"),
         };
         if !print(&text)? {
-            return Ok(report.map_or(ExitCode::FAILURE, |report| code(&report.status)));
+            return Ok(code(&report));
         }
-        before = report.ok().map(|report| report.status);
+        before = report.status;
         thread::sleep(INTERVAL);
     }
 }
@@ -127,16 +133,16 @@ fn redrawn(text: &str) -> String {
 /// old one for the present.
 fn expose(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = report(config, arguments, None);
-    let text = prometheus::exposition(report.as_ref().ok());
+    let text = prometheus::exposition(&report);
     match &arguments.output {
         Some(path) => {
-            replace(path, &text).with_context(|| format!("could not write {}", path.display()))?
+            replace(path, &text).with_context(|| format!("could not write {}", path.display()))?;
         }
         None => {
             print(&text)?;
         }
     }
-    Ok(code(&report?.status))
+    Ok(code(&report))
 }
 
 /// Replaces a file in one step. Others may own its directory: nothing that they put there is

@@ -21,7 +21,7 @@ pub const SOCKET: &str = "status.sock";
 
 /// The only version of the answer there is: one byte, with the descriptor of a file that holds a
 /// [`Status`] as JSON.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// How long a gate that is running may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,6 +59,8 @@ pub struct Status {
     pub server_connected: bool,
     /// The process id of that server.
     pub server_pid: Option<u32>,
+    /// The ring between the program and the server.
+    pub ring: RingFill,
     /// Packets since this gate started, by the verdict's name.
     pub verdicts: BTreeMap<String, u64>,
 }
@@ -79,12 +81,23 @@ pub struct InterfaceStatus {
     pub name: String,
     /// The name that `ip link` shows, if that is another one.
     pub device: Option<String>,
+    /// The kernel's number of the device that the program is on.
+    pub index: Option<u32>,
     /// Whether the program is on it.
     pub attached: bool,
     /// `native` or `generic`, while it is.
     pub mode: Option<String>,
     /// What is not as it should be.
     pub problem: Option<String>,
+}
+
+/// How full the ring of candidates is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingFill {
+    /// Bytes that wait for the server.
+    pub waiting_bytes: u64,
+    /// The position up to which a server has read. It rises as long as one does.
+    pub read_up_to: u64,
 }
 
 /// What may be told of a key.
@@ -142,16 +155,11 @@ impl StatusSocket {
 /// If there is none, or this process may not ask.
 pub fn ask(socket_dir: &Path) -> anyhow::Result<Status> {
     let path = socket_dir.join(SOCKET);
-    let mut answer = question(&path).with_context(|| {
-        format!(
-            "could not ask the gate at {}, so nobody knows whether it is closed (one that was killed \
-             is); is ruroco-gate running, and are you root?",
-            path.display()
-        )
-    })?;
-    answer.rewind().context("could not read the gate's answer")?;
+    let mut answer = question(&path)
+        .with_context(|| format!("cannot reach ruroco-gate at {}", path.display()))?;
+    answer.rewind().context("cannot read the answer of ruroco-gate")?;
     serde_json::from_reader(BufReader::new(answer))
-        .context("could not read the gate's answer: is it of another release?")
+        .context("cannot understand the answer of ruroco-gate, which may be of another release")
 }
 
 fn question(path: &Path) -> anyhow::Result<File> {
@@ -159,6 +167,6 @@ fn question(path: &Path) -> anyhow::Result<File> {
     let mut version = [0];
     match receive_descriptor(gate.as_fd(), &mut version, PATIENCE)? {
         (1, Some(answer)) if version == [VERSION] => Ok(File::from(answer)),
-        _ => bail!("the gate sent something else: is it of another release?"),
+        _ => bail!("ruroco-gate sent another kind of answer: it may be of another release"),
     }
 }

@@ -27,6 +27,8 @@ use tracing::{
 };
 use tracing_subscriber::fmt::format::{DefaultFields, FormatFields, Writer};
 
+use crate::plain_error::Filter;
+
 /// Where the journal listens.
 pub const SOCKET: &str = "/run/systemd/journal/socket";
 
@@ -81,7 +83,9 @@ impl Journal {
         fields.0.clear();
         text.clear();
         // A string takes everything; what does not let itself be shown is left out.
-        let _ = DefaultFields::new().format_fields(Writer::new(text), event);
+        let mut filter = Filter::new(&mut *text);
+        let _ = DefaultFields::new().format_fields(Writer::new(&mut filter), event);
+        let _ = filter.finish();
         let level = *event.metadata().level();
         fields.add("PRIORITY", format_args!("{}", priority(level)));
         fields.add("SYSLOG_IDENTIFIER", format_args!("{}", self.identifier));
@@ -176,7 +180,9 @@ impl Fields {
         let length_at = self.0.len();
         self.0.extend_from_slice(&[0; 8]);
         let value_at = self.0.len();
-        let _ = self.write_fmt(value);
+        let mut filter = Filter::new(&mut *self);
+        let _ = filter.write_fmt(value);
+        let _ = filter.finish();
         let length = u64::try_from(self.0.len().saturating_sub(value_at)).unwrap_or_default();
         if let Some(place) = self.0.get_mut(length_at..value_at) {
             place.copy_from_slice(&length.to_le_bytes());

@@ -19,7 +19,8 @@
 //! [`cli`] is the way in, [`run`] the loop that waits, with [`pauses`] however much there is to do, and
 //! [`serve`] connects the steps; only [`source`],
 //! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from
-//! their [files](crate::server_keys); how others take their place is in [`reload`].
+//! their [files](crate::server_keys); how others take their place is in [`reload`]. What was refused to a
+//! key holder the operator finds among the [`refusals`].
 
 pub mod cli;
 pub mod clock;
@@ -31,6 +32,7 @@ mod floor_slots;
 pub mod floors;
 pub mod pauses;
 pub mod refusal;
+pub mod refusals;
 pub mod reload;
 pub mod run;
 pub mod sandbox;

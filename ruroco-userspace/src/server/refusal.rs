@@ -54,6 +54,11 @@ impl Refusal {
         Self::FloorNotPersisted,
     ];
 
+    /// Whether the packet was found to be authentic before it was refused: somebody with a key sent it.
+    pub const fn is_of_a_key_holder(self) -> bool {
+        !matches!(self, Self::WrongLength | Self::Expired | Self::UnknownKey | Self::Forged)
+    }
+
     /// The one name of this refusal.
     pub const fn name(self) -> &'static str {
         match self {

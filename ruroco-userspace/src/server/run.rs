@@ -8,6 +8,7 @@ use super::{
     clock::Now,
     floor_file::FloorFile,
     pauses::Pauses,
+    refusals,
     sandbox::{self, Needs, Policy},
     serve::Server,
     source::Source,
@@ -34,9 +35,13 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
     let mut source = Source::open(&config)?;
+    let record = refusals::open_or_warn(&config.blocklist_dir);
     sandbox::enter(policy, &Needs::of(&config, source.network_socket()))?;
 
     let mut server = Server::new(config, keys, floors);
+    if let Some(record) = record {
+        server = server.recording(record);
+    }
     let mut status = Status::of(&source, &server);
     service_manager.ready(&status.to_string());
 

@@ -12,6 +12,7 @@ use super::{
     evidence::{Explained, LastEvidence, Refused},
     floor_file::{self, FloorFile},
     refusal::Refusal,
+    refusals::{self, Refusals},
     verifier::Verifier,
 };
 use crate::{config::Config, key_directory::NamedKey, notices::Notices};
@@ -26,6 +27,8 @@ pub struct Server {
     commander: Commander,
     refusals: Notices<Duration>,
     evidence: LastEvidence,
+    /// Where refused knocks of known keys are recorded for the operator.
+    record: Option<Refusals>,
     /// Why the last floor that was not persisted was not, until that is logged.
     not_persisted: Option<floor_file::Error>,
 }
@@ -43,7 +46,13 @@ impl Server {
             refusals: Notices::of(Refusal::ALL.map(Refusal::name)),
             evidence: LastEvidence::default(),
             not_persisted: None,
+            record: None,
         }
+    }
+
+    /// The same server, which from now on records refused knocks of known keys.
+    pub fn recording(self, record: Refusals) -> Self {
+        Self { record: Some(record), ..self }
     }
 
     /// How many keys candidates are judged by.
@@ -55,7 +64,13 @@ impl Server {
     pub fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
         let outcome = candidate.map_err(Refused::from);
         if let Err(refused) = outcome.and_then(|candidate| self.carry_out(now, candidate)) {
-            self.refusals.note(refused.reason.name(), "");
+            let reason = refused.reason;
+            self.refusals.note(reason.name(), "");
+            if let (Ok(candidate), Some(record)) = (candidate, &mut self.record)
+                && reason.is_of_a_key_holder()
+            {
+                record.note(now, candidate.datagram.key_id, reason.name(), candidate.source);
+            }
             self.evidence.keep(refused);
         }
     }
@@ -102,6 +117,10 @@ impl Server {
             let detail = detail.or(problem.map(|error| error.to_string()));
             let (key, detail) = (key.map(field::display), detail.map(field::display));
             tracing::warn!(reason = %due.kind, count = due.count, total = due.total, key, detail, "refused");
+        }
+        if let Some((path, error)) = self.record.as_ref().and_then(Refusals::problem) {
+            refusals::warn_without(path, error);
+            self.record = None;
         }
         if let Err(error) = self.floors.compact_if_due() {
             tracing::warn!("could not write the log of the floors anew: {error}");

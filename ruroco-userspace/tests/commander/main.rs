@@ -17,10 +17,12 @@ mod harness;
 mod reload;
 mod the_audit_trail;
 mod the_socket;
+mod the_status;
 
 use std::{
     fs, io,
     os::unix::fs::{FileTypeExt, MetadataExt},
+    path::PathBuf,
     process::Command,
     thread,
     time::{Duration, Instant},

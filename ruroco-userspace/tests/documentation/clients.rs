@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ruroco::{client::profiles::Profiles, toml_file::Source};
 
-use super::{page, quoted, section, table};
+use super::{listed_words, page, quoted, section, table};
 
 /// A name that no field has.
 const NO_FIELD: &str = "zzzz";
@@ -64,10 +64,9 @@ fn every_default_that_is_stated_is_in_force() {
 fn every_word_that_a_field_takes_is_in_its_row() {
     let page = page("clients.md");
     let told = check(&format!("{HOST}family = \"{NO_FIELD}\"\n")).unwrap_err();
-    let known = told.split("expected one of ").nth(1).unwrap().split(';').next().unwrap();
     let rows = table(section(&page, "## client.toml"));
     let row = rows.iter().find(|row| row[0] == "`family`").unwrap();
-    for word in quoted(known) {
+    for word in listed_words(&told) {
         assert!(row[2].contains(&format!("`\"{word}\"`")), "{word}: {row:?}");
     }
 }

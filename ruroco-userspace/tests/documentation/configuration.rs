@@ -10,7 +10,7 @@ use ruroco::{
 };
 use ruroco_common::command::CommandHash;
 
-use super::{page, quoted, section, tables};
+use super::{listed_words, page, quoted, section, tables};
 
 const PAGE: &str = "configuration.md";
 
@@ -64,7 +64,7 @@ fn every_word_that_a_field_takes_is_in_its_row() {
     {
         let error = config(&format!("{start}{name} = \"{NO_FIELD}\"\n{CONFIG}")).unwrap_err();
         let row = &rows.iter().find(|(field, _)| field == name).expect(name).1;
-        for word in known_names(&error) {
+        for word in listed_words(&error) {
             assert!(row.join(" ").contains(&format!("`\"{word}\"`")), "{name}: {word}: {row:?}");
         }
     }

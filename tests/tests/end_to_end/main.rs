@@ -33,6 +33,7 @@ mod networks;
 mod odd_packets;
 mod privileges;
 mod probes;
+mod readiness;
 mod real_time;
 mod recovery;
 mod refusals;

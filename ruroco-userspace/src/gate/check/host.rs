@@ -117,7 +117,7 @@ pub(super) fn keys_of_the_server(config: &Config, user: &User) -> Vec<Problem> {
 }
 
 /// Why the server, as whose user this is called, could not keep its floors here.
-pub(super) fn state_problem(dir: &Path, user: &User) -> Option<Problem> {
+pub(in crate::gate) fn state_problem(dir: &Path, user: &User) -> Option<Problem> {
     if let Some(problem) = private_directory::trouble_with(dir) {
         return Some(problem);
     }

@@ -18,12 +18,14 @@ use std::{
 use clap::ValueEnum;
 use rustix::process::geteuid;
 
+pub(super) use self::host::state_problem;
 pub use self::report::Report;
 use super::identity;
 use crate::{
     commander::approved::Approved,
     config::{Config, Field, Fixed, Source},
     key_directory::Occasion,
+    plain_error::plain,
     private_directory,
     problems::{Level, Problem, Problems},
     settings::Settings,
@@ -109,7 +111,7 @@ fn as_units(config: &Path, commands: &Path) -> Result<Vec<Problem>, String> {
         problems.into_iter().collect()
     };
     identity::run_without_overriding(look)
-        .map_err(|error| format!("the files {WHO_UNITS_START}: {error:#}"))
+        .map_err(|error| format!("the files {WHO_UNITS_START}: {}", plain(&error)))
 }
 
 /// Those that gate and commander make if they are missing and refuse if others can change them.
@@ -132,7 +134,7 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     let look = || {
         let mut problems = Problems::default();
         problems.good_of(Settings::read_as_server(path, Occasion::Start));
-        problems.extend(host::state_problem(&config.blocklist_dir, &user));
+        problems.extend(state_problem(&config.blocklist_dir, &user));
         let who = format!("as {} sees it", user.name);
         let of_keys = |problem: &Problem| {
             let path = problem.path();
@@ -161,6 +163,7 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     if user.uid.as_raw() == geteuid().as_raw() {
         return Ok(look());
     }
-    identity::run_as(&user, look)
-        .map_err(|error| format!("what the server can read and write as {}: {error:#}", user.name))
+    identity::run_as(&user, look).map_err(|error| {
+        format!("what the server can read and write as {}: {}", user.name, plain(&error))
+    })
 }

@@ -8,7 +8,7 @@ const NAME: &str = "clock";
 
 /// Whether the kernel knows its clock to be right (adjtimex(2)); `max_skew` is how far a knock may
 /// be ahead of it.
-pub(super) fn finding(max_skew: Duration) -> Finding {
+pub(in crate::gate) fn finding(max_skew: Duration) -> Finding {
     of(max_error(), max_skew)
 }
 
@@ -19,10 +19,10 @@ fn of(max_error: io::Result<Option<Duration>>, max_skew: Duration) -> Finding {
         Ok(None) => Finding::warning(
             NAME,
             format!(
-                "nobody has told the kernel that its clock is synchronised; knocks that are more than \
-                 {skew} ahead of it (`max_clock_skew_seconds`) are refused as future_counter"
+                "the system clock is not synchronised by NTP: knocks more than {skew} ahead of it are \
+                 rejected (future_counter)"
             ),
-            "run an NTP client: timedatectl set-ntp true, or chrony",
+            "run `timedatectl set-ntp true`, or install chrony",
         ),
         Ok(Some(error)) if error >= max_skew => Finding::warning(
             NAME,

@@ -8,27 +8,38 @@ use super::Finding;
 use crate::{
     audit,
     config::{Config, UPSTREAM_BLOCKLIST},
-    gate::attachment::LOCK,
-    problems::shell_word,
+    gate::{attachment::LOCK, check, identity},
+    plain_error::plain,
+    problems::{Level, shell_word},
 };
 
 /// The server's floors (`floors` in `blocklist_dir`).
 const FLOORS: &str = "floors";
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    // That there is no such user has been said.
-    if let Ok(user) = config.find_socket_user() {
-        findings.push(floors(&config.blocklist_dir, &user));
-    }
     let user = config.find_socket_user().ok();
-    findings.push(sockets(&config.socket_dir, user.as_ref()));
-    findings.push(audit_trail(&config.audit_dir));
-    findings
+    vec![sockets(&config.socket_dir, user.as_ref()), audit_trail(&config.audit_dir)]
 }
 
-fn floors(dir: &Path, user: &User) -> Finding {
+/// What the server keeps: whether it is whole, and the server can write it.
+pub(in crate::gate) fn floors(dir: &Path, user: &User) -> Finding {
     const NAME: &str = "floors";
+    let writable = match identity::run_as(user, || check::state_problem(dir, user)) {
+        Ok(problem) => problem,
+        Err(error) => return Finding::unknown(NAME, plain(&error)),
+    };
+    if let Some(problem) = writable.filter(|problem| problem.level() == Level::Error) {
+        let (shown, name) = (dir.display(), &user.name);
+        return Finding::problem(
+            NAME,
+            format!(
+                "{shown}: {}: knocks are rejected (floor_not_persisted) as soon as the server has to write \
+                 there",
+                problem.message().split("; run: ").next().unwrap_or_default()
+            ),
+            format!("run `install -d -o {name} -m 700 {shown}`; see that its disk is writable"),
+        );
+    }
     let path = dir.join(FLOORS);
     let shown = path.display();
     match fs::metadata(&path) {

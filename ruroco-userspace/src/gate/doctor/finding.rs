@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::plain_error::Plain;
+
 /// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// As it should be.
     Ok,
@@ -30,7 +34,7 @@ impl State {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     name: &'static str,
     state: State,
@@ -41,34 +45,41 @@ pub struct Finding {
 
 impl Finding {
     /// It is as it should be.
-    pub(super) fn ok(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, detail: detail.into(), remedy: None }
+    pub(in crate::gate) fn ok(name: &'static str, detail: impl fmt::Display) -> Self {
+        Self::new(name, State::Ok, detail, None)
     }
 
     /// It works, but.
-    pub(super) fn warning(
+    pub(in crate::gate) fn warning(
         name: &'static str,
-        detail: impl Into<String>,
+        detail: impl fmt::Display,
         remedy: impl Into<String>,
     ) -> Self {
-        let remedy = Some(remedy.into());
-        Self { name, state: State::Warning, detail: detail.into(), remedy }
+        Self::new(name, State::Warning, detail, Some(remedy.into()))
     }
 
     /// It does not work.
-    pub(super) fn problem(
+    pub(in crate::gate) fn problem(
         name: &'static str,
-        detail: impl Into<String>,
+        detail: impl fmt::Display,
         remedy: impl Into<String>,
     ) -> Self {
-        let remedy = Some(remedy.into());
-        Self { name, state: State::Problem, detail: detail.into(), remedy }
+        Self::new(name, State::Problem, detail, Some(remedy.into()))
     }
 
     /// It could not be looked at: why.
-    pub(super) fn unknown(name: &'static str, why: impl fmt::Display) -> Self {
-        let detail = format!("could not look: {why}");
-        Self { name, state: State::Unknown, detail, remedy: None }
+    pub(in crate::gate) fn unknown(name: &'static str, why: impl fmt::Display) -> Self {
+        Self::new(name, State::Unknown, format_args!("could not look: {why}"), None)
+    }
+
+    /// What the kernel says of an error is shown without its number.
+    fn new(
+        name: &'static str,
+        state: State,
+        detail: impl fmt::Display,
+        remedy: Option<String>,
+    ) -> Self {
+        Self { name, state, detail: Plain(detail).to_string(), remedy }
     }
 
     /// What was looked at.
@@ -79,6 +90,16 @@ impl Finding {
     /// How it is.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// What there is to be said about it.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What to do about it, for a warning and for a problem.
+    pub fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
     }
 
     /// The finding as a JSON object.

@@ -1,4 +1,5 @@
-//! An interface as `ip` (iproute2) shows it: its kind, its MTU, and what XDP program is on it.
+//! An interface as `ip` (iproute2) shows it: its kind, what is above and below it, its MTU, and what XDP
+//! program is on it.
 
 use std::process::Command;
 
@@ -7,20 +8,34 @@ use serde::Deserialize;
 
 /// What is of interest of a link.
 #[derive(Debug, Deserialize)]
-pub(super) struct Link {
+pub(in crate::gate) struct Link {
     /// The kernel's number of it.
-    pub(super) ifindex: u32,
+    pub(in crate::gate) ifindex: u32,
+    /// Its name.
+    pub(in crate::gate) ifname: String,
+    /// `UP`, `LOWER_UP` and more.
+    flags: Vec<String>,
     /// In bytes.
     pub(super) mtu: u32,
     /// `ether`, `loopback`, `none` and many more.
     pub(super) link_type: String,
+    /// The bridge, bond or VRF that it belongs to.
+    pub(in crate::gate) master: Option<String>,
+    /// The interface below it, or its other end, if that is in this network namespace.
+    pub(in crate::gate) link: Option<String>,
+    linkinfo: Option<LinkInfo>,
     /// The XDP program on it.
     pub(super) xdp: Option<Xdp>,
 }
 
+#[derive(Debug, Deserialize)]
+struct LinkInfo {
+    info_kind: Option<String>,
+}
+
 /// An XDP program on an interface.
 #[derive(Debug, Deserialize)]
-pub(super) struct Xdp {
+pub(in crate::gate) struct Xdp {
     /// `XDP_ATTACHED_*` (linux/if_link.h).
     mode: u32,
     prog: Option<Prog>,
@@ -52,16 +67,58 @@ impl Link {
     /// # Errors
     /// If there is no `ip`, or no such interface.
     pub(super) fn of(name: &str) -> anyhow::Result<Self> {
+        let links = Self::list(&["dev", name])?;
+        links.into_iter().next().context("ip shows nothing")
+    }
+
+    /// All links of this network namespace.
+    ///
+    /// # Errors
+    /// If there is no `ip`.
+    pub(in crate::gate) fn all() -> anyhow::Result<Vec<Self>> {
+        Self::list(&[])
+    }
+
+    fn list(which: &[&str]) -> anyhow::Result<Vec<Self>> {
         let output = Command::new("ip")
-            .args(["-json", "-details", "link", "show", "dev", name])
+            .args(["-json", "-details", "link", "show"])
+            .args(which)
             .output()
-            .context("could not run ip; install iproute2")?;
+            .context("cannot run ip; install iproute2")?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let links: Vec<Self> = serde_json::from_slice(&output.stdout)
-            .context("ip shows something else than expected: is it that of iproute2?")?;
-        links.into_iter().next().context("ip shows nothing")
+        Self::parse(&output.stdout)
+    }
+
+    /// What `ip -json -details link show` prints.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub(in crate::gate) fn parse(json: &[u8]) -> anyhow::Result<Vec<Self>> {
+        serde_json::from_slice(json)
+            .context("cannot understand the output of ip: it may not be the ip of iproute2")
+    }
+
+    /// What it is: `veth`, `bridge`, `vlan`; for one of hardware what its frames are, such as `ether`.
+    pub(in crate::gate) fn kind(&self) -> &str {
+        let kind = self.linkinfo.as_ref().and_then(|info| info.info_kind.as_deref());
+        kind.unwrap_or(&self.link_type)
+    }
+
+    /// Whether it is up and has a carrier.
+    pub(in crate::gate) fn is_running(&self) -> bool {
+        ["UP", "LOWER_UP"].iter().all(|flag| self.flags.iter().any(|has| has == flag))
+    }
+
+    /// Whether its frames begin with an Ethernet header.
+    pub(in crate::gate) fn is_ethernet(&self) -> bool {
+        self.link_type == "ether"
+    }
+
+    /// Whether what is sent there comes back.
+    pub(in crate::gate) fn is_loopback(&self) -> bool {
+        self.link_type == "loopback"
     }
 }
 
@@ -72,9 +129,11 @@ mod tests {
     #[test]
     fn what_ip_shows_is_understood() {
         let link: Link = serde_json::from_str(
-            r#"{"ifindex":3,"mtu":1500,"link_type":"ether","xdp":{"mode":1,"prog":{"id":7}}}"#,
+            r#"{"ifindex":3,"ifname":"a0","flags":["UP"],"mtu":1500,"link_type":"ether",
+                "xdp":{"mode":1,"prog":{"id":7}}}"#,
         )
         .unwrap();
+        assert_eq!((link.kind(), link.is_running()), ("ether", false));
         let xdp = link.xdp.unwrap();
         assert!(xdp.is_native());
         assert_eq!(xdp.programs(), [7]);

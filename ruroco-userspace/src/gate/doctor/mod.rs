@@ -6,13 +6,13 @@
 //! program itself, on interfaces and in network namespaces that it makes for that and that go with
 //! it. What it may not look at it says, rather than that all is well.
 
-mod clock;
+pub(in crate::gate) mod clock;
 mod ethtool;
-mod files;
+pub(in crate::gate) mod files;
 mod finding;
 mod interface;
 mod kernel;
-mod link;
+pub(in crate::gate) mod link;
 mod netdev;
 mod port;
 mod running;
@@ -40,7 +40,6 @@ pub fn examine(config: &Path, commands: &Path) -> Report {
     let readable = Problems::default().good_of(Config::read(config));
     findings.extend(kernel::findings());
     if let Some(config) = &readable {
-        findings.push(clock::finding(config.max_clock_skew));
         findings.extend(files::findings(config));
         findings.extend(port::findings(config));
         findings.extend(running::findings(config));

@@ -23,8 +23,11 @@ use self::{
     questions::Questions,
     steps::{Setup, Step},
 };
-use super::{doctor, invite};
-use crate::config::{Config, DEFAULT_PORT};
+use super::{doctor, health::paths, invite};
+use crate::{
+    config::{Config, DEFAULT_PORT},
+    plain_error::plain,
+};
 
 /// What can be said beforehand.
 #[derive(Args, Debug)]
@@ -109,7 +112,7 @@ fn show_invitation(
     writeln!(out)?;
     let options = invite::Options::usual(key, commands);
     if let Err(error) = invite::run(config, options, out) {
-        writeln!(out, "there is no invitation to show yet: {error:#}")?;
+        writeln!(out, "there is no invitation to show yet: {}", plain(&error))?;
     }
     Ok(writeln!(out, "\nShow it again with: ruroco-gate invite {key}")?)
 }
@@ -125,7 +128,7 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
              usual answers"
         );
     }
-    let mut questions = Questions::new(stdin.lock(), out, options.yes);
+    let mut questions = Questions::new(stdin.lock(), &mut *out, options.yes);
     let interfaces = match options.interface.as_slice() {
         [] => questions.interfaces(&host)?,
         given => {
@@ -141,7 +144,30 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
         None => questions.port(DEFAULT_PORT)?,
         Some(port) => port,
     };
+    warn_of_unguarded(&interfaces, &ips, config, out)?;
     Ok(Setup::new(config, interfaces, ips, port))
+}
+
+/// Names the interfaces that would lead past the gate. It is only a warning, as one of them may be meant
+/// to.
+fn warn_of_unguarded(
+    interfaces: &[String],
+    ips: &[IpAddr],
+    config: &Path,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    // Where it cannot be told now, the doctor says so at the end.
+    let Ok(host) = paths::Host::look(&ips.iter().copied().collect()) else { return Ok(()) };
+    let unguarded = host.unguarded(|link| interfaces.contains(&link.ifname));
+    unguarded.iter().filter(|one| one.from.is_problem()).try_for_each(|one| {
+        writeln!(
+            out,
+            "{name} is up but will not be guarded: if a knock arrives through it, it is lost, and the host \
+             answers it with an ICMP error. To guard it, add it to `interfaces` in {config}",
+            name = one.interface,
+            config = config.display()
+        )
+    })
 }
 
 /// Where keys are, beside `config.toml`.

@@ -224,7 +224,7 @@ fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
     init.uid(user.uid.as_raw()).gid(user.gid.as_raw());
     let said = init.output().with_context(|| format!("could not start {}", server.display()))?;
     if !said.status.success() {
-        bail!("ruroco-server init: {}", String::from_utf8_lossy(&said.stderr).trim());
+        bail!("ruroco-server init: {}", reason(&said.stderr));
     }
     out.write_all(&said.stdout)?;
     Ok(())
@@ -244,8 +244,16 @@ fn start_units(out: &mut impl Write) -> anyhow::Result<()> {
     if !said.status.success() {
         bail!(
             "could not start the units: {}\nLook at: journalctl --unit 'ruroco-*'",
-            String::from_utf8_lossy(&said.stderr).trim()
+            reason(&said.stderr)
         );
     }
     Ok(writeln!(out, "started {}", UNITS.join(", "))?)
+}
+
+/// What a program of ours says before it fails, without what each of its lines begins with: the line
+/// that repeats it begins so, too.
+fn reason(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = text.trim().lines().map(|line| line.strip_prefix("Error: ").unwrap_or(line));
+    lines.collect::<Vec<_>>().join("; ")
 }
