@@ -9,7 +9,8 @@
 //!    or gives a [`Refusal`](refusal::Refusal);
 //! 3. [`floor_file`] persists the permit's counter among the [`floors`], as a line of their
 //!    [log](floor_log), and makes the permit an [`AcceptedOrder`](floor_file::AcceptedOrder);
-//! 4. [`commander`] forwards the order.
+//! 4. [`commander`] forwards the order, if the commander has a slot for the key by this process's
+//!    [`account`]; that is asked before step 3.
 //!
 //! What a candidate costs does not depend on how many keys there are, and no memory is allocated for
 //! it, whether it is refused or accepted.
@@ -21,6 +22,7 @@
 //! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from
 //! their [files](crate::server_keys); how others take their place is in [`reload`].
 
+pub mod account;
 pub mod cli;
 pub mod clock;
 pub mod commander;

@@ -1,7 +1,7 @@
 //! What happens to a candidate: it is judged, its floor is persisted, and its order is forwarded, in
 //! that order.
 
-use std::time::Duration;
+use std::{os::fd::BorrowedFd, time::Duration};
 
 use ruroco_common::candidate::Candidate;
 
@@ -60,6 +60,9 @@ impl Server {
             tracing::debug!("could not reach the commander: {error}");
             Refusal::CommanderAway
         })?;
+        if !self.commander.has_room_for(permit.order().key) {
+            return Err(Refusal::TooManyRunning);
+        }
         let accepted = self.floors.persist(permit).map_err(|error| {
             self.not_persisted = Some(error);
             Refusal::FloorNotPersisted
@@ -82,8 +85,14 @@ impl Server {
         Ok(())
     }
 
+    /// The connection to the commander, readable when [`Server::tidy`] has something to do for it.
+    pub fn commander(&self) -> Option<BorrowedFd<'_>> {
+        self.commander.descriptor()
+    }
+
     /// Does what no candidate has to wait for.
     pub fn tidy(&mut self, now: Now) {
+        self.commander.hear();
         for due in self.refusals.due(now.boot) {
             let is_disk = due.kind == Refusal::FloorNotPersisted.name();
             let detail = is_disk.then(|| self.not_persisted.take()).flatten();

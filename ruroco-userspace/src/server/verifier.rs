@@ -22,7 +22,8 @@ use crate::{
     config::Config,
     key_directory::NamedKey,
     order::{self, Order},
-    rate::TokenBucket,
+    rate::{SharedRate, TokenBucket},
+    routable,
 };
 
 /// Everything a verdict depends on besides the candidate, the time and the floors.
@@ -31,7 +32,13 @@ pub struct Verifier {
     ips: HashSet<Address>,
     /// Nanoseconds.
     max_clock_skew: u128,
+    allow_non_routable_ips: bool,
+    /// What all keys together may ask for.
+    global_rate: SharedRate,
 }
+
+/// What `max_requests_per_second_global` counts.
+const SECOND: Duration = Duration::from_secs(1);
 
 struct KeyState {
     name: Box<str>,
@@ -80,8 +87,13 @@ impl Verifier {
                 bucket: TokenBucket::new(config.max_requests_per_second),
             }
         };
+        let keys: HashMap<_, _> =
+            keys.into_iter().map(|named| (named.key.id, state(named))).collect();
+        let most = config.max_requests_per_second_global;
         Self {
-            keys: keys.into_iter().map(|named| (named.key.id, state(named))).collect(),
+            global_rate: SharedRate::new(most, SECOND, keys.len()),
+            keys,
+            allow_non_routable_ips: config.allow_non_routable_ips,
             ips: config.ips.iter().copied().collect(),
             max_clock_skew: config.max_clock_skew.as_nanos(),
         }
@@ -95,6 +107,7 @@ impl Verifier {
                 state.bucket.resume(&old.bucket);
             }
         }
+        self.global_rate.resume(&predecessor.global_rate);
         self
     }
 
@@ -147,13 +160,18 @@ impl Verifier {
             Some(claimed) => claimed,
             None => source,
         };
+        routable::check(address.into(), self.allow_non_routable_ips)?;
         let state = self.keys.get_mut(&key).ok_or(Refusal::UnknownKey)?;
         if state.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&plaintext.command)) {
             return Err(Refusal::CommandNotAllowed);
         }
-        if !state.bucket.take(now.boot) {
+        if !state.bucket.has_token(now.boot) {
             return Err(Refusal::RateLimited);
         }
+        if !self.global_rate.take(now.boot, key) {
+            return Err(Refusal::GlobalRateLimited);
+        }
+        state.bucket.take(now.boot);
         let Plaintext { command, counter, .. } = plaintext;
         Ok(Permit { order: Order { command, address, key, counter, received_at } })
     }

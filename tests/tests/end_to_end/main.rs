@@ -16,6 +16,7 @@
 
 mod appearance;
 mod at_most_once;
+mod capacity;
 mod client;
 mod detours;
 mod doctor;
