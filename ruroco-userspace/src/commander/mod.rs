@@ -32,6 +32,8 @@ pub mod audit;
 #[cfg(feature = "with-commander")]
 pub mod audit_file;
 #[cfg(feature = "with-commander")]
+mod audit_rotation;
+#[cfg(feature = "with-commander")]
 pub mod daemon;
 #[cfg(feature = "with-commander")]
 pub mod head_start;
