@@ -325,10 +325,8 @@ fn no_candidate_makes_the_server_allocate() {
     let log = LOG.lock().unwrap();
     let log = str::from_utf8(&log).unwrap();
     for refusal in Refusal::ALL {
-        let total = match refusal {
-            Refusal::CommanderAway => EACH + SHARE,
-            _ => EACH,
-        };
+        let is_away = refusal == Refusal::CommanderAway;
+        let total = if is_away { EACH + SHARE } else { EACH };
         let (start, total) =
             (format!("refused reason={} ", refusal.name()), format!(" total={total}"));
         let told = log.lines().any(|line| line.contains(&start) && line.contains(&total));
