@@ -15,10 +15,11 @@ use ruroco::{
     commander::{
         commands::{Command, Commands},
         keys::Keys,
-        permit::{Judge, Permitted, Rules},
+        permit::{Permitted, Rules},
     },
     order::{Order, SIZE, VERSION},
-    rate::TokenBucket,
+    shares::Shares,
+    slots::{SLOTS, SlotReport},
 };
 use ruroco_common::{command::CommandHash, datagram::KeyId};
 
@@ -42,8 +43,13 @@ pub fn order(data: &[u8]) -> bool {
         assert_eq!(decoded.is_ok(), bytes[0] == VERSION);
         assert!(decoded.is_err() || decoded.is_ok_and(|order| order.encode() == *bytes));
     }
-    let judged = judge().judge(NOW, data, 0);
+    let judged = rules().judge(NOW, data, &Shares::new(SLOTS, 0));
     assert_eq!(judged.as_ref().ok().map(content), expected(data), "{judged:?}");
+    // What the server reads on the same socket.
+    if let Ok(SlotReport { read, taken }) = SlotReport::decode(data) {
+        let ids: Vec<u8> = taken.iter().flat_map(|key| key.0).collect();
+        assert_eq!([&[1], &read.to_be_bytes()[..], &ids].concat(), data);
+    }
     data.len() == SIZE
 }
 
@@ -84,8 +90,8 @@ fn expected(data: &[u8]) -> Option<Content<'static>> {
     (!everybody).then_some((command, key, address, counter))
 }
 
-/// A commander that has run nothing yet.
-fn judge() -> Judge {
+/// What a commander goes by.
+fn rules() -> Rules {
     let commands = Commands::from_iter([
         command(OPEN_PORT.0, None),
         command(CLOSE_PORT.0, Some(BTreeSet::from([LAPTOP]))),
@@ -94,7 +100,7 @@ fn judge() -> Judge {
         assert!(commands.get(CommandHash::from_bytes(hash)).is_some_and(|c| c.name == name));
     }
     let keys = Keys::from_iter([(LAPTOP, "laptop"), (PHONE, "phone")]);
-    Judge::new(Rules { commands, keys, allow_non_routable_ips: true }, TokenBucket::new(1))
+    Rules { commands, keys, allow_non_routable_ips: true, max_per_second: 1 }
 }
 
 fn command(name: &str, keys: Option<BTreeSet<KeyId>>) -> Command {

@@ -49,6 +49,15 @@ impl Rate {
         let full_at = from.saturating_add(self.interval);
         if full_at.saturating_sub(now) <= FULL { Some(full_at) } else { None }
     }
+
+    /// When [`Rate::take`] next finds a token in such a bucket, if nobody takes one before: a time that
+    /// may have passed.
+    pub const fn next_token(self, full_at: u64) -> u64 {
+        if self.is_never() {
+            return u64::MAX;
+        }
+        full_at.saturating_add(self.interval).saturating_sub(FULL)
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@
 //!
 //! Each of the four is behind a feature of its own and knows none of the others, but that the gate
 //! can check what the commander will read. What two or more
-//! of them share is beside them: the [`key`]s, the [`config`], the [`order`] record, the
-//! [`handover`] of ring and keys, the [`audit`] trail, and the careful handling of files.
+//! of them share is beside them: the [`key`]s, the [`config`], the [`order`] record and the [report](slots) on its
+//! way back, the [`handover`] of ring and keys, the [`audit`] trail, and the careful handling of files.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
@@ -59,6 +59,8 @@ pub mod rate;
 pub mod redaction;
 #[cfg(feature = "daemon")]
 pub mod refusal_record;
+#[cfg(feature = "daemon")]
+pub mod routable;
 pub mod secure_file;
 #[cfg(feature = "daemon")]
 pub mod server_keys;
@@ -67,7 +69,11 @@ pub mod service_manager;
 #[cfg(feature = "daemon")]
 pub mod settings;
 #[cfg(feature = "daemon")]
+pub mod shares;
+#[cfg(feature = "daemon")]
 pub mod signals;
+#[cfg(feature = "daemon")]
+pub mod slots;
 #[cfg(feature = "daemon")]
 pub mod timestamp;
 #[cfg(feature = "toml-file")]

@@ -17,8 +17,12 @@ use std::{
     cell::Cell,
     io::{self, Write},
     net::{SocketAddr, UdpSocket},
-    os::{fd::OwnedFd, unix::net::UnixDatagram},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixDatagram,
+    },
     sync::{Arc, Mutex, atomic::AtomicBool},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -27,6 +31,8 @@ use ruroco::{
     order,
     private_socket::PrivateListener,
     server::{clock::Now, refusal::Refusal, refusals::Refusals, serve::Server, source::Source},
+    shares::Shares,
+    slots,
     wait::wait,
 };
 use ruroco_common::{
@@ -34,13 +40,13 @@ use ruroco_common::{
     plaintext::Plaintext,
 };
 use rustix::{
-    net::{RecvFlags, getsockname, recv},
+    net::{RecvFlags, SendFlags, getsockname, recv, send},
     process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
 };
 use signal_hook::consts::SIGXFSZ;
 use zerocopy::IntoBytes;
 
-use harness::{Host, NOW, START, knock};
+use harness::{Host, NOW, SOURCE, START, knock};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -98,14 +104,21 @@ impl Write for Log {
 const EACH: u16 = 300;
 
 /// The keys, by what they are here for: to be accepted, with either cipher; to have knocked too
-/// often; to knock when the disk is full, through a socket, when the commander is away.
-const KEYS: u16 = 6;
+/// often; to knock when the disk is full, through a socket, when the commander is away, when its commands
+/// have all the slots they may have; to want more than its share of what all keys may ask for.
+const KEYS: u16 = 8;
 const CHACHA: usize = 0;
 const AES: usize = 1;
 const TIRED: usize = 2;
 const UNLUCKY: usize = 3;
 const NETWORK: usize = 4;
 const FORSAKEN: usize = 5;
+const BUSY: usize = 6;
+const GREEDY: usize = 7;
+
+/// How often the keys before the last one are let through by their rates, and the share of the last.
+const LET_THROUGH: u16 = 7 * EACH - 2;
+const SHARE: u16 = EACH / 2;
 
 /// Above all other counters.
 const LATER: u128 = START + 1_000_000;
@@ -135,6 +148,17 @@ fn refused(host: &Host) -> Vec<(Refusal, Candidate)> {
             seal(Plaintext { strict: true, claimed_source: Some(elsewhere), ..plaintext }),
         ),
         (
+            Refusal::UnusableAddress,
+            seal(Plaintext { claimed_source: Some(Address::from_ipv4([255; 4])), ..plaintext }),
+        ),
+        (
+            Refusal::NonRoutableAddress,
+            seal(Plaintext {
+                claimed_source: Some(Address::from_ipv4([10, 0, 0, 1])),
+                ..plaintext
+            }),
+        ),
+        (
             Refusal::CommandNotAllowed,
             seal(Plaintext { command: CommandHash::of("other"), ..plaintext }),
         ),
@@ -156,10 +180,20 @@ impl Bench {
         self.receive();
     }
 
+    /// Takes an order, if there is one, and reports that it was rejected or is done already.
     fn receive(&mut self) {
         let mut record = [0; order::SIZE];
         let received = recv(&self.commander, &mut record[..], RecvFlags::DONTWAIT);
-        self.orders += u16::from(matches!(received, Ok((order::SIZE, _))));
+        if matches!(received, Ok((order::SIZE, _))) {
+            self.orders += 1;
+            let mut report = [slots::VERSION; 9];
+            report[1..].copy_from_slice(&u64::from(self.orders).to_be_bytes());
+            self.report(&report);
+        }
+    }
+
+    fn report(&self, report: &[u8]) {
+        send(&self.commander, report, SendFlags::DONTWAIT).unwrap();
     }
 
     /// One turn of the server's loop.
@@ -191,7 +225,10 @@ fn no_candidate_makes_the_server_allocate() {
             "source = \"udp\"\n\
              address = \"127.0.0.1:1\"\n\
              max_requests_per_second = {EACH}\n\
-             keys.key-{AES}.commands = [\"default\"]"
+             max_requests_per_second_global = {}\n\
+             allow_non_routable_ips = false\n\
+             keys.key-{AES}.commands = [\"default\"]",
+            LET_THROUGH + 2 * SHARE
         ),
     );
     let path = host.config.socket_dir.join(order::SOCKET);
@@ -204,8 +241,16 @@ fn no_candidate_makes_the_server_allocate() {
     server = server.recording(Refusals::open(host.path().parent().unwrap()).unwrap());
 
     // What is made once: the connection to the commander, the log's buffer for a line.
+    let commander = thread::spawn(move || {
+        wait([Some(listener.as_fd())], None).unwrap();
+        let commander = listener.accept().unwrap().unwrap();
+        let nothing = slots::encode(0, &Shares::new(slots::SLOTS, 0));
+        send(&commander, &nothing, SendFlags::DONTWAIT).unwrap();
+        (listener, commander)
+    });
     server.take(NOW, Ok(&host.knock(TIRED, START + 1)));
-    let mut bench = Bench { server, commander: listener.accept().unwrap().unwrap(), orders: 0 };
+    let (listener, commander) = commander.join().unwrap();
+    let mut bench = Bench { server, commander, orders: 0 };
     bench.receive();
 
     let accepted = |key: usize| -> Vec<Candidate> {
@@ -236,13 +281,24 @@ fn no_candidate_makes_the_server_allocate() {
     // What went wrong with the disk is told once in five seconds, which may allocate.
     bench.server.tidy(NOW);
 
+    let knock = host.knock(BUSY, LATER);
+    let mut busy = Shares::new(slots::SLOTS, 1);
+    (0..slots::SLOTS / 2).for_each(|_| busy.take(knock.datagram.key_id));
+    bench.report(&slots::encode(orders.into(), &busy));
+    let count = allocations(|| (0..EACH).for_each(|_| bench.take(Ok(&knock))));
+    assert_eq!(count, 0, "{:?}", Refusal::TooManyRunning);
+    assert_eq!(bench.orders, orders);
+    bench.report(&slots::encode(orders.into(), &Shares::new(slots::SLOTS, 0)));
+
     host.config.address.set_port(0); // the kernel's choice
     let mut source = Source::open(&host.config).unwrap();
     let [socket, _] = source.descriptors();
     let address = SocketAddr::try_from(getsockname(socket.unwrap()).unwrap()).unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for above in 1..=u128::from(EACH) {
-        let candidate = host.knock(NETWORK, START + above);
+        // From the loopback interface, which is not public.
+        let plaintext = Plaintext { claimed_source: Some(SOURCE), ..harness::knock(START + above) };
+        let candidate = host.seal(NETWORK, plaintext.encode());
         client.send_to(candidate.datagram.as_bytes(), address).unwrap();
         client.send_to(b"too short", address).unwrap();
         assert_eq!(allocations(|| bench.turn(&mut source)), 0);
@@ -250,11 +306,19 @@ fn no_candidate_makes_the_server_allocate() {
     orders += EACH;
     assert_eq!(bench.orders, orders);
 
+    let share: Vec<_> = (1..=u128::from(SHARE)).map(|n| host.knock(GREEDY, START + n)).collect();
+    let forsaken = host.knock(FORSAKEN, LATER);
+
     drop(listener);
     bench.commander = OwnedFd::from(client); // anything else: it closes the commander's end
-    let knock = host.knock(FORSAKEN, LATER);
-    let count = allocations(|| (0..EACH).for_each(|_| bench.take(Ok(&knock))));
+    let count = allocations(|| (0..EACH).for_each(|_| bench.take(Ok(&forsaken))));
     assert_eq!(count, 0, "{:?}", Refusal::CommanderAway);
+
+    // In vain, too, but it has had them.
+    share.iter().for_each(|knock| bench.take(Ok(knock)));
+    let knock = host.knock(GREEDY, LATER);
+    let count = allocations(|| (0..EACH).for_each(|_| bench.take(Ok(&knock))));
+    assert_eq!(count, 0, "{:?}", Refusal::GlobalRateLimited);
 
     // All of them were what they were to be.
     let later = Now { boot: NOW.boot + Duration::from_secs(60), ..NOW };
@@ -262,8 +326,10 @@ fn no_candidate_makes_the_server_allocate() {
     let log = LOG.lock().unwrap();
     let log = str::from_utf8(&log).unwrap();
     for refusal in Refusal::ALL {
+        let is_away = refusal == Refusal::CommanderAway;
+        let total = if is_away { EACH + SHARE } else { EACH };
         let (start, total) =
-            (format!("refused reason={} ", refusal.name()), format!(" total={EACH}"));
+            (format!("refused reason={} ", refusal.name()), format!(" total={total}"));
         let told = log.lines().any(|line| line.contains(&start) && line.contains(&total));
         assert!(told, "no line with {start:?} and {total:?} in {log}");
     }

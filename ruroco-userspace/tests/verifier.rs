@@ -28,9 +28,11 @@ const KEYS: [&str; 2] = [
 ];
 const STRANGER: &str = "chacha20poly1305:CCECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 const CONFIG: &str = r#"
-ips = ["192.0.2.1", "2001:db8::1"]
+ips = ["1.1.1.1", "2606:4700::1111"]
 gate.interfaces = ["eth0"]
+allow_non_routable_ips = false
 max_requests_per_second = 2
+max_requests_per_second_global = 3
 max_clock_skew_seconds = 60
 keys.limited.commands = ["default"]
 "#;
@@ -75,12 +77,20 @@ enum Step {
     Reload,
 }
 
+const STRANGE: Address = Address::from_ipv4([1, 1, 1, 99]);
+const FROM_WITHIN: Address = Address::from_ipv4([10, 0, 0, 1]);
+const EVERYBODY: Address = Address::from_ipv4([224, 0, 0, 1]);
+
 fn addresses() -> impl Strategy<Value = Address> {
     prop_oneof![
-        4 => Just(Address::from_ipv4([192, 0, 2, 1])),
-        1 => Just(Address::from("2001:db8::1".parse::<std::net::IpAddr>().unwrap())),
-        1 => Just(Address::from_ipv4([192, 0, 2, 99])),
+        4 => Just(Address::from_ipv4([1, 1, 1, 1])),
+        1 => Just(Address::from("2606:4700::1111".parse::<std::net::IpAddr>().unwrap())),
+        1 => Just(STRANGE),
     ]
+}
+
+fn sources() -> impl Strategy<Value = Address> {
+    prop_oneof![8 => addresses(), 1 => Just(FROM_WITHIN), 1 => Just(EVERYBODY)]
 }
 
 fn packets() -> impl Strategy<Value = Packet> {
@@ -91,8 +101,8 @@ fn packets() -> impl Strategy<Value = Packet> {
         prop_oneof![3 => Just("default"), 1 => Just("other")],
         prop_oneof![6 => -2_000_i64..2_000, 1 => 55_000_i64..65_000],
         prop_oneof![Just(0_u8), Just(1), any::<u8>()],
-        proptest::option::of(addresses()),
-        addresses(),
+        proptest::option::of(sources()),
+        sources(),
         addresses(),
         prop_oneof![9 => 0_u64..100, 1 => 29_000_u64..31_000],
     )
@@ -146,11 +156,17 @@ struct Model {
     floors: BTreeMap<usize, u128>,
     /// Tokens in thousandths and when they were counted, in milliseconds.
     buckets: BTreeMap<usize, (u64, u64)>,
+    /// How often each key was let through in this second, and when that is over, in milliseconds.
+    second: (BTreeMap<usize, u64>, u64),
 }
 
 impl Model {
     fn new() -> Self {
-        Self { floors: [(0, START), (1, START)].into(), buckets: BTreeMap::new() }
+        Self {
+            floors: [(0, START), (1, START)].into(),
+            buckets: BTreeMap::new(),
+            second: (BTreeMap::new(), 0),
+        }
     }
 
     fn judge(
@@ -164,17 +180,20 @@ impl Model {
             return Err(Refusal::Expired);
         }
         let key = packet.key.ok_or(Refusal::UnknownKey)?;
+        let address = packet.claimed.unwrap_or(packet.source);
         let checks = [
             (packet.flipped_bit.is_some(), Refusal::Forged),
             (packet.version != 1, Refusal::WrongVersion),
             (counter <= self.floors[&key], Refusal::OldCounter),
             (counter > wall + SKEW, Refusal::FutureCounter),
-            (packet.destination == Address::from_ipv4([192, 0, 2, 99]), Refusal::WrongDestination),
+            (packet.destination == STRANGE, Refusal::WrongDestination),
             (
                 packet.strict != 0
                     && packet.claimed.is_some_and(|claimed| claimed != packet.source),
                 Refusal::WrongSource,
             ),
+            (address == EVERYBODY, Refusal::UnusableAddress),
+            (address == FROM_WITHIN, Refusal::NonRoutableAddress),
             (key == 1 && packet.command != "default", Refusal::CommandNotAllowed),
         ];
         if let Some((_, refusal)) = checks.into_iter().find(|(failed, _)| *failed) {
@@ -186,9 +205,19 @@ impl Model {
         if tokens < 1_000 {
             return Err(Refusal::RateLimited);
         }
+        if self.second.1 <= boot {
+            self.second = (BTreeMap::new(), boot + 1_000);
+        }
+        let let_through = &mut self.second.0;
+        let free = 3 - let_through.values().sum::<u64>();
+        let own = let_through.entry(key).or_default();
+        if *own >= free {
+            return Err(Refusal::GlobalRateLimited);
+        }
+        *own += 1;
         self.buckets.insert(key, (tokens - 1_000, boot));
         self.floors.insert(key, counter);
-        Ok(packet.claimed.unwrap_or(packet.source))
+        Ok(address)
     }
 }
 
@@ -256,6 +285,7 @@ proptest! {
                     floors = FloorFile::open(dir.path(), ids(), wall).unwrap();
                     verifier = Verifier::new(&config, &keys);
                     model.buckets.clear();
+                    model.second.1 = 0;
                     continue;
                 }
                 Step::Reload => {

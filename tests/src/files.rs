@@ -48,6 +48,8 @@ pub struct Options {
     pub config: String,
     /// Lines to be added to the default command in `commands.toml`.
     pub default_command: String,
+    /// Tables to be added to `commands.toml`.
+    pub commands: String,
 }
 
 impl Default for Options {
@@ -61,6 +63,7 @@ impl Default for Options {
             gate: "",
             config: String::new(),
             default_command: String::new(),
+            commands: String::new(),
         }
     }
 }
@@ -289,7 +292,7 @@ impl Files {
         let mut text = format!(
             "ips = {ips:?}\nport = {PORT}\nsource = {:?}\n\
              config_dir = {:?}\nblocklist_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\nsocket_user = {:?}\n\
-             max_requests_per_second = {}\nmax_requests_per_second_global = 1000\n",
+             max_requests_per_second = {}\nmax_requests_per_second_global = 100000\n",
             options.source,
             self.path("etc"),
             self.floors_dir(),
@@ -320,8 +323,8 @@ impl Files {
         );
         format!(
             "[commands.{DEFAULT_COMMAND}]\nshell = '{script}'\n{}\n\n\
-             [commands.{OTHER_COMMAND}]\nrun = [\"/bin/sh\", \"-c\", '{script}']\n",
-            options.default_command
+             [commands.{OTHER_COMMAND}]\nrun = [\"/bin/sh\", \"-c\", '{script}']\n\n{}",
+            options.default_command, options.commands
         )
     }
 }

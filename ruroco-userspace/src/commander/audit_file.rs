@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{fs::OFlags, process::geteuid};
 
-use super::json::Object;
+use super::{audit_rotation::latest_of_each_key, json::Object};
 use crate::audit::{FILE, MAX_REFUSED_SIZE, MAX_SIZE, OLD_FILE, REFUSED};
 
 /// Of a new file: root writes, root's group reads.
@@ -70,7 +70,7 @@ impl AuditFile {
         };
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX).saturating_add(1);
         if open.size.saturating_add(length) > MAX_SIZE {
-            fs::rename(&self.path, &self.old)?;
+            self.rotate()?;
             open = Open::new(&self.path)?;
         }
         let refused = match subject {
@@ -86,6 +86,37 @@ impl AuditFile {
         self.open = Some(open);
         Ok(has_room)
     }
+
+    /// Makes the trail the old one, together with [what is kept](latest_of_each_key) of the one that was.
+    fn rotate(&self) -> io::Result<()> {
+        // Without an old one, or if the disk is full, the trail itself is what is kept.
+        if self.merge().is_ok() {
+            return fs::remove_file(&self.path);
+        }
+        let _ = fs::remove_file(self.merged());
+        fs::rename(&self.path, &self.old)
+    }
+
+    fn merge(&self) -> io::Result<()> {
+        let (older, newer) = (read(&self.old)?, read(&self.path)?);
+        let room = usize::try_from(MAX_SIZE).unwrap_or_default();
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(MODE);
+        let merged = self.merged();
+        options.open(&merged)?.write_all(&latest_of_each_key(&older, &newer, room))?;
+        fs::rename(merged, &self.old)
+    }
+
+    fn merged(&self) -> PathBuf {
+        self.old.with_extension("new")
+    }
+}
+
+/// No more of a file than one of ours has.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_SIZE).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 impl Open {
@@ -195,6 +226,34 @@ mod tests {
         assert!(length(&read(dir.path(), OLD_FILE)) > MAX_SIZE - 100, "it was not full");
         let mode = fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777 & !MODE, 0, "{mode:o}");
+    }
+
+    #[test]
+    fn no_key_has_the_runs_of_others_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = AuditFile::open(dir.path()).unwrap();
+        let run = |key: &str, number: usize| {
+            let line = Object::default().text("event", "running").text("key", key);
+            line.text("counter", &number.to_string()).close()
+        };
+        for number in 0..100 {
+            file.append(Subject::Run, &run("seldom", number)).unwrap();
+        }
+        // Some five times what both files have room for.
+        for number in 0..200_000 {
+            file.append(Subject::Run, &run("often", number)).unwrap();
+        }
+        file.append(Subject::Run, &run("seldom", 100)).unwrap();
+        let all = read(dir.path(), OLD_FILE) + &read(dir.path(), FILE);
+        let of = |key: &str| {
+            let lines: Vec<_> = all.lines().filter(|line| line.contains(key)).collect();
+            counters(&lines.join("\n"))
+        };
+        assert_eq!(of("seldom"), (0..=100).collect::<Vec<_>>());
+        let often = of("often");
+        assert_eq!(often, (200_000 - often.len()..200_000).collect::<Vec<_>>());
+        assert!(length(&read(dir.path(), OLD_FILE)) > MAX_SIZE - 100, "it was not full");
+        assert!(length(&read(dir.path(), OLD_FILE)) <= MAX_SIZE);
     }
 
     #[test]

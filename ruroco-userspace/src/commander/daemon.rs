@@ -13,6 +13,7 @@ use super::{
     arguments::{Arguments, HELP, Invocation},
     audit,
     commands::Commands,
+    inherited,
     keys::Keys,
     permit, serve,
     status::StatusSocket,
@@ -23,7 +24,6 @@ use crate::{
     key_directory::Occasion,
     logging, order, private_directory,
     private_socket::{self, PrivateListener},
-    rate::TokenBucket,
     redaction::redacted,
     signals::Signals,
 };
@@ -63,11 +63,11 @@ pub fn main() -> ExitCode {
 
 /// Reads and checks everything there is to check, then serves until a signal comes.
 fn start(arguments: &Arguments) -> anyhow::Result<()> {
+    inherited::give_up()?;
     let approved =
         Approved::read(&arguments.config, &arguments.commands, Occasion::Start).or_refuse()?;
     let names = approved.command_names();
     let Approved { config, server, keys, commands } = approved;
-    let rate = TokenBucket::new(config.max_requests_per_second_global);
 
     let mut signals = Signals::handle().context("could not handle signals")?;
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
@@ -77,34 +77,38 @@ fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let listener = PrivateListener::listen(&path, server)?;
     let status = StatusSocket::listen(&config.socket_dir, &arguments.commands)?;
     let rules = rules(&config, commands, keys);
-    let judge = permit::Judge::new(rules, rate);
     let (audit, writer) = audit::start(&config.audit_dir)?;
-    let service = serve::Service::new(listener, status, judge, audit)?;
+    let service = serve::Service::new(listener, status, rules, audit)?;
     tracing::info!(socket = %path.display(), user = %config.socket_user, commands = %names, "listening");
     let mut running = config;
-    let result = service.run(&mut signals, |judge| {
-        running = reload(judge, &running, server, &arguments.commands)?;
-        Ok(())
+    let result = service.run(&mut signals, || {
+        let (config, rules) = reload(&running, server, &arguments.commands)?;
+        running = config;
+        Ok(rules)
     });
     writer.finish();
     result
 }
 
-/// Has the judge go by what is in the files now; the configuration that is then in force.
+/// The configuration and the rules that are in the files now.
 fn reload(
-    judge: &mut permit::Judge,
     running: &Config,
     server: u32,
     commands: &Path,
-) -> anyhow::Result<Config> {
+) -> anyhow::Result<(Config, permit::Rules)> {
     let approved = Approved::read_anew(running, server, commands).or_refuse()?;
     let names = approved.command_names();
     let Approved { config, keys, commands, .. } = approved;
-    judge.change(rules(&config, commands, keys), config.max_requests_per_second_global);
+    let rules = rules(&config, commands, keys);
     tracing::info!(commands = %names, "reloaded");
-    Ok(config)
+    Ok((config, rules))
 }
 
 fn rules(config: &Config, commands: Commands, keys: Keys) -> permit::Rules {
-    permit::Rules { commands, keys, allow_non_routable_ips: config.allow_non_routable_ips }
+    permit::Rules {
+        commands,
+        keys,
+        allow_non_routable_ips: config.allow_non_routable_ips,
+        max_per_second: config.max_requests_per_second_global,
+    }
 }

@@ -8,10 +8,12 @@
 //!
 //! 1. a [private socket](crate::private_socket) lets only the server's user connect;
 //! 2. [`serve`] reads one message after the other;
-//! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the rate limit, all of which come from
-//!    what the operator has [approved];
-//! 4. [`runs`] gives each permitted one a thread, in which [`run`] starts, watches and ends it, with
-//!    a [head start](head_start) where floods are to be expected.
+//! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the key's share of the slots; rules come
+//!    from what the operator has [approved];
+//! 4. the [`queue`] starts no more in a second than the rate limit allows;
+//! 5. [`runs`] gives each one a thread, in which [`run`] starts, watches and ends it, with
+//!    a [head start](head_start) where floods are to be expected. Nothing of what the commander
+//!    [has inherited](inherited) gets into it.
 //!
 //! What becomes of each goes into the [audit trail](audit). How the commander itself is, its operator can
 //! [ask](status).
@@ -32,11 +34,17 @@ pub mod audit;
 #[cfg(feature = "with-commander")]
 pub mod audit_file;
 #[cfg(feature = "with-commander")]
+mod audit_rotation;
+#[cfg(feature = "with-commander")]
 pub mod daemon;
 #[cfg(feature = "with-commander")]
 pub mod head_start;
 #[cfg(feature = "with-commander")]
+pub mod inherited;
+#[cfg(feature = "with-commander")]
 pub mod json;
+#[cfg(feature = "with-commander")]
+pub mod left_behind;
 #[cfg(feature = "with-commander")]
 pub mod outcome;
 #[cfg(feature = "with-commander")]
@@ -44,13 +52,15 @@ pub mod output;
 #[cfg(feature = "with-commander")]
 pub mod permit;
 #[cfg(feature = "with-commander")]
-mod routable;
+pub mod queue;
 #[cfg(feature = "with-commander")]
 pub mod run;
 #[cfg(feature = "with-commander")]
 pub mod runs;
 #[cfg(feature = "with-commander")]
 pub mod serve;
+#[cfg(feature = "with-commander")]
+mod spawn;
 #[cfg(feature = "with-commander")]
 pub mod status;
 

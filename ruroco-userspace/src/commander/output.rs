@@ -1,4 +1,14 @@
-//! What a command prints, on its way into the log: whole lines, a bounded number of them.
+//! What a command prints, on its way into the log: whole lines, a bounded number of them in a run, and
+//! for each key a share of those that the log takes.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use ruroco_common::datagram::KeyId;
+
+use crate::{boot_clock, rate::SharedRate};
 
 /// Bytes of a run's output that are logged; what comes after is counted.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -9,6 +19,31 @@ pub const MAX_LINES: usize = 500;
 /// Longer lines are logged in pieces of this size. The journal splits lines itself at 48 KiB
 /// (systemd's `LineMax=`), and other readers much earlier.
 const MAX_LINE: usize = 1024;
+
+/// Lines that are logged in each [`PERIOD`], from all runs together. The journal drops what a service
+/// logs beyond 10,000 lines in 30 seconds (systemd's `RateLimitBurst=`), and does not know by whose
+/// commands: the other half is for lines that say what was run.
+const SHARED_LINES: u32 = 5_000;
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// Each key's share of the lines that are logged.
+#[derive(Debug)]
+pub struct LogShares(Mutex<SharedRate>);
+
+impl Default for LogShares {
+    /// Nothing was logged yet.
+    fn default() -> Self {
+        Self(Mutex::new(SharedRate::new(SHARED_LINES, PERIOD, 0)))
+    }
+}
+
+impl LogShares {
+    /// Takes a line of the key's share, if there is one now.
+    pub fn take(&self, key: KeyId) -> bool {
+        let mut rate = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.take(boot_clock::now(), key)
+    }
+}
 
 /// The output of one run so far.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! The step from bytes that nobody vouches for to a run that may be started.
 //!
-//! It is a function of its arguments and its own counters, without I/O and without a clock. Only
-//! [`Judge::judge`] makes a [`Permitted`], and nothing but a `Permitted` can be run.
+//! It is a function of its arguments, without I/O and without a clock. Only [`Rules::judge`] makes a
+//! [`Permitted`], and nothing but a `Permitted` can be run.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -10,16 +10,12 @@ use ruroco_common::{command::CommandHash, datagram::KeyId};
 use super::{
     commands::{Command, Commands},
     keys::Keys,
-    routable::is_routable,
 };
 use crate::{
     order::{self, Order, WrongVersion},
-    rate::TokenBucket,
+    routable::{self, Unfit},
+    shares::Shares,
 };
-
-/// Most runs at the same time. Each has a thread and up to 64 KiB of pipe; a host on which this
-/// many commands do not come to an end needs a person, not one more command.
-pub const MAX_RUNNING: usize = 64;
 
 /// Why an order is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,18 +47,15 @@ pub enum Refusal {
         /// The key's name.
         key: Arc<str>,
     },
-    /// An address that no knock can come from, and that means "everybody" to many a tool.
-    #[error("{0} is no address to run a command for")]
-    UnusableAddress(IpAddr),
-    /// An address that is not of the public Internet, where `allow_non_routable_ips` is false.
-    #[error("{0} is not of the public Internet, and allow_non_routable_ips is false")]
-    NonRoutableAddress(IpAddr),
-    /// [`MAX_RUNNING`] runs have not ended yet.
-    #[error("{MAX_RUNNING} commands are running already")]
-    TooManyRunning,
-    /// More than `max_requests_per_second_global`.
-    #[error("more orders in a second than max_requests_per_second_global")]
-    RateLimited,
+    /// An address that no command is run for.
+    #[error(transparent)]
+    UnfitAddress(#[from] Unfit),
+    /// The key has its share of the [slots](crate::slots). A server that is sound knows that beforehand.
+    #[error("the key {key} has as many commands running as its share allows")]
+    TooManyRunning {
+        /// The key's name.
+        key: Arc<str>,
+    },
 }
 
 impl Refusal {
@@ -75,10 +68,9 @@ impl Refusal {
             Self::UnknownCommand(_) => "unknown_command",
             Self::UnknownKey(_) => "unknown_key",
             Self::KeyNotAllowed { .. } => "key_not_allowed",
-            Self::UnusableAddress(_) => "unusable_address",
-            Self::NonRoutableAddress(_) => "non_routable_address",
-            Self::TooManyRunning => "too_many_running",
-            Self::RateLimited => "rate_limited",
+            Self::UnfitAddress(Unfit::Unusable(_)) => "unusable_address",
+            Self::UnfitAddress(Unfit::NonRoutable(_)) => "non_routable_address",
+            Self::TooManyRunning { .. } => "too_many_running",
         }
     }
 }
@@ -88,8 +80,10 @@ impl Refusal {
 pub struct Permitted {
     command: Arc<Command>,
     key: Arc<str>,
+    key_id: KeyId,
     ip: IpAddr,
     counter: u128,
+    received_at: Duration,
 }
 
 impl Permitted {
@@ -103,6 +97,11 @@ impl Permitted {
         &self.key
     }
 
+    /// The id of that key.
+    pub fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+
     /// The address to run it for.
     pub fn ip(&self) -> IpAddr {
         self.ip
@@ -111,6 +110,14 @@ impl Permitted {
     /// The counter of the knock.
     pub fn counter(&self) -> u128 {
         self.counter
+    }
+
+    /// Whether its packet came too long ago, by now, a reading of the boot clock.
+    ///
+    /// # Errors
+    /// [`Refusal::Expired`].
+    pub fn check_age(&self, now: Duration) -> Result<(), Refusal> {
+        check_age(self.received_at, now)
     }
 }
 
@@ -123,75 +130,52 @@ pub struct Rules {
     pub keys: Keys,
     /// Whether for addresses that are not of the public Internet, too.
     pub allow_non_routable_ips: bool,
+    /// How many runs may be started in a second.
+    pub max_per_second: u32,
 }
 
-/// Judges orders by everything there is to judge them by.
-#[derive(Debug)]
-pub struct Judge {
-    rules: Rules,
-    rate: TokenBucket,
-}
-
-impl Judge {
-    /// Puts together what was read from the files and the rate limit.
-    pub fn new(rules: Rules, rate: TokenBucket) -> Self {
-        Self { rules, rate }
-    }
-
-    /// Goes on by other rules and another limit. What has been used up of the limit stays so.
-    pub fn change(&mut self, rules: Rules, per_second: u32) {
-        self.rules = rules;
-        self.rate.change(per_second);
-    }
-
-    /// Judges one message, of which not a byte is trusted, while `running` commands run; `now` is a
+impl Rules {
+    /// Judges one message, of which not a byte is trusted, while commands have these slots; `now` is a
     /// reading of the boot clock.
     ///
     /// # Errors
-    /// The first [`Refusal`] that applies. Refused orders use up nothing of the rate limit.
+    /// The first [`Refusal`] that applies.
     pub fn judge(
-        &mut self,
+        &self,
         now: Duration,
         message: &[u8],
-        running: usize,
+        slots: &Shares,
     ) -> Result<Permitted, Refusal> {
         let message = message.try_into().map_err(|_| Refusal::WrongLength)?;
         let Order { command, address, key: id, counter, received_at } = Order::decode(message)?;
-        if order::has_expired(received_at, now) {
-            return Err(Refusal::Expired(now.saturating_sub(received_at)));
-        }
-        let Rules { commands, keys, allow_non_routable_ips } = &self.rules;
-        let command = commands.get(command).ok_or(Refusal::UnknownCommand(command))?;
-        let key = keys.name(id).ok_or(Refusal::UnknownKey(id))?;
+        check_age(received_at, now)?;
+        let command = self.commands.get(command).ok_or(Refusal::UnknownCommand(command))?;
+        let key = self.keys.name(id).ok_or(Refusal::UnknownKey(id))?;
         if !command.allows(id) {
             let (command, key) = (command.name.clone(), Arc::clone(key));
             return Err(Refusal::KeyNotAllowed { command, key });
         }
         let ip = IpAddr::from(address);
-        if !is_usable(ip) {
-            return Err(Refusal::UnusableAddress(ip));
+        routable::check(ip, self.allow_non_routable_ips)?;
+        if !slots.may_take(id) {
+            return Err(Refusal::TooManyRunning { key: Arc::clone(key) });
         }
-        if !(*allow_non_routable_ips || is_routable(ip)) {
-            return Err(Refusal::NonRoutableAddress(ip));
-        }
-        if running >= MAX_RUNNING {
-            return Err(Refusal::TooManyRunning);
-        }
-        if !self.rate.take(now) {
-            return Err(Refusal::RateLimited);
-        }
-        Ok(Permitted { command: Arc::clone(command), key: Arc::clone(key), ip, counter })
+        let (command, key) = (Arc::clone(command), Arc::clone(key));
+        Ok(Permitted { command, key, key_id: id, ip, counter, received_at })
     }
 }
 
-fn is_usable(ip: IpAddr) -> bool {
-    let is_broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
-    !(ip.is_unspecified() || ip.is_multicast() || is_broadcast)
+fn check_age(received_at: Duration, now: Duration) -> Result<(), Refusal> {
+    if order::has_expired(received_at, now) {
+        return Err(Refusal::Expired(now.saturating_sub(received_at)));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slots;
     use proptest::prelude::*;
     use ruroco_common::address::Address;
     use std::collections::BTreeSet;
@@ -200,14 +184,21 @@ mod tests {
     const PHONE: KeyId = KeyId([2; 8]);
     const NOW: Duration = Duration::from_secs(1000);
 
-    fn permit(per_second: u32) -> Judge {
+    fn rules() -> Rules {
         let keys = [(LAPTOP, "laptop"), (PHONE, "phone")].into_iter().collect();
         let commands = Commands::from_iter([
             Command::example("anyone"),
             Command { keys: Some(BTreeSet::from([LAPTOP])), ..Command::example("laptop_only") },
         ]);
-        let rules = Rules { commands, keys, allow_non_routable_ips: true };
-        Judge::new(rules, TokenBucket::new(per_second))
+        Rules { commands, keys, allow_non_routable_ips: true, max_per_second: 1 }
+    }
+
+    fn no_slots_taken() -> Shares {
+        Shares::new(slots::SLOTS, 2)
+    }
+
+    fn judge(now: Duration, message: &[u8]) -> Result<Permitted, Refusal> {
+        rules().judge(now, message, &no_slots_taken())
     }
 
     fn order(command: &str, key: KeyId) -> Order {
@@ -221,13 +212,13 @@ mod tests {
     }
 
     fn refusal(order: Order) -> &'static str {
-        permit(10).judge(NOW, &order.encode(), 0).unwrap_err().name()
+        judge(NOW, &order.encode()).unwrap_err().name()
     }
 
     #[test]
     fn a_good_order_becomes_a_run_of_what_it_named() {
         let message = order("laptop_only", LAPTOP).encode();
-        let permitted = permit(10).judge(NOW, &message, 0).unwrap();
+        let permitted = judge(NOW, &message).unwrap();
         assert_eq!(permitted.command().name, "laptop_only");
         assert_eq!((permitted.key(), permitted.counter()), ("laptop", 7));
         // Not ::ffff:192.0.2.1, which firewalls take for an IPv6 address.
@@ -244,12 +235,13 @@ mod tests {
     #[test]
     fn nothing_is_run_for_a_knock_that_has_waited_too_long() {
         let message = order("anyone", LAPTOP).encode();
-        let mut permit = permit(10);
-        assert!(permit.judge(NOW + order::MAX_WAIT, &message, 0).is_ok());
+        let permitted = judge(NOW + order::MAX_WAIT, &message).unwrap();
+        assert_eq!(permitted.check_age(NOW + order::MAX_WAIT), Ok(()));
         let late = NOW + order::MAX_WAIT + Duration::from_millis(1);
-        let refusal = permit.judge(late, &message, 0).unwrap_err();
+        let refusal = judge(late, &message).unwrap_err();
         assert_eq!(refusal.name(), "expired");
         assert!(refusal.to_string().contains(" 30 seconds ago"), "{refusal}");
+        assert_eq!(permitted.check_age(late), Err(refusal));
     }
 
     #[test]
@@ -264,11 +256,11 @@ mod tests {
     #[test]
     fn who_does_not_want_them_gets_no_orders_from_within() {
         let judge = |allow_non_routable_ips, ip: &str| {
-            let mut permit = permit(10);
-            permit.rules.allow_non_routable_ips = allow_non_routable_ips;
+            let rules = Rules { allow_non_routable_ips, ..rules() };
             let address = Address::from(ip.parse::<IpAddr>().unwrap());
             let message = Order { address, ..order("anyone", LAPTOP) }.encode();
-            permit.judge(NOW, &message, 0).map(drop).map_err(|refusal| refusal.name())
+            let judged = rules.judge(NOW, &message, &no_slots_taken());
+            judged.map(drop).map_err(|refusal| refusal.name())
         };
         for ip in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "::1", "fd00::1", "2001:db8::1"] {
             assert_eq!(judge(false, ip), Err("non_routable_address"), "{ip}");
@@ -281,38 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn running_commands_leave_only_so_much_room() {
-        let message = order("anyone", LAPTOP).encode();
-        let mut permit = permit(10);
-        assert_eq!(permit.judge(NOW, &message, MAX_RUNNING).unwrap_err(), Refusal::TooManyRunning);
-        assert!(permit.judge(NOW, &message, MAX_RUNNING - 1).is_ok());
-    }
-
-    #[test]
-    fn the_limit_is_one_for_all_keys_and_refusals_do_not_use_it_up() {
-        let mut permit = permit(2);
-        for _ in 0..100 {
-            assert!(permit.judge(NOW, &order("laptop_only", PHONE).encode(), 0).is_err());
-        }
-        assert!(permit.judge(NOW, &order("anyone", PHONE).encode(), 0).is_ok());
-        assert!(permit.judge(NOW, &order("anyone", LAPTOP).encode(), 0).is_ok());
-        let third = order("anyone", LAPTOP).encode();
-        assert_eq!(permit.judge(NOW, &third, 0).unwrap_err(), Refusal::RateLimited);
-        assert!(permit.judge(NOW + Duration::from_secs(1), &third, 0).is_ok());
-    }
-
-    #[test]
-    fn a_change_holds_at_once_and_fills_no_bucket() {
-        let mut permit = permit(1);
-        let message = |command| order(command, LAPTOP).encode();
-        assert!(permit.judge(NOW, &message("anyone"), 0).is_ok());
-        let keys = [(LAPTOP, "laptop")].into_iter().collect();
-        let commands = Commands::from_iter([Command::example("new")]);
-        permit.change(Rules { commands, keys, allow_non_routable_ips: true }, 1);
-        let old = permit.judge(NOW, &message("anyone"), 0).unwrap_err();
-        assert_eq!(old.name(), "unknown_command");
-        assert_eq!(permit.judge(NOW, &message("new"), 0).unwrap_err(), Refusal::RateLimited);
-        assert!(permit.judge(NOW + Duration::from_secs(1), &message("new"), 0).is_ok());
+    fn a_key_has_its_share_of_the_slots_and_no_more() {
+        let mut slots = no_slots_taken();
+        (0..slots::SLOTS / 2).for_each(|_| slots.take(LAPTOP));
+        let judge = |key| rules().judge(NOW, &order("anyone", key).encode(), &slots);
+        let refusal = judge(LAPTOP).unwrap_err();
+        assert_eq!(refusal.name(), "too_many_running");
+        assert!(refusal.to_string().contains("laptop"), "{refusal}");
+        assert_eq!(judge(PHONE).unwrap().key(), "phone");
     }
 
     proptest! {
@@ -321,7 +289,7 @@ mod tests {
             message in prop::collection::vec(any::<u8>(), 0..2 * order::SIZE),
         ) {
             // So early that nothing has expired.
-            let refused = permit(10).judge(Duration::ZERO, &message, 0).unwrap_err().name();
+            let refused = judge(Duration::ZERO, &message).unwrap_err().name();
             let expected = match (message.len(), message.first()) {
                 (order::SIZE, Some(&order::VERSION)) => "unknown_command",
                 (order::SIZE, _) => "wrong_version",

@@ -1,6 +1,6 @@
 //! One run of one command, from its start to its end.
 //!
-//! A run is a process group of its own, led by the command. Two things end a run before it ends
+//! A run is a session of its own, led by the command, and a process group. Two things end a run before it ends
 //! itself: its timeout, and the commander being stopped. The whole group then gets `SIGTERM` and,
 //! [`TERM_GRACE`] later, `SIGKILL`. It is killed earlier if the leader is dead and nobody in the
 //! group holds the output any more, since then there is nothing left to wait for. What has left the
@@ -8,26 +8,27 @@
 //!
 //! When a leader ends by itself, processes that it put into the background are left alone: a
 //! command may well start something that stays. They keep nothing waiting: their output is read for
-//! [`DRAIN_GRACE`] more, then the pipe is closed.
+//! [`DRAIN_GRACE`] more, then the run is over and the pipe is somebody else's to
+//! [empty](super::left_behind).
 //!
 //! All signals are sent while the leader is not yet waited for, dead or alive. Until then its
 //! number cannot belong to another process, so no signal can hit a stranger.
 
 use std::{
     io::{self, PipeReader, Read},
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::process::CommandExt,
-    },
-    process::{Child, Stdio},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::Child,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{
-    audit::Audit, commands::SAFE_PATH, head_start::HeadStart, outcome::Outcome, output::Output,
+    audit::Audit,
+    outcome::Outcome,
+    output::{LogShares, Output},
     permit::Permitted,
+    spawn::{Started, spawn},
 };
 use crate::wait::wait;
 
@@ -47,9 +48,14 @@ enum Cause {
     Stop,
 }
 
-/// Runs what was permitted and returns when it has ended. It is ended early when the other end of
-/// `stop` is closed.
-pub fn run(permitted: &Permitted, stop: BorrowedFd<'_>, audit: &Audit) {
+/// Runs what was permitted and returns when it has ended: its output, if somebody still has it open. It
+/// is ended early when the other end of `stop` is closed.
+pub fn run(
+    permitted: &Permitted,
+    stop: BorrowedFd<'_>,
+    audit: &Audit,
+    log_shares: &LogShares,
+) -> Option<PipeReader> {
     let (command, key) = (permitted.command().name.as_str(), permitted.key());
     let (ip, counter) = (permitted.ip(), permitted.counter());
     tracing::info!(%command, %key, %ip, %counter, "running");
@@ -57,9 +63,17 @@ pub fn run(permitted: &Permitted, stop: BorrowedFd<'_>, audit: &Audit) {
 
     let start = Instant::now();
     let mut output = Output::default();
-    let log = |line: &str| tracing::info!(%command, %key, %counter, line, "output");
-    let result = execute(permitted, stop, |printed| output.push(printed, log));
-    let dropped = output.finish(log);
+    let mut beyond_share = 0_u64;
+    let mut log = |line: &str| {
+        if log_shares.take(permitted.key_id()) {
+            tracing::info!(%command, %key, %counter, line, "output");
+        } else {
+            let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
+            beyond_share = beyond_share.saturating_add(length);
+        }
+    };
+    let (result, left) = execute(permitted, stop, |printed| output.push(printed, &mut log));
+    let dropped = output.finish(&mut log).saturating_add(beyond_share);
     if dropped > 0 {
         tracing::warn!(%command, %key, %counter, dropped_bytes = dropped, "too much output");
     }
@@ -81,12 +95,25 @@ pub fn run(permitted: &Permitted, stop: BorrowedFd<'_>, audit: &Audit) {
             );
         }
     }
+    left
 }
 
+/// How it ended, and its output, if somebody still has it open.
 fn execute(
     permitted: &Permitted,
     stop: BorrowedFd<'_>,
     print: impl FnMut(&[u8]),
+) -> (io::Result<Outcome>, Option<PipeReader>) {
+    let mut left = None;
+    let outcome = watch(permitted, stop, print, &mut left);
+    (outcome, left)
+}
+
+fn watch(
+    permitted: &Permitted,
+    stop: BorrowedFd<'_>,
+    print: impl FnMut(&[u8]),
+    left: &mut Option<PipeReader>,
 ) -> io::Result<Outcome> {
     let Started { output, mut child, head_start } = spawn(permitted)?;
     let group = leader_of(&child)?;
@@ -98,7 +125,7 @@ fn execute(
         }
         let leader = Some(pid);
         Watch { group, leader, output: Some(output), phase: Phase::Running, deadline, cause: None }
-            .until_over(stop, print)
+            .until_over(stop, print, left)
     });
     // Nobody of a group that we wanted to end may be left, and none that we lost sight of.
     if !matches!(watched, Ok(None)) {
@@ -110,50 +137,6 @@ fn execute(
         Some(Cause::Stop) => Outcome::Stopped,
         None => Outcome::from(status),
     })
-}
-
-/// A command that has begun.
-struct Started {
-    output: PipeReader,
-    child: Child,
-    head_start: Option<HeadStart>,
-}
-
-/// Starts the command with nothing of ours but a pipe to print into.
-///
-/// With a `user`, the standard library drops all supplementary groups and takes none of that user:
-/// a command that needs a group names it.
-fn spawn(permitted: &Permitted) -> io::Result<Started> {
-    let command = permitted.command();
-    let (output, writer) = io::pipe()?;
-    let mut process = std::process::Command::new(&command.program);
-    process
-        .args(&command.arguments)
-        .env_clear()
-        .env("PATH", SAFE_PATH)
-        .envs(&command.env)
-        .env("RUROCO_IP", permitted.ip().to_string())
-        .env("RUROCO_KEY", permitted.key())
-        .env("RUROCO_COMMAND", &command.name)
-        .current_dir(&command.cwd)
-        .process_group(0)
-        .stdin(Stdio::null())
-        // One pipe for both, so that lines stay in the order they were printed in.
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    if let Some(gid) = command.gid {
-        process.gid(gid);
-    }
-    if let Some(uid) = command.uid {
-        process.uid(uid);
-    }
-    let head_start = HeadStart::prepare(&mut process);
-    // Our copies of the pipe's writing end go with `process`, or reading would never end.
-    let child = process.spawn().map_err(|error| {
-        let (program, cwd) = (&command.program, command.cwd.display());
-        io::Error::new(error.kind(), format!("could not start {program} in {cwd}: {error}"))
-    })?;
-    Ok(Started { output, child, head_start })
 }
 
 fn leader_of(child: &Child) -> io::Result<Pid> {
@@ -186,11 +169,12 @@ enum Phase {
 }
 
 impl Watch {
-    /// Waits for leader and output to end and sees to it that they do.
+    /// Waits for leader and output to end and sees to it that they do, or that the output is `left`.
     fn until_over(
         mut self,
         stop: BorrowedFd<'_>,
         mut print: impl FnMut(&[u8]),
+        left: &mut Option<PipeReader>,
     ) -> io::Result<Option<Cause>> {
         while self.leader.is_some() || self.output.is_some() {
             let fds = [
@@ -211,13 +195,13 @@ impl Watch {
                 self.end(Cause::Stop);
             }
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                self.phase_is_over();
+                self.phase_is_over(left);
             }
         }
         Ok(self.cause)
     }
 
-    fn phase_is_over(&mut self) {
+    fn phase_is_over(&mut self, left: &mut Option<PipeReader>) {
         match self.phase {
             Phase::Running => self.end(Cause::Timeout),
             Phase::Ending => {
@@ -225,7 +209,7 @@ impl Watch {
                 self.enter(Phase::Draining, Some(DRAIN_GRACE));
             }
             Phase::Draining => {
-                self.output = None;
+                *left = self.output.take();
                 self.enter(Phase::Draining, None);
             }
         }

@@ -1,8 +1,12 @@
 //! The commander's one loop: signals, connections and orders, whichever comes first.
 //!
-//! Nothing in it blocks but the wait itself. In a turn it accepts one connection and reads one
-//! message from each, so that a server which never stops talking keeps neither a signal nor a
+//! Nothing in it blocks but the wait itself. In a turn it accepts one connection and reads a few
+//! messages from each, so that a server which never stops talking keeps neither a signal nor a
 //! second server waiting.
+//!
+//! Whenever it has read something, or a slot has become free, it [reports](crate::slots) to all that are
+//! connected. A report never waits: a server that does not read knows less, and misses nothing else, as
+//! the next report says everything again.
 
 use std::{
     array, io, mem,
@@ -14,17 +18,19 @@ use std::{
 use anyhow::Context;
 use rustix::{
     io::Errno,
-    net::{RecvFlags, recv},
+    net::{RecvFlags, SendFlags, recv, send},
 };
 
-use super::{audit::Audit, permit::Judge, runs::Runs, status::StatusSocket};
+use super::{audit::Audit, permit::Rules, queue::Queue, runs::Runs, status::StatusSocket};
 use crate::{
     boot_clock, logging,
     notices::{Due, Notices},
     order,
     private_socket::PrivateListener,
     service_manager::ServiceManager,
+    shares::Shares,
     signals::{Request, Signals},
+    slots::{self, SLOTS},
     wait::wait,
 };
 
@@ -39,9 +45,12 @@ const READY: &str = "waiting for orders";
 pub struct Service {
     listener: PrivateListener,
     status: StatusSocket,
-    connections: Vec<OwnedFd>,
-    judge: Judge,
+    connections: Vec<Connection>,
+    rules: Rules,
+    queue: Queue,
     runs: Runs,
+    /// Whether the last report does not say any more how it is.
+    has_news: bool,
     refusals: Notices,
     audit: Audit,
     service_manager: ServiceManager,
@@ -55,30 +64,38 @@ impl Service {
     pub fn new(
         listener: PrivateListener,
         status: StatusSocket,
-        judge: Judge,
+        rules: Rules,
         audit: Audit,
     ) -> io::Result<Self> {
-        let (runs, refusals) = (Runs::new(audit.clone())?, Notices::default());
-        let service_manager = ServiceManager::of_environment();
-        let connections = Vec::new();
-        Ok(Self { listener, status, connections, judge, runs, refusals, audit, service_manager })
+        Ok(Self {
+            listener,
+            status,
+            connections: Vec::new(),
+            queue: Queue::new(rules.max_per_second),
+            rules,
+            runs: Runs::new(audit.clone())?,
+            has_news: false,
+            refusals: Notices::default(),
+            audit,
+            service_manager: ServiceManager::of_environment(),
+        })
     }
 
     /// Carries out orders until a signal ends this, then ends all runs and removes the socket. When
-    /// another signal asks for it, `reload` is to have the judge go by what is in the files then, or
-    /// to leave it as it is and say why. Runs go on as they were begun.
+    /// another signal asks for it, `reload` reads the rules that are in the files then, or says why it
+    /// cannot. Runs go on as they were begun.
     ///
     /// # Errors
     /// If the kernel cannot go on waiting or accepting. The runs are ended then, too.
     pub fn run(
         mut self,
         signals: &mut Signals,
-        reload: impl FnMut(&mut Judge) -> anyhow::Result<()>,
+        reload: impl FnMut() -> anyhow::Result<Rules>,
     ) -> anyhow::Result<()> {
         self.service_manager.ready(READY);
         let result = self.until_ended(signals, reload);
         self.service_manager.stopping();
-        tracing::info!(running = self.runs.count(), "stopping");
+        tracing::info!(running = self.runs.slots().taken().count(), "stopping");
         // The server is to see at once that nobody takes its orders any more.
         drop(self.connections);
         drop(self.listener);
@@ -93,12 +110,16 @@ impl Service {
     fn until_ended(
         &mut self,
         signals: &mut Signals,
-        mut reload: impl FnMut(&mut Judge) -> anyhow::Result<()>,
+        mut reload: impl FnMut() -> anyhow::Result<Rules>,
     ) -> anyhow::Result<()> {
         loop {
-            let wake = [self.refusals.next(), self.service_manager.next_sign_of_life()];
+            let started = self
+                .queue
+                .due()
+                .and_then(|due| Instant::now().checked_add(due.saturating_sub(boot_clock::now())));
+            let wake = [self.refusals.next(), self.service_manager.next_sign_of_life(), started];
             let wake = wake.into_iter().flatten().min();
-            let [_, connecting, asked, talking @ ..] =
+            let [_, connecting, asked, freed, talking @ ..] =
                 wait(self.descriptors(signals), wake).context("could not wait for orders")?;
             self.service_manager.give_sign_of_life(Instant::now());
             match signals.next_request() {
@@ -106,18 +127,28 @@ impl Service {
                 Some(Request::Reload) => self.reload(&mut reload),
                 None => {}
             }
+            if freed {
+                self.runs.count_freed();
+                self.has_news = true;
+            }
             let mut talking = talking.into_iter();
             let mut connections = mem::take(&mut self.connections);
-            connections.retain(|connection| {
+            connections.retain_mut(|connection| {
                 let is_talking = talking.next().unwrap_or(false);
                 !is_talking || self.receive(connection)
             });
             self.connections = connections;
+            // After what others have sent before: the first report to a new server has all of it.
             if connecting {
                 self.connect();
             }
             if asked {
                 self.tell_status();
+            }
+            self.start_runs();
+            if mem::take(&mut self.has_news) {
+                let slots = self.runs.slots();
+                self.connections.retain(|connection| connection.report(slots));
             }
             for due in self.refusals.due(Instant::now()) {
                 tell(&self.audit, &due);
@@ -125,10 +156,14 @@ impl Service {
         }
     }
 
-    fn reload(&mut self, reload: &mut impl FnMut(&mut Judge) -> anyhow::Result<()>) {
+    fn reload(&mut self, reload: &mut impl FnMut() -> anyhow::Result<Rules>) {
         self.service_manager.reloading();
-        match reload(&mut self.judge) {
-            Ok(()) => self.service_manager.ready(READY),
+        match reload() {
+            Ok(rules) => {
+                self.queue.change(rules.max_per_second);
+                self.rules = rules;
+                self.service_manager.ready(READY);
+            }
             Err(error) => {
                 logging::not_reloaded(&error);
                 self.service_manager.ready(&format!("{READY}; not reloaded: {error:#}"));
@@ -136,13 +171,15 @@ impl Service {
         }
     }
 
-    /// What to wait for: first signals, then new connections of the server's and of the operator's.
+    /// What to wait for: first signals, then new connections of the server's and of the operator's, before
+    /// those that exist. So the commander meets a new server before everything that its predecessor has sent.
     fn descriptors<'a>(
         &'a self,
         signals: &'a Signals,
-    ) -> [Option<BorrowedFd<'a>>; 3 + MAX_CONNECTIONS] {
-        let own = [signals.as_fd(), self.listener.as_fd(), self.status.as_fd()];
-        let mut all = own.into_iter().chain(self.connections.iter().map(AsFd::as_fd));
+    ) -> [Option<BorrowedFd<'a>>; 4 + MAX_CONNECTIONS] {
+        let own = [signals.as_fd(), self.listener.as_fd(), self.status.as_fd(), self.runs.as_fd()];
+        let connections = self.connections.iter().map(|connection| connection.socket.as_fd());
+        let mut all = own.into_iter().chain(connections);
         array::from_fn(|_| all.next())
     }
 
@@ -151,7 +188,8 @@ impl Service {
         match self.listener.accept() {
             Ok(Some(connection)) if self.connections.len() < MAX_CONNECTIONS => {
                 tracing::debug!("server connected");
-                self.connections.push(connection);
+                self.connections.push(Connection { socket: connection, read: 0 });
+                self.has_news = true;
             }
             Ok(Some(_)) => {
                 let detail = format_args!("{MAX_CONNECTIONS} are there already");
@@ -163,7 +201,7 @@ impl Service {
     }
 
     fn tell_status(&mut self) {
-        if let Err(error) = self.status.answer(self.runs.count(), self.connections.len()) {
+        if let Err(error) = self.status.answer(self.runs.slots().count(), self.connections.len()) {
             self.pause_without_connection(error);
         }
     }
@@ -175,39 +213,81 @@ impl Service {
         thread::sleep(Duration::from_millis(100));
     }
 
-    /// Reads one message and does what it asks. Says whether the connection stays.
-    ///
-    /// Descriptors that came with a message are closed by the kernel, as `recv` has no place for
-    /// them. An empty message cannot be told from the end and is one.
-    fn receive(&mut self, connection: &OwnedFd) -> bool {
-        // One byte more than an order, so that one which is too long does not look right.
-        let mut buffer = [0; order::SIZE + 1];
-        match recv(connection, &mut buffer[..], RecvFlags::DONTWAIT) {
-            Ok((0, _)) => {
-                tracing::debug!("server disconnected");
-                false
-            }
-            Ok((length, _)) => {
-                self.obey(buffer.get(..length).unwrap_or_default());
-                true
-            }
-            Err(Errno::AGAIN | Errno::INTR) => true,
-            Err(error) => {
-                self.refusals.note("broken_connection", error);
-                false
+    /// Reads some messages and does what they ask. Says whether the connection stays.
+    fn receive(&mut self, connection: &mut Connection) -> bool {
+        // As many as a sound server has on the way at most.
+        for _ in 0..SLOTS {
+            // One byte more than an order, so that one which is too long does not look right.
+            let mut buffer = [0; order::SIZE + 1];
+            match connection.receive(&mut buffer) {
+                Ok([]) => {
+                    tracing::debug!("server disconnected");
+                    return false;
+                }
+                Ok(message) => {
+                    self.has_news = true;
+                    self.obey(message);
+                }
+                Err(Errno::AGAIN | Errno::INTR) => break,
+                // The peer has gone and has not read all reports. What it has sent is still to come.
+                Err(Errno::CONNRESET) => {}
+                Err(error) => {
+                    self.refusals.note("broken_connection", error);
+                    return false;
+                }
             }
         }
+        true
     }
 
     fn obey(&mut self, message: &[u8]) {
-        match self.judge.judge(boot_clock::now(), message, self.runs.count()) {
+        match self.rules.judge(boot_clock::now(), message, self.runs.slots()) {
             Ok(permitted) => {
-                if let Err(error) = self.runs.start(permitted) {
-                    self.refusals.note("no_thread", error);
-                }
+                let slot = self.runs.take_slot(permitted.key_id());
+                self.queue.push(permitted, slot);
             }
             Err(refusal) => self.refusals.note(refusal.name(), &refusal),
         }
+    }
+
+    fn start_runs(&mut self) {
+        let now = boot_clock::now();
+        while let Some((permitted, slot)) = self.queue.next(now) {
+            if let Err(refusal) = permitted.check_age(now) {
+                self.refusals.note(refusal.name(), &refusal);
+            } else if let Err(error) = self.runs.start(permitted, slot) {
+                self.refusals.note("no_thread", error);
+            }
+        }
+    }
+}
+
+/// A connected server.
+#[derive(Debug)]
+struct Connection {
+    socket: OwnedFd,
+    /// How many messages have come from it.
+    read: u64,
+}
+
+impl Connection {
+    /// The next message, without waiting for it.
+    ///
+    /// Descriptors that came with a message are closed by the kernel, as `recv` has no place for
+    /// them. An empty message cannot be told from the end and is one.
+    fn receive<'a>(&mut self, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+        let (length, _) = recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT)?;
+        self.read = self.read.saturating_add(1);
+        Ok(buffer.get(..length).unwrap_or_default())
+    }
+
+    /// Reports the slots. Says whether the connection stays: a server that does not read its reports would
+    /// go by an old one, and gets the present one when it connects again.
+    fn report(&self, slots: &Shares) -> bool {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let sent = send(&self.socket, &slots::encode(self.read, slots), flags);
+        // What a server that has gone has sent is still to be read.
+        !matches!(sent, Err(Errno::AGAIN))
     }
 }
 

@@ -16,8 +16,8 @@ use rustix::{
     process::geteuid,
 };
 
-use super::{STATUS_SOCKET, json::Object, permit::MAX_RUNNING};
-use crate::private_socket::PrivateListener;
+use super::{STATUS_SOCKET, json::Object};
+use crate::{private_socket::PrivateListener, slots::SLOTS};
 
 /// Where the commander listens for questions, and the part of the answer that never changes.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl StatusSocket {
             .text("version", env!("CARGO_PKG_VERSION"))
             .number("start_time_seconds", self.start_time)
             .number("running", number(running))
-            .number("max_running", number(MAX_RUNNING))
+            .number("max_running", u64::from(SLOTS))
             .number("connections", number(connections))
             .text("commands_file", &self.commands_file)
             .close();

@@ -8,7 +8,7 @@ use std::fmt;
 use ruroco_common::{address::Address, command::CommandHash, datagram::KeyId, plaintext::VERSION};
 
 use super::refusal::Refusal;
-use crate::config::Config;
+use crate::{config::Config, slots::SLOTS};
 
 /// A refusal, and what led to it if the packet was authentic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +59,16 @@ pub enum Compared {
         /// The one it came from.
         actual: Address,
     },
+    /// The address that the command would run for.
+    Address(Address),
     /// The command, with those of the key.
     Command(CommandHash),
     /// How many there were, with `max_requests_per_second`.
     Rate,
+    /// How many there were, with the key's share of `max_requests_per_second_global`.
+    GlobalRate,
+    /// How many commands of the key are running, with its share of the slots.
+    Slots,
 }
 
 impl From<Refusal> for Refused {
@@ -148,6 +154,17 @@ impl fmt::Display for Explained<'_> {
                 f.write_str("; commands of this key: ")?;
                 let rules = config.rules_of(self.key);
                 list(f, rules.and_then(|rules| rules.commands.as_deref()).unwrap_or_default())
+            }
+            Compared::Address(address) => {
+                write!(f, "the command would run for {address}")
+            }
+            Compared::GlobalRate => write!(
+                f,
+                "the key has used its share of max_requests_per_second_global = {}",
+                config.max_requests_per_second_global
+            ),
+            Compared::Slots => {
+                write!(f, "the key's commands have their share of the commander's {SLOTS} slots")
             }
             Compared::Rate => write!(
                 f,

@@ -8,8 +8,10 @@
 //! 2. [`verifier`] opens one into a `Knock` and judges that into a [`Permit`](verifier::Permit),
 //!    or gives a [`Refusal`](refusal::Refusal), with its [`evidence`];
 //! 3. [`floor_file`] persists the permit's counter among the [`floors`], as a line of their
-//!    [log](floor_log) in one of a file's two slots (`floor_slots`), and makes the permit an [`AcceptedOrder`](floor_file::AcceptedOrder);
-//! 4. [`commander`] forwards the order.
+//!    [log](floor_log) in one of a file's two slots (`floor_slots`), and makes the permit an
+//!    [`AcceptedOrder`](floor_file::AcceptedOrder);
+//! 4. [`commander`] forwards the order, if the commander has a slot for the key according to this process's
+//!    [`account`]; that is checked before step 3.
 //!
 //! What a candidate costs does not depend on how many keys there are, and no memory is allocated for
 //! it, whether it is refused or accepted.
@@ -22,6 +24,7 @@
 //! their [files](crate::server_keys); how others take their place is in [`reload`]. What was refused to a
 //! key holder the operator finds among the [`refusals`].
 
+pub mod account;
 pub mod cli;
 pub mod clock;
 pub mod commander;

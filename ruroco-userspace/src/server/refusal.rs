@@ -1,6 +1,8 @@
 //! Why a candidate did not become an order. [`Notices`](crate::notices::Notices) keep the sender from
 //! writing the log.
 
+use crate::routable::Unfit;
+
 /// The reason for a refusal. None of them consumes the packet's counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -23,18 +25,35 @@ pub enum Refusal {
     WrongDestination,
     /// Strict, and the claimed source is not the real one.
     WrongSource,
+    /// [No command runs](crate::routable::Unfit::Unusable) for the address.
+    UnusableAddress,
+    /// The address is not of the public Internet, and `allow_non_routable_ips` is false.
+    NonRoutableAddress,
     /// The key may not run this command.
     CommandNotAllowed,
     /// The key has knocked too often within a second.
     RateLimited,
+    /// The key has had its share of what all keys together may ask for in a second.
+    GlobalRateLimited,
     /// The commander is not there, so the order would be lost.
     CommanderAway,
+    /// The key has its share of the commander's [slots](crate::slots).
+    TooManyRunning,
     /// The new floor could not be written to the disk.
     FloorNotPersisted,
 }
 
 /// How many refusals there are.
-const COUNT: usize = 13;
+const COUNT: usize = 17;
+
+impl From<Unfit> for Refusal {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Unusable(_) => Self::UnusableAddress,
+            Unfit::NonRoutable(_) => Self::NonRoutableAddress,
+        }
+    }
+}
 
 impl Refusal {
     /// All refusals, in the order of the checks.
@@ -48,9 +67,13 @@ impl Refusal {
         Self::FutureCounter,
         Self::WrongDestination,
         Self::WrongSource,
+        Self::UnusableAddress,
+        Self::NonRoutableAddress,
         Self::CommandNotAllowed,
         Self::RateLimited,
+        Self::GlobalRateLimited,
         Self::CommanderAway,
+        Self::TooManyRunning,
         Self::FloorNotPersisted,
     ];
 
@@ -71,9 +94,13 @@ impl Refusal {
             Self::FutureCounter => "future_counter",
             Self::WrongDestination => "wrong_destination",
             Self::WrongSource => "wrong_source",
+            Self::UnusableAddress => "unusable_address",
+            Self::NonRoutableAddress => "non_routable_address",
             Self::CommandNotAllowed => "command_not_allowed",
             Self::RateLimited => "rate_limited",
+            Self::GlobalRateLimited => "global_rate_limited",
             Self::CommanderAway => "commander_away",
+            Self::TooManyRunning => "too_many_running",
             Self::FloorNotPersisted => "floor_not_persisted",
         }
     }

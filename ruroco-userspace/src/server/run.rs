@@ -58,7 +58,7 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
             wait([Some(signals.as_fd())], Some(end)).context("could not pause")?;
         }
         let [one, other] = source.descriptors();
-        let fds = [Some(signals.as_fd()), one, other];
+        let fds = [Some(signals.as_fd()), one, other, server.commander()];
         let wake = source.next_attempt().into_iter().chain(server.next_due()).min();
         let wake = wake.and_then(|at| Instant::now().checked_add(at.saturating_sub(now.boot)));
         let wake = wake.into_iter().chain(service_manager.next_sign_of_life()).min();

@@ -1,7 +1,7 @@
 //! What happens to a candidate: it is judged, its floor is persisted, and its order is forwarded, in
 //! that order.
 
-use std::time::Duration;
+use std::{os::fd::BorrowedFd, time::Duration};
 
 use ruroco_common::candidate::Candidate;
 use tracing::field;
@@ -9,7 +9,7 @@ use tracing::field;
 use super::{
     clock::Now,
     commander::Commander,
-    evidence::{Explained, LastEvidence, Refused},
+    evidence::{Compared, Evidence, Explained, LastEvidence, Refused},
     floor_file::{self, FloorFile},
     refusal::Refusal,
     refusals::{self, Refusals},
@@ -81,6 +81,11 @@ impl Server {
             tracing::debug!("could not reach the commander: {error}");
             Refusal::CommanderAway
         })?;
+        let key = permit.order().key;
+        if !self.commander.has_room_for(key) {
+            let evidence = Some(Evidence { key, compared: Compared::Slots });
+            return Err(Refused { reason: Refusal::TooManyRunning, evidence });
+        }
         let accepted = self.floors.persist(permit).map_err(|error| {
             self.not_persisted = Some(error);
             Refusal::FloorNotPersisted
@@ -103,8 +108,14 @@ impl Server {
         Ok(())
     }
 
+    /// The connection to the commander, readable when [`Server::tidy`] has something to do for it.
+    pub fn commander(&self) -> Option<BorrowedFd<'_>> {
+        self.commander.descriptor()
+    }
+
     /// Does what no candidate has to wait for.
     pub fn tidy(&mut self, now: Now) {
+        self.commander.hear();
         for due in self.refusals.due(now.boot) {
             let is_disk = due.kind == Refusal::FloorNotPersisted.name();
             let problem = is_disk.then(|| self.not_persisted.take()).flatten();

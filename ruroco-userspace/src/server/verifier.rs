@@ -27,7 +27,8 @@ use crate::{
     config::Config,
     key_directory::NamedKey,
     order::{self, Order},
-    rate::TokenBucket,
+    rate::{SharedRate, TokenBucket},
+    routable,
 };
 
 /// Everything a verdict depends on besides the candidate, the time and the floors.
@@ -36,7 +37,13 @@ pub struct Verifier {
     ips: HashSet<Address>,
     /// Nanoseconds.
     max_clock_skew: u128,
+    allow_non_routable_ips: bool,
+    /// What all keys together may ask for.
+    global_rate: SharedRate,
 }
+
+/// What `max_requests_per_second_global` counts.
+const SECOND: Duration = Duration::from_secs(1);
 
 struct KeyState {
     name: Box<str>,
@@ -85,8 +92,13 @@ impl Verifier {
                 bucket: TokenBucket::new(config.max_requests_per_second),
             }
         };
+        let keys: HashMap<_, _> =
+            keys.into_iter().map(|named| (named.key.id, state(named))).collect();
+        let most = config.max_requests_per_second_global;
         Self {
-            keys: keys.into_iter().map(|named| (named.key.id, state(named))).collect(),
+            global_rate: SharedRate::new(most, SECOND, keys.len()),
+            keys,
+            allow_non_routable_ips: config.allow_non_routable_ips,
             ips: config.ips.iter().copied().collect(),
             max_clock_skew: config.max_clock_skew.as_nanos(),
         }
@@ -100,6 +112,7 @@ impl Verifier {
                 state.bucket.resume(&old.bucket);
             }
         }
+        self.global_rate.resume(&predecessor.global_rate);
         self
     }
 
@@ -158,14 +171,21 @@ impl Verifier {
             Some(claimed) => claimed,
             None => source,
         };
+        if let Err(unfit) = routable::check(address.into(), self.allow_non_routable_ips) {
+            return refused(unfit.into(), Compared::Address(address));
+        }
         let command = plaintext.command;
         let state = self.keys.get_mut(&key).ok_or(Refusal::UnknownKey)?;
         if state.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&command)) {
             return refused(Refusal::CommandNotAllowed, Compared::Command(command));
         }
-        if !state.bucket.take(now.boot) {
+        if !state.bucket.has_token(now.boot) {
             return refused(Refusal::RateLimited, Compared::Rate);
         }
+        if !self.global_rate.take(now.boot, key) {
+            return refused(Refusal::GlobalRateLimited, Compared::GlobalRate);
+        }
+        state.bucket.take(now.boot);
         Ok(Permit { order: Order { command, address, key, counter, received_at } })
     }
 

@@ -13,12 +13,16 @@ use std::{
 };
 
 use nix::unistd::User;
-use ruroco::{boot_clock, order::Order};
+use ruroco::{
+    boot_clock,
+    order::Order,
+    slots::{self, SlotReport},
+};
 use ruroco_common::{address::Address, command::CommandHash, datagram::KeyId};
 use rustix::{
     net::{
-        AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send,
-        socket_with,
+        AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect,
+        recv, send, socket_with,
     },
     process::{Pid, Signal, geteuid, kill_process},
 };
@@ -175,8 +179,14 @@ impl Host {
 
     /// A commander that does not listen yet.
     pub(crate) fn spawn(&self) -> Commander {
+        self.spawn_by(|_| ())
+    }
+
+    /// The same, whose start is prepared in some way.
+    pub(crate) fn spawn_by(&self, prepare: impl FnOnce(&mut Command)) -> Commander {
         // A umask that takes nothing away: nothing may depend on a better one.
-        let mut child = Command::new("/bin/sh")
+        let mut command = Command::new("/bin/sh");
+        command
             .args(["-c", "umask 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ruroco-commander")])
             .arg("--config")
             .arg(self.path("config.toml"))
@@ -186,9 +196,9 @@ impl Host {
             // Nothing ever comes from it, and it does not end.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let sink = Arc::clone(&log);
@@ -202,7 +212,12 @@ impl Host {
 
     /// A commander that listens.
     pub(crate) fn start(&self) -> Commander {
-        let commander = self.spawn();
+        self.start_by(|_| ())
+    }
+
+    /// The same, whose start is prepared in some way.
+    pub(crate) fn start_by(&self, prepare: impl FnOnce(&mut Command)) -> Commander {
+        let commander = self.spawn_by(prepare);
         commander.line(&["listening socket="]);
         commander
     }
@@ -323,5 +338,20 @@ impl Connection {
 
     pub(crate) fn send_bytes(&self, message: &[u8]) {
         send(&self.0, message, SendFlags::NOSIGNAL).unwrap();
+    }
+
+    /// What is found in a report that has come or comes: how many messages were read, and whose commands
+    /// have slots.
+    pub(crate) fn reported<T>(
+        &self,
+        what: &str,
+        mut look: impl FnMut(u64, &[KeyId]) -> Option<T>,
+    ) -> T {
+        let mut buffer = [0; slots::MAX_SIZE + 1];
+        eventually(&format!("a report of {what}"), || {
+            let (length, _) = recv(&self.0, &mut buffer[..], RecvFlags::DONTWAIT).ok()?;
+            let report = SlotReport::decode(&buffer[..length]).unwrap();
+            look(report.read, report.taken)
+        })
     }
 }

@@ -29,6 +29,9 @@ pub(crate) const START: u128 = 1_725_821_510_000_000_000;
 /// The moment of all knocks; no counter is too far ahead of it.
 pub(crate) const NOW: Now = Now { epoch: START, boot: Duration::from_secs(1_000) };
 
+/// Where knocks come from.
+pub(crate) const SOURCE: Address = Address::from_ipv4([9, 9, 9, 9]);
+
 const HERE: [u8; 4] = [192, 0, 2, 1];
 
 /// Configuration, keys and floors in a directory of their own.
@@ -41,7 +44,8 @@ pub(crate) struct Host {
 impl Host {
     /// So many keys, every other one of upstream, with floors of [`START`].
     pub(crate) fn new(keys: u16) -> Self {
-        Self::with_configuration(keys, "max_requests_per_second = 20_000")
+        let limits = "max_requests_per_second = 20_000\nmax_requests_per_second_global = 100_000";
+        Self::with_configuration(keys, limits)
     }
 
     /// With more configuration.
@@ -92,7 +96,7 @@ impl Host {
     pub(crate) fn seal(&self, key: usize, content: [u8; plaintext::SIZE]) -> Candidate {
         Candidate {
             received_at: NOW.boot.as_nanos().try_into().unwrap(),
-            source: Address::from_ipv4([198, 51, 100, 1]),
+            source: SOURCE,
             destination: Address::from_ipv4(HERE),
             interface: 1,
             source_port: 1,

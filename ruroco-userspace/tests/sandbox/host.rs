@@ -70,7 +70,8 @@ impl Host {
         }
         let config = format!(
             "ips = [\"192.0.2.1\"]\ngate.interfaces = [\"eth0\"]\nconfig_dir = {:?}\n\
-             blocklist_dir = {:?}\nsocket_dir = {:?}\nmax_requests_per_second = 20_000\n",
+             blocklist_dir = {:?}\nsocket_dir = {:?}\nmax_requests_per_second = 20_000\n\
+             max_requests_per_second_global = 20_000\n",
             host.path("etc"),
             host.path("floors"),
             host.path("run"),

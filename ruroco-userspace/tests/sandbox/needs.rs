@@ -6,7 +6,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, UdpSocket},
     os::{
-        fd::AsFd,
+        fd::{AsFd, OwnedFd},
         unix::{net::UnixDatagram, process::ExitStatusExt},
     },
     process::Child,
@@ -27,7 +27,9 @@ use ruroco::{
         serve::Server,
         source::Source,
     },
+    shares::Shares,
     signals::{Request, Signals},
+    slots,
     wait::wait,
 };
 use ruroco_common::{
@@ -35,7 +37,7 @@ use ruroco_common::{
 };
 use rustix::{
     fs::{MemfdFlags, ftruncate, memfd_create},
-    net::{RecvFlags, recv},
+    net::{RecvFlags, SendFlags, recv, send},
     process::{Pid, Resource, Rlimit, Signal, geteuid, kill_process, setrlimit},
 };
 
@@ -150,6 +152,26 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A commander whose commands end at once.
+struct Commander {
+    connection: OwnedFd,
+    read: u64,
+}
+
+impl Commander {
+    fn accept(listener: &PrivateListener) -> Self {
+        let connection = eventually("the server", || listener.accept().unwrap());
+        let commander = Self { connection, read: 0 };
+        commander.report();
+        commander
+    }
+
+    fn report(&self) {
+        let report = slots::encode(self.read, &Shares::new(slots::SLOTS, 0));
+        send(&self.connection, &report, SendFlags::NOSIGNAL).unwrap();
+    }
+}
+
 /// Enough knocks for the floors to be written anew.
 const MANY: u16 = 4_200;
 
@@ -186,15 +208,18 @@ pub(crate) const NEEDS: &[Need] = &[
             wait_for_turn(&mut child)?;
             go_on(&mut child);
             for number in 1..=MANY {
-                wait_for_turn(&mut child)?;
-                if connection.is_none() || number == MANY / 2 {
-                    // Halfway another commander takes its place.
-                    connection = Some(eventually("the server", || commander.accept().unwrap()));
+                // Halfway another commander takes its place.
+                if number == MANY / 2 {
+                    connection = None;
                 }
+                let commander = connection.get_or_insert_with(|| Commander::accept(&commander));
+                wait_for_turn(&mut child)?;
                 let mut order = [0; order::SIZE];
-                let taken = recv(connection.as_ref().unwrap(), &mut order, RecvFlags::DONTWAIT);
+                let taken = recv(&commander.connection, &mut order, RecvFlags::DONTWAIT);
                 let (length, _) = taken.map_err(|error| format!("order {number}: {error}"))?;
                 assert_eq!(length, order::SIZE);
+                commander.read += 1;
+                commander.report();
                 if number == MANY / 2 - 1 {
                     connection = None;
                 }
@@ -225,10 +250,11 @@ pub(crate) const NEEDS: &[Need] = &[
         },
         outside: |host, mut child| {
             let commander = host.path("run").join(order::SOCKET);
-            let _commander = PrivateListener::listen(&commander, geteuid().as_raw()).unwrap();
+            let commander = PrivateListener::listen(&commander, geteuid().as_raw()).unwrap();
             wait_for_turn(&mut child)?;
             fs::remove_file(host.path("floors/floors")).unwrap();
             go_on(&mut child);
+            let _commander = Commander::accept(&commander);
             ends_well(host, child)
         },
     },

@@ -17,6 +17,7 @@
 mod addresses;
 mod appearance;
 mod at_most_once;
+mod capacity;
 mod client;
 mod detours;
 mod doctor;

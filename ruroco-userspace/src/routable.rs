@@ -1,12 +1,42 @@
-//! Which addresses are of the public Internet, for `allow_non_routable_ips = false`.
+//! For which addresses no command is run: those that are no host's, and with
+//! `allow_non_routable_ips = false` those that are not of the public Internet.
 //!
-//! The list is that of upstream ruroco, to the last range: a file that comes from there is to refuse
-//! what it refused there, and nothing else.
+//! The server checks a knock by these rules before its counter is used up, and the commander checks the
+//! order again.
+//!
+//! The list of addresses that are not public is that of upstream ruroco, to the last range: a file that
+//! comes from there is to reject what it rejected there, and nothing else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Why no command is run for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// No knock can come from it, and to many a tool it means "everybody".
+    #[error("no command runs for {0}: it is not the address of a host")]
+    Unusable(IpAddr),
+    /// It is not of the public Internet.
+    #[error("{0} is not a public address, and `allow_non_routable_ips` is false")]
+    NonRoutable(IpAddr),
+}
+
+/// Checks an address that a command is to run for.
+///
+/// # Errors
+/// [`Unfit`].
+pub fn check(ip: IpAddr, allow_non_routable: bool) -> Result<(), Unfit> {
+    let is_broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    if ip.is_unspecified() || ip.is_multicast() || is_broadcast {
+        return Err(Unfit::Unusable(ip));
+    }
+    if !(allow_non_routable || is_routable(ip)) {
+        return Err(Unfit::NonRoutable(ip));
+    }
+    Ok(())
+}
+
 /// Whether packets with this address can come from, or go to, the public Internet.
-pub(super) fn is_routable(ip: IpAddr) -> bool {
+fn is_routable(ip: IpAddr) -> bool {
     if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() {
         return false;
     }
@@ -42,6 +72,23 @@ fn is_special_v6(ip: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_ever_run_for_everybody() {
+        for ip in ["::", "0.0.0.0", "255.255.255.255", "224.0.0.1", "239.1.2.3", "ff02::1"] {
+            let ip = ip.parse().unwrap();
+            for allow_non_routable in [true, false] {
+                assert_eq!(check(ip, allow_non_routable), Err(Unfit::Unusable(ip)));
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_from_within_are_a_matter_of_configuration() {
+        let (within, public) = ("10.1.2.3".parse().unwrap(), "1.1.1.1".parse().unwrap());
+        assert_eq!(check(within, false), Err(Unfit::NonRoutable(within)));
+        assert_eq!([check(within, true), check(public, false)], [Ok(()); 2]);
+    }
 
     #[test]
     fn each_range_ends_where_it_ends() {
