@@ -5,7 +5,7 @@
 //! came up short is not asked again, and the answer depends on the bytes of the packet alone.
 
 use proptest::prelude::*;
-use ruroco_common::headers::{self, Frame};
+use ruroco_common::headers;
 
 use crate::{
     anywhere, frames,

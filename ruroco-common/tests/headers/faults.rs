@@ -423,7 +423,7 @@ fn more_extension_headers_than_the_limits_are_endless() {
         assert_eq!(outcome(&v6_with(&chain)), Endless);
         assert_eq!(outcome(&Packet { protocol: TCP, ..v6_with(&chain) }), Endless);
     }
-    let mut fragment = vec![NO_OPTIONS; MAX_EXTENSION_HEADERS];
+    let mut fragment = vec![NO_OPTIONS; MAX_EXTENSION_HEADERS + 1];
     fragment.insert(0, Extension::Fragment(IPV6_MORE_FRAGMENTS));
     let whole = Packet { payload: vec![0; 8], ..v6_with(&fragment) };
     assert_eq!(outcome(&whole), Endless);

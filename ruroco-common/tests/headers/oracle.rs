@@ -96,6 +96,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<Packet> {
                 packet.extension_headers += 1;
                 packet.extension_bytes += size(&extension);
                 packet.atomic_fragment |= matches!(extension, Ipv6ExtensionSlice::Fragment(_));
+                packet.authentication |= matches!(extension, Ipv6ExtensionSlice::Authentication(_));
             }
         }
         NetSlice::Arp(_) => return None,

@@ -224,7 +224,7 @@ pub(crate) fn parse_watched(memory: &[u8], end: usize) -> (Frame<&[u8]>, usize) 
     let result = with_start(parsed, |payload| {
         let from = payload.start.at;
         assert!(from + usize::from(payload.length) <= end, "a payload beyond the frame");
-        &memory[from..end]
+        &memory[from..payload.start.end]
     });
     (result, watch.furthest.get())
 }

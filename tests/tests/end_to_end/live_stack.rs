@@ -57,7 +57,8 @@ impl Random {
 /// The frames of one datagram for the gate's port, made odd in several ways or in none.
 fn datagram(random: &mut Random, identification: u16) -> Vec<Vec<u8>> {
     let family = random.pick(&Family::BOTH);
-    let payload = random.bytes(8 * (1 + random.below(12)));
+    let units = 1 + random.below(12);
+    let payload = random.bytes(8 * units);
     let mut content = udp(family, 40_000, PORT, &payload);
     if random.one_in(12) {
         let length = u16::from_be_bytes([content[4], content[5]]);

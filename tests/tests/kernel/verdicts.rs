@@ -197,7 +197,7 @@ fn a_first_fragment_to_our_port_is_dropped() {
     let v4 = Packet { ipv4_fragment: IPV4_MORE_FRAGMENTS, ..v4() };
     let fragment = [0, IPV6_MORE_FRAGMENTS].map(Extension::Fragment);
     // As long as a fragment has to be that others follow.
-    let v6_with = |extensions| Packet { payload: vec![0; 96], ..v6_with(extensions) };
+    let v6_with = |extensions: &[Extension]| Packet { payload: vec![0; 96], ..v6_with(extensions) };
     let v6 = fragment.into_iter().flat_map(|fragment| {
         [v6_with(&[fragment]), v6_with(&[NO_OPTIONS, fragment]), v6_with(&[fragment, NO_OPTIONS])]
     });
