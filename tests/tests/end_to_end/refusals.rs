@@ -205,7 +205,7 @@ fn the_commander_refuses_what_its_own_file_does_not_allow() {
         lab.server().wait_for(&["accepted"]);
         lab.commander().wait_for(&["refused"]);
 
-        let unheard_of = Knock::to(ruroco_lab::network::SERVER.of(family), "unheard_of");
+        let unheard_of = Knock::to(SERVER.of(family), "unheard_of");
         lab.send(family, &lab.seal(&unheard_of));
         lab.server().wait_for_nth(2, &["accepted"]);
 
