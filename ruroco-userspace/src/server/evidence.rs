@@ -264,9 +264,10 @@ mod tests {
         ] {
             let config = config();
             let text = Explained { compared, key: "laptop", config: &config }.to_string();
-            let hash = match compared {
-                Compared::Command(hash) => hash.to_string(),
-                _ => String::new(),
+            let hash = if let Compared::Command(hash) = compared {
+                hash.to_string()
+            } else {
+                String::new()
             };
             assert_eq!(text, expected.replace("HASH", &hash));
         }

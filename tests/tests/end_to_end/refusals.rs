@@ -26,6 +26,9 @@ fn expect_refused(options: &Options, reason: &str, make: impl Fn(&mut Lab, Famil
     }
 }
 
+/// What makes something wrong in a good knock.
+type Change<'a> = &'a dyn Fn(&mut Knock);
+
 /// As [`expect_refused`], with a good knock in which `change` makes something wrong.
 fn expect_changed_refused(reason: &str, change: impl Fn(&mut Knock)) {
     expect_refused(&Options::default(), reason, |lab, family| {
@@ -148,7 +151,7 @@ fn a_refusal_says_which_key_it_was_and_what_was_compared() {
         let ours = Family::BOTH.map(|family| SERVER.of(family).to_string());
         let hash_text = hash.to_string();
         let elsewhere = Address::from(THIRD.of(family));
-        let change: [(&str, &dyn Fn(&mut Knock), &[&str]); _] = [
+        let changes: [(&str, Change<'_>, &[&str]); _] = [
             ("wrong_version", &|knock| knock.version = 2, &["version 2", "accepts 1"]),
             (
                 "old_counter",
@@ -179,7 +182,7 @@ fn a_refusal_says_which_key_it_was_and_what_was_compared() {
                 &[&hash_text, "of this key: default"],
             ),
         ];
-        for (reason, change, told) in change {
+        for (reason, change, told) in changes {
             let mut knock = lab.good_knock(family);
             change(&mut knock);
             lab.send(family, &lab.seal(&knock));
@@ -205,7 +208,7 @@ fn the_commander_refuses_what_its_own_file_does_not_allow() {
         lab.server().wait_for(&["accepted"]);
         lab.commander().wait_for(&["refused"]);
 
-        let unheard_of = Knock::to(ruroco_lab::network::SERVER.of(family), "unheard_of");
+        let unheard_of = Knock::to(SERVER.of(family), "unheard_of");
         lab.send(family, &lab.seal(&unheard_of));
         lab.server().wait_for_nth(2, &["accepted"]);
 
