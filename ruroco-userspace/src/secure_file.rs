@@ -63,9 +63,10 @@ impl Error {
     }
 
     fn of_io(path: &Path, error: io::Error, remedy: Remedy) -> Self {
-        let cause = match error.kind() {
-            io::ErrorKind::PermissionDenied => Cause::Denied { owner: owner(path), remedy },
-            _ => Cause::Unreadable(error),
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        let cause = match is_denied {
+            true => Cause::Denied { owner: owner(path), remedy },
+            false => Cause::Unreadable(error),
         };
         Self::new(path, cause)
     }
@@ -84,7 +85,12 @@ impl Error {
         let cause = match self.cause {
             Cause::Denied { owner, .. } => Cause::Denied { owner, remedy: group },
             Cause::Path(fault, _) if fault.is_denied() => Cause::Path(fault, group),
-            cause => cause,
+            cause @ (Cause::Path(..)
+            | Cause::Unreadable(_)
+            | Cause::Unfit(_)
+            | Cause::OthersCanRead { .. }
+            | Cause::OthersCanWrite { .. }
+            | Cause::WrongOwner { .. }) => cause,
         };
         Self { cause, ..self }
     }
@@ -262,9 +268,9 @@ enum Access {
 }
 
 fn open_own(path: &Path) -> Result<File, Error> {
-    open_regular(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => Error::new(path, Cause::Unfit(error.to_string())),
-        _ => Error::of_io(path, error, Remedy::Give),
+    open_regular(path).map_err(|error| match error.kind() == io::ErrorKind::InvalidInput {
+        true => Error::new(path, Cause::Unfit(error.to_string())),
+        false => Error::of_io(path, error, Remedy::Give),
     })
 }
 

@@ -120,10 +120,10 @@ impl Fault {
     /// # Errors
     /// This, if it is something else.
     pub fn into_io(self) -> Result<io::Error, Self> {
-        match self.cause {
-            Cause::Io(error) => Ok(error),
-            cause => Err(Self { cause, ..self }),
+        if let Cause::Io(error) = self.cause {
+            return Ok(error);
         }
+        Err(self)
     }
 
     /// What is wrong with the component, as it goes on after its path.

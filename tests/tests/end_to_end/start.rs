@@ -156,8 +156,11 @@ fn no_program_starts_from_a_directory_of_somebody_else_and_each_says_whose_it_is
         let stranger = format!("belongs to uid {STRANGER} and has mode 0755");
         // Upstream's layout; the server could write what root goes by.
         let servers = format!("belongs to user {} (uid {}) and has", server.name, server.uid);
-        for (owner, whose) in [(STRANGER, stranger), (server.uid.as_raw(), servers)] {
-            for directory in [etc.parent().unwrap(), &etc] {
+        for (owner, whose, directories) in [
+            (STRANGER, stranger, &[etc.parent().unwrap(), &etc][..]),
+            (server.uid.as_raw(), servers, &[&etc]),
+        ] {
+            for directory in directories {
                 chown(directory, Some(owner), None).unwrap();
                 expect_all_to_name(lab, directory, &whose);
                 let check = lab.gate_command(&["check"]).output().unwrap();

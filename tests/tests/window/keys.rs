@@ -20,7 +20,7 @@ fn a_key_is_made_and_kept_from_others() {
     person.sees("The key laptop is kept");
     let path = person.folder.path().join("keys/laptop.key");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let key = Secret::read(&path, None).unwrap();
+    let key = Secret::read(&path).unwrap();
     person.sees(&format!("id {}", key.id));
 }
 
@@ -90,7 +90,7 @@ fn a_key_that_was_exported_can_be_imported() {
     person.waits_for_field("Key");
     person.presses("Import it");
     person.sees("The key copy is kept");
-    let copy = Secret::read(&person.folder.path().join("keys/copy.key"), None).unwrap();
+    let copy = Secret::read(&person.folder.path().join("keys/copy.key")).unwrap();
     assert_eq!(*copy.to_text(), *key.to_text());
 }
 
