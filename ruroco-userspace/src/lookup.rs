@@ -68,7 +68,7 @@ fn collect(
     let (sender, answers) = mpsc::channel();
     query(family, &sender);
     let first = match family {
-        Family::Any => PATIENCE.min(limit / 2),
+        Family::Any => PATIENCE.min(limit.checked_div(2).unwrap_or(limit)),
         Family::V4 | Family::V6 => limit,
     };
     match answers.recv_timeout(left(first)) {
