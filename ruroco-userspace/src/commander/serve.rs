@@ -37,6 +37,9 @@ use crate::{
 /// Most connections at the same time. The server needs one; a second is there when it restarts.
 const MAX_CONNECTIONS: usize = 4;
 
+/// How soon a report is sent again to a server that had no room for the last one.
+const REPORT_AGAIN: Duration = Duration::from_millis(500);
+
 /// What it does, in a line for the service manager.
 const READY: &str = "waiting for orders";
 
@@ -117,7 +120,10 @@ impl Service {
                 .queue
                 .due()
                 .and_then(|due| Instant::now().checked_add(due.saturating_sub(boot_clock::now())));
-            let wake = [self.refusals.next(), self.service_manager.next_sign_of_life(), started];
+            let is_behind = self.connections.iter().any(|connection| connection.is_behind);
+            let again = is_behind.then(|| Instant::now().checked_add(REPORT_AGAIN)).flatten();
+            let alive = self.service_manager.next_sign_of_life();
+            let wake = [self.refusals.next(), alive, started, again];
             let wake = wake.into_iter().flatten().min();
             let [_, connecting, asked, freed, talking @ ..] =
                 wait(self.descriptors(signals), wake).context("could not wait for orders")?;
@@ -146,9 +152,9 @@ impl Service {
                 self.tell_status();
             }
             self.start_runs();
-            if mem::take(&mut self.has_news) {
+            if mem::take(&mut self.has_news) || is_behind {
                 let slots = self.runs.slots();
-                self.connections.retain(|connection| connection.report(slots));
+                self.connections.iter_mut().for_each(|connection| connection.report(slots));
             }
             for due in self.refusals.due(Instant::now()) {
                 tell(&self.audit, &due);
@@ -188,7 +194,7 @@ impl Service {
         match self.listener.accept() {
             Ok(Some(connection)) if self.connections.len() < MAX_CONNECTIONS => {
                 tracing::debug!("server connected");
-                self.connections.push(Connection { socket: connection, read: 0 });
+                self.connections.push(Connection { socket: connection, read: 0, is_behind: false });
                 self.has_news = true;
             }
             Ok(Some(_)) => {
@@ -201,7 +207,9 @@ impl Service {
     }
 
     fn tell_status(&mut self) {
-        if let Err(error) = self.status.answer(self.runs.slots().taken().count(), self.connections.len()) {
+        if let Err(error) =
+            self.status.answer(self.runs.slots().taken().count(), self.connections.len())
+        {
             self.pause_without_connection(error);
         }
     }
@@ -268,6 +276,8 @@ struct Connection {
     socket: OwnedFd,
     /// How many messages have come from it.
     read: u64,
+    /// Whether there was no room for the last report: the server would go by an old one.
+    is_behind: bool,
 }
 
 impl Connection {
@@ -281,13 +291,11 @@ impl Connection {
         Ok(buffer.get(..length).unwrap_or_default())
     }
 
-    /// Reports the slots. Says whether the connection stays: a server that does not read its reports would
-    /// go by an old one, and gets the present one when it connects again.
-    fn report(&self, slots: &Shares) -> bool {
+    /// Reports the slots. A server that has gone is noticed when the commander reads from it.
+    fn report(&mut self, slots: &Shares) {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let sent = send(&self.socket, &slots::encode(self.read, slots), flags);
-        // What a server that has gone has sent is still to be read.
-        !matches!(sent, Err(Errno::AGAIN))
+        self.is_behind = matches!(sent, Err(Errno::AGAIN));
     }
 }
 

@@ -54,10 +54,10 @@ fn that_nobody_reads_keeps_nothing_waiting() {
     let host = Host::new(TRUE);
     let commander = host.start();
     let (deaf, connection) = (commander.connect(), commander.connect());
-    for counter in 0..1_000 {
-        connection.send(&Order { counter, ..order("noop") });
+    for counter in 0..1_000_u64 {
+        connection.send(&Order { counter: counter.into(), ..order("noop") });
         connection.reported("no run", |read, taken| {
-            (read == counter as u64 + 1 && taken.is_empty()).then_some(())
+            (read == counter + 1 && taken.is_empty()).then_some(())
         });
     }
     deaf.send(&Order { counter: 4711, ..order("noop") });

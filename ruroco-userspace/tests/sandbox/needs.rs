@@ -10,7 +10,6 @@ use std::{
         unix::{net::UnixDatagram, process::ExitStatusExt},
     },
     process::Child,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,7 +37,7 @@ use ruroco_common::{
 use rustix::{
     fs::{MemfdFlags, ftruncate, memfd_create},
     net::{RecvFlags, SendFlags, recv, send},
-    process::{Pid, Resource, Rlimit, Signal, geteuid, kill_process, setrlimit},
+    process::{Pid, Signal, geteuid, kill_process},
 };
 
 use super::host::{Host, Outcome, START, Wall};
