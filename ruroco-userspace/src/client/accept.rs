@@ -56,7 +56,9 @@ pub fn accept(
     let turn = profiles.turn()?;
     let there = profiles.read().or_problems().map_err(Error::Profiles)?;
     let there = there.get(name.as_str());
-    if there.is_some_and(|there| *there != host) {
+    // What a person has marked for confirmation here, no invitation knows.
+    let is_other = |there: &Host| *there != Host { confirm: there.confirm.clone(), ..host.clone() };
+    if there.is_some_and(is_other) {
         return Err(Error::HostExists(name.clone()));
     }
     let is_new_key = match keys.read(&host.key) {

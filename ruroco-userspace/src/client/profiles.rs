@@ -11,6 +11,7 @@
 //! Programs change the file too (`file`): what they do not change stays as the person wrote it,
 //! comments included.
 
+mod confirm;
 mod file;
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZero, ops::Range};
@@ -50,6 +51,8 @@ pub struct Host {
     /// What else the host is known to do; [`Host::that_does`] keeps [`Host::command`] out of it, and
     /// each in it once, so that hosts that do the same are equal.
     pub commands: Vec<String>,
+    /// Those of all commands that a person confirms before they are sent.
+    pub confirm: Vec<String>,
     /// The TCP port that opens, if one does.
     pub wait: Option<NonZero<u16>>,
     /// The address to act for, if it is not the one that packets come from.
@@ -68,6 +71,7 @@ impl Host {
             key,
             command: DEFAULT_COMMAND.to_owned(),
             commands: Vec::new(),
+            confirm: Vec::new(),
             wait: None,
             ip: None,
             permissive: false,
@@ -241,6 +245,8 @@ struct RawHost {
     command: Option<Spanned<String>>,
     #[serde(default)]
     commands: Vec<Spanned<String>>,
+    #[serde(default)]
+    confirm: Vec<Spanned<String>>,
     wait: Option<Spanned<u16>>,
     ip: Option<Spanned<String>>,
     #[serde(default)]
@@ -283,7 +289,8 @@ impl Checker<'_> {
             permissive: raw.permissive,
             ..Host::new(address?, key?).that_does(commands?)
         };
-        Some((checked?, host))
+        let confirm = self.confirm(raw.confirm, &host)?;
+        Some((checked?, Host { confirm, ..host }))
     }
 
     fn needed<T: std::str::FromStr>(
