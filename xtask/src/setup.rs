@@ -63,7 +63,18 @@ const DIST: &[Scope] = &[Scope::Dist, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
 const SYSTEM: &[Scope] = &[Scope::System];
 
-const PROGRAMS: [Program; 15] = [
+/// A screen in memory, and the libraries that the window loads there.
+const SCREEN: [&str; 7] = [
+    "xvfb",
+    "libegl1",
+    "libfontconfig1",
+    "libgl1",
+    "libgl1-mesa-dri",
+    "libxcursor1",
+    "libxkbcommon-x11-0",
+];
+
+const PROGRAMS: [Program; 17] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: LAB },
     Program { name: "nsenter", packages: &["util-linux"], scopes: LAB },
@@ -75,6 +86,8 @@ const PROGRAMS: [Program; 15] = [
     Program { name: "dbus-run-session", packages: &["dbus-daemon"], scopes: LAB },
     Program { name: "gnome-keyring-daemon", packages: &["gnome-keyring"], scopes: LAB },
     Program { name: "python3", packages: &["python3", "python3-venv"], scopes: LAB },
+    Program { name: "Xvfb", packages: &SCREEN, scopes: LAB },
+    Program { name: "xdotool", packages: &["xdotool"], scopes: LAB },
     Program { name: "dpkg-shlibdeps", packages: &["dpkg-dev"], scopes: DIST },
     Program { name: "lintian", packages: &["lintian"], scopes: DIST },
     Program { name: "debootstrap", packages: &["debootstrap"], scopes: SYSTEM },

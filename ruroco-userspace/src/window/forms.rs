@@ -1,4 +1,4 @@
-//! What a person writes into forms, and what comes of it once it is checked.
+//! Forms as a person fills them in, and their checks.
 
 use std::{net::IpAddr, num::NonZero};
 
@@ -27,8 +27,10 @@ pub(super) struct HostForm {
     proposed: String,
     /// Separated by commas; the first is the default one.
     pub(super) commands: String,
-    /// As they were, if it is not a new one.
-    known: Option<KnownCommands>,
+    /// Those that ask before they are sent, separated by commas.
+    pub(super) confirm: String,
+    /// As both were, if it is not a new one.
+    known: Option<Known>,
     pub(super) wait: String,
     pub(super) ip: String,
     pub(super) permissive: bool,
@@ -44,25 +46,47 @@ pub(super) struct HostForm {
     pub(super) entered: bool,
 }
 
-/// The commands of a host before they are changed.
+/// Names of commands before they are changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct KnownCommands {
+struct KnownNames {
     /// What the field begins with.
     text: String,
-    /// The default one first.
     all: Vec<String>,
 }
 
-impl KnownCommands {
-    fn of(host: &Host) -> Self {
-        let all: Vec<String> = host.all_commands().map(str::to_owned).collect();
-        let text = if all == [DEFAULT_COMMAND] { String::new() } else { all.join(", ") };
-        Self { text, all }
+/// The commands of a host before they are changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    /// The default one first.
+    commands: KnownNames,
+    confirm: KnownNames,
+}
+
+impl KnownNames {
+    fn of(all: Vec<String>) -> Self {
+        Self { text: all.join(", "), all }
     }
 
-    /// Whether the field says the same: not with a comma in a name, or a blank at its end.
+    /// Whether the field can express the names: not with a comma in a name, or a blank at its end.
     fn can_be_written(&self) -> bool {
         self.text.is_empty() || commands_in(&self.text) == self.all
+    }
+
+    /// What the field means. Names that were not changed stay as they were in the file.
+    fn changed_to(&self, text: &str) -> Vec<String> {
+        if self.text == text { self.all.clone() } else { commands_in(text) }
+    }
+}
+
+impl Known {
+    fn of(host: &Host) -> Self {
+        let all: Vec<String> = host.all_commands().map(str::to_owned).collect();
+        let commands = if all == [DEFAULT_COMMAND] {
+            KnownNames { text: String::new(), all }
+        } else {
+            KnownNames::of(all)
+        };
+        Self { commands, confirm: KnownNames::of(host.confirm.clone()) }
     }
 }
 
@@ -72,6 +96,7 @@ pub(super) struct HostFaults {
     pub(super) name: Option<String>,
     pub(super) address: Option<String>,
     pub(super) key: Option<String>,
+    pub(super) confirm: Option<String>,
     pub(super) wait: Option<String>,
     pub(super) ip: Option<String>,
 }
@@ -89,6 +114,7 @@ impl HostForm {
             key: key.clone(),
             proposed: key,
             commands: String::new(),
+            confirm: String::new(),
             known: None,
             wait: String::new(),
             ip: String::new(),
@@ -103,13 +129,14 @@ impl HostForm {
     }
 
     pub(super) fn of(name: &Name, host: &Host) -> Self {
-        let known = KnownCommands::of(host);
+        let known = Known::of(host);
         Self {
             original: Some(name.clone()),
             name: name.to_string(),
             address: host.address.to_string(),
             key: host.key.to_string(),
-            commands: known.text.clone(),
+            commands: known.commands.text.clone(),
+            confirm: known.confirm.text.clone(),
             known: Some(known),
             wait: host.wait.map(|port| port.to_string()).unwrap_or_default(),
             ip: host.ip.map(|ip| ip.to_string()).unwrap_or_default(),
@@ -144,22 +171,22 @@ impl HostForm {
     ///
     /// # Errors
     /// What is wrong, by field.
-    pub(super) fn check(&self, hosts: &Profiles) -> Result<(Name, Host), HostFaults> {
-        let mut faults = HostFaults::default();
+    pub(super) fn check(&self, hosts: &Profiles) -> Result<(Name, Host), Box<HostFaults>> {
+        let mut faults = Box::<HostFaults>::default();
         let name = self.name.trim().parse::<Name>().map_err(|error| {
             if self.name.trim().is_empty() {
-                "Give it a name.".to_owned()
+                "Enter a name.".to_owned()
             } else {
                 sentence(&error.to_string())
             }
         });
         let name = name.and_then(|name| {
             let taken = self.original.as_ref() != Some(&name) && hosts.get(name.as_str()).is_some();
-            if taken { Err(format!("There is a host {name} already.")) } else { Ok(name) }
+            if taken { Err(format!("Host {name} already exists.")) } else { Ok(name) }
         });
         let name = kept(name, &mut faults.name);
         let address = match self.address.trim() {
-            "" => Err("Write the host's name or address.".to_owned()),
+            "" => Err("Enter the host's name or address.".to_owned()),
             address => address.parse::<Destination>().map_err(|error| sentence(&error.to_string())),
         };
         let address = kept(address, &mut faults.address);
@@ -168,9 +195,9 @@ impl HostForm {
             key => key.parse::<KeyReference>().map_err(|error| sentence(&error.to_string())),
         };
         let key = kept(key, &mut faults.key);
-        let wait = optional(&self.wait, "Write a port from 1 to 65535, or nothing.");
+        let wait = optional(&self.wait, "Enter a port from 1 to 65535, or leave this empty.");
         let wait: Option<Option<NonZero<u16>>> = kept(wait, &mut faults.wait);
-        let ip = optional(&self.ip, "Write an IPv4 or IPv6 address, or nothing.");
+        let ip = optional(&self.ip, "Enter an IPv4 or IPv6 address, or leave this empty.");
         let ip: Option<Option<IpAddr>> = kept(ip, &mut faults.ip);
         let all = (name, address, key, wait, ip);
         let (Some(name), Some(address), Some(key), Some(wait), Some(ip)) = all else {
@@ -184,19 +211,31 @@ impl HostForm {
             permissive: self.permissive && ip.is_some(),
             ..Host::new(address, key).that_does(self.commands())
         };
-        Ok((name, host))
+        let confirm = self.known_or(|known| &known.confirm, &self.confirm);
+        if let Some(unknown) = host.without_command(confirm.iter().map(String::as_str)) {
+            let fault = format!("“{unknown}” is not one of the commands.");
+            faults.confirm = Some(fault);
+            return Err(faults);
+        }
+        Ok((name, Host { confirm, ..host }))
     }
 
     /// Whether the commands can be changed here.
     pub(super) fn can_write_commands(&self) -> bool {
-        self.known.as_ref().is_none_or(KnownCommands::can_be_written)
+        let fits =
+            |known: &Known| known.commands.can_be_written() && known.confirm.can_be_written();
+        self.known.as_ref().is_none_or(fits)
     }
 
-    /// The default one first. What was not changed stays as it was in the file.
+    /// The default one first.
     fn commands(&self) -> Vec<String> {
-        match self.known.as_ref().filter(|known| known.text == self.commands) {
-            Some(known) => known.all.clone(),
-            None => commands_in(&self.commands),
+        self.known_or(|known| &known.commands, &self.commands)
+    }
+
+    fn known_or(&self, of: impl Fn(&Known) -> &KnownNames, text: &str) -> Vec<String> {
+        match &self.known {
+            Some(known) => of(known).changed_to(text),
+            None => commands_in(text),
         }
     }
 }
@@ -222,6 +261,8 @@ fn optional<T: std::str::FromStr>(text: &str, fault: &str) -> Result<Option<T>, 
 #[derive(Debug, Default)]
 pub(super) struct ImportForm {
     pub(super) text: SecretText,
+    /// Whether the text is shown: it contains a key.
+    pub(super) is_shown: bool,
     /// What to call the host, if not as the invitation says.
     pub(super) name: String,
     pub(super) tried: bool,
@@ -262,7 +303,7 @@ impl ImportForm {
         let name =
             self.name.trim().parse::<Name>().map_err(|error| sentence(&error.to_string()))?;
         if hosts.get(name.as_str()).is_some() {
-            return Err(format!("There is a host {name} already. Give this one another name."));
+            return Err(format!("Host {name} already exists. Enter another name for this one."));
         }
         let id = invitation.key.id.to_string();
         let is_known = |key: &KeyRow| key.facts.as_ref().is_ok_and(|facts| facts.id == id);
@@ -280,6 +321,8 @@ pub(super) struct KeyForm {
     pub(super) name: String,
     /// Of a key to import.
     pub(super) text: SecretText,
+    /// Whether that is shown.
+    pub(super) is_shown: bool,
     pub(super) tried: bool,
     /// By which name it is on its way to the disk.
     pub(super) saving: Option<Name>,
@@ -291,7 +334,7 @@ impl KeyForm {
     /// Why it cannot be called so.
     pub(super) fn name(&self, keys: &[KeyRow]) -> Result<Name, String> {
         match self.name.trim() {
-            "" => Err("Give it a name.".to_owned()),
+            "" => Err("Enter a name.".to_owned()),
             name => {
                 free(name.parse().map_err(|error: NotAName| sentence(&error.to_string()))?, keys)
             }
@@ -313,7 +356,7 @@ impl KeyForm {
 
 fn free(name: Name, keys: &[KeyRow]) -> Result<Name, String> {
     if keys.iter().any(|key| key.name == name) {
-        return Err(format!("There is a key {name} already. Choose another name."));
+        return Err(format!("Key {name} already exists. Enter another name."));
     }
     Ok(name)
 }
@@ -357,6 +400,21 @@ mod tests {
             let (_, after) = form.check(&Profiles::default()).unwrap();
             assert_eq!((after.command, after.commands), (host.command, host.commands));
         }
+    }
+
+    #[test]
+    fn only_a_command_of_the_host_can_ask_before_it_is_sent() {
+        let form = HostForm {
+            commands: "open_ssh, shut_down".to_owned(),
+            confirm: "shut_down".to_owned(),
+            ..form()
+        };
+        let (name, host) = form.check(&Profiles::default()).unwrap();
+        assert!(host.asks_before("shut_down") && !host.asks_before("open_ssh"));
+        assert_eq!(HostForm::of(&name, &host).confirm, "shut_down");
+        let wrong = HostForm { confirm: "shut_donw".to_owned(), ..form };
+        let fault = wrong.check(&Profiles::default()).unwrap_err().confirm;
+        assert_eq!(fault.as_deref(), Some("“shut_donw” is not one of the commands."));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::{
     fmt::Debug,
     io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-/// A desktop. Its methods take as long as a person does.
+/// A desktop. Methods that involve a person take as long as that person does.
 pub trait Surroundings: Debug + Send + Sync {
     /// Has a person choose a file to read.
     fn choose_file(&self, title: &str) -> Option<PathBuf>;
@@ -19,6 +20,11 @@ pub trait Surroundings: Debug + Send + Sync {
     /// # Errors
     /// If there is no such program.
     fn open(&self, folder: &Path) -> io::Result<()>;
+
+    /// What its clock shows, at once.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }
 
 /// The one that the program runs on.
