@@ -201,7 +201,9 @@ impl Service {
     }
 
     fn tell_status(&mut self) {
-        if let Err(error) = self.status.answer(self.runs.slots().taken().count(), self.connections.len()) {
+        if let Err(error) =
+            self.status.answer(self.runs.slots().taken().count(), self.connections.len())
+        {
             self.pause_without_connection(error);
         }
     }
