@@ -12,20 +12,21 @@ use toml::Table;
 
 use crate::text;
 
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "address",
     "family",
     "all_addresses",
     "key",
     "command",
     "commands",
+    "confirm",
     "wait",
     "ip",
     "permissive",
 ];
 
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 24] = [
+pub const LINES: [&str; 26] = [
     "[hosts.home]",
     "[hosts.\"a.b\"]",
     "[hosts.\"a/b\"]",
@@ -43,6 +44,8 @@ pub const LINES: [&str; 24] = [
     r#"command = "open""#,
     r#"commands = ["open", "close"]"#,
     "commands = []",
+    r#"confirm = ["close"]"#,
+    r#"confirm = ["shut"]"#,
     "wait = 22",
     "wait = 0",
     "wait = 65536",
@@ -97,5 +100,8 @@ fn compare(profiles: &Profiles, table: &Table) {
             }
         }
         assert_eq!(host.all_commands().collect::<Vec<_>>(), all);
+        let confirm = table.get("confirm").map(text::strings).unwrap_or_default();
+        assert_eq!(host.confirm, confirm);
+        assert!(confirm.iter().all(|command| all.contains(command)));
     }
 }

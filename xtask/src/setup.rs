@@ -63,7 +63,18 @@ const DIST: &[Scope] = &[Scope::Dist, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
 const SYSTEM: &[Scope] = &[Scope::System];
 
-const PROGRAMS: [Program; 16] = [
+/// A screen in memory, and the libraries that the window loads there.
+const SCREEN: [&str; 7] = [
+    "xvfb",
+    "libegl1",
+    "libfontconfig1",
+    "libgl1",
+    "libgl1-mesa-dri",
+    "libxcursor1",
+    "libxkbcommon-x11-0",
+];
+
+const PROGRAMS: [Program; 18] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: LAB },
     Program { name: "ethtool", packages: &["ethtool"], scopes: LAB },
@@ -76,6 +87,8 @@ const PROGRAMS: [Program; 16] = [
     Program { name: "dbus-run-session", packages: &["dbus-daemon"], scopes: LAB },
     Program { name: "gnome-keyring-daemon", packages: &["gnome-keyring"], scopes: LAB },
     Program { name: "python3", packages: &["python3", "python3-venv"], scopes: LAB },
+    Program { name: "Xvfb", packages: &SCREEN, scopes: LAB },
+    Program { name: "xdotool", packages: &["xdotool"], scopes: LAB },
     Program { name: "dpkg-shlibdeps", packages: &["dpkg-dev"], scopes: DIST },
     Program { name: "lintian", packages: &["lintian"], scopes: DIST },
     Program { name: "debootstrap", packages: &["debootstrap"], scopes: SYSTEM },

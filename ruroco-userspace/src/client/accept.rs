@@ -219,16 +219,23 @@ fn known(keys: &KeyStore, key: &KeyReference, invitation: &Invitation) -> Known 
 fn updated(host: &Host, invitation: &Invitation) -> Host {
     let host = Host { address: invitation.address.clone(), ..host.clone() };
     let host = host.that_does(invitation.commands.iter().cloned());
-    Host { wait: invitation.wait.or(host.wait), ..host }
+    let is_left = |name: &&String| host.all_commands().any(|command| command == *name);
+    let confirm = host.confirm.iter().filter(is_left).cloned().collect();
+    Host { confirm, wait: invitation.wait.or(host.wait), ..host }
 }
 
 fn changes(old: &Host, new: &Host) -> Vec<Change> {
     let address = |host: &Host| host.address.to_string();
     let commands = |host: &Host| host.all_commands().collect::<Vec<_>>().join(", ");
+    let confirm = |host: &Host| match host.confirm.as_slice() {
+        [] => "none".to_owned(),
+        commands => commands.join(", "),
+    };
     let port = |host: &Host| host.wait.map_or_else(|| "none".to_owned(), |port| port.to_string());
     let sides = [
         ("address", address(old), address(new)),
         ("commands", commands(old), commands(new)),
+        ("confirm", confirm(old), confirm(new)),
         ("wait", port(old), port(new)),
     ];
     let different = sides.into_iter().filter(|(_, old, new)| old != new);
@@ -327,6 +334,23 @@ mod tests {
         assert_eq!(folder.keys().list().unwrap().len(), 1);
         // What the invitation does not say stays.
         assert_eq!(accepted(&folder, &Invitation { wait: None, ..more }).step, Step::Nothing);
+    }
+
+    #[test]
+    fn commands_that_ask_before_they_are_sent_still_ask_after_an_update() {
+        let (_directory, folder) = folder();
+        let one = invitation();
+        let host = accepted(&folder, &one).host;
+        let confirm = ["open_ssh", "close_ssh"].map(str::to_owned).to_vec();
+        folder.profiles().replace(&one.name, &Host { confirm, ..host }).unwrap();
+        assert_eq!(accepted(&folder, &one).step, Step::Nothing);
+        // One of them is no longer a command of this host.
+        let commands = ["status", "open_ssh"].map(str::to_owned).to_vec();
+        let other = accepted(&folder, &Invitation { commands, ..one });
+        let confirm = "confirm: open_ssh, close_ssh -> open_ssh".to_owned();
+        assert!(told(&other).contains(&confirm), "{other:?}");
+        assert!(other.host.asks_before("open_ssh"));
+        assert_eq!(folder.profiles().read().or_problems().unwrap().get("home"), Some(&other.host));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! Programs change the file too (`file`): what they do not change stays as the person wrote it,
 //! comments included.
 
+mod confirm;
 mod file;
 mod host;
 mod unknown;
@@ -180,6 +181,8 @@ struct RawHost {
     command: Option<Spanned<String>>,
     #[serde(default)]
     commands: Vec<Spanned<String>>,
+    #[serde(default)]
+    confirm: Vec<Spanned<String>>,
     wait: Option<Spanned<u16>>,
     ip: Option<Spanned<String>>,
     #[serde(default)]
@@ -222,7 +225,8 @@ impl Checker<'_> {
             permissive: raw.permissive,
             ..Host::new(address?, key?).that_does(commands?)
         };
-        Some((checked?, host))
+        let confirm = self.confirm(name, raw.confirm, &host)?;
+        Some((checked?, Host { confirm, ..host }))
     }
 
     fn needed<T: std::str::FromStr>(

@@ -13,11 +13,11 @@ pub(super) enum Action {
     ShowKeys,
     ShowHistory,
     ShowImport,
-    /// Out of the dialog, or back to the hosts, whatever was begun.
+    /// Closes the dialog, or discards the form and shows the hosts.
     Back,
-    /// The same by a key that one is quick to press: not out of a begun form.
+    /// The Escape key: asks before it discards a begun form.
     Escape,
-    /// Gives up a begun form.
+    /// Discards a begun form.
     Leave,
     NewHost,
     EditHost(Name),
@@ -25,10 +25,17 @@ pub(super) enum Action {
     RemoveHost(Name),
     /// Undoes a removal.
     RestoreHost(Name, Box<Host>),
+    /// Puts the keyboard into the field to search in.
+    Search,
+    /// Shows all hosts again.
+    EndSearch,
+    /// Knocks, after a question if the command asks one.
     Knock(Name, String),
+    /// The answer was yes.
+    KnockSurely(Name, String),
     /// No longer waits.
     Cancel(Name),
-    /// Puts the result of a knock away.
+    /// Dismisses the result of a knock.
     PutAway(Name),
     Reseed,
     /// The name of a new key is asked for.
@@ -48,9 +55,9 @@ pub(super) enum Action {
     ClearHistory,
     Switch(Theme),
     OpenFolder,
-    /// Reads everything anew.
+    /// Reads everything again.
     Refresh,
-    /// Puts the notice with this title away.
+    /// Dismisses the notice with this title.
     Dismiss(String),
 }
 

@@ -1,4 +1,4 @@
-//! What a person writes into forms, and what comes of it once it is checked.
+//! Forms as a person fills them in, and their checks.
 
 use std::{net::IpAddr, num::NonZero};
 
@@ -32,7 +32,9 @@ pub(super) struct HostForm {
     proposed: String,
     /// Separated by commas; the first is the default one.
     pub(super) commands: String,
-    /// As they were, if it is not a new one.
+    /// Those that ask before they are sent, separated by commas.
+    pub(super) confirm: String,
+    /// As both were, if it is not a new one.
     known: Option<KnownCommands>,
     pub(super) wait: String,
     pub(super) ip: String,
@@ -49,25 +51,47 @@ pub(super) struct HostForm {
     pub(super) entered: bool,
 }
 
+/// Names of commands before they are changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownNames {
+    /// What the field begins with.
+    text: String,
+    all: Vec<String>,
+}
+
 /// The commands of a host before they are changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct KnownCommands {
-    /// What the field begins with.
-    text: String,
     /// The default one first.
-    all: Vec<String>,
+    commands: KnownNames,
+    confirm: KnownNames,
+}
+
+impl KnownNames {
+    fn of(all: Vec<String>) -> Self {
+        Self { text: all.join(", "), all }
+    }
+
+    /// Whether the field can express the names: not with a comma in a name, or a blank at its end.
+    fn can_be_written(&self) -> bool {
+        self.text.is_empty() || commands_in(&self.text) == self.all
+    }
+
+    /// What the field means. Names that were not changed stay as they were in the file.
+    fn changed_to(&self, text: &str) -> Vec<String> {
+        if self.text == text { self.all.clone() } else { commands_in(text) }
+    }
 }
 
 impl KnownCommands {
     fn of(host: &Host) -> Self {
         let all: Vec<String> = host.all_commands().map(str::to_owned).collect();
-        let text = if all == [DEFAULT_COMMAND] { String::new() } else { all.join(", ") };
-        Self { text, all }
-    }
-
-    /// Whether the field says the same: not with a comma in a name, or a blank at its end.
-    fn can_be_written(&self) -> bool {
-        self.text.is_empty() || commands_in(&self.text) == self.all
+        let commands = if all == [DEFAULT_COMMAND] {
+            KnownNames { text: String::new(), all }
+        } else {
+            KnownNames::of(all)
+        };
+        Self { commands, confirm: KnownNames::of(host.confirm.clone()) }
     }
 }
 
@@ -77,6 +101,7 @@ pub(super) struct HostFaults {
     pub(super) name: Option<String>,
     pub(super) address: Option<String>,
     pub(super) key: Option<String>,
+    pub(super) confirm: Option<String>,
     pub(super) wait: Option<String>,
     pub(super) ip: Option<String>,
 }
@@ -94,6 +119,7 @@ impl HostForm {
             key: key.clone(),
             proposed: key,
             commands: String::new(),
+            confirm: String::new(),
             known: None,
             wait: String::new(),
             ip: String::new(),
@@ -114,7 +140,8 @@ impl HostForm {
             name: name.to_string(),
             address: host.address.to_string(),
             key: host.key.to_string(),
-            commands: known.text.clone(),
+            commands: known.commands.text.clone(),
+            confirm: known.confirm.text.clone(),
             known: Some(known),
             wait: host.wait.map(|port| port.to_string()).unwrap_or_default(),
             ip: host.ip.map(|ip| ip.to_string()).unwrap_or_default(),
@@ -149,22 +176,22 @@ impl HostForm {
     ///
     /// # Errors
     /// What is wrong, by field.
-    pub(super) fn check(&self, hosts: &Profiles) -> Result<(Name, Host), HostFaults> {
-        let mut faults = HostFaults::default();
+    pub(super) fn check(&self, hosts: &Profiles) -> Result<(Name, Host), Box<HostFaults>> {
+        let mut faults = Box::<HostFaults>::default();
         let name = self.name.trim().parse::<Name>().map_err(|error| {
             if self.name.trim().is_empty() {
-                "Give it a name.".to_owned()
+                "Enter a name.".to_owned()
             } else {
                 sentence(&error.to_string())
             }
         });
         let name = name.and_then(|name| {
             let taken = self.original.as_ref() != Some(&name) && hosts.get(name.as_str()).is_some();
-            if taken { Err(format!("There is a host {name} already.")) } else { Ok(name) }
+            if taken { Err(format!("Host {name} already exists.")) } else { Ok(name) }
         });
         let name = kept(name, &mut faults.name);
         let address = match self.address.trim() {
-            "" => Err("Write the host's name or address.".to_owned()),
+            "" => Err("Enter the host's name or address.".to_owned()),
             address => address.parse::<Destination>().map_err(|error| sentence(&error.to_string())),
         };
         let address = kept(address, &mut faults.address);
@@ -173,9 +200,9 @@ impl HostForm {
             key => key.parse::<KeyReference>().map_err(|error| sentence(&error.to_string())),
         };
         let key = kept(key, &mut faults.key);
-        let wait = optional(&self.wait, "Write a port from 1 to 65535, or nothing.");
+        let wait = optional(&self.wait, "Enter a port from 1 to 65535, or leave this empty.");
         let wait: Option<Option<NonZero<u16>>> = kept(wait, &mut faults.wait);
-        let ip = optional(&self.ip, "Write an IPv4 or IPv6 address, or nothing.");
+        let ip = optional(&self.ip, "Enter an IPv4 or IPv6 address, or leave this empty.");
         let ip: Option<Option<IpAddr>> = kept(ip, &mut faults.ip);
         let all = (name, address, key, wait, ip);
         let (Some(name), Some(address), Some(key), Some(wait), Some(ip)) = all else {
@@ -189,19 +216,32 @@ impl HostForm {
             permissive: self.permissive && ip.is_some(),
             ..Host::new(address, key).that_does(self.commands())
         };
-        Ok((name, host))
+        let confirm = self.known_or(|known| &known.confirm, &self.confirm);
+        if let Some(unknown) = host.without_command(confirm.iter().map(String::as_str)) {
+            let fault = format!("“{unknown}” is not one of the commands.");
+            faults.confirm = Some(fault);
+            return Err(faults);
+        }
+        Ok((name, Host { confirm, ..host }))
     }
 
     /// Whether the commands can be changed here.
     pub(super) fn can_write_commands(&self) -> bool {
-        self.known.as_ref().is_none_or(KnownCommands::can_be_written)
+        let fits = |known: &KnownCommands| {
+            known.commands.can_be_written() && known.confirm.can_be_written()
+        };
+        self.known.as_ref().is_none_or(fits)
     }
 
-    /// The default one first. What was not changed stays as it was in the file.
+    /// The default one first.
     fn commands(&self) -> Vec<String> {
-        match self.known.as_ref().filter(|known| known.text == self.commands) {
-            Some(known) => known.all.clone(),
-            None => commands_in(&self.commands),
+        self.known_or(|known| &known.commands, &self.commands)
+    }
+
+    fn known_or(&self, of: impl Fn(&KnownCommands) -> &KnownNames, text: &str) -> Vec<String> {
+        match &self.known {
+            Some(known) => of(known).changed_to(text),
+            None => commands_in(text),
         }
     }
 }
@@ -227,6 +267,8 @@ fn optional<T: std::str::FromStr>(text: &str, fault: &str) -> Result<Option<T>, 
 #[derive(Debug, Default)]
 pub(super) struct ImportForm {
     pub(super) text: SecretText,
+    /// Whether the text is shown: it contains a key.
+    pub(super) is_shown: bool,
     /// What to call the host, if not as the invitation says.
     pub(super) name: String,
     pub(super) tried: bool,
@@ -276,9 +318,9 @@ impl ImportForm {
         let plan = Plan::beside(hosts, invitation, chosen, |key| known(keys, key, label));
         plan.map_err(|conflict| match conflict {
             Conflict::Host(name) => {
-                format!("There is a host {name} already. Give this one another name.")
+                format!("Host {name} already exists with another key. Enter another name.")
             }
-            Conflict::Key(name) => format!("There is a key {name} already. Choose another name."),
+            Conflict::Key(name) => format!("Key {name} already exists. Enter another name."),
         })
     }
 }
@@ -302,6 +344,8 @@ pub(super) struct KeyForm {
     pub(super) name: String,
     /// Of a key to import.
     pub(super) text: SecretText,
+    /// Whether that is shown.
+    pub(super) is_shown: bool,
     pub(super) tried: bool,
     /// By which name it is on its way to the disk.
     pub(super) saving: Option<Name>,
@@ -313,7 +357,7 @@ impl KeyForm {
     /// Why it cannot be called so.
     pub(super) fn name(&self, keys: &[KeyRow]) -> Result<Name, String> {
         match self.name.trim() {
-            "" => Err("Give it a name.".to_owned()),
+            "" => Err("Enter a name.".to_owned()),
             name => {
                 free(name.parse().map_err(|error: NotAName| sentence(&error.to_string()))?, keys)
             }
@@ -335,7 +379,7 @@ impl KeyForm {
 
 fn free(name: Name, keys: &[KeyRow]) -> Result<Name, String> {
     if keys.iter().any(|key| key.name == name) {
-        return Err(format!("There is a key {name} already. Choose another name."));
+        return Err(format!("Key {name} already exists. Enter another name."));
     }
     Ok(name)
 }
@@ -379,6 +423,21 @@ mod tests {
             let (_, after) = form.check(&Profiles::default()).unwrap();
             assert_eq!((after.command, after.commands), (host.command, host.commands));
         }
+    }
+
+    #[test]
+    fn only_a_command_of_the_host_can_ask_before_it_is_sent() {
+        let form = HostForm {
+            commands: "open_ssh, shut_down".to_owned(),
+            confirm: "shut_down".to_owned(),
+            ..form()
+        };
+        let (name, host) = form.check(&Profiles::default()).unwrap();
+        assert!(host.asks_before("shut_down") && !host.asks_before("open_ssh"));
+        assert_eq!(HostForm::of(&name, &host).confirm, "shut_down");
+        let wrong = HostForm { confirm: "shut_donw".to_owned(), ..form };
+        let fault = wrong.check(&Profiles::default()).unwrap_err().confirm;
+        assert_eq!(fault.as_deref(), Some("“shut_donw” is not one of the commands."));
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What was knocked, when, and what came of it. An entry is on the disk as soon as its knock is sent,
-//! and says so; what came of it is added later. So it is there whatever becomes of the window.
+//! Past knocks and their results. An entry is on the disk as soon as its knock is sent; its result is
+//! added later. So it exists even if the window is killed.
 
 use std::{
     collections::VecDeque,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -55,6 +55,11 @@ impl Entry {
 
 /// All entries, the newest first.
 pub(super) type Entries = VecDeque<Entry>;
+
+/// Where it is in the client's folder.
+pub(super) fn path(folder: &Path) -> PathBuf {
+    folder.join(FILE)
+}
 
 /// The history's file.
 #[derive(Clone, Debug)]

@@ -6,8 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant, SystemTime},
 };
+
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use super::{
     action::Action,
@@ -55,6 +57,60 @@ pub(super) enum Step {
     Ended(Ended),
 }
 
+/// A port that was seen open at a moment. How long it stays so only its host knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SeenOpen {
+    pub(super) port: u16,
+    pub(super) at: SystemTime,
+}
+
+impl SeenOpen {
+    /// How long it is shown as open: no longer than a person takes to go on.
+    const FRESH: Duration = Duration::from_secs(10);
+
+    /// For how long it may still be shown as open.
+    fn fresh_for(self, now: SystemTime) -> Option<Duration> {
+        // A clock that was set back proves nothing.
+        let age = now.duration_since(self.at).ok()?;
+        Self::FRESH.checked_sub(age).filter(|left| !left.is_zero())
+    }
+}
+
+/// Why a host cannot be knocked at, and what can be done about it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Trouble {
+    pub(super) text: String,
+    pub(super) offers: Vec<Offer>,
+}
+
+impl Trouble {
+    /// The host's key cannot be used.
+    pub(super) fn of_key(error: &key_store::Error, host: &Name) -> Self {
+        let offer = |icon, text: &str, action| Offer { icon, text: text.to_owned(), action };
+        match error {
+            key_store::Error::Unknown { name, .. } => Self {
+                text: format!("Key {name} not found. Import it, or choose another key."),
+                offers: vec![
+                    offer(Icon::Key, "Import a key", Action::AskImportKey),
+                    offer(Icon::Edit, "Edit the host", Action::EditHost(host.clone())),
+                ],
+            },
+            key_store::Error::Exists(_)
+            | key_store::Error::Exchanged(_)
+            | key_store::Error::File(_)
+            | key_store::Error::Keyring { .. }
+            | key_store::Error::Lock(_)
+            | key_store::Error::Marker { .. }
+            | key_store::Error::Write { .. }
+            | key_store::Error::Remove(..)
+            | key_store::Error::List(..) => Self {
+                text: sentence(&error.to_string()),
+                offers: vec![offer(Icon::Folder, "Open the folder", Action::OpenFolder)],
+            },
+        }
+    }
+}
+
 /// How it ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ended {
@@ -62,19 +118,21 @@ pub(super) struct Ended {
     pub(super) icon: Icon,
     pub(super) title: String,
     pub(super) text: String,
-    /// Things to look at.
+    /// The port that has opened: title and tone say so only for a while.
+    pub(super) seen_open: Option<SeenOpen>,
+    /// Things to check, the likeliest first.
     pub(super) advice: Vec<String>,
     pub(super) offers: Vec<Offer>,
 }
 
 impl Knocking {
-    /// Nobody wants to know any more.
+    /// The person does not want to wait any longer.
     pub(super) fn give_up(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let text = match &self.state {
-            State::LookingUp => "It was not sent.".to_owned(),
+            State::LookingUp => "Nothing was sent.".to_owned(),
             State::Sent(_) | State::Waiting { .. } => {
-                "It was sent; what it does is not watched.".to_owned()
+                "The knock was sent, but its result is not known.".to_owned()
             }
             State::Ended(_) => return,
         };
@@ -88,9 +146,9 @@ impl Knocking {
         let given_up = self.stop.load(Ordering::Relaxed);
         match (step, &mut self.state) {
             (Step::Sent(to), State::Ended(ended)) if given_up => {
-                ended.text = format!("It was on its way to {to} already.");
+                ended.text = format!("The knock had already been sent to {to}.");
             }
-            // What was given up is over, whatever still comes of it.
+            // A knock that was given up is over, whatever is still reported.
             (_, State::Ended(_)) if given_up => {}
             (Step::LookingUp, state) => *state = State::LookingUp,
             (Step::Sent(to), State::Sent(addresses)) => addresses.push(to),
@@ -100,7 +158,7 @@ impl Knocking {
         }
     }
 
-    /// What can be done about it is done to the host as it is called now.
+    /// Its offers are for the host by its new name.
     pub(super) fn host_renamed(&mut self, old: &Name, name: &Name) {
         let State::Ended(ended) = &mut self.state else { return };
         for offer in &mut ended.offers {
@@ -112,6 +170,14 @@ impl Knocking {
 
     pub(super) const fn is_under_way(&self) -> bool {
         !matches!(self.state, State::Ended(_))
+    }
+
+    /// For how long it still shows a port as open.
+    pub(super) fn fresh_for(&self, now: SystemTime) -> Option<Duration> {
+        match &self.state {
+            State::Ended(ended) => ended.seen_open?.fresh_for(now),
+            State::LookingUp | State::Sent(_) | State::Waiting { .. } => None,
+        }
     }
 }
 
@@ -140,11 +206,22 @@ impl State {
 impl Ended {
     fn new(tone: Tone, title: impl Into<String>, text: impl Into<String>) -> Self {
         let (title, text) = (title.into(), text.into());
-        Self { tone, icon: tone.icon(), title, text, advice: Vec::new(), offers: Vec::new() }
+        let (advice, offers) = (Vec::new(), Vec::new());
+        Self { tone, icon: tone.icon(), title, text, seen_open: None, advice, offers }
     }
 
-    /// Of a knock that is on its way.
-    pub(super) fn of(outcome: &Outcome, key: &Key) -> Self {
+    /// What it looks like now: a port is not claimed to be open when nobody knows any more.
+    pub(super) fn headline(&self, now: SystemTime) -> (Tone, String) {
+        match self.seen_open.filter(|seen| seen.fresh_for(now).is_none()) {
+            Some(SeenOpen { port, at }) => {
+                (Tone::Past, format!("Port {port} was open at {}", clock(at)))
+            }
+            None => (self.tone, self.title.clone()),
+        }
+    }
+
+    /// Of a knock that is on its way, and whose effect was looked at until now.
+    pub(super) fn of(outcome: &Outcome, key: &Key, now: SystemTime) -> Self {
         let to = list(outcome.sent.all());
         let mut ended = match &outcome.effect {
             Observation::NotLooked => Self {
@@ -152,24 +229,25 @@ impl Ended {
                 ..Self::new(
                     Tone::Information,
                     format!("Sent to {to}"),
-                    "A host never answers. If a port opens, name it in the host's settings, and it \
-                     is seen here.",
+                    "Hosts never answer a knock. To see the result here, set the port that opens in \
+                     the host's settings.",
                 )
             },
             Observation::Opened { at, was_open: true, .. } => Self {
                 icon: Icon::Door,
                 ..Self::new(
                     Tone::Information,
-                    format!("Port {} was open before", at.port()),
-                    format!("The knock went to {to}. What it did cannot be seen at this port."),
+                    format!("Port {} was open before the knock", at.port()),
+                    format!("The knock was sent to {to}. This port cannot show its result."),
                 )
             },
             Observation::Opened { at, after, .. } => Self {
                 icon: Icon::Door,
+                seen_open: Some(SeenOpen { port: at.port(), at: now }),
                 ..Self::new(
                     Tone::Good,
                     format!("Port {} is open", at.port()),
-                    format!("Seen {} ms after the knock to {to}.", after.as_millis()),
+                    format!("It opened {} ms after the knock to {to}.", after.as_millis()),
                 )
             },
             Observation::Shut { at, limit, error } => Self::new(
@@ -182,7 +260,7 @@ impl Ended {
             ),
             Observation::GivenUp => Self {
                 icon: Icon::Cancelled,
-                ..Self::new(Tone::Information, "Stopped", format!("It was sent to {to}."))
+                ..Self::new(Tone::Information, "Stopped", format!("The knock was sent to {to}."))
             },
         };
         let advice = advice::on(outcome, key);
@@ -194,19 +272,19 @@ impl Ended {
             }
         }
         let unsent =
-            outcome.sent.not_to.iter().map(|unsent| format!("It could not be sent to {unsent}."));
+            outcome.sent.not_to.iter().map(|unsent| format!("Could not send to {unsent}."));
         ended.advice.splice(0..0, unsent);
         ended
     }
 
-    /// Of one that is not.
+    /// Of a knock that was not sent.
     pub(super) fn not_sent(error: &knock::Error) -> Self {
         let ended = Self::new(Tone::Bad, "Not sent", sentence(&error.to_string()));
         match error {
             knock::Error::Counter(counter::Error::Damaged(path)) => Self {
                 text: format!(
-                    "The counter in {} is damaged. It makes each knock another one. It can start \
-                     anew from this computer's clock: see that the clock is right first.",
+                    "The knock counter in {} is damaged. Check this computer's clock, then reset the \
+                     counter to it.",
                     path.display()
                 ),
                 ..ended.offering_reseed()
@@ -222,36 +300,14 @@ impl Ended {
         }
     }
 
-    /// Of one for which there is no key.
+    /// Of a knock whose key cannot be used.
     pub(super) fn without_key(error: &key_store::Error, host: &Name) -> Self {
-        let ended = Self::new(Tone::Bad, "Not sent", sentence(&error.to_string()));
-        match error {
-            key_store::Error::Unknown { name, .. } => Self {
-                text: format!(
-                    "There is no key “{name}”. Import it, or choose another key for this host."
-                ),
-                ..ended.offering(Icon::Key, "Import a key", Action::AskImportKey).offering(
-                    Icon::Edit,
-                    "Edit the host",
-                    Action::EditHost(host.clone()),
-                )
-            },
-            key_store::Error::Exists(_)
-            | key_store::Error::Exchanged(_)
-            | key_store::Error::File(_)
-            | key_store::Error::Keyring { .. }
-            | key_store::Error::Lock(_)
-            | key_store::Error::Marker { .. }
-            | key_store::Error::Write { .. }
-            | key_store::Error::Remove(..)
-            | key_store::Error::List(..) => {
-                ended.offering(Icon::Folder, "Open the folder", Action::OpenFolder)
-            }
-        }
+        let Trouble { text, offers } = Trouble::of_key(error, host);
+        Self { offers, ..Self::new(Tone::Bad, "Not sent", text) }
     }
 
     fn offering_reseed(self) -> Self {
-        self.offering(Icon::Undo, "Start the counter anew", Action::Reseed)
+        self.offering(Icon::Undo, "Reset the counter", Action::Reseed)
     }
 
     fn offering(mut self, icon: Icon, text: &str, action: Action) -> Self {
@@ -263,9 +319,9 @@ impl Ended {
 /// What can be done about something, in the window.
 const fn words(remedy: Remedy) -> &'static str {
     match remedy {
-        Remedy::Reseed => "If the clock is right now, start the counter anew.",
+        Remedy::Reseed => "If the clock is right now, reset the counter.",
         Remedy::ChooseAddresses => {
-            "Choose among them in the host's settings, or have it knock at every address."
+            "In the host's settings, choose an address family or knock at every address."
         }
         Remedy::MakeKey => "Make one under Keys.",
     }
@@ -292,6 +348,37 @@ pub(super) fn addresses(sent: &Sent) -> String {
     list(sent.all())
 }
 
+/// A time as a clock on the wall shows it, and the day, unless it was today.
+fn clock(at: SystemTime) -> String {
+    let Ok(at) = Timestamp::try_from(at) else { return "an unknown time".to_owned() };
+    let at = at.to_zoned(TimeZone::system());
+    let is_today = at.date() == Zoned::now().date();
+    at.strftime(if is_today { "%H:%M" } else { "%H:%M on %-d %B" }).to_string()
+}
+
 fn list(addresses: impl IntoIterator<Item = impl ToString>) -> String {
     addresses.into_iter().map(|address| address.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_shown_as_open_only_for_a_while() {
+        let clock = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        let at = clock(1_000_000).unwrap();
+        let ended = Ended {
+            seen_open: Some(SeenOpen { port: 22, at }),
+            ..Ended::new(Tone::Good, "Port 22 is open", "")
+        };
+        let shown = |seconds| ended.headline(clock(seconds).unwrap());
+        assert_eq!(shown(1_000_000), (Tone::Good, "Port 22 is open".to_owned()));
+        assert_eq!(shown(1_000_009).0, Tone::Good);
+        // Later, and by a clock that was set back.
+        for (tone, title) in [1_000_010, 2_000_000, 0].map(shown) {
+            assert_eq!(tone, Tone::Past);
+            assert!(title.starts_with("Port 22 was open at "), "{title}");
+        }
+    }
 }

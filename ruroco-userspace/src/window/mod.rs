@@ -7,16 +7,20 @@
 //! `preferences`, are state files that cannot keep it from opening.
 
 mod action;
+#[cfg(target_os = "linux")]
+mod display;
 mod forms;
 mod history;
 mod icons;
 mod keys;
 mod knocking;
+mod missing_glyph;
 mod model;
 mod notice;
 mod office;
 mod preferences;
 mod screens;
+mod search;
 mod secret_text;
 mod shortcuts;
 mod state_file;
@@ -34,7 +38,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use eframe::{
     NativeOptions,
     egui::{Context, IconData, Ui, Vec2, ViewportBuilder, text_edit::TextEditState},
@@ -43,7 +47,7 @@ use eframe::{
 use self::{
     action::Action,
     model::{Model, Place, Screen},
-    notice::Notice,
+    notice::{Notice, without_source},
     office::Office,
     preferences::{Preferences, PreferencesFile},
     state_file::Found,
@@ -68,7 +72,7 @@ const SMALLEST: Vec2 = Vec2::new(340.0, 400.0);
 /// Opens the window and returns once it is closed.
 ///
 /// # Errors
-/// If there is no place for the client's files, or no window to be had.
+/// If there is no place for the client's files, or no window can be opened.
 pub fn run() -> anyhow::Result<()> {
     let settings = Settings::read(Folder::of_user()?);
     let viewport = ViewportBuilder::default()
@@ -77,18 +81,38 @@ pub fn run() -> anyhow::Result<()> {
         .with_icon(icon())
         .with_inner_size(settings.found.content.window_size())
         .with_min_inner_size(SMALLEST);
-    let options = NativeOptions { viewport, ..NativeOptions::default() };
+    let event_loop_builder = display().context(CANNOT_OPEN)?;
+    let options = NativeOptions { viewport, event_loop_builder, ..NativeOptions::default() };
     let open: eframe::AppCreator<'_> = Box::new(move |creation| {
         install(&creation.egui_ctx);
         let window = Window::new(settings, Arc::new(Desktop), &creation.egui_ctx);
         Ok(Box::new(window))
     });
     eframe::run_native(APPLICATION, options, open).map_err(|error| {
-        anyhow!(
-            "could not open a window: {error}; it takes X11 or Wayland, and OpenGL. The same is done \
-             in a terminal with: ruroco-client"
-        )
+        anyhow!(without_source(&error.to_string()).to_owned()).context(CANNOT_OPEN)
     })
+}
+
+/// What is so when there is no window, and what helps.
+const CANNOT_OPEN: &str = "Cannot open a window, which needs X11 or Wayland, and OpenGL. Run this program in \
+                           a desktop session, or use `ruroco-client` in a terminal";
+
+/// Has the window open on the display that answers, whatever else the environment names.
+#[cfg(target_os = "linux")]
+fn display() -> anyhow::Result<Option<eframe::EventLoopBuilderHook>> {
+    use winit::platform::x11::EventLoopBuilderExtX11;
+    Ok(match display::Display::of_session()? {
+        display::Display::Wayland => None,
+        display::Display::X11 => Some(Box::new(|builder| {
+            builder.with_x11();
+        })),
+    })
+}
+
+/// Elsewhere there is only one.
+#[cfg(not(target_os = "linux"))]
+fn display() -> anyhow::Result<Option<eframe::EventLoopBuilderHook>> {
+    Ok(None)
 }
 
 fn icon() -> IconData {
@@ -97,8 +121,8 @@ fn icon() -> IconData {
     eframe::icon_data::from_png_bytes(picture).unwrap_or_default()
 }
 
-/// A client's folder, and what the window has kept about itself in it: that is read before there is a
-/// window, which has its size from it, and only once, because what is damaged is told once.
+/// A client's folder, and the window's own settings in it. They are read before the window opens, which
+/// takes its size from them, and only once, because damage is reported once.
 #[derive(Debug)]
 pub struct Settings {
     folder: Folder,
@@ -106,7 +130,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads them. Whatever is wrong with them, the window says.
+    /// Reads them. The window reports whatever is wrong with them.
     pub fn read(folder: Folder) -> Self {
         let found = PreferencesFile::in_folder(folder.path()).read();
         Self { folder, found }
@@ -118,6 +142,7 @@ impl Settings {
 pub struct Window {
     model: Model,
     office: Office,
+    surroundings: Arc<dyn Surroundings>,
     reports: Receiver<Report>,
     /// Whether Escape has a text field to leave first.
     was_typing: bool,
@@ -125,23 +150,25 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window over a client's folder. Whatever is wrong with that is told in the window.
+    /// The window over a client's folder. Whatever is wrong with that is shown in the window.
     pub fn new(settings: Settings, surroundings: Arc<dyn Surroundings>, context: &Context) -> Self {
         let Settings { folder, found } = settings;
         let (sender, reports) = mpsc::channel();
-        let office = Office::open(&folder, surroundings, sender, context.clone());
+        let office = Office::open(&folder, Arc::clone(&surroundings), sender, context.clone());
+        context.set_zoom_factor(found.content.zoom());
         let mut model = Model::new(found.content);
         if let Some(damage) = found.damage {
-            let title = "The window's settings begin anew";
+            let title = "The window's settings were reset";
             model.tell(Notice::new(Tone::Warning, title, damage.to_string()));
         }
         // Before the first frame, so that it does not show an empty window.
         office.do_now(Task::ReadAll);
-        Self { model, office, reports, was_typing: false, was_focused: true }
+        Self { model, office, surroundings, reports, was_typing: false, was_focused: true }
     }
 
     /// Draws it, and does what the person has done since the last time.
     pub fn show(&mut self, ui: &mut Ui) {
+        self.model.now = self.surroundings.now();
         while let Ok(report) = self.reports.try_recv() {
             let before = self.model.place();
             self.model.take(report);
@@ -153,13 +180,26 @@ impl Window {
         // They are changed while the rest is looked at.
         let mut screen = mem::replace(&mut self.model.screen, Screen::Hosts);
         let mut dialog = self.model.dialog.take();
-        screens::show(ui, &self.model, &mut screen, &mut actions);
+        let mut search = mem::take(&mut self.model.search);
+        screens::show(ui, &self.model, &mut screen, &mut search, &mut actions);
         screens::show_dialog(ui, &self.model, dialog.as_mut(), &mut actions);
         (self.model.screen, self.model.dialog) = (screen, dialog);
+        self.model.search = search;
         self.was_typing = ui.ctx().text_edit_focused();
         self.act(ui.ctx(), actions);
+        self.keep_zoom(ui.ctx().zoom_factor());
         if self.model.is_busy() {
             ui.ctx().request_repaint_after(FRAME);
+        } else if let Some(wait) = self.model.next_change() {
+            ui.ctx().request_repaint_after(wait);
+        }
+    }
+
+    /// egui zooms by itself, at Ctrl and plus, minus or zero.
+    fn keep_zoom(&mut self, zoom: f32) {
+        let preferences = Preferences { zoom, ..self.model.preferences };
+        if preferences != mem::replace(&mut self.model.preferences, preferences) {
+            self.office.give(Task::WritePreferences(preferences));
         }
     }
 
@@ -203,9 +243,10 @@ impl Window {
 impl eframe::App for Window {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         self.show(ui);
-        let size = ui.ctx().content_rect().size();
+        // A window is opened before it is zoomed.
+        let (size, zoom) = (ui.ctx().content_rect().size(), ui.ctx().zoom_factor());
         if !ui.ctx().input(|input| input.viewport().maximized.unwrap_or(false)) {
-            self.model.preferences.size = (size.x, size.y);
+            self.model.preferences.size = (size.x * zoom, size.y * zoom);
         }
     }
 

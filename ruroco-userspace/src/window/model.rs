@@ -1,5 +1,5 @@
-//! What the window knows and shows, and how that changes: by what a person does, and by what is
-//! reported. Nothing in here takes its time; what does is given away as a [`Task`].
+//! What the window knows and shows, and how a person's actions and the office's reports change it.
+//! Nothing in here blocks: what takes time is given away as a [`Task`].
 
 mod hosts;
 mod keys;
@@ -9,6 +9,7 @@ use std::{
     fmt,
     mem::{self, Discriminant},
     path::PathBuf,
+    time::{Duration, SystemTime},
 };
 
 use eframe::egui::TextureHandle;
@@ -18,9 +19,10 @@ use super::{
     forms::{HostForm, ImportForm, KeyForm},
     history::Entries,
     keys::KeyRow,
-    knocking::Knocking,
+    knocking::{Knocking, Trouble},
     notice::Notice,
     preferences::Preferences,
+    search::Search,
     secret_text::SecretText,
     style::Tone,
     task::{Report, Task},
@@ -36,6 +38,11 @@ pub(super) struct Model {
     /// What is wrong in `client.toml`.
     pub(super) faults: Problems,
     pub(super) keys: Vec<KeyRow>,
+    /// Why hosts cannot be knocked at.
+    pub(super) troubles: BTreeMap<Name, Trouble>,
+    pub(super) search: Search,
+    /// What the clock shows: how old something is depends on it.
+    pub(super) now: SystemTime,
     pub(super) knockings: BTreeMap<Name, Knocking>,
     pub(super) history: Entries,
     /// The newest first.
@@ -63,9 +70,30 @@ pub(super) enum Dialog {
     ImportKey(KeyForm),
     Key(ShownKey),
     RemoveKey(Name),
+    /// A command that asks before it is sent.
+    Knock(Name, String),
     ClearHistory,
     /// A begun form, for this screen.
     Leave(Box<Screen>),
+}
+
+/// One of the navigation's choices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Hosts,
+    Keys,
+    History,
+}
+
+impl Screen {
+    /// Where the navigation leads to it.
+    pub(super) const fn section(&self) -> Section {
+        match self {
+            Self::Hosts | Self::Host(_) | Self::Import(_) => Section::Hosts,
+            Self::Keys => Section::Keys,
+            Self::History => Section::History,
+        }
+    }
 }
 
 /// Where a person is: on which screen, before which dialog.
@@ -98,6 +126,9 @@ impl Model {
             hosts: Profiles::default(),
             faults: Problems::default(),
             keys: Vec::new(),
+            troubles: BTreeMap::new(),
+            search: Search::default(),
+            now: SystemTime::now(),
             knockings: BTreeMap::new(),
             history: Entries::new(),
             notices: Vec::new(),
@@ -115,11 +146,12 @@ impl Model {
             Action::ShowHistory => self.leave_for(Screen::History),
             Action::ShowImport => self.leave_for(Screen::Import(Box::default())),
             Action::Back => self.back(),
-            Action::Escape => {
-                if self.dialog.take().is_none() {
-                    self.leave_for(Screen::Hosts);
-                }
+            Action::Escape => self.escape(),
+            Action::Search => {
+                self.leave_for(Screen::Hosts);
+                self.search.open();
             }
+            Action::EndSearch => self.search = Search::default(),
             Action::NewHost => {
                 let form = HostForm::new(self.keys.first().map(|key| &key.name));
                 self.leave_for(Screen::Host(Box::new(form)));
@@ -139,6 +171,10 @@ impl Model {
             Action::RemoveHost(name) => return self.remove_host(name),
             Action::RestoreHost(name, host) => return Some(Task::RestoreHost(name, host)),
             Action::Knock(host, command) => return self.knock(host, command),
+            Action::KnockSurely(host, command) => {
+                self.dialog = None;
+                return self.knock_surely(host, command);
+            }
             Action::Cancel(host) => {
                 if let Some(knocking) = self.knockings.get_mut(&host) {
                     knocking.give_up();
@@ -181,6 +217,7 @@ impl Model {
         match report {
             Report::Hosts(hosts, faults) => self.hosts_read(hosts, faults),
             Report::Keys(keys) => self.keys = keys,
+            Report::Troubles(troubles) => self.troubles = troubles,
             Report::History(entries) => self.history = entries,
             Report::HostSaved(name) => self.host_saved(&name),
             Report::HostRenamed(old, name) => self.host_renamed(&old, name),
@@ -201,26 +238,25 @@ impl Model {
         }
     }
 
-    /// A file dropped onto the window, or named when it was started.
+    /// A file dropped onto the window.
     pub(super) fn dropped(&mut self, path: PathBuf) -> Option<Task> {
         match (&self.dialog, &self.screen) {
             (Some(Dialog::ImportKey(_)), _) => return Some(Task::ReadFile(Purpose::Key, path)),
             (None, Screen::Import(form)) if form.saving.is_none() => {}
             (None, _) if !self.has_begun_form() => self.go(Screen::Import(Box::default())),
             _ => {
-                let text =
-                    "Finish what you have begun here, or leave it. Then drop the file again.";
-                self.tell(Notice::new(Tone::Warning, "The file was not looked at", text));
+                let text = "Save or discard your changes, then drop the file again.";
+                self.tell(Notice::new(Tone::Warning, "The file was not read", text));
                 return None;
             }
         }
         Some(Task::ReadFile(Purpose::Invitation, path))
     }
 
-    /// The same notice is told once.
+    /// A notice replaces an earlier one with the same title.
     pub(super) fn tell(&mut self, notice: Notice) {
         self.dismiss(&notice.title);
-        self.notices.insert(0, notice);
+        self.notices.insert(0, notice.told_in(self.screen.section()));
         self.notices.truncate(MAX_NOTICES);
     }
 
@@ -232,6 +268,11 @@ impl Model {
     /// Whether something moves of its own accord.
     pub(super) fn is_busy(&self) -> bool {
         self.knockings.values().any(Knocking::is_under_way)
+    }
+
+    /// When something that is shown is too old to be claimed any longer.
+    pub(super) fn next_change(&self) -> Option<Duration> {
+        self.knockings.values().filter_map(|knocking| knocking.fresh_for(self.now)).min()
     }
 
     /// Whether something that was written is not kept yet.
@@ -252,6 +293,9 @@ impl Model {
 
     fn go(&mut self, screen: Screen) {
         self.dialog = None;
+        if screen.section() != self.screen.section() {
+            self.notices.retain(|notice| notice.section.is_none());
+        }
         self.screen = screen;
     }
 
@@ -266,8 +310,18 @@ impl Model {
 
     fn back(&mut self) {
         if self.dialog.take().is_none() && !matches!(self.screen, Screen::Hosts) {
-            self.screen = Screen::Hosts;
+            self.go(Screen::Hosts);
         }
+    }
+
+    fn escape(&mut self) {
+        if self.dialog.take().is_some() {
+            return;
+        }
+        if matches!(self.screen, Screen::Hosts) {
+            self.search = Search::default();
+        }
+        self.leave_for(Screen::Hosts);
     }
 
     fn no_longer_saving(&mut self) {
@@ -295,5 +349,5 @@ impl Model {
     }
 }
 
-/// More than these nobody reads.
+/// Nobody reads more.
 const MAX_NOTICES: usize = 4;

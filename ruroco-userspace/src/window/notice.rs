@@ -1,15 +1,18 @@
 //! What a person has to be told, and what they can do about it.
 
-use super::{action::Action, icons::Icon, style::Tone};
+use super::{action::Action, icons::Icon, model::Section, style::Tone};
 use crate::redaction::redacted;
 
-/// Something told until it is put away.
+/// Something that is shown until it is dismissed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Notice {
     pub(super) tone: Tone,
     pub(super) title: String,
     pub(super) text: String,
     pub(super) offers: Vec<Offer>,
+    /// The only section that it is shown in; it goes when the person leaves that one. Failures stay
+    /// everywhere until they are dismissed.
+    pub(super) section: Option<Section>,
 }
 
 /// Something to do about it.
@@ -24,19 +27,27 @@ impl Notice {
     pub(super) fn new(tone: Tone, title: impl Into<String>, text: impl Into<String>) -> Self {
         // An error repeats what was pasted into the wrong field.
         let text = redacted(&text.into()).into_owned();
-        Self { tone, title: title.into(), text, offers: Vec::new() }
+        Self { tone, title: title.into(), text, offers: Vec::new(), section: None }
     }
 
     pub(super) fn offering(mut self, icon: Icon, text: &str, action: Action) -> Self {
         self.offers.push(Offer { icon, text: text.to_owned(), action });
         self
     }
+
+    /// The same as it is told to a person in this section.
+    pub(super) fn told_in(self, section: Section) -> Self {
+        let stays = match self.tone {
+            Tone::Bad | Tone::Warning => true,
+            Tone::Good | Tone::Information | Tone::Past => false,
+        };
+        Self { section: (!stays).then_some(section), ..self }
+    }
 }
 
-/// A sentence as it stands alone: errors begin with a small letter, because something stands before
-/// them in a terminal.
+/// An error as a sentence: errors begin with a lower-case letter, because a terminal shows a prefix.
 pub(super) fn sentence(text: &str) -> String {
-    let text = without_numbers(&redacted(text));
+    let text = without_numbers(without_source(&redacted(text)));
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with(['.', '?', '!']) || text.is_empty() { "" } else { "." };
@@ -51,6 +62,13 @@ fn without_numbers(text: &str) -> String {
         words.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
     }
     words
+}
+
+/// What a library reports, without the place in its source, which is a path of the computer that the
+/// program was built on.
+pub(super) fn without_source(text: &str) -> &str {
+    let after = |place: usize| text.get(place..)?.split_once(": ").map(|(_, rest)| rest);
+    text.rfind(".rs:").and_then(after).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -73,5 +91,13 @@ mod tests {
         assert_eq!(sentence(pasted), "`[secret]` cannot be a name.");
         let notice = Notice::new(Tone::Bad, "The host was not saved", pasted);
         assert_eq!(notice.text, "`[secret]` cannot be a name");
+    }
+
+    #[test]
+    fn no_message_has_a_path_of_the_computer_that_the_program_was_built_on() {
+        let winit = "winit EventLoopError: os error at /home/me/.cargo/registry/src/x/winit-0.30.13/src/\
+                     platform_impl/linux/wayland/event_loop/mod.rs:99: Could not find wayland compositor";
+        assert_eq!(without_source(winit), "Could not find wayland compositor");
+        assert_eq!(without_source("No OpenGL: none found"), "No OpenGL: none found");
     }
 }

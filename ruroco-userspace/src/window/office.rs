@@ -1,7 +1,7 @@
 //! Where tasks are done: never by the thread that draws, once the window is open, so that no lock, disk
-//! or name server can keep it from answering. Tasks about files are done one after the other, in the
-//! order in which they were asked for; what waits for a network, for a person, or for a keyring that
-//! may ask one, has a thread of its own.
+//! or name server can block it. Tasks about files are done one after the other, in the order of the
+//! actions; a task that waits for a network, for a person, or for a keyring that may ask one, has a
+//! thread of its own.
 
 mod keys;
 mod knock;
@@ -28,6 +28,7 @@ use super::{
     history::History,
     icons::Icon,
     keys::rows,
+    knocking::Trouble,
     notice::{Notice, sentence},
     preferences::PreferencesFile,
     secret_text::SecretText,
@@ -182,7 +183,7 @@ impl Desk {
                     .make_folder()
                     .and(self.preferences.write(preferences).map_err(|e| e.to_string()))
                 {
-                    self.tell_failure("The window's settings were not kept", &error);
+                    self.tell_failure("The window's settings were not saved", &error);
                 }
             }
             Task::OpenFolder => self.open_folder(),
@@ -220,7 +221,7 @@ impl Desk {
         let found = self.history.read();
         if let Some(damage) = found.damage {
             let title = match damage {
-                Damage::Kept { .. } => "The history begins anew",
+                Damage::Kept { .. } => "A new history was started",
                 Damage::Unreadable { .. } => "The history cannot be read",
             };
             self.tell(Notice::new(Tone::Warning, title, damage.to_string()));
@@ -231,19 +232,28 @@ impl Desk {
     fn read_hosts(&self) {
         let mut problems = Problems::default();
         let profiles = problems.good_of(self.folder.profiles().read()).unwrap_or_default();
+        let keys = self.folder.keys();
+        let trouble = |(name, host): (&Name, &Host)| {
+            let error = keys.label(&host.key).err()?;
+            Some((name.clone(), Trouble::of_key(&error, name)))
+        };
+        let troubles = profiles.iter().filter_map(trouble).collect();
         self.report(Report::Hosts(profiles, problems.sorted()));
+        self.report(Report::Troubles(troubles));
+    }
+
+    /// What keys there are now, and which hosts can be knocked at with them.
+    fn read_keys_again(&self) {
+        self.read_keys();
+        self.read_hosts();
     }
 
     fn read_keys(&self) {
         match rows(&self.folder.keys()) {
             Ok(rows) => self.report(Report::Keys(rows)),
             Err(error) => self.tell(
-                Notice::new(
-                    Tone::Bad,
-                    "The keys could not be listed",
-                    sentence(&error.to_string()),
-                )
-                .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
+                Notice::new(Tone::Bad, "Cannot list the keys", sentence(&error.to_string()))
+                    .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
             ),
         }
     }
@@ -283,7 +293,7 @@ impl Desk {
         match self.folder.profiles().remove(&name) {
             Ok(()) => {
                 let title = format!("{name} was removed");
-                let text = "Its key is still there.";
+                let text = "Its key was kept.";
                 let undo = Action::RestoreHost(name, host);
                 let notice = Notice::new(Tone::Information, title, text);
                 self.tell(notice.offering(Icon::Undo, "Undo", undo));
@@ -299,7 +309,7 @@ impl Desk {
             Ok(text) => self.report(Report::FileRead(purpose, text)),
             Err(why) => {
                 let text = format!("{}: {why}", path.display());
-                self.tell(Notice::new(Tone::Bad, "Nothing was found in the file", text));
+                self.tell(Notice::new(Tone::Bad, "Cannot read the file", text));
             }
         }
     }
@@ -308,14 +318,14 @@ impl Desk {
         let failed = |error: io::Error| error.to_string();
         // Before it is opened: that of a pipe waits for whoever writes into it.
         if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err("it is no file".to_owned());
+            return Err("not a file".to_owned());
         }
         let mut content = Zeroizing::new(Vec::new());
         let limit = picture::MAX_SIZE.saturating_add(1);
         let file = File::open(path).map_err(failed)?;
         let read = file.take(limit).read_to_end(&mut content).map_err(failed)?;
         if u64::try_from(read).is_ok_and(|read| read >= limit) {
-            return Err("it is too large to be one".to_owned());
+            return Err("the file is too large".to_owned());
         }
         match str::from_utf8(&content) {
             Ok(text) => Ok(text.into()),
@@ -338,7 +348,7 @@ impl Desk {
                 self.report(Report::NotSaved(Notice::new(
                     Tone::Bad,
                     "The host was not added",
-                    format!("There is another key {name} already. Choose another name."),
+                    format!("Another key is already called {name}. Choose another name."),
                 )))
             }
             Err(error) => self.report_not_saved("The host was not added", &error),
@@ -352,18 +362,18 @@ impl Desk {
         match counter.and_then(|counter| counter.reseed(SystemTime::now())) {
             Ok(_) => self.tell(Notice::new(
                 Tone::Good,
-                "The counter starts anew",
-                "It follows this computer's clock. Knock again.",
+                "The counter was reset",
+                "It follows this computer's clock again. Repeat your knock.",
             )),
-            Err(error) => self.tell_failure("The counter could not be started anew", &error),
+            Err(error) => self.tell_failure("The counter was not reset", &error),
         }
     }
 
     fn open_folder(&self) {
         let path = self.folder.path();
         if let Err(error) = self.surroundings.open(path) {
-            let text = format!("{} ({error}). Open it yourself.", path.display());
-            self.tell(Notice::new(Tone::Warning, "The folder could not be opened", text));
+            let text = format!("Open {} in your file manager ({error}).", path.display());
+            self.tell(Notice::new(Tone::Warning, "Cannot open the folder", text));
         }
     }
 }
@@ -371,8 +381,8 @@ impl Desk {
 impl Purpose {
     const fn title(self) -> &'static str {
         match self {
-            Self::Invitation => "An invitation: a text, or a picture of a QR code",
-            Self::Key => "A key: a text, or a picture of a QR code",
+            Self::Invitation => "Choose an invitation: a text file, or a picture of its QR code",
+            Self::Key => "Choose a key: a text file, or a picture of its QR code",
         }
     }
 }
@@ -383,7 +393,7 @@ fn told_of(error: &EditError) -> Notice {
         EditError::Exists(name) => Notice::new(
             Tone::Bad,
             "The host was not saved",
-            format!("There is a host {name} already. Choose another name."),
+            format!("Host {name} already exists. Choose another name."),
         ),
         EditError::Mistakable { .. } => {
             Notice::new(Tone::Bad, "The host was not saved", sentence(&error.to_string()))
@@ -391,18 +401,18 @@ fn told_of(error: &EditError) -> Notice {
         EditError::Unknown(host) => Notice::new(
             Tone::Bad,
             "The host was not saved",
-            format!("{} is no longer there: somebody has removed it meanwhile.", host.name()),
+            format!("Another program has removed host {} in the meantime.", host.name()),
         ),
         EditError::Refused(_) => Notice::new(
             Tone::Bad,
             "The host was not saved",
-            "There are mistakes in client.toml. Mend them first.",
+            "client.toml has errors. Fix them first.",
         )
         .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
         EditError::Lock(_) | EditError::Write(..) => Notice::new(
             Tone::Bad,
             "The host was not saved",
-            format!("{} What was there is as it was.", sentence(&error.to_string())),
+            format!("{} Nothing was changed.", sentence(&error.to_string())),
         ),
     }
 }

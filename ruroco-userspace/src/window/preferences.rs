@@ -12,13 +12,18 @@ const FILE: &str = "window.json";
 /// Smallest and largest window that is opened, in points.
 const SIZES: (f32, f32) = (360.0, 10_000.0);
 
+/// Least and greatest zoom that the keyboard leads to.
+const ZOOMS: (f32, f32) = (0.2, 5.0);
+
 /// The choices.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Preferences {
     pub(super) theme: Theme,
-    /// The window's width and height in points.
+    /// The window's width and height in points, without zoom.
     pub(super) size: (f32, f32),
+    /// How much larger everything is drawn.
+    pub(super) zoom: f32,
 }
 
 /// Which colours.
@@ -33,7 +38,7 @@ pub(super) enum Theme {
 
 impl Default for Preferences {
     fn default() -> Self {
-        Self { theme: Theme::System, size: (920.0, 680.0) }
+        Self { theme: Theme::System, size: (920.0, 680.0), zoom: 1.0 }
     }
 }
 
@@ -43,6 +48,12 @@ impl Preferences {
         let (least, most) = SIZES;
         let fit = |side: f32| if side.is_finite() { side.clamp(least, most) } else { least };
         Vec2::new(fit(self.size.0), fit(self.size.1))
+    }
+
+    /// A zoom that leaves something to see, whatever the file says.
+    pub(super) fn zoom(&self) -> f32 {
+        let (least, most) = ZOOMS;
+        if self.zoom.is_finite() { self.zoom.clamp(least, most) } else { 1.0 }
     }
 }
 
@@ -104,6 +115,10 @@ mod tests {
         for size in [(0.0, -5.0), (f32::NAN, f32::INFINITY), (1e9, 1e9)] {
             let found = Preferences { size, ..Preferences::default() }.window_size();
             assert!(found.x >= 360.0 && found.y <= 10_000.0, "{size:?}: {found:?}");
+        }
+        for zoom in [0.0, -1.0, f32::NAN, 1e9] {
+            let found = Preferences { zoom, ..Preferences::default() }.zoom();
+            assert!((0.2..=5.0).contains(&found), "{zoom}: {found}");
         }
     }
 }

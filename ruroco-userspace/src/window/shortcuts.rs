@@ -1,4 +1,4 @@
-//! The keyboard's short ways. Everything is also reached with Tab, and pressed with Enter or Space.
+//! Keyboard shortcuts. Everything is also reached with Tab, and pressed with Enter or Space.
 
 use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Popup};
 
@@ -13,6 +13,7 @@ pub(super) const HISTORY: KeyboardShortcut = with_control(Key::Num3);
 /// Another of what the screen shows.
 pub(super) const NEW: KeyboardShortcut = with_control(Key::N);
 pub(super) const IMPORT: KeyboardShortcut = with_control(Key::I);
+pub(super) const SEARCH: KeyboardShortcut = with_control(Key::F);
 pub(super) const SAVE: KeyboardShortcut = with_control(Key::S);
 pub(super) const REFRESH: KeyboardShortcut = KeyboardShortcut::new(Modifiers::NONE, Key::F5);
 const ESCAPE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::NONE, Key::Escape);
@@ -24,9 +25,9 @@ const fn with_control(key: Key) -> KeyboardShortcut {
 /// What the keys that were pressed mean here.
 pub(super) fn pressed(context: &Context, model: &Model, was_typing: bool) -> Vec<Action> {
     let pressed = |shortcut| context.input_mut(|input| input.consume_shortcut(&shortcut));
-    // Whoever fills a form leaves the field first: a slip does not cost what was written.
+    // The first Escape in a form leaves the field, so that a slip does not discard the form.
     let leaves_field = was_typing && model.dialog.is_none() && model.has_begun_form();
-    // An open list is closed by it, and nothing else: egui does that.
+    // An open list takes the key for itself: egui closes it.
     if !Popup::is_any_open(context) && pressed(ESCAPE) && !leaves_field {
         return vec![Action::Escape];
     }
@@ -45,6 +46,7 @@ pub(super) fn pressed(context: &Context, model: &Model, was_typing: bool) -> Vec
         (HOSTS, Some(Action::ShowHosts)),
         (KEYS, Some(Action::ShowKeys)),
         (HISTORY, Some(Action::ShowHistory)),
+        (SEARCH, Some(Action::Search)),
         (NEW, (!is_form).then_some(new)),
         (IMPORT, (!is_form).then_some(import)),
         (SAVE, save),

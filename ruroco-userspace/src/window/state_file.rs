@@ -1,5 +1,5 @@
-//! A file in which the window keeps something between one start and the next. What is damaged is kept
-//! aside under another name, said once, and begun anew: it never keeps the window from opening.
+//! A file in which the window keeps something between one start and the next. A damaged file is renamed,
+//! reported once, and replaced by a new one: it never prevents the window from opening.
 
 use std::{
     ffi::OsString,
@@ -35,7 +35,7 @@ pub(super) struct Found<T> {
 pub(super) enum Damage {
     /// It was not what the window writes, and is kept.
     #[error(
-        "{path} was damaged ({why}). It is kept as {kept}; a new one is begun.",
+        "{path} was damaged ({why}). It was renamed to {kept}.",
         path = path.display(), kept = kept_as.display()
     )]
     Kept {
@@ -47,7 +47,7 @@ pub(super) enum Damage {
         why: String,
     },
     /// It could not be read, or not be kept aside.
-    #[error("{} could not be read: {error}. Look at its permissions.", path.display())]
+    #[error("Cannot read {}: {error}. Check its permissions.", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub(super) enum Damage {
 
 /// Content that is not in the file.
 #[derive(Debug, thiserror::Error)]
-#[error("{} could not be written: {error}", path.display())]
+#[error("Cannot write {}: {error}", path.display())]
 pub(super) struct WriteError {
     path: PathBuf,
     error: io::Error,
@@ -107,7 +107,7 @@ impl StateFile {
             Err(error) => return Err(Fault::Io(error)),
         };
         if size > MAX_SIZE {
-            return Err(Fault::Content(format!("it is longer than {MAX_SIZE} bytes")));
+            return Err(Fault::Content(format!("longer than {MAX_SIZE} bytes")));
         }
         let text = fs::read(&self.path).map_err(Fault::Io)?;
         serde_json::from_slice(&text).map(Some).map_err(|error| Fault::Content(error.to_string()))
@@ -167,7 +167,7 @@ mod tests {
             fs::write(folder.path().join("numbers.json"), damaged).unwrap();
             let found = file.read::<Vec<u8>>();
             assert!(found.content.is_empty());
-            assert!(found.damage.unwrap().to_string().contains("kept as"));
+            assert!(found.damage.unwrap().to_string().contains("renamed to"));
             let kept = folder.path().join(format!("numbers.json.damaged-{number}"));
             assert_eq!(fs::read_to_string(kept).unwrap(), damaged);
             assert!(file.read::<Vec<u8>>().damage.is_none(), "it is said once");

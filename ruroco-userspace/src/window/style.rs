@@ -9,7 +9,7 @@ use eframe::egui::{
     style::{Selection, WidgetVisuals, Widgets},
 };
 
-use super::icons;
+use super::{icons, missing_glyph};
 
 /// Between parts of one thing.
 pub(super) const TIGHT: f32 = 4.0;
@@ -32,6 +32,8 @@ pub(super) const CONTENT_WIDTH: f32 = 760.0;
 pub(super) const NAVIGATION_WIDTH: f32 = 184.0;
 /// Below this the navigation moves to the bottom and what stood side by side goes below each other.
 pub(super) const NARROW: f32 = 620.0;
+/// Below this the navigation at the bottom has icons without words.
+pub(super) const ICONS_ONLY: f32 = 300.0;
 /// Thickness of the ring around what has the keyboard's focus.
 const FOCUS: f32 = 2.0;
 const ROUND: CornerRadius = CornerRadius::same(8);
@@ -80,6 +82,7 @@ pub(super) struct Palette {
     bad: Shades,
     warning: Shades,
     information: Shades,
+    past: Shades,
 }
 
 /// A colour with a meaning, for text and icons, and the ground on which it stands.
@@ -96,6 +99,8 @@ pub(super) enum Tone {
     Bad,
     Warning,
     Information,
+    /// What was so once, and may not be so now.
+    Past,
 }
 
 const fn shades(text: Color32, ground: Color32) -> Shades {
@@ -126,6 +131,7 @@ const DARK: Palette = Palette {
     bad: shades(hex(0xff8f92), hex(0x381c1f)),
     warning: shades(hex(0xf5b13d), hex(0x332711)),
     information: shades(hex(0x8fb4ff), hex(0x1a2540)),
+    past: shades(hex(0xa0a8b5), hex(0x262a32)),
 };
 
 const LIGHT: Palette = Palette {
@@ -147,6 +153,7 @@ const LIGHT: Palette = Palette {
     bad: shades(hex(0xb42328), hex(0xfdebeb)),
     warning: shades(hex(0x854d00), hex(0xfff3da)),
     information: shades(hex(0x2748b4), hex(0xe7edfd)),
+    past: shades(hex(0x565f6d), hex(0xeef0f4)),
 };
 
 impl Palette {
@@ -168,6 +175,7 @@ impl Palette {
             Tone::Bad => self.bad,
             Tone::Warning => self.warning,
             Tone::Information => self.information,
+            Tone::Past => self.past,
         }
     }
 
@@ -231,6 +239,7 @@ const SHADOW: Shadow =
 /// Has everything in this context look like this.
 pub fn install(context: &Context) {
     context.set_fonts(fonts());
+    missing_glyph::install(context);
     for theme in [Theme::Dark, Theme::Light] {
         context.set_style_of(theme, style(theme));
     }
@@ -309,7 +318,7 @@ mod tests {
             let grounds = [p.window, p.navigation, p.card, p.field];
             pairs.extend(grounds.iter().flat_map(|ground| [(p.text, *ground), (p.quiet, *ground)]));
             pairs.extend([p.button, p.button_hovered, p.chosen].map(|ground| (p.text, ground)));
-            for tone in [Tone::Good, Tone::Bad, Tone::Warning, Tone::Information] {
+            for tone in [Tone::Good, Tone::Bad, Tone::Warning, Tone::Information, Tone::Past] {
                 let shades = p.shades(tone);
                 pairs.extend([p.card, p.window, shades.ground].map(|g| (shades.text, g)));
                 pairs.push((p.text, shades.ground));

@@ -4,11 +4,12 @@ use std::{
     fmt::Debug,
     io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use crate::qr::reader;
 
-/// A desktop. Its methods take as long as a person does.
+/// A desktop. Methods that involve a person take as long as that person does.
 pub trait Surroundings: Debug + Send + Sync {
     /// Has a person choose a file to read.
     fn choose_file(&self, title: &str) -> Option<PathBuf>;
@@ -28,6 +29,11 @@ pub trait Surroundings: Debug + Send + Sync {
     /// If nobody knows where it is.
     fn picture_reader(&self) -> io::Result<PathBuf> {
         reader::this_program()
+    }
+
+    /// What its clock shows, at once.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
     }
 }
 

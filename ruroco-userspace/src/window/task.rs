@@ -1,13 +1,19 @@
 //! What is done elsewhere, because it takes its time, and what comes of it.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
 
 use super::{
-    action::Purpose, history::Entries, keys::KeyRow, knocking::Step, notice::Notice,
-    preferences::Preferences, secret_text::SecretText,
+    action::Purpose,
+    history::Entries,
+    keys::KeyRow,
+    knocking::{Step, Trouble},
+    notice::Notice,
+    preferences::Preferences,
+    secret_text::SecretText,
 };
 use crate::{
     client::{
@@ -59,10 +65,12 @@ pub(super) enum Task {
 pub(super) enum Report {
     Hosts(Profiles, Problems),
     Keys(Vec<KeyRow>),
+    /// Why hosts cannot be knocked at.
+    Troubles(BTreeMap<Name, Trouble>),
     History(Entries),
     /// The host of a form is in the file.
     HostSaved(Name),
-    /// A host is called otherwise now: what it was called, and what it is.
+    /// A host was renamed: its old name, and its new one.
     HostRenamed(Name, Name),
     /// A removal is undone.
     HostRestored(Name),

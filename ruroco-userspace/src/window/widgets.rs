@@ -7,8 +7,8 @@ use std::mem;
 
 use eframe::egui::{
     Align, Button, Color32, Frame, Id, InnerResponse, Label, Layout, Margin, Rect, Response,
-    RichText, Role, ScrollArea, Sense, Spinner, Stroke, TextWrapMode, Ui, UiBuilder, Vec2,
-    accesskit::Live, style::Widgets,
+    RichText, Role, ScrollArea, Sense, Spinner, Stroke, TextStyle, TextWrapMode, Ui, UiBuilder,
+    Vec2, WidgetText, accesskit::Live, style::Widgets,
 };
 
 pub(super) use self::field::{Field, confirmed};
@@ -20,8 +20,8 @@ use super::{
     },
 };
 
-/// Longest text on a button in characters.
-const MAX_BUTTON_TEXT: usize = 32;
+/// Widest text on a button in points.
+const MAX_BUTTON_TEXT: f32 = 260.0;
 
 /// How much a button asks to be pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) fn named_button(
 ) -> Response {
     let palette = Palette::of(ui);
     let color = rank.text(palette);
-    let text = RichText::new(shortened(text)).color(color);
+    let text = shortened(ui, RichText::new(text).color(color), icon);
     let icon = icon.map(|icon| icon_text(icon, color));
     let wrap = TextWrapMode::Extend;
     dressed(ui, rank, name, |ui| match icon {
@@ -95,13 +95,14 @@ pub(super) fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
     response.on_hover_text(name)
 }
 
-/// As much as fits into the narrowest window. A button that shortens itself would do so in every row
-/// that is nearly full, instead of going to the next.
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= MAX_BUTTON_TEXT {
-        return text.to_owned();
-    }
-    text.chars().take(MAX_BUTTON_TEXT.saturating_sub(1)).chain(['…']).collect()
+/// As much as fits into a whole row. A button that shortens itself would do so in every row that is
+/// nearly full, instead of going to the next.
+fn shortened(ui: &Ui, text: RichText, icon: Option<Icon>) -> WidgetText {
+    let spacing = ui.spacing();
+    let beside = icon.map_or(0.0, |_| ICON + spacing.icon_spacing);
+    let room = ui.max_rect().width() - 2.0 * spacing.button_padding.x - beside;
+    let (wrap, width) = (Some(TextWrapMode::Truncate), room.clamp(0.0, MAX_BUTTON_TEXT));
+    WidgetText::from(text).into_galley(ui, wrap, width, TextStyle::Button).into()
 }
 
 fn icon_text(icon: Icon, color: Color32) -> RichText {
@@ -126,7 +127,7 @@ pub(super) fn into_view(response: Response) -> Response {
     response
 }
 
-/// Whoever opens a form mostly goes on at its first field.
+/// Puts the keyboard into the first field of a form that was just opened.
 pub(super) fn enter(entered: &mut bool, first: &Response) {
     if !mem::replace(entered, true) {
         first.request_focus();
@@ -161,6 +162,7 @@ impl Tone {
             Self::Bad => Icon::Fault,
             Self::Warning => Icon::Warning,
             Self::Information => Icon::Information,
+            Self::Past => Icon::History,
         }
     }
 }
@@ -180,8 +182,8 @@ pub(super) fn card<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
         .inner
 }
 
-/// Something to be told, which a screen reader tells when it appears. It can be put away with a button
-/// of the name `away`; gives whether it was.
+/// A message, which a screen reader reads out when it appears. It is dismissed with a button of the name
+/// `away`; returns whether it was.
 pub(super) fn told(
     ui: &mut Ui,
     tone: Tone,
@@ -209,7 +211,7 @@ pub(super) fn told(
             }
             let room = away.map_or(0.0, |_| CONTROL_HEIGHT);
             let width = (ui.available_width() - room).max(0.0);
-            // First, so that a person with a keyboard does not meet the way out before the rest.
+            // First, so that the Tab key comes to the button that dismisses it last.
             ui.vertical(|ui| {
                 ui.set_width(width);
                 body(ui);
@@ -231,7 +233,15 @@ fn close(ui: &mut Ui, name: &str) -> bool {
 /// What a screen is.
 pub(super) fn title(ui: &mut Ui, text: &str) {
     let title = ui.add(Label::new(RichText::new(text).heading()).truncate());
-    ui.ctx().accesskit_node_builder(title.id, |node| node.set_role(Role::Heading));
+    is_heading(ui, &title, text);
+}
+
+/// Has a screen reader announce it as a heading.
+pub(super) fn is_heading(ui: &Ui, title: &Response, text: &str) {
+    ui.ctx().accesskit_node_builder(title.id, |node| {
+        node.set_role(Role::Heading);
+        node.set_label(text);
+    });
 }
 
 /// The top of a screen that leads back to another: whether a person wants that.
@@ -341,8 +351,14 @@ pub(super) fn pair<T>(
     });
 }
 
-/// A choice in the navigation.
-pub(super) fn tab(ui: &mut Ui, icon: Icon, text: &str, chosen: bool, size: Vec2) -> Response {
+/// A choice in the navigation, with or without words.
+pub(super) fn tab(
+    ui: &mut Ui,
+    (icon, words): (Icon, Option<&str>),
+    name: &str,
+    chosen: bool,
+    size: Vec2,
+) -> Response {
     let palette = Palette::of(ui);
     let (fill, color) =
         if chosen { (palette.chosen, palette.text) } else { (Color32::TRANSPARENT, palette.quiet) };
@@ -350,11 +366,14 @@ pub(super) fn tab(ui: &mut Ui, icon: Icon, text: &str, chosen: bool, size: Vec2)
     let response = ui.scope(|ui| {
         ui.visuals_mut().widgets = widgets;
         ui.visuals_mut().selection.bg_fill = palette.chosen;
-        let words = RichText::new(text).color(color);
-        let button = Button::new((icon_text(icon, color), words)).selected(chosen);
-        ui.add(button.min_size(size))
+        let icon = icon_text(icon, color);
+        let button = match words {
+            Some(words) => Button::new((icon, RichText::new(words).color(color))),
+            None => Button::new(icon),
+        };
+        ui.add(button.selected(chosen).min_size(size))
     });
-    into_view(response.inner.accessible_name(text))
+    into_view(response.inner.accessible_name(name))
 }
 
 /// Between 0 and 1.

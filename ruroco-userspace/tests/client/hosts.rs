@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::person::{KEY, Person, mode};
 
-const EVERYTHING: [&str; 18] = [
+const EVERYTHING: [&str; 20] = [
     "host",
     "add",
     "home",
@@ -15,6 +15,8 @@ const EVERYTHING: [&str; 18] = [
     "--command",
     "open",
     "--command",
+    "close",
+    "--confirm",
     "close",
     "--wait",
     "22",
@@ -35,13 +37,16 @@ fn a_host_is_added_listed_changed_and_removed() {
     };
     let mut home = json!({
         "name": "home", "address": "[2001:db8::1]:81", "family": "ipv6", "all_addresses": true,
-        "key": "home", "command": "open", "commands": ["open", "close"], "wait": 22,
+        "key": "home", "command": "open", "commands": ["open", "close"],
+        "confirm": ["close"], "wait": 22,
         "ip": "198.51.100.7", "permissive": true, "trouble": null,
     });
     assert_eq!(hosts(&person), json!({ "hosts": [home] }));
     let listed = person.run(&["host", "list"]);
     assert!(
-        listed.starts_with("home  [2001:db8::1]:81  open close  (key home, port 22"),
+        listed.starts_with(
+            "home  [2001:db8::1]:81  open close  (key home, asks before close, port 22"
+        ),
         "{listed}"
     );
 
@@ -197,4 +202,34 @@ fn what_cannot_be_a_name_or_an_address_is_refused_before_anything_is_done() {
         assert_eq!(client.output().unwrap().status.code(), Some(2), "{name} {address}");
     }
     assert_eq!(person.hosts(), "");
+}
+
+#[test]
+fn a_command_that_is_to_be_confirmed_is_not_sent_without_a_terminal_or_yes() {
+    let person = Person::with_key();
+    let add = ["host", "add", "nas", "--address", "127.0.0.1:9", "--key", "home"];
+    let commands = ["--command", "open_ssh", "--command", "shut_down", "--confirm", "shut_down"];
+    person.run(&[&add[..], &commands].concat());
+    person.run(&["send", "nas"]);
+    for asked in [
+        &["send", "nas", "shut_down"][..],
+        &["send", "nas", "shut_down", "--json"],
+        &["open", "nas", "shut_down", "--wait", "9", "--", "true"],
+    ] {
+        let refused = person.refused(asked);
+        assert!(refused.contains("--yes"), "{asked:?}: {refused}");
+    }
+    let refused = person.refused(&["proxy", "nas", "22", "--command", "shut_down"]);
+    assert!(refused.contains("ruroco-client send nas shut_down"), "{refused}");
+    person.run(&["send", "nas", "shut_down", "--dry-run"]);
+    let sent = person.run(&["send", "nas", "shut_down", "--yes"]);
+    assert!(sent.contains("sent shut_down"), "{sent}");
+}
+
+#[test]
+fn only_a_command_of_the_host_can_be_confirmed() {
+    let person = Person::with_key();
+    let add = ["host", "add", "nas", "--address", "127.0.0.1:9", "--key", "home"];
+    let refused = person.refused(&[&add[..], &["--command", "a", "--confirm", "b"]].concat());
+    assert!(refused.contains("not a command of this host"), "{refused}");
 }

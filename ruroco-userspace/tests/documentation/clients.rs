@@ -51,6 +51,7 @@ fn every_default_that_is_stated_is_in_force() {
             "all_addresses" => format!("`{}`", host.all_addresses),
             "command" => format!("the first of `commands`, else `\"{}\"`", host.command),
             "commands" => format!("`{:?}`", host.commands),
+            "confirm" => format!("`{:?}`", host.confirm),
             "wait" => none(host.wait.is_none()),
             "ip" => none(host.ip.is_none()),
             "permissive" => format!("`{}`", host.permissive),

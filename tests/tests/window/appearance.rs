@@ -27,7 +27,7 @@ fn damaged_settings_are_kept_aside() {
     let folder = new_folder();
     fs::write(folder.path().join("window.json"), "{\"theme\": \"pink\"}").unwrap();
     let mut person = Person::opens(folder);
-    person.sees("The window's settings begin anew");
+    person.sees("The window's settings were reset");
     assert!(person.folder.path().join("window.json.damaged-1").exists());
 }
 
@@ -59,9 +59,9 @@ fn the_keyboard_leads_to_every_screen_and_back() {
     let mut person = Person::opens(folder);
     for (key, seen) in [
         (Key::Num2, "Show the key home"),
-        (Key::Num3, "No knock yet"),
+        (Key::Num3, "No knocks yet"),
         (Key::Num1, "Knock at home: default"),
-        (Key::N, "As you call it."),
+        (Key::N, "Your name for the host."),
     ] {
         person.types(Modifiers::COMMAND, key);
         person.sees(seen);
@@ -69,12 +69,77 @@ fn the_keyboard_leads_to_every_screen_and_back() {
     person.types(Modifiers::NONE, Key::Escape);
     person.sees("Knock at home: default");
     person.types(Modifiers::COMMAND, Key::I);
-    person.sees("The line that the host's set-up has shown");
+    person.sees("It begins with ruroco:// and contains a key.");
     person.writes("Invitation", "half of one");
     // The first leaves the field, so that a slip costs nothing.
     person.types(Modifiers::NONE, Key::Escape);
-    assert_eq!(person.reads("Invitation"), "half of one");
+    assert_eq!(person.reads("Invitation").chars().count(), "half of one".len());
     person.types(Modifiers::NONE, Key::Escape);
-    person.presses("Leave it");
+    person.presses("Discard");
     person.sees("Knock at home: default");
+}
+
+#[test]
+fn nothing_of_a_dialog_is_outside_of_a_small_window() {
+    let folder = new_folder();
+    let name = "long-name-".repeat(9) + "x";
+    add_host(&folder, &name, |host| {
+        host.commands = vec!["a_command_with_a_name_that_is_too_long_for_a_button".to_owned()];
+        host.confirm.clone_from(&host.commands);
+    });
+    let size = Vec2::new(360.0, 400.0);
+    let mut person = Person::opens_with(folder, size);
+    let knock = "Knock at NAME: a_command_with_a_name_that_is_too_long_for_a_button";
+    for way in [
+        &[knock][..],
+        &["Keys", "Make a key", "Make the key"],
+        &["Keys", "Import a key", "Import the key"],
+        &["Keys", "Delete the key NAME"],
+        &["Keys", "Show the key NAME", "Show the text", "Show the QR code"],
+    ] {
+        for step in way {
+            person.presses(&step.replace("NAME", &name));
+        }
+        person.looks();
+        let placed = person.dialog();
+        assert!(placed.len() > 2, "{way:?}: {placed:?}");
+        // What is too far down can be scrolled to.
+        for (label, rect) in placed {
+            let fits = rect.left() >= 0.0 && rect.right() <= size.x;
+            assert!(fits, "{way:?}: `{label}` is at {rect:?}");
+        }
+        person.types(Modifiers::NONE, Key::Escape);
+        person.types(Modifiers::NONE, Key::Escape);
+    }
+}
+
+#[test]
+fn the_zoom_is_remembered() {
+    let mut person = Person::opens(new_folder());
+    person.types(Modifiers::COMMAND, Key::Plus);
+    person.types(Modifiers::COMMAND, Key::Plus);
+    let zoom = person.zoom();
+    assert!(zoom > 1.1, "{zoom}");
+    ruroco_lab::wait::until("the zoom to be kept", || {
+        person.looks();
+        let kept = fs::read_to_string(person.folder.path().join("window.json")).ok()?;
+        kept.contains(&format!("\"zoom\": {zoom}")).then_some(())
+    });
+    let mut person = Person::opens(person.closes());
+    person.looks();
+    assert!((person.zoom() - zoom).abs() < 0.01, "{}", person.zoom());
+}
+
+#[test]
+fn no_empty_field_looks_as_if_it_had_a_value() {
+    let mut person = Person::opens(new_folder());
+    let mut seen = 0;
+    for way in [&["Add a host by hand", "More settings"][..], &["Keys", "Make a key"]] {
+        way.iter().for_each(|step| person.presses(step));
+        for placeholder in person.placeholders().iter().filter(|text| !text.is_empty()) {
+            assert!(placeholder.starts_with("e.g. "), "{placeholder}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "{seen}");
 }

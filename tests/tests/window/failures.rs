@@ -19,7 +19,7 @@ fn mistakes_in_client_toml_are_shown_with_their_lines_and_the_rest_works() {
     let good = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{good}\n[hosts.b]\naddress = \"x:0\"\nkey = \"home\"\n")).unwrap();
     let mut person = Person::opens(folder);
-    person.sees("There is a mistake in client.toml");
+    person.sees("client.toml has an error");
     person.sees("Line 6: `address`: `0` is not a port");
     assert!(person.sees_now("Knock at home: default"), "the good host is there");
     person.presses("Open the folder");
@@ -28,7 +28,7 @@ fn mistakes_in_client_toml_are_shown_with_their_lines_and_the_rest_works() {
         opened.first().map(|folder| assert_eq!(folder, person.folder.path()))
     });
     fs::write(&path, good).unwrap();
-    person.no_longer_sees("There is a mistake in client.toml");
+    person.no_longer_sees("client.toml has an error");
 }
 
 #[test]
@@ -36,10 +36,10 @@ fn a_client_toml_that_is_none_leaves_a_window_that_says_so() {
     let folder = new_folder();
     fs::write(folder.path().join("client.toml"), "[hosts\n").unwrap();
     let mut person = Person::opens(folder);
-    person.sees("mistake in client.toml");
+    person.sees("client.toml has an error");
     person.sees("Line 1: ");
     person.presses("Keys");
-    person.sees("No key yet");
+    person.sees("No keys yet");
 }
 
 #[test]
@@ -63,9 +63,9 @@ fn a_missing_key_is_imported_from_where_it_was_missed() {
     fs::remove_file(folder.path().join("keys/home.key")).unwrap();
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
-    person.sees("There is no key “home”.");
+    person.sees("Key home not found.");
     person.presses("Import a key");
-    person.sees("One line of text.");
+    person.sees("One line, which begins with the name of a cipher.");
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn a_damaged_counter_is_started_anew_by_whoever_wants_that() {
     person.presses("Knock at home: default");
     person.sees("is damaged");
     assert_eq!(fs::read(person.folder.path().join("counter")).unwrap(), b"torn");
-    person.presses("Start the counter anew");
-    person.sees("The counter starts anew");
+    person.presses("Reset the counter");
+    person.sees("The counter was reset");
     person.presses("Knock again at home");
     server.receives(&key);
 }
@@ -98,16 +98,16 @@ fn a_counter_that_hosts_refuse_is_told_and_started_anew() {
     person.presses("Knock at watched: default");
     person.sees(&format!("Port {port} did not open"));
     assert!(person.sees_now("clock was 2 days ahead"), "{}", person.everything());
-    assert!(person.sees_now("Start the counter anew"));
+    assert!(person.sees_now("Reset the counter"));
     assert!(!person.everything().contains("ruroco-client"), "{}", person.everything());
     server.receives(&watched);
-    person.presses("Put the result for watched away");
+    person.presses("Dismiss the result for watched");
     person.presses("Knock at home: default");
     assert!(server.receives(&key).counter > ahead.as_nanos());
     person.sees("clock was 2 days ahead");
     assert!(!person.everything().contains("ruroco-client"), "{}", person.everything());
-    person.presses("Start the counter anew");
-    person.sees("The counter starts anew");
+    person.presses("Reset the counter");
+    person.sees("The counter was reset");
     person.presses("Knock at home: default");
     assert!(server.receives(&key).counter <= now().as_nanos());
     person.no_longer_sees("clock was 2 days ahead");
@@ -151,11 +151,11 @@ fn a_folder_that_cannot_be_written_costs_no_window() {
     person.presses("Knock at home: default");
     person.sees("Could not write the counter");
     person.sees("Not sent");
-    person.sees("The history was not written");
+    person.sees("The history was not saved");
     person.presses("Edit home");
     person.writes("Address", "192.0.2.1");
     person.presses("Save");
     person.sees("The host was not saved");
-    person.sees("What was there is as it was.");
+    person.sees("Nothing was changed.");
     assert_eq!(person.reads("Address"), "192.0.2.1");
 }

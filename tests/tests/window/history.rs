@@ -40,7 +40,7 @@ fn a_knock_that_was_not_sent_is_noted_with_the_reason() {
     fs::remove_file(folder.path().join("keys/home.key")).unwrap();
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
-    person.sees("There is no key “home”.");
+    person.sees("Key home not found.");
     person.presses("History");
     person.sees("Not sent. There is no key home");
 }
@@ -56,10 +56,10 @@ fn the_history_is_cleared_by_whoever_is_sure() {
     person.sees("default at home");
     person.presses("Clear the history");
     person.presses("Clear");
-    person.sees("No knock yet");
+    person.sees("No knocks yet");
     let mut person = Person::opens(person.closes());
     person.presses("History");
-    person.sees("No knock yet");
+    person.sees("No knocks yet");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn what_comes_of_a_knock_brings_back_nothing_that_was_cleared() {
     person.sees("default at home");
     person.presses("Clear the history");
     person.presses("Clear");
-    person.sees("No knock yet");
+    person.sees("No knocks yet");
     let path = person.folder.path().join("history.json");
     let written = || fs::metadata(&path).unwrap().modified().unwrap();
     let cleared = written();
@@ -88,12 +88,12 @@ fn a_port_that_was_open_before_is_not_noted_as_one_that_opened() {
     add_host_at(&server, &folder, "home", |host| host.wait = std::num::NonZero::new(port));
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
-    person.sees("What it did cannot be seen");
+    person.sees("This port cannot show its result.");
     person.presses("History");
-    person.sees(&format!("Port {port} was open before"));
+    person.sees(&format!("Port {port} was open before the knock"));
     let mut person = Person::opens(person.closes());
     person.presses("History");
-    person.sees(&format!("Port {port} was open before"));
+    person.sees(&format!("Port {port} was open before the knock"));
 }
 
 #[test]
@@ -102,11 +102,36 @@ fn a_damaged_history_is_kept_aside_and_told_once() {
     add_host(&folder, "home", |_| {});
     fs::write(folder.path().join("history.json"), "[{\"at\": 17, \"ho").unwrap();
     let mut person = Person::opens(folder);
-    person.sees("The history begins anew");
-    person.sees("It is kept as");
+    person.sees("A new history was started");
+    person.sees("It was renamed to");
     assert!(person.sees_now("Knock at home: default"));
     let kept = person.folder.path().join("history.json.damaged-1");
     assert_eq!(fs::read_to_string(kept).unwrap(), "[{\"at\": 17, \"ho");
     let person = Person::opens(person.closes());
-    assert!(!person.sees_now("The history begins anew"));
+    assert!(!person.sees_now("A new history was started"));
+}
+
+#[test]
+fn a_knock_is_repeated_from_the_history() {
+    let (folder, server) = (new_folder(), Server::new());
+    let key = add_host_at(&server, &folder, "home", |host| {
+        host.commands = vec!["open_ssh".to_owned()];
+    });
+    let mut person = Person::opens(folder);
+    person.presses("Knock at home: open_ssh");
+    let first = server.receives(&key);
+    person.presses("History");
+    person.presses("Knock again at home: open_ssh");
+    let second = server.receives(&key);
+    assert_eq!(first.command, second.command);
+    person.sees("Dismiss the result for home");
+    // A host that no longer has the command is not asked for it.
+    let host = ruroco::client::profiles::Host::new(
+        "127.0.0.1:9".parse().unwrap(),
+        "home".parse().unwrap(),
+    );
+    person.client().profiles().replace(&"home".parse().unwrap(), &host).unwrap();
+    person.presses("History");
+    person.sees("open_ssh at home");
+    person.no_longer_sees("Knock again at home");
 }

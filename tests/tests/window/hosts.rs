@@ -1,6 +1,9 @@
 //! Hosts are added, changed, removed and had back.
 
-use std::fs;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
 
 use egui::{Key, Modifiers};
 
@@ -11,28 +14,28 @@ fn an_empty_window_says_how_to_begin() {
     let mut person = Person::opens(new_folder());
     person.sees("No host yet");
     person.presses("Add from an invitation");
-    person.sees("The line that the host's set-up has shown");
+    person.sees("It begins with ruroco:// and contains a key.");
 }
 
 #[test]
 fn a_host_is_added_with_a_new_key() {
     let mut person = Person::opens(new_folder());
-    person.presses("Describe a host yourself");
+    person.presses("Add a host by hand");
     person.writes("Name", "home");
     person.writes("Address", "203.0.113.5");
     person.writes("Commands", "open_ssh, close_ssh");
     person.writes("Port that opens", "22");
     person.presses("Make a key");
-    person.sees("Give it the name of what it is kept on");
+    person.sees("Name the key after this computer");
     person.types(Modifiers::NONE, Key::Escape);
     person.presses("Save");
     person.sees("Choose a key, or make one.");
     person.presses("Make a key");
-    person.sees("The host logs keys by name");
+    person.sees("the host logs keys by name");
     person.writes("Name", "laptop");
-    person.presses("Make it");
+    person.presses("Make the key");
     // It is chosen at once.
-    person.no_longer_sees("The host logs keys by name");
+    person.no_longer_sees("the host logs keys by name");
     person.presses("Save");
     person.sees("Knock at home: open_ssh");
     person.sees("Knock at home: close_ssh");
@@ -60,7 +63,7 @@ fn each_field_says_what_is_wrong_with_it_and_nothing_is_saved() {
     person.writes("Act for another address", "10.0.0.0/8");
     assert!(!person.sees_now("Not saved"), "nobody is told off while still writing");
     person.presses("Save");
-    person.sees("Not saved: see what is marked above.");
+    person.sees("Not saved. Correct the fields that are marked above.");
     assert!(person.description("Name").contains("cannot be a name"));
     assert!(person.description("Address").contains("is not a port"));
     assert!(person.description("Port that opens").contains("from 1 to 65535"));
@@ -111,7 +114,7 @@ fn a_host_can_be_called_otherwise() {
     person.presses("Edit home");
     person.writes("Name", "office");
     person.presses("Save");
-    assert!(person.description("Name").contains("There is a host office already"));
+    assert!(person.description("Name").contains("Host office already exists"));
     person.writes("Name", "house");
     person.presses("Save");
     person.sees("Knock at house: default");
@@ -142,7 +145,7 @@ fn commands_that_the_form_cannot_say_are_left_to_the_file() {
     add_host(&folder, "home", |host| host.command = "open, then close".to_owned());
     let mut person = Person::opens(folder);
     person.presses("Edit home");
-    person.sees("Change them in client.toml.");
+    person.sees("Edit it in client.toml.");
     person.writes("Address", "198.51.100.7");
     person.presses("Save");
     person.sees("198.51.100.7:80");
@@ -159,14 +162,14 @@ fn a_begun_form_is_left_only_by_whoever_is_sure() {
     person.presses("Edit home");
     person.writes("Address", "198.51.100.7");
     person.drops(&dropped);
-    person.sees("The file was not looked at");
+    person.sees("The file was not read");
     person.types(Modifiers::COMMAND, Key::Num2);
-    person.sees("Leave it");
+    person.sees("Discard your changes?");
     person.types(Modifiers::NONE, Key::Escape);
-    person.no_longer_sees("Leave it");
+    person.no_longer_sees("Discard your changes?");
     assert_eq!(person.reads("Address"), "198.51.100.7");
     person.presses("Keys");
-    person.presses("Leave it");
+    person.presses("Discard");
     person.sees("Show the key home");
 }
 
@@ -183,7 +186,7 @@ fn a_list_is_closed_by_escape_and_the_form_stays() {
     person.types(Modifiers::NONE, Key::Escape);
     person.no_longer_sees("office");
     assert_eq!(person.reads("Address"), "198.51.100.7");
-    assert!(!person.sees_now("Leave it"));
+    assert!(!person.sees_now("Discard your changes?"));
 }
 
 #[test]
@@ -199,9 +202,9 @@ fn escape_asks_before_a_begun_form_is_lost() {
     assert_eq!(person.focused(), None);
     person.presses("IPv4 only");
     person.types(Modifiers::NONE, Key::Escape);
-    person.sees("Leave it");
+    person.sees("Discard your changes?");
     person.types(Modifiers::NONE, Key::Escape);
-    person.no_longer_sees("Leave it");
+    person.no_longer_sees("Discard your changes?");
     assert_eq!(person.reads("Address"), "198.51.100.7");
 }
 
@@ -212,7 +215,7 @@ fn whatever_is_changed_in_a_form_is_not_lost_without_a_question() {
     add_host(&folder, "office", |_| {});
     let mut person = Person::opens(folder);
     for choice in [
-        "It may differ from the one the host sees",
+        "The knock may come from another address",
         "IPv4 only",
         "Knock at every address of the host",
         "office",
@@ -223,15 +226,15 @@ fn whatever_is_changed_in_a_form_is_not_lost_without_a_question() {
         }
         person.presses(choice);
         person.presses("Keys");
-        person.sees("Leave it");
-        person.presses("Leave it");
+        person.sees("Discard your changes?");
+        person.presses("Discard");
         person.presses("Hosts");
     }
     for untouched in ["Edit home", "Add a host"] {
         person.presses(untouched);
         person.presses("Keys");
         person.sees("Show the key home");
-        assert!(!person.sees_now("Leave it"), "{untouched}");
+        assert!(!person.sees_now("Discard your changes?"), "{untouched}");
         person.presses("Hosts");
     }
 }
@@ -244,7 +247,7 @@ fn to_have_a_host_back_closes_no_form() {
     person.presses("Edit home");
     person.presses("Remove home");
     person.sees("home was removed");
-    person.presses("Describe a host yourself");
+    person.presses("Add a host by hand");
     person.writes("Name", "office");
     person.presses("Undo");
     person.no_longer_sees("home was removed");
@@ -265,4 +268,75 @@ fn a_host_that_was_removed_can_be_had_back() {
     person.sees("Edit home");
     person.no_longer_sees("home was removed");
     assert_eq!(person.client().profiles().read().or_problems().unwrap(), before);
+}
+
+#[test]
+fn one_host_among_many_is_found() {
+    let folder = new_folder();
+    for letter in 'a'..='z' {
+        add_host(&folder, &format!("host-{letter}"), |host| {
+            host.commands = vec![format!("open_{letter}")];
+        });
+    }
+    let mut person = Person::opens(folder);
+    person.types(Modifiers::COMMAND, Key::F);
+    assert_eq!(person.focused().as_deref(), Some("Search hosts"));
+    person.writes("Search hosts", "OPEN_q");
+    person.sees("Knock at host-q: open_q");
+    assert!(!person.sees_now("Knock at host-a"));
+    person.writes("Search hosts", "attic");
+    person.sees("No host matches “attic”.");
+    person.presses("Show all hosts");
+    person.sees("Knock at host-a");
+    person.writes("Search hosts", "host-b");
+    person.types(Modifiers::NONE, Key::Escape);
+    person.sees("Knock at host-a");
+}
+
+#[test]
+fn a_few_hosts_are_searched_only_by_whoever_asks_for_it() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    assert!(!person.has_field("Search hosts"));
+    person.types(Modifiers::COMMAND, Key::Num2);
+    person.types(Modifiers::COMMAND, Key::F);
+    assert_eq!(person.focused().as_deref(), Some("Search hosts"));
+}
+
+#[test]
+fn a_host_whose_key_cannot_be_used_says_so_before_anybody_knocks() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    add_host(&folder, "office", |_| {});
+    let keys = folder.path().join("keys");
+    let path = keys.join("home.key");
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    fs::remove_file(keys.join("office.key")).unwrap();
+    let mut person = Person::opens(folder);
+    person.sees("Cannot knock at home: ");
+    person.sees(&format!("chmod 600 {}", path.display()));
+    person.sees("Cannot knock at office: Key office not found.");
+    // What another program mends is seen, too.
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    person.no_longer_sees("Cannot knock at home");
+    person.presses("Import a key");
+    person.sees("Import the key");
+}
+
+#[test]
+fn which_commands_ask_is_written_in_the_form() {
+    let folder = new_folder();
+    add_host(&folder, "nas", |host| host.commands = vec!["shut_down".to_owned()]);
+    let mut person = Person::opens(folder);
+    person.presses("Edit nas");
+    person.writes("Ask before sending", "shut_donw");
+    person.presses("Save");
+    assert!(person.description("Ask before sending").contains("not one of the commands"));
+    person.writes("Ask before sending", "shut_down");
+    person.presses("Save");
+    person.presses("Knock at nas: shut_down");
+    person.sees("Send shut_down to nas?");
+    let profiles = person.client().profiles().read().or_problems().unwrap();
+    assert_eq!(profiles.get("nas").unwrap().confirm, ["shut_down"]);
 }

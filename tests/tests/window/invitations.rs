@@ -88,7 +88,7 @@ fn what_is_no_invitation_is_told_in_words() {
     person.writes("Invitation", &half[..half.len() / 2]);
     assert!(person.description("Invitation").contains("copy the whole line again"));
     person.drops(&picture);
-    person.sees("Nothing was found in the file");
+    person.sees("Cannot read the file");
     person.sees("no QR code was found in the picture");
 }
 
@@ -113,7 +113,7 @@ fn what_is_no_file_is_not_waited_for() {
     let mut person = Person::opens(new_folder());
     for path in [pipe.as_path(), Path::new("/dev/zero"), elsewhere.path()] {
         person.drops(path);
-        person.sees(&format!("{}: it is no file", path.display()));
+        person.sees(&format!("{}: not a file", path.display()));
     }
 }
 
@@ -140,7 +140,7 @@ fn a_host_that_was_removed_is_had_back_from_its_invitation() {
     person.sees("No host yet");
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&other));
-    assert!(person.description("Name").contains("There is a key home already"));
+    assert!(person.description("Name").contains("Key home already exists"));
     person.writes("Invitation", &invitation(&key));
     is_added(&mut person, &key);
 }
@@ -156,7 +156,7 @@ fn another_key_with_the_id_of_an_invitations_is_left_alone() {
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&forged));
     person.presses("Add this host");
-    person.sees("There is another key home already. Choose another name.");
+    person.sees("Another key is already called home. Choose another name.");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_second_host_of_the_same_name_gets_another() {
     let mut person = Person::opens(folder);
     person.presses("From an invitation");
     person.writes("Invitation", &invitation(&key));
-    assert!(person.description("Name").contains("There is a host home already"));
+    assert!(person.description("Name").contains("Host home already exists"));
     person.presses("Add this host");
     assert!(!person.sees_now("was added"));
     person.writes("Name", "home2");
@@ -182,10 +182,24 @@ fn an_invitation_for_a_known_host_shows_what_it_changes_and_updates_it() {
     let mut person = Person::opens(folder);
     person.presses("From an invitation");
     person.writes("Invitation", &invitation(&key));
-    person.sees("home is known already. This would change:");
+    person.sees("home already exists. This invitation changes:");
     person.presses("Update home");
     person.sees("home was updated");
     person.presses("From an invitation");
     person.writes("Invitation", &invitation(&key));
-    person.sees("home is known already, with the same settings.");
+    person.sees("home already exists with the same settings.");
+}
+
+#[test]
+fn a_pasted_invitation_is_shown_only_to_whoever_asks_for_it() {
+    let key = Key::generate().unwrap();
+    let mut person = Person::opens(new_folder());
+    person.presses("Add from an invitation");
+    person.writes("Invitation", &invitation(&key));
+    person.sees("203.0.113.5:80");
+    assert!(!person.reads("Invitation").contains("ruroco"), "{}", person.reads("Invitation"));
+    person.presses("Show the invitation");
+    assert_eq!(person.reads("Invitation"), invitation(&key));
+    person.presses("Hide the invitation");
+    assert!(!person.reads("Invitation").contains("ruroco"));
 }

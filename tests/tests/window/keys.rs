@@ -11,13 +11,13 @@ use crate::person::{Person, add_host, new_folder};
 fn a_key_is_made_and_kept_from_others() {
     let mut person = Person::opens(new_folder());
     person.types(Modifiers::COMMAND, Key::Num2);
-    person.sees("No key yet");
+    person.sees("No keys yet");
     person.presses("Make a key");
-    person.presses("Make it");
-    assert!(person.description("Name").contains("Give it a name."));
+    person.presses("Make the key");
+    assert!(person.description("Name").contains("Enter a name."));
     person.writes("Name", "laptop");
-    person.presses("Make it");
-    person.sees("The key laptop is kept");
+    person.presses("Make the key");
+    person.sees("Key laptop was saved");
     let path = person.folder.path().join("keys/laptop.key");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let key = Secret::read(&path).unwrap();
@@ -33,7 +33,7 @@ fn a_key_is_seen_only_by_whoever_asks_for_it() {
     person.presses("Keys");
     person.sees("For home");
     person.presses("Show the key home");
-    person.sees("Who has it can knock.");
+    person.sees("Anyone with this key can knock.");
     assert!(!person.everything().contains(&text));
     person.presses("Show the text");
     person.sees(&text);
@@ -42,11 +42,11 @@ fn a_key_is_seen_only_by_whoever_asks_for_it() {
     person.presses("Copy");
     let copied = person.copies();
     assert_eq!(copied, text);
-    person.sees("The key is in the clipboard");
+    person.sees("The key was copied to the clipboard");
     assert!(!person.everything().contains(&text));
-    person.presses("Empty the clipboard");
+    person.presses("Clear the clipboard");
     assert_eq!(person.copies(), " ");
-    person.no_longer_sees("The key is in the clipboard");
+    person.no_longer_sees("The key was copied to the clipboard");
 }
 
 /// As a file on a server that is away.
@@ -64,10 +64,10 @@ fn what_hangs_elsewhere_keeps_no_key_from_being_seen_and_removed() {
     person.presses("Show the key home");
     person.presses("Copy");
     assert_eq!(person.copies(), *key.to_text());
-    person.presses("Empty the clipboard");
+    person.presses("Clear the clipboard");
     assert_eq!(person.copies(), " ");
-    person.presses("Remove the key home");
-    person.presses("Remove the key home");
+    person.presses("Delete the key home");
+    person.presses("Delete home");
     ruroco_lab::wait::until("the key to be gone", || (!path.exists()).then_some(()));
 }
 
@@ -80,7 +80,7 @@ fn a_key_that_was_exported_can_be_imported() {
     *person.desktop.chosen.lock().unwrap() = Some(elsewhere.path().to_owned());
     person.presses("Keys");
     person.presses("Export the key home to a file");
-    person.sees("home was exported");
+    person.sees("Key home was exported");
     let path = elsewhere.path().join("home.key");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     *person.desktop.chosen.lock().unwrap() = Some(path);
@@ -88,8 +88,8 @@ fn a_key_that_was_exported_can_be_imported() {
     person.writes("Name", "copy");
     person.presses("Choose a file");
     person.waits_for_field("Key");
-    person.presses("Import it");
-    person.sees("The key copy is kept");
+    person.presses("Import the key");
+    person.sees("Key copy was saved");
     let copy = Secret::read(&person.folder.path().join("keys/copy.key")).unwrap();
     assert_eq!(*copy.to_text(), *key.to_text());
 }
@@ -120,15 +120,15 @@ fn enter_does_what_the_first_button_of_a_dialog_does() {
     person.presses("Keys");
     person.presses("Make a key");
     person.types(Modifiers::NONE, Key::Enter);
-    person.sees("Give it a name.");
+    person.sees("Enter a name.");
     person.writes("Name", "laptop");
     person.types(Modifiers::NONE, Key::Enter);
-    person.sees("The key laptop is kept");
+    person.sees("Key laptop was saved");
     person.presses("Import a key");
     person.writes("Name", "copy");
     person.writes("Key", &key.to_text());
     person.types(Modifiers::NONE, Key::Enter);
-    person.sees("The key copy is kept");
+    person.sees("Key copy was saved");
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn what_is_no_key_is_refused_and_not_repeated() {
     person.presses("Import a key");
     person.writes("Name", "laptop");
     person.writes("Key", "chacha20poly1305:AAAA");
-    person.presses("Import it");
+    person.presses("Import the key");
     assert!(person.description("Key").contains("Not a key"), "{}", person.description("Key"));
     assert!(!person.everything().contains("AAAA"));
     person.types(Modifiers::NONE, Key::Escape);
     person.types(Modifiers::NONE, Key::Escape);
-    person.no_longer_sees("Import it");
+    person.no_longer_sees("Import the key");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn nothing_brings_a_key_back_that_was_written_into_a_form() {
     assert_eq!(person.reads("Key"), "", "what was written can be undone while it is written");
     person.writes("Key", "chacha20poly1305:AAAA");
     person.presses("Cancel");
-    person.no_longer_sees("Import it");
+    person.no_longer_sees("Import the key");
     person.presses("Import a key");
     person.goes_to("Key");
     person.types(Modifiers::COMMAND, Key::Z);
@@ -178,13 +178,31 @@ fn a_key_is_removed_only_by_whoever_is_sure() {
     let path = folder.path().join("keys/home.key");
     let mut person = Person::opens(folder);
     person.presses("Keys");
-    person.presses("Remove the key home");
-    person.sees("You can no longer knock at home.");
+    person.presses("Delete the key home");
+    person.sees("You will no longer be able to knock at home.");
     person.types(Modifiers::NONE, Key::Escape);
     assert!(path.exists());
-    // The button of the dialog has the same name as that of the row.
-    person.presses("Remove the key home");
-    person.presses("Remove the key home");
-    person.sees("No key yet");
+    person.presses("Delete the key home");
+    person.presses("Delete home");
+    person.sees("No keys yet");
     assert!(!path.exists());
+}
+
+#[test]
+fn what_went_well_is_not_told_on_every_screen() {
+    let mut person = Person::opens(new_folder());
+    person.presses("Keys");
+    person.presses("Make a key");
+    person.writes("Name", "laptop");
+    person.presses("Make the key");
+    person.sees("Key laptop was saved");
+    for screen in ["Hosts", "Keys"] {
+        person.presses(screen);
+        assert!(!person.sees_now("Key laptop was saved"), "{screen}");
+    }
+    person.presses("Make a key");
+    person.writes("Name", "phone");
+    person.presses("Make the key");
+    person.presses("Dismiss: Key phone was saved");
+    person.no_longer_sees("Key phone was saved");
 }

@@ -1,6 +1,6 @@
 //! Knocking: what arrives, what is shown of it, and that nothing keeps the window from answering.
 
-use std::{fs, net::TcpListener, num::NonZero};
+use std::{fs, net::TcpListener, num::NonZero, time::Duration};
 
 use egui::{Key, Modifiers};
 use ruroco_common::command::CommandHash;
@@ -23,13 +23,13 @@ fn a_click_sends_an_authentic_knock_for_that_command() {
     assert_eq!(first.command, CommandHash::of("close_ssh"));
     assert!(first.strict);
     person.sees(&format!("Sent to {}", server.address()));
-    person.sees("A host never answers.");
+    person.sees("Hosts never answer a knock.");
     person.presses("Knock at home: open_ssh");
     let second = server.receives(&key);
     assert_eq!(second.command, CommandHash::of("open_ssh"));
     assert!(second.counter > first.counter);
-    person.presses("Put the result for home away");
-    assert!(!person.sees_now("A host never answers."));
+    person.presses("Dismiss the result for home");
+    assert!(!person.sees_now("Hosts never answer a knock."));
 }
 
 #[test]
@@ -45,6 +45,11 @@ fn a_port_that_opens_is_seen_to_open() {
     let _open = TcpListener::bind(("127.0.0.1", port)).unwrap();
     person.sees(&format!("Port {port} is open"));
     person.sees("ms after the knock");
+    // How long a host leaves a port open, nobody knows here.
+    person.comes_back_after(Duration::from_secs(60));
+    assert!(!person.sees_now(&format!("Port {port} is open")));
+    person.sees(&format!("Port {port} was open at "));
+    person.sees("Knock again at home");
 }
 
 #[test]
@@ -59,6 +64,8 @@ fn a_port_that_stays_shut_is_told_with_what_to_look_at() {
     person.sees("Is this computer's clock right?");
     person.sees(&key.id.to_string());
     person.sees("Knock again at home");
+    // In an order, and not as things to click.
+    assert!(person.sees_only("1.") && person.sees_only("2."));
 }
 
 #[test]
@@ -82,7 +89,7 @@ fn a_host_that_cannot_be_reached_leaves_the_window_alone() {
     person.presses("Hosts");
     person.sees("Stop knocking at far");
     person.presses("Stop knocking at far");
-    person.sees("It was sent; what it does is not watched.");
+    person.sees("The knock was sent, but its result is not known.");
     assert!(person.sees_now("Stop knocking at near"));
 }
 
@@ -99,10 +106,10 @@ fn what_hangs_before_a_knock_is_sent_can_be_given_up_and_then_nothing_is_sent() 
     person.presses("Knock at home: default");
     person.sees("Looking up the address");
     person.presses("History");
-    person.sees("No knock yet");
+    person.sees("No knocks yet");
     person.presses("Hosts");
     person.presses("Stop knocking at home");
-    person.sees("It was not sent.");
+    person.sees("Nothing was sent.");
     held.unlock().unwrap();
     person.presses("History");
     person.sees("Stopped");
@@ -122,4 +129,28 @@ fn a_knock_takes_no_mouse() {
     }
     person.types(Modifiers::NONE, Key::Enter);
     server.receives(&key);
+}
+
+#[test]
+fn a_command_that_is_to_be_confirmed_is_not_sent_at_one_click() {
+    let (folder, server) = (new_folder(), Server::new());
+    let key = add_host_at(&server, &folder, "nas", |host| {
+        host.commands = vec!["open_ssh".to_owned(), "shut_down".to_owned()];
+        host.confirm = vec!["shut_down".to_owned()];
+    });
+    let mut person = Person::opens(folder);
+    person.presses("Knock at nas: shut_down");
+    person.sees("Send shut_down to nas?");
+    person.presses("Cancel");
+    person.no_longer_sees("Send shut_down to nas?");
+    person.presses("Knock at nas: open_ssh");
+    assert_eq!(server.receives(&key).command, CommandHash::of("open_ssh"));
+    person.presses("Knock at nas: shut_down");
+    person.presses("Send shut_down");
+    assert_eq!(server.receives(&key).command, CommandHash::of("shut_down"));
+    // From the history it asks, too.
+    person.presses("History");
+    person.presses("Knock again at nas: shut_down");
+    person.sees("Send shut_down to nas?");
+    assert!(!server.has_received());
 }

@@ -20,5 +20,7 @@ mod hosts;
 mod invitations;
 mod keys;
 mod knocks;
+mod names;
 mod person;
+mod program;
 mod server;

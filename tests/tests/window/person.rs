@@ -4,6 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
 };
 
 use egui::{DroppedFile, Key, Modifiers, OutputCommand, Rect, Theme, Vec2, accesskit::Role};
@@ -36,6 +37,8 @@ pub(crate) struct Person {
 pub(crate) struct Desktop {
     pub(crate) chosen: Mutex<Option<PathBuf>>,
     pub(crate) opened: Mutex<Vec<PathBuf>>,
+    /// How much time has passed beside what passes anyway.
+    passed: Mutex<Duration>,
 }
 
 impl Surroundings for Desktop {
@@ -55,6 +58,10 @@ impl Surroundings for Desktop {
     /// This process is a test, and no reader of pictures.
     fn picture_reader(&self) -> io::Result<PathBuf> {
         Ok(programs::path("ruroco-client"))
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now() + *self.passed.lock().unwrap()
     }
 }
 
@@ -147,9 +154,20 @@ impl Person {
         }));
     }
 
+    /// Comes back after this long.
+    pub(crate) fn comes_back_after(&mut self, time: Duration) {
+        *self.desktop.passed.lock().unwrap() += time;
+        self.looks();
+    }
+
     /// Whether something with this in its name is there.
     pub(crate) fn sees_now(&self, text: &str) -> bool {
         self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+
+    /// Whether there is a text that is no longer than this.
+    pub(crate) fn sees_only(&self, text: &str) -> bool {
+        self.harness.query_all_by_label(text).next().is_some()
     }
 
     /// Waits until it is there.
@@ -193,6 +211,27 @@ impl Person {
         one.click_accesskit();
         self.looks();
         self.looks();
+    }
+
+    /// Whether there is a field of this name.
+    pub(crate) fn has_field(&self, name: &str) -> bool {
+        self.fields().iter().any(|node| node.accesskit_node().label().as_deref() == Some(name))
+    }
+
+    /// What empty fields show.
+    pub(crate) fn placeholders(&self) -> Vec<String> {
+        self.fields()
+            .iter()
+            .filter_map(|node| node.accesskit_node().placeholder().map(str::to_owned))
+            .collect()
+    }
+
+    fn fields(&self) -> Vec<Node<'_>> {
+        let is_field = by().predicate(|node| {
+            matches!(node.role(), Role::TextInput | Role::MultilineTextInput | Role::PasswordInput)
+        });
+        let before = self.before();
+        before.query_all(is_field).collect()
     }
 
     /// Puts the keyboard into the field of this name.
@@ -286,6 +325,22 @@ impl Person {
     pub(crate) fn controls(&self) -> Vec<(String, Rect)> {
         let found = self.harness.query_all(by().predicate(|node| node.role() == Role::Button));
         found.map(|node| (node.accesskit_node().label().unwrap_or_default(), node.rect())).collect()
+    }
+
+    /// Everything in the dialog, and where.
+    pub(crate) fn dialog(&self) -> Vec<(String, Rect)> {
+        let dialog = self.before();
+        let placed = dialog
+            .children_recursive()
+            .filter(|node| node.accesskit_node().bounding_box().is_some());
+        placed
+            .map(|node| (node.accesskit_node().label().unwrap_or_default(), node.rect()))
+            .collect()
+    }
+
+    /// How much larger than usual everything is.
+    pub(crate) fn zoom(&self) -> f32 {
+        self.harness.ctx.zoom_factor()
     }
 
     pub(crate) fn is_dark(&self) -> bool {

@@ -37,6 +37,7 @@ wait = 22
 address = "nas.example.net:8080"
 key = "laptop"
 commands = ["wake_up", "open_backup", "shut_down"]
+confirm = ["shut_down"]
 
 [hosts.office]
 address = "198.51.100.20"

@@ -64,6 +64,9 @@ pub(super) struct Add {
     /// Command to ask for where none is named, instead of the first --command
     #[arg(long, value_name = "COMMAND")]
     default: Option<String>,
+    /// Command to confirm before it is sent; repeat for more
+    #[arg(long, value_name = "COMMAND")]
+    confirm: Vec<String>,
     /// TCP port that a knock opens
     #[arg(short, long, value_name = "PORT")]
     wait: Option<NonZero<u16>>,
@@ -84,12 +87,16 @@ pub(super) fn run(action: Action, folder: &Folder) -> anyhow::Result<()> {
 }
 
 fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
-    let Add { name, address, key, commands, default, wait, manner, replace } = arguments;
+    let Add { name, address, key, commands, default, confirm, wait, manner, replace } = arguments;
     let key = with_whole_path(key)?;
     // A host that cannot be knocked at shows when somebody is in a hurry.
     folder.keys().label(&key)?;
     let host = Host { wait, ..Host::new(address, key) };
     let host = manner.applied_to(host.that_does(default.into_iter().chain(commands)));
+    if let Some(unknown) = host.without_command(confirm.iter().map(String::as_str)) {
+        bail!("--confirm {unknown}: not a command of this host; add it with --command {unknown}");
+    }
+    let host = Host { confirm, ..host };
     let file = folder.profiles();
     let done = if replace {
         match file.replace(&name, &host) {
@@ -155,12 +162,14 @@ fn rest(host: &Host) -> String {
         key,
         command: _,
         commands: _,
+        confirm,
         wait,
         ip,
         permissive,
     } = host;
     let commands: Vec<&str> = host.all_commands().collect();
     let mut words = vec![commands.join(" "), format!("(key {key}")];
+    words.extend((!confirm.is_empty()).then(|| format!("asks before {}", confirm.join(" "))));
     words.extend(wait.map(|port| format!("port {port}")));
     words.extend(ip.map(|ip| format!("for {ip}")));
     words.extend(permissive.then(|| "permissive".to_owned()));
@@ -171,8 +180,18 @@ fn rest(host: &Host) -> String {
 }
 
 fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
-    let Host { address, family, all_addresses, key, command, commands: _, wait, ip, permissive } =
-        host;
+    let Host {
+        address,
+        family,
+        all_addresses,
+        key,
+        command,
+        commands: _,
+        confirm,
+        wait,
+        ip,
+        permissive,
+    } = host;
     json!({
         "name": name.as_str(),
         "address": address.to_string(),
@@ -181,6 +200,7 @@ fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
         "key": key.to_string(),
         "command": command,
         "commands": host.all_commands().collect::<Vec<_>>(),
+        "confirm": confirm,
         "wait": wait,
         "ip": ip.map(|ip| ip.to_string()),
         "permissive": permissive,

@@ -39,7 +39,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit> {
     let Arguments { target, wait, waiting, program } = arguments;
+    let is_confirmed = target.is_confirmed();
     let asked = target.asked(folder)?;
+    if !is_confirmed {
+        asked.confirm(true)?;
+    }
     let port = wait.map_or_else(|| needed_port(&asked), Ok)?;
     let effect = waiting.effect(port);
     let attempt = Attempt { knock: asked.knock(folder)?, effect: Some(effect) };

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
@@ -70,6 +70,14 @@ fn asked(host: String, command: Option<String>, folder: &Folder) -> anyhow::Resu
     })?;
     let known = known.clone();
     let command = command.unwrap_or_else(|| known.command.clone());
+    // Standard input is ssh's, and nobody looks at every `ssh` that a script starts.
+    if known.asks_before(&command) {
+        bail!(
+            "`confirm` in {} lists {command}, and `proxy` cannot ask; send it with: ruroco-client \
+             send {host} {command}",
+            file.path().display()
+        );
+    }
     Ok(Asked { name: Some(host), host: known, command })
 }
 

@@ -57,6 +57,7 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
 
 fn send(arguments: Arguments, folder: &Folder, report: &mut Report) -> anyhow::Result<Exit> {
     let Arguments { target, wait, no_wait, waiting, dry_run, json } = arguments;
+    let is_confirmed = target.is_confirmed();
     let asked = target.asked(folder)?;
     report.asked(&asked);
     let port = if no_wait { None } else { port(wait, &asked, &waiting)? };
@@ -71,6 +72,10 @@ fn send(arguments: Arguments, folder: &Folder, report: &mut Report) -> anyhow::R
             lines.iter().try_for_each(|line| say(line))?;
         }
         return Ok(Exit::Done);
+    }
+    if !is_confirmed {
+        // Standard output is the JSON object's.
+        asked.confirm(!json)?;
     }
     let attempt = Attempt { knock, effect };
     let mut progress = |progress: Progress| match &progress {

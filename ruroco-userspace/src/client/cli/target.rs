@@ -39,9 +39,17 @@ pub(super) struct Target {
     /// The same, for a host that flags describe
     #[arg(short, long, conflicts_with = "named")]
     command: Option<String>,
+    /// Send a command of the host's `confirm` list without asking
+    #[arg(long)]
+    yes: bool,
 }
 
 impl Target {
+    /// Whether a command that asks for confirmation has it.
+    pub(super) const fn is_confirmed(&self) -> bool {
+        self.yes
+    }
+
     /// What is meant.
     ///
     /// # Errors
@@ -66,6 +74,22 @@ impl Asked {
     /// If the key is not to be had.
     pub(super) fn knock(&self, folder: &Folder) -> anyhow::Result<Knock> {
         Ok(Knock::at(&self.host, &self.command, &folder.keys())?)
+    }
+
+    /// Asks a person before a command goes out that the host's `confirm` lists.
+    ///
+    /// # Errors
+    /// If the answer is not yes, or nobody can be asked.
+    pub(super) fn confirm(&self, may_ask: bool) -> anyhow::Result<()> {
+        if !self.host.asks_before(&self.command) {
+            return Ok(());
+        }
+        let question = format!("Send {} to {}?", self.command, self.called());
+        if may_ask {
+            super::confirm(&question, "--yes")
+        } else {
+            bail!("{question} `confirm` in client.toml lists it; pass --yes to send it")
+        }
     }
 
     /// What the host is called in messages.

@@ -241,15 +241,27 @@ impl ProfilesFile {
 
 /// Sets every field of a host; one that says what is so anyway is left out.
 fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
-    let Host { address, family, all_addresses, key, command, commands, wait, ip, permissive } =
-        host;
+    let Host {
+        address,
+        family,
+        all_addresses,
+        key,
+        command,
+        commands,
+        confirm,
+        wait,
+        ip,
+        permissive,
+    } = host;
     let is_one = commands.is_empty();
     let all: Array = host.all_commands().collect();
-    let fields: [(&str, Option<Value>); 9] = [
+    let confirmed: Array = confirm.iter().collect();
+    let fields: [(&str, Option<Value>); 10] = [
         ("address", Some(address.to_string().into())),
         ("key", Some(key.to_string().into())),
         ("command", (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
         ("commands", (!is_one).then_some(all.into())),
+        ("confirm", (!confirm.is_empty()).then_some(confirmed.into())),
         ("wait", wait.map(|port| i64::from(port.get()).into())),
         ("ip", ip.map(|ip| ip.to_string().into())),
         ("permissive", permissive.then_some(true.into())),
@@ -309,6 +321,7 @@ mod tests {
             wait: std::num::NonZero::new(22),
             ip: Some("2001:db8::1".parse().unwrap()),
             permissive: true,
+            confirm: vec!["close \"x\"".to_owned()],
             ..host().that_does(["open".to_owned(), "close \"x\"".to_owned()])
         };
         let one = Host { command: "open".to_owned(), ..host() };

@@ -24,6 +24,8 @@ pub struct Host {
     /// What else the host is known to do; [`Host::that_does`] keeps [`Host::command`] out of it, and
     /// each in it once, so that hosts that do the same are equal.
     pub commands: Vec<String>,
+    /// Those of all commands that a person confirms before they are sent.
+    pub confirm: Vec<String>,
     /// The TCP port that opens, if one does.
     pub wait: Option<NonZero<u16>>,
     /// The address to act for, if it is not the one that packets come from.
@@ -42,6 +44,7 @@ impl Host {
             key,
             command: DEFAULT_COMMAND.to_owned(),
             commands: Vec::new(),
+            confirm: Vec::new(),
             wait: None,
             ip: None,
             permissive: false,

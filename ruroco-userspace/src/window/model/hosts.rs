@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use super::{Model, Screen};
+use super::{Dialog, Model, Screen};
 use crate::{
     client::{accept::Step as Change, profiles::Profiles},
     name::Name,
@@ -39,8 +39,7 @@ impl Model {
                 let done = if form.updates { "updated" } else { "added" };
                 self.go(Screen::Hosts);
                 let title = format!("{name} was {done}");
-                let text = "Its key is kept beside it. The invitation is as secret as the key: \
-                            delete it where it was.";
+                let text = "Delete the invitation: anyone who has it can knock as you.";
                 self.tell(Notice::new(Tone::Good, title, text));
             }
             Screen::Hosts
@@ -51,7 +50,7 @@ impl Model {
         }
     }
 
-    /// The knock at it goes with it: nobody could stop it any more.
+    /// Its knock is given up: nobody could stop it any more.
     pub(super) fn remove_host(&mut self, name: Name) -> Option<Task> {
         let host = self.hosts.get(name.as_str())?.clone();
         if let Some(knocking) = self.knockings.get_mut(&name) {
@@ -96,7 +95,19 @@ impl Model {
         Some(Task::Accept(Box::new(invitation), Box::new(plan)))
     }
 
+    /// Knocks, or asks first. What comes of it is seen at the hosts.
     pub(super) fn knock(&mut self, host: Name, command: String) -> Option<Task> {
+        if matches!(self.screen, Screen::History) {
+            self.go(Screen::Hosts);
+        }
+        if self.hosts.get(host.as_str())?.asks_before(&command) {
+            self.dialog = Some(Dialog::Knock(host, command));
+            return None;
+        }
+        self.knock_surely(host, command)
+    }
+
+    pub(super) fn knock_surely(&mut self, host: Name, command: String) -> Option<Task> {
         let at = Box::new(self.hosts.get(host.as_str())?.clone());
         if let Some(earlier) = self.knockings.get_mut(&host) {
             earlier.give_up();

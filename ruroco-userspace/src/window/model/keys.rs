@@ -1,4 +1,4 @@
-//! Keys that are made, taken over and copied.
+//! Keys that are made, imported and copied.
 
 use super::{Dialog, Model, Screen};
 use crate::{
@@ -6,8 +6,8 @@ use crate::{
     window::{action::Action, icons::Icon, notice::Notice, style::Tone, task::Task},
 };
 
-/// What is told when a key was copied.
-const IN_CLIPBOARD: &str = "The key is in the clipboard";
+/// What is told when a key was copied. Whether it still is there is not known.
+const COPIED: &str = "The key was copied to the clipboard";
 
 impl Model {
     pub(super) fn keep_key(&mut self) -> Option<Task> {
@@ -29,6 +29,7 @@ impl Model {
                 | Dialog::ImportKey(_)
                 | Dialog::Key(_)
                 | Dialog::RemoveKey(_)
+                | Dialog::Knock(..)
                 | Dialog::ClearHistory
                 | Dialog::Leave(_),
             )
@@ -42,7 +43,11 @@ impl Model {
                 form.saving.as_ref() == Some(name)
             }
             Some(
-                Dialog::Key(_) | Dialog::RemoveKey(_) | Dialog::ClearHistory | Dialog::Leave(_),
+                Dialog::Key(_)
+                | Dialog::RemoveKey(_)
+                | Dialog::Knock(..)
+                | Dialog::ClearHistory
+                | Dialog::Leave(_),
             )
             | None => false,
         };
@@ -54,10 +59,10 @@ impl Model {
         {
             form.key = name.to_string();
         } else {
-            let text = "Show it to have it on the host, too.";
-            self.tell(Notice::new(Tone::Good, format!("The key {name} is kept"), text).offering(
+            let text = "The host needs the same key.";
+            self.tell(Notice::new(Tone::Good, format!("Key {name} was saved"), text).offering(
                 Icon::Shown,
-                "Show it",
+                "Show the key",
                 Action::ShowKey(name.clone()),
             ));
         }
@@ -66,18 +71,18 @@ impl Model {
     pub(super) fn copy_key(&mut self) {
         let Some(Dialog::Key(shown)) = &self.dialog else { return };
         self.to_copy = Some(shown.key.to_text().into());
-        let why = "Other programs can read it there until something else is copied.";
-        self.tell(Notice::new(Tone::Warning, IN_CLIPBOARD, why).offering(
+        let why = "Other programs can read it until something else is copied.";
+        self.tell(Notice::new(Tone::Warning, COPIED, why).offering(
             Icon::Delete,
-            "Empty the clipboard",
+            "Clear the clipboard",
             Action::EmptyClipboard,
         ));
         self.dialog = None;
     }
 
     pub(super) fn empty_clipboard(&mut self) {
-        self.dismiss(IN_CLIPBOARD);
-        // Not every clipboard takes nothing.
+        self.dismiss(COPIED);
+        // Not every clipboard accepts an empty text.
         self.to_copy = Some(" ".into());
     }
 }

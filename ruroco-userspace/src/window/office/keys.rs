@@ -17,7 +17,7 @@ impl Desk {
     pub(super) fn make_key(&self, name: Name) {
         match Key::generate() {
             Ok(key) => self.add_key(name, &key),
-            Err(error) => self.report_not_saved("There is no new key", &error),
+            Err(error) => self.report_not_saved("No key was made", &error),
         }
     }
 
@@ -26,25 +26,25 @@ impl Desk {
             Ok(()) => self.report(Report::KeyAdded(name)),
             Err(key_store::Error::Exists(name)) => self.report(Report::NotSaved(Notice::new(
                 Tone::Bad,
-                "The key was not kept",
-                format!("There is a key {name} already, and it stays. Choose another name."),
+                "The key was not saved",
+                format!("Key {name} already exists. Choose another name."),
             ))),
-            Err(error) => self.report_not_saved("The key was not kept", &error),
+            Err(error) => self.report_not_saved("The key was not saved", &error),
         }
-        self.read_keys();
+        self.read_keys_again();
     }
 
     pub(super) fn remove_key(&self, name: &Name) {
         if let Err(error) = self.folder.keys().remove(name) {
-            self.tell_failure("The key was not removed", &error);
+            self.tell_failure("The key was not deleted", &error);
         }
-        self.read_keys();
+        self.read_keys_again();
     }
 
     pub(super) fn read_key(&self, name: Name) {
         match self.folder.keys().read(&KeyReference::Named(name.clone())) {
             Ok(key) => self.report(Report::KeyRead(name, Box::new(key))),
-            Err(error) => self.tell_failure("The key could not be read", &error),
+            Err(error) => self.tell_failure("Cannot read the key", &error),
         }
     }
 
@@ -53,18 +53,19 @@ impl Desk {
         let Some(path) = self.surroundings.choose_new_file("Export the key", &file) else { return };
         let key = match self.folder.keys().read(&KeyReference::Named(name.clone())) {
             Ok(key) => key,
-            Err(error) => return self.tell_failure("The key could not be read", &error),
+            Err(error) => return self.tell_failure("Cannot read the key", &error),
         };
         if let Err(error) = export::write(&key.to_text(), Form::Text, &path) {
             return self.tell_failure("The key was not exported", &error);
         }
         let readers = if is_private(&path) {
-            "which only you can read"
+            "Only you can read this file"
         } else {
-            "which others on this computer may be able to read: keep it elsewhere"
+            "Other users may be able to read this file: move it to a private place"
         };
-        let text = format!("It is in {}, {readers}. Who has this file can knock.", path.display());
-        self.tell(Notice::new(Tone::Good, format!("{name} was exported"), text));
+        let text =
+            format!("Saved as {}. {readers}. Anyone who has it can knock as you.", path.display());
+        self.tell(Notice::new(Tone::Good, format!("Key {name} was exported"), text));
     }
 }
 

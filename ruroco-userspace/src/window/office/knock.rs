@@ -33,7 +33,7 @@ pub(super) struct KnockTask<'a> {
 /// What the history keeps of it.
 struct Record {
     entry: Entry,
-    /// Whether it is there already, unless somebody has cleared the history.
+    /// Whether the history has it already, unless it was cleared since.
     is_kept: bool,
 }
 
@@ -67,7 +67,7 @@ impl KnockTask<'_> {
             Progress::Sent(to) => {
                 self.step(Step::Sent(to));
                 record.entry.address.get_or_insert(to.to_string());
-                // Now, so that it is there whatever comes.
+                // Now, so that the history has it even if the window ends.
                 self.note(record);
             }
             Progress::Waiting(at) => self.step(Step::Waiting(at)),
@@ -79,7 +79,7 @@ impl KnockTask<'_> {
             Ok(outcome) => {
                 record.entry.address = Some(knocking::addresses(&outcome.sent));
                 record.entry.result = knocking::result(&outcome);
-                Ended::of(&outcome, attempt.knock.key())
+                Ended::of(&outcome, attempt.knock.key(), self.desk.surroundings.now())
             }
             Err(error) => {
                 record.entry.result = match &error {
@@ -108,7 +108,7 @@ impl KnockTask<'_> {
                 record.is_kept = true;
                 self.desk.report(Report::History(entries));
             }
-            Err(error) => self.desk.tell_failure("The history was not written", &error),
+            Err(error) => self.desk.tell_failure("The history was not saved", &error),
         }
     }
 }

@@ -1,30 +1,49 @@
-//! Other programs change the client's files, too: the command line, or an editor.
+//! Other programs change the client's files, too: the command line, an editor, or a second window.
 
 use std::{
-    fs, mem,
+    fs::{self, Permissions},
+    mem,
     path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender},
     time::{Duration, SystemTime},
 };
 
-use crate::{client::folder::Folder, window::task::Task};
+use crate::{
+    client::folder::Folder,
+    window::{history, task::Task},
+};
 
-/// How often the client's files are looked at.
+/// How often the client's files are checked for changes.
 const ROUND: Duration = Duration::from_secs(1);
 
 /// The files that others change.
 #[derive(Debug)]
 pub(super) struct Watched {
-    paths: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    /// The folder of keys: each of its files counts, because one that gets other permissions cannot be
+    /// used any more, or can be again.
+    keys: PathBuf,
 }
 
 /// What tells one state of a file from another, without reading it.
-type Stamp = Option<(SystemTime, u64)>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    path: PathBuf,
+    /// None if there is no such file.
+    state: Option<State>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    modified: Option<SystemTime>,
+    size: u64,
+    permissions: Permissions,
+}
 
 impl Watched {
     pub(super) fn of(folder: &Folder) -> Self {
-        let keys = folder.path().join("keys");
-        Self { paths: vec![folder.profiles().path().to_owned(), keys] }
+        let files = vec![folder.profiles().path().to_owned(), history::path(folder.path())];
+        Self { files, keys: folder.path().join("keys") }
     }
 
     pub(super) fn keep_watch(&self, tasks: &Sender<Task>, closed: &Receiver<()>) {
@@ -38,10 +57,20 @@ impl Watched {
     }
 
     fn stamps(&self) -> Vec<Stamp> {
-        let stamp = |path: &PathBuf| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
-        self.paths.iter().map(stamp).collect()
+        let keys = fs::read_dir(&self.keys).into_iter().flatten();
+        let mut keys: Vec<PathBuf> = keys.filter_map(|key| Some(key.ok()?.path())).collect();
+        keys.sort_unstable();
+        self.files.iter().cloned().chain(keys).map(Stamp::of).collect()
+    }
+}
+
+impl Stamp {
+    fn of(path: PathBuf) -> Self {
+        let state = fs::metadata(&path).ok().map(|metadata| State {
+            modified: metadata.modified().ok(),
+            size: metadata.len(),
+            permissions: metadata.permissions(),
+        });
+        Self { path, state }
     }
 }

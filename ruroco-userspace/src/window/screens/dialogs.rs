@@ -1,8 +1,8 @@
-//! What has to be answered first.
+//! Dialogs, which have to be answered before anything else.
 
 use eframe::egui::{
-    Color32, ColorImage, Frame, Label, Modal, RichText, TextureHandle, TextureOptions, Ui, Vec2,
-    accesskit,
+    Color32, ColorImage, Frame, Label, Modal, RichText, ScrollArea, TextureHandle, TextureOptions,
+    Ui, Vec2, accesskit,
 };
 
 use super::Actions;
@@ -15,50 +15,41 @@ use crate::{
         keys::Facts,
         model::{Code, Dialog, Model, ShownKey},
         style::{NEAR, Palette, TIGHT, Tone, name_style},
-        widgets::{Field, Rank, button, confirmed, enter, id, margin, quiet, row, toned_line},
+        widgets::{
+            Field, Rank, button, confirmed, enter, id, is_heading, margin, quiet, row, toned_line,
+        },
     },
 };
 
 /// Widest dialog in points.
 const WIDTH: f32 = 440.0;
 
+/// Between the edge of a dialog and what it shows, in points.
+const PADDING: f32 = 20.0;
+
 /// Squares of light around a QR code (ISO/IEC 18004).
 const QUIET_ZONE: usize = 4;
 
 pub(super) fn show(ui: &Ui, model: &Model, dialog: &mut Dialog, actions: &mut Actions) {
-    let frame = Frame::window(ui.style()).inner_margin(margin(20.0));
-    let width = (ui.ctx().content_rect().width() - 64.0).min(WIDTH);
+    let frame = Frame::window(ui.style()).inner_margin(margin(PADDING));
+    let window = ui.ctx().content_rect();
+    let around = 2.0 * (PADDING + NEAR);
     let modal = Modal::new(id("dialog")).frame(frame).show(ui.ctx(), |ui| {
-        ui.set_width(width);
+        ui.set_width((window.width() - around).min(WIDTH));
         ui.ctx().accesskit_node_builder(ui.unique_id(), |node| {
             node.set_role(accesskit::Role::Dialog);
             node.set_modal();
         });
-        match dialog {
+        // A small window shows a part of a high dialog.
+        let area = ScrollArea::vertical().max_height(window.height() - around);
+        area.show(ui, |ui| match dialog {
             Dialog::MakeKey(form) => make_key(ui, model, form, actions),
             Dialog::ImportKey(form) => import_key(ui, model, form, actions),
             Dialog::Key(shown) => key(ui, shown, actions),
-            Dialog::RemoveKey(name) => {
-                let users: Vec<&str> = model.users_of(name).collect();
-                let users = match users.as_slice() {
-                    [] => String::new(),
-                    users => format!(" You can no longer knock at {}.", users.join(", ")),
-                };
-                let text = format!("It cannot be had back, unless there is a copy of it.{users}");
-                let sure = (format!("Remove the key {name}"), Action::RemoveKey(name.clone()));
-                confirm(ui, &format!("Remove the key {name}?"), &text, sure, actions);
+            Dialog::RemoveKey(_) | Dialog::Knock(..) | Dialog::ClearHistory | Dialog::Leave(_) => {
+                question(ui, model, dialog, actions)
             }
-            Dialog::Leave(_) => {
-                let sure = ("Leave it".to_owned(), Action::Leave);
-                let text = "What you have written here is not saved.";
-                confirm(ui, "Leave this form?", text, sure, actions);
-            }
-            Dialog::ClearHistory => {
-                let sure = ("Clear".to_owned(), Action::ClearHistory);
-                let text = "All entries are gone then, also from the disk.";
-                confirm(ui, "Clear the history?", text, sure, actions);
-            }
-        }
+        });
     });
     // Escape is one of the shortcuts.
     if modal.backdrop_response.clicked() {
@@ -66,38 +57,92 @@ pub(super) fn show(ui: &Ui, model: &Model, dialog: &mut Dialog, actions: &mut Ac
     }
 }
 
-fn title(ui: &mut Ui, text: &str) {
-    let title = ui.add(Label::new(RichText::new(text).text_style(name_style()).size(17.0)).wrap());
-    ui.ctx().accesskit_node_builder(title.id, |node| node.set_role(accesskit::Role::Heading));
-    ui.add_space(TIGHT);
+/// A question that is answered by one of two buttons.
+struct Question {
+    title: String,
+    text: String,
+    /// What cannot be undone.
+    yes: (Icon, String, Action),
+    no: &'static str,
 }
 
-fn confirm(
-    ui: &mut Ui,
-    question: &str,
-    text: &str,
-    (sure, action): (String, Action),
-    actions: &mut Actions,
-) {
-    title(ui, question);
-    ui.add(Label::new(text).wrap());
+impl Question {
+    fn of(dialog: &Dialog, model: &Model) -> Option<Self> {
+        Some(match dialog {
+            Dialog::RemoveKey(name) => {
+                let users: Vec<&str> = model.users_of(name).collect();
+                let users = match users.as_slice() {
+                    [] => String::new(),
+                    users => {
+                        format!(" You will no longer be able to knock at {}.", users.join(", "))
+                    }
+                };
+                Self {
+                    title: format!("Delete the key {name}?"),
+                    text: format!("This deletes the key permanently.{users}"),
+                    yes: (Icon::Delete, format!("Delete {name}"), Action::RemoveKey(name.clone())),
+                    no: "Cancel",
+                }
+            }
+            Dialog::Knock(host, command) => Self {
+                title: format!("Send {command} to {host}?"),
+                text: "The host is set to ask before this command is sent.".to_owned(),
+                yes: (
+                    Icon::Knock,
+                    format!("Send {command}"),
+                    Action::KnockSurely(host.clone(), command.clone()),
+                ),
+                no: "Cancel",
+            },
+            Dialog::ClearHistory => Self {
+                title: "Clear the history?".to_owned(),
+                text: "This deletes all entries permanently.".to_owned(),
+                yes: (Icon::Delete, "Clear".to_owned(), Action::ClearHistory),
+                no: "Cancel",
+            },
+            Dialog::Leave(_) => Self {
+                title: "Discard your changes?".to_owned(),
+                text: String::new(),
+                yes: (Icon::Delete, "Discard".to_owned(), Action::Leave),
+                no: "Keep editing",
+            },
+            Dialog::MakeKey(_) | Dialog::ImportKey(_) | Dialog::Key(_) => return None,
+        })
+    }
+}
+
+fn question(ui: &mut Ui, model: &Model, dialog: &Dialog, actions: &mut Actions) {
+    let Some(Question { title: question, text, yes, no }) = Question::of(dialog, model) else {
+        return;
+    };
+    title(ui, &question);
+    if !text.is_empty() {
+        ui.add(Label::new(text).wrap());
+    }
     ui.add_space(NEAR);
+    let (icon, yes, action) = yes;
     row(ui, |ui| {
-        if button(ui, Rank::Danger, Some(Icon::Delete), &sure).clicked() {
+        if button(ui, Rank::Danger, Some(icon), &yes).clicked() {
             actions.push(action);
         }
-        if button(ui, Rank::Other, None, "Cancel").clicked() {
+        if button(ui, Rank::Other, None, no).clicked() {
             actions.push(Action::Back);
         }
     });
+}
+
+fn title(ui: &mut Ui, text: &str) {
+    let title = ui.add(Label::new(RichText::new(text).text_style(name_style()).size(17.0)).wrap());
+    is_heading(ui, &title, text);
+    ui.add_space(TIGHT);
 }
 
 fn make_key(ui: &mut Ui, model: &Model, form: &mut KeyForm, actions: &mut Actions) {
     title(ui, "Make a key");
     let fault = form.name(&model.keys).err().filter(|_| form.tried);
     let field = Field::new("Name")
-        .hint("laptop")
-        .help("Give it the name of what it is kept on. The host logs keys by name.")
+        .hint("e.g. laptop")
+        .help("Name the key after this computer: the host logs keys by name.")
         .fault(fault.as_deref());
     let field = field.show(ui, &mut form.name);
     enter(&mut form.entered, &field);
@@ -105,32 +150,31 @@ fn make_key(ui: &mut Ui, model: &Model, form: &mut KeyForm, actions: &mut Action
         actions.push(Action::MakeKey);
     }
     ui.add_space(NEAR);
-    end(ui, "Make it", Action::MakeKey, actions);
+    end(ui, "Make the key", Action::MakeKey, actions);
 }
 
 fn import_key(ui: &mut Ui, model: &Model, form: &mut KeyForm, actions: &mut Actions) {
     title(ui, "Import a key");
     let name = form.name(&model.keys).err().filter(|_| form.tried);
-    let field = Field::new("Name").hint("laptop").fault(name.as_deref()).show(ui, &mut form.name);
+    let field =
+        Field::new("Name").hint("e.g. laptop").fault(name.as_deref()).show(ui, &mut form.name);
     enter(&mut form.entered, &field);
     let by_name = confirmed(&field);
     ui.add_space(TIGHT);
     let key = form.key().err().filter(|_| form.tried);
     let field = Field::new("Key")
-        .hint("chacha20poly1305:…")
-        .help("One line of text.")
+        .help("One line, which begins with the name of a cipher.")
         .fault(key.as_deref())
-        .secret(true)
-        .show(ui, &mut form.text);
+        .show_secret(ui, &mut form.text, &mut form.is_shown);
     if by_name || confirmed(&field) {
         actions.push(Action::ImportKey);
     }
     if button(ui, Rank::Other, Some(Icon::Qr), "Choose a file").clicked() {
         actions.push(Action::ChooseFile(Purpose::Key));
     }
-    quiet(ui, "A text, or a picture of the QR code. It can be dropped onto this window, too.");
+    quiet(ui, "A text file or a picture of the QR code. You can also drop it onto this window.");
     ui.add_space(NEAR);
-    end(ui, "Import it", Action::ImportKey, actions);
+    end(ui, "Import the key", Action::ImportKey, actions);
 }
 
 fn end(ui: &mut Ui, text: &str, action: Action, actions: &mut Actions) {
@@ -145,13 +189,13 @@ fn end(ui: &mut Ui, text: &str, action: Action, actions: &mut Actions) {
 }
 
 fn key(ui: &mut Ui, shown: &mut ShownKey, actions: &mut Actions) {
-    title(ui, &format!("The key {}", shown.name));
+    title(ui, &format!("Key {}", shown.name));
     let facts = Facts::from(shown.key.label());
     quiet(ui, &format!("id {}  ·  {}", facts.id, facts.cipher()));
     toned_line(
         ui,
         Tone::Warning,
-        "Who has it can knock. See that nobody looks over your shoulder.",
+        "Anyone with this key can knock. Make sure nobody else can see your screen.",
     );
     ui.add_space(TIGHT);
     let palette = Palette::of(ui);
@@ -197,10 +241,9 @@ fn key(ui: &mut Ui, shown: &mut ShownKey, actions: &mut Actions) {
     });
 }
 
-/// Dark on light in every theme: readers want it so.
+/// Dark on light in every theme, as readers expect.
 fn code(ui: &Ui, text: &str) -> Result<Code, String> {
-    let squares =
-        qr::squares(text).map_err(|error| format!("There is no code for it: {error}."))?;
+    let squares = qr::squares(text).map_err(|error| format!("Cannot show a QR code: {error}."))?;
     let around = QUIET_ZONE.saturating_mul(2);
     let side = squares.side.saturating_add(around);
     let mut picture = ColorImage::filled([side, side], Color32::WHITE);

@@ -1,24 +1,27 @@
-//! What was knocked, the newest first, by day.
+//! Past knocks, the newest first, by day.
 
 use eframe::egui::{Align, Label, Layout, RichText, Ui};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use super::Actions;
-use crate::window::{
-    action::Action,
-    history::{Entry, Result},
-    icons::Icon,
-    model::Model,
-    notice::sentence,
-    style::{ICON, NARROW, NEAR, Palette, TIGHT, Tone},
-    widgets::{Rank, button, card, heading, nothing_here, quiet, text_lines},
+use crate::{
+    name::Name,
+    window::{
+        action::Action,
+        history::{Entry, Result},
+        icons::Icon,
+        model::Model,
+        notice::sentence,
+        style::{CONTROL_HEIGHT, ICON, NARROW, NEAR, Palette, TIGHT, Tone},
+        widgets::{Rank, button, card, heading, icon_button, nothing_here, quiet, text_lines},
+    },
 };
 
 pub(super) fn show(ui: &mut Ui, model: &Model, actions: &mut Actions) {
     if model.history.is_empty() {
-        let text = "Every knock from this window is noted here: when, where, what for, and what came \
-                    of it.";
-        return nothing_here(ui, Icon::History, "No knock yet", text, |_| {});
+        let text =
+            "Each knock from this window is listed here with its time, host, command and result.";
+        return nothing_here(ui, Icon::History, "No knocks yet", text, |_| {});
     }
     heading(ui, "History", |ui| {
         if button(ui, Rank::Quiet, Some(Icon::Delete), "Clear the history").clicked() {
@@ -40,10 +43,37 @@ pub(super) fn show(ui: &mut Ui, model: &Model, actions: &mut Actions) {
                 if place > 0 {
                     ui.separator();
                 }
-                text_lines(ui, |ui| one(ui, entry, time));
+                let again = again(model, entry);
+                ui.horizontal_top(|ui| {
+                    let room = again.as_ref().map_or(0.0, |_| CONTROL_HEIGHT + NEAR);
+                    let width = (ui.available_width() - room).max(0.0);
+                    ui.vertical(|ui| {
+                        ui.set_width(width);
+                        text_lines(ui, |ui| one(ui, entry, time));
+                    });
+                    if let Some(again) = again {
+                        knock_again(ui, again, actions);
+                    }
+                });
             }
         });
         ui.add_space(TIGHT);
+    }
+}
+
+/// The host and the command of an entry, if the host still has it.
+fn again(model: &Model, entry: &Entry) -> Option<(Name, String)> {
+    let host = model.hosts.get(&entry.host)?;
+    let name = entry.host.parse().ok()?;
+    host.all_commands()
+        .any(|command| command == entry.command)
+        .then(|| (name, entry.command.clone()))
+}
+
+fn knock_again(ui: &mut Ui, (host, command): (Name, String), actions: &mut Actions) {
+    let name = format!("Knock again at {host}: {command}");
+    if icon_button(ui, Icon::Knock, &name).clicked() {
+        actions.push(Action::Knock(host, command));
     }
 }
 
@@ -83,14 +113,16 @@ fn one(ui: &mut Ui, entry: &Entry, time: &Zoned) {
     });
 }
 
-/// What came of it; without a tone if nothing is known.
+/// Its result; without a tone if that is not known.
 fn words(result: &Result) -> (Option<Tone>, Icon, String) {
     match result {
         Result::Sent => (None, Icon::Knock, "Sent".to_owned()),
         Result::Opened { port, milliseconds } => {
-            (Some(Tone::Good), Icon::Door, format!("Port {port} open after {milliseconds} ms"))
+            (Some(Tone::Good), Icon::Door, format!("Port {port} opened after {milliseconds} ms"))
         }
-        Result::WasOpen { port } => (None, Icon::Door, format!("Port {port} was open before")),
+        Result::WasOpen { port } => {
+            (None, Icon::Door, format!("Port {port} was open before the knock"))
+        }
         Result::NothingOpened { port } => {
             (Some(Tone::Bad), Icon::Fault, format!("Port {port} did not open"))
         }

@@ -24,11 +24,11 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut HostForm, actions: &mu
         Some(name) => format!("Edit {name}"),
         None => "Add a host".to_owned(),
     };
-    if heading_with_way_back(ui, &title, "Back to the hosts, without saving") {
+    if heading_with_way_back(ui, &title, "Back to the hosts without saving") {
         actions.push(Action::Back);
     }
     let faults = match form.check(&model.hosts) {
-        Err(faults) if form.tried => faults,
+        Err(faults) if form.tried => *faults,
         Ok(_) | Err(_) => HostFaults::default(),
     };
     card(ui, |ui| {
@@ -44,7 +44,7 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut HostForm, actions: &mu
     if button(ui, Rank::Quiet, Some(icon), text).clicked() {
         form.more = !form.more;
     }
-    // What is wrong is not hidden.
+    // Faults are not hidden.
     if form.more || faults.ip.is_some() {
         card(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 14.0;
@@ -72,14 +72,14 @@ fn needed(
 ) {
     let mut filled = (&mut *form, &mut *actions);
     let name = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
-        let field = Field::new("Name").hint("home").help("As you call it.");
+        let field = Field::new("Name").hint("e.g. home").help("Your name for the host.");
         let field = field.fault(faults.name.as_deref()).show(ui, &mut form.name);
         enter(&mut form.entered, &field);
         save_when(&field, actions);
     };
     let address = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
-        let field = Field::new("Address").hint("203.0.113.5 or host.example:8080");
-        let field = field.help("Port 80 where none is given.");
+        let field = Field::new("Address").hint("e.g. host.example:8080");
+        let field = field.help("A name or IP address. The UDP port is 80 unless you add another.");
         let field = field.fault(faults.address.as_deref()).show(ui, &mut form.address);
         save_when(&field, actions);
     };
@@ -106,7 +106,7 @@ fn needed(
         });
         match &faults.key {
             Some(fault) => toned_line(ui, Tone::Bad, fault),
-            None => quiet(ui, "The host has to have the same key."),
+            None => quiet(ui, "The host needs the same key."),
         }
     });
 }
@@ -114,33 +114,40 @@ fn needed(
 fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Actions) {
     let mut filled = (form, actions);
     let commands = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
-        let field = Field::new("Commands").hint("default");
+        let field = Field::new("Commands").hint("e.g. open_ssh, close_ssh");
         let can_write = form.can_write_commands();
         let field = field.help(if can_write {
-            "As the host knows them, with commas between, the usual one first."
+            "The host's names for them, separated by commas, the default one first."
         } else {
-            "One has a comma in its name, or a blank at an end. Change them in client.toml."
+            "A name contains a comma, or begins or ends with a space. Edit it in client.toml."
         });
         let field = ui.add_enabled_ui(can_write, |ui| field.show(ui, &mut form.commands));
         save_when(&field.inner, actions);
     };
     let wait = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
-        let field = Field::new("Port that opens").hint("22");
-        let field = field.help("A TCP port, if there is one. You then see whether it opens.");
+        let field = Field::new("Port that opens").hint("e.g. 22");
+        let field = field.help("If a knock opens a TCP port, you see here whether it did.");
         let field = field.fault(faults.wait.as_deref()).show(ui, &mut form.wait);
         save_when(&field, actions);
     };
     pair(ui, &mut filled, commands, wait);
+    let (form, actions) = filled;
+    let field = Field::new("Ask before sending").hint("e.g. shut_down");
+    let field = field.help("Commands that must not run by accident, separated by commas.");
+    let field = field.fault(faults.confirm.as_deref());
+    let can_write = form.can_write_commands();
+    let field = ui.add_enabled_ui(can_write, |ui| field.show(ui, &mut form.confirm));
+    save_when(&field.inner, actions);
 }
 
 fn more(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Actions) {
     let field = Field::new("Act for another address")
-        .hint("The address that the knock comes from")
-        .help("With this, a copy of the knock from elsewhere is refused.")
+        .hint("e.g. 198.51.100.7")
+        .help("The host rejects the knock if it comes from any other address.")
         .fault(faults.ip.as_deref())
         .show(ui, &mut form.ip);
     save_when(&field, actions);
-    into_view(ui.checkbox(&mut form.permissive, "It may differ from the one the host sees"));
+    into_view(ui.checkbox(&mut form.permissive, "The knock may come from another address"));
     ui.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = TIGHT;
         ui.label(RichText::new("Addresses of the host").strong());
@@ -155,13 +162,13 @@ fn more(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Act
         });
     });
     into_view(ui.checkbox(&mut form.all_addresses, "Knock at every address of the host"));
-    quiet(ui, "The command then runs once for each address that is reached.");
+    quiet(ui, "The command then runs once for each address that the knock reaches.");
 }
 
 fn end(ui: &mut Ui, form: &HostForm, faults: &HostFaults, actions: &mut Actions) {
     ui.add_space(NEAR);
     if *faults != HostFaults::default() {
-        toned_line(ui, Tone::Bad, "Not saved: see what is marked above.");
+        toned_line(ui, Tone::Bad, "Not saved. Correct the fields that are marked above.");
     }
     row(ui, |ui| {
         let text = if form.saving.is_some() { "Saving…" } else { "Save" };
@@ -175,7 +182,7 @@ fn end(ui: &mut Ui, form: &HostForm, faults: &HostFaults, actions: &mut Actions)
         if let Some(name) = &form.original {
             let remove = format!("Remove {name}");
             let remove = button(ui, Rank::Danger, Some(Icon::Delete), &remove);
-            if remove.on_hover_text("You can undo this, and the key stays").clicked() {
+            if remove.on_hover_text("You can undo this. The key is kept").clicked() {
                 actions.push(Action::RemoveHost(name.clone()));
             }
         }

@@ -1,4 +1,5 @@
-//! A host from an invitation: pasted, chosen, or dropped onto the window; looked at before it is added.
+//! A host from an invitation that is pasted, chosen, or dropped onto the window, and reviewed before the
+//! host is added.
 
 use eframe::egui::{Grid, Label, RichText, Ui};
 
@@ -22,7 +23,7 @@ use crate::{
 };
 
 pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut ImportForm, actions: &mut Actions) {
-    if heading_with_way_back(ui, "Add from an invitation", "Back to the hosts, without adding") {
+    if heading_with_way_back(ui, "Add from an invitation", "Back to the hosts without adding one") {
         actions.push(Action::Back);
     }
     let invitation = form.invitation();
@@ -30,21 +31,23 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut ImportForm, actions: &
         let shows_fault = form.tried && !form.text.trim().is_empty();
         let fault = invitation.as_ref().err().filter(|_| shows_fault);
         let field = Field::new("Invitation")
-            .hint("ruroco://…")
-            .help("The line that the host's set-up has shown. It holds a key: keep it to yourself.")
+            .hint("Paste the line here")
+            .help("It begins with ruroco:// and contains a key. Do not let anyone else see it.")
             .fault(fault.map(String::as_str))
-            .lines(3)
-            .show(ui, &mut form.text);
+            .show_secret(ui, &mut form.text, &mut form.is_shown);
         enter(&mut form.entered, &field);
         if field.changed() {
             form.follow_text();
         }
         ui.add_space(TIGHT);
         let file = button(ui, Rank::Other, Some(Icon::Qr), "Choose a file");
-        if file.on_hover_text("A text, or a picture of the QR code (PNG or JPEG)").clicked() {
+        if file.on_hover_text("A text file, or a picture of the QR code (PNG or JPEG)").clicked() {
             actions.push(Action::ChooseFile(Purpose::Invitation));
         }
-        quiet(ui, "A text, or a picture of the QR code. It can be dropped onto this window, too.");
+        quiet(
+            ui,
+            "A text file or a picture of the QR code. You can also drop it onto this window.",
+        );
     });
     if let Ok(invitation) = &invitation {
         card(ui, |ui| preview(ui, model, form, invitation, actions));
@@ -58,13 +61,13 @@ fn preview(
     invitation: &Invitation,
     actions: &mut Actions,
 ) {
-    strong(ui, "It says");
+    strong(ui, "This invitation");
     text_lines(ui, |ui| facts_of(ui, invitation));
     ui.add_space(NEAR);
     let plan = form.plan(invitation, &model.hosts, &model.keys);
     let fault = plan.as_ref().err();
     let field = Field::new("Name")
-        .help("What the host and its key are called here.")
+        .help("The name of the host and its key on this computer.")
         .fault(fault.map(String::as_str))
         .show(ui, &mut form.name);
     if confirmed(&field) {
@@ -84,14 +87,13 @@ fn preview(
     });
 }
 
-/// What would change of the hosts that are there; gives what the button is called that does it.
+/// Shows what would change for known hosts. Gives the name of the button that does it.
 fn changes(ui: &mut Ui, plan: &Plan) -> String {
     let name = &plan.name;
     if let [first, others @ ..] = plan.sharing.as_slice() {
-        let more = if others.is_empty() { "" } else { " and others have" };
-        let have = if others.is_empty() { " has" } else { "" };
+        let have = if others.is_empty() { "has" } else { "and others have" };
         let text = format!(
-            "{first}{more}{have} the same address. In ~/.ssh/config, pass host names to `ruroco-client proxy`: \
+            "{first} {have} the same address. In ~/.ssh/config, pass host names to `ruroco-client proxy`: \
              %n in place of %h."
         );
         quiet(ui, &text);
@@ -100,11 +102,11 @@ fn changes(ui: &mut Ui, plan: &Plan) -> String {
     match &plan.step {
         Step::Add => "Add this host".to_owned(),
         Step::Nothing => {
-            quiet(ui, &format!("{name} is known already, with the same settings."));
+            quiet(ui, &format!("{name} already exists with the same settings."));
             format!("Keep {name}")
         }
         Step::Update(changes) => {
-            quiet(ui, &format!("{name} is known already. This would change:"));
+            quiet(ui, &format!("{name} already exists. This invitation changes:"));
             text_lines(ui, |ui| {
                 for change in changes {
                     ui.add(Label::new(change.to_string()).wrap());
@@ -121,7 +123,7 @@ fn facts_of(ui: &mut Ui, invitation: &Invitation) {
         [] => DEFAULT_COMMAND.to_owned(),
         commands => commands.join(", "),
     };
-    let port = invitation.wait.map_or_else(|| "none named".to_owned(), |port| port.to_string());
+    let port = invitation.wait.map_or_else(|| "not specified".to_owned(), |port| port.to_string());
     let facts = Facts::from(invitation.key.label());
     Grid::new("facts").num_columns(2).spacing([ROOM, NEAR]).show(ui, |ui| {
         for (what, value) in [

@@ -1,4 +1,4 @@
-//! The keys: never the secret, but what they are called, who uses them, and what is wrong with them.
+//! The keys without their secrets: names, the hosts that use them, and faults.
 
 use eframe::egui::{Align, Label, Layout, RichText, Ui};
 
@@ -19,9 +19,9 @@ use crate::{
 
 pub(super) fn show(ui: &mut Ui, model: &Model, actions: &mut Actions) {
     if model.keys.is_empty() {
-        let text = "A key is what a host knows you by. An invitation brings one. You can also make one \
-                    here and take it to the host.";
-        return nothing_here(ui, Icon::Key, "No key yet", text, |ui| {
+        let text = "A host recognises you by your key. An invitation contains one. You can also make one \
+                    here and copy it to the host.";
+        return nothing_here(ui, Icon::Key, "No keys yet", text, |ui| {
             if button(ui, Rank::First, Some(Icon::Add), "Make a key").clicked() {
                 actions.push(Action::AskNewKey);
             }
@@ -49,7 +49,7 @@ fn one(ui: &mut Ui, model: &Model, key: &KeyRow, actions: &mut Actions) {
     card(ui, |ui| {
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let label = format!("Remove the key {}", key.name);
+                let label = format!("Delete the key {}", key.name);
                 if icon_button(ui, Icon::Delete, &label).clicked() {
                     actions.push(Action::AskRemoveKey(key.name.clone()));
                 }
@@ -68,7 +68,7 @@ fn one(ui: &mut Ui, model: &Model, key: &KeyRow, actions: &mut Actions) {
                     name(ui, key.name.as_str());
                     let users: Vec<&str> = model.users_of(&key.name).collect();
                     let used = match users.as_slice() {
-                        [] => "No host uses it".to_owned(),
+                        [] => "Not used by any host".to_owned(),
                         users => format!("For {}", users.join(", ")),
                     };
                     let facts = match &key.facts {

@@ -1,4 +1,4 @@
-//! What the window is filled with: the navigation, notices, one screen, and at times a dialog.
+//! What the window shows: the navigation, notices, one screen, and sometimes a dialog.
 
 mod dialogs;
 mod history;
@@ -12,11 +12,15 @@ use eframe::egui::{CentralPanel, Frame, Label, Margin, Panel, RichText, Ui, Vec2
 use super::{
     action::Action,
     icons::Icon,
-    model::{Dialog, Model, Screen},
+    model::{Dialog, Model, Screen, Section},
     notice::{Notice, Offer},
     preferences::Theme,
+    search::Search,
     shortcuts::{self, with_keys},
-    style::{CONTROL_HEIGHT, NARROW, NAVIGATION_WIDTH, NEAR, Palette, TIGHT, Tone, name_style},
+    style::{
+        CONTROL_HEIGHT, ICONS_ONLY, NARROW, NAVIGATION_WIDTH, NEAR, Palette, TIGHT, Tone,
+        name_style,
+    },
     widgets::{self, Rank, button, icon_button, named_button, told},
 };
 
@@ -24,7 +28,13 @@ use super::{
 pub(super) type Actions = Vec<Action>;
 
 /// All but a dialog.
-pub(super) fn show(ui: &mut Ui, model: &Model, screen: &mut Screen, actions: &mut Actions) {
+pub(super) fn show(
+    ui: &mut Ui,
+    model: &Model,
+    screen: &mut Screen,
+    search: &mut Search,
+    actions: &mut Actions,
+) {
     let palette = Palette::of(ui);
     let frame = |x, y| {
         let frame = Frame::new().fill(palette.navigation);
@@ -36,7 +46,8 @@ pub(super) fn show(ui: &mut Ui, model: &Model, screen: &mut Screen, actions: &mu
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = TIGHT;
                 ui.spacing_mut().button_padding = Vec2::new(8.0, 7.0);
-                tabs(ui, screen, Vec2::ZERO, actions);
+                let has_room = ui.available_width() > ICONS_ONLY;
+                tabs(ui, screen, has_room, Vec2::ZERO, actions);
                 let right = eframe::egui::Layout::right_to_left(eframe::egui::Align::Center);
                 ui.with_layout(right, |ui| theme_icon(ui, model.preferences.theme, actions));
             });
@@ -47,7 +58,8 @@ pub(super) fn show(ui: &mut Ui, model: &Model, screen: &mut Screen, actions: &mu
         panel.show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = TIGHT;
             brand(ui);
-            tabs(ui, screen, Vec2::new(ui.available_width(), CONTROL_HEIGHT + 2.0), actions);
+            let size = Vec2::new(ui.available_width(), CONTROL_HEIGHT + 2.0);
+            tabs(ui, screen, true, size, actions);
             let bottom = eframe::egui::Layout::bottom_up(eframe::egui::Align::Min);
             ui.with_layout(bottom, |ui| theme_button(ui, model.preferences.theme, actions));
         });
@@ -56,7 +68,7 @@ pub(super) fn show(ui: &mut Ui, model: &Model, screen: &mut Screen, actions: &mu
         widgets::content(ui, screen_name(screen), |ui| {
             notices(ui, model, actions);
             match screen {
-                Screen::Hosts => hosts::show(ui, model, actions),
+                Screen::Hosts => hosts::show(ui, model, search, actions),
                 Screen::Host(form) => host::show(ui, model, form, actions),
                 Screen::Import(form) => import::show(ui, model, form, actions),
                 Screen::Keys => keys::show(ui, model, actions),
@@ -98,20 +110,14 @@ fn brand(ui: &mut Ui) {
     ui.add_space(NEAR + TIGHT);
 }
 
-fn tabs(ui: &mut Ui, screen: &Screen, size: Vec2, actions: &mut Actions) {
-    let of_hosts = matches!(screen, Screen::Hosts | Screen::Host(_) | Screen::Import(_));
-    for (icon, text, chosen, shortcut, action) in [
-        (Icon::Hosts, "Hosts", of_hosts, shortcuts::HOSTS, Action::ShowHosts),
-        (Icon::Key, "Keys", matches!(screen, Screen::Keys), shortcuts::KEYS, Action::ShowKeys),
-        (
-            Icon::History,
-            "History",
-            matches!(screen, Screen::History),
-            shortcuts::HISTORY,
-            Action::ShowHistory,
-        ),
+fn tabs(ui: &mut Ui, screen: &Screen, has_words: bool, size: Vec2, actions: &mut Actions) {
+    for (icon, text, section, shortcut, action) in [
+        (Icon::Hosts, "Hosts", Section::Hosts, shortcuts::HOSTS, Action::ShowHosts),
+        (Icon::Key, "Keys", Section::Keys, shortcuts::KEYS, Action::ShowKeys),
+        (Icon::History, "History", Section::History, shortcuts::HISTORY, Action::ShowHistory),
     ] {
-        let tab = widgets::tab(ui, icon, text, chosen, size);
+        let is_chosen = screen.section() == section;
+        let tab = widgets::tab(ui, (icon, has_words.then_some(text)), text, is_chosen, size);
         if tab.on_hover_text(with_keys(ui.ctx(), text, &shortcut)).clicked() {
             actions.push(action);
         }
@@ -157,7 +163,7 @@ fn notices(ui: &mut Ui, model: &Model, actions: &mut Actions) {
 }
 
 fn show_notice(ui: &mut Ui, notice: &Notice, actions: &mut Actions) {
-    let away = format!("Put away: {}", notice.title);
+    let away = format!("Dismiss: {}", notice.title);
     let icon = Some(notice.tone.icon());
     if told(ui, notice.tone, icon, &notice.title, Some(&away), |ui| {
         ui.add(Label::new(&notice.text).wrap());
@@ -180,12 +186,12 @@ pub(super) fn offers(ui: &mut Ui, offers: &[Offer], actions: &mut Actions) {
     });
 }
 
-/// Mistakes in `client.toml`, until they are mended.
+/// Errors in `client.toml`, until they are fixed.
 fn file_faults(ui: &mut Ui, model: &Model, actions: &mut Actions) {
     let count = model.faults.len();
     let title = match count {
-        1 => "There is a mistake in client.toml".to_owned(),
-        count => format!("There are {count} mistakes in client.toml"),
+        1 => "client.toml has an error".to_owned(),
+        count => format!("client.toml has {count} errors"),
     };
     told(ui, Tone::Bad, Some(Tone::Bad.icon()), &title, None, |ui| {
         for problem in model.faults.iter() {
@@ -197,8 +203,8 @@ fn file_faults(ui: &mut Ui, model: &Model, actions: &mut Actions) {
         widgets::quiet(
             ui,
             &format!(
-                "{} Hosts with mistakes are not shown. All others can be used and changed.",
-                path.map(|path| format!("In {path}.")).unwrap_or_default()
+                "Invalid entries are hidden until you fix them in {}. All other hosts can be used and edited.",
+                path.unwrap_or_default()
             ),
         );
         widgets::row(ui, |ui| {

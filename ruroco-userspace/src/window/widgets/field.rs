@@ -4,22 +4,35 @@ use eframe::egui::{
     Margin, Response, RichText, Stroke, TextEdit, Ui, accesskit::Invalid, text_edit::TextEditState,
 };
 
-use super::{into_view, quiet, toned_line};
-use crate::window::style::{Palette, TIGHT, Tone};
+use super::{icon_button, into_view, quiet, toned_line};
+use crate::window::{
+    icons::Icon,
+    style::{CONTROL_HEIGHT, NEAR, Palette, TIGHT, Tone},
+};
 
 /// A field with its name above, and beneath it what it is for, or what is wrong with it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(in crate::window) struct Field<'a> {
-    pub(in crate::window) label: &'a str,
-    pub(in crate::window) hint: &'a str,
-    pub(in crate::window) help: &'a str,
-    pub(in crate::window) fault: Option<&'a str>,
-    pub(in crate::window) lines: usize,
-    pub(in crate::window) secret: bool,
+    label: &'a str,
+    hint: &'a str,
+    help: &'a str,
+    fault: Option<&'a str>,
+    secrecy: Secrecy,
 }
 
-/// Whether Enter was pressed in a field of one line: it does what the first button does. The keyboard
-/// stays there, for what may be wrong.
+/// Who may see what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Secrecy {
+    /// It is no secret.
+    None,
+    /// A secret whose characters are not shown.
+    Masked,
+    /// A secret that the person has asked to see.
+    Revealed,
+}
+
+/// Whether Enter was pressed in a field, which does what the first button does. The focus stays there,
+/// because the field may have to be corrected.
 pub(in crate::window) fn confirmed(field: &Response) -> bool {
     let confirmed =
         field.lost_focus() && field.ctx.input(|input| input.key_pressed(eframe::egui::Key::Enter));
@@ -31,9 +44,10 @@ pub(in crate::window) fn confirmed(field: &Response) -> bool {
 
 impl<'a> Field<'a> {
     pub(in crate::window) const fn new(label: &'a str) -> Self {
-        Self { label, hint: "", help: "", fault: None, lines: 1, secret: false }
+        Self { label, hint: "", help: "", fault: None, secrecy: Secrecy::None }
     }
 
+    /// What an empty field shows; it must not look like a value.
     pub(in crate::window) const fn hint(self, hint: &'a str) -> Self {
         Self { hint, ..self }
     }
@@ -46,35 +60,63 @@ impl<'a> Field<'a> {
         Self { fault, ..self }
     }
 
-    pub(in crate::window) const fn lines(self, lines: usize) -> Self {
-        Self { lines, ..self }
+    pub(in crate::window) fn show(self, ui: &mut Ui, text: &mut String) -> Response {
+        self.framed(ui, |ui| self.edit(ui, text))
     }
 
-    pub(in crate::window) const fn secret(self, secret: bool) -> Self {
-        Self { secret, ..self }
+    /// The same for a secret, which is only shown to a person who asks for it.
+    pub(in crate::window) fn show_secret(
+        self,
+        ui: &mut Ui,
+        text: &mut String,
+        is_revealed: &mut bool,
+    ) -> Response {
+        let secrecy = if *is_revealed { Secrecy::Revealed } else { Secrecy::Masked };
+        let field = Self { secrecy, ..self };
+        field.framed(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = TIGHT;
+                let room = (ui.available_width() - CONTROL_HEIGHT - NEAR).max(0.0);
+                let edit = ui.vertical(|ui| {
+                    ui.set_max_width(room);
+                    field.edit(ui, text)
+                });
+                let (icon, verb) = match secrecy {
+                    Secrecy::Revealed => (Icon::Hidden, "Hide"),
+                    Secrecy::None | Secrecy::Masked => (Icon::Shown, "Show"),
+                };
+                let name = format!("{verb} the {}", field.label.to_lowercase());
+                if icon_button(ui, icon, &name).clicked() {
+                    *is_revealed = !*is_revealed;
+                }
+                edit.inner
+            })
+            .inner
+        })
     }
 
-    pub(in crate::window) fn show(&self, ui: &mut Ui, text: &mut String) -> Response {
+    fn edit(self, ui: &mut Ui, text: &mut String) -> Response {
+        ui.scope(|ui| {
+            let palette = Palette::of(ui);
+            if self.fault.is_some() {
+                let wrong = Stroke::new(1.0, palette.shades(Tone::Bad).text);
+                ui.visuals_mut().widgets.inactive.bg_stroke = wrong;
+            }
+            let hint = RichText::new(self.hint).color(palette.quiet).italics();
+            let edit = TextEdit::singleline(text).hint_text(hint).margin(Margin::symmetric(10, 8));
+            let edit = edit.password(self.secrecy == Secrecy::Masked);
+            ui.add(edit.desired_width(f32::INFINITY))
+        })
+        .inner
+    }
+
+    /// Adds name, help and fault around what `edit` adds.
+    fn framed(self, ui: &mut Ui, edit: impl FnOnce(&mut Ui) -> Response) -> Response {
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = TIGHT;
             let label = ui.label(RichText::new(self.label).strong());
-            let palette = Palette::of(ui);
-            let edit = ui.scope(|ui| {
-                if self.fault.is_some() {
-                    let wrong = Stroke::new(1.0, palette.shades(Tone::Bad).text);
-                    ui.visuals_mut().widgets.inactive.bg_stroke = wrong;
-                }
-                let edit = match self.lines {
-                    1 => TextEdit::singleline(text),
-                    lines => TextEdit::multiline(text).desired_rows(lines),
-                };
-                let hint = RichText::new(self.hint).color(palette.quiet);
-                let edit =
-                    edit.password(self.secret).hint_text(hint).margin(Margin::symmetric(10, 8));
-                ui.add(edit.desired_width(f32::INFINITY))
-            });
-            let edit = into_view(edit.inner.labelled_by(label.id));
-            if self.secret && edit.lost_focus() {
+            let edit = into_view(edit(ui).labelled_by(label.id));
+            if self.secrecy != Secrecy::None && edit.lost_focus() {
                 // It keeps earlier texts, to undo with.
                 ui.data_mut(|data| data.remove::<TextEditState>(edit.id));
             }
