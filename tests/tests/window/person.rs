@@ -327,14 +327,15 @@ impl Person {
         found.map(|node| (node.accesskit_node().label().unwrap_or_default(), node.rect())).collect()
     }
 
-    /// Everything that can be read in the dialog, and where; first the dialog itself.
+    /// Everything in the dialog, and where.
     pub(crate) fn dialog(&self) -> Vec<(String, Rect)> {
         let dialog = self.before();
-        let inside = dialog
+        let placed = dialog
             .children_recursive()
-            .filter(|node| node.accesskit_node().bounding_box().is_some())
-            .map(|node| (node.accesskit_node().label().unwrap_or_default(), node.rect()));
-        [("the dialog".to_owned(), dialog.rect())].into_iter().chain(inside).collect()
+            .filter(|node| node.accesskit_node().bounding_box().is_some());
+        placed
+            .map(|node| (node.accesskit_node().label().unwrap_or_default(), node.rect()))
+            .collect()
     }
 
     /// How much larger than usual everything is.
