@@ -286,7 +286,7 @@ mod tests {
             (KEY.to_owned(), ParseError::Form),
             (good.replace("ruroco:", "https:"), ParseError::Form),
             (good[..good.len() - 1].to_owned(), ParseError::Encoding("key")),
-            (good[..good.len() - 9].to_owned(), ParseError::Key(key::ParseError::Malformed)),
+            (good[..good.len() - 8].to_owned(), ParseError::Key(key::ParseError::Malformed)),
             (good.replace("name=home&", ""), ParseError::Missing("name")),
             (format!("{}&name=b", &*good), ParseError::Twice("name")),
             (format!("{}&wait=0", &*good), ParseError::Wait),

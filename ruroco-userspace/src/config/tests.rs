@@ -76,7 +76,7 @@ fn every_mistake_names_its_line_and_the_remedy() {
         ("ips = []\nsource = \"udp\"\n", 1, "`ips` is empty"),
         ("ips = [\n\"192.0.2.1\",\n\"192.0.2.0/24\"]\n", 3, "IP address"),
         ("ips = [\"192.0.2.1\"]\nsource = \"xdp\"\n", 2, "interfaces = [\"eth0\"]"),
-        ("ips = [\"192.0.2.1\"]\nsource = \"upd\"\n", 2, "did you mean `udp`?"),
+        ("ips = [\"192.0.2.1\"]\nsource = \"upd\"\n", 2, "did you mean \"udp\"?"),
         ("ips = [\n\"0.0.0.0\"]\n", 2, "no host's address"),
         ("ips = [\"::\"]\n", 1, "no host's address"),
         ("ips = [\"::ffff:0.0.0.0\"]\n", 1, "no host's address"),
