@@ -51,6 +51,7 @@ enum Remedy {
     /// To give it to them: it is their own key.
     Give,
     /// To be root, or where that is so and not enough, to have root's files be root's.
+    #[cfg(feature = "daemon")]
     BeRoot,
     /// To let this group read it, which the server is in.
     #[cfg(feature = "daemon")]
@@ -136,10 +137,12 @@ fn denied(owner: Option<u32>, remedy: &Remedy, shown: &str) -> String {
     let whose = owner.map(|owner| format!(", it belongs to uid {owner}")).unwrap_or_default();
     match remedy {
         Remedy::Give => format!("permission denied{whose}; run: chown {me} {shown}"),
+        #[cfg(feature = "daemon")]
         Remedy::BeRoot if me == 0 => format!(
             "permission denied{whose}, and this process may not open the files of others; check its \
              content, then run: chown root {shown}"
         ),
+        #[cfg(feature = "daemon")]
         Remedy::BeRoot => format!("permission denied for uid {me}; run this as root"),
         #[cfg(feature = "daemon")]
         Remedy::LetGroupRead(group) => format!(

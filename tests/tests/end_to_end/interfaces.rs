@@ -222,8 +222,7 @@ fn two_names_of_one_interface_are_one_attachment() {
     let expect_one_each = |lab: &Lab| {
         let status = lab.status();
         assert_eq!(status["closed"], true, "{status:#}");
-        let pins = std::fs::read_dir(lab.files.pins()).unwrap().count();
-        assert_eq!(pins, 2, "{status:#}");
+        assert_eq!(lab.files.pinned().len(), 2, "{status:#}");
     };
     expect_one_each(&lab);
     lab.expect_next_knock_to_run(Family::V4);

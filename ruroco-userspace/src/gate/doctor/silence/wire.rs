@@ -221,18 +221,18 @@ impl Listener {
         }
     }
 
-    /// Sends a frame that ends in the middle of the datagram that its headers promise.
+    /// Sends a packet whose UDP header promises more than the packet contains.
     pub(super) fn send_truncated(&self, peer: &Peer, port: u16) -> anyhow::Result<()> {
         let mut frame = [&GATE_MAC[..], &CLIENT_MAC].concat();
         let udp = [&port.to_be_bytes()[..], &port.to_be_bytes(), &[0, 102, 0, 0]].concat();
         match (peer.client, peer.gate) {
-            // Version and length of the header; then the total length, 20 + 8 + 94; then TTL and UDP.
+            // Version and length of the header; then the total length, 20 + 8 + 47; then TTL and UDP.
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                frame.extend([0x08, 0x00, 0x45, 0, 0, 122, 0, 0, 0, 0, 64, 17, 0, 0]);
+                frame.extend([0x08, 0x00, 0x45, 0, 0, 75, 0, 0, 0, 0, 64, 17, 0, 0]);
                 frame.extend([from.octets(), to.octets()].concat());
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
-                frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 102, 17, 64]);
+                frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 55, 17, 64]);
                 frame.extend([from.octets(), to.octets()].concat());
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
