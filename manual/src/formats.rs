@@ -32,7 +32,7 @@ const PAGES: [Page; 3] = [
         section: Section::Formats,
         about: "the configuration that gate, server and commander of ruroco share: /etc/ruroco/config.toml",
         source: CONFIGURATION,
-        sections: &["config.toml", "Keys", "Reload"],
+        sections: &["config.toml", "Keys", "What keys share", "What is trusted", "Reload"],
         see_also: &["ruroco-commands(5)", "ruroco-gate(8)", "ruroco-server(8)"],
     },
     Page {
@@ -40,7 +40,7 @@ const PAGES: [Page; 3] = [
         section: Section::Formats,
         about: "the commands that knocks may request: /etc/ruroco/commands.toml",
         source: CONFIGURATION,
-        sections: &["commands.toml"],
+        sections: &["commands.toml", "What a command starts with", "Processes in the background"],
         see_also: &["ruroco-config(5)", "ruroco-commander(8)"],
     },
     Page {

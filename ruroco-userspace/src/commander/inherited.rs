@@ -2,7 +2,7 @@
 //!
 //! A service manager starts the commander with next to nothing, a shell with what it happens to have: open
 //! files, ignored signals, blocked ones. docs/configuration.md lists what a command gets; the rest is given
-//! up here, once, or by each command [at its start](super::spawn).
+//! up here, once, or by each command at its start (`spawn`).
 
 use std::{fs, io, mem::MaybeUninit, ptr};
 

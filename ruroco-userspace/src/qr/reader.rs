@@ -2,7 +2,7 @@
 //!
 //! A picture comes from elsewhere and may be anything. What a reader of QR codes does with it cannot be
 //! bounded from outside: its work can grow with the cube of what it finds, and a mistake in it would end the
-//! whole program. So the program starts itself once more, with [`ARGUMENT`], and the kernel limits that
+//! whole program. So the program starts itself once more, with `ARGUMENT`, and the kernel limits that
 //! process's time and memory. Where there are no such limits (Windows), it is only a process of its own.
 
 use std::{

@@ -1,5 +1,5 @@
 //! The connection to the commander: one message for each accepted order; on the way back, reports of
-//! its [slots](crate::slots).
+//! its [`slots`].
 
 use std::{
     io, mem,

@@ -1,4 +1,4 @@
-//! What the daemons keep on the disk while they run, beside what [check](crate::gate::check) reads.
+//! What the daemons keep on the disk while they run, beside what [`check`] reads.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 

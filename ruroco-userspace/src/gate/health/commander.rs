@@ -125,7 +125,10 @@ pub(super) fn reachable(config: &Config) -> Option<Finding> {
             format!(
                 "the server's user {name} has no access to {shown}: knocks are rejected (commander_away)"
             ),
-            format!("run `chmod 755 {}`, then {restart}", config.socket_dir.display()),
+            format!(
+                "run `chgrp $(id -gn {name}) {dir} && chmod g+x {dir}`, then {restart}",
+                dir = config.socket_dir.display()
+            ),
         ),
         Ok(Err(error)) => Finding::problem(
             ORDERS,
