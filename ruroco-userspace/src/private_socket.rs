@@ -122,12 +122,13 @@ impl Drop for PrivateListener {
 /// # Errors
 /// If nobody listens there, or not to this process, or others could have put the socket there.
 pub fn connect(path: &Path) -> io::Result<OwnedFd> {
-    // Who can write the directory decides who listens.
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    trusted_path::find_directory(directory, Trust::own())?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    // Who can write the directory decides who listens. Nothing has been sent yet; and while no process
+    // listens, a server that tries again for each knock allocates nothing here.
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    trusted_path::find_directory(directory, Trust::own())?;
     Ok(socket)
 }
 
