@@ -209,7 +209,7 @@ mod tests {
             "Error: begins with `ruroco://`, as `ruroco-gate` shows it",
             "`chacha20poly1305:` followed by 56 characters of standard base64",
             "added host home (203.0.113.5:80) and its key, chacha20poly1305 0001020304050607",
-            "/home/Alice2/Documents/work/servers/production/eu/central/machines/keys/home.key",
+            "/home/Alice2/Documents/jobs/servers/production/eu/central/machines/keys/home.key",
             "/nix/store/7rjjpl2sqkbzpqmb8vdvy3yk5z0fmwbx-ruroco/bin/ruroco-client",
             "key=/home/alice/keys/servers/production/eu",
             "command open_ssh (hash 0123456789abcdef)",
