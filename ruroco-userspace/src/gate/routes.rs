@@ -4,9 +4,21 @@ use std::{collections::BTreeSet, fs};
 
 /// All interfaces with a default route, of either protocol.
 pub(super) fn default_interfaces() -> BTreeSet<String> {
-    let v4 = fs::read_to_string("/proc/thread-self/net/route").unwrap_or_default();
-    let v6 = fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap_or_default();
+    let [v4, v6] = tables();
     all_v4(&v4).chain(all_v6(&v6)).map(str::to_owned).collect()
+}
+
+/// The interface of the first default route, of IPv4 if there is one.
+pub(super) fn default_interface() -> Option<String> {
+    let [v4, v6] = tables();
+    all_v4(&v4).chain(all_v6(&v6)).next().map(str::to_owned)
+}
+
+/// The routes of this thread's network namespace, of IPv4 and of IPv6.
+fn tables() -> [String; 2] {
+    ["route", "ipv6_route"].map(|table| {
+        fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default()
+    })
 }
 
 /// The interfaces of routes to everywhere in `/proc/net/route` (proc_pid_net(5)): name and

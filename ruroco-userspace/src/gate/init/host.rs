@@ -1,6 +1,6 @@
 //! What the host has to offer: interfaces that can be closed, and their addresses.
 
-use std::{collections::BTreeMap, fs, io, net::IpAddr};
+use std::{collections::BTreeMap, io, net::IpAddr};
 
 use anyhow::bail;
 
@@ -8,6 +8,7 @@ use crate::gate::{
     addresses::{is_for_others, is_lasting, preference},
     interfaces::devices::blindness,
     netlink::{self, Link},
+    routes,
 };
 
 /// `ARPHRD_LOOPBACK` (linux/if_arp.h)
@@ -38,10 +39,7 @@ impl Host {
         let can_be_closed = |link: &Link| link.hardware != LOOPBACK && blindness(link).is_none();
         let addresses: BTreeMap<String, Vec<IpAddr>> =
             links.filter(can_be_closed).map(|link| (link.name.clone(), of(&link))).collect();
-        let v4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
-        let v6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
-        let outward = default_v4(&v4).or_else(|| default_v6(&v6));
-        let outward = outward.filter(|name| addresses.contains_key(name));
+        let outward = routes::default_interface().filter(|name| addresses.contains_key(name));
         Ok(Self { addresses, outward })
     }
 
@@ -73,49 +71,4 @@ pub(super) fn check_can_be_closed(interfaces: &[String]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The interface of the first route to everywhere in `/proc/net/route` (proc_pid_net(5)): name and
-/// destination are the first two columns, the mask is the eighth.
-fn default_v4(routes: &str) -> Option<String> {
-    routes.lines().skip(1).find_map(|line| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        match columns.as_slice() {
-            [name, "00000000", _, _, _, _, _, "00000000", ..] => Some((*name).to_owned()),
-            _ => None,
-        }
-    })
-}
-
-/// The same in `/proc/net/ipv6_route`: destination and length of its prefix are the first two
-/// columns, the interface is the last. One for loopback says that there is none.
-fn default_v6(routes: &str) -> Option<String> {
-    let name = routes.lines().find_map(|line| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        match columns.as_slice() {
-            [destination, "00", .., name] if destination.bytes().all(|byte| byte == b'0') => {
-                Some((*name).to_owned())
-            }
-            _ => None,
-        }
-    });
-    name.filter(|name| name != "lo")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_interface_of_the_default_route_is_the_outward_one() {
-        let v4 = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
-                  lan0\t0002A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
-                  wan0\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
-        assert_eq!(default_v4(v4).as_deref(), Some("wan0"));
-        assert_eq!(default_v4("Iface\n"), None);
-        let zero = "0".repeat(32);
-        let v6 = format!("{zero} 00 {zero} 00 {zero} 00000400 00000001 00000000 00000003 wan0\n");
-        assert_eq!(default_v6(&v6).as_deref(), Some("wan0"));
-        assert_eq!(default_v6(&v6.replace("wan0", "lo")), None);
-    }
 }
