@@ -14,7 +14,7 @@ use zerocopy::IntoBytes;
 
 use crate::{
     KEY, OURS, PORT,
-    frames::{DESTINATION_OPTIONS, Extension, HOP_BY_HOP, Packet},
+    frames::{DESTINATION_OPTIONS, Extension, HOP_BY_HOP, Packet, ROUTING},
     kernel::Kernel,
     knock,
 };
@@ -67,7 +67,7 @@ fn a_record_holds_what_the_packet_said() {
     leaves_its_record(&mut kernel, &options, None);
     let extensions = vec![
         Extension::Common(HOP_BY_HOP, 2),
-        Extension::Authentication(3),
+        Extension::Common(ROUTING, 3),
         Extension::Common(DESTINATION_OPTIONS, 0),
     ];
     let chain = Packet { extensions, ..Packet::to(OURS[1], PORT, &knock(KEY)) };
