@@ -1,11 +1,19 @@
 //! Completions for bash, zsh and fish, in files named as each shell looks for them.
+//!
+//! The client and the gate complete names that only they know, so their files have the shell ask the
+//! program for its script. A script that is asked for fits the program, whatever its version.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use clap_complete::{Shell, generate};
 
+use ruroco::completion::VARIABLE;
+
 use crate::programs;
+
+/// The programs that answer a shell themselves.
+const DYNAMIC: [&str; 2] = ["ruroco-client", "ruroco-gate"];
 
 /// How a shell's file for a program is called.
 type FileName = fn(&str) -> String;
@@ -28,14 +36,35 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
         for mut program in programs::all() {
             let command = &mut program.command;
             let name = command.get_name().to_owned();
-            let mut text = Vec::new();
-            generate(shell, command, &name, &mut text);
+            let text = match dynamic(shell, &name) {
+                Some(text) => text.into_bytes(),
+                None => {
+                    let mut text = Vec::new();
+                    generate(shell, command, &name, &mut text);
+                    text
+                }
+            };
             let path = folder.join(file_name(&name));
             fs::write(&path, text)
                 .with_context(|| format!("could not write {}", path.display()))?;
         }
     }
     Ok(())
+}
+
+/// The file for a program that answers the shell itself.
+fn dynamic(shell: Shell, name: &str) -> Option<String> {
+    let function = format!("_clap_dynamic_completer_{}", name.replace('-', "_"));
+    match shell {
+        _ if !DYNAMIC.contains(&name) => None,
+        Shell::Bash => Some(format!("source <({VARIABLE}=bash {name})\n")),
+        Shell::Fish => Some(format!("{VARIABLE}=fish {name} | source\n")),
+        // zsh loads the file as a function at the first TAB, which is to be answered, too.
+        Shell::Zsh => {
+            Some(format!("#compdef {name}\nsource <({VARIABLE}=zsh {name})\n{function} \"$@\"\n"))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -46,9 +75,16 @@ mod tests {
     fn each_shell_finds_its_file_and_an_option_in_it() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path()).unwrap();
-        for name in ["bash/ruroco-gate", "zsh/_ruroco-gate", "fish/ruroco-gate.fish"] {
+        for (name, words) in [
+            ("bash/ruroco-server", "--config"),
+            ("zsh/_ruroco-server", "--config"),
+            ("fish/ruroco-server.fish", "config"),
+            ("bash/ruroco-client", "RUROCO_COMPLETE=bash ruroco-client"),
+            ("zsh/_ruroco-client", "RUROCO_COMPLETE=zsh ruroco-client"),
+            ("fish/ruroco-gate.fish", "RUROCO_COMPLETE=fish ruroco-gate"),
+        ] {
             let text = fs::read_to_string(folder.path().join(name)).expect(name);
-            assert!(text.contains("json"), "{name}: {text}");
+            assert!(text.contains(words), "{name}: {text}");
         }
     }
 }

@@ -24,6 +24,8 @@ pub mod boot_clock;
 pub mod command_line;
 #[cfg(any(feature = "invitation", feature = "command-file"))]
 pub mod command_name;
+#[cfg(any(feature = "with-client", feature = "with-gate"))]
+pub mod completion;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "invitation")]

@@ -268,10 +268,12 @@ fn suggestion(message: &str) -> Option<&str> {
     nearest(unknown, quoted)
 }
 
-/// The known name that is so like the unknown one that it was likely meant.
+/// The known name that was probably meant by the unknown one: the same in another case, or with a few
+/// typos.
 pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
     known
-        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+        .map(|known| (strsim::damerau_levenshtein(&unknown, &known.to_lowercase()), known))
         .filter(|(typos, known)| *typos <= known.len().div_ceil(3))
         .min()
         .map(|(_, known)| known)

@@ -7,7 +7,8 @@ use std::{
 };
 
 use ruroco::{
-    client::cli::window::Cli, command_line, qr::reader, redaction::redacted, window::run,
+    client::cli::window::Cli, command_line, plain_error::plain, qr::reader, redaction::redacted,
+    window::run,
 };
 
 fn main() -> ExitCode {
@@ -22,7 +23,7 @@ fn open() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "Error: {}", redacted(&format!("{error:#}")));
+            let _ = writeln!(io::stderr(), "Error: {}", redacted(&plain(&error)));
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,6 @@
-//! What a person can do when nothing opens. The server says nothing, so this lists what keeps a knock
-//! from being heard: first what this computer has found out itself, then what is left to look at,
-//! the likeliest first. How to do with a client what it says, that client knows: the words are the command
-//! line's or the window's own.
+//! What to check when a knock did not open its port. The server never answers, so this is a list: first
+//! what this computer has found out, then what only the person can check, the most frequent cause first.
+//! Each client has its own words for what it can do about a cause.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -10,9 +9,12 @@ use super::{
     counter::ACCEPTED_AHEAD,
     knock,
 };
-use crate::key::{Cipher, Key};
+use crate::{
+    destination::DEFAULT_PORT,
+    key::{Cipher, Key},
+};
 
-/// Something to look at.
+/// Something to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
     text: String,
@@ -47,7 +49,7 @@ impl Advice {
     }
 }
 
-/// Things to look at, for somebody whose knock was not seen to do what it is for.
+/// What to check after a knock that was not seen to open its port.
 pub fn on(outcome: &Outcome, key: &Key) -> Vec<Advice> {
     match &outcome.effect {
         Observation::Shut { at, error, .. } => on_shut(outcome, key, *at, error),
@@ -60,36 +62,50 @@ pub fn on(outcome: &Outcome, key: &Key) -> Vec<Advice> {
 }
 
 fn on_shut(outcome: &Outcome, key: &Key, at: SocketAddr, error: &io::Error) -> Vec<Advice> {
+    let sent = &outcome.sent;
     let mut advice = Vec::new();
     advice.extend(on_repetition(outcome.not_repeated.as_ref()));
-    advice.extend(on_clock(outcome.sent.ahead_of_clock));
+    advice.extend(on_clock(sent.ahead_of_clock));
+    advice.extend(on_objection(sent.to, outcome.objection.as_ref()));
     advice.extend(on_connection(at, error));
-    advice.extend(on_objection(outcome.sent.to, outcome.objection.as_ref()));
     advice.extend(on_other_addresses(&outcome.other_addresses));
-    if outcome.sent.ahead_of_clock.is_zero() {
-        advice.push(Advice::new(
-            "Is this computer's clock right? A knock from the past or far in the future is refused.",
-        ));
+    advice.push(on_address(sent.to));
+    advice.push(Advice::new(format!(
+        "Run `ruroco-gate status` on the host. It lists the ids of the keys that the host accepts (yours \
+         is {}) and, for each knock of a known key that it rejected, the reason.",
+        key.id
+    )));
+    // No gate has accepted a knock that the host answers: what comes after the gate is beside the point.
+    if outcome.objection.is_some() {
+        return advice;
     }
     advice.extend([
-        Advice::new(format!(
-            "Does the host have the key with the id {}? Look there with: ruroco-gate status",
-            key.id
-        )),
-        Advice::new(format!(
-            "Is {} the host's address and UDP port, and an address that the host knows as its own \
-             (`ips`)?",
-            outcome.sent.to
-        )),
-        Advice::new("Does a network in between drop UDP? Try another network."),
-        Advice::new("Does the command open this port, and for the address that you come from?"),
+        Advice::new("Check that the command opens this port for the address you connect from."),
+        Advice::new("Check whether a network in between drops UDP: try another network."),
     ]);
+    if sent.ahead_of_clock.is_zero() {
+        advice.push(Advice::new(
+            "Check this computer's clock. The host rejects knocks older than the last one it \
+             accepted, or more than an hour ahead of its own clock.",
+        ));
+    }
     if key.cipher == Cipher::Aes256GcmSiv {
-        let text = "The key is one of upstream ruroco. Under a flood such keys are throttled; a new key \
-                    is not.";
+        let text = "This key is from upstream ruroco. The kernel cannot authenticate such keys, so \
+                    their knocks are throttled in a flood.";
         advice.push(Advice::new(text).with(Remedy::MakeKey));
     }
     advice
+}
+
+fn on_address(to: SocketAddr) -> Advice {
+    let port = match to.port() {
+        DEFAULT_PORT => " The default port, 80, is used if none is given.",
+        _ => "",
+    };
+    Advice::new(format!(
+        "Check that {to} is the host's address and UDP port, and that `ips` in the host's \
+         configuration lists this address.{port}"
+    ))
 }
 
 /// What a counter that is ahead of the clock means, if it is more than a moment ahead: counters of
@@ -102,14 +118,14 @@ pub fn on_clock(ahead: Duration) -> Option<Advice> {
     let told = told(ahead);
     Some(if ahead > ACCEPTED_AHEAD {
         let text = format!(
-            "This computer's clock was {told} ahead once, or has been set back since, and the \
-             counter still is. A host refuses what is more than an hour ahead of its own clock."
+            "The knock counter is {told} ahead of this computer's clock, because the clock was once \
+             ahead or has been set back. A host rejects knocks more than an hour ahead of its own clock."
         );
         Advice::new(text).with(Remedy::Reseed)
     } else {
         Advice::new(format!(
-            "This computer's clock has been set back by {told} since an earlier knock. That alone \
-             does no harm; is it right now?"
+            "This computer's clock has been set back by {told} since an earlier knock. That does no \
+             harm if the clock is correct now."
         ))
     })
 }
@@ -127,18 +143,17 @@ fn told(time: Duration) -> String {
 
 fn on_connection(at: SocketAddr, error: &io::Error) -> Option<Advice> {
     use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
-    let (host, port, kind) = (at.ip(), at.port(), error.kind());
-    if kind == ConnectionRefused {
-        Some(Advice::new(format!(
-            "{host} answers, and refuses connections to port {port}: either nothing listens there, \
-             or a firewall rejects them for you."
-        )))
-    } else if [HostUnreachable, NetworkUnreachable].contains(&kind) {
-        Some(Advice::new(format!(
-            "There is no way to {host} from here, or it is down: {error}. Is this computer connected?"
-        )))
-    } else {
-        None
+    let (host, port) = (at.ip(), at.port());
+    match error.kind() {
+        ConnectionRefused => Some(Advice::new(format!(
+            "{host} rejects connections to port {port}: either no program listens there, or a firewall \
+             rejects your address."
+        ))),
+        HostUnreachable | NetworkUnreachable => Some(Advice::new(format!(
+            "{host} cannot be reached: {error}. Either it is down, this computer has no network, or a \
+             firewall rejects your address."
+        ))),
+        _ => None,
     }
 }
 
@@ -146,25 +161,26 @@ fn on_objection(to: SocketAddr, error: Option<&io::Error>) -> Option<Advice> {
     let error = error?;
     Some(Advice::new(if error.kind() == io::ErrorKind::ConnectionRefused {
         format!(
-            "{} answers that nothing listens on UDP port {}: the wrong port or host, or its gate does \
-             not run. (A gate with `appearance = \"closed\"` says so, too.)",
+            "{} reports that UDP port {} is closed. Either the port or the host is wrong, or its gate is \
+             not running. (A gate with `appearance = \"closed\"` answers rejected packets like this, \
+             too.)",
             to.ip(),
             to.port()
         )
     } else {
-        format!("The network has returned the knock to {to}: {error}.")
+        format!("The network returned the knock to {to}: {error}.")
     }))
 }
 
 fn on_repetition(error: Option<&knock::Error>) -> Option<Advice> {
-    error.map(|error| Advice::new(format!("The knock could not be repeated: {error}.")))
+    error.map(|error| Advice::new(format!("Cannot repeat the knock: {error}.")))
 }
 
 fn on_other_addresses(others: &[SocketAddr]) -> Option<Advice> {
     let others: Vec<_> = others.iter().map(|other| other.ip().to_string()).collect();
     (!others.is_empty()).then(|| {
         let others = others.join(", ");
-        let text = format!("The host has other addresses that no knock went to: {others}.");
+        let text = format!("The host has other addresses, to which no knock was sent: {others}.");
         Advice::new(text).with(Remedy::ChooseAddresses)
     })
 }
@@ -172,6 +188,50 @@ fn on_other_addresses(others: &[SocketAddr]) -> Option<Advice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{client::knock::tests::sent_to, key::Key};
+
+    /// What is said of a port that refuses connections after a knock.
+    fn told(to: &str, objection: Option<io::ErrorKind>) -> Vec<String> {
+        let outcome = Outcome {
+            sent: sent_to(to.parse().unwrap()),
+            knocks: 1,
+            effect: Observation::Shut {
+                at: "192.0.2.1:22".parse().unwrap(),
+                limit: Duration::from_secs(1),
+                error: io::ErrorKind::ConnectionRefused.into(),
+            },
+            objection: objection.map(io::Error::from),
+            not_repeated: None,
+            other_addresses: Vec::new(),
+        };
+        let advice = on(&outcome, &Key::generate().unwrap());
+        advice.iter().map(|advice| advice.told(|_| "")).collect()
+    }
+
+    fn place(advice: &[String], words: &str) -> Option<usize> {
+        advice.iter().position(|advice| advice.contains(words))
+    }
+
+    #[test]
+    fn what_is_known_comes_first_and_the_clock_last() {
+        let advice = told("192.0.2.1:62201", None);
+        let places: Vec<_> = ["rejects connections", "UDP port", "status", "drops UDP", "clock"]
+            .map(|words| place(&advice, words).expect(words))
+            .into();
+        assert!(places.is_sorted() && places.first() == Some(&0), "{advice:#?}");
+        assert_eq!(place(&advice, "default port"), None, "{advice:#?}");
+        let advice = told("192.0.2.1:80", None);
+        assert!(place(&advice, "default port").is_some(), "{advice:#?}");
+    }
+
+    #[test]
+    fn a_knock_that_no_gate_accepted_is_not_explained_by_what_comes_after_the_gate() {
+        let advice = told("192.0.2.1:62201", Some(io::ErrorKind::ConnectionRefused));
+        assert_eq!(place(&advice, "192.0.2.1 reports that UDP port 62201 is closed"), Some(0));
+        for words in ["clock", "drops UDP", "the command"] {
+            assert_eq!(place(&advice, words), None, "{advice:#?}");
+        }
+    }
 
     #[test]
     fn a_clock_that_was_set_back_is_told_and_what_to_do_if_that_matters() {

@@ -19,6 +19,7 @@ use crate::{
     durable, instance,
     key::{FileError, Key, Label, NotALabel},
     name::{Name, NotAName},
+    toml_file::nearest,
 };
 
 /// What a host's key is called.
@@ -68,7 +69,7 @@ impl fmt::Display for KeyReference {
 }
 
 /// Where a key can be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// A file that this user alone can read.
     File,
@@ -109,14 +110,17 @@ pub struct KeyStore {
 pub enum Error {
     /// There is none of this name.
     #[error(
-        "there is no key {name} in {folder}; see which there are with `ruroco-client key list`, or \
-         take one over with `ruroco-client key import {name}`"
+        "key {name} not found in {folder}{}. To list your keys, run `ruroco-client key list`. To add \
+         this one, run `ruroco-client key import {name}`",
+        .meant.as_ref().map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
     )]
     Unknown {
         /// The name.
         name: Name,
         /// Where it was looked for.
         folder: PathBuf,
+        /// The key that was probably meant.
+        meant: Option<Name>,
     },
     /// There is one of this name already, and it stays.
     #[error(
@@ -290,6 +294,18 @@ impl KeyStore {
     /// # Errors
     /// [`Error::List`].
     pub fn list(&self) -> Result<Vec<Stored>, Error> {
+        let stored = |(name, place): (Name, Place)| {
+            let label = self.label(&KeyReference::Named(name.clone()));
+            Stored { name, place, label }
+        };
+        Ok(self.names()?.into_iter().map(stored).collect())
+    }
+
+    /// The names of all keys, sorted, and where each is kept. No key is read.
+    ///
+    /// # Errors
+    /// [`Error::List`].
+    pub fn names(&self) -> Result<Vec<(Name, Place)>, Error> {
         let failed = |error| Error::List(self.folder.clone(), error);
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -301,12 +317,10 @@ impl KeyStore {
             let file = file.to_str().unwrap_or_default();
             let places = [Place::File, Place::Keyring].into_iter();
             found.extend(places.filter_map(|place| {
-                let name: Name = file.strip_suffix(place.extension())?.parse().ok()?;
-                let label = self.label(&KeyReference::Named(name.clone()));
-                Some(Stored { name, place, label })
+                Some((file.strip_suffix(place.extension())?.parse().ok()?, place))
             }));
         }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.sort();
         Ok(found)
     }
 
@@ -317,7 +331,17 @@ impl KeyStore {
     pub fn place(&self, name: &Name) -> Result<Place, Error> {
         let mut places = [Place::File, Place::Keyring].into_iter();
         let found = places.find(|place| self.file(name, *place).symlink_metadata().is_ok());
-        found.ok_or_else(|| Error::Unknown { name: name.clone(), folder: self.folder.clone() })
+        found.ok_or_else(|| Error::Unknown {
+            name: name.clone(),
+            folder: self.folder.clone(),
+            meant: self.probably_meant(name),
+        })
+    }
+
+    fn probably_meant(&self, unknown: &Name) -> Option<Name> {
+        let known = self.names().unwrap_or_default();
+        let meant = nearest(unknown.as_str(), known.iter().map(|(name, _)| name.as_str()))?;
+        meant.parse().ok()
     }
 
     /// Where a key's file is, or would be.
@@ -381,6 +405,18 @@ mod tests {
         assert!(matches!(store.remove(&named("home")), Err(Error::Unknown { .. })));
         let gone = store.read(&KeyReference::Named(named("home")));
         assert!(matches!(gone, Err(Error::Unknown { .. })));
+    }
+
+    #[test]
+    fn an_unknown_key_is_met_with_the_likely_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = KeyStore::in_folder(folder.path());
+        store.add(&named("laptop"), &Key::generate().unwrap(), Place::File).unwrap();
+        for (typed, is_like_it) in [("labtop", true), ("LAPTOP", true), ("phone", false)] {
+            let error = store.read(&KeyReference::Named(named(typed))).unwrap_err().to_string();
+            assert_eq!(error.contains("did you mean laptop?"), is_like_it, "{error}");
+            assert!(error.contains("ruroco-client key list"), "{error}");
+        }
     }
 
     #[test]

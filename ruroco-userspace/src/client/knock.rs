@@ -343,6 +343,17 @@ pub(super) mod tests {
         }
     }
 
+    /// A knock that was sent to this address alone, with a counter that follows the clock.
+    pub(in crate::client) fn sent_to(to: SocketAddr) -> Sent {
+        Sent {
+            to,
+            also_to: Vec::new(),
+            not_to: Vec::new(),
+            ahead_of_clock: Duration::ZERO,
+            routes: Vec::new(),
+        }
+    }
+
     #[test]
     fn what_fails_after_the_first_address_is_told_of_the_others() {
         let dir = tempfile::tempdir().unwrap();

@@ -12,7 +12,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use rustix::system::uname;
 
+use super::completion;
 use crate::{
+    command_line,
     command_name::DEFAULT_COMMAND,
     commander::{approved::Approved, commands},
     config::Config,
@@ -29,7 +31,7 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Name of the key
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = completion::keys())]
     key: String,
     /// Where clients send to, if not to the first of `ips`: NAME, NAME:PORT, IP, IP:PORT or
     /// `[IPV6]:PORT`; the gate's port where none is given
@@ -37,10 +39,10 @@ pub struct Options {
     address: Option<String>,
     /// Command to offer, the one to be asked for by default first; again for more. By default all that
     /// the key may run
-    #[arg(long = "command", value_name = "COMMAND")]
+    #[arg(long = "command", value_name = "COMMAND", add = completion::commands())]
     commands: Vec<String>,
     /// TCP port that a knock opens
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = command_line::port)]
     wait: Option<NonZero<u16>>,
     /// What the client is to call this host, if not by its host name
     #[arg(long, value_name = "NAME")]

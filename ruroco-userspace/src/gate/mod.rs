@@ -21,6 +21,7 @@ pub mod addresses;
 pub mod attachment;
 pub mod check;
 pub mod cli;
+mod completion;
 pub mod confinement;
 pub mod doctor;
 pub mod health;

@@ -319,11 +319,11 @@ impl Ended {
 /// What can be done about something, in the window.
 const fn words(remedy: Remedy) -> &'static str {
     match remedy {
-        Remedy::Reseed => "If the clock is right now, reset the counter.",
+        Remedy::Reseed => "If the clock is correct now, reset the counter.",
         Remedy::ChooseAddresses => {
             "In the host's settings, choose an address family or knock at every address."
         }
-        Remedy::MakeKey => "Make one under Keys.",
+        Remedy::MakeKey => "Make a new key under Keys.",
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a person has to be told, and what they can do about it.
 
 use super::{action::Action, icons::Icon, model::Section, style::Tone};
-use crate::redaction::redacted;
+use crate::{plain_error::Plain, redaction::redacted};
 
 /// Something that is shown until it is dismissed.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,21 +47,11 @@ impl Notice {
 
 /// An error as a sentence: errors begin with a lower-case letter, because a terminal shows a prefix.
 pub(super) fn sentence(text: &str) -> String {
-    let text = without_numbers(without_source(&redacted(text)));
+    let text = Plain(without_source(&redacted(text))).to_string();
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with(['.', '?', '!']) || text.is_empty() { "" } else { "." };
     format!("{first}{}{end}", characters.as_str())
-}
-
-/// Without the numbers that Rust adds to what the operating system says.
-fn without_numbers(text: &str) -> String {
-    let mut parts = text.split(" (os error ");
-    let mut words = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        words.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
-    }
-    words
 }
 
 /// What a library reports, without the place in its source, which is a path of the computer that the

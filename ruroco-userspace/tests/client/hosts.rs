@@ -76,6 +76,64 @@ fn what_a_person_wrote_stays_as_it_is() {
 }
 
 #[test]
+fn an_address_without_a_port_is_told_the_default_one() {
+    let person = Person::with_key();
+    let add = |name: &str, address: &str| {
+        let arguments = ["host", "add", name, "--address", address, "--key", "home"];
+        let (code, _, err) = person.start(&arguments, "");
+        assert_eq!(code, 0, "{err}");
+        err
+    };
+    let told = add("a", "192.0.2.1");
+    assert_eq!(told, "Warning: 192.0.2.1 has no port, so UDP port 80, the default, is used\n");
+    assert_eq!(add("b", "192.0.2.2:80"), "");
+    assert_eq!(add("c", "[2001:db8::1]:62201"), "");
+    assert!(add("d", "2001:db8::2").contains("2001:db8::2 has no port"));
+    let send = ["send", "--address", "192.0.2.1", "--key", "home", "--dry-run"];
+    let (_, _, err) = person.start(&send, "");
+    assert!(err.starts_with("Warning: 192.0.2.1 has no port"), "{err}");
+}
+
+#[test]
+fn a_command_that_is_not_listed_is_met_with_the_likely_one_and_can_be_sent_nevertheless() {
+    let person = Person::with_key();
+    person.run(&[
+        "host",
+        "add",
+        "web1",
+        "--address",
+        "127.0.0.1:9",
+        "--key",
+        "home",
+        "--command",
+        "open_ssh",
+        "--command",
+        "close_ssh",
+    ]);
+    for typed in ["open_shh", "OPEN_SSH", "open-ssh"] {
+        for action in
+            [&["send", "web1", typed][..], &["open", "web1", typed, "--wait", "22", "--", "true"]]
+        {
+            let refused = person.refused(action);
+            assert!(
+                refused.contains(&format!("web1 has no command {typed}; did you mean open_ssh?")),
+                "{refused}"
+            );
+            assert!(refused.contains(&format!("pass --command {typed}")), "{refused}");
+        }
+        let refused = person.refused(&["proxy", "web1", "22", "--command", typed]);
+        assert!(
+            refused.contains("did you mean open_ssh?") && refused.contains("client.toml"),
+            "{refused}"
+        );
+        person.run(&["send", "web1", "--command", typed, "--dry-run"]);
+    }
+    for other in ["open_ssh", "close_ssh", "restart_nginx"] {
+        person.run(&["send", "web1", other, "--dry-run"]);
+    }
+}
+
+#[test]
 fn an_unknown_host_is_met_with_the_likely_one() {
     let person = Person::with_key();
     assert!(person.refused(&["send", "home"]).contains("ruroco-client invite"));

@@ -12,6 +12,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod completion;
 mod counter;
 mod effect;
 mod harness;

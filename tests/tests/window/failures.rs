@@ -97,20 +97,20 @@ fn a_counter_that_hosts_refuse_is_told_and_started_anew() {
     let mut person = Person::opens(folder);
     person.presses("Knock at watched: default");
     person.sees(&format!("Port {port} did not open"));
-    assert!(person.sees_now("clock was 2 days ahead"), "{}", person.everything());
+    assert!(person.sees_now("counter is 2 days ahead"), "{}", person.everything());
     assert!(person.sees_now("Reset the counter"));
     assert!(!person.everything().contains("ruroco-client"), "{}", person.everything());
     server.receives(&watched);
     person.presses("Dismiss the result for watched");
     person.presses("Knock at home: default");
     assert!(server.receives(&key).counter > ahead.as_nanos());
-    person.sees("clock was 2 days ahead");
+    person.sees("counter is 2 days ahead");
     assert!(!person.everything().contains("ruroco-client"), "{}", person.everything());
     person.presses("Reset the counter");
     person.sees("The counter was reset");
     person.presses("Knock at home: default");
     assert!(server.receives(&key).counter <= now().as_nanos());
-    person.no_longer_sees("clock was 2 days ahead");
+    person.no_longer_sees("counter is 2 days ahead");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn a_port_that_stays_shut_is_told_with_what_to_look_at() {
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
     person.sees(&format!("Port {port} did not open"));
-    person.sees("Is this computer's clock right?");
+    person.sees("Check this computer's clock.");
     person.sees(&key.id.to_string());
     person.sees("Knock again at home");
     // In an order, and not as things to click.

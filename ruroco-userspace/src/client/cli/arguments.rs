@@ -9,7 +9,7 @@ use std::{
 
 use super::{Cli, Exit, note, run};
 use crate::{
-    command_line,
+    command_line, completion,
     redaction::{Kind, secret_in},
 };
 
@@ -19,6 +19,9 @@ const END_OF_OURS: &str = "--";
 /// Does what the arguments of this process ask for.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
+    if let Some(code) = completion::answer::<Cli>(&arguments) {
+        return code;
+    }
     let ours = arguments.iter().skip(1).take_while(|argument| *argument != END_OF_OURS);
     if let Some(kind) = ours.into_iter().find_map(|argument| secret(argument)) {
         note(&format!("Error: {}", advice(kind)));

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{hosts, manner::Manner, say};
+use super::{address::TypedAddress, completion, hosts, manner::Manner, say};
 use crate::{
     client::{
         folder::Folder,
@@ -14,7 +14,8 @@ use crate::{
         profiles::{EditError, Host},
         upstream::{self, CommandsList},
     },
-    destination::{Destination, Family},
+    command_line,
+    destination::Family,
     name::Name,
     problems::Problems,
 };
@@ -32,6 +33,7 @@ pub(super) enum Action {
     /// Remove a host; its key stays
     Remove {
         /// Name of the host
+        #[arg(add = completion::hosts())]
         name: Name,
     },
     /// Take over the commands that upstream ruroco's window has kept
@@ -41,7 +43,7 @@ pub(super) enum Action {
     Import {
         /// Key that the hosts know: the name of one of yours, or a file; may be left out if you have
         /// one only
-        #[arg(short, long, value_name = "KEY")]
+        #[arg(short, long, value_name = "KEY", add = completion::keys_and_files())]
         key: Option<KeyReference>,
         /// The file; by default `commands_list.toml` where upstream's client has it
         file: Option<PathBuf>,
@@ -52,11 +54,11 @@ pub(super) enum Action {
 pub(super) struct Add {
     /// What to call it
     name: Name,
-    /// Where it is: NAME, NAME:PORT, IP, IP:PORT or `[IPV6]:PORT`; port 80 where none is given
+    /// Where it is: NAME, NAME:PORT, IP, IP:PORT or `[IPV6]:PORT`; the default port is 80
     #[arg(short, long, value_name = "ADDRESS")]
-    address: Destination,
+    address: TypedAddress,
     /// Key that it knows: the name of one of yours, or a file
-    #[arg(short, long, value_name = "KEY")]
+    #[arg(short, long, value_name = "KEY", add = completion::keys_and_files())]
     key: KeyReference,
     /// Command that it can be asked for; again for more
     #[arg(short, long = "command", value_name = "COMMAND")]
@@ -68,7 +70,7 @@ pub(super) struct Add {
     #[arg(long, value_name = "COMMAND")]
     confirm: Vec<String>,
     /// TCP port that a knock opens
-    #[arg(short, long, value_name = "PORT")]
+    #[arg(short, long, value_name = "PORT", value_parser = command_line::port)]
     wait: Option<NonZero<u16>>,
     #[command(flatten)]
     manner: Manner,
@@ -91,7 +93,7 @@ fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
     let key = with_whole_path(key)?;
     // A host that cannot be knocked at shows when somebody is in a hurry.
     folder.keys().label(&key)?;
-    let host = Host { wait, ..Host::new(address, key) };
+    let host = Host { wait, ..Host::new(address.destination(), key) };
     let host = manner.applied_to(host.that_does(default.into_iter().chain(commands)));
     if let Some(unknown) = host.without_command(confirm.iter().map(String::as_str)) {
         bail!("--confirm {unknown}: not a command of this host; add it with --command {unknown}");

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{confirm, reveal, say, secret};
+use super::{completion, confirm, reveal, say, secret};
 use crate::{
     client::{
         export::{self, Form},
@@ -36,6 +36,7 @@ pub(super) enum Action {
     /// Show a key, or write it down: whoever sees it can knock
     Export {
         /// Name of the key
+        #[arg(add = completion::keys())]
         name: Name,
         #[command(flatten)]
         form: FormFlags,
@@ -49,6 +50,7 @@ pub(super) enum Action {
     /// Forget a key, which cannot be brought back
     Remove {
         /// Name of the key
+        #[arg(add = completion::keys())]
         name: Name,
         /// Also if hosts have it
         #[arg(long)]

@@ -3,7 +3,9 @@
 //! Each action has a module of its own; `target` is what they have in common: where to knock. How
 //! all of it ends is an [`Exit`].
 
+mod address;
 mod arguments;
+mod completion;
 mod exit;
 mod host;
 mod invite;
@@ -30,7 +32,7 @@ use clap::{Parser, Subcommand};
 
 pub use self::{arguments::main, exit::Exit};
 use super::{folder::Folder, profiles::Profiles};
-use crate::{problems::Problems, redaction::redacted};
+use crate::{plain_error::Plain, problems::Problems, redaction::redacted};
 
 /// Knock at a host that shows no open port.
 ///
@@ -136,12 +138,12 @@ fn hosts(folder: &Folder) -> anyhow::Result<Profiles> {
     Ok(hosts)
 }
 
-/// A line for the person, without what looks like a secret; that nobody reads it is not an error.
+/// Prints a line for the person, without secrets and without numbers of errors.
 fn say(line: &str) -> anyhow::Result<()> {
-    reveal(&redacted(line))
+    reveal(&redacted(&Plain(line).to_string()))
 }
 
-/// A line that is the secret that somebody has asked for.
+/// Prints a line that may be the secret that the person has asked for. A closed pipe is not an error.
 fn reveal(line: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -151,10 +153,10 @@ fn reveal(line: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A line on standard error, where messages are that belong to no result, without what looks like a
-/// secret. That nobody reads it is not an error.
+/// Prints a message on standard error, without secrets and without numbers of errors. A closed pipe is
+/// not an error.
 fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", redacted(line));
+    let _ = writeln!(io::stderr(), "{}", redacted(&Plain(line).to_string()));
 }
 
 #[cfg(test)]

@@ -17,9 +17,12 @@ use super::{
     target::Target,
     waiting::{self, Waiting},
 };
-use crate::client::{
-    attempt::{Attempt, Progress},
-    folder::Folder,
+use crate::{
+    client::{
+        attempt::{Attempt, Progress},
+        folder::Folder,
+    },
+    command_line,
 };
 
 #[derive(Args)]
@@ -28,7 +31,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     target: Target,
     /// TCP port of the host that is to open, if it is not the host's `wait`
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = command_line::port)]
     wait: Option<NonZero<u16>>,
     #[command(flatten)]
     waiting: Waiting,

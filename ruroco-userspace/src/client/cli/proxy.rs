@@ -13,24 +13,28 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
+    completion,
     exit::{self, Exit},
     hosts,
     target::Asked,
     waiting::{self, Waiting},
 };
-use crate::client::{attempt::Attempt, folder::Folder};
+use crate::{
+    client::{attempt::Attempt, folder::Folder},
+    command_line,
+};
 
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
 pub(super) struct Arguments {
     /// Name or address of a host of yours: %h, or %n for the name as it was typed
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = completion::hosts())]
     host: String,
     /// TCP port to connect to once it is open: %p
-    #[arg(value_name = "PORT")]
+    #[arg(value_name = "PORT", value_parser = command_line::port)]
     port: NonZero<u16>,
     /// Name of the command to ask for, if it is not the host's first
-    #[arg(short, long, value_name = "COMMAND")]
+    #[arg(short, long, value_name = "COMMAND", add = completion::commands())]
     command: Option<String>,
     #[command(flatten)]
     waiting: Waiting,
@@ -70,15 +74,19 @@ fn asked(host: String, command: Option<String>, folder: &Folder) -> anyhow::Resu
     })?;
     let known = known.clone();
     let command = command.unwrap_or_else(|| known.command.clone());
+    let asked = Asked { name: Some(host), host: known, command };
+    let Asked { host, command, .. } = &asked;
+    let path = file.path().display();
+    asked.check_spelling(&format!("if it has, add {command} to `commands` in {path}"))?;
     // Standard input is ssh's, and nobody looks at every `ssh` that a script starts.
-    if known.asks_before(&command) {
+    if host.asks_before(command) {
+        let name = asked.called();
         bail!(
-            "`confirm` in {} lists {command}, and `proxy` cannot ask; send it with: ruroco-client \
-             send {host} {command}",
-            file.path().display()
+            "`confirm` in {path} lists {command}, and `proxy` cannot ask; send it with: ruroco-client \
+             send {name} {command}"
         );
     }
-    Ok(Asked { name: Some(host), host: known, command })
+    Ok(asked)
 }
 
 /// Carries bytes both ways until both ends have said all they have to.

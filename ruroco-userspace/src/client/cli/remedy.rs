@@ -4,10 +4,10 @@ use crate::client::advice::Remedy;
 
 pub(super) const fn words(remedy: Remedy) -> &'static str {
     match remedy {
-        Remedy::Reseed => "If the clock is right now: ruroco-client reseed",
+        Remedy::Reseed => "If the clock is correct now, run `ruroco-client reseed`.",
         Remedy::ChooseAddresses => {
-            "Choose with -4, -6 or `family` in client.toml, or use --tries or --all-addresses."
+            "Choose one with -4, -6 or `family` in client.toml, or pass --tries or --all-addresses."
         }
-        Remedy::MakeKey => "Make one with: ruroco-client key gen",
+        Remedy::MakeKey => "Make a new key with `ruroco-client key gen`.",
     }
 }

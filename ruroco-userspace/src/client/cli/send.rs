@@ -13,10 +13,13 @@ use super::{
     target::{Asked, Target},
     waiting::{self, Waiting},
 };
-use crate::client::{
-    attempt::{Attempt, Observation, Outcome, Progress},
-    folder::Folder,
-    rehearsal::Rehearsal,
+use crate::{
+    client::{
+        attempt::{Attempt, Observation, Outcome, Progress},
+        folder::Folder,
+        rehearsal::Rehearsal,
+    },
+    command_line,
 };
 
 #[derive(Args)]
@@ -24,19 +27,20 @@ use crate::client::{
 pub(super) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// Wait until this TCP port of the host opens: by default the host's `wait`. Without this flag a
-    /// host that has one is waited for if its first command is asked for
+    /// Wait for this TCP port to open [default: the host's `wait` port]. Hosts with a `wait` port are
+    /// waited for automatically when you send their default command
     #[arg(long, value_name = "PORT", num_args = 0..=1, conflicts_with = "no_wait")]
+    #[arg(value_parser = command_line::port)]
     wait: Option<Option<NonZero<u16>>>,
-    /// Wait for nothing
+    /// Do not wait for a port
     #[arg(long, conflicts_with_all = ["timeout", "tries"])]
     no_wait: bool,
     #[command(flatten)]
     waiting: Waiting,
-    /// Check all and say what would be sent, and send nothing
+    /// Check everything and print what would be sent, but send nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print one JSON object, also about what fails
+    /// Print one JSON object, even on failure
     #[arg(long)]
     json: bool,
 }

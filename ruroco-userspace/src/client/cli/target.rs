@@ -4,11 +4,8 @@
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{hosts, manner::Manner};
-use crate::{
-    client::{folder::Folder, key_store::KeyReference, knock::Knock, profiles::Host},
-    destination::Destination,
-};
+use super::{address::TypedAddress, completion, hosts, manner::Manner};
+use crate::client::{folder::Folder, key_store::KeyReference, knock::Knock, profiles::Host};
 
 /// A host, what it is called, and what it is asked for.
 #[derive(Debug)]
@@ -23,21 +20,23 @@ pub(super) struct Asked {
 pub(super) struct Target {
     /// Name of a host of yours; see `ruroco-client host list`
     #[arg(value_name = "HOST", required_unless_present = "address", conflicts_with = "address")]
+    #[arg(add = completion::hosts())]
     host: Option<String>,
-    /// Where to, instead of a HOST: NAME, NAME:PORT, IP, IP:PORT or `[IPV6]:PORT`; port 80 where none
-    /// is given
+    /// Address to knock at, instead of a HOST: NAME, NAME:PORT, IP, IP:PORT or `[IPV6]:PORT`; the
+    /// default port is 80
     #[arg(short, long, value_name = "ADDRESS", requires = "key")]
-    address: Option<Destination>,
+    address: Option<TypedAddress>,
     /// Key to knock with: the name of one of yours, or a file
-    #[arg(short, long, value_name = "KEY", alias = "key-file")]
+    #[arg(short, long, value_name = "KEY", alias = "key-file", add = completion::keys_and_files())]
     key: Option<KeyReference>,
     #[command(flatten)]
     manner: Manner,
-    /// Name of the command to ask for, if it is not the host's first
-    #[arg(value_name = "COMMAND", conflicts_with = "address")]
+    /// Command to request [default: the host's first command]
+    #[arg(value_name = "COMMAND", conflicts_with = "address", add = completion::commands())]
     named: Option<String>,
-    /// The same, for a host that flags describe
-    #[arg(short, long, conflicts_with = "named")]
+    /// Command to request (same as COMMAND; use with --address, or for a command that is not in the
+    /// host's list)
+    #[arg(short, long, conflicts_with = "named", add = completion::commands())]
     command: Option<String>,
     /// Send a command of the host's `confirm` list without asking
     #[arg(long)]
@@ -53,17 +52,28 @@ impl Target {
     /// What is meant.
     ///
     /// # Errors
-    /// If there is no such host, or its entry in `client.toml` has a mistake.
+    /// If there is no such host, its entry in `client.toml` has a mistake, or the name of the command is
+    /// probably misspelt.
     pub(super) fn asked(self, folder: &Folder) -> anyhow::Result<Asked> {
         let host = match (self.address, &self.host) {
-            (Some(address), _) => Host::new(address, self.key.clone().context("--key is missing")?),
+            (Some(address), _) => {
+                Host::new(address.destination(), self.key.clone().context("--key is missing")?)
+            }
             (None, Some(name)) => known(name, folder)?,
             (None, None) => bail!("name a HOST, or --address and --key"),
         };
         let host = Host { key: self.key.unwrap_or(host.key), ..host };
         let host = self.manner.applied_to(host);
+        let is_listed = self.command.is_none();
         let command = self.named.or(self.command).unwrap_or_else(|| host.command.clone());
-        Ok(Asked { name: self.host, host, command })
+        let asked = Asked { name: self.host, host, command };
+        if is_listed {
+            let Asked { command, .. } = &asked;
+            asked.check_spelling(&format!(
+                "to request {command} anyway, pass --command {command}"
+            ))?;
+        }
+        Ok(asked)
     }
 }
 
@@ -74,6 +84,16 @@ impl Asked {
     /// If the key is not to be had.
     pub(super) fn knock(&self, folder: &Folder) -> anyhow::Result<Knock> {
         Ok(Knock::at(&self.host, &self.command, &folder.keys())?)
+    }
+
+    /// Rejects a command that is not in the host's list, but close to one that is.
+    ///
+    /// # Errors
+    /// Which command was probably meant, and `otherwise`: what to do if it was not.
+    pub(super) fn check_spelling(&self, otherwise: &str) -> anyhow::Result<()> {
+        let Self { host, command, .. } = self;
+        let Some(meant) = host.probably_meant(command) else { return Ok(()) };
+        bail!("{} has no command {command}; did you mean {meant}? ({otherwise})", self.called())
     }
 
     /// Asks a person before a command goes out that the host's `confirm` lists.

@@ -12,12 +12,15 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{exit::Exit, note, remedy};
-use crate::client::{
-    advice,
-    attempt::{Attempt, Observation, Outcome, Progress},
-    effect::{DEFAULT_LIMIT, Effect},
-    folder::Folder,
-    knock::{self, Knock},
+use crate::{
+    client::{
+        advice,
+        attempt::{Attempt, Observation, Outcome, Progress},
+        effect::{DEFAULT_LIMIT, Effect},
+        folder::Folder,
+        knock::{self, Knock},
+    },
+    command_line,
 };
 
 #[derive(Args)]
@@ -27,7 +30,7 @@ pub(super) struct Waiting {
     timeout: Option<Duration>,
     /// Knock up to N times in this time, as long as the port stays shut; the command may run N times
     /// [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = command_line::count)]
     tries: Option<NonZero<u32>>,
 }
 

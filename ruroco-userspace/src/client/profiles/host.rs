@@ -6,6 +6,7 @@ use crate::{
     client::key_store::KeyReference,
     command_name::DEFAULT_COMMAND,
     destination::{Destination, Family},
+    toml_file::nearest,
 };
 
 /// A host to knock at, and how.
@@ -63,6 +64,12 @@ impl Host {
             }
         }
         Self { command, commands: others, ..self }
+    }
+
+    /// The listed command that a person probably meant by a name that is not listed.
+    pub fn probably_meant(&self, command: &str) -> Option<&str> {
+        let is_listed = self.all_commands().any(|listed| listed == command);
+        if is_listed { None } else { nearest(command, self.all_commands()) }
     }
 
     /// All commands, the one that is asked for by default first.

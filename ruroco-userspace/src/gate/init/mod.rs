@@ -12,6 +12,7 @@ mod steps;
 use std::{
     io::{self, IsTerminal, Write},
     net::IpAddr,
+    num::NonZero,
     path::{Path, PathBuf},
 };
 
@@ -25,6 +26,7 @@ use self::{
 };
 use super::{doctor, health::paths, invite};
 use crate::{
+    command_line,
     config::{Config, DEFAULT_PORT},
     plain_error::plain,
 };
@@ -39,8 +41,8 @@ pub struct Options {
     #[arg(long, value_name = "IP")]
     address: Vec<IpAddr>,
     /// UDP port
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
+    #[arg(long, value_parser = command_line::port)]
+    port: Option<NonZero<u16>>,
     /// Name of the first key: of the person or device that will knock
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
@@ -142,7 +144,7 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
     };
     let port = match options.port {
         None => questions.port(DEFAULT_PORT)?,
-        Some(port) => port,
+        Some(port) => port.get(),
     };
     warn_of_unguarded(&interfaces, &ips, config, out)?;
     Ok(Setup::new(config, interfaces, ips, port))
