@@ -40,6 +40,11 @@ const FOLDER: (&str, &str) = (
     "The folder for the files below, instead of ~/.config/ruroco on Linux. An empty value counts as not set.",
 );
 
+const COMPLETE: (&str, &str) = (
+    "RUROCO_COMPLETE",
+    "A shell: bash, fish or zsh. The program prints the shell's completion script, and does nothing else.",
+);
+
 const LOG: (&str, &str) = ("RUROCO_LOG", "The log level: \"debug\" also logs debug messages.");
 
 const JOURNAL: (&str, &str) = (
@@ -92,7 +97,7 @@ pub(crate) const ALL: [Extras; 21] = [
             ("List the hosts and any problems with them:", "ruroco-client host list"),
         ],
         files: &CLIENT_FILES,
-        environment: &[FOLDER],
+        environment: &[FOLDER, COMPLETE],
         see_also: &["ruroco-client-ui(1)", "ruroco-gate(8)", "ssh_config(5)"],
     },
     Extras {
@@ -239,7 +244,7 @@ pub(crate) const ALL: [Extras; 21] = [
             ),
             ("/run/ruroco/status.sock", "The socket that \"ruroco-gate status\" connects to."),
         ],
-        environment: &[LOG, JOURNAL, NOTIFY],
+        environment: &[LOG, JOURNAL, NOTIFY, COMPLETE],
         see_also: &HOST_PAGES,
     },
     Extras {

@@ -80,10 +80,12 @@ fn collect(
     query(Family::V6, &sender);
     query(Family::V4, &sender);
     let mut alone = Alone::default();
+    let mut of_both = None;
     let mut until = limit;
     while !alone.is_complete() {
         match answers.recv_timeout(left(until)) {
-            Ok((Family::Any, answer)) => return answer.map_err(Failure::Error),
+            Ok((Family::Any, Ok(addresses))) => return Ok(addresses),
+            Ok((Family::Any, Err(error))) => of_both = Some(error),
             Ok((family, answer)) => {
                 if answer.is_ok() {
                     until = until.min(begun.elapsed().saturating_add(RESOLUTION_DELAY));
@@ -93,7 +95,10 @@ fn collect(
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
-    alone.addresses()
+    match (alone.addresses(), of_both) {
+        (Err(Failure::Late), Some(error)) => Err(Failure::Error(error)),
+        (answer, _) => answer,
+    }
 }
 
 /// The answers to the queries for one family each.

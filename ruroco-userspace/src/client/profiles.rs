@@ -77,8 +77,16 @@ impl Profiles {
     }
 
     /// Whether an entry has this name, with or without mistakes.
-    pub fn is_taken(&self, name: &str) -> bool {
+    pub fn has_entry(&self, name: &str) -> bool {
         self.get(name).is_some() || self.invalid.contains(name)
+    }
+
+    /// Whether an entry has this name in whatever case. `ssh` passes names in lower case, so a second one
+    /// could take the place of the first.
+    pub fn is_taken(&self, name: &str) -> bool {
+        let mut names =
+            self.hosts.keys().map(Name::as_str).chain(self.invalid.iter().map(String::as_str));
+        names.any(|taken| taken.eq_ignore_ascii_case(name))
     }
 
     /// The other hosts with the same address, maybe with another port: given that address, nobody can say
@@ -99,10 +107,11 @@ impl Profiles {
     /// Which of several is meant, nobody can say, or the entry has a mistake.
     pub fn find(&self, name_or_address: &str) -> Result<Option<(&Name, &Host)>, FindError> {
         let asked = name_or_address;
-        if let Some(invalid) = self.invalid.iter().find(|name| name.eq_ignore_ascii_case(asked)) {
+        let exact = self.hosts.iter().find(|(name, _)| name.as_str() == asked);
+        let invalid = self.invalid.iter().find(|name| name.eq_ignore_ascii_case(asked));
+        if let (None, Some(invalid)) = (exact, invalid) {
             return Err(FindError::Invalid(UnknownHost::new(invalid, Why::Invalid)));
         }
-        let exact = self.hosts.iter().find(|(name, _)| name.as_str() == asked);
         let like = self.hosts.iter().filter(|(name, _)| name.as_str().eq_ignore_ascii_case(asked));
         let named: Vec<_> = exact.map_or_else(|| like.collect(), |exact| vec![exact]);
         if let [only] = named.as_slice()
@@ -420,6 +429,19 @@ mod tests {
         assert_eq!(found(&profiles, "work"), "work");
         let several = profiles.find("WORK").unwrap_err().to_string();
         assert!(several.starts_with("WORK matches more than one host: Work, work."), "{several}");
+    }
+
+    #[test]
+    fn a_name_in_another_case_is_taken_and_a_mistake_beside_a_host_does_not_affect_it() {
+        let profiles = at(&[("Web1", "192.0.2.1")]);
+        assert!(profiles.is_taken("web1") && !profiles.has_entry("web1"));
+        let text = "[hosts.home]\naddress = \"192.0.2.1\"\nkey = \"k\"\n[hosts.Home]\nkey = 1\n";
+        let profiles = Profiles::check(&Source::new("/client.toml", text));
+        let profiles = Problems::default().good_of(profiles).unwrap();
+        assert_eq!(found(&profiles, "home"), "home");
+        for invalid in ["Home", "HOME"] {
+            assert!(matches!(profiles.find(invalid), Err(FindError::Invalid(_))), "{invalid}");
+        }
     }
 
     #[test]

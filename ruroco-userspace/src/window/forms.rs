@@ -217,7 +217,7 @@ impl HostForm {
             ..Host::new(address, key).that_does(self.commands())
         };
         let confirm = self.known_or(|known| &known.confirm, &self.confirm);
-        if let Some(unknown) = host.without_command(confirm.iter().map(String::as_str)) {
+        if let Some(unknown) = host.first_unlisted(confirm.iter().map(String::as_str)) {
             let fault = format!("“{unknown}” is not one of the commands.");
             faults.confirm = Some(fault);
             return Err(faults);

@@ -290,7 +290,7 @@ impl Desk {
     }
 
     fn remove_host(&self, name: Name, host: Box<Host>) {
-        match self.folder.profiles().remove(&name) {
+        match self.folder.profiles().remove(name.as_str()) {
             Ok(()) => {
                 let title = format!("{name} was removed");
                 let text = "Its key was kept.";

@@ -275,13 +275,66 @@ fn a_command_that_is_to_be_confirmed_is_not_sent_without_a_terminal_or_yes() {
         &["open", "nas", "shut_down", "--wait", "9", "--", "true"],
     ] {
         let refused = person.refused(asked);
-        assert!(refused.contains("--yes"), "{asked:?}: {refused}");
+        assert_eq!(
+            refused,
+            "Error: Refusing to send shut_down without confirmation (no terminal): `confirm` in \
+             client.toml lists it. Pass --yes to send it\n",
+            "{asked:?}"
+        );
     }
     let refused = person.refused(&["proxy", "nas", "22", "--command", "shut_down"]);
     assert!(refused.contains("ruroco-client send nas shut_down"), "{refused}");
+    let by_address = person.refused(&["proxy", "127.0.0.1", "22", "--command", "shut_down"]);
+    assert_eq!(by_address, refused, "`send` knows names only");
     person.run(&["send", "nas", "shut_down", "--dry-run"]);
     let sent = person.run(&["send", "nas", "shut_down", "--yes"]);
     assert!(sent.contains("sent shut_down"), "{sent}");
+}
+
+#[test]
+fn a_host_that_is_replaced_without_its_safeguard_is_pointed_out() {
+    let person = Person::with_key();
+    let add =
+        ["host", "add", "nas", "--address", "127.0.0.1:9", "--key", "home", "--command", "stop"];
+    person.run(&[&add[..], &["--confirm", "stop"]].concat());
+    let (_, _, err) = person.start(&[&add[..], &["--replace", "--confirm", "stop"]].concat(), "");
+    assert_eq!(err, "");
+    let (_, _, err) = person.start(&[&add[..], &["--replace"]].concat(), "");
+    assert!(err.contains("Warning: nas no longer asks before stop"), "{err}");
+}
+
+#[test]
+fn a_name_that_differs_only_in_case_does_not_take_the_place_of_a_known_host() {
+    let person = Person::with_key();
+    let add = |name| ["host", "add", name, "--address", "192.0.2.1:80", "--key", "home"];
+    person.run(&add("Web1"));
+    let refused = person.refused(&add("web1"));
+    assert!(refused.contains("host web1 already exists"), "{refused}");
+    let invitation = crate::person::INVITATION.replace("name=home", "name=WEB1");
+    let refused = person.refused_input(&["invite"], &invitation.replace("AAEC", "BAEC"));
+    assert!(refused.contains("WEB1 already exists"), "{refused}");
+}
+
+#[test]
+fn every_command_that_reads_the_hosts_warns_of_mistakes_in_them() {
+    let person = Person::with_key();
+    person.write_hosts("[hosts.my host]\n".replace("my host", "\"my host\"").as_str());
+    let add = ["host", "add", "a", "--address", "192.0.2.1:80", "--key", "home"];
+    for (arguments, input) in [
+        (&add[..], ""),
+        (&["invite", "--name", "b"], crate::person::INVITATION),
+        (&["send", "a", "--dry-run"], ""),
+    ] {
+        let (_, _, err) = person.start(arguments, input);
+        assert!(
+            err.contains("Warning: ") && err.contains("client.toml:1: "),
+            "{arguments:?}: {err}"
+        );
+    }
+    let refused = person.refused(&["send", "my host"]);
+    assert!(refused.contains("ruroco-client host remove 'my host'"), "{refused}");
+    person.run(&["host", "remove", "my host"]);
+    assert!(!person.hosts().contains("my host"));
 }
 
 #[test]

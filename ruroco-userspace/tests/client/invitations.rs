@@ -246,7 +246,7 @@ fn an_invitation_cannot_take_the_place_of_a_host() {
     let other = INVITATION.replace("//203.0.113.5", "//198.51.100.66").replace("AAEC", "BAEC");
     person.refused_input(&["invite"], &other);
     let refused = person.refused_input(&["invite", "--name", "203.0.113.5"], &other);
-    assert!(refused.contains("would be taken for the host home"), "{refused}");
+    assert!(refused.contains("its name is the address of host home"), "{refused}");
     assert_eq!(person.hosts(), before);
     assert_eq!(person.run(&["key", "list"]).lines().count(), 1, "no key is left behind");
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{address::TypedAddress, completion, hosts, manner::Manner, say};
+use super::{address::TypedAddress, completion, hosts, manner::Manner, note, say};
 use crate::{
     client::{
         folder::Folder,
@@ -34,7 +34,7 @@ pub(super) enum Action {
     Remove {
         /// Name of the host
         #[arg(add = completion::hosts())]
-        name: Name,
+        name: String,
     },
     /// Take over the commands that upstream ruroco's window has kept
     ///
@@ -74,7 +74,7 @@ pub(super) struct Add {
     wait: Option<NonZero<u16>>,
     #[command(flatten)]
     manner: Manner,
-    /// Change the host of this name, should there be one
+    /// Replace the host of this name if it exists; options that you do not pass are reset
     #[arg(long)]
     replace: bool,
 }
@@ -95,10 +95,19 @@ fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
     folder.keys().label(&key)?;
     let host = Host { wait, ..Host::new(address.destination(), key) };
     let host = manner.applied_to(host.that_does(default.into_iter().chain(commands)));
-    if let Some(unknown) = host.without_command(confirm.iter().map(String::as_str)) {
+    if let Some(unknown) = host.first_unlisted(confirm.iter().map(String::as_str)) {
         bail!("--confirm {unknown}: not a command of this host; add it with --command {unknown}");
     }
     let host = Host { confirm, ..host };
+    let known = hosts(folder)?;
+    if let Some(old) = known.get(name.as_str()).filter(|_| replace) {
+        let no_longer = old.confirm.iter().filter(|command| !host.asks_before(command));
+        no_longer.for_each(|command| {
+            note(&format!(
+                "Warning: {name} no longer asks before {command}; pass --confirm to keep that"
+            ));
+        });
+    }
     let file = folder.profiles();
     let done = if replace {
         match file.replace(&name, &host) {
@@ -210,11 +219,11 @@ fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
     })
 }
 
-fn remove(folder: &Folder, name: &Name) -> anyhow::Result<()> {
-    let key = hosts(folder)?.get(name.as_str()).map(|host| host.key.to_string());
+fn remove(folder: &Folder, name: &str) -> anyhow::Result<()> {
+    let key = hosts(folder)?.get(name).map(|host| host.key.to_string());
     folder.profiles().remove(name)?;
     let rest = key.map(|key| format!("; the key {key} stays")).unwrap_or_default();
-    say(&format!("removed the host {name}{rest}"))
+    say(&format!("removed the host {}{rest}", name.escape_debug()))
 }
 
 fn import(folder: &Folder, key: Option<KeyReference>, file: Option<PathBuf>) -> anyhow::Result<()> {
@@ -226,6 +235,8 @@ fn import(folder: &Folder, key: Option<KeyReference>, file: Option<PathBuf>) -> 
         None => only_key(&keys)?,
     };
     keys.label(&key)?;
+    // Warns of mistakes in client.toml.
+    hosts(folder)?;
     let imported = upstream::import(folder, &list.entries, &key)?;
     for name in &imported.added {
         say(&format!("added the host {name}"))?;

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 
-use super::{confirm, key::PlaceFlag, note, remedy, say, secret};
+use super::{confirm, hosts, key::PlaceFlag, note, remedy, say, secret};
 use crate::{
     client::{
         accept::{Plan, Step},
@@ -36,6 +36,8 @@ const PROMPT: &str =
 pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<()> {
     let Arguments { name, replace, place, source } = arguments;
     let invitation = Invitation::find(&source.read(PROMPT)?)?;
+    // Warns of mistakes in client.toml.
+    hosts(folder)?;
     let plan = Plan::new(folder, &invitation, name.as_ref())?;
     match &plan.step {
         Step::Nothing => {}

@@ -105,19 +105,19 @@ fn act(action: Action) -> anyhow::Result<Exit> {
     }
 }
 
-/// Asks a person whether to do something.
+/// Asks a person whether to do something. Standard output is for results, which may go to a file.
 ///
 /// # Errors
 /// If the answer is not yes; without a terminal, with this message.
 fn confirm(question: &str, without_terminal: &str) -> anyhow::Result<()> {
-    if !io::stdin().is_terminal() {
+    let mut terminal = io::stderr();
+    if !io::stdin().is_terminal() || !terminal.is_terminal() {
         bail!("{without_terminal}");
     }
-    let mut out = io::stdout().lock();
-    write!(out, "{question} [y/N] ").and_then(|()| out.flush()).context("could not ask")?;
+    write!(terminal, "{question} [y/N] ").context("could not ask")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context("could not read the answer")?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("nothing was changed") }
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("cancelled") }
 }
 
 /// The hosts in `client.toml`. A mistake in one of them is a warning: the others can be used.

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
     let is_confirmed = target.is_confirmed();
     let asked = target.asked(folder)?;
     if !is_confirmed {
-        asked.confirm(true)?;
+        asked.confirm()?;
     }
     let port = wait.map_or_else(|| needed_port(&asked), Ok)?;
     let effect = waiting.effect(port);

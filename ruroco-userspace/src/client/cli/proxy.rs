@@ -65,7 +65,7 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
 fn asked(host: String, command: Option<String>, folder: &Folder) -> anyhow::Result<Asked> {
     let file = folder.profiles();
     let profiles = hosts(folder)?;
-    let (_, known) = profiles.find(&host)?.with_context(|| {
+    let (name, known) = profiles.find(&host)?.with_context(|| {
         format!(
             "no host in {} has the name or the address {host}; add it with: ruroco-client host add, \
              or have ssh pass the host's name: %n in place of %h",
@@ -74,16 +74,17 @@ fn asked(host: String, command: Option<String>, folder: &Folder) -> anyhow::Resu
     })?;
     let known = known.clone();
     let command = command.unwrap_or_else(|| known.command.clone());
-    let asked = Asked { name: Some(host), host: known, command };
+    let asked = Asked { name: Some(name.to_string()), host: known, command };
     let Asked { host, command, .. } = &asked;
     let path = file.path().display();
     asked.check_spelling(&format!("if it has, add {command} to `commands` in {path}"))?;
     // Standard input is ssh's, and nobody looks at every `ssh` that a script starts.
     if host.asks_before(command) {
         let name = asked.called();
+        let quoted = shlex::try_quote(command)?;
         bail!(
             "`confirm` in {path} lists {command}, and `proxy` cannot ask; send it with: ruroco-client \
-             send {name} {command}"
+             send {name} {quoted}"
         );
     }
     Ok(asked)

@@ -78,8 +78,7 @@ fn send(arguments: Arguments, folder: &Folder, report: &mut Report) -> anyhow::R
         return Ok(Exit::Done);
     }
     if !is_confirmed {
-        // Standard output is the JSON object's.
-        asked.confirm(!json)?;
+        asked.confirm()?;
     }
     let attempt = Attempt { knock, effect };
     let mut progress = |progress: Progress| match &progress {

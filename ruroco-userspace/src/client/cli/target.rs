@@ -99,17 +99,17 @@ impl Asked {
     /// Asks a person before a command goes out that the host's `confirm` lists.
     ///
     /// # Errors
-    /// If the answer is not yes, or nobody can be asked.
-    pub(super) fn confirm(&self, may_ask: bool) -> anyhow::Result<()> {
-        if !self.host.asks_before(&self.command) {
+    /// If the answer is not yes, or there is no terminal to ask on.
+    pub(super) fn confirm(&self) -> anyhow::Result<()> {
+        let Self { host, command, .. } = self;
+        if !host.asks_before(command) {
             return Ok(());
         }
-        let question = format!("Send {} to {}?", self.command, self.called());
-        if may_ask {
-            super::confirm(&question, "--yes")
-        } else {
-            bail!("{question} `confirm` in client.toml lists it; pass --yes to send it")
-        }
+        let without = format!(
+            "Refusing to send {command} without confirmation (no terminal): `confirm` in client.toml \
+             lists it. Pass --yes to send it"
+        );
+        super::confirm(&format!("Send {command} to {}?", self.called()), &without)
     }
 
     /// What the host is called in messages.

@@ -12,9 +12,9 @@ impl Host {
         self.confirm.iter().any(|asking| asking == command)
     }
 
-    /// The first of these that is not a command of this host: a typo here would send the command that
-    /// was meant without asking.
-    pub fn without_command<'a>(
+    /// The first of these that is not in the host's list of commands: with a typo here, the command that
+    /// was meant would be sent without confirmation.
+    pub fn first_unlisted<'a>(
         &self,
         confirm: impl IntoIterator<Item = &'a str>,
     ) -> Option<&'a str> {
@@ -37,7 +37,7 @@ impl Checker<'_> {
         }
         let mut good = true;
         for name in &names {
-            if let Some(unknown) = host.without_command([name.get_ref().as_str()]) {
+            if let Some(unknown) = host.first_unlisted([name.get_ref().as_str()]) {
                 let meant = nearest(unknown, host.all_commands());
                 let remedy = meant.map_or_else(
                     || "list only commands of this host".to_owned(),

@@ -38,8 +38,8 @@ pub enum EditError {
     Exists(Name),
     /// The name of one of two hosts is the address of the other.
     #[error(
-        "the host {name} would be taken for the host {other}: the name of one is the address of the \
-         other; choose another name"
+        "host {name} was not saved: its name is the address of host {other}, or the reverse, so ssh could \
+         reach the wrong host. Choose another name"
     )]
     Mistakable {
         /// The host that was to be written.
@@ -142,18 +142,17 @@ impl ProfilesFile {
         self.put(&self.turn()?, new, host, Place::Of(old))
     }
 
-    /// Removes a host.
+    /// Removes an entry, even one with mistakes or with a text for its name that is none.
     ///
     /// # Errors
     /// [`EditError`]; the file is as it was.
-    pub fn remove(&self, name: &Name) -> Result<(), EditError> {
+    pub fn remove(&self, name: &str) -> Result<(), EditError> {
         self.edit(&self.turn()?, |profiles, document| {
-            // Also if there is a mistake in it.
-            if !profiles.is_taken(name.as_str()) {
-                profiles.known(name.as_str())?;
+            if !profiles.has_entry(name) {
+                profiles.known(name)?;
             }
             if let Some(hosts) = document.get_mut("hosts").and_then(Item::as_table_like_mut) {
-                hosts.remove(name.as_str());
+                hosts.remove(name);
             }
             Ok(())
         })
@@ -333,8 +332,8 @@ mod tests {
         assert!(matches!(file.add(&named("one"), &one), Err(EditError::Exists(_))));
         file.replace(&named("one"), &all).unwrap();
         assert_eq!(file.read().or_problems().unwrap().get("one"), Some(&all));
-        file.remove(&named("all")).unwrap();
-        assert!(matches!(file.remove(&named("all")), Err(EditError::Unknown(_))));
+        file.remove("all").unwrap();
+        assert!(matches!(file.remove("all"), Err(EditError::Unknown(_))));
     }
 
     #[test]
@@ -356,7 +355,7 @@ mod tests {
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("[hosts.b]\r\n"), "{text:?}");
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");
-        file.remove(&named("b")).unwrap();
+        file.remove("b").unwrap();
         assert_eq!(fs::read_to_string(file.path()).unwrap(), COMMENTED.replace('\n', "\r\n"));
     }
 
@@ -419,7 +418,7 @@ mod tests {
         let replaced = file.replace(&named("bad"), &host()).unwrap_err().to_string();
         assert!(replaced.contains("host bad in client.toml is invalid"), "{replaced}");
         assert_eq!(text(), before);
-        file.remove(&named("bad")).unwrap();
+        file.remove("bad").unwrap();
         assert!(!text().contains("bad") && file.read().or_problems().is_ok(), "{}", text());
     }
 
@@ -428,7 +427,7 @@ mod tests {
         let text = format!("{COMMENTED}wait = \n");
         let (_folder, file) = file(&text);
         assert!(matches!(file.add(&named("b"), &host()), Err(EditError::Refused(_))));
-        assert!(matches!(file.remove(&named("a")), Err(EditError::Refused(_))));
+        assert!(matches!(file.remove("a"), Err(EditError::Refused(_))));
         assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
     }
 

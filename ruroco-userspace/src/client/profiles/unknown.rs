@@ -1,5 +1,7 @@
 //! Names and addresses that do not say which host is meant, and what a person can do about it.
 
+use std::borrow::Cow;
+
 use crate::name::Name;
 
 /// Why a name or an address does not say which host is meant.
@@ -58,11 +60,12 @@ impl UnknownHost {
     }
 
     fn message(&self) -> String {
-        let name = self.name.escape_debug();
+        let name = self.name.escape_debug().to_string();
         match &self.why {
             Why::Invalid => format!(
                 "the entry of host {name} in client.toml is invalid; fix it, or remove it with \
-                 `ruroco-client host remove {name}`"
+                 `ruroco-client host remove {}`",
+                shlex::try_quote(&name).unwrap_or_else(|_| Cow::Borrowed(&name))
             ),
             Why::Misspelt(meant) => format!("there is no host {name}; did you mean {meant}?"),
             Why::NoHosts => format!(
