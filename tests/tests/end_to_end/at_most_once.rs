@@ -135,15 +135,16 @@ fn outcome_when_killed_at(family: Family, call: &Call) -> Outcome {
     // A knock with another key, whose floor does not tell anything about this one's, runs last.
     lab.send(family, &lab.good_knock(family).seal(&lab.files.key("phone")));
     lab.server().wait_for(&["accepted", "phone"]);
+    let accepted_afterwards = lab.server().lines_with(&["accepted", KEY]).len();
     wait::until("all commands to have ended", || {
         let commander = lab.commander();
-        let has_phone = !commander.lines_with(&["ended", "phone"]).is_empty();
-        let (started, ended) =
-            (commander.lines_with(&["running"]), commander.lines_with(&["ended"]));
-        (has_phone && started.len() == ended.len()).then_some(())
+        let ended = |key: &str| commander.lines_with(&["ended", key]).len();
+        // Commands end in any order.
+        let are_all = ended("phone") == 1 && ended(KEY) >= accepted_afterwards;
+        let started = commander.lines_with(&["running"]).len();
+        (are_all && started == commander.lines_with(&["ended"]).len()).then_some(())
     });
     let runs = lab.files.runs().into_iter().filter(|run| run.key == KEY).count();
-    let accepted_afterwards = lab.server().lines_with(&["accepted", KEY]).len();
     lab.expect_silence();
     match (runs, accepted_afterwards) {
         (1, 1) => Outcome::RanAfterwards,

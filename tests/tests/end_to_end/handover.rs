@@ -8,6 +8,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileExt, PermissionsExt, chown},
     },
+    path::Path,
 };
 
 use nix::sys::signal::Signal;
@@ -25,13 +26,34 @@ use ruroco_lab::{
     network::{Family, SERVER},
     wait,
 };
-use rustix::thread::{Uid, set_thread_uid};
+use rustix::{
+    fs::{IFlags, ioctl_getflags, ioctl_setflags},
+    thread::{Uid, set_thread_uid},
+};
 
 /// A key beside the one that every lab has.
 const PHONE: &str = "phone";
 
 fn with_phone() -> Options {
     Options { more_keys: vec![PHONE], ..Options::default() }
+}
+
+/// A file that nobody can write, not even through an open descriptor, until this is dropped.
+struct Immutable(File);
+
+impl Immutable {
+    fn make(path: &Path) -> Self {
+        let file = File::open(path).unwrap();
+        ioctl_setflags(&file, ioctl_getflags(&file).unwrap() | IFlags::IMMUTABLE).unwrap();
+        Self(file)
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        let flags = ioctl_getflags(&self.0).unwrap();
+        ioctl_setflags(&self.0, flags.difference(IFlags::IMMUTABLE)).unwrap();
+    }
 }
 
 fn knock_with(lab: &Lab, key: &str) -> Bytes {
@@ -286,7 +308,7 @@ fn with_a_bad_configuration_the_rules_from_before_stay_and_new_keys_wait() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_knock_from_before_its_keys_floor_is_rejected() {
+fn a_new_key_is_not_used_before_its_floor_is_on_the_disk() {
     let mut lab = Lab::running(&Default::default());
     lab.server().crash();
     lab.files.add_key(PHONE);
@@ -297,9 +319,12 @@ fn a_knock_from_before_its_keys_floor_is_rejected() {
     let mut command = lab.server_command(&[]);
     lab.gate().signal(Signal::SIGSTOP);
     lab.start_server_until(&mut command, &["waiting for the gate"]);
+    let immutable = Immutable::make(&lab.files.floors_dir().join("floors"));
+    lab.gate().signal(Signal::SIGCONT);
+    lab.server().wait_for(&["waiting for the gate", "could not write the floors"]);
     let (knock, phone) = (lab.good_knock(Family::V4), lab.files.key(PHONE));
     lab.send(Family::V4, &knock.seal(&phone));
-    lab.gate().signal(Signal::SIGCONT);
+    drop(immutable);
     lab.server().wait_for(&["ready", "keys=2"]);
     // It came before its key's floor.
     lab.expect_refusal("old_counter");
