@@ -10,7 +10,7 @@ use std::{
 
 /// How long anything may take. Generous, because it is only ever waited for in full when a test
 /// fails, and machines that run tests are busy.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How often to ask.
 const INTERVAL: Duration = Duration::from_millis(5);

@@ -281,6 +281,9 @@ fn an_interface_that_leads_past_the_gate_is_named_as_soon_as_it_is_there() {
     // The remedy helps.
     lab.files.change_config(|text| text.replace("[\"server0\"]", "[\"server0\", \"second0\"]"));
     lab.reload_gate();
+    wait::until("the server to have the new ring", || {
+        (status(&lab).0.status.code() == Some(READY)).then_some(())
+    });
     expect_ready(&lab);
     lab.send(Family::V4, &lab.seal(&lab.good_knock(Family::V4)));
     assert_eq!(lab.expect_one_run().ip.to_string(), "203.0.113.2");
