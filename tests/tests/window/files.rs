@@ -14,7 +14,7 @@ fn what_another_program_changes_is_seen_without_a_restart() {
     let host = Host::new("192.0.2.7".parse().unwrap(), "home".parse().unwrap());
     person.client().profiles().add(&"office".parse().unwrap(), &host).unwrap();
     person.sees("Knock at office: default");
-    person.client().profiles().remove(&"home".parse().unwrap()).unwrap();
+    person.client().profiles().remove("home").unwrap();
     person.no_longer_sees("Knock at home: default");
 }
 
@@ -24,7 +24,7 @@ fn a_host_that_another_program_has_removed_meanwhile_is_not_saved() {
     add_host(&folder, "home", |_| {});
     let mut person = Person::opens(folder);
     person.presses("Edit home");
-    person.client().profiles().remove(&"home".parse().unwrap()).unwrap();
+    person.client().profiles().remove("home").unwrap();
     person.writes("Address", "192.0.2.9");
     person.presses("Save");
     person.sees("Another program has removed host home in the meantime.");

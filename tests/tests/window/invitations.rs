@@ -150,7 +150,7 @@ fn another_key_with_the_id_of_an_invitations_is_left_alone() {
     let folder = new_folder();
     let kept = add_host(&folder, "home", |_| {});
     let client = ruroco::client::folder::Folder::at(folder.path());
-    client.profiles().remove(&"home".parse().unwrap()).unwrap();
+    client.profiles().remove("home").unwrap();
     let forged = Key { secret: Key::generate().unwrap().secret, ..kept };
     let mut person = Person::opens(folder);
     person.presses("Add from an invitation");
