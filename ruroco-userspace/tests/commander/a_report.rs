@@ -26,7 +26,7 @@ fn tells_whoever_connects_whose_commands_are_running() {
 #[test]
 fn comes_whenever_an_order_was_read_or_a_command_has_ended() {
     let host = Host::new(
-        "[commands.x]\nshell = \"until test -e DIR/go; do sleep 0.05; done\"\n\
+        "[commands.x]\nshell = \"until test -e DIR/go || ! test -d DIR; do sleep 0.05; done\"\n\
          [commands.missing]\nrun = [\"/no/such/program\"]\n",
     );
     let commander = host.start();

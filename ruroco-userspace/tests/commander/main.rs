@@ -200,7 +200,9 @@ mod a_command {
     fn does_not_keep_another_one_waiting() {
         // Either ends well only while the other one runs.
         let meet = |own: &str, other: &str| {
-            format!("shell = \"touch DIR/{own}; until test -e DIR/{other}; do sleep 0.05; done\"\n")
+            format!(
+                "shell = \"touch DIR/{own}; until test -e DIR/{other} || ! test -d DIR; do sleep 0.05; done\"\n"
+            )
         };
         let host = Host::new(&format!(
             "[commands.one]\n{}[commands.two]\n{}",

@@ -77,7 +77,7 @@ fn of_a_process_left_behind_never_breaks() {
 #[test]
 fn of_a_commander_that_was_killed_never_breaks() {
     let host = Host::new(
-        "[commands.x]\nshell = \"echo one; until test -e DIR/go; do sleep 0.05; done; echo two; echo >DIR/lived\"\n",
+        "[commands.x]\nshell = \"echo one; until test -e DIR/go || ! test -d DIR; do sleep 0.05; done; echo two; echo >DIR/lived\"\n",
     );
     let mut commander = host.start();
     commander.connect().send(&order("x"));

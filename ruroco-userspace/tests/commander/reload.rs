@@ -9,7 +9,7 @@ const NOT_RELOADED: &str = "not reloaded, all stays as it was";
 fn changes_what_is_run_and_not_what_is_running() {
     let wait = |word: &str| {
         format!(
-            "[commands.x]\nshell = \"until test -e DIR/go; do sleep 0.05; done; echo {word}\"\n"
+            "[commands.x]\nshell = \"until test -e DIR/go || ! test -d DIR; do sleep 0.05; done; echo {word}\"\n"
         )
     };
     let host = Host::new(&wait("old"));

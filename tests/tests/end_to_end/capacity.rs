@@ -20,8 +20,7 @@ const LONG: &str = "long";
 const SHARE: usize = 32;
 
 fn lab_with_long_commands() -> Lab {
-    let commands =
-        "[commands.long]\nshell = 'until test -e \"$GO\"; do sleep 0.2; done'\ntimeout = 600\n";
+    let commands = "[commands.long]\nshell = 'while test -d \"${GO%/*}\" && ! test -e \"$GO\"; do sleep 0.2; done'\ntimeout = 600\n";
     let mut lab = Lab::new(&Options {
         more_keys: vec![GREEDY],
         commands: commands.to_owned(),
