@@ -17,7 +17,8 @@ fn completions(person: &Person, words: &[&str]) -> Vec<String> {
     let mut bash: Command = person.command("/bin/bash");
     let done = bash.args(["-c", &script, "bash"]).args(words).output().unwrap();
     assert!(done.status.success(), "{done:?}");
-    String::from_utf8(done.stdout).unwrap().lines().map(str::to_owned).collect()
+    let offered = String::from_utf8(done.stdout).unwrap();
+    offered.lines().filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 fn person() -> Person {

@@ -60,7 +60,7 @@ fn a_port_that_stays_shut_ends_with_3_and_advice() {
     let sent = laptop.client(&["send", "home", "--timeout", "0.2"]).expect(3);
     let head = format!("Error: {at} did not open within 200ms");
     assert!(sent.errors.starts_with(&head), "{sent:?}");
-    for advice in ["refuses connections", "clock", &id, "drops UDP"] {
+    for advice in ["rejects connections", "clock", &id, "drops UDP"] {
         assert!(sent.errors.contains(advice), "no {advice} in {sent:?}");
     }
     laptop.knock();

@@ -32,7 +32,7 @@ fn a_key_is_made_kept_listed_and_removed() {
     assert_eq!(fs::read_to_string(&file).unwrap(), text, "it is as it was");
     person.run(&["key", "remove", "home", "--yes"]);
     assert!(!file.exists());
-    assert!(person.refused(&["key", "remove", "home", "--yes"]).contains("there is no key home"));
+    assert!(person.refused(&["key", "remove", "home", "--yes"]).contains("key home not found"));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_key_that_hosts_have_is_not_removed() {
     assert!(refused.contains("one, three, two") && refused.contains("--force"), "{refused}");
     person.run(&["key", "remove", "home", "--yes", "--force"]);
     let listed = person.run(&["host", "list"]);
-    assert!(listed.contains("cannot be knocked at: there is no key home"), "{listed}");
+    assert!(listed.contains("cannot be knocked at: key home not found"), "{listed}");
     let sent = person.refused(&["send", "one"]);
     assert!(sent.contains("ruroco-client key import home"), "{sent}");
 }
