@@ -144,7 +144,7 @@ fn check_surroundings(config: &Config, untyped: &Table) {
         (&config.config_dir, config_dir),
         (&config.blocklist_dir, text("blocklist_dir", floors)),
         (&config.socket_dir, text("socket_dir", "/run/ruroco")),
-        (&config.audit_dir, text("audit_dir", "/var/log/ruroco")),
+        (&config.audit_dir, text("audit_dir", "/var/lib/ruroco-commander")),
     ] {
         assert_eq!(dir.to_str(), Some(expected));
     }

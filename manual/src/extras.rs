@@ -66,6 +66,8 @@ const HOST_FILES: [(&str, &str); 3] = [
     ("/etc/ruroco/keys/NAME.key", "The keys. Only root may read them (mode 0600)."),
 ];
 
+const AUDIT_TRAIL: &str = "/var/lib/ruroco-commander/audit.jsonl";
+
 const HOST_PAGES: [&str; 6] = [
     "ruroco(7)",
     "ruroco-config(5)",
@@ -347,7 +349,7 @@ pub(crate) const ALL: [Extras; 21] = [
         files: &[
             HOST_FILES[0],
             HOST_FILES[1],
-            ("/var/log/ruroco/audit.log", "The audit trail: every run and every rejected order."),
+            (AUDIT_TRAIL, "The audit trail: every run and every rejected order."),
             ("/run/ruroco/commander.sock", "The socket from which the commander receives orders."),
         ],
         environment: &[LOG, JOURNAL, NOTIFY],
@@ -408,6 +410,7 @@ fn list(roff: &mut Roff, title: &str, entries: &[(&str, &str)]) {
 mod tests {
     use super::*;
     use crate::programs;
+    use ruroco::audit;
 
     #[test]
     fn every_example_is_a_command_line_that_its_program_accepts() {
@@ -421,6 +424,12 @@ mod tests {
             parsed += 1;
         }
         assert!(parsed > 30, "only {parsed} examples");
+    }
+
+    #[test]
+    fn the_audit_trail_is_named_where_the_commander_writes_it() {
+        let default = std::path::Path::new(audit::DEFAULT_DIRECTORY).join(audit::FILE);
+        assert_eq!(default.to_str(), Some(AUDIT_TRAIL));
     }
 
     #[test]

@@ -3,6 +3,13 @@
 //! The trail is a file of lines, each a JSON object; docs/logs.md describes them. Where it has become
 //! too long it becomes the old one, whose place it takes, and a new one begins.
 
+/// `audit_dir` where the configuration leaves it out. Unlike `/var/log`, which belongs to the group of
+/// the system's logger on some distributions, everything above it is root's alone.
+pub const DEFAULT_DIRECTORY: &str = "/var/lib/ruroco-commander";
+
+/// What the default was in earlier releases.
+pub const FORMER_DIRECTORY: &str = "/var/log/ruroco";
+
 /// Mode for `audit_dir`: nobody but root has anything to look for in it.
 pub const DIRECTORY_MODE: u32 = 0o700;
 

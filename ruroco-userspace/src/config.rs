@@ -31,7 +31,7 @@ pub use self::{
     gate::{Appearance, Gate, Mode},
 };
 use crate::{
-    problems::{Checked, Problem, Problems},
+    problems::{Checked, Problem, Problems, shell_word},
     secure_file,
     toml_file::{LeftOut, Parsed, Source as File, nearest},
     trusted_path::{self, Found, Trust},
@@ -375,12 +375,12 @@ impl Config {
         }
         let left = find(&self.config_dir)?;
         let message = format!(
-            "there are no floors in {here}, and there is {left}, which says what packets have already run; \
-             write blocklist_dir = {there:?}, or move the file to {here}; if it is of no use any more, as \
-             all keys are new, remove it",
+            "there are no floors in {here}, but {left} records which packets have already run. To keep it, \
+             run: mv {from} {to}/; if all keys are new, so that it is no longer needed, remove it",
             here = self.blocklist_dir.display(),
             left = left.display(),
-            there = self.config_dir,
+            from = shell_word(&left),
+            to = shell_word(&self.blocklist_dir),
         );
         Some(self.problem(Field::Fixed(Fixed::BlocklistDir), message))
     }

@@ -16,7 +16,7 @@ use crate::{
 /// If it cannot be made, or others can change what is in it.
 pub fn prepare(dir: &Path, mode: u32) -> Result<(), Problem> {
     let made = trusted_path::make_directory(dir, Trust::own(), mode);
-    made.map(drop).map_err(|fault| problem(dir, &fault))
+    made.map(drop).map_err(|fault| problem(&fault))
 }
 
 /// Makes a directory for another user, unless there is one already.
@@ -39,17 +39,22 @@ pub fn prepare_for(dir: &Path, mode: u32, user: Uid, group: Gid) -> Result<(), P
 /// Why such a directory would be refused, if it is there; nothing is changed.
 pub fn trouble_with(dir: &Path) -> Option<Problem> {
     match trusted_path::find_directory(dir, Trust::own()) {
-        Err(fault) if !fault.is_not_found() => Some(problem(dir, &fault)),
+        Err(fault) if !fault.is_not_found() => Some(problem(&fault)),
         Ok(_) | Err(_) => None,
     }
 }
 
-/// The directory itself is to be this user's, what is above it root's.
-fn problem(dir: &Path, fault: &Fault) -> Problem {
-    match fault.path() == dir {
-        true => fault.to_problem_for(&crate::users::own()),
-        false => fault.into(),
+/// What to do about a path that does not lead to such a directory: the directory itself is to be this
+/// user's, what is above it root's.
+pub fn remedy(fault: &Fault) -> Option<String> {
+    match fault.is_at_end() {
+        true => fault.remedy_for(&crate::users::own()),
+        false => fault.remedy_for("root"),
     }
+}
+
+fn problem(fault: &Fault) -> Problem {
+    fault.to_problem(remedy(fault))
 }
 
 #[cfg(test)]
@@ -74,10 +79,14 @@ mod tests {
     #[test]
     fn a_directory_that_others_can_write_to_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        for mode in [0o775, 0o757, 0o1777] {
+        for (mode, remedy) in [
+            (0o775, "&& chmod go-w "),
+            (0o757, "&& chmod go-w "),
+            (0o1777, "use a directory of its own in it"),
+        ] {
             fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
             let error = prepare(dir.path(), 0o755).unwrap_err().to_string();
-            assert!(error.contains("&& chmod go-w "), "{error}");
+            assert!(error.contains(remedy), "{error}");
         }
     }
 

@@ -42,14 +42,14 @@ enum Cause {
     /// A file that others can change.
     OthersCanWrite { mode: u32 },
     /// A file that belongs to somebody who has no business with it.
-    WrongOwner { owner: u32, expected: u32 },
+    WrongOwner { owner: u32, expected: u32, is_secret: bool },
 }
 
 /// What helps somebody who may not read a file.
 #[derive(Debug)]
 enum Remedy {
-    /// To give it to them: it is their own key.
-    Give,
+    /// To have it be theirs: it is their own file, perhaps with a secret in it.
+    Give { is_secret: bool },
     /// To be root, or where that is so and not enough, to have root's files be root's.
     #[cfg(feature = "daemon")]
     BeRoot,
@@ -103,9 +103,17 @@ impl From<&Error> for Problem {
         let message = match cause {
             #[cfg(feature = "daemon")]
             Cause::Path(fault, Remedy::LetGroupRead(group)) => {
-                let shown = shell_word(fault.path());
-                let message =
-                    format!("{}; run: chgrp {group} {shown} && chmod g+x {shown}", fault.reason());
+                let remedy = match trusted_path::layout::is_systems(fault.path()) {
+                    true => format!(
+                        "move {} to a directory that the group {group} may enter, such as /etc/ruroco",
+                        shell_word(&fault.object())
+                    ),
+                    false => {
+                        let shown = shell_word(fault.path());
+                        format!("run: chgrp {group} {shown} && chmod g+x {shown}")
+                    }
+                };
+                let message = format!("{}; {remedy}", fault.reason());
                 return Self::error(fault.path(), message);
             }
             #[cfg(feature = "daemon")]
@@ -124,8 +132,10 @@ impl From<&Error> for Problem {
                 "its mode {mode:04o} lets others write it; check its content, then run: chmod go-w \
                  {shown}"
             ),
-            Cause::WrongOwner { owner, expected } => format!(
-                "it belongs to uid {owner}; check its content, then run: chown {expected} {shown}"
+            Cause::WrongOwner { owner, expected, is_secret } => format!(
+                "it belongs to uid {owner}; check its content, then {run}: chown {expected} {shown}{known}",
+                run = run_as_root(),
+                known = known_to_its_owner(*is_secret),
             ),
         };
         Self::error(path, message)
@@ -134,9 +144,20 @@ impl From<&Error> for Problem {
 
 fn denied(owner: Option<u32>, remedy: &Remedy, shown: &str) -> String {
     let me = this_user();
+    #[cfg(feature = "daemon")]
     let whose = owner.map(|owner| format!(", it belongs to uid {owner}")).unwrap_or_default();
     match remedy {
-        Remedy::Give => format!("permission denied{whose}; run: chown {me} {shown}"),
+        Remedy::Give { is_secret } => match owner {
+            None => "permission denied; check who may enter the directories above it".to_owned(),
+            Some(owner) if owner == me => {
+                format!("permission denied, although it is yours; run: chmod u+r {shown}")
+            }
+            Some(owner) => format!(
+                "permission denied, it belongs to uid {owner}; {run}: chown {me} {shown}{known}",
+                run = run_as_root(),
+                known = known_to_its_owner(*is_secret),
+            ),
+        },
         #[cfg(feature = "daemon")]
         Remedy::BeRoot if me == 0 => format!(
             "permission denied{whose}, and this process may not open the files of others; check its \
@@ -148,6 +169,19 @@ fn denied(owner: Option<u32>, remedy: &Remedy, shown: &str) -> String {
         Remedy::LetGroupRead(group) => format!(
             "permission denied for uid {me}; run: chgrp {group} {shown} && chmod g+r {shown}"
         ),
+    }
+}
+
+/// How advice begins that takes root.
+fn run_as_root() -> &'static str {
+    if this_user() == 0 { "run" } else { "run as root" }
+}
+
+/// What another owner of a secret means.
+fn known_to_its_owner(is_secret: bool) -> &'static str {
+    match is_secret {
+        true => " (and replace the key if that user must not have it)",
+        false => "",
     }
 }
 
@@ -173,7 +207,8 @@ pub fn read_own_secret(path: &Path) -> Result<Zeroizing<String>, Error> {
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_text_with_secret(path: &Path, max: usize) -> Result<Zeroizing<String>, Error> {
-    secret(&open_own(path)?, path, None, Access::Read, max)
+    let file = open_own(path, Remedy::Give { is_secret: true })?;
+    secret(&file, path, None, Access::Read, max)
 }
 
 /// Reads configuration of this user's own: refused if anyone but root and this user could have written
@@ -182,7 +217,7 @@ pub fn read_text_with_secret(path: &Path, max: usize) -> Result<Zeroizing<String
 /// # Errors
 /// [`Error`], naming the file and what to do.
 pub fn read_own(path: &Path) -> Result<String, Error> {
-    configuration(&open_own(path)?, path)
+    configuration(&open_own(path, Remedy::Give { is_secret: false })?, path)
 }
 
 /// Reads configuration that a daemon goes by: refused if anyone but root and this process's user could
@@ -270,10 +305,10 @@ enum Access {
     Write,
 }
 
-fn open_own(path: &Path) -> Result<File, Error> {
+fn open_own(path: &Path, remedy: Remedy) -> Result<File, Error> {
     open_regular(path).map_err(|error| match error.kind() == io::ErrorKind::InvalidInput {
         true => Error::new(path, Cause::Unfit(error.to_string())),
-        false => Error::of_io(path, error, Remedy::Give),
+        false => Error::of_io(path, error, remedy),
     })
 }
 
@@ -372,7 +407,8 @@ fn check(file: &File, path: &Path, also_allowed: Option<u32>, access: Access) ->
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     if owner != 0 && owner != this_user() && Some(owner) != also_allowed {
         let expected = also_allowed.unwrap_or_else(this_user);
-        return refused(Cause::WrongOwner { owner, expected });
+        let is_secret = !matches!(access, Access::Write);
+        return refused(Cause::WrongOwner { owner, expected, is_secret });
     }
     match access {
         Access::Read if mode & 0o077 != 0 => refused(Cause::OthersCanRead { mode }),
@@ -390,97 +426,4 @@ fn check(_: &File, _: &Path, _: Option<u32>, _: Access) -> Result<(), Error> {
 
 #[cfg(test)]
 #[cfg(unix)]
-mod tests {
-    use super::*;
-    #[cfg(feature = "daemon")]
-    use crate::trusted_path::Found;
-    use std::{fs, os::unix::fs::PermissionsExt};
-
-    fn file_with_mode(mode: u32) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        fs::write(&path, "content").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        (dir, path)
-    }
-
-    #[test]
-    fn a_secret_is_read_only_if_no_one_else_can_read_it() {
-        for mode in 0..=0o777_u32 {
-            let (_dir, path) = file_with_mode(mode | 0o400);
-            assert_eq!(read_own_secret(&path).is_ok(), mode & 0o077 == 0, "{mode:o}");
-        }
-    }
-
-    #[test]
-    #[cfg(feature = "daemon")]
-    fn of_a_credential_the_group_may_be_the_mask_of_an_access_list() {
-        for mode in 0..=0o777_u32 {
-            let (_dir, path) = file_with_mode(mode | 0o400);
-            let Found::Leaf(leaf) = trusted_path::find(&path, Trust::own()).unwrap() else {
-                panic!()
-            };
-            assert_eq!(read_credential(&path, &leaf).is_ok(), mode & 0o037 == 0, "{mode:o}");
-        }
-    }
-
-    #[test]
-    fn configuration_is_read_only_if_no_one_else_can_write_it() {
-        for mode in 0..=0o777_u32 {
-            let (_dir, path) = file_with_mode(mode | 0o400);
-            assert_eq!(read_own(&path).is_ok(), mode & 0o022 == 0, "{mode:o}");
-            #[cfg(feature = "daemon")]
-            assert_eq!(read_trusted(&path).is_ok(), mode & 0o022 == 0, "{mode:o}");
-        }
-    }
-
-    #[test]
-    fn the_refusal_says_what_to_do() {
-        let (_dir, path) = file_with_mode(0o644);
-        let message = read_own_secret(&path).unwrap_err().to_string();
-        assert!(message.contains(&format!("chmod 600 {}", path.display())), "{message}");
-        assert!(!message.contains("content"));
-    }
-
-    #[test]
-    fn a_directory_is_not_a_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let message = read_own(dir.path()).unwrap_err().to_string();
-        assert!(message.contains("not a regular file"), "{message}");
-    }
-
-    #[test]
-    fn a_file_that_its_owner_has_made_huge_is_not_read_to_its_end() {
-        let (_dir, path) = file_with_mode(0o600);
-        File::options().write(true).open(&path).unwrap().set_len(3 << 30).unwrap();
-        assert!(read_own_secret(&path).unwrap_err().to_string().contains("longer than"));
-        assert!(read_own(&path).unwrap_err().to_string().contains("longer than"));
-    }
-
-    #[test]
-    fn a_fifo_is_refused_and_not_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.key");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR,
-            0,
-        )
-        .unwrap();
-        for message in [read_own_secret(&path).unwrap_err(), read_own(&path).unwrap_err()] {
-            assert!(message.to_string().contains("not a regular file"), "{message}");
-        }
-    }
-
-    #[test]
-    fn what_an_editor_of_windows_adds_is_left_out_or_named() {
-        let (_dir, path) = file_with_mode(0o600);
-        fs::write(&path, "\u{feff}text\r\n").unwrap();
-        assert_eq!(*read_own_secret(&path).unwrap(), "text\r\n");
-        fs::write(&path, b"\xff\xfet\0e\0").unwrap();
-        let message = read_own(&path).unwrap_err().to_string();
-        assert!(message.contains("iconv -f UTF-16 -t UTF-8"), "{message}");
-    }
-}
+mod tests;

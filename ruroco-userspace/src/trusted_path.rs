@@ -39,6 +39,7 @@ use self::fault::{Cause, Kind, Rights};
 pub use self::fault::Fault;
 
 mod fault;
+pub(crate) mod layout;
 #[cfg(test)]
 mod tests;
 
@@ -334,7 +335,9 @@ impl Walk {
             }
             let Some(parent) = self.nodes.last().map(Rc::clone) else { break };
             let at = parent.path.join(&name);
-            match self.step(&parent, &name, &at, ahead.is_empty())? {
+            let step = self.step(&parent, &name, &at, ahead.is_empty());
+            let object = || ahead.iter().fold(at.clone(), |path, name| path.join(name));
+            match step.map_err(|fault| fault.on_the_way_to(&object()))? {
                 Step::Directory(node) => self.nodes.push(Rc::new(node)),
                 Step::Link(target) => {
                     self.links = self.links.saturating_add(1);
@@ -346,7 +349,9 @@ impl Walk {
                 Step::Other(stat) if ahead.is_empty() => {
                     return Ok(Found::Leaf(Leaf { directory: parent, name, path: at, stat }));
                 }
-                Step::Other(_) => return Err(Fault::new(&at, Cause::NotADirectory)),
+                Step::Other(_) => {
+                    return Err(Fault::new(&at, Cause::NotADirectory).on_the_way_to(&object()));
+                }
             }
         }
         Ok(Found::Directory(Directory { trust: self.trust, nodes: self.nodes }))

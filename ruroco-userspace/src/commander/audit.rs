@@ -25,11 +25,15 @@ use super::{
     permit::Permitted,
 };
 use crate::{
-    audit::{DIRECTORY_MODE, ENDED, LOCK, REFUSED, RUNNING},
+    audit::{
+        DEFAULT_DIRECTORY, DIRECTORY_MODE, ENDED, FILE, FORMER_DIRECTORY, LOCK, OLD_FILE, REFUSED,
+        RUNNING,
+    },
     instance::Lock,
     notices::{Due, Notices},
     plain_error::{Plain, plain},
     private_directory, timestamp,
+    trusted_path::{self, Found, Trust},
 };
 
 /// Lines that may wait to be written.
@@ -86,6 +90,7 @@ struct Totals {
 pub fn start(dir: &Path) -> anyhow::Result<(Audit, Writer)> {
     private_directory::prepare(dir, DIRECTORY_MODE).context("could not use `audit_dir`")?;
     let lock = Lock::try_take(&dir.join(LOCK)).context("could not use `audit_dir`")?;
+    note_former_trail(dir);
     let file = AuditFile::open(dir)
         .with_context(|| format!("could not open the audit trail in {}", dir.display()))?;
     let (queue, entries) = mpsc::sync_channel(QUEUE);
@@ -95,6 +100,24 @@ pub fn start(dir: &Path) -> anyhow::Result<(Audit, Writer)> {
     let thread = thread.spawn(move || write_all(&entries, file, &theirs));
     let thread = thread.context("could not start the thread that writes the audit trail")?;
     Ok((Audit { queue, lost }, Writer { thread, _lock: lock }))
+}
+
+/// Warns of a trail in the directory that was the default in earlier releases, if this is now the default
+/// and begins without one. Only a file that nobody but root can have put there is worth a move.
+fn note_former_trail(dir: &Path) {
+    if dir != Path::new(DEFAULT_DIRECTORY) || dir.join(FILE).exists() {
+        return;
+    }
+    let former = Path::new(FORMER_DIRECTORY).join(FILE);
+    if let Ok(Found::Leaf(trail)) = trusted_path::find(&former, Trust::root()) {
+        let (from, to) = (trail.path().display(), dir.join(OLD_FILE));
+        tracing::warn!(
+            "the audit trail of an earlier release is in {from}; the commander writes to {dir} now. To \
+             keep it, run: mv --no-clobber {from} {to}",
+            dir = dir.display(),
+            to = to.display(),
+        );
+    }
 }
 
 impl Writer {
@@ -156,36 +179,39 @@ fn run(event: &str, permitted: &Permitted) -> Object {
 
 fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
     let mut totals = Totals::default();
-    let mut notices = Notices::<Instant>::default();
+    let mut losses = Notices::<Instant>::default();
     loop {
-        let entry = match notices.next() {
+        let entry = match losses.next() {
             None => entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => entries.recv_timeout(at.saturating_duration_since(Instant::now())),
         };
-        match entry {
-            Ok(entry) => {
-                let (subject, line) = totals.count(entry);
-                match file.append(subject, &line) {
-                    Ok(true) => {}
-                    Ok(false) => notices.note("no_room_for_refusals", "the trail goes on without"),
-                    Err(error) => {
-                        let path = file.path().display();
-                        notices
-                            .note("not_written", format_args!("could not write {path}: {error}"));
-                    }
+        let is_end = matches!(entry, Err(RecvTimeoutError::Disconnected));
+        if let Ok(entry) = entry {
+            let (subject, line) = totals.count(entry);
+            match file.append(subject, &line) {
+                Ok(true) => {}
+                Ok(false) => losses.note("no_room_for_refusals", "the trail goes on without"),
+                Err(error) => {
+                    let path = file.path().display();
+                    losses.note("not_written", format_args!("could not write {path}: {error}"));
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            notices.note("queue_full", format_args!("{lost} lines; the disk does not keep up"));
+            losses.note("queue_full", format_args!("{lost} lines; the disk does not keep up"));
         }
-        for Due { kind, count, total, detail } in notices.due(Instant::now()) {
-            tracing::error!(reason = %kind, count, total, %detail, "missing from the audit trail");
+        let now = Instant::now();
+        if is_end {
+            losses.rest(now).for_each(report_loss);
+            return;
         }
+        losses.due(now).for_each(report_loss);
     }
+}
+
+fn report_loss(Due { kind, count, total, detail }: Due<'_>) {
+    tracing::error!(reason = %kind, count, total, %detail, "missing from the audit trail");
 }
 
 impl Totals {

@@ -46,10 +46,17 @@ impl AuditFile {
     ///
     /// # Errors
     /// If it cannot be read and written.
+    ///
+    /// A file with a second name, as `cp -al` makes one, is rotated, which writes nothing to it: whatever has
+    /// the other name stays as it is.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let (path, old) = (dir.join(FILE), dir.join(OLD_FILE));
-        let open = Some(Open::new(&path)?);
-        Ok(Self { path, old, open })
+        let mut file = Self { path, old, open: None };
+        if has_another_name(&file.path) {
+            file.rotate()?;
+        }
+        file.open = Some(Open::new(&file.path)?);
+        Ok(file)
     }
 
     /// Where it is.
@@ -160,13 +167,21 @@ impl Open {
     }
 }
 
+/// Whether it is a file of this user's own that has a second name.
+fn has_another_name(path: &Path) -> bool {
+    fs::symlink_metadata(path)
+        .is_ok_and(|file| file.is_file() && file.uid() == geteuid().as_raw() && file.nlink() > 1)
+}
+
 /// What was there before the directory was root's alone may be somebody else's, or another file by a
 /// second name.
 fn check(file: &fs::Metadata) -> io::Result<()> {
     let is_ours = file.is_file() && file.uid() == geteuid().as_raw() && file.nlink() == 1;
     match is_ours {
         true => Ok(()),
-        false => Err(io::Error::other("it is not a file of this user's own; move it away")),
+        false => Err(io::Error::other(
+            "it is not a regular file of this user's own with a single name; move it away",
+        )),
     }
 }
 
@@ -276,6 +291,28 @@ mod tests {
         // What runs still has its place.
         assert!(file.append(Subject::Run, &run(100)).unwrap());
         assert!(!file.append(Subject::Refusal, &refusal(0)).unwrap());
+    }
+
+    #[test]
+    fn a_file_with_a_second_name_is_rotated_and_never_written_to() {
+        for has_old in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (path, copy) = (dir.path().join(FILE), dir.path().join("copy"));
+            if has_old {
+                fs::write(dir.path().join(OLD_FILE), format!("{}\n", run(0))).unwrap();
+            }
+            // Half a line at its end would be cut off.
+            let text = format!("{}\n{{\"event\":\"runn", run(1));
+            fs::write(&path, &text).unwrap();
+            // As `cp -al` does.
+            fs::hard_link(&path, &copy).unwrap();
+            let mut file = AuditFile::open(dir.path()).unwrap();
+            file.append(Subject::Run, &run(2)).unwrap();
+            assert_eq!(fs::read_to_string(&copy).unwrap(), text);
+            assert_eq!(counters(&read(dir.path(), FILE)), [2]);
+            let old = counters(&read(dir.path(), OLD_FILE));
+            assert_eq!(old, if has_old { vec![0, 1] } else { vec![1] });
+        }
     }
 
     #[test]

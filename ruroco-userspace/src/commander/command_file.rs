@@ -344,10 +344,32 @@ impl Checker<'_> {
     fn env(&mut self, env: BTreeMap<Spanned<String>, Spanned<String>>) -> BTreeMap<String, String> {
         let variables = env.into_iter().filter_map(|(name, value)| {
             let name = self.good(|checker| checker.variable(name));
-            let value = self.good(|checker| checker.text(value));
+            let value = self.good(|checker| checker.value(name.as_deref(), value));
             Some((name?, value?))
         });
         variables.collect()
+    }
+
+    /// The value of a variable. An element of `PATH` that is not absolute would be looked for in `cwd`, and a
+    /// program that nobody has checked be found there.
+    fn value(&self, name: Option<&str>, value: Spanned<String>) -> Result<String, Problem> {
+        let span = value.span();
+        let value = self.text(value)?;
+        let is_relative = |element: &&str| !element.starts_with('/');
+        let relative = value.split(':').find(is_relative).filter(|_| name == Some("PATH"));
+        match relative {
+            None => Ok(value),
+            Some(element) => {
+                let found = match element {
+                    "" => "an empty element, which stands for `cwd`".to_owned(),
+                    element => format!("`{element}`, which depends on `cwd`"),
+                };
+                let message = format!(
+                    "`PATH` contains {found}; use absolute paths only, as in PATH = \"/usr/bin:/bin\""
+                );
+                Err(self.file.error(span, message))
+            }
+        }
     }
 
     fn variable(&self, name: Spanned<String>) -> Result<String, Problem> {

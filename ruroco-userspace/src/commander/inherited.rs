@@ -21,8 +21,12 @@ const SIGNAL_SET: usize = 8;
 /// Gives it up. To be called before there are threads and handlers of signals.
 ///
 /// # Errors
-/// If /proc is not mounted.
+/// If /proc is not mounted, or the kernel does not make a keyring.
 pub fn give_up() -> anyhow::Result<()> {
+    leave_session_keyring().context(
+        "could not replace the inherited session keyring, whose keys commands could use; to see the \
+         limits, run: sysctl kernel.keys",
+    )?;
     close_on_exec().context("could not list the open files in /proc/self/fd: is /proc mounted?")?;
     (1..=SIGNALS).for_each(stop_ignoring);
     unblock_signals();
@@ -74,15 +78,32 @@ fn unblock_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) };
 }
 
-/// A session keyring of its own for the calling process, so that it does not possess the keys of whoever
-/// started the commander. A kernel without keyrings has no keys either.
+/// Gives the calling process a session keyring of its own, so that it does not possess the keys in the one
+/// that it has inherited.
+///
+/// The commander does so when it starts, as root: from then on no key of the shell that started it is within
+/// reach of any command. Each command does so again, so that commands do not share a keyring either. There the
+/// new keyring counts for the command's user, who may have as many keys as the kernel allows.
 ///
 /// May be called between fork and exec.
-pub(super) fn leave_session_keyring() {
+///
+/// # Errors
+/// If there is no room for the keyring (`EDQUOT`, `ENOMEM`). A kernel without keyrings (`ENOSYS`) has no keys
+/// to protect, and where a container's filter forbids keyrings (`EPERM`), it forbids them for commands as well.
+pub(super) fn leave_session_keyring() -> io::Result<()> {
     /// `KEYCTL_JOIN_SESSION_KEYRING` (linux/keyctl.h).
     const JOIN_SESSION_KEYRING: c_int = 1;
     // SAFETY: without a name the call reads no memory.
-    unsafe { syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, ptr::null::<libc::c_char>()) };
+    let joined =
+        unsafe { syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, ptr::null::<libc::c_char>()) };
+    if joined >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOSYS | libc::EPERM) => Ok(()),
+        _ => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -56,6 +56,14 @@ pub enum Refusal {
         /// The key's name.
         key: Arc<str>,
     },
+    /// The commander has ended while the run waited for the rate limit.
+    #[error("the commander stopped before {command} could start for the key {key}; knock again")]
+    Stopping {
+        /// The command's name.
+        command: String,
+        /// The key's name.
+        key: Arc<str>,
+    },
 }
 
 impl Refusal {
@@ -71,6 +79,7 @@ impl Refusal {
             Self::UnfitAddress(Unfit::Unusable(_)) => "unusable_address",
             Self::UnfitAddress(Unfit::NonRoutable(_)) => "non_routable_address",
             Self::TooManyRunning { .. } => "too_many_running",
+            Self::Stopping { .. } => "stopping",
         }
     }
 }
@@ -80,10 +89,8 @@ impl Refusal {
 pub struct Permitted {
     command: Arc<Command>,
     key: Arc<str>,
-    key_id: KeyId,
     ip: IpAddr,
-    counter: u128,
-    received_at: Duration,
+    order: Order,
 }
 
 impl Permitted {
@@ -99,7 +106,7 @@ impl Permitted {
 
     /// The id of that key.
     pub fn key_id(&self) -> KeyId {
-        self.key_id
+        self.order.key
     }
 
     /// The address to run it for.
@@ -109,7 +116,7 @@ impl Permitted {
 
     /// The counter of the knock.
     pub fn counter(&self) -> u128 {
-        self.counter
+        self.order.counter
     }
 
     /// Whether its packet came too long ago, by now, a reading of the boot clock.
@@ -117,7 +124,12 @@ impl Permitted {
     /// # Errors
     /// [`Refusal::Expired`].
     pub fn check_age(&self, now: Duration) -> Result<(), Refusal> {
-        check_age(self.received_at, now)
+        check_age(self.order.received_at, now)
+    }
+
+    /// That the commander ends before this could start.
+    pub fn refuse_at_stop(&self) -> Refusal {
+        Refusal::Stopping { command: self.command.name.clone(), key: Arc::clone(&self.key) }
     }
 }
 
@@ -147,21 +159,34 @@ impl Rules {
         slots: &Shares,
     ) -> Result<Permitted, Refusal> {
         let message = message.try_into().map_err(|_| Refusal::WrongLength)?;
-        let Order { command, address, key: id, counter, received_at } = Order::decode(message)?;
-        check_age(received_at, now)?;
-        let command = self.commands.get(command).ok_or(Refusal::UnknownCommand(command))?;
+        let permitted = self.permit(now, Order::decode(message)?)?;
+        if !slots.may_take(permitted.key_id()) {
+            return Err(Refusal::TooManyRunning { key: permitted.key });
+        }
+        Ok(permitted)
+    }
+
+    /// Judges a run anew that other rules have permitted and that has its slot: what runs in the end is what
+    /// these rules say.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] that applies.
+    pub fn judge_again(&self, now: Duration, waiting: &Permitted) -> Result<Permitted, Refusal> {
+        self.permit(now, waiting.order)
+    }
+
+    fn permit(&self, now: Duration, order: Order) -> Result<Permitted, Refusal> {
+        check_age(order.received_at, now)?;
+        let (hash, id) = (order.command, order.key);
+        let command = self.commands.get(hash).ok_or(Refusal::UnknownCommand(hash))?;
         let key = self.keys.name(id).ok_or(Refusal::UnknownKey(id))?;
         if !command.allows(id) {
             let (command, key) = (command.name.clone(), Arc::clone(key));
             return Err(Refusal::KeyNotAllowed { command, key });
         }
-        let ip = IpAddr::from(address);
+        let ip = IpAddr::from(order.address);
         routable::check(ip, self.allow_non_routable_ips)?;
-        if !slots.may_take(id) {
-            return Err(Refusal::TooManyRunning { key: Arc::clone(key) });
-        }
-        let (command, key) = (Arc::clone(command), Arc::clone(key));
-        Ok(Permitted { command, key, key_id: id, ip, counter, received_at })
+        Ok(Permitted { command: Arc::clone(command), key: Arc::clone(key), ip, order })
     }
 }
 
@@ -281,6 +306,32 @@ mod tests {
         assert_eq!(refusal.name(), "too_many_running");
         assert!(refusal.to_string().contains("laptop"), "{refusal}");
         assert_eq!(judge(PHONE).unwrap().key(), "phone");
+    }
+
+    #[test]
+    fn a_waiting_run_is_what_the_rules_of_now_say() {
+        let waiting = judge(NOW, &order("laptop_only", LAPTOP).encode()).unwrap();
+        let again = |rules: Rules| {
+            let judged = rules.judge_again(NOW, &waiting);
+            judged.map_err(|refusal| refusal.name())
+        };
+        let changed =
+            Command { program: "/bin/other".to_owned(), ..Command::example("laptop_only") };
+        let permitted =
+            again(Rules { commands: Commands::from_iter([changed]), ..rules() }).unwrap();
+        assert_eq!(permitted.command().program, "/bin/other");
+        assert_eq!((permitted.key_id(), permitted.counter()), (LAPTOP, 7));
+        let without_key = [(PHONE, "phone")].into_iter().collect();
+        let for_phone =
+            Command { keys: Some(BTreeSet::from([PHONE])), ..Command::example("laptop_only") };
+        for (rules, refusal) in [
+            (Rules { commands: Commands::from_iter([]), ..rules() }, "unknown_command"),
+            (Rules { keys: without_key, ..rules() }, "unknown_key"),
+            (Rules { commands: Commands::from_iter([for_phone]), ..rules() }, "key_not_allowed"),
+            (Rules { allow_non_routable_ips: false, ..rules() }, "non_routable_address"),
+        ] {
+            assert_eq!(again(rules).unwrap_err(), refusal);
+        }
     }
 
     proptest! {

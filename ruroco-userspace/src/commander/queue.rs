@@ -5,9 +5,12 @@
 //! because one of the two processes was busy. Each of those that wait has its [slot](crate::slots), so
 //! there are never more of them than slots.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, mem, time::Duration};
 
-use super::{permit::Permitted, runs::Slot};
+use super::{
+    permit::{Permitted, Refusal},
+    runs::Slot,
+};
 use crate::rate::TokenBucket;
 
 /// The runs that wait, and the limit.
@@ -39,6 +42,22 @@ impl Queue {
             return None;
         }
         self.waiting.pop_front()
+    }
+
+    /// Has the waiting runs judged anew, by rules that have changed. Each that is refused has lost its place,
+    /// and its slot.
+    pub fn judge_again(
+        &mut self,
+        judge: impl Fn(&Permitted) -> Result<Permitted, Refusal>,
+    ) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        for (waiting, slot) in mem::take(&mut self.waiting) {
+            match judge(&waiting) {
+                Ok(permitted) => self.push(permitted, slot),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        refusals
     }
 
     /// When the next run can be started, on the boot clock, if one waits.

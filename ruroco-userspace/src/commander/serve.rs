@@ -86,7 +86,7 @@ impl Service {
 
     /// Carries out orders until a signal ends this, then ends all runs and removes the socket. When
     /// another signal asks for it, `reload` reads the rules that are in the files then, or says why it
-    /// cannot. Runs go on as they were begun.
+    /// cannot. Runs go on as they were begun; those that wait are judged by the new rules.
     ///
     /// # Errors
     /// If the kernel cannot go on waiting or accepting. The runs are ended then, too.
@@ -103,6 +103,9 @@ impl Service {
         drop(self.connections);
         drop(self.listener);
         drop(self.status);
+        for refusal in self.queue.judge_again(|waiting| Err(waiting.refuse_at_stop())) {
+            self.refusals.note(refusal.name(), &refusal);
+        }
         for due in self.refusals.rest(Instant::now()) {
             tell(&self.audit, &due);
         }
@@ -168,12 +171,21 @@ impl Service {
             Ok(rules) => {
                 self.queue.change(rules.max_per_second);
                 self.rules = rules;
+                self.judge_waiting();
                 self.service_manager.ready(READY);
             }
             Err(error) => {
                 logging::not_reloaded(&error);
                 self.service_manager.ready(&format!("{READY}; not reloaded: {error:#}"));
             }
+        }
+    }
+
+    /// Drops the waiting runs that the rules refuse now, as it does orders.
+    fn judge_waiting(&mut self) {
+        let now = boot_clock::now();
+        for refusal in self.queue.judge_again(|waiting| self.rules.judge_again(now, waiting)) {
+            self.refusals.note(refusal.name(), &refusal);
         }
     }
 

@@ -65,7 +65,7 @@ pub(super) fn spawn(permitted: &Permitted) -> io::Result<Started> {
         process.uid(uid);
     }
     let leave = || {
-        leave_session_keyring();
+        leave_session_keyring()?;
         setsid()?;
         Ok(())
     };
@@ -75,7 +75,16 @@ pub(super) fn spawn(permitted: &Permitted) -> io::Result<Started> {
     // Our copies of the pipe's writing end go with `process`, or reading would never end.
     let child = process.spawn().map_err(|error| {
         let (program, cwd) = (&command.program, command.cwd.display());
-        io::Error::new(error.kind(), format!("could not start {program} in {cwd}: {error}"))
+        let why = match error.raw_os_error() {
+            // Of the steps of a start only a keyring takes a part of a quota.
+            Some(libc::EDQUOT) => {
+                "its user has as many keys as the kernel allows (kernel.keys.maxkeys, \
+                 kernel.keys.maxbytes), so there is no room for a session keyring"
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        };
+        io::Error::new(error.kind(), format!("could not start {program} in {cwd}: {why}"))
     })?;
     Ok(Started { output, child, head_start })
 }

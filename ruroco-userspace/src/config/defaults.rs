@@ -13,7 +13,7 @@ use std::{
 use toml::Spanned;
 
 use super::{Config, Raw, Source};
-use crate::{problems::Problem, toml_file::LeftOut};
+use crate::{audit, problems::Problem, toml_file::LeftOut};
 
 /// The port where neither `port` nor `address` names one: the one that clients use by default.
 pub const PORT: u16 = 80;
@@ -139,7 +139,7 @@ pub(super) fn socket_dir() -> PathBuf {
     "/run/ruroco".into()
 }
 pub(super) fn audit_dir() -> PathBuf {
-    "/var/log/ruroco".into()
+    audit::DEFAULT_DIRECTORY.into()
 }
 pub(super) fn socket_user() -> Spanned<String> {
     Spanned::new(NOWHERE, "ruroco".into())

@@ -292,7 +292,10 @@ fn floors_that_a_default_has_left_behind_are_found() {
         assert_eq!(told(&upstreams), None, "upstream's default");
         let message = told(&with_gate).unwrap();
         assert!(message.starts_with("/config.toml:3: "), "{message}");
-        assert!(message.contains(&format!("write blocklist_dir = {keys:?}")), "{message}");
+        let remedy = format!("run: mv {} {}/;", left.display(), state.display());
+        assert!(message.contains(&remedy), "{message}");
+        // The server's user must not own the directory with the keys.
+        assert!(!message.contains("blocklist_dir ="), "{message}");
         for here in [FLOORS, UPSTREAM_BLOCKLIST].map(|name| state.join(name)) {
             std::fs::write(&here, "").unwrap();
             assert_eq!(told(&with_gate), None);

@@ -269,7 +269,8 @@ fn remedy(path: &Path, error: &io::Error) -> String {
     } else if kind == io::ErrorKind::QuotaExceeded {
         format!("; raise the quota of the server's user on the file system of {dir}")
     } else if kind == io::ErrorKind::PermissionDenied {
-        format!("; make {dir} and the files in it belong to the server's user")
+        "; run `ruroco-gate check` as root, which reports how to give the server a directory of its own"
+            .to_owned()
     } else {
         String::new()
     }

@@ -20,7 +20,7 @@ use rmp::decode::{read_array_len, read_bin_len, read_int, read_map_len, read_str
 use ruroco_common::datagram::{KEY_ID_SIZE, KeyId};
 
 use super::floors::Floors;
-use crate::{config::UPSTREAM_BLOCKLIST, secure_file::open_regular};
+use crate::{config::UPSTREAM_BLOCKLIST, problems::shell_word, secure_file::open_regular};
 
 /// What is appended to the name of a file whose floors have been taken over.
 const TAKEN_OVER: &str = ".taken-over";
@@ -63,7 +63,7 @@ fn remedy(path: &Path, error: &io::Error) -> String {
     }
     let uid = Uid::effective();
     let user = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
-    format!("; run: chown {user} {}", path.display())
+    format!("; run: chown -h {user} {}", shell_word(path))
 }
 
 /// A content that is not what upstream writes.
@@ -296,7 +296,7 @@ mod tests {
         let read = |kind: io::ErrorKind| Error::Read("/x/blocklist.msgpck".into(), kind.into());
         let me = User::from_uid(Uid::effective()).unwrap().unwrap().name;
         let told = read(io::ErrorKind::PermissionDenied).to_string();
-        assert!(told.ends_with(&format!("; run: chown {me} /x/blocklist.msgpck")), "{told}");
+        assert!(told.ends_with(&format!("; run: chown -h {me} /x/blocklist.msgpck")), "{told}");
         let told = read(io::ErrorKind::IsADirectory).to_string();
         assert!(!told.contains("chown"), "{told}");
     }

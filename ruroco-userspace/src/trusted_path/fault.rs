@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{fs::Stat, io::Errno};
+use rustix::{fs::Stat, io::Errno, process::geteuid};
 
+use super::layout;
 use crate::{
     problems::{Problem, shell_word},
     users,
@@ -18,12 +19,18 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Only the owner of a file renames or removes it (unlink(2)).
 const STICKY: u32 = 0o1000;
 
+/// Where what root uses is safe.
+const ROOTS_PLACE: &str = "to a place where all directories above it belong to root and only root can \
+                           write them";
+
 /// What is wrong with a path, at the first component that is not trusted.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", Problem::from(self))]
 pub struct Fault {
     path: PathBuf,
     cause: Cause,
+    /// Where the path would have gone on; empty if it fails at its end.
+    ahead: PathBuf,
 }
 
 #[derive(Debug)]
@@ -83,7 +90,15 @@ impl fmt::Display for Rights {
 
 impl Fault {
     pub(super) fn new(path: &Path, cause: Cause) -> Self {
-        Self { path: path.to_owned(), cause }
+        Self { path: path.to_owned(), cause, ahead: PathBuf::new() }
+    }
+
+    /// On the way to `object`.
+    pub(super) fn on_the_way_to(mut self, object: &Path) -> Self {
+        if let Ok(ahead) = object.strip_prefix(&self.path) {
+            self.ahead = ahead.to_owned();
+        }
+        self
     }
 
     pub(super) fn io(path: &Path, error: impl Into<io::Error>) -> Self {
@@ -93,6 +108,16 @@ impl Fault {
     /// The component at which the path fails.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it fails at its end, and not at a directory above that.
+    pub fn is_at_end(&self) -> bool {
+        self.ahead.as_os_str().is_empty()
+    }
+
+    /// The path's end, as far as it is known: links that are ahead have not been followed.
+    pub fn object(&self) -> PathBuf {
+        if self.is_at_end() { self.path.clone() } else { self.path.join(&self.ahead) }
     }
 
     /// Whether the path leads nowhere, and all of it that is there is trusted.
@@ -161,36 +186,67 @@ impl Fault {
         }
     }
 
-    /// What to do about it, for a component that is to belong to this user.
+    /// What to do about it, if the path's end is to belong to this user.
     pub fn remedy_for(&self, owner: &str) -> Option<String> {
         let shown = shell_word(&self.path);
-        let what = match &self.cause {
+        Some(match &self.cause {
             Cause::Io(_) => return None,
-            Cause::Denied(_) => return Some("run this as root".to_owned()),
+            Cause::Denied(_) => self.remedy_of_denied(),
             Cause::Foreign(Kind::Link, _) => {
-                return Some(format!(
-                    "check where it leads, then run: chown --no-dereference {owner} {shown}"
-                ));
+                format!("check where it leads, then run: chown --no-dereference {owner} {shown}")
             }
-            Cause::Foreign(Kind::Directory, _)
-            | Cause::Loose(Kind::Directory, _)
-            | Cause::Shared(_) => "check what is in it",
+            Cause::Foreign(Kind::Directory, _) | Cause::Loose(Kind::Directory, _) => {
+                self.remedy_of_directory(owner)
+            }
+            Cause::Shared(_) => {
+                let own = shell_word(&self.path.join("ruroco"));
+                format!("use a directory of its own in it, such as {own}")
+            }
             Cause::Foreign(Kind::File, _) | Cause::Loose(Kind::Link | Kind::File, _) => {
-                "check its content"
+                format!("check its content, then run: chown {owner} {shown} && chmod go-w {shown}")
             }
-            Cause::InShared(..) => return Some("move it to a directory of its own".to_owned()),
-            Cause::NotADirectory => return Some("remove it".to_owned()),
-            Cause::Fuse | Cause::MadeUp(_) => {
-                return Some("keep it on another file system".to_owned());
-            }
-        };
-        Some(format!("{what}, then run: chown {owner} {shown} && chmod go-w {shown}"))
+            Cause::InShared(..) => "move it to a directory of its own".to_owned(),
+            Cause::NotADirectory => "use a directory instead".to_owned(),
+            Cause::Fuse | Cause::MadeUp(_) => "keep it on another file system".to_owned(),
+        })
     }
 
-    /// The same as a problem, where it is not root but this user whose the component is to be.
-    pub fn to_problem_for(&self, owner: &str) -> Problem {
+    /// A directory that others need stays as it is, and what is above the path's end may be one. So its
+    /// owner is changed only if a person says that it is ours.
+    fn remedy_of_directory(&self, owner: &str) -> String {
+        let (shown, object) = (shell_word(&self.path), shell_word(&self.object()));
+        let otherwise = match self.ahead.components().count() {
+            0 => "use another directory".to_owned(),
+            1 => "move what ruroco uses in it to a directory that only root can write".to_owned(),
+            _ => return format!("move {object} {ROOTS_PLACE}"),
+        };
+        if layout::is_systems(&self.path) {
+            return match self.is_at_end() {
+                true => format!("use a directory of its own {ROOTS_PLACE}"),
+                false => format!("move {object} {ROOTS_PLACE}"),
+            };
+        }
+        format!(
+            "check what is in it; if only ruroco uses it, run: chown {owner} {shown} && chmod go-w \
+             {shown}; otherwise {otherwise}"
+        )
+    }
+
+    fn remedy_of_denied(&self) -> String {
+        if !geteuid().is_root() {
+            return "run this as root".to_owned();
+        }
+        format!(
+            "this process is root, but may not override permissions (its unit grants no \
+             CAP_DAC_READ_SEARCH, or hides homes with ProtectHome=); move {} {ROOTS_PLACE}",
+            shell_word(&self.object())
+        )
+    }
+
+    /// As a problem, with what to do about it.
+    pub fn to_problem(&self, remedy: Option<String>) -> Problem {
         let reason = self.reason();
-        let message = self.remedy_for(owner).map(|remedy| format!("{reason}; {remedy}"));
+        let message = remedy.map(|remedy| format!("{reason}; {remedy}"));
         Problem::error(&self.path, message.unwrap_or(reason))
     }
 }
@@ -209,7 +265,7 @@ impl From<Fault> for io::Error {
 
 impl From<&Fault> for Problem {
     fn from(fault: &Fault) -> Self {
-        fault.to_problem_for("root")
+        fault.to_problem(fault.remedy_for("root"))
     }
 }
 

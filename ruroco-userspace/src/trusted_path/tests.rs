@@ -38,14 +38,66 @@ fn each_directory_on_the_way_must_be_closed_to_others() {
         let path = dir.path().join(name);
         for mode in [0o775, 0o757, 0o777] {
             set_mode(&path, mode);
-            let shown = path.display();
-            let remedy = format!("chown root {shown} && chmod go-w {shown}");
             expect_fault(&file, &path, &format!("has mode {mode:04o}"));
-            expect_fault(&file, &path, &remedy);
         }
         set_mode(&path, 0o755);
     }
     assert!(open_file(&file, Trust::own()).is_ok());
+}
+
+#[test]
+fn only_a_directory_that_may_be_rurocos_own_is_to_change_its_owner() {
+    let (dir, file) = tree();
+    let [a, b] = ["a", "a/b"].map(|name| dir.path().join(name));
+    let told = |path: &Path| find_directory(path, Trust::own()).unwrap_err().to_string();
+    set_mode(&b, 0o777);
+    let chown =
+        format!("if only ruroco uses it, run: chown root {0} && chmod go-w {0}", b.display());
+    assert!(
+        told(&b).contains(&format!("{chown}; otherwise use another directory")),
+        "{}",
+        told(&b)
+    );
+    let moved = format!("{chown}; otherwise move what ruroco uses in it to");
+    expect_fault(&file, &b, &moved);
+    set_mode(&b, 0o755);
+
+    // Further up it is somebody else's.
+    set_mode(&a, 0o777);
+    let fault = open_file(&file, Trust::own()).unwrap_err().to_string();
+    assert!(fault.contains(&format!("move {} to a place", file.display())), "{fault}");
+    assert!(!fault.contains("chown") && !fault.contains("chmod"), "{fault}");
+
+    // Nobody should change `/tmp`, and a file in the place of a directory may be a key.
+    set_mode(&a, 0o1777);
+    let fault = told(&a);
+    assert!(fault.contains(&format!("such as {}/ruroco", a.display())), "{fault}");
+    assert!(!fault.contains("chown"), "{fault}");
+    set_mode(&a, 0o755);
+    for path in [&file, &file.join("x")] {
+        let fault = told(path);
+        assert!(fault.contains("is not a directory; use a directory instead"), "{fault}");
+    }
+}
+
+#[test]
+fn root_that_may_not_enter_a_directory_is_not_told_to_be_root() {
+    if !geteuid().is_root() {
+        return; // modes apply to others anyway
+    }
+    let (dir, file) = tree();
+    let a = dir.path().join("a");
+    set_mode(&a, 0);
+    let look = || {
+        // As a unit leaves it; to the kernel these are a thread's.
+        let mut sets = rustix::thread::capabilities(None).unwrap();
+        sets.effective = rustix::thread::CapabilitySet::empty();
+        rustix::thread::set_capabilities(None, sets).unwrap();
+        open_file(&file, Trust::own()).unwrap_err().to_string()
+    };
+    let fault = std::thread::scope(|scope| scope.spawn(look).join()).unwrap();
+    assert!(fault.contains(&format!("move {} to a place", file.display())), "{fault}");
+    assert!(!fault.contains("as root") && !fault.contains("chmod"), "{fault}");
 }
 
 #[test]

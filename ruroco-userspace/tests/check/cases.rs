@@ -84,6 +84,11 @@ pub(crate) const CASES: &[Case] = &[
     config("toml-broken", &[("34020", "")]),
     config("user-not-there", &[("$USER", "no-such-user")]),
     config("user-is-root", &[("$USER", "root")]),
+    config(
+        "config-directory-is-a-key",
+        &[("config_dir = \"$DIR\"", "config_dir = \"$DIR/laptop.key\"")],
+    ),
+    config("socket-directory-for-all", &[("$DIR/run", "/tmp")]),
     config("state-directory-missing", &[("$DIR/state", "$DIR/no-state")]),
     commands("command-misspelt-field", "[commands.x]\nrun = [\"/bin/true\"]\nusr = \"root\"\n"),
     commands("command-of-nothing", "[commands.x]\ntimeout = 5\n"),
@@ -109,6 +114,10 @@ pub(crate) const CASES: &[Case] = &[
     commands(
         "command-own-variable",
         "[commands.x]\nrun = [\"/bin/true\"]\nenv = { RUROCO_IP = \"::\" }\n",
+    ),
+    commands(
+        "command-searches-its-directory",
+        "[commands.x]\nrun = [\"true\"]\ncwd = \"/tmp\"\nenv = { PATH = \":/usr/bin\" }\n",
     ),
     commands("command-program-not-executable", "[commands.x]\nrun = [\"/etc/passwd\"]\n"),
     commands("command-program-not-there", "[commands.x]\nrun = [\"/no/such/program\"]\n"),
@@ -199,4 +208,39 @@ pub(crate) const CASES: &[Case] = &[
         place.give("audit", 12345);
     }),
     by_root("state-directory-of-root", |place| place.give("state", 0)),
+    by_root("state-directory-with-other-files", |place| {
+        place.give("state", 0);
+        place.write("state/notes", "");
+    }),
+    Case {
+        name: "state-directory-of-the-system",
+        config: &[("$DIR/state", "/var/lib")],
+        commands: None,
+        arrange: |_| {},
+        needs_root: true,
+    },
+    Case {
+        name: "state-directory-for-all",
+        config: &[("$DIR/state", "/tmp")],
+        commands: None,
+        arrange: |_| {},
+        needs_root: true,
+    },
+    Case {
+        name: "state-directory-is-the-config-directory",
+        config: &[("$DIR/state", "$DIR")],
+        commands: None,
+        arrange: |place| place.write("blocklist.msgpck", ""),
+        needs_root: true,
+    },
+    Case {
+        name: "audit-directory-below-one-of-a-stranger",
+        config: &[("$DIR/audit", "$DIR/home/logs/audit")],
+        commands: None,
+        arrange: |place| {
+            place.make_dir("home", 0o755);
+            place.give("home", 12345);
+        },
+        needs_root: true,
+    },
 ];

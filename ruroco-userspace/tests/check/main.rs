@@ -240,7 +240,7 @@ fn a_good_configuration_is_good_as_text_and_as_json() {
 
 /// What may follow `chmod` in a remedy: nothing that lets others do more; or, for a group that the same
 /// command names, reading and entering.
-const CLOSING: [&str; 6] = ["go-w", "g-w,o-rwx", "600", "700", "400", "u+x"];
+const CLOSING: [&str; 7] = ["go-w", "g-w,o-rwx", "600", "700", "400", "u+x", "u+r"];
 const FOR_A_GROUP: [&str; 4] = ["g+r", "g+x", "640", "750"];
 
 #[test]

@@ -2,9 +2,13 @@
 //! the real binary, and its log.
 
 use std::{
+    ffi::CString,
     fs,
-    io::{BufRead, BufReader},
-    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    io::{self, BufRead, BufReader},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt, fs::PermissionsExt, process::CommandExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -91,6 +95,35 @@ pub(crate) fn living_in_group(group: i32) -> Vec<i32> {
     pids.collect()
 }
 
+/// Fails if a system call has.
+pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Shows a process and its children these files and directories in the place of others. Takes root.
+pub(crate) fn put_in_place(command: &mut Command, pairs: &[(&Path, &str)]) {
+    let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap();
+    let pairs: Vec<_> =
+        pairs.iter().map(|(own, place)| (text(own), text(Path::new(place)))).collect();
+    let mount = |source: Option<&CString>, place: *const libc::c_char, flags| {
+        let source = source.map_or(std::ptr::null(), |source| source.as_ptr());
+        let (kind, data) = (std::ptr::null(), std::ptr::null());
+        // SAFETY: reads texts up to their ends; for these flags the others may be missing.
+        check(unsafe { libc::mount(source, place, kind, flags, data) })
+    };
+    let put = move || {
+        // SAFETY: takes a number and touches no memory.
+        check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+        mount(None, c"/".as_ptr(), libc::MS_REC | libc::MS_PRIVATE)?;
+        for (own, place) in &pairs {
+            mount(Some(own), place.as_ptr(), libc::MS_BIND)?;
+        }
+        Ok(())
+    };
+    // SAFETY: these are system calls, on memory that was there before.
+    unsafe { command.pre_exec(put) };
+}
+
 /// A host that a commander can run on.
 pub(crate) struct Host {
     dir: TempDir,
@@ -141,6 +174,14 @@ impl Host {
         let [old, new] = ["run", name].map(|name| format!("socket_dir = {:?}", self.path(name)));
         assert!(text.contains(&old));
         self.write("config.toml", &text.replace(&old, &new), 0o644);
+    }
+
+    /// Leaves `audit_dir` at its default.
+    pub(crate) fn configure_default_audit_dir(&self) {
+        let text = fs::read_to_string(self.path("config.toml")).unwrap();
+        let own = format!("audit_dir = {:?}\n", self.path("log"));
+        assert!(text.contains(&own));
+        self.write("config.toml", &text.replace(&own, ""), 0o644);
     }
 
     fn configure(&self, socket_user: &str, max_requests_per_second_global: u32) {

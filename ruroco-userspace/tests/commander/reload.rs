@@ -182,3 +182,65 @@ fn that_finds_many_mistakes_tells_each_in_a_line() {
     commander.reload(RELOADED);
     assert_eq!(commander.lines_with(&[NOT_RELOADED]).len(), told.len());
 }
+
+/// Orders that are sent at once, most of which wait, as one run is started in a second.
+const TOGETHER: usize = 12;
+
+/// How many orders were refused for this reason so far, by the audit trail.
+fn refused(host: &Host, reason: &str) -> usize {
+    let text = fs::read_to_string(host.path("log/audit.jsonl")).unwrap_or_default();
+    let lines = text.lines().filter(|line| line.contains(&format!("\"reason\":\"{reason}\"")));
+    let count = |line: &str| {
+        let (_, count) = line.split_once("\"count\":")?;
+        count.split([',', '}']).next()?.parse::<usize>().ok()
+    };
+    lines.filter_map(count).sum()
+}
+
+#[test]
+fn drops_the_waiting_runs_that_it_no_longer_permits_and_says_so() {
+    let host = Host::new("[commands.noop]\nshell = \"echo old\"\n");
+    host.configure_rate(1);
+    let commander = host.start();
+    let connection = commander.connect();
+    for _ in 0..TOGETHER {
+        connection.send(&Order { key: PHONE, ..order("noop") });
+    }
+    connection.send(&order("noop"));
+    connection.reported("all orders", |read, _| {
+        (usize::try_from(read).unwrap() == TOGETHER + 1).then_some(())
+    });
+    fs::remove_file(host.path("etc/phone.key")).unwrap();
+    host.write_commands("[commands.noop]\nshell = \"echo new\"\n");
+    commander.reload(RELOADED);
+    commander.line(&["WARN", "refused reason=unknown_key"]);
+    let runs = || commander.lines_with(&["running", "key=phone"]).len();
+    eventually("a line for each run that waited", || {
+        (refused(&host, "unknown_key") + runs() == TOGETHER).then_some(())
+    });
+    assert!(runs() < TOGETHER, "nothing has waited");
+    // Who may still call it is not affected, and gets what the file says now.
+    commander.line(&["ended command=noop key=laptop", "result=exit:0"]);
+    assert_eq!(commander.output("noop").last().map(String::as_str), Some("new"));
+}
+
+#[test]
+fn is_no_end_but_an_end_reports_the_runs_that_waited_for_nothing() {
+    let host = Host::new(TRUE);
+    host.configure_rate(1);
+    let mut commander = host.start();
+    let connection = commander.connect();
+    for _ in 0..TOGETHER {
+        connection.send(&order("noop"));
+    }
+    connection.reported("all orders", |read, _| {
+        (usize::try_from(read).unwrap() == TOGETHER).then_some(())
+    });
+    commander.reload(RELOADED);
+    assert_eq!(refused(&host, "stopping"), 0);
+    commander.signal(Signal::TERM);
+    assert!(commander.ended().success());
+    commander.line(&["WARN", "refused reason=stopping", "noop"]);
+    let runs = commander.lines_with(&["running", "command=noop"]).len();
+    assert_eq!(refused(&host, "stopping") + runs, TOGETHER);
+}

@@ -4,13 +4,13 @@
 use std::{
     fs::{self, File},
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
 };
 
 use nix::unistd::User;
 use ruroco::{
-    audit::{FILE, MAX_REFUSED_SIZE, MAX_SIZE, OLD_FILE},
+    audit::{DEFAULT_DIRECTORY, FILE, FORMER_DIRECTORY, MAX_REFUSED_SIZE, MAX_SIZE, OLD_FILE},
     order::{MAX_WAIT, Order},
 };
 use ruroco_common::datagram::KeyId;
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::{
     TRUE,
-    harness::{Commander, Host, PHONE, eventually, is_root, order},
+    harness::{Commander, Host, PHONE, eventually, is_root, order, put_in_place},
 };
 
 /// The lines of one of the files so far.
@@ -254,4 +254,73 @@ fn has_a_line_for_a_knock_that_came_too_long_ago() {
     connection.send(&Order { counter: 2, ..good });
     with(&host, "ended", "counter", "2");
     assert!(lines_of(&host, FILE).iter().all(|line| line["counter"] != "1"));
+}
+
+/// A commander with the default `audit_dir`, and with these directories of the host in the place of
+/// `/var/lib` and `/var/log`.
+fn start_with_var(host: &Host) -> Commander {
+    let [lib, log] = ["lib", "log"].map(|name| host.path(name));
+    host.start_by(|command| put_in_place(command, &[(&lib, "/var/lib"), (&log, "/var/log")]))
+}
+
+#[test]
+fn is_by_default_where_the_group_of_the_systems_logger_cannot_write() {
+    if !is_root("is_by_default_where_the_group_of_the_systems_logger_cannot_write") {
+        return;
+    }
+    let host = Host::new(TRUE);
+    host.configure_default_audit_dir();
+    for (name, mode) in [("lib", 0o755), ("log", 0o775)] {
+        fs::create_dir(host.path(name)).unwrap();
+        // As rsyslog has it on Ubuntu.
+        host.set_mode(name, mode);
+    }
+    let commander = start_with_var(&host);
+    commander.connect().send(&order("noop"));
+    commander.line(&["ended command=noop"]);
+    let dir = host.path("lib").join(Path::new(DEFAULT_DIRECTORY).file_name().unwrap());
+    eventually("the trail", || {
+        let text = fs::read_to_string(dir.join(FILE)).ok()?;
+        text.contains("\"event\":\"ended\"").then_some(())
+    });
+    assert!(!commander.lines().iter().any(|line| line.contains("earlier release")));
+}
+
+#[test]
+fn of_an_earlier_release_is_reported_once_with_the_command_that_keeps_it() {
+    if !is_root("of_an_earlier_release_is_reported_once_with_the_command_that_keeps_it") {
+        return;
+    }
+    let host = Host::new(TRUE);
+    host.configure_default_audit_dir();
+    for name in ["lib", "log", "log/ruroco"] {
+        fs::create_dir(host.path(name)).unwrap();
+        host.set_mode(name, 0o755);
+    }
+    host.write("log/ruroco/audit.jsonl", "{\"event\":\"ended\"}\n", 0o640);
+    let told = format!("mv --no-clobber {FORMER_DIRECTORY}/{FILE} {DEFAULT_DIRECTORY}/{OLD_FILE}");
+    let commander = start_with_var(&host);
+    commander.line(&["WARN", &told]);
+    stop(commander);
+    let again = start_with_var(&host);
+    assert!(again.lines_with(&["earlier release"]).is_empty());
+}
+
+#[test]
+fn that_misses_lines_at_the_end_has_them_counted_in_the_log() {
+    let host = Host::new(TRUE);
+    let commander = host.start();
+    fs::remove_dir_all(host.path("log")).unwrap();
+    let connection = commander.connect();
+    // The first loss is logged at once, and what follows too soon for a line of its own.
+    for counter in 0..3 {
+        connection.send(&Order { counter, ..order("noop") });
+        commander.line(&["ended command=noop", &format!("counter={counter} ")]);
+    }
+    let lost = "missing from the audit trail";
+    commander.line(&[lost, "reason=not_written", "total=1 "]);
+    let mut commander = commander;
+    commander.signal(Signal::TERM);
+    assert!(commander.ended().success());
+    commander.line(&[lost, "reason=not_written", "total=6 "]);
 }

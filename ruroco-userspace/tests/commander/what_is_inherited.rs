@@ -2,15 +2,16 @@
 //! gets into a command.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     os::{fd::OwnedFd, unix::process::CommandExt},
+    process::Child,
 };
 
 use libc::c_int;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::{
-    harness::{Commander, Host, is_root, order},
+    harness::{Commander, Host, check, is_root, order, put_in_place},
     *,
 };
 
@@ -32,10 +33,6 @@ fn start_after(
     host.start_by(|command| unsafe {
         command.pre_exec(prepare);
     })
-}
-
-fn check(result: c_int) -> io::Result<c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// Session and terminal of a process, the 6th and 7th fields, counted from 1 (`proc_pid_stat`(5)).
@@ -108,6 +105,90 @@ fn no_open_file_and_no_signal_that_is_ignored_or_blocked() {
     assert!(commander.ended().success());
 }
 
+/// KEYCTL_JOIN_SESSION_KEYRING and KEY_SPEC_SESSION_KEYRING (linux/keyctl.h).
+const JOIN_SESSION_KEYRING: c_int = 1;
+const SESSION_KEYRING: c_int = -3;
+
+fn join_session_keyring() -> io::Result<()> {
+    // SAFETY: without a name the call reads no memory.
+    let joined =
+        unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<u8>()) };
+    check(joined.try_into().unwrap_or(-1)).map(drop)
+}
+
+/// Adds a key to the session keyring of this process.
+fn add_key(name: &CStr) -> io::Result<()> {
+    let (kind, name, content) = (c"user".as_ptr(), name.as_ptr(), b"secret");
+    let size = content.len();
+    // SAFETY: reads two texts up to their ends, and as many bytes as there are.
+    let key =
+        unsafe { libc::syscall(libc::SYS_add_key, kind, name, content, size, SESSION_KEYRING) };
+    if key < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// What a shell may have done that has a key in its session.
+fn join_keyring_with_a_key() -> io::Result<()> {
+    join_session_keyring()?;
+    add_key(c"of-the-shell")
+}
+
+/// A process that has as many keys as its user may have, for as long as this lives.
+struct FullQuota(Child);
+
+impl FullQuota {
+    fn of(user: u32) -> Self {
+        let most = fs::read_to_string("/proc/sys/kernel/keys/maxkeys").unwrap();
+        let most: usize = most.trim().parse().unwrap();
+        let names: Vec<_> =
+            (0..most).map(|number| CString::new(format!("key {number}")).unwrap()).collect();
+        let fill = move || {
+            join_session_keyring()?;
+            for name in &names {
+                match add_key(name) {
+                    Err(error) if error.raw_os_error() == Some(libc::EDQUOT) => return Ok(()),
+                    added => added?,
+                }
+            }
+            Err(io::Error::other("there is room for more keys"))
+        };
+        let mut command = Command::new("sleep");
+        command.arg("600").uid(user);
+        // SAFETY: what is done is made of system calls, on memory that was there before.
+        let child = unsafe { command.pre_exec(fill) }.spawn();
+        Self(child.expect("fill a quota of keys"))
+    }
+}
+
+impl Drop for FullQuota {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A user that nobody else has, so that nobody else's quota is full.
+const CROWDED: u32 = 1_736_021;
+
+#[test]
+fn no_key_of_the_sessions_keyring_if_the_user_has_no_room_for_a_keyring() {
+    if !is_root("running as another user") || !fs::exists("/proc/keys").unwrap() {
+        return;
+    }
+    let host =
+        Host::new("[commands.keys]\nshell = \"cat /proc/keys; echo end\"\nuser = \"crowded\"\n");
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    host.write("passwd", &format!("{users}crowded:x:{CROWDED}:{CROWDED}::/:/bin/sh\n"), 0o644);
+    let _full = FullQuota::of(CROWDED);
+    let commander = host.start_by(|command| {
+        put_in_place(command, &[(&host.path("passwd"), "/etc/passwd")]);
+        // SAFETY: what is done is made of system calls, on memory that was there before.
+        unsafe { command.pre_exec(join_keyring_with_a_key) };
+    });
+    commander.connect().send(&order("keys"));
+    commander.line(&["ended", "command=keys", "result=could_not_run", "kernel.keys.maxkeys"]);
+    assert_eq!(commander.output("keys"), [""; 0]);
+}
+
 #[test]
 fn no_key_of_the_sessions_keyring() {
     if !is_root("running as another user") || !fs::exists("/proc/keys").unwrap() {
@@ -115,19 +196,7 @@ fn no_key_of_the_sessions_keyring() {
     }
     let host =
         Host::new("[commands.keys]\nshell = \"cat /proc/keys; echo end\"\nuser = \"nobody\"\n");
-    let commander = start_after(&host, || {
-        // KEYCTL_JOIN_SESSION_KEYRING and KEY_SPEC_SESSION_KEYRING (linux/keyctl.h).
-        let (join, session) = (1, -3);
-        // SAFETY: without a name the call reads no memory.
-        let joined = unsafe { libc::syscall(libc::SYS_keyctl, join, std::ptr::null::<u8>()) };
-        check(joined.try_into().unwrap_or(-1))?;
-        let (kind, name, content) = (c"user", c"of-the-shell", b"secret");
-        let (kind, name, content) = (kind.as_ptr(), name.as_ptr(), content.as_ptr());
-        // SAFETY: reads two texts up to their ends, and as many bytes as there are.
-        let key = unsafe { libc::syscall(libc::SYS_add_key, kind, name, content, 6, session) };
-        check(key.try_into().unwrap_or(-1))?;
-        Ok(())
-    });
+    let commander = start_after(&host, join_keyring_with_a_key);
     commander.connect().send(&order("keys"));
     commander.line(&["ended", "command=keys", "result=exit:0"]);
     let seen = commander.output("keys");

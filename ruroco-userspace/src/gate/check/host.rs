@@ -1,13 +1,8 @@
 //! What configuration says of the host it is on.
 
-use std::{
-    collections::BTreeSet,
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use nix::unistd::User;
-use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::{
     config::{Config, Field, Mode, Source},
@@ -16,7 +11,7 @@ use crate::{
         interfaces::devices::{blindness, native_limits},
         netlink::{self, Link},
     },
-    key_directory, private_directory,
+    key_directory,
     problems::Problem,
     toml_file::nearest,
 };
@@ -114,31 +109,4 @@ pub(super) fn keys_of_the_server(config: &Config, user: &User) -> Vec<Problem> {
     };
     let servers = files.into_iter().filter(|(_, owner)| *owner == user.uid.as_raw());
     servers.map(|(path, _)| problem(path)).collect()
-}
-
-/// Why the server, as whose user this is called, could not keep its floors here.
-pub(in crate::gate) fn state_problem(dir: &Path, user: &User) -> Option<Problem> {
-    if let Some(problem) = private_directory::trouble_with(dir) {
-        return Some(problem);
-    }
-    let shown = dir.display();
-    let name = &user.name;
-    let make = format!(
-        "give the server a directory of its own; to make or take this one for it, run: install -d -o \
-         {name} -m 700 {shown}"
-    );
-    let metadata = match std::fs::metadata(dir) {
-        Ok(metadata) => metadata,
-        Err(error) => {
-            return Some(Problem::error(dir, format!("could not be looked at: {error}; {make}")));
-        }
-    };
-    if !metadata.is_dir() {
-        return Some(Problem::error(dir, format!("it is no directory; {make}")));
-    }
-    if let Err(error) = accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
-        let message = format!("the server could not write its floors there: {error}; {make}");
-        return Some(Problem::error(dir, message));
-    }
-    None
 }

@@ -8,6 +8,7 @@
 
 mod host;
 mod report;
+mod state;
 
 use std::{
     fs,
@@ -18,8 +19,8 @@ use std::{
 use clap::ValueEnum;
 use rustix::process::geteuid;
 
-pub(super) use self::host::state_problem;
 pub use self::report::Report;
+pub(super) use self::state::StateDirectory;
 use super::identity;
 use crate::{
     commander::approved::Approved,
@@ -131,10 +132,10 @@ fn is_roots_key(path: &Path) -> bool {
 fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     // Told already.
     let Ok(user) = config.find_socket_user() else { return Ok(Vec::new()) };
+    let state = StateDirectory::of(config, &user);
     let look = || {
         let mut problems = Problems::default();
         problems.good_of(Settings::read_as_server(path, Occasion::Start));
-        problems.extend(state_problem(&config.blocklist_dir, &user));
         let who = format!("as {} sees it", user.name);
         let of_keys = |problem: &Problem| {
             let path = problem.path();
@@ -153,7 +154,8 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
             true => problem.seen_by(&format!("{who}, {passed}")).as_warning(),
             false => problem.seen_by(&who),
         };
-        problems.into_iter().map(tell).collect()
+        let floors = state.trouble().map(|trouble| Problem::from(trouble).seen_by(&who));
+        problems.into_iter().map(tell).chain(floors).collect()
     };
     if user.uid.is_root() {
         let refusal = "the server refuses to run as root; name another user, made with: useradd \

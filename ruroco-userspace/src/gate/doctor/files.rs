@@ -1,4 +1,4 @@
-//! What the daemons keep on the disk while they run, beside what [`check`] reads.
+//! What the daemons keep on the disk while they run, beside what [`check`](crate::gate::check) reads.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
@@ -7,14 +7,12 @@ use nix::unistd::{Group, User};
 use super::Finding;
 use crate::{
     audit,
-    config::{Config, UPSTREAM_BLOCKLIST},
-    gate::{attachment::LOCK, check, identity},
+    config::{Config, FLOORS, UPSTREAM_BLOCKLIST},
+    gate::{attachment::LOCK, check::StateDirectory, identity},
     plain_error::plain,
-    problems::{Level, shell_word},
+    problems::shell_word,
+    trusted_path::layout,
 };
-
-/// The server's floors (`floors` in `blocklist_dir`).
-const FLOORS: &str = "floors";
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let user = config.find_socket_user().ok();
@@ -22,27 +20,26 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 }
 
 /// What the server keeps: whether it is whole, and the server can write it.
-pub(in crate::gate) fn floors(dir: &Path, user: &User) -> Finding {
+pub(in crate::gate) fn floors(config: &Config, user: &User) -> Finding {
     const NAME: &str = "floors";
-    let writable = match identity::run_as(user, || check::state_problem(dir, user)) {
-        Ok(problem) => problem,
+    let dir = config.blocklist_dir.as_path();
+    let state = StateDirectory::of(config, user);
+    match identity::run_as(user, || state.trouble()) {
+        Ok(None) => {}
+        Ok(Some(trouble)) => {
+            let detail = format!(
+                "{}: {}: knocks are rejected (floor_not_persisted) as soon as the server has to write there",
+                dir.display(),
+                trouble.reason
+            );
+            return Finding::problem(NAME, detail, trouble.remedy);
+        }
         Err(error) => return Finding::unknown(NAME, plain(&error)),
-    };
-    if let Some(problem) = writable.filter(|problem| problem.level() == Level::Error) {
-        let (shown, name) = (dir.display(), &user.name);
-        return Finding::problem(
-            NAME,
-            format!(
-                "{shown}: {}: knocks are rejected (floor_not_persisted) as soon as the server has to write \
-                 there",
-                problem.message().split("; run: ").next().unwrap_or_default()
-            ),
-            format!("run `install -d -o {name} -m 700 {shown}`; see that its disk is writable"),
-        );
     }
     let path = dir.join(FLOORS);
     let shown = path.display();
-    match fs::metadata(&path) {
+    // The server can put anything there, so no link is followed.
+    match fs::symlink_metadata(&path) {
         Err(error)
             if error.kind() == io::ErrorKind::NotFound && dir.join(UPSTREAM_BLOCKLIST).exists() =>
         {
@@ -51,24 +48,45 @@ pub(in crate::gate) fn floors(dir: &Path, user: &User) -> Finding {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::problem(
             NAME,
-            format!("{shown} is not there: the server does not start without"),
+            format!("{shown} does not exist, so the server does not start"),
             format!(
                 "if this is the first start, run as {}: ruroco-server init; if not, make new keys first",
                 user.name
             ),
         ),
         Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
+        Ok(file) if !file.is_file() || file.nlink() > 1 => Finding::problem(
+            NAME,
+            format!("{shown} is not a file of its own, but {}", kind_of(&file)),
+            format!(
+                "the server does not make this: find out who did, and if {name} may have been taken over, \
+                 make new keys; then remove it and run as {name}: ruroco-server init",
+                name = user.name
+            ),
+        ),
         Ok(file) if file.uid() != user.uid.as_raw() || file.mode() & 0o022 != 0 => {
+            let (name, word) = (&user.name, shell_word(&path));
             Finding::problem(
                 NAME,
                 format!("{shown} belongs to uid {}, mode {:04o}", file.uid(), file.mode() & 0o7777),
                 format!(
-                    "look at who changed it, then run: chown {} {shown}; chmod 600 {shown}",
-                    user.name
+                    "find out who changed it, then run: chown -h {name} {word} && runuser -u {name} -- \
+                     chmod 600 {word}"
                 ),
             )
         }
         Ok(_) => Finding::ok(NAME, format!("{shown} is the server's")),
+    }
+}
+
+/// What something is that is not a file with one name.
+fn kind_of(there: &fs::Metadata) -> &'static str {
+    let kind = there.file_type();
+    match (kind.is_symlink(), kind.is_dir(), kind.is_file()) {
+        (true, ..) => "a symbolic link",
+        (_, true, _) => "a directory",
+        (.., true) => "a file with a second name",
+        _ => "a device, a socket or a pipe",
     }
 }
 
@@ -104,9 +122,7 @@ fn sockets(dir: &Path, server: Option<&User>) -> Finding {
         there.mode() & 0o001 != 0 || (is_in(there.gid()) && there.mode() & 0o010 != 0)
     };
     let remedy = match server.map(|user| Group::from_gid(user.gid)) {
-        Some(Ok(Some(group))) => {
-            format!("run: chgrp {} {shown} && chmod g+x {shown}", group.name)
-        }
+        Some(Ok(Some(group))) => let_group_enter(dir, &group.name),
         _ => format!("let the group of the server's user enter {shown}"),
     };
     match fs::metadata(dir) {
@@ -127,28 +143,93 @@ fn sockets(dir: &Path, server: Option<&User>) -> Finding {
     }
 }
 
+/// How the server's group gets to the sockets, without a right in a directory that is not ours.
+pub(in crate::gate) fn let_group_enter(dir: &Path, group: &str) -> String {
+    let shown = shell_word(dir);
+    match layout::is_systems(dir) {
+        true => "use a directory of its own: set socket_dir = \"/run/ruroco\"".to_owned(),
+        false => format!("run: chgrp {group} {shown} && chmod g+x {shown}"),
+    }
+}
+
 /// Whoever can write it can make it say anything; whoever can read it sees who knocks, and from where.
 fn audit_trail(dir: &Path) -> Finding {
     const NAME: &str = "audit_trail";
     let path = dir.join(audit::FILE);
     let shown = path.display();
-    match fs::metadata(&path) {
+    match fs::symlink_metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Finding::ok(NAME, format!("{shown} will be begun"))
         }
         Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
         Ok(file) if !file.is_file() => Finding::problem(
             NAME,
-            format!("{shown} is no file: the commander cannot write its trail"),
-            "look at what it is, and remove it",
+            format!("{shown} is {}, so the commander cannot write its trail", kind_of(&file)),
+            format!("move it away: mv {word} {word}.other", word = shell_word(&path)),
         ),
         Ok(file) if file.uid() != 0 || file.mode() & 0o026 != 0 => Finding::problem(
             NAME,
             format!("{shown} belongs to uid {}, mode {:04o}", file.uid(), file.mode() & 0o7777),
             format!(
-                "look at who changed it, then run: chown root {shown} && chmod g-w,o-rwx {shown}"
+                "find out who changed it, then run: chown -h root {word} && chmod g-w,o-rwx {word}",
+                word = shell_word(&path)
             ),
         ),
         Ok(_) => Finding::ok(NAME, format!("{shown} is root's")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{gate::doctor::State, toml_file::Source};
+    use nix::unistd::Uid;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    /// A configuration with a `blocklist_dir` of nobody's, and that user.
+    fn with_state(dir: &Path) -> (Config, User) {
+        let nobody = User::from_name("nobody").unwrap().unwrap();
+        let state = dir.join("state");
+        fs::create_dir(&state).unwrap();
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+        chown(&state, Some(nobody.uid.as_raw()), None).unwrap();
+        let text = format!("ips = [\"192.0.2.1\"]\nsource = \"udp\"\nblocklist_dir = {state:?}\n");
+        (Config::check(Source::new("/config.toml", text)).or_problems().unwrap(), nobody)
+    }
+
+    #[test]
+    fn no_link_in_the_servers_directory_is_followed_and_none_changes_an_owner() {
+        if !Uid::effective().is_root() {
+            return; // nobody else can look as another user
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (config, nobody) = with_state(dir.path());
+        let floors_file = config.blocklist_dir.join(FLOORS);
+        let secret = dir.path().join("shadow");
+        fs::write(&secret, "").unwrap();
+
+        symlink(&secret, &floors_file).unwrap();
+        let finding = floors(&config, &nobody);
+        assert_eq!(finding.state(), State::Problem, "{finding}");
+        assert!(finding.detail().contains("a symbolic link"), "{finding}");
+        assert!(!finding.to_string().contains("chown"), "{finding}");
+        fs::remove_file(&floors_file).unwrap();
+
+        fs::hard_link(&secret, &floors_file).unwrap();
+        let finding = floors(&config, &nobody);
+        assert!(finding.detail().contains("a file with a second name"), "{finding}");
+        assert!(!finding.to_string().contains("chown"), "{finding}");
+        fs::remove_file(&floors_file).unwrap();
+
+        fs::write(&floors_file, "").unwrap();
+        let finding = floors(&config, &nobody);
+        let remedy = finding.remedy().unwrap();
+        assert!(
+            remedy.contains("chown -h nobody") && remedy.contains("runuser -u nobody"),
+            "{remedy}"
+        );
+        chown(&floors_file, Some(nobody.uid.as_raw()), None).unwrap();
+        assert_eq!(floors(&config, &nobody).state(), State::Ok);
     }
 }

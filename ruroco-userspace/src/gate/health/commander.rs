@@ -13,13 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{COMMANDER, COMMANDS, ORDERS, is_away, is_forbidden};
 use crate::{
-    commander::{STATUS_SOCKET, command_file},
+    commander::{STATUS_SOCKET, approved::Approved},
     config::Config,
-    gate::{doctor::Finding, identity},
+    gate::{
+        doctor::{Finding, files::let_group_enter},
+        identity,
+    },
+    key_directory::Occasion,
     order,
     plain_error::plain,
     private_socket::connect,
-    problems::Level,
+    problems::{Level, shell_word},
     wait::wait,
 };
 
@@ -126,8 +130,8 @@ pub(super) fn reachable(config: &Config) -> Option<Finding> {
                 "the server's user {name} has no access to {shown}: knocks are rejected (commander_away)"
             ),
             format!(
-                "run `chgrp $(id -gn {name}) {dir} && chmod g+x {dir}`, then {restart}",
-                dir = config.socket_dir.display()
+                "{}; then {restart}",
+                let_group_enter(&config.socket_dir, &format!("$(id -gn {name})"))
             ),
         ),
         Ok(Err(error)) => Finding::problem(
@@ -138,10 +142,11 @@ pub(super) fn reachable(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Whether the commander could read its commands again.
-pub(super) fn commands(state: &State) -> Finding {
+/// Whether the commander could start again with what is in the files now. A mistake in one of them may be
+/// that it names something which is no longer in another, such as a key.
+pub(super) fn commands(config: &Path, state: &State) -> Finding {
     let path = Path::new(&state.commands_file);
-    let checked = command_file::read(path, None);
+    let checked = Approved::read(config, path, Occasion::Start);
     let problems = checked.problems();
     let mut errors = problems.iter().filter(|problem| problem.level() == Level::Error);
     let Some(first) = errors.next() else {
@@ -154,6 +159,58 @@ pub(super) fn commands(state: &State) -> Finding {
     Finding::problem(
         COMMANDS,
         format!("the commander runs, but will neither restart nor reload: {first}{more}"),
-        format!("fix it, then run `ruroco-gate check --commands {}`", path.display()),
+        format!(
+            "fix it, then run `ruroco-gate check --config {} --commands {}`",
+            shell_word(config),
+            shell_word(path)
+        ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::doctor;
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn commands_that_name_a_key_which_is_gone_keep_the_commander_from_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str, mode| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let user = crate::users::own();
+        let config = format!(
+            "ips = [\"192.0.2.1\"]\nsource = \"udp\"\nconfig_dir = {:?}\nsocket_user = {user:?}\n",
+            dir.path()
+        );
+        let config = write("config.toml", &config, 0o644);
+        let [laptop, phone] = ["AAEC", "BAEC"].map(|start| {
+            format!("chacha20poly1305:{start}AwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==")
+        });
+        write("laptop.key", &laptop, 0o600);
+        let phone = write("phone.key", &phone, 0o600);
+        let commands_file = write(
+            "commands.toml",
+            "[commands.x]\nrun = [\"/bin/true\"]\nkeys = [\"phone\"]\n",
+            0o600,
+        );
+        let state = State {
+            version: String::new(),
+            start_time_seconds: 0,
+            running: 0,
+            max_running: 1,
+            connections: 0,
+            commands_file: commands_file.to_str().unwrap().to_owned(),
+        };
+        let finding = commands(&config, &state);
+        assert_eq!(finding.state(), doctor::State::Ok, "{finding}");
+        fs::remove_file(phone).unwrap();
+        let finding = commands(&config, &state);
+        assert_eq!(finding.state(), doctor::State::Problem, "{finding}");
+        assert!(finding.detail().contains("commands.toml:3: "), "{finding}");
+    }
 }

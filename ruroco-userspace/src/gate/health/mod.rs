@@ -74,11 +74,11 @@ impl Health {
         if let Ok(commander) = &commander {
             // Only of one that answers: to one that hangs each attempt would be one more that waits.
             parts.extend(commander::reachable(config));
-            parts.push(commander::commands(commander));
+            parts.push(commander::commands(config.path(), commander));
         }
         // That there is no such user, `check` says.
         if let Ok(user) = config.find_socket_user() {
-            parts.push(files::floors(&config.blocklist_dir, &user));
+            parts.push(files::floors(config, &user));
         }
         parts.push(clock::finding(config.max_clock_skew));
         Self { status, commander: commander.ok(), unguarded, parts }
