@@ -66,10 +66,18 @@ pub(super) fn ask(socket_dir: &Path) -> anyhow::Result<State> {
 }
 
 /// Whether it takes orders.
-pub(super) fn alive(asked: &anyhow::Result<State>) -> Finding {
+pub(super) fn alive(asked: &anyhow::Result<State>, socket_dir: &Path) -> Finding {
     const LOST: &str = "the server rejects every knock (commander_away) without using it up";
     match asked {
         Err(error) if is_forbidden(error) => Finding::unknown(COMMANDER, plain(error)),
+        // 0.1.0 has no status socket.
+        Err(error) if is_away(error) && connect(&socket_dir.join(order::SOCKET)).is_ok() => {
+            Finding::problem(
+                COMMANDER,
+                format!("a ruroco-commander of an older release is running: {LOST}"),
+                "run `systemctl restart ruroco-commander`",
+            )
+        }
         Err(error) if is_away(error) => Finding::problem(
             COMMANDER,
             format!("ruroco-commander is not running: {LOST}"),
@@ -156,4 +164,23 @@ pub(super) fn commands(state: &State) -> Finding {
         format!("the commander runs, but will neither restart nor reload: {first}{more}"),
         format!("fix it, then run `ruroco-gate check --commands {}`", path.display()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::private_socket::PrivateListener;
+    use rustix::process::geteuid;
+
+    #[test]
+    fn a_commander_without_a_status_socket_is_one_of_an_older_release() {
+        let dir = tempfile::tempdir().unwrap();
+        let finding = || alive(&ask(dir.path()), dir.path());
+        assert!(finding().detail().contains("is not running"), "{}", finding());
+        let path = dir.path().join(order::SOCKET);
+        let _listener = PrivateListener::listen(&path, geteuid().as_raw()).unwrap();
+        let finding = finding();
+        assert!(finding.detail().contains("of an older release is running"), "{finding}");
+        assert!(finding.remedy().unwrap().contains("restart ruroco-commander"), "{finding}");
+    }
 }
