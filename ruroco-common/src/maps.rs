@@ -4,6 +4,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
+    candidate,
     datagram::{Datagram, KeyId, TAG_SIZE},
     rate::Rate,
 };
@@ -35,9 +36,17 @@ pub const MAX_KEYS: u32 = 65_536;
 /// kernel/bpf/bpf_lru_list.c). Whoever has recorded more authentic packets than this can send
 /// the forgotten ones again, each of which costs the verifier one decryption; its floors refuse it.
 pub const MAX_SEEN: u32 = 65_536;
-/// Size of the ring in bytes, a power of two and a multiple of the page size. With 152 bytes for
-/// each record it holds 6,898 candidates.
+/// Size of the ring in bytes, a power of two and a multiple of the page size.
 pub const RING_SIZE: u32 = 1 << 20;
+
+/// Bytes that a record takes in the ring: a candidate and the kernel's header (`BPF_RINGBUF_HDR_SZ`,
+/// linux/bpf.h).
+const RECORD_SIZE: u32 = 152;
+
+const _: () = assert!(candidate::SIZE + 8 == 152);
+
+/// How many candidates the ring holds.
+const RING_HOLDS: u32 = RING_SIZE / RECORD_SIZE;
 
 /// What is let through unchecked, a second and key, of keys whose tags the kernel cannot check. The
 /// verifier refuses a forgery in a few microseconds.
@@ -46,12 +55,19 @@ pub const THROTTLE: Rate = Rate::per_second(100);
 /// Least [`share`] of a key, a second.
 const LEAST_SHARE: u32 = 100;
 
+/// Greatest [`share`] of a key, a second and at once: one key alone never fills the ring.
+pub const MOST_SHARE: u32 = RING_HOLDS / 2;
+
 /// A key's share of the ring, which the server reads while it accepts at most this many knocks of a key
 /// in a second: twice as many, so that it is the server that rejects, and logs, what is only a little too
 /// much. At least 69 keys have to use up all of the smallest share at once to fill the ring.
 pub const fn share(max_requests_per_second: u32) -> Rate {
     let twice = max_requests_per_second.saturating_mul(2);
-    Rate::per_second(if twice > LEAST_SHARE { twice } else { LEAST_SHARE })
+    Rate::per_second(match twice {
+        ..LEAST_SHARE => LEAST_SHARE,
+        LEAST_SHARE..MOST_SHARE => twice,
+        MOST_SHARE.. => MOST_SHARE,
+    })
 }
 
 /// What a packet is recognised by when it comes again: its tag, beside whose it is. With the tag

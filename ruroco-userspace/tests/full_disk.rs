@@ -21,7 +21,11 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use ruroco::server::{floor_file::Error, floor_log::LINE_SIZE};
+use ruroco::server::{
+    floor_file::{Error, FloorFile},
+    floor_log::LINE_SIZE,
+};
+use ruroco_common::datagram::KeyId;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::SIGXFSZ;
 
@@ -40,6 +44,7 @@ fn what_the_disk_does_not_take_is_not_there_and_is_taken_later() {
     let host = Host::new(2);
     a_line_is_added_whole_or_not_at_all(&host);
     a_log_that_cannot_be_written_anew_is_kept_and_knocks_go_on_later(&host);
+    a_file_that_is_too_small_for_its_keys_is_not_written_anew_again_and_again(&Host::new(1));
 }
 
 fn a_line_is_added_whole_or_not_at_all(host: &Host) {
@@ -106,6 +111,43 @@ fn a_log_that_cannot_be_written_anew_is_kept_and_knocks_go_on_later(host: &Host)
     assert_eq!(before.of(host.keys[1].key.id), Some(START + accepted + 1_000));
     drop(floors);
     assert_eq!(*host.open().unwrap().floors(), before);
+}
+
+fn a_file_that_is_too_small_for_its_keys_is_not_written_anew_again_and_again(host: &Host) {
+    const KEYS: u64 = 3_700;
+    let (mut verifier, mut floors) = (host.verifier(), host.open().unwrap());
+    let size = fs::metadata(host.path()).unwrap().len();
+    let room = size / 2 / LINE_SIZE as u64;
+    limit(Some(size));
+    floors.admit((1..=KEYS).map(|number| KeyId(number.to_ne_bytes())), START).unwrap();
+    let mut counter = START;
+    let mut knock = |floors: &mut FloorFile| {
+        counter += 1;
+        persist(&mut verifier, floors, &host.knock(0, counter)).unwrap();
+    };
+    let text = fs::read(host.path()).unwrap();
+    for _ in 0..10 {
+        floors.compact_if_due().unwrap();
+        assert!(fs::read(host.path()).unwrap() == text, "written anew without use");
+    }
+    // A header and a floor for each key; then it is written anew once for as many knocks.
+    for _ in 0..2 {
+        for _ in 0..room - (1 + KEYS + 1) {
+            knock(&mut floors);
+            let text = fs::read(host.path()).unwrap();
+            floors.compact_if_due().unwrap();
+            assert!(fs::read(host.path()).unwrap() == text, "written anew without use");
+        }
+    }
+    drop(floors);
+    let mut floors = host.open().unwrap();
+    let text = fs::read(host.path()).unwrap();
+    floors.compact_if_due().unwrap();
+    assert!(fs::read(host.path()).unwrap() == text, "a start has written it anew already");
+    // With space there is a larger one as soon as there is no room.
+    limit(None);
+    (0..room - KEYS).for_each(|_| knock(&mut floors));
+    assert!(fs::metadata(host.path()).unwrap().len() > size);
 }
 
 /// Where the next line of the log belongs in its file.

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    fmt, io,
     net::IpAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
@@ -39,9 +39,8 @@ pub struct AddressStatus {
 #[derive(Debug)]
 pub struct Addresses {
     changes: OwnedFd,
-    /// What the host has.
-    present: BTreeSet<IpAddr>,
-    /// What it had at some time since this gate started.
+    present: Present,
+    /// What the host had at some time since this gate started.
     seen: BTreeSet<IpAddr>,
     /// For which of `ips` a problem is in the log.
     reported: BTreeSet<IpAddr>,
@@ -54,16 +53,16 @@ impl Addresses {
     /// If the kernel does not report addresses.
     pub fn watch() -> io::Result<Self> {
         let changes = netlink::subscribe(ADDRESS_CHANGES)?;
-        let present = present()?;
-        Ok(Self { changes, seen: present.clone(), present, reported: BTreeSet::new() })
+        let present = Present::look()?;
+        Ok(Self { changes, seen: present.0.clone(), present, reported: BTreeSet::new() })
     }
 
     /// Looks what has changed, and logs each of `ips` that was lost or has returned.
     pub fn follow(&mut self, ips: &[IpAddr]) {
         if netlink::drain(&self.changes)
-            && let Ok(present) = present()
+            && let Ok(present) = Present::look()
         {
-            self.seen.extend(&present);
+            self.seen.extend(&present.0);
             self.present = present;
         }
         // Before the network is up the host has none of them, which is nothing for the log.
@@ -80,32 +79,24 @@ impl Addresses {
     pub fn statuses(&self, ips: &[IpAddr]) -> Vec<AddressStatus> {
         let status = |ip: &IpAddr| AddressStatus {
             ip: ip.to_string(),
-            present: self.present.contains(ip),
+            present: self.present.has(*ip),
             problem: self.problem(ip, ips),
         };
         ips.iter().map(status).collect()
     }
 
-    /// Behind NAT the outer address is on no interface, and the inner one is. So an address that this
-    /// host never had is a problem only if the host has none of its family in `ips`.
+    /// Why knocks for one of `ips` cannot arrive. One that the host has lost is a problem even if it has
+    /// another one of the same protocol.
     fn problem(&self, ip: &IpAddr, ips: &[IpAddr]) -> Option<String> {
-        let is_present = |ip: &IpAddr| self.present.contains(ip);
-        let is_behind_nat =
-            || ips.iter().any(|other| other.is_ipv4() == ip.is_ipv4() && is_present(other));
-        let was_lost = self.seen.contains(ip);
-        if is_present(ip) || (!was_lost && is_behind_nat()) {
+        let was_lost = self.seen.contains(ip) && !self.present.has(*ip);
+        if !was_lost && !self.present.missed(ips).contains(ip) {
             return None;
         }
         let what = if was_lost { "no longer" } else { "not" };
-        let reachable: Vec<String> =
-            self.present.iter().filter(|ip| is_for_others(**ip)).map(IpAddr::to_string).collect();
-        let has = match reachable.as_slice() {
-            [] => "no address that others can reach".to_owned(),
-            reachable => reachable.join(", "),
-        };
         Some(format!(
-            "{ip} in `ips` is {what} assigned to this host, which has {has}. Set `ips` in config.toml to \
-             the current addresses, run `systemctl reload ruroco-gate`, and give clients the new address"
+            "{ip} in `ips` is {what} assigned to this host, which has {}. Set `ips` in config.toml to \
+             the current addresses, run `systemctl reload ruroco-gate`, and give clients the new address",
+            self.present
         ))
     }
 }
@@ -117,17 +108,49 @@ impl AsFd for Addresses {
     }
 }
 
-/// Those of `ips` that are on no interface of this host.
-///
-/// # Errors
-/// If the kernel does not answer.
-pub fn missing(ips: &[IpAddr]) -> io::Result<Vec<IpAddr>> {
-    let present = present()?;
-    Ok(ips.iter().filter(|ip| !present.contains(*ip)).copied().collect())
+/// The addresses that interfaces of this host have.
+#[derive(Debug)]
+pub(super) struct Present(BTreeSet<IpAddr>);
+
+impl Present {
+    /// Looks.
+    ///
+    /// # Errors
+    /// If the kernel does not answer.
+    pub(super) fn look() -> io::Result<Self> {
+        Ok(netlink::addresses()?.into_iter().map(|assigned| assigned.ip).collect())
+    }
+
+    /// Whether packets for this address are delivered here: it is assigned to an interface, or a route of
+    /// type `local` covers it.
+    pub(super) fn has(&self, ip: IpAddr) -> bool {
+        self.0.contains(&ip) || netlink::is_local(ip).unwrap_or(false)
+    }
+
+    /// Those of `ips` without which no knock arrives over their protocol, because the host has none of it.
+    /// Behind NAT the outer address is not here and not missed, as the inner one is.
+    pub(super) fn missed(&self, ips: &[IpAddr]) -> Vec<IpAddr> {
+        let of = |is_v4: bool| ips.iter().copied().filter(move |ip| ip.is_ipv4() == is_v4);
+        let is_without = |is_v4: &bool| !of(*is_v4).any(|ip| self.has(ip));
+        [true, false].into_iter().filter(is_without).flat_map(of).collect()
+    }
 }
 
-fn present() -> io::Result<BTreeSet<IpAddr>> {
-    Ok(netlink::addresses()?.into_iter().map(|assigned| assigned.ip).collect())
+impl fmt::Display for Present {
+    /// Those that others can reach.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reachable = self.0.iter().filter(|ip| is_for_others(**ip)).map(IpAddr::to_string);
+        match reachable.collect::<Vec<_>>().as_slice() {
+            [] => f.write_str("no address that others can reach"),
+            reachable => f.write_str(&reachable.join(", ")),
+        }
+    }
+}
+
+impl FromIterator<IpAddr> for Present {
+    fn from_iter<T: IntoIterator<Item = IpAddr>>(assigned: T) -> Self {
+        Self(assigned.into_iter().collect())
+    }
 }
 
 /// Whether a client elsewhere could send to it.
@@ -166,7 +189,8 @@ mod tests {
     }
 
     fn host(seen: &[&str], present: &[&str]) -> Addresses {
-        let [seen, present] = [seen, present].map(|all| all.iter().map(|one| ip(one)).collect());
+        let seen = seen.iter().map(|one| ip(one)).collect();
+        let present = present.iter().map(|one| ip(one)).collect();
         let changes = netlink::subscribe(ADDRESS_CHANGES).unwrap();
         Addresses { changes, seen, present, reported: BTreeSet::new() }
     }
@@ -243,8 +267,30 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_has_is_not_missing() {
-        let ips = ["127.0.0.1", "192.0.2.77"].map(ip);
-        assert_eq!(missing(&ips).unwrap(), [ips[1]]);
+    fn an_address_is_here_if_an_interface_has_it_or_the_kernel_delivers_to_it() {
+        let present = Present::look().unwrap();
+        assert!(present.0.contains(&ip("127.0.0.1")) && present.has(ip("127.0.0.1")));
+        // By the route of the loopback interface to all of 127.0.0.0/8.
+        assert!(!present.0.contains(&ip("127.0.0.77")) && present.has(ip("127.0.0.77")));
+        assert!(!present.has(ip("192.0.2.77")) && !present.has(ip("2001:db8::77")));
+    }
+
+    #[test]
+    fn addresses_are_missed_where_the_host_has_none_of_their_protocol() {
+        let (outer, inner, v6) = ("203.0.113.1", "192.0.2.1", "2001:db8::1");
+        for (ips, present, missed) in [
+            (&[outer, inner][..], &[inner][..], &[][..]),
+            (&[outer, inner, v6], &[inner, v6], &[]),
+            (&[v6], &[inner, v6], &[]),
+            (&[inner, v6], &[v6], &[inner]),
+            (&[inner, v6], &[inner], &[v6]),
+            (&[outer, v6], &[inner], &[outer, v6]),
+            (&["127.0.0.77", outer], &[], &[]),
+        ] {
+            let [ips, missed] =
+                [ips, missed].map(|all| all.iter().map(|one| ip(one)).collect::<Vec<_>>());
+            let present: Present = present.iter().map(|one| ip(one)).collect();
+            assert_eq!(present.missed(&ips), missed, "{ips:?} on a host with {present}");
+        }
     }
 }

@@ -279,13 +279,29 @@ fn exchange(pin: &Path, program: &mut Xdp) -> anyhow::Result<FdLink> {
     exchange().with_context(|| format!("could not take over {}", pin.display()))
 }
 
+/// Whether the kernel did not attach the program because there is one already, on the device or above it.
+pub(super) fn is_occupied(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Refused::Occupied))
+}
+
+/// The command that removes an XDP program from an interface, unless a BPF link keeps it there. Without
+/// the mode (`XDP_ATTACHED_*`, linux/if_link.h), the kernel would remove none that is in another one.
+pub(super) fn removal(name: &str, mode: u8) -> String {
+    let mode = match mode {
+        1 => "xdpdrv",
+        2 => "xdpgeneric",
+        3 => "xdpoffload",
+        _ => "xdp",
+    };
+    format!("ip link set dev {name} {mode} off")
+}
+
 /// Why the kernel did not attach the program.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error(
-        "another XDP program is attached to it, or to a bond, bridge or VLAN above it, and ruroco-gate \
-         does not replace that. `ip link show` lists these programs; `ip link set dev NAME xdp off` \
-         removes one. A bond, bridge or VLAN and the interfaces below it need not both be in `interfaces`"
+        "another XDP program is attached to it, or to an interface above it, and ruroco-gate does not \
+         replace that. `ip link show` lists these programs"
     )]
     Occupied,
     #[error(

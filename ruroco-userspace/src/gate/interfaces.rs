@@ -5,16 +5,21 @@
 //! until the next one.
 
 pub(super) mod devices;
+mod elsewhere;
 mod naming;
 mod succession;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use aya::programs::Xdp;
 use rustix::net::netdevice::index_to_name;
 
-use self::{devices::Device, naming::Named};
+use self::{
+    devices::Device,
+    elsewhere::{Elsewhere, Kept},
+    naming::Named,
+};
 use super::{
     attachment::{Attachment, Pin, Pins},
     netlink::{self, Link},
@@ -49,19 +54,22 @@ pub struct Interface {
 impl Interfaces {
     /// Attaches the program to all configured interfaces that exist. Where a gate that crashed has
     /// left its program, this one takes its place last of all: until nothing can fail any more,
-    /// that one goes on with its keys, and its ring has a reader.
+    /// that one goes on with its keys, and its ring has a reader. Only where the program that is left
+    /// has the kernel reject this one on an interface below does it [give way](elsewhere) first.
     ///
     /// # Errors
-    /// If an interface refuses the program, or the pins cannot be read; nothing has changed then.
+    /// If an interface rejects the program, or the pins cannot be read. Nothing has changed then, but for
+    /// what has given way.
     pub fn attach(program: &mut Xdp, config: &config::Gate) -> anyhow::Result<Self> {
         let changes = netlink::subscribe(LINK_CHANGES)
             .context("could not ask the kernel about changes of links")?;
         let pins = Pins::take(&config.pin_dir)?;
-        let left = pins.list()?;
+        let mut left = pins.list()?;
         let interfaces = config.interfaces.iter().map(|name| Interface::new(name)).collect();
         let mut interfaces = Self { interfaces, mode: config.mode, pins, changes };
         let left_on: Vec<u32> = left.iter().map(|pin| pin.index).collect();
-        interfaces.follow_but(&left_on, program);
+        let devices = interfaces.devices();
+        interfaces.close(devices, &left_on, program, &mut left);
         if let Some(error) = interfaces.refused(&interfaces.interfaces) {
             // The refusal says more than what could be added here.
             let _ = interfaces.detach();
@@ -74,23 +82,31 @@ impl Interfaces {
 
     /// Attaches the program to what has come, and forgets what has gone.
     pub fn follow(&mut self, program: &mut Xdp) {
-        self.follow_but(&[], program);
-    }
-
-    /// The same, without touching the interfaces with these indices.
-    fn follow_but(&mut self, excepted: &[u32], program: &mut Xdp) {
         netlink::drain(&self.changes);
         let devices = self.devices();
         let named: Vec<Option<u32>> = devices.iter().map(Device::index).collect();
         // First, as what is to be closed may be one of ours that had another name.
         self.follow_names(&named);
+        let mut kept = Kept::of(&self.interfaces);
+        self.close(devices, &[], program, &mut kept);
+    }
+
+    /// Attaches the program to those of these devices, one for each interface, that it is not on. Those
+    /// with the excepted indices are not touched.
+    fn close(
+        &mut self,
+        devices: Vec<Device>,
+        excepted: &[u32],
+        program: &mut Xdp,
+        elsewhere: &mut dyn Elsewhere,
+    ) {
         let is_excepted =
             |device: &Device| device.index().is_some_and(|index| excepted.contains(&index));
         let open =
             self.interfaces.iter_mut().zip(devices).filter(|(interface, device)| {
                 interface.attachment.is_none() && !is_excepted(device)
             });
-        close(open.collect(), program, &self.pins, self.mode);
+        close(open.collect(), program, &self.pins, self.mode, elsewhere);
     }
 
     /// What the name of each interface means now.
@@ -226,6 +242,11 @@ impl Interface {
         self.attachment.is_some() || self.same_as.is_some()
     }
 
+    /// Whether the program is on the device with this index, for this interface.
+    fn is_on(&self, device: u32) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.index == device)
+    }
+
     /// Puts the program on it, or reports why not.
     fn close(
         &mut self,
@@ -233,8 +254,13 @@ impl Interface {
         pins: &Pins,
         link: anyhow::Result<Option<Link>>,
         mode: config::Mode,
+        elsewhere: &mut dyn Elsewhere,
     ) {
-        match attach(program, pins, link, mode) {
+        let attached = link.and_then(|link| {
+            let link = link.context("there is no such interface; waiting for it")?;
+            elsewhere::attach(program, pins, &link, mode, elsewhere)
+        });
+        match attached {
             Ok(attachment) => {
                 tracing::info!(interface = %self.name, mode = %attachment.attached, "attached");
                 self.problem = None;
@@ -269,6 +295,7 @@ fn close(
     program: &mut Xdp,
     pins: &Pins,
     mode: config::Mode,
+    elsewhere: &mut dyn Elsewhere,
 ) {
     let mut found = Vec::new();
     for (interface, device) in interfaces {
@@ -283,21 +310,8 @@ fn close(
     }
     found.sort_by_key(|(_, link)| devices::order(link.as_ref().ok().and_then(Option::as_ref)));
     for (interface, link) in found {
-        interface.close(program, pins, link, mode);
+        interface.close(program, pins, link, mode, elsewhere);
     }
-}
-
-fn attach(
-    program: &mut Xdp,
-    pins: &Pins,
-    link: anyhow::Result<Option<Link>>,
-    mode: config::Mode,
-) -> anyhow::Result<Attachment> {
-    let link = link?.context("there is no such interface; waiting for it")?;
-    if let Some(blindness) = devices::blindness(&link) {
-        bail!(blindness);
-    }
-    pins.attach(program, &link, mode)
 }
 
 impl AsFd for Interfaces {

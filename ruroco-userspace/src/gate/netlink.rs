@@ -27,24 +27,36 @@ const DUMP: u16 = 0x300;
 const ERROR: u16 = 2;
 /// `NLMSG_DONE`
 const DONE: u16 = 3;
-/// `RTM_GETLINK`, `RTM_GETADDR` (linux/rtnetlink.h)
+/// `RTM_GETLINK`, `RTM_GETADDR`, `RTM_GETROUTE` (linux/rtnetlink.h)
 const GET_LINK: u16 = 18;
 const GET_ADDRESS: u16 = 22;
-/// `IFLA_IFNAME`, `IFLA_LINKINFO`, `IFLA_INFO_KIND`, `IFLA_ALT_IFNAME` (linux/if_link.h)
+const GET_ROUTE: u16 = 26;
+/// `IFLA_IFNAME`, `IFLA_LINK`, `IFLA_MASTER`, `IFLA_LINKINFO`, `IFLA_INFO_KIND`, `IFLA_LINK_NETNSID`,
+/// `IFLA_XDP`, `IFLA_XDP_ATTACHED`, `IFLA_ALT_IFNAME` (linux/if_link.h)
 const NAME: u16 = 3;
+const BELOW: u16 = 5;
+const MASTER: u16 = 10;
 const INFO: u16 = 18;
 const KIND: u16 = 1;
+const BELOW_IS_ELSEWHERE: u16 = 37;
+const XDP: u16 = 43;
+const XDP_ATTACHED: u16 = 2;
 const ANY_NAME: u16 = 53;
 /// `IFA_ADDRESS`, `IFA_LOCAL`, `IFA_FLAGS` (linux/if_addr.h)
 const ADDRESS: u16 = 1;
 const LOCAL: u16 = 2;
 const FLAGS: u16 = 8;
 
-/// Sizes of `struct nlmsghdr`, `struct nlattr`, `struct ifinfomsg` and `struct ifaddrmsg`.
+/// `RTA_DST`, `RTN_LOCAL` (linux/rtnetlink.h)
+const DESTINATION: u16 = 1;
+const TO_THIS_HOST: u8 = 2;
+
+/// Sizes of `struct nlmsghdr`, `struct nlattr`, `struct ifinfomsg`, `struct ifaddrmsg` and `struct rtmsg`.
 const HEADER: usize = 16;
 const ATTRIBUTE: usize = 4;
 const LINK: usize = 16;
 const ASSIGNMENT: usize = 8;
+const ROUTE: usize = 12;
 
 /// Most that the kernel puts into one answer (`netlink_dump`, net/netlink/af_netlink.c).
 const ANSWER: usize = 32 << 10;
@@ -60,6 +72,12 @@ pub(super) struct Link {
     pub(super) hardware: u16,
     /// What kind of software device it is, such as `bond` or `veth`. Devices of hardware have none.
     pub(super) kind: Option<String>,
+    /// The number of the bond, bridge or VRF that it belongs to.
+    pub(super) master: Option<u32>,
+    /// The number of the interface below it, or of its other end, if that is in this network namespace.
+    pub(super) below: Option<u32>,
+    /// How an XDP program is attached to it: `XDP_ATTACHED_*` (linux/if_link.h), 0 without one.
+    pub(super) xdp_mode: u8,
 }
 
 /// An address of an interface.
@@ -105,6 +123,17 @@ pub(super) fn addresses() -> io::Result<Vec<Assigned>> {
     let mut all = Vec::new();
     ask(GET_ADDRESS, DUMP, &[0; ASSIGNMENT], |answer| all.extend(parse_address(answer)))?;
     Ok(all)
+}
+
+/// Whether packets for an address would be delivered on this host: because an interface has it, or by a route
+/// of type `local` (ip-route(8)).
+///
+/// # Errors
+/// If the kernel has no route to it, or does not answer.
+pub(super) fn is_local(ip: IpAddr) -> io::Result<bool> {
+    let mut is_local = false;
+    ask(GET_ROUTE, 0, &route_request(ip), |route| is_local = route.get(7) == Some(&TO_THIS_HOST))?;
+    Ok(is_local)
 }
 
 /// A socket that can be read whenever one of these groups (`RTMGRP_*`, linux/rtnetlink.h) has news.
@@ -164,6 +193,19 @@ fn request(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
     request
 }
 
+fn route_request(ip: IpAddr) -> Vec<u8> {
+    let (family, address) = match ip {
+        IpAddr::V4(ip) => (AddressFamily::INET, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (AddressFamily::INET6, ip.octets().to_vec()),
+    };
+    let bits = address.len().saturating_mul(8);
+    let number = |number: usize| u8::try_from(number).unwrap_or_default();
+    let mut body = vec![number(family.as_raw().into()), number(bits)];
+    body.resize(ROUTE, 0);
+    push_attribute(&mut body, DESTINATION, &address);
+    body
+}
+
 fn push_attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(ATTRIBUTE.saturating_add(value.len())).unwrap_or(u16::MAX);
     body.extend(length.to_ne_bytes());
@@ -206,12 +248,18 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(text).into_owned()
     };
+    let number = |kind| attribute(attributes, kind).and_then(|value| four(value, 0));
     let info = attribute(attributes, INFO);
+    let is_elsewhere = attribute(attributes, BELOW_IS_ELSEWHERE).is_some();
+    let attached = attribute(attributes, XDP).and_then(|xdp| attribute(xdp, XDP_ATTACHED));
     Some(Link {
         index: four(body, 4)?,
         name: text(attribute(attributes, NAME)?),
         hardware: two(body, 2)?,
         kind: info.and_then(|info| attribute(info, KIND)).map(text),
+        master: number(MASTER),
+        below: number(BELOW).filter(|_| !is_elsewhere),
+        xdp_mode: attached.and_then(<[u8]>::first).copied().unwrap_or_default(),
     })
 }
 
@@ -305,10 +353,29 @@ mod tests {
         let link = parse_link(&body).unwrap();
         assert_eq!((link.index, link.name.as_str(), link.hardware), (7, "bond0", 1));
         assert_eq!(link.kind.as_deref(), Some("bond"));
+        assert_eq!((link.master, link.below, link.xdp_mode), (None, None, 0));
         for length in 0..body.len() {
             // It ends, whatever it finds.
             let _ = parse_link(&body[..length]);
         }
+    }
+
+    #[test]
+    fn a_link_knows_what_is_above_and_below_it_and_how_its_program_is_attached() {
+        let mut body = vec![0; LINK];
+        push_attribute(&mut body, NAME, b"eth0\0");
+        push_attribute(&mut body, MASTER, &5_u32.to_ne_bytes());
+        push_attribute(&mut body, BELOW, &3_u32.to_ne_bytes());
+        for mode in 0..3 {
+            let mut xdp = Vec::new();
+            push_attribute(&mut xdp, XDP_ATTACHED, &[mode]);
+            let mut body = body.clone();
+            push_attribute(&mut body, 0x8000 | XDP, &xdp);
+            let link = parse_link(&body).unwrap();
+            assert_eq!((link.master, link.below, link.xdp_mode), (Some(5), Some(3), mode));
+        }
+        push_attribute(&mut body, BELOW_IS_ELSEWHERE, &0_u32.to_ne_bytes());
+        assert_eq!(parse_link(&body).unwrap().below, None, "a number of another network namespace");
     }
 
     #[test]
@@ -333,6 +400,7 @@ mod tests {
     fn the_loopback_interface_and_its_address_are_found() {
         let lo = link("lo").unwrap().unwrap();
         assert_eq!((lo.name.as_str(), lo.hardware, lo.kind), ("lo", 772, None));
+        assert_eq!((lo.master, lo.below), (None, None));
         let local = IpAddr::from(Ipv4Addr::LOCALHOST);
         assert!(addresses().unwrap().iter().any(|one| (one.index, one.ip) == (lo.index, local)));
         assert_eq!(link("nothing-has-this-name-of-36-characters").unwrap(), None);

@@ -326,8 +326,8 @@ pub(super) mod tests {
                 commands_file: "/etc/ruroco/commands.toml".to_owned(),
             }),
             unguarded: vec![
-                Unguarded { from: From::Network, interface: "eth2".into(), kind: "ether".into() },
-                Unguarded { from: From::Tunnel, interface: "wg0".into(), kind: "wireguard".into() },
+                Unguarded::alone(From::Network, "eth2", "ether"),
+                Unguarded::alone(From::Tunnel, "wg0", "wireguard"),
             ],
             parts: vec![
                 Finding::problem("gate", "runs, but is open on eth1", "see the log"),

@@ -102,8 +102,9 @@ pub struct FloorFile {
     path: Arc<Path>,
     slots: Slots,
     floors: Floors,
-    /// Whether writing the log anew has failed. It is then tried again when there is no other way.
-    put_failed: bool,
+    /// Whether writing the log anew has failed, or has made hardly any room because the disk had none for the
+    /// larger file that so many keys need. It is then tried again when there is no other way.
+    is_stuck: bool,
     _lock: instance::Lock,
 }
 
@@ -172,7 +173,8 @@ impl FloorFile {
                 if upstreams.is_some() {
                     upstream_blocklist::set_aside(dir);
                 }
-                Ok(Self { path: path.into(), slots, floors, put_failed: false, _lock: lock })
+                let is_stuck = slots.are_nearly_full();
+                Ok(Self { path: path.into(), slots, floors, is_stuck, _lock: lock })
             }
             Err(error) => Err(Error::Write(path.into(), error)),
         }
@@ -195,7 +197,7 @@ impl FloorFile {
         }
         let floors = self.floors.clone().with_new(now, new);
         self.slots.put(&self.path, &floors).map_err(|error| self.write_error(error))?;
-        (self.floors, self.put_failed) = (floors, false);
+        (self.floors, self.is_stuck) = (floors, self.slots.are_nearly_full());
         Ok(())
     }
 
@@ -222,7 +224,7 @@ impl FloorFile {
     /// [`Error::Write`]. No floor is lost then. Knocks go on once the disk takes what the next of them has
     /// to write, and the next attempt is made when there is no room for another line.
     pub fn compact_if_due(&mut self) -> Result<(), Error> {
-        if self.put_failed || !self.slots.are_nearly_full() {
+        if self.is_stuck || !self.slots.are_nearly_full() {
             return Ok(());
         }
         self.compact().map_err(|error| self.write_error(error))
@@ -243,7 +245,15 @@ impl FloorFile {
 
     fn compact(&mut self) -> io::Result<()> {
         let put = self.slots.put(&self.path, &self.floors);
-        self.put_failed = put.is_err();
+        let was_stuck = self.is_stuck;
+        self.is_stuck = put.is_err() || self.slots.are_nearly_full();
+        if put.is_ok() && self.is_stuck && !was_stuck {
+            tracing::warn!(
+                file = %self.path.display(),
+                keys = self.floors.len(),
+                "the floors need a larger file, and there is no space for it: free some on its file system"
+            );
+        }
         put
     }
 

@@ -5,7 +5,6 @@ use crate::routable::Unfit;
 
 /// The reason for a refusal. None of them consumes the packet's counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
 pub enum Refusal {
     /// The datagram is not 94 bytes long (only `source = "udp"`; XDP has its own verdict).
     WrongLength,

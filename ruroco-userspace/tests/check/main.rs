@@ -155,7 +155,7 @@ impl Place {
         let text = text.replace(&format!("chown {} ", self.user.uid), "chown $USER ");
         let text = text.replace(&format!("-o {} ", self.user.name), "-o $USER ");
         let lines = text.lines().filter(|line| !line.starts_with("unseen"));
-        lines.map(|line| line.split_inclusive("this host has: ").next().unwrap_or(line)).fold(
+        lines.map(|line| line.split_inclusive("This host has: ").next().unwrap_or(line)).fold(
             String::new(),
             |mut text, line| {
                 writeln!(text, "{line}").unwrap();

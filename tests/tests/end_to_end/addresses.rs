@@ -33,3 +33,26 @@ fn a_host_that_is_renumbered_reports_the_address_that_it_has_lost() {
         lab.expect_next_knock_to_run(family);
     }
 }
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn an_address_that_only_a_local_route_delivers_to_is_this_hosts() {
+    let mut lab = Lab::new(&Default::default());
+    lab.network.server.ip("addr del 192.0.2.1/24 dev server0\n\
+         addr del 2001:db8:1::1/64 dev server0\n\
+         route add local 192.0.2.1/32 dev lo\n\
+         route add local 2001:db8:1::/64 dev lo\n");
+    lab.start_commander();
+    lab.start_gate();
+    lab.start_server();
+    let status = lab.status();
+    for address in status["addresses"].as_array().unwrap() {
+        assert!(address["present"] == true && address["problem"].is_null(), "{address}");
+    }
+    let parts = status["parts"].as_array().unwrap();
+    let part = parts.iter().find(|part| part["name"] == "addresses").unwrap();
+    assert_eq!(part["state"], "ok", "{part:#}");
+    for family in Family::BOTH {
+        lab.expect_next_knock_to_run(family);
+    }
+}

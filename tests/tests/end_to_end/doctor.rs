@@ -9,7 +9,7 @@ use std::{
 };
 
 use aya::{
-    EbpfLoader,
+    Ebpf, EbpfLoader,
     programs::{Xdp, XdpMode},
 };
 use ruroco::gate::{doctor::silence, program::OBJECT};
@@ -204,28 +204,81 @@ fn a_port_that_the_kernel_may_give_away_is_a_warning() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn another_xdp_program_on_the_interface_is_a_problem() {
     let lab = Lab::new(&Default::default());
-    // The same program under another name, to whoever looks: somebody else's.
+    for mode in [XdpMode::Driver, XdpMode::Skb] {
+        let _others = attach_others(&lab, SERVER_INTERFACE, mode);
+        let findings = Findings::of(&mut doctor(&lab));
+        findings.expect("xdp_program", "problem", &["(others)", "`bpftool link list`"]);
+        assert!(!findings.is_good);
+        // The kernel rejects it, or it does nothing.
+        assert!(!findings.all.iter().any(|finding| finding.to_string().contains(" off`")));
+    }
+    Findings::of(&mut doctor(&lab)).expect("interface", "ok", &[]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_remedy_for_a_program_without_a_link_removes_it() {
+    let lab = Lab::new(&Options { mode: "auto", ..Options::default() });
+    let mut others = load_others();
+    let pin = lab.files.path("bpf/others");
+    program(&mut others).pin(&pin).unwrap();
+    for mode in ["xdpgeneric", "xdpdrv"] {
+        let attach = format!("link set dev {SERVER_INTERFACE} {mode} pinned {}", pin.display());
+        lab.network.server.ip(&attach);
+        let findings = Findings::of(&mut doctor(&lab));
+        let remedy = format!("link set dev {SERVER_INTERFACE} {mode} off");
+        findings.expect("xdp_program", "problem", &["(others)", &format!("`ip {remedy}`")]);
+        lab.network.server.ip(&remedy);
+        let findings = Findings::of(&mut doctor(&lab));
+        assert!(findings.all.iter().all(|finding| finding["name"] != "xdp_program"), "{mode}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn where_auto_means_generic_mode_nothing_is_said_of_what_native_mode_needs() {
+    let native = ["native_xdp", "mtu", "lro"];
+    for (mode, interface, is_told) in [
+        ("auto", SERVER_INTERFACE, false),
+        ("native", SERVER_INTERFACE, true),
+        ("auto", "lo", true),
+    ] {
+        let lab = Lab::new(&Options { mode, interfaces: vec![interface], ..Options::default() });
+        lab.network.server.ip("link set dev server0 mtu 9000\n");
+        let findings = Findings::of(&mut doctor(&lab));
+        for name in native {
+            let told = findings.all.iter().any(|finding| finding["name"] == name);
+            assert_eq!(told, is_told, "{name} of {interface} in mode {mode}");
+        }
+    }
+}
+
+/// Attaches a program of others for as long as the result lives.
+pub(crate) fn attach_others(lab: &Lab, interface: &str, mode: XdpMode) -> Ebpf {
+    let mut others = load_others();
+    lab.network.server.enter(|| {
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None).unwrap();
+        let index = name_to_index(&socket, interface).unwrap();
+        program(&mut others).attach_to_if_index(index, mode).unwrap()
+    });
+    others
+}
+
+/// A program of others: ours, by another name.
+fn load_others() -> Ebpf {
     let mut object = OBJECT.to_vec();
     let (ours, others) = (b"\0ruroco\0", b"\0others\0");
     let places: Vec<usize> =
         (0..object.len()).filter(|at| object[*at..].starts_with(ours)).collect();
     places.iter().for_each(|at| object[*at..at + others.len()].copy_from_slice(others));
-    for mode in [XdpMode::Driver, XdpMode::Skb] {
-        let mut ebpf = EbpfLoader::new().load(&object).unwrap();
-        let program: &mut Xdp = ebpf.program_mut("others").unwrap().try_into().unwrap();
-        program.load().unwrap();
-        lab.network.server.enter(|| {
-            let flags = SocketFlags::CLOEXEC;
-            let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None).unwrap();
-            let index = name_to_index(&socket, SERVER_INTERFACE).unwrap();
-            program.attach_to_if_index(index, mode).unwrap()
-        });
-        let findings = Findings::of(&mut doctor(&lab));
-        let remedy = format!("ip link set dev {SERVER_INTERFACE} xdp off");
-        findings.expect("xdp_program", "problem", &["(others)", &remedy]);
-        assert!(!findings.is_good);
-    }
-    Findings::of(&mut doctor(&lab)).expect("interface", "ok", &[]);
+    let mut ebpf = EbpfLoader::new().load(&object).unwrap();
+    program(&mut ebpf).load().unwrap();
+    ebpf
+}
+
+fn program(others: &mut Ebpf) -> &mut Xdp {
+    others.program_mut("others").unwrap().try_into().unwrap()
 }
 
 #[test]

@@ -109,6 +109,28 @@ fn a_set_up_that_has_failed_can_be_run_again() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_configuration_may_be_named_from_the_directory_that_it_is_in() {
+    let begun = Begun::new();
+    let gate = begun.init().get_program().to_owned();
+    let init = |dir: &str, options: &[&str]| {
+        let mut init = Command::new(&gate);
+        init.args(["init", "--no-start", "--config", "config.toml"]).args(options);
+        init.current_dir(begun.path(dir)).output().unwrap()
+    };
+    text_of(&init("", &[]));
+    assert!(begun.path("commands.toml").exists() && !first_key(&begun.keys()).is_empty());
+
+    fs::create_dir(begun.path("new")).unwrap();
+    // This machine may have no user for the server, without whom it ends later.
+    let options = ["--interface", "lo", "--address", "192.0.2.1", "--port", "34020"];
+    let output = init("new", &options);
+    let written = fs::read_to_string(begun.path("new/config.toml"));
+    let written = written.unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert!(written.contains(&format!("config_dir = {:?}", begun.path("new/keys"))), "{written}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_first_key_is_shown_at_a_terminal_and_nowhere_else() {
     const INVITE: &str = "ruroco-gate invite laptop";
     let begun = Begun::new();

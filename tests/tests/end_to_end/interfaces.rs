@@ -91,6 +91,26 @@ fn an_interface_that_is_not_ethernet_is_refused() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn where_the_gate_would_not_start_check_fails() {
+    let lab = Lab::new(&options("auto", &[SERVER_INTERFACE, "tun0"]));
+    let check = || {
+        let commands = lab.files.commands();
+        let arguments = ["check", "--commands", commands.to_str().unwrap()];
+        lab.gate_command(&arguments).output().unwrap()
+    };
+    let output = check();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("there is no interface tun0 now"), "{said}");
+    lab.network.server.ip("tuntap add mode tun name tun0\n");
+    let output = check();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let error = said.lines().find(|line| line.starts_with("error "));
+    assert!(error.is_some_and(|line| line.contains("the gate cannot use tun0")), "{said}");
+    assert!(!output.status.success() && !said.contains("would start"), "{said}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn an_interface_that_is_renamed_stays_closed() {
     let mut lab = Lab::running(&Default::default());
     under_fire(&mut lab, |lab| {

@@ -5,6 +5,7 @@
 //! succeed; knocks run; and a forged one has no answer. Some kinds of devices are not in every kernel:
 //! without one, its test passes and reports that it has tested nothing.
 
+use aya::programs::XdpMode;
 use ruroco_common::verdict::Verdict;
 use ruroco_lab::{
     files::Options,
@@ -14,6 +15,8 @@ use ruroco_lab::{
     network::{CLIENT_INTERFACE, Family, SERVER_INTERFACE},
     wait,
 };
+
+use crate::{doctor::attach_others, recovery::under_fire};
 
 /// How the server is connected to the client.
 struct Arrangement {
@@ -41,6 +44,22 @@ const DIRECT: Arrangement = Arrangement {
     server: SERVER_INTERFACE,
     on_client: "",
     client: CLIENT_INTERFACE,
+};
+
+const BRIDGE: Arrangement = Arrangement {
+    guarded: &["br0"],
+    before: "link add br0 address 02:00:00:00:01:01 type bridge\n",
+    after: "link set server0 master br0\nlink set server0 up\n",
+    server: "br0",
+    ..DIRECT
+};
+
+const MACVLAN: Arrangement = Arrangement {
+    after: "link set server0 address 02:00:00:00:01:10\n\
+            link set server0 up\n\
+            link add link server0 name above0 address 02:00:00:00:01:01 type macvlan mode bridge\n",
+    server: "above0",
+    ..DIRECT
 };
 
 /// Whether this kernel has these kinds of devices.
@@ -195,15 +214,7 @@ fn a_team_gets_its_ports_under_the_gate() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_bridge_is_guarded_itself_or_at_its_ports() {
-    const PORT: &str = "link set server0 master br0\nlink set server0 up\n";
-    let bridge = Arrangement {
-        guarded: &["br0"],
-        before: "link add br0 address 02:00:00:00:01:01 type bridge\n",
-        after: PORT,
-        server: "br0",
-        ..DIRECT
-    };
-    let mut lab = build(&bridge);
+    let mut lab = build(&BRIDGE);
     lab.network.server.ip("tuntap add mode tap name tap0\n\
          link set tap0 master br0\n\
          link set br0 mtu 1400\n\
@@ -211,9 +222,9 @@ fn a_bridge_is_guarded_itself_or_at_its_ports() {
     expect_to_be_guarded(&mut lab);
     for mode in [("native", "native"), ("auto", "generic")] {
         let guarded = &[SERVER_INTERFACE];
-        let mut lab = build(&Arrangement { guarded, mode, ..bridge });
+        let mut lab = build(&Arrangement { guarded, mode, ..BRIDGE });
         // A port that leaves the bridge, and comes back.
-        lab.network.server.ip(&format!("link set server0 nomaster\n{PORT}"));
+        lab.network.server.ip(&format!("link set server0 nomaster\n{}", BRIDGE.after));
         expect_to_be_guarded(&mut lab);
     }
 }
@@ -244,13 +255,6 @@ fn a_vlan_is_guarded_itself_or_at_the_interface_below() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_macvlan_is_guarded_itself_or_at_the_interface_below() {
-    const MACVLAN: Arrangement = Arrangement {
-        after: "link set server0 address 02:00:00:00:01:10\n\
-                link set server0 up\n\
-                link add link server0 name above0 address 02:00:00:00:01:01 type macvlan mode bridge\n",
-        server: "above0",
-        ..DIRECT
-    };
     build(&Arrangement { guarded: &["above0"], ..MACVLAN });
     for mode in [("native", "native"), ("auto", "generic")] {
         build(&Arrangement { mode, ..MACVLAN });
@@ -270,6 +274,73 @@ fn a_device_and_the_one_below_it_may_both_be_guarded_in_any_order() {
         lab.start_server();
         expect_to_be_guarded(&mut lab);
     }
+}
+
+/// How a gate comes to know another configuration.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Reload,
+    /// Nothing can be tidied up: the program stays where it was.
+    CrashAndStart,
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_interface_below_can_be_guarded_instead_by_a_reload_and_by_a_start_after_a_crash() {
+    let macvlan = Arrangement { guarded: &["above0"], ..MACVLAN };
+    for (arrangement, above) in [(&BRIDGE, "br0"), (&macvlan, "above0")] {
+        for change in [Change::Reload, Change::CrashAndStart] {
+            for interfaces in [&[SERVER_INTERFACE][..], &[above, SERVER_INTERFACE]] {
+                eprintln!("{above} -> {interfaces:?}: {change:?}");
+                let mut lab = build(arrangement);
+                let before = format!("interfaces = {:?}", [above]);
+                let after = format!("interfaces = {interfaces:?}");
+                lab.files.change_config(|text| text.replace(&before, &after));
+                match change {
+                    Change::Reload => lab.reload_gate(),
+                    Change::CrashAndStart => {
+                        lab.gate().crash();
+                        lab.start_gate();
+                    }
+                }
+                lab.gate().wait_for(&["WARN", above, "detached", "server0, which lies below"]);
+                let status = lab.status();
+                assert_eq!(status["closed"], true, "{status:#}");
+                assert_eq!(lab.files.pinned().len(), interfaces.len(), "{status:#}");
+                expect_to_be_guarded(&mut lab);
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_interface_above_can_be_guarded_instead_without_a_gap() {
+    let guarded = &[SERVER_INTERFACE];
+    let mut lab = build(&Arrangement { guarded, ..BRIDGE });
+    under_fire(&mut lab, |lab| {
+        lab.files.change_config(|text| text.replace("[\"server0\"]", "[\"br0\"]"));
+        lab.reload_gate();
+    });
+    assert_eq!(lab.files.pinned().len(), 1);
+    expect_to_be_guarded(&mut lab);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn where_a_program_of_others_is_above_ours_does_not_give_way() {
+    let mut lab = build(&Arrangement { guarded: &["above0"], ..MACVLAN });
+    lab.network.server.ip("link add link server0 name other0 type macvlan mode bridge\n");
+    let _others = attach_others(&lab, "other0", XdpMode::Skb);
+    lab.files.change_config(|text| text.replace("[\"above0\"]", "[\"server0\"]"));
+    lab.expect_no_reload_of_gate(&["server0", "attached to other0, which lies above it"]);
+    assert_eq!(lab.gate().lines_with(&["detached"]), [""; 0]);
+    expect_to_be_guarded(&mut lab);
+    lab.gate().crash();
+    let output = lab.gate_command(&[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("bpftool link list"), "{said}");
+    assert_eq!(lab.files.pinned().len(), 1, "the program that the gate has left stays");
 }
 
 #[test]

@@ -291,6 +291,37 @@ fn an_interface_that_leads_past_the_gate_is_named_as_soon_as_it_is_there() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn an_interface_below_a_guarded_one_is_guarded_by_the_line_that_status_shows() {
+    let options = Options { mode: "auto", interfaces: vec!["above0"], ..Options::default() };
+    let mut lab = Lab::new(&options);
+    lab.network.server.ip("link add link server0 name above0 type macvlan\nlink set above0 up\n");
+    lab.start_commander();
+    lab.start_gate();
+    lab.start_server();
+    expect_broken(&lab, &["unguarded"], OPEN);
+    let (_, json) = status(&lab);
+    let part = json["parts"].as_array().unwrap().iter().find(|part| part["name"] == "unguarded");
+    let remedy = part.unwrap()["remedy"].as_str().unwrap();
+    let line = remedy.split('`').nth(1).unwrap();
+    assert_eq!(line, "interfaces = [\"server0\"]", "{remedy}");
+    lab.files.change_config(|text| text.replace("interfaces = [\"above0\"]", line));
+    lab.reload_gate();
+    expect_ready(&lab);
+    lab.expect_next_knock_to_run(Family::V4);
+    lab.expect_silence();
+
+    let mut init = lab.network.server.command();
+    programs::add_launcher(&mut init, None);
+    init.arg(programs::path("ruroco-gate")).args(["init", "--no-start", "--port", "34020"]);
+    init.args(["--interface", "above0", "--address", &SERVER.v4.to_string()]);
+    init.arg("--config").arg(lab.files.path("new/config.toml"));
+    let said = String::from_utf8(init.output().unwrap().stdout).unwrap();
+    assert!(said.contains("server0 is up but will not be guarded"), "{said}");
+    assert!(said.contains("config.toml, in place of above0\n"), "{said}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn what_a_container_or_a_tunnel_could_use_is_a_warning() {
     let lab = Lab::running(&Default::default());
     // The third host's cable looks like that of a container.

@@ -14,6 +14,9 @@ const LEAST: u64 = 100;
 /// How many candidates the ring of 1 MiB holds: each takes 144 bytes and a header of 8.
 const RING_HOLDS: u64 = (1 << 20) / (144 + 8);
 
+/// What is documented: the most that a key may put into the ring in a second, and at once.
+const MOST: u64 = RING_HOLDS / 2;
+
 /// An authentic packet, another one for each number.
 fn frame(key: &Key, number: u64) -> Vec<u8> {
     let mut nonce = [0; 12];
@@ -83,6 +86,26 @@ fn neither_copies_nor_forgeries_use_up_a_keys_share() {
     for number in 1..LEAST {
         let verdict = kernel.judge_once_more(&frame(&key(), number), None);
         assert_eq!(verdict, Verdict::Candidate, "packet {number}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn whatever_the_server_accepts_one_key_alone_never_fills_the_ring_at_once() {
+    for accepted in [1_724, 1_725, 3_449, 100_000, u32::MAX] {
+        let mut kernel = Kernel::sharing(maps::share(accepted));
+        let other = key_with_id(KeyId([9; 8]));
+        kernel.add_key(&other);
+        let frames: Vec<_> = (0..RING_HOLDS).map(|number| frame(&key(), number)).collect();
+        let start = std::time::Instant::now();
+        let is_in = |frame: &&Vec<u8>| kernel.judge_once_more(frame, None) == Verdict::Candidate;
+        let passed = u64::try_from(frames.iter().take_while(is_in).count()).unwrap();
+        let refilled = u64::try_from(start.elapsed().as_millis()).unwrap() * MOST / 1000;
+        assert!((MOST - 2..=MOST + refilled + 1).contains(&passed), "{accepted}: {passed}");
+        for number in 0..LEAST {
+            let verdict = kernel.judge_once_more(&frame(&other, number), None);
+            assert_eq!(verdict, Verdict::Candidate, "{accepted}: packet {number} of another key");
+        }
     }
 }
 

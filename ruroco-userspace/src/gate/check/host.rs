@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use nix::unistd::User;
+use ruroco_common::address::Address;
 
 use crate::{
     config::{Config, Field, Mode, Source},
     gate::{
-        addresses::is_for_others,
+        addresses::Present,
         interfaces::devices::{blindness, native_limits},
         netlink::{self, Link},
     },
@@ -16,37 +17,37 @@ use crate::{
     toml_file::nearest,
 };
 
-/// Warnings, each at the field it is about: an address may come later, and an interface is waited
-/// for.
+/// What does not fit this host, each at the field it is about. Most are warnings: an address may come later,
+/// and an interface is waited for.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
-    let (Ok(links), Ok(assigned)) = (netlink::links(), netlink::addresses()) else {
+    let (Ok(links), Ok(present)) = (netlink::links(), Present::look()) else {
         return Vec::new();
     };
-    let mut problems = missing_addresses(config, &assigned.into_iter().map(|one| one.ip).collect());
+    let mut problems = missing_addresses(config, &present);
     if config.source == Source::Xdp {
         problems.extend(interfaces(config, &links));
     }
     problems
 }
 
-fn missing_addresses(config: &Config, present: &BTreeSet<IpAddr>) -> Vec<Problem> {
-    let is_reachable = |ip: &&IpAddr| is_for_others(**ip);
-    let ours: Vec<String> = present.iter().filter(is_reachable).map(ToString::to_string).collect();
-    let ours = if ours.is_empty() { "none".to_owned() } else { ours.join(", ") };
-    let is_missing = |ip: &&ruroco_common::address::Address| !present.contains(&IpAddr::from(**ip));
-    let all_are_missing = config.ips.iter().all(|ip| is_missing(&ip));
-    let problem = |ip: &ruroco_common::address::Address| {
-        let consequence = match all_are_missing {
-            true => "so is every other of `ips`, and no packet for this host would be judged",
-            false => "right for the outer one behind NAT, as long as the inner one is there, too",
+fn missing_addresses(config: &Config, present: &Present) -> Vec<Problem> {
+    let ips: Vec<IpAddr> = config.ips.iter().map(|ip| IpAddr::from(*ip)).collect();
+    let missed = present.missed(&ips);
+    let problem = |address: &Address| {
+        let ip = IpAddr::from(*address);
+        let protocol = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+        let consequence = match missed.contains(&ip) {
+            true => format!(
+                "and neither is any other {protocol} address in `ips`: no knock over {protocol} would be \
+                 recognised"
+            ),
+            false => "which is correct only for the outer address of a host behind NAT".to_owned(),
         };
-        let message = format!(
-            "{} is on no interface of this host: {consequence}; this host has: {ours}",
-            IpAddr::from(*ip)
-        );
-        config.problem(Field::Ip(*ip), message).as_warning()
+        let message =
+            format!("{ip} is not assigned to this host, {consequence}. This host has: {present}");
+        config.problem(Field::Ip(*address), message).as_warning()
     };
-    config.ips.iter().filter(is_missing).map(problem).collect()
+    config.ips.iter().filter(|ip| !present.has(IpAddr::from(**ip))).map(problem).collect()
 }
 
 fn interfaces(config: &Config, links: &[Link]) -> Vec<Problem> {
@@ -54,19 +55,27 @@ fn interfaces(config: &Config, links: &[Link]) -> Vec<Problem> {
     let mut known: Vec<(u32, &str)> = Vec::new();
     for name in &config.gate.interfaces {
         let link = netlink::link(name).ok().flatten();
-        let message = match &link {
-            None => Some(missing_interface(name, links)),
-            Some(link) => match known.iter().find(|(index, _)| *index == link.index) {
-                Some((_, other)) => Some(format!(
+        let problem = |message| config.problem(Field::Interface(name), message);
+        let other =
+            link.as_ref().and_then(|link| known.iter().find(|(index, _)| *index == link.index));
+        problems.extend(match (&link, other) {
+            (None, _) => Some(problem(missing_interface(name, links)).as_warning()),
+            (Some(link), Some((_, other))) => {
+                let message = format!(
                     "`{name}` and `{other}` are the same interface, {}; remove one of them",
                     link.name
-                )),
-                None => interface_problem(link, config.gate.mode),
+                );
+                Some(problem(message).as_warning())
+            }
+            // The gate does not start with it.
+            (Some(link), None) => match blindness(link) {
+                Some(blindness) => {
+                    Some(problem(format!("the gate cannot use {}: {blindness}", link.name)))
+                }
+                None => limits(link, config.gate.mode).map(|message| problem(message).as_warning()),
             },
-        };
+        });
         known.extend(link.map(|link| (link.index, name.as_str())));
-        let problem = |message| config.problem(Field::Interface(name), message).as_warning();
-        problems.extend(message.map(problem));
     }
     problems
 }
@@ -80,12 +89,9 @@ fn missing_interface(name: &str, links: &[Link]) -> String {
     }
 }
 
-/// Why the gate would not start with an interface, or be in the way of the network there.
-fn interface_problem(link: &Link, mode: Mode) -> Option<String> {
+/// What the gate would keep the network from there.
+fn limits(link: &Link, mode: Mode) -> Option<String> {
     let name = &link.name;
-    if let Some(blindness) = blindness(link) {
-        return Some(format!("the gate cannot use {name}: {blindness}"));
-    }
     let kind = link.kind.as_deref().filter(|_| mode == Mode::Native)?;
     Some(format!(
         "`mode` is \"native\", and {name} is a {kind} device: {}; set mode = \"auto\", which is generic \

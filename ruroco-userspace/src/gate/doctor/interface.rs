@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, thread};
 
-use aya::programs::loaded_programs;
+use aya::programs::{links::LinkType, loaded_links, loaded_programs};
 use ruroco_common::maps;
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with},
@@ -46,7 +46,7 @@ pub(super) fn findings(name: &str, gate: &Gate) -> Vec<Finding> {
     });
     let mut findings = vec![Finding::ok("interface", format!("{name}: {driver}"))];
     findings.extend(link.xdp.as_ref().map(|xdp| program(name, xdp, link.ifindex, &gate.pin_dir)));
-    if mode != Mode::Generic {
+    if tries_native(mode, &link) {
         findings.push(native(name, &driver, mode, link.xdp.as_ref()));
         findings.push(mtu(name, &link));
         findings.push(lro(name, ethtool::has_lro(name)));
@@ -56,6 +56,15 @@ pub(super) fn findings(name: &str, gate: &Gate) -> Vec<Finding> {
     let queues_of = ethtool::receive_queues(name).ok();
     findings.extend(queues_of.map(|(has, most)| queues(name, has, most, cpus)));
     findings
+}
+
+/// Whether the gate attaches in native mode if it can.
+fn tries_native(mode: Mode, link: &Link) -> bool {
+    match mode {
+        Mode::Native => true,
+        Mode::Auto => !link.is_of_software(),
+        Mode::Generic => false,
+    }
 }
 
 /// Whose program is on it.
@@ -85,7 +94,7 @@ fn program(name: &str, xdp: &Xdp, index: u32, pin_dir: &Path) -> Finding {
                 "{name} carries another XDP program, {}, which the gate does not replace",
                 others.join(", ")
             ),
-            format!("find out whose it is; run: ip link set dev {name} xdp off"),
+            removal(name, xdp),
         );
     }
     match attachment::has_pin(pin_dir, index) {
@@ -100,6 +109,26 @@ fn program(name: &str, xdp: &Xdp, index: u32, pin_dir: &Path) -> Finding {
             "write that `pin_dir` again; or, while no gate runs, remove it (rm -r), and start the gate",
         ),
         Err(error) => Finding::unknown(NAME, format!("{}: {error}", pin_dir.display())),
+    }
+}
+
+/// How to remove a program of others.
+fn removal(name: &str, xdp: &Xdp) -> String {
+    let programs = xdp.programs();
+    let keeps_it = |link: &aya::programs::links::LinkInfo| {
+        link.link_type().is_ok_and(|kind| kind == LinkType::Xdp)
+            && programs.contains(&link.program_id())
+    };
+    match loaded_links().filter_map(Result::ok).find(keeps_it) {
+        Some(link) => format!(
+            "BPF link {id} keeps it attached: find the process that owns the link with `bpftool link list`, \
+             and stop it",
+            id = link.id()
+        ),
+        None => format!(
+            "find out which program needs it, then run `{}`",
+            attachment::removal(name, xdp.mode)
+        ),
     }
 }
 

@@ -13,6 +13,9 @@ pub(in crate::gate) struct Link {
     pub(in crate::gate) ifindex: u32,
     /// Its name.
     pub(in crate::gate) ifname: String,
+    /// Its other names.
+    #[serde(default)]
+    altnames: Vec<String>,
     /// `UP`, `LOWER_UP` and more.
     flags: Vec<String>,
     /// In bytes.
@@ -37,7 +40,7 @@ struct LinkInfo {
 #[derive(Debug, Deserialize)]
 pub(in crate::gate) struct Xdp {
     /// `XDP_ATTACHED_*` (linux/if_link.h).
-    mode: u32,
+    pub(super) mode: u8,
     prog: Option<Prog>,
     #[serde(default)]
     attached: Vec<Self>,
@@ -98,6 +101,21 @@ impl Link {
     pub(in crate::gate) fn parse(json: &[u8]) -> anyhow::Result<Vec<Self>> {
         serde_json::from_slice(json)
             .context("cannot understand the output of ip: it may not be the ip of iproute2")
+    }
+
+    /// All its names.
+    pub(in crate::gate) fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.ifname].into_iter().chain(&self.altnames).map(String::as_str)
+    }
+
+    /// Whether one of these is a name of it.
+    pub(in crate::gate) fn is_among(&self, interfaces: &[String]) -> bool {
+        self.names().any(|name| interfaces.iter().any(|one| one == name))
+    }
+
+    /// Whether software has made it: a bond, VLAN or veth, and not a device of hardware.
+    pub(super) fn is_of_software(&self) -> bool {
+        self.linkinfo.as_ref().is_some_and(|info| info.info_kind.is_some())
     }
 
     /// What it is: `veth`, `bridge`, `vlan`; for one of hardware what its frames are, such as `ether`.

@@ -70,10 +70,18 @@ pub(super) fn ask(socket_dir: &Path) -> anyhow::Result<State> {
 }
 
 /// Whether it takes orders.
-pub(super) fn alive(asked: &anyhow::Result<State>) -> Finding {
+pub(super) fn alive(asked: &anyhow::Result<State>, socket_dir: &Path) -> Finding {
     const LOST: &str = "the server rejects every knock (commander_away) without using it up";
     match asked {
         Err(error) if is_forbidden(error) => Finding::unknown(COMMANDER, plain(error)),
+        // 0.1.0 has no status socket.
+        Err(error) if is_away(error) && connect(&socket_dir.join(order::SOCKET)).is_ok() => {
+            Finding::problem(
+                COMMANDER,
+                format!("a ruroco-commander of an older release is running: {LOST}"),
+                "run `systemctl restart ruroco-commander`",
+            )
+        }
         Err(error) if is_away(error) => Finding::problem(
             COMMANDER,
             format!("ruroco-commander is not running: {LOST}"),
@@ -170,7 +178,8 @@ pub(super) fn commands(config: &Path, state: &State) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::doctor;
+    use crate::{gate::doctor, private_socket::PrivateListener};
+    use rustix::process::geteuid;
     use std::{fs, os::unix::fs::PermissionsExt};
 
     #[test]
@@ -212,5 +221,17 @@ mod tests {
         let finding = commands(&config, &state);
         assert_eq!(finding.state(), doctor::State::Problem, "{finding}");
         assert!(finding.detail().contains("commands.toml:3: "), "{finding}");
+    }
+
+    #[test]
+    fn a_commander_without_a_status_socket_is_one_of_an_older_release() {
+        let dir = tempfile::tempdir().unwrap();
+        let finding = || alive(&ask(dir.path()), dir.path());
+        assert!(finding().detail().contains("is not running"), "{}", finding());
+        let path = dir.path().join(order::SOCKET);
+        let _listener = PrivateListener::listen(&path, geteuid().as_raw()).unwrap();
+        let finding = finding();
+        assert!(finding.detail().contains("of an older release is running"), "{finding}");
+        assert!(finding.remedy().unwrap().contains("restart ruroco-commander"), "{finding}");
     }
 }

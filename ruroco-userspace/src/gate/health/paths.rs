@@ -8,9 +8,8 @@
 //! hands its packets to its master; a VLAN or macvlan gets its packets from the interface below it, where the
 //! program has seen them already.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr};
+use std::{collections::BTreeSet, fmt, iter, net::IpAddr};
 
-use nix::ifaddrs::getifaddrs;
 use serde::Serialize;
 
 use super::UNGUARDED;
@@ -18,7 +17,7 @@ use crate::{
     config::Config,
     gate::{
         doctor::{Finding, link::Link},
-        routes,
+        netlink, routes,
     },
     plain_error::plain,
 };
@@ -38,6 +37,18 @@ pub struct Unguarded {
     pub interface: String,
     /// What it is, such as `ether`, `veth` or `wireguard`.
     pub kind: String,
+    /// All names of the guarded interfaces that get their packets from it. The kernel accepts no program
+    /// below theirs, and once it is guarded, so are they.
+    #[serde(skip)]
+    pub above: BTreeSet<String>,
+}
+
+impl Unguarded {
+    /// Those of the configured interfaces in whose place it is to be guarded.
+    pub(in crate::gate) fn instead_of<'a>(&self, configured: &'a [String]) -> Vec<&'a str> {
+        let superfluous = configured.iter().filter(|name| self.above.contains(*name));
+        superfluous.map(String::as_str).collect()
+    }
 }
 
 /// Who can send packets by an interface.
@@ -78,18 +89,16 @@ impl Host {
     /// If the interfaces cannot be listed.
     pub(in crate::gate) fn look(ips: &BTreeSet<IpAddr>) -> anyhow::Result<Self> {
         let links = Link::all()?;
-        let mut with_our_address = BTreeSet::new();
-        for entry in getifaddrs()? {
-            let ip = entry.address.as_ref().and_then(|address| {
-                let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-                v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-            });
-            if ip.is_some_and(|ip| ips.contains(&ip)) {
-                // An address may have a label of its own, which is the interface's name and more.
-                let name = entry.interface_name.split(':').next().unwrap_or_default();
-                with_our_address.insert(name.to_owned());
-            }
-        }
+        let ours: BTreeSet<u32> = netlink::addresses()?
+            .into_iter()
+            .filter(|assigned| ips.contains(&assigned.ip))
+            .map(|assigned| assigned.index)
+            .collect();
+        let with_our_address: BTreeSet<String> = links
+            .iter()
+            .filter(|link| ours.contains(&link.ifindex))
+            .map(|link| link.ifname.clone())
+            .collect();
         let mut outward = routes::default_interfaces();
         outward.extend(with_our_address.iter().cloned());
         Ok(Self { links, outward, with_our_address })
@@ -103,7 +112,12 @@ impl Host {
         let found: BTreeSet<Unguarded> = entries
             .flat_map(|entry| {
                 let holes = self.holes(entry, is_guarded, MAX_DEPTH);
-                holes.into_iter().map(|hole| self.describe(entry, hole))
+                holes.into_iter().map(|hole| Unguarded {
+                    from: self.sender(entry, hole),
+                    interface: hole.ifname.clone(),
+                    kind: hole.kind().to_owned(),
+                    above: self.names_above(hole, is_guarded),
+                })
             })
             .collect();
         // The same interface under two others: once, as what is worse.
@@ -137,37 +151,62 @@ impl Host {
         match link.kind() {
             kind if ON_ANOTHER.contains(&kind) => {
                 // One in another network namespace cannot be seen, nor guarded from here.
-                let below = link.link.as_ref();
-                let below =
-                    below.and_then(|name| self.links.iter().find(|one| one.ifname == *name));
+                let below = self.below(link);
                 below.map_or_else(|| vec![link], |below| self.holes(below, is_guarded, depth))
             }
             kind if OF_PORTS.contains(&kind) => {
-                let is_port = |one: &&Link| one.master.as_ref() == Some(&link.ifname);
-                let ports = self.links.iter().filter(is_port).filter(|port| port.is_running());
-                ports.flat_map(|port| self.holes(port, is_guarded, depth)).collect()
+                let holes = self.ports(link).flat_map(|port| self.holes(port, is_guarded, depth));
+                // Ports of containers come and go; the switch stays.
+                let is_fleeting =
+                    |hole: &Link| SWITCHES.contains(&kind) && LOCAL.contains(&hole.kind());
+                holes.map(|hole| if is_fleeting(hole) { link } else { hole }).collect()
             }
             _ => vec![link],
         }
     }
 
-    fn describe(&self, entry: &Link, hole: &Link) -> Unguarded {
+    /// The interface that one of the kinds in [`ON_ANOTHER`] gets its packets from.
+    fn below(&self, link: &Link) -> Option<&Link> {
+        let name = link.link.as_ref().filter(|_| ON_ANOTHER.contains(&link.kind()))?;
+        self.links.iter().find(|one| one.ifname == *name)
+    }
+
+    /// The interfaces that one of the kinds in [`OF_PORTS`] gets its packets from. Ports of Open vSwitch all
+    /// belong to `ovs-system`, and not to the bridge that has the host's address.
+    fn ports<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
+        let is_port = |one: &&Link| match link.kind() {
+            OPEN_VSWITCH => self.kind_of_master(one) == Some(OPEN_VSWITCH),
+            _ => one.master.as_ref() == Some(&link.ifname),
+        };
+        self.links.iter().filter(is_port).filter(|port| port.is_running())
+    }
+
+    /// The names of the guarded interfaces that get their packets from `hole` alone.
+    fn names_above(&self, hole: &Link, is_guarded: &dyn Fn(&Link) -> bool) -> BTreeSet<String> {
+        let lies_on_hole = |link: &&Link| {
+            let below = iter::successors(self.below(link), |link| self.below(link));
+            below.take(MAX_DEPTH).any(|below| below.ifindex == hole.ifindex)
+        };
+        let above = self.links.iter().filter(|link| is_guarded(link)).filter(lies_on_hole);
+        above.flat_map(Link::names).map(str::to_owned).collect()
+    }
+
+    /// Who can send packets to `entry` through `hole`.
+    fn sender(&self, entry: &Link, hole: &Link) -> From {
         let is_among = |names: &BTreeSet<String>| {
             names.contains(&hole.ifname) || names.contains(&entry.ifname)
         };
-        let from = match (hole.is_ethernet(), LOCAL.contains(&hole.kind())) {
+        // A bridge may have a default route by its uplink; its containers and machines have none.
+        let is_switched = SWITCHES.contains(&hole.kind())
+            || self.kind_of_master(hole).is_some_and(|kind| SWITCHES.contains(&kind))
+                && LOCAL.contains(&hole.kind());
+        match (hole.is_ethernet(), LOCAL.contains(&hole.kind())) {
             (false, _) if is_among(&self.with_our_address) => From::TunnelWithOurAddress,
             (false, _) => From::Tunnel,
-            // A bridge may have a default route by its uplink; its containers and machines have none.
-            (true, true)
-                if self.kind_of_master(hole).is_some_and(|kind| SWITCHES.contains(&kind)) =>
-            {
-                From::ThisHost
-            }
+            (true, _) if is_switched => From::ThisHost,
             (true, true) if !is_among(&self.outward) => From::ThisHost,
             (true, _) => From::Network,
-        };
-        Unguarded { from, interface: hole.ifname.clone(), kind: hole.kind().to_owned() }
+        }
     }
 }
 
@@ -179,10 +218,13 @@ const NO_IP: [&str; 9] =
 const ON_ANOTHER: [&str; 3] = ["vlan", "macvlan", "ipvlan"];
 
 /// Kinds that get their packets from ports.
-const OF_PORTS: [&str; 4] = ["bridge", "bond", "team", "openvswitch"];
+const OF_PORTS: [&str; 4] = ["bridge", "bond", "team", OPEN_VSWITCH];
 
 /// Those of them that join machines rather than cables.
-const SWITCHES: [&str; 2] = ["bridge", "openvswitch"];
+const SWITCHES: [&str; 2] = ["bridge", OPEN_VSWITCH];
+
+/// The bridges of Open vSwitch, and `ovs-system`, to which all their ports belong.
+const OPEN_VSWITCH: &str = "openvswitch";
 
 /// Kinds whose other end is usually on this host, or in an overlay of its containers.
 const LOCAL: [&str; 7] = ["veth", "tun", "netkit", "vxlan", "geneve", "gretap", "ip6gretap"];
@@ -200,18 +242,19 @@ pub(super) fn findings(
         Ok(unguarded) => unguarded,
         Err(error) => return vec![Finding::unknown(UNGUARDED, plain(error))],
     };
-    let from = |from: From| {
-        let names = unguarded.iter().filter(|one| one.from == from);
-        Names(names.map(|one| one.interface.as_str()).collect())
-    };
+    let from = |from: From| unguarded.iter().filter(|one| one.from == from).collect();
     [From::Network, From::TunnelWithOurAddress, From::ThisHost, From::Tunnel]
         .into_iter()
-        .filter_map(|way| finding(config, way, &from(way)))
+        .filter_map(|way| finding(config, way, from(way)))
         .collect()
 }
 
-fn finding(config: &Config, way: From, names: &Names<'_>) -> Option<Finding> {
+fn finding(config: &Config, way: From, unguarded: Vec<&Unguarded>) -> Option<Finding> {
     const ANSWERED: &str = "it is lost, and the host answers it with an ICMP error";
+    let configured = &config.gate.interfaces;
+    let superfluous = unguarded.iter().flat_map(|one| one.instead_of(configured));
+    let superfluous = Names(superfluous.collect::<BTreeSet<_>>().into_iter().collect());
+    let names = Names(unguarded.into_iter().map(|one| one.interface.as_str()).collect());
     let (are, they) = match names.0.as_slice() {
         [] => return None,
         [_] => ("is", "it"),
@@ -232,7 +275,7 @@ fn finding(config: &Config, way: From, names: &Names<'_>) -> Option<Finding> {
             ),
             format!(
                 "set `interfaces = [{}]` in {}, then run `systemctl reload ruroco-gate`",
-                names.added_to(&config.gate.interfaces),
+                names.in_place_of(&superfluous, configured),
                 config.path().display()
             ),
         ),
@@ -250,7 +293,13 @@ fn finding(config: &Config, way: From, names: &Names<'_>) -> Option<Finding> {
                 "containers or virtual machines reach this host past the gate through {names}: if one of \
                  them knocks, {ANSWERED}"
             ),
-            format!("if you do not trust them, add {names} to `interfaces`"),
+            match superfluous.0.is_empty() {
+                true => format!("if you do not trust them, add {names} to `interfaces`"),
+                false => format!(
+                    "if you do not trust them, set `interfaces = [{}]`",
+                    names.in_place_of(&superfluous, configured)
+                ),
+            },
         ),
         From::Tunnel => Finding::warning(
             UNGUARDED,
@@ -272,10 +321,11 @@ impl Names<'_> {
         quoted.collect::<Vec<_>>().join(", ")
     }
 
-    /// What `interfaces` has to be for all of these to be guarded, too.
-    fn added_to(&self, configured: &[String]) -> String {
-        let all = configured.iter().map(String::as_str).chain(self.0.iter().copied());
-        Names(all.collect()).quoted()
+    /// What `interfaces` has to be for all of these to be guarded, and the superfluous ones not by themselves.
+    fn in_place_of(&self, superfluous: &Names<'_>, configured: &[String]) -> String {
+        let stays = |name: &&str| !superfluous.0.contains(name);
+        let stay = configured.iter().map(String::as_str).filter(stays);
+        Names(stay.chain(self.0.iter().copied()).collect()).quoted()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path, thread, time::Duration}
 
 use super::SERVER;
 use crate::{
-    config::Config,
+    config::{Config, Source},
     gate::{
         confinement::Confinement,
         doctor::Finding,
@@ -51,9 +51,17 @@ pub(super) fn finding(config: &Config, status: Option<&Status>) -> Finding {
         (None, true) => Finding::ok(SERVER, runs),
         (_, false) => Finding::problem(
             SERVER,
-            "ruroco-server is not running: knocks wait for 30 seconds and are then lost",
+            format!("ruroco-server is not running: {}", without_server(config.source)),
             "run `systemctl start ruroco-server`; the reason is in `journalctl -u ruroco-server`",
         ),
+    }
+}
+
+/// What becomes of knocks that no server reads.
+fn without_server(source: Source) -> &'static str {
+    match source {
+        Source::Xdp => "knocks wait for 30 seconds and are then lost",
+        Source::Udp => "knocks are lost, and the host answers them with an ICMP error",
     }
 }
 
@@ -182,6 +190,23 @@ mod tests {
         let _lock = crate::instance::Lock::try_take(&path).unwrap();
         assert_eq!(Holder::of(&path).unwrap(), Holder::Process(std::process::id()));
         assert_eq!(Holder::of(&dir.path().join("none")).unwrap(), Holder::Nobody);
+    }
+
+    #[test]
+    fn only_with_a_ring_do_knocks_wait_for_a_server() {
+        let dir = tempfile::tempdir().unwrap();
+        for (source, waits) in [("xdp", true), ("udp", false)] {
+            let text = format!(
+                "ips = [\"192.0.2.1\"]\nport = 34020\nsource = {source:?}\nblocklist_dir = {:?}\n{}",
+                dir.path(),
+                if waits { "gate.interfaces = [\"lo\"]\n" } else { "" }
+            );
+            let file = crate::toml_file::Source::new("/x/config.toml", text);
+            let config = Config::check(file).or_problems().unwrap();
+            let finding = finding(&config, None);
+            assert_eq!(finding.detail().contains("wait"), waits, "{finding}");
+            assert!(finding.detail().contains("not running"), "{finding}");
+        }
     }
 
     #[test]

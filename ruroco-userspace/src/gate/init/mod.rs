@@ -13,7 +13,7 @@ use std::{
     io::{self, IsTerminal, Write},
     net::IpAddr,
     num::NonZero,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
@@ -62,6 +62,8 @@ const KEY: &str = "laptop";
 /// # Errors
 /// What could not be found out or done. What was done before stays; running it again goes on there.
 pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
+    // The daemons are started elsewhere, and what is beside a bare name is in no directory.
+    let config = &path::absolute(config).context("cannot determine the current directory")?;
     let is_seen = io::stdout().is_terminal();
     let mut out = io::stdout().lock();
     let setup = match config.try_exists() {
@@ -160,12 +162,16 @@ fn warn_of_unguarded(
 ) -> io::Result<()> {
     // Where it cannot be told now, the doctor says so at the end.
     let Ok(host) = paths::Host::look(&ips.iter().copied().collect()) else { return Ok(()) };
-    let unguarded = host.unguarded(|link| interfaces.contains(&link.ifname));
+    let unguarded = host.unguarded(|link| link.is_among(interfaces));
     unguarded.iter().filter(|one| one.from.is_problem()).try_for_each(|one| {
+        let in_place_of = match one.instead_of(interfaces).as_slice() {
+            [] => String::new(),
+            above => format!(", in place of {}", above.join(" and ")),
+        };
         writeln!(
             out,
             "{name} is up but will not be guarded: if a knock arrives through it, it is lost, and the host \
-             answers it with an ICMP error. To guard it, add it to `interfaces` in {config}",
+             answers it with an ICMP error. To guard it, add it to `interfaces` in {config}{in_place_of}",
             name = one.interface,
             config = config.display()
         )

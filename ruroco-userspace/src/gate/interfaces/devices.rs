@@ -69,6 +69,22 @@ pub(super) fn order(link: Option<&Link>) -> impl Ord + use<> {
     Reverse(link.map(|link| Reverse((link.kind.is_some(), link.index))))
 }
 
+/// Of all devices, those whose program has the kernel reject one on `device`: its own, and those of the
+/// devices directly above it (`dev_xdp_attach`, net/core/dev.c).
+pub(super) fn in_the_way<'a>(device: &Link, all: &'a [Link]) -> Vec<&'a Link> {
+    let is_above = |other: &Link| {
+        let lies_on = other.below == Some(device.index) && !has_other_end(other);
+        lies_on || device.master == Some(other.index)
+    };
+    let is_it = |other: &&Link| other.index == device.index || is_above(other);
+    all.iter().filter(|other| other.xdp_mode != 0).filter(is_it).collect()
+}
+
+/// Whether a device shows its other end where others show the device below them.
+fn has_other_end(device: &Link) -> bool {
+    matches!(device.kind.as_deref(), Some("veth" | "netkit"))
+}
+
 /// Whether the program can read the packets of an interface of this link type (`ARPHRD_*`).
 pub(in crate::gate) fn has_ethernet_frames(kind: u16) -> bool {
     ETHERNET_LIKE.contains(&kind)
@@ -109,7 +125,15 @@ mod tests {
     use super::*;
 
     fn device(index: u32, hardware: u16, kind: Option<&str>) -> Link {
-        Link { index, name: format!("a{index}"), hardware, kind: kind.map(str::to_owned) }
+        Link {
+            index,
+            name: format!("a{index}"),
+            hardware,
+            kind: kind.map(str::to_owned),
+            master: None,
+            below: None,
+            xdp_mode: 0,
+        }
     }
 
     #[test]
@@ -128,6 +152,28 @@ mod tests {
         let mut all = [None, Some(&vlan), Some(&bond), Some(&port)];
         all.sort_by_key(|link| order(*link));
         assert_eq!(all, [Some(&port), Some(&bond), Some(&vlan), None]);
+    }
+
+    #[test]
+    fn only_programs_on_the_device_and_directly_above_it_are_in_the_way() {
+        let on = |index, kind, below| Link { below, xdp_mode: 2, ..device(index, 1, kind) };
+        let port = Link { master: Some(3), ..device(2, 1, None) };
+        let bond = on(3, Some("bond"), None);
+        let all = [
+            port.clone(),
+            bond.clone(),
+            Link { xdp_mode: 0, ..on(4, Some("vlan"), Some(2)) },
+            on(5, Some("macvlan"), Some(2)),
+            on(6, Some("veth"), Some(2)),
+            on(7, Some("vlan"), Some(3)),
+            on(8, None, None),
+        ];
+        let indices = |of: &Link| -> Vec<u32> {
+            in_the_way(of, &all).into_iter().map(|link| link.index).collect()
+        };
+        assert_eq!(indices(&port), [3, 5]);
+        assert_eq!(indices(&bond), [3, 7]);
+        assert_eq!(indices(&all[5]), [7]);
     }
 
     #[test]

@@ -8,16 +8,16 @@ use anyhow::bail;
 use aya::programs::Xdp;
 use rustix::net::netdevice::index_to_name;
 
-use super::{Attachment, Interface, Interfaces, close, devices};
+use super::{Attachment, Interface, Interfaces, close, devices, elsewhere::Running};
 use crate::config;
 
 impl Interfaces {
     /// Puts `new` into the place of `old`, with the interfaces of another configuration: first on
     /// those that are new, then on those that stay. Then `old` is taken off those that are no longer
-    /// configured.
+    /// configured, or before, where it has the kernel reject `new` on an interface below.
     ///
     /// # Errors
-    /// If one refuses `new`. `old` is then where it was, and `new` nowhere.
+    /// If one rejects `new`. `old` is then where it was, and `new` nowhere.
     pub fn hand_over(
         &mut self,
         old: &mut Xdp,
@@ -33,12 +33,15 @@ impl Interfaces {
         let meant = devices::of_names(&self.changes, names);
         let all = next.iter_mut().zip(meant).zip(&staying);
         let coming = all.filter(|(_, stays)| stays.is_none()).map(|(one, _)| one);
-        close(coming.collect(), new, &self.pins, config.mode);
+        let mut running = Running(&mut self.interfaces);
+        close(coming.collect(), new, &self.pins, config.mode, &mut running);
         let refused = self.refused(&next).map_or(Ok(()), Err);
         if let Err(error) = refused.and_then(|()| self.exchange(&staying, old, new)) {
             for interface in next {
                 open(interface.attachment);
             }
+            // Where it has given way.
+            self.follow(old);
             return Err(error);
         }
 
@@ -63,11 +66,8 @@ impl Interfaces {
     /// For each of these names the place of our interface that it means, if the program is on it: the
     /// one that has the name, or had it before it was renamed.
     fn staying(&self, names: &[String]) -> Vec<Option<usize>> {
-        let place = |index: u32| {
-            self.interfaces.iter().position(|interface| {
-                interface.attachment.as_ref().is_some_and(|attachment| attachment.index == index)
-            })
-        };
+        let place =
+            |index: u32| self.interfaces.iter().position(|interface| interface.is_on(index));
         let index = |name: &String| devices::index(&self.changes, name);
         let mut places: Vec<Option<usize>> =
             names.iter().map(|name| index(name).and_then(place)).collect();

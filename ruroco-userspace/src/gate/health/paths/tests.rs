@@ -2,6 +2,18 @@
 
 use super::*;
 
+impl Unguarded {
+    /// One with nothing above it.
+    pub(in crate::gate) fn alone(from: From, interface: &str, kind: &str) -> Self {
+        Self {
+            from,
+            interface: interface.to_owned(),
+            kind: kind.to_owned(),
+            above: BTreeSet::new(),
+        }
+    }
+}
+
 /// An interface: name, link type, kind, master, the one below, and whether it is up with a carrier.
 fn link(index: usize, words: &str) -> serde_json::Value {
     let [name, link_type, kind, master, below, state] =
@@ -118,12 +130,108 @@ fn a_host_with_containers_is_told_once_and_has_no_problem() {
     let links: Vec<&str> = links.iter().map(String::as_str).collect();
     let found = host(&links, &["eth0"], &[]).unguarded(|link| link.ifname == "eth0");
     assert!(found.iter().all(|one| one.from == From::ThisHost), "{found:?}");
-    assert_eq!(found.len(), 5 + 20 + 1);
+    assert_eq!(found.len(), 1 + 20 + 1, "a bridge stands for its ports");
     let config = config();
     let findings = findings(&config, &Ok(found));
     let [finding] = &findings[..] else { panic!("{findings:?}") };
     assert_eq!(finding.state(), crate::gate::doctor::State::Warning);
-    assert!(finding.detail().contains("cali0, cali1, cali10, cali11 and 22 more"), "{finding}");
+    assert!(finding.detail().contains("cali0, cali1, cali10, cali11 and 18 more"), "{finding}");
+}
+
+#[test]
+fn a_bridge_is_named_for_its_containers_and_not_for_its_cables() {
+    let links = [
+        LO,
+        "eth0 ether - br0 - up",
+        "eth1 ether - br0 - up",
+        "tap0 ether tun br0 - up",
+        "tap1 ether tun br0 - up",
+        "br0 ether bridge - - up",
+        "v5 ether vlan - br0 up",
+    ];
+    let [br0, eth1] = [(From::ThisHost, "br0"), (From::Network, "eth1")];
+    let named = |found: Vec<(From, String)>, expected: &[(From, &str)]| {
+        let found: Vec<_> = found.iter().map(|(from, name)| (*from, name.as_str())).collect();
+        assert_eq!(found, expected);
+    };
+    named(unguarded(&links, &["eth0"]), &[eth1, br0]);
+    named(unguarded(&links, &["eth0", "eth1"]), &[br0]);
+    named(unguarded(&links, &["eth0", "eth1", "tap0"]), &[br0]);
+    named(unguarded(&links, &["eth0", "eth1", "br0"]), &[]);
+    named(unguarded(&links, &["eth0", "eth1", "tap0", "tap1"]), &[]);
+    named(unguarded(&links, &["br0"]), &[]);
+}
+
+#[test]
+fn ports_of_open_vswitch_are_found_though_another_interface_is_their_master() {
+    let links = [
+        LO,
+        "ovs-system ether openvswitch - - down",
+        "br-ex ether openvswitch - - up",
+        "br-int ether openvswitch - - down",
+        "eth0 ether - ovs-system - up",
+        "eth1 ether - ovs-system - up",
+        "tap0 ether tun ovs-system - up",
+    ];
+    let both = [(From::Network, "eth1".to_owned()), (From::ThisHost, "br-ex".to_owned())];
+    assert_eq!(unguarded(&links, &["eth0"]), both);
+    assert_eq!(unguarded(&links, &["eth0", "eth1"]), both[1..]);
+    assert_eq!(unguarded(&links, &["br-ex"]), []);
+}
+
+#[test]
+fn an_interface_below_a_guarded_one_is_to_be_guarded_in_its_place() {
+    let remedy = |links: &[&str], guarded: &[&str]| {
+        let host = host(links, &["eth0"], &[]);
+        let found = host.unguarded(|link| guarded.iter().any(|name| link.ifname == *name));
+        let findings = findings(&config_for(guarded), &Ok(found));
+        findings.iter().filter_map(Finding::remedy).collect::<Vec<_>>().join("\n")
+    };
+    let vlan = "eth0.5 ether vlan - eth0 up";
+    let macvlan = "m0 ether macvlan - eth0.5 up";
+    for (links, guarded, expected) in [
+        (vec![ETH0, vlan], vec!["eth0.5"], "[\"eth0\"]"),
+        (vec![ETH0, vlan, macvlan], vec!["m0"], "[\"eth0\"]"),
+        (vec![ETH0, vlan, macvlan], vec!["m0", "eth0.5"], "[\"eth0\"]"),
+        (vec![ETH0, vlan, "eth1 ether - - - up"], vec!["eth0.5"], "[\"eth0\", \"eth1\"]"),
+        (vec![ETH0, vlan, "eth1 ether - - - up"], vec!["eth0.5", "eth1"], "[\"eth1\", \"eth0\"]"),
+        // From a bond, the VLAN gets the packets of all ports.
+        (
+            vec![
+                "bond0 ether bond - - up",
+                "e1 ether - bond0 - up",
+                "e2 ether - bond0 - up",
+                "bond0.5 ether vlan - bond0 up",
+            ],
+            vec!["bond0.5"],
+            "[\"bond0.5\", \"e1\", \"e2\"]",
+        ),
+        // For containers it is a warning.
+        (
+            vec![ETH0, "veth0 ether veth - - up", "v5 ether vlan - veth0 up"],
+            vec!["eth0", "v5"],
+            "if you do not trust them, set `interfaces = [\"eth0\", \"veth0\"]`",
+        ),
+    ] {
+        let remedy = remedy(&links, &guarded);
+        assert!(remedy.contains(expected), "{links:?}, {guarded:?}: {remedy}");
+    }
+}
+
+#[test]
+fn an_interface_is_known_by_all_its_names() {
+    let mut eth0_5 = link(2, "eth0.5 ether vlan - eth0 up");
+    eth0_5["altnames"] = serde_json::json!(["uplink"]);
+    let links = serde_json::to_string(&[link(1, ETH0), eth0_5]).unwrap();
+    let links = Link::parse(links.as_bytes()).unwrap();
+    let host = Host { links, ..Host::default() };
+    let configured = ["uplink".to_owned()];
+    let found = host.unguarded(|link| link.is_among(&configured));
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].interface.as_str(), found[0].instead_of(&configured)),
+        ("eth0", vec!["uplink"])
+    );
 }
 
 #[test]
@@ -154,11 +262,7 @@ fn a_tunnel_cannot_be_guarded_and_is_a_problem_where_knocks_are_for_it() {
 
 #[test]
 fn the_remedy_is_the_line_to_write() {
-    let one = |name: &str| Unguarded {
-        from: From::Network,
-        interface: name.to_owned(),
-        kind: "ether".to_owned(),
-    };
+    let one = |name: &str| Unguarded::alone(From::Network, name, "ether");
     let findings = findings(&config(), &Ok(vec![one("eth1"), one("eth2")]));
     let remedy = findings[0].remedy().unwrap();
     assert!(
@@ -169,7 +273,11 @@ fn the_remedy_is_the_line_to_write() {
 }
 
 fn config() -> Config {
-    let text = "ips = [\"192.0.2.1\"]\nport = 34020\ngate.interfaces = [\"eth0\"]\n";
+    config_for(&["eth0"])
+}
+
+fn config_for(interfaces: &[&str]) -> Config {
+    let text = format!("ips = [\"192.0.2.1\"]\nport = 34020\ngate.interfaces = {interfaces:?}\n");
     let source = crate::toml_file::Source::new("/x/config.toml", text);
     Config::check(source).or_problems().unwrap()
 }
