@@ -61,8 +61,8 @@ enum Known {
     Same,
     /// It is another key.
     Other,
-    /// Nothing, because no key has this name; with the error that says so.
-    Missing(String),
+    /// Nothing, because no key has this name.
+    Missing(Name),
     /// Nothing, because it cannot be read; with the error.
     Unreadable(String),
 }
@@ -82,6 +82,18 @@ pub enum Conflict {
          key another name"
     )]
     Key(Name),
+    /// The host may be the one of the invitation: its key, which would show that, is missing.
+    #[error(
+        "key {key} of host {host} is missing, so it cannot be compared with the key of this invitation. If \
+         you have a copy of it, run `ruroco-client key import {key}`. Otherwise use --name NAME to add a second \
+         host"
+    )]
+    KeyMissing {
+        /// The host.
+        host: Name,
+        /// What it calls its key.
+        key: Name,
+    },
     /// The host may be the one of the invitation: its key, which would show that, cannot be read.
     #[error("cannot compare the key of host {host} with the key of this invitation: {why}")]
     HostUnclear {
@@ -202,14 +214,14 @@ impl<'a> Planner<'a> {
         let Some(Candidate { name, host: old, key }) = self.find(wanted, chosen.is_none())? else {
             return self.addition(wanted);
         };
-        let (host, changes, new_key) = match (key, &old.key) {
-            (Known::Missing(_), KeyReference::Named(key)) => {
+        let (host, changes, new_key) = match key {
+            Known::Missing(key) => {
                 let (old_key, new) =
                     ("missing".to_owned(), self.invitation.key.label().to_string());
                 let change = Change { what: "key", old: old_key, new };
-                (old.clone(), vec![change], Some(key.clone()))
+                (old.clone(), vec![change], Some(key))
             }
-            _ => {
+            Known::Same | Known::Other | Known::Unreadable(_) => {
                 let host = updated(old, self.invitation);
                 let changes = changes(old, &host);
                 (host, changes, None)
@@ -259,7 +271,10 @@ impl<'a> Planner<'a> {
             Some(lost) if self.has_lost_its_key(&lost) && (is_only || lost.name == wanted) => {
                 Ok(Some(lost))
             }
-            Some(Candidate { name, key: Known::Missing(why) | Known::Unreadable(why), .. }) => {
+            Some(Candidate { name, key: Known::Missing(key), .. }) => {
+                Err(Conflict::KeyMissing { host: name.clone(), key })
+            }
+            Some(Candidate { name, key: Known::Unreadable(why), .. }) => {
                 Err(Conflict::HostUnclear { host: name.clone(), why })
             }
             Some(_) | None => self.is_free(wanted).map(|()| None),
@@ -280,7 +295,7 @@ impl<'a> Planner<'a> {
 
     /// Whether the key of the invitation can take the place of a missing one.
     fn has_lost_its_key(&self, Candidate { name, host, key }: &Candidate<'_>) -> bool {
-        let (Known::Missing(_), KeyReference::Named(key)) = (key, &host.key) else { return false };
+        let Known::Missing(key) = key else { return false };
         let mut others = self.hosts.iter().filter(|(other, _)| other != name);
         host.address == self.invitation.address
             && !others.any(|(_, other)| self.keys.is_meant(key, &other.key))
@@ -289,7 +304,7 @@ impl<'a> Planner<'a> {
     /// What is known of a key. The keyring is asked only if the key's id is the invitation's.
     fn known(&self, key: &KeyReference) -> Known {
         match self.keys.label(key) {
-            Err(error @ key_store::Error::Unknown { .. }) => Known::Missing(error.to_string()),
+            Err(key_store::Error::Unknown { name, .. }) => Known::Missing(name),
             Err(error) => Known::Unreadable(error.to_string()),
             Ok(label) if label != self.invitation.key.label() => Known::Other,
             Ok(_) => match self.keys.read(key) {

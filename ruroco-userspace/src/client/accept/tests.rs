@@ -242,10 +242,10 @@ fn lost(folder: &Folder) -> Invitation {
     one
 }
 
-fn is_unclear(folder: &Folder, invitation: &Invitation, host: &str) {
+fn has_lost_its_key(folder: &Folder, invitation: &Invitation, host: &str) {
     let planned = Plan::new(folder, invitation, None);
     assert!(
-        matches!(&planned, Err(Error::Conflict(Conflict::HostUnclear { host: told, .. }))
+        matches!(&planned, Err(Error::Conflict(Conflict::KeyMissing { host: told, .. }))
                  if told.as_str() == host),
         "{planned:?}"
     );
@@ -256,7 +256,7 @@ fn a_host_without_its_key_is_not_moved_to_another_address() {
     let (_directory, folder) = folder();
     let one = lost(&folder);
     let moved = Invitation { address: "198.51.100.66".parse().unwrap(), ..one };
-    is_unclear(&folder, &moved, "home");
+    has_lost_its_key(&folder, &moved, "home");
     assert!(folder.keys().list().unwrap().is_empty());
 }
 
@@ -267,7 +267,7 @@ fn a_lost_key_that_another_host_uses_too_is_not_replaced() {
     for key in ["home", directory.path().join("keys/home.key").to_str().unwrap()] {
         let office = Host::new("198.51.100.7".parse().unwrap(), key.parse().unwrap());
         folder.profiles().add(&named("office"), &office).unwrap();
-        is_unclear(&folder, &one, "home");
+        has_lost_its_key(&folder, &one, "home");
         folder.profiles().remove(&named("office")).unwrap();
     }
     assert!(Plan::new(&folder, &one, None).unwrap().restores_key());
@@ -282,7 +282,7 @@ fn of_two_hosts_that_have_lost_their_keys_the_one_that_is_named_gets_its_key_bac
         let host = Host::new(one.address.clone(), name.parse().unwrap());
         folder.profiles().add(&named(name), &host).unwrap();
     }
-    is_unclear(&folder, &one, "a");
+    has_lost_its_key(&folder, &one, "a");
     assert_eq!(accept(&folder, &one, Some("b")).unwrap().name, named("b"));
     assert_eq!(kept(&folder, "b").1, ["b"]);
 }
@@ -328,7 +328,8 @@ fn a_key_that_cannot_be_read_is_reported_and_not_taken_for_another() {
 fn an_entry_with_a_mistake_is_not_taken_for_a_host_with_another_key() {
     let (directory, folder) = folder();
     fs::write(directory.path().join("client.toml"), "[hosts.home]\naddress = 5\n").unwrap();
-    is_unclear(&folder, &invitation(), "home");
+    let planned = Plan::new(&folder, &invitation(), None).unwrap_err().to_string();
+    assert!(planned.contains("client.toml is invalid"), "{planned}");
 }
 
 #[test]

@@ -130,6 +130,10 @@ fn not_accepted(error: &accept::Error) -> String {
         accept::Error::Conflict(Conflict::Key(name)) => {
             format!("Key {name} already exists and is another key. Enter another name.")
         }
+        accept::Error::Conflict(Conflict::KeyMissing { host, key }) => format!(
+            "Key {key} of host {host} is missing, so nothing shows whether the invitation is for that host. \
+             If you have a copy of the key, import it. Otherwise enter another name."
+        ),
         accept::Error::Profiles(problems) => format!("Fix client.toml first. {}", listed(problems)),
         accept::Error::Conflict(Conflict::HostUnclear { .. } | Conflict::KeyUnclear { .. })
         | accept::Error::Changed
