@@ -32,6 +32,10 @@ use crate::{
 
 const SCHEME: &str = "ruroco://";
 
+/// Longest text in bytes in which an invitation or a key is looked for. `ruroco-gate invite` draws a QR code
+/// above its line, with up to 50 KiB.
+pub const MAX_SOURCE_SIZE: usize = 64 << 10;
+
 /// Longest text in bytes; what a QR code can hold is less (2,953 bytes, ISO/IEC 18004).
 const MAX_SIZE: usize = 4096;
 

@@ -144,17 +144,18 @@ fn told(time: Duration) -> String {
 fn on_connection(at: SocketAddr, error: &io::Error) -> Option<Advice> {
     use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     let (host, port) = (at.ip(), at.port());
-    match error.kind() {
-        ConnectionRefused => Some(Advice::new(format!(
+    if error.kind() == ConnectionRefused {
+        return Some(Advice::new(format!(
             "{host} rejects connections to port {port}: either no program listens there, or a firewall \
              rejects your address."
-        ))),
-        HostUnreachable | NetworkUnreachable => Some(Advice::new(format!(
+        )));
+    }
+    matches!(error.kind(), HostUnreachable | NetworkUnreachable).then(|| {
+        Advice::new(format!(
             "{host} cannot be reached: {error}. Either it is down, this computer has no network, or a \
              firewall rejects your address."
-        ))),
-        _ => None,
-    }
+        ))
+    })
 }
 
 fn on_objection(to: SocketAddr, error: Option<&io::Error>) -> Option<Advice> {

@@ -328,7 +328,7 @@ pub fn seal(
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::{fs, net::UdpSocket};
 
@@ -344,7 +344,7 @@ pub(super) mod tests {
     }
 
     /// A knock that was sent to this address alone, with a counter that follows the clock.
-    pub(in crate::client) fn sent_to(to: SocketAddr) -> Sent {
+    pub(crate) fn sent_to(to: SocketAddr) -> Sent {
         Sent {
             to,
             also_to: Vec::new(),

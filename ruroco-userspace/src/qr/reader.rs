@@ -44,15 +44,23 @@ pub enum Error {
     )]
     Stopped,
     /// The reader could not be started.
-    #[error("could not start the program that reads pictures: {0}")]
+    #[error(
+        "could not start the program that reads pictures: {0}; if ruroco was updated while this program ran, \
+         restart this program"
+    )]
     Start(#[source] io::Error),
 }
 
-/// The program that reads pictures: this one.
+/// The program that reads pictures: this one, as it was started. On Linux it can be started after an update has
+/// deleted its file, too.
 ///
 /// # Errors
 /// If nobody knows where it is.
 pub fn this_program() -> io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && running.exists() {
+        return Ok(running.to_owned());
+    }
     env::current_exe()
 }
 

@@ -3,20 +3,18 @@
 use std::{net::IpAddr, num::NonZero};
 
 use super::{
-    keys::{Facts, KeyRow},
+    keys::KeyRow,
     notice::sentence,
-    secret_text::SecretText,
+    secret_field::{SecretField, check_length},
 };
 use crate::{
     client::{
-        accept::{Conflict, Known, Plan},
         key_store::KeyReference,
         profiles::{Host, Profiles},
     },
-    command_name::DEFAULT_COMMAND,
+    command_name::{self, DEFAULT_COMMAND, NotACommand},
     destination::{Destination, Family},
-    invitation::Invitation,
-    key::{Key, Label},
+    key::Key,
     name::{Name, NotAName},
 };
 
@@ -78,8 +76,8 @@ impl KnownNames {
     }
 
     /// What the field means. Names that were not changed stay as they were in the file.
-    fn changed_to(&self, text: &str) -> Vec<String> {
-        if self.text == text { self.all.clone() } else { commands_in(text) }
+    fn changed_to(&self, text: &str) -> Result<Vec<String>, NotACommand> {
+        if self.text == text { Ok(self.all.clone()) } else { checked_commands_in(text) }
     }
 }
 
@@ -101,6 +99,7 @@ pub(super) struct HostFaults {
     pub(super) name: Option<String>,
     pub(super) address: Option<String>,
     pub(super) key: Option<String>,
+    pub(super) commands: Option<String>,
     pub(super) confirm: Option<String>,
     pub(super) wait: Option<String>,
     pub(super) ip: Option<String>,
@@ -204,8 +203,22 @@ impl HostForm {
         let wait: Option<Option<NonZero<u16>>> = kept(wait, &mut faults.wait);
         let ip = optional(&self.ip, "Enter an IPv4 or IPv6 address, or leave this empty.");
         let ip: Option<Option<IpAddr>> = kept(ip, &mut faults.ip);
-        let all = (name, address, key, wait, ip);
-        let (Some(name), Some(address), Some(key), Some(wait), Some(ip)) = all else {
+        let told = |error: NotACommand| sentence(&error.to_string());
+        let commands = self.known_or(|known| &known.commands, &self.commands).map_err(told);
+        let commands = kept(commands, &mut faults.commands);
+        let confirm = self.known_or(|known| &known.confirm, &self.confirm).map_err(told);
+        let confirm = kept(confirm, &mut faults.confirm);
+        let all = (name, address, key, wait, ip, commands, confirm);
+        let (
+            Some(name),
+            Some(address),
+            Some(key),
+            Some(wait),
+            Some(ip),
+            Some(commands),
+            Some(confirm),
+        ) = all
+        else {
             return Err(faults);
         };
         let host = Host {
@@ -214,9 +227,8 @@ impl HostForm {
             wait,
             ip,
             permissive: self.permissive && ip.is_some(),
-            ..Host::new(address, key).that_does(self.commands())
+            ..Host::new(address, key).that_does(commands)
         };
-        let confirm = self.known_or(|known| &known.confirm, &self.confirm);
         if let Some(unknown) = host.first_unlisted(confirm.iter().map(String::as_str)) {
             let fault = format!("“{unknown}” is not one of the commands.");
             faults.confirm = Some(fault);
@@ -233,15 +245,14 @@ impl HostForm {
         self.known.as_ref().is_none_or(fits)
     }
 
-    /// The default one first.
-    fn commands(&self) -> Vec<String> {
-        self.known_or(|known| &known.commands, &self.commands)
-    }
-
-    fn known_or(&self, of: impl Fn(&KnownCommands) -> &KnownNames, text: &str) -> Vec<String> {
+    fn known_or(
+        &self,
+        of: impl Fn(&KnownCommands) -> &KnownNames,
+        text: &str,
+    ) -> Result<Vec<String>, NotACommand> {
         match &self.known {
             Some(known) => of(known).changed_to(text),
-            None => commands_in(text),
+            None => checked_commands_in(text),
         }
     }
 }
@@ -250,6 +261,11 @@ impl HostForm {
 fn commands_in(text: &str) -> Vec<String> {
     let named = text.split(',').map(str::trim).filter(|command| !command.is_empty());
     named.map(str::to_owned).collect()
+}
+
+/// The same, if each of them can be the name of a command.
+fn checked_commands_in(text: &str) -> Result<Vec<String>, NotACommand> {
+    commands_in(text).into_iter().map(command_name::check).collect()
 }
 
 fn kept<T>(checked: Result<T, String>, fault: &mut Option<String>) -> Option<T> {
@@ -263,89 +279,12 @@ fn optional<T: std::str::FromStr>(text: &str, fault: &str) -> Result<Option<T>, 
     }
 }
 
-/// An invitation as it is pasted.
-#[derive(Debug, Default)]
-pub(super) struct ImportForm {
-    pub(super) text: SecretText,
-    /// Whether the text is shown: it contains a key.
-    pub(super) is_shown: bool,
-    /// What to call the host, if not as the invitation says.
-    pub(super) name: String,
-    pub(super) tried: bool,
-    /// By which name it is on its way to the disk.
-    pub(super) saving: Option<Name>,
-    /// Whether that is a host that was there before.
-    pub(super) updates: bool,
-    pub(super) entered: bool,
-}
-
-impl ImportForm {
-    /// Another text; the name follows it.
-    pub(super) fn set_text(&mut self, text: SecretText) {
-        self.text = text;
-        self.follow_text();
-    }
-
-    /// What comes of a text that was changed.
-    pub(super) fn follow_text(&mut self) {
-        self.tried = true;
-        if let Ok(invitation) = self.invitation() {
-            self.name = invitation.name.to_string();
-        }
-    }
-
-    /// # Errors
-    /// What is wrong with it.
-    pub(super) fn invitation(&self) -> Result<Invitation, String> {
-        Invitation::find(&self.text).map_err(|error| sentence(&error.to_string()))
-    }
-
-    /// What accepting it would do.
-    ///
-    /// # Errors
-    /// Why the host cannot be called so.
-    pub(super) fn plan(
-        &self,
-        invitation: &Invitation,
-        hosts: &Profiles,
-        keys: &[KeyRow],
-    ) -> Result<Plan, String> {
-        let name =
-            self.name.trim().parse::<Name>().map_err(|error| sentence(&error.to_string()))?;
-        // Its own name is not one that somebody has chosen.
-        let chosen = Some(&name).filter(|name| **name != invitation.name);
-        let label = invitation.key.label();
-        let plan = Plan::beside(hosts, invitation, chosen, |key| known(keys, key, label));
-        plan.map_err(|conflict| match conflict {
-            Conflict::Host(name) => {
-                format!("Host {name} already exists with another key. Enter another name.")
-            }
-            Conflict::Key(name) => format!("Key {name} already exists. Enter another name."),
-        })
-    }
-}
-
-/// What is known of a key without reading it: an id is not the key. What is found out when it is read
-/// comes before this.
-fn known(keys: &[KeyRow], key: &KeyReference, label: Label) -> Known {
-    let KeyReference::Named(name) = key else { return Known::Other };
-    match keys.iter().find(|row| row.name == *name) {
-        None => Known::Missing,
-        Some(row) => match &row.facts {
-            Ok(facts) if *facts == Facts::from(label) => Known::Same,
-            Ok(_) | Err(_) => Known::Other,
-        },
-    }
-}
-
 /// A new key as it is asked for.
 #[derive(Debug, Default)]
 pub(super) struct KeyForm {
     pub(super) name: String,
-    /// Of a key to import.
-    pub(super) text: SecretText,
-    /// Whether that is shown.
-    pub(super) is_shown: bool,
+    /// The key to import.
+    pub(super) secret: SecretField,
     pub(super) tried: bool,
     /// By which name it is on its way to the disk.
     pub(super) saving: Option<Name>,
@@ -367,7 +306,8 @@ impl KeyForm {
     /// # Errors
     /// Why it is no key.
     pub(super) fn key(&self) -> Result<Key, String> {
-        Key::parse(&self.text).map_err(|error| sentence(&error.to_string()))
+        let text = check_length(&self.secret.text).map_err(|error| sentence(&error.to_string()))?;
+        Key::parse(text).map_err(|error| sentence(&error.to_string()))
     }
 
     /// # Errors
@@ -453,6 +393,25 @@ mod tests {
         let faults = wrong.check(&Profiles::default()).unwrap_err();
         for fault in [faults.name, faults.address, faults.key, faults.wait, faults.ip] {
             assert!(fault.unwrap().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn a_command_name_that_no_file_may_contain_is_a_fault_of_its_field() {
+        // As it is pasted: with a no-break space in it, or an invisible one.
+        for name in ["open\u{a0}ssh", "open\u{200b}ssh"] {
+            for known in [None, Some("close_ssh")] {
+                let (commands, confirm) = (format!("status, {name}"), name.to_owned());
+                let before = HostForm { commands: known.unwrap_or_default().to_owned(), ..form() };
+                let (host_name, host) = before.check(&Profiles::default()).unwrap();
+                let before = if known.is_some() { HostForm::of(&host_name, &host) } else { form() };
+                let form = HostForm { commands, confirm, ..before };
+                let faults = form.check(&Profiles::default()).unwrap_err();
+                for fault in [faults.commands, faults.confirm] {
+                    let fault = fault.unwrap();
+                    assert!(fault.starts_with("A command name must not"), "{fault}");
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// A key as a line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyRow {
     pub(super) name: Name,
     pub(super) place: Place,

@@ -15,7 +15,7 @@ use super::{
     action::Action,
     history,
     icons::Icon,
-    notice::{Offer, sentence},
+    notice::{Offer, sentence, shown},
     style::Tone,
 };
 use crate::{
@@ -205,7 +205,7 @@ impl State {
 
 impl Ended {
     fn new(tone: Tone, title: impl Into<String>, text: impl Into<String>) -> Self {
-        let (title, text) = (title.into(), text.into());
+        let (title, text) = (title.into(), shown(&text.into()));
         let (advice, offers) = (Vec::new(), Vec::new());
         Self { tone, icon: tone.icon(), title, text, seen_open: None, advice, offers }
     }
@@ -274,6 +274,9 @@ impl Ended {
         let unsent =
             outcome.sent.not_to.iter().map(|unsent| format!("Could not send to {unsent}."));
         ended.advice.splice(0..0, unsent);
+        for advice in &mut ended.advice {
+            *advice = shown(advice);
+        }
         ended
     }
 
@@ -363,6 +366,32 @@ fn list(addresses: impl IntoIterator<Item = impl ToString>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::knock::{Unsent, tests::sent_to};
+
+    #[test]
+    fn nothing_that_is_told_of_a_knock_has_the_number_of_an_error() {
+        let error = std::io::Error::from_raw_os_error;
+        let to: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        let unsent = || Unsent { to, error: error(101).into() };
+        let mut sent = sent_to(to);
+        sent.not_to.push(unsent());
+        let outcome = Outcome {
+            sent,
+            knocks: 1,
+            effect: Observation::Shut {
+                at: "192.0.2.1:22".parse().unwrap(),
+                limit: Duration::from_secs(1),
+                error: error(113),
+            },
+            not_repeated: Some(knock::Error::Unsent(vec![unsent()])),
+            other_addresses: Vec::new(),
+            objection: Some(error(113)),
+        };
+        let ended = Ended::of(&outcome, &Key::generate().unwrap(), SystemTime::now());
+        let told = [vec![ended.title, ended.text], ended.advice].concat().join("\n");
+        assert!(told.contains("No route to host") && told.contains("Network is unreachable"));
+        assert!(!told.contains("os error"), "{told}");
+    }
 
     #[test]
     fn a_port_is_shown_as_open_only_for_a_while() {

@@ -12,6 +12,7 @@ mod display;
 mod forms;
 mod history;
 mod icons;
+mod import_form;
 mod keys;
 mod knocking;
 mod missing_glyph;
@@ -21,6 +22,7 @@ mod office;
 mod preferences;
 mod screens;
 mod search;
+mod secret_field;
 mod secret_text;
 mod shortcuts;
 mod state_file;
@@ -171,7 +173,9 @@ impl Window {
         self.model.now = self.surroundings.now();
         while let Ok(report) = self.reports.try_recv() {
             let before = self.model.place();
-            self.model.take(report);
+            if let Some(task) = self.model.take(report) {
+                self.office.give(task);
+            }
             self.forget_texts(ui.ctx(), before);
         }
         ui.ctx().set_theme(self.model.preferences.theme);
@@ -187,6 +191,9 @@ impl Window {
         self.model.search = search;
         self.was_typing = ui.ctx().text_edit_focused();
         self.act(ui.ctx(), actions);
+        if let Some(task) = self.model.plan_due() {
+            self.office.give(task);
+        }
         self.keep_zoom(ui.ctx().zoom_factor());
         if self.model.is_busy() {
             ui.ctx().request_repaint_after(FRAME);
@@ -228,13 +235,11 @@ impl Window {
     fn notice_surroundings(&mut self, context: &Context) -> Vec<Action> {
         let (dropped, focused) =
             context.input_mut(|input| (mem::take(&mut input.raw.dropped_files), input.focused));
-        for path in dropped.iter().map(|file| file.path().to_owned()) {
-            let before = self.model.place();
-            if let Some(task) = self.model.dropped(path) {
-                self.office.give(task);
-            }
-            self.forget_texts(context, before);
+        let before = self.model.place();
+        if let Some(task) = self.model.dropped(dropped.iter().map(|file| file.path())) {
+            self.office.give(task);
         }
+        self.forget_texts(context, before);
         let came_back = focused && !mem::replace(&mut self.was_focused, focused);
         if came_back { vec![Action::Refresh] } else { Vec::new() }
     }

@@ -1,6 +1,7 @@
 //! What the window knows and shows, and how a person's actions and the office's reports change it.
 //! Nothing in here blocks: what takes time is given away as a [`Task`].
 
+mod files;
 mod hosts;
 mod keys;
 
@@ -8,23 +9,22 @@ use std::{
     collections::BTreeMap,
     fmt,
     mem::{self, Discriminant},
-    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
 use eframe::egui::TextureHandle;
 
 use super::{
-    action::{Action, Purpose},
-    forms::{HostForm, ImportForm, KeyForm},
+    action::Action,
+    forms::{HostForm, KeyForm},
     history::Entries,
+    import_form::ImportForm,
     keys::KeyRow,
     knocking::{Knocking, Trouble},
     notice::Notice,
     preferences::Preferences,
     search::Search,
     secret_text::SecretText,
-    style::Tone,
     task::{Report, Task},
 };
 use crate::{client::profiles::Profiles, key::Key, name::Name, problems::Problems};
@@ -38,8 +38,12 @@ pub(super) struct Model {
     /// What is wrong in `client.toml`.
     pub(super) faults: Problems,
     pub(super) keys: Vec<KeyRow>,
+    /// The hosts that use each key.
+    users: BTreeMap<Name, Vec<Name>>,
     /// Why hosts cannot be knocked at.
     pub(super) troubles: BTreeMap<Name, Trouble>,
+    /// Counts how often hosts or keys have changed.
+    pub(super) revision: u64,
     pub(super) search: Search,
     /// What the clock shows: how old something is depends on it.
     pub(super) now: SystemTime,
@@ -51,6 +55,10 @@ pub(super) struct Model {
     /// What is to go into the clipboard.
     pub(super) to_copy: Option<SecretText>,
     knocks: u64,
+    /// How many files were read.
+    reads: u64,
+    /// The file that is being read: one at a time, because a picture takes a process of up to 1 GiB.
+    reading: Option<u64>,
 }
 
 /// What the window is filled with.
@@ -126,7 +134,9 @@ impl Model {
             hosts: Profiles::default(),
             faults: Problems::default(),
             keys: Vec::new(),
+            users: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            revision: 0,
             search: Search::default(),
             now: SystemTime::now(),
             knockings: BTreeMap::new(),
@@ -135,6 +145,8 @@ impl Model {
             preferences,
             to_copy: None,
             knocks: 0,
+            reads: 0,
+            reading: None,
         }
     }
 
@@ -212,16 +224,26 @@ impl Model {
         None
     }
 
-    /// What has come of a task.
-    pub(super) fn take(&mut self, report: Report) {
+    /// What has come of a task; gives what has to be done about it.
+    pub(super) fn take(&mut self, report: Report) -> Option<Task> {
         match report {
             Report::Hosts(hosts, faults) => self.hosts_read(hosts, faults),
-            Report::Keys(keys) => self.keys = keys,
-            Report::Troubles(troubles) => self.troubles = troubles,
+            Report::Keys(keys) => {
+                self.count_change(self.keys != keys);
+                self.keys = keys;
+            }
+            Report::Users(users) => self.users = users,
+            Report::Troubles(troubles) => {
+                self.count_change(self.troubles != troubles);
+                self.troubles = troubles;
+            }
             Report::History(entries) => self.history = entries,
             Report::HostSaved(name) => self.host_saved(&name),
             Report::HostRenamed(old, name) => self.host_renamed(&old, name),
-            Report::HostRestored(name) => self.dismiss(&format!("{name} was removed")),
+            Report::HostRestored(name) => {
+                self.dismiss(&format!("{name} was removed"));
+                self.search = Search::default();
+            }
             Report::NotSaved(notice) => {
                 self.no_longer_saving();
                 self.tell(notice);
@@ -232,25 +254,17 @@ impl Model {
             Report::KeyRead(name, key) => {
                 self.dialog = Some(Dialog::Key(ShownKey { name, key, text: false, code: None }));
             }
-            Report::FileRead(purpose, text) => self.file_read(purpose, text),
+            Report::FileChosen(purpose, path) => return self.file_chosen(purpose, path),
+            Report::FileRead(number, read) => self.file_read(number, read),
+            Report::Planned(question, plan) => {
+                if let Screen::Import(form) = &mut self.screen {
+                    form.answer(*question, plan.map(|plan| *plan));
+                }
+            }
             Report::Knock(number, step) => self.knock_went_on(number, step),
             Report::Told(notice) => self.tell(notice),
         }
-    }
-
-    /// A file dropped onto the window.
-    pub(super) fn dropped(&mut self, path: PathBuf) -> Option<Task> {
-        match (&self.dialog, &self.screen) {
-            (Some(Dialog::ImportKey(_)), _) => return Some(Task::ReadFile(Purpose::Key, path)),
-            (None, Screen::Import(form)) if form.saving.is_none() => {}
-            (None, _) if !self.has_begun_form() => self.go(Screen::Import(Box::default())),
-            _ => {
-                let text = "Save or discard your changes, then drop the file again.";
-                self.tell(Notice::new(Tone::Warning, "The file was not read", text));
-                return None;
-            }
-        }
-        Some(Task::ReadFile(Purpose::Invitation, path))
+        None
     }
 
     /// A notice replaces an earlier one with the same title.
@@ -279,16 +293,18 @@ impl Model {
     pub(super) fn has_begun_form(&self) -> bool {
         match &self.screen {
             Screen::Host(form) => form.is_begun(&self.hosts),
-            Screen::Import(form) => !form.text.is_empty(),
+            Screen::Import(form) => !form.secret.text.is_empty(),
             Screen::Hosts | Screen::Keys | Screen::History => false,
         }
     }
 
     /// The hosts that use a key.
-    pub(super) fn users_of<'a>(&'a self, key: &'a Name) -> impl Iterator<Item = &'a str> {
-        use crate::client::key_store::KeyReference;
-        let uses = move |reference: &KeyReference| matches!(reference, KeyReference::Named(name) if name == key);
-        self.hosts.iter().filter(move |(_, host)| uses(&host.key)).map(|(name, _)| name.as_str())
+    pub(super) fn users_of(&self, key: &Name) -> impl Iterator<Item = &str> {
+        self.users.get(key).into_iter().flatten().map(Name::as_str)
+    }
+
+    fn count_change(&mut self, is_one: bool) {
+        self.revision = self.revision.wrapping_add(u64::from(is_one));
     }
 
     fn go(&mut self, screen: Screen) {
@@ -332,15 +348,6 @@ impl Model {
         }
         if let Some(Dialog::MakeKey(form) | Dialog::ImportKey(form)) = &mut self.dialog {
             form.saving = None;
-        }
-    }
-
-    fn file_read(&mut self, purpose: Purpose, text: SecretText) {
-        match (purpose, &mut self.dialog, &mut self.screen) {
-            (Purpose::Key, Some(Dialog::ImportKey(form)), _) => form.text = text,
-            (Purpose::Invitation, _, Screen::Import(form)) => form.set_text(text),
-            // The person has gone on meanwhile.
-            _ => {}
         }
     }
 

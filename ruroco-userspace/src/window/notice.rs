@@ -25,8 +25,7 @@ pub(super) struct Offer {
 
 impl Notice {
     pub(super) fn new(tone: Tone, title: impl Into<String>, text: impl Into<String>) -> Self {
-        // An error repeats what was pasted into the wrong field.
-        let text = redacted(&text.into()).into_owned();
+        let text = shown(&text.into());
         Self { tone, title: title.into(), text, offers: Vec::new(), section: None }
     }
 
@@ -45,9 +44,15 @@ impl Notice {
     }
 }
 
+/// A text as it can be shown, whatever it repeats: an error repeats what was pasted into the wrong field, and
+/// has a number that means nothing to a person.
+pub(super) fn shown(text: &str) -> String {
+    Plain(redacted(text)).to_string()
+}
+
 /// An error as a sentence: errors begin with a lower-case letter, because a terminal shows a prefix.
 pub(super) fn sentence(text: &str) -> String {
-    let text = Plain(without_source(&redacted(text))).to_string();
+    let text = shown(without_source(text));
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with(['.', '?', '!']) || text.is_empty() { "" } else { "." };
@@ -81,6 +86,14 @@ mod tests {
         assert_eq!(sentence(pasted), "`[secret]` cannot be a name.");
         let notice = Notice::new(Tone::Bad, "The host was not saved", pasted);
         assert_eq!(notice.text, "`[secret]` cannot be a name");
+    }
+
+    #[test]
+    fn no_notice_has_the_number_of_an_error() {
+        let error = std::io::Error::from_raw_os_error(13);
+        let notice =
+            Notice::new(Tone::Bad, "Cannot open the folder", format!("Open it ({error})."));
+        assert_eq!(notice.text, "Open it (Permission denied).");
     }
 
     #[test]

@@ -3,14 +3,13 @@
 //! actions; a task that waits for a network, for a person, or for a keyring that may ask one, has a
 //! thread of its own.
 
+mod files;
+mod hosts;
 mod keys;
 mod knock;
 mod watch;
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
-    path::Path,
     sync::{
         Arc,
         mpsc::{self, Receiver, Sender},
@@ -19,36 +18,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use eframe::egui::Context;
-use zeroize::Zeroizing;
-
 use self::{knock::KnockTask, watch::Watched};
 use super::{
-    action::{Action, Purpose},
+    action::Action,
     history::History,
     icons::Icon,
     keys::rows,
-    knocking::Trouble,
     notice::{Notice, sentence},
     preferences::PreferencesFile,
-    secret_text::SecretText,
     state_file::Damage,
     style::Tone,
     surroundings::Surroundings,
     task::{Report, Task},
 };
-use crate::{
-    client::{
-        accept::{self, Conflict, Plan},
-        folder::Folder,
-        key_store::Place,
-        profiles::{EditError, Host},
-    },
-    invitation::Invitation,
-    name::Name,
-    problems::Problems,
-    qr::{picture, reader},
-};
+use crate::client::folder::Folder;
+use eframe::egui::Context;
 
 /// How long a window that is closed waits for what was to be written.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -125,13 +109,15 @@ impl Office {
     /// Has a task done.
     pub(super) fn give(&self, task: Task) {
         let Some(open) = &self.open else { return };
-        let changes_key = matches!(task, Task::RemoveKey(_));
+        // A keyring may ask a person meanwhile.
+        let changes_key = matches!(task, Task::RemoveKey(_) | Task::Accept(..));
         let of_its_own = changes_key
             || matches!(
                 task,
                 Task::Knock { .. }
                     | Task::ChooseFile(_)
                     | Task::ReadFile(..)
+                    | Task::Plan(..)
                     | Task::ExportKey(_)
                     | Task::ReadKey(_)
             );
@@ -163,12 +149,11 @@ impl Desk {
             Task::RemoveKey(name) => self.remove_key(&name),
             Task::ReadKey(name) => self.read_key(name),
             Task::ExportKey(name) => self.export_key(&name),
-            Task::ChooseFile(purpose) => {
-                if let Some(path) = self.surroundings.choose_file(purpose.title()) {
-                    self.read_file(purpose, &path);
-                }
+            Task::ChooseFile(purpose) => self.choose_file(purpose),
+            Task::ReadFile(number, path) => self.read_file(number, &path),
+            Task::Plan(question, invitation, name) => {
+                self.plan(question, &invitation, name.as_ref());
             }
-            Task::ReadFile(purpose, path) => self.read_file(purpose, &path),
             Task::Accept(invitation, plan) => self.accept(&invitation, &plan),
             Task::Knock { host, at, command, number, stop } => {
                 KnockTask { desk: self, host, command, number, stop }.make(&at);
@@ -229,19 +214,6 @@ impl Desk {
         self.report(Report::History(found.content));
     }
 
-    fn read_hosts(&self) {
-        let mut problems = Problems::default();
-        let profiles = problems.good_of(self.folder.profiles().read()).unwrap_or_default();
-        let keys = self.folder.keys();
-        let trouble = |(name, host): (&Name, &Host)| {
-            let error = keys.label(&host.key).err()?;
-            Some((name.clone(), Trouble::of_key(&error, name)))
-        };
-        let troubles = profiles.iter().filter_map(trouble).collect();
-        self.report(Report::Hosts(profiles, problems.sorted()));
-        self.report(Report::Troubles(troubles));
-    }
-
     /// What keys there are now, and which hosts can be knocked at with them.
     fn read_keys_again(&self) {
         self.read_keys();
@@ -256,105 +228,6 @@ impl Desk {
                     .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
             ),
         }
-    }
-
-    fn add_host(&self, name: &Name, host: &Host) {
-        match self.folder.profiles().add(name, host) {
-            Ok(()) => self.report(Report::HostSaved(name.clone())),
-            Err(error) => self.not_saved(&error),
-        }
-        self.read_hosts();
-    }
-
-    fn restore_host(&self, name: &Name, host: &Host) {
-        match self.folder.profiles().add(name, host) {
-            Ok(()) => self.report(Report::HostRestored(name.clone())),
-            Err(error) => self.tell(told_of(&error)),
-        }
-        self.read_hosts();
-    }
-
-    fn replace_host(&self, old: &Name, name: &Name, host: &Host) {
-        match self.folder.profiles().rename(old, name, host) {
-            Ok(()) => {
-                self.report(Report::HostRenamed(old.clone(), name.clone()));
-                self.report(Report::HostSaved(name.clone()));
-            }
-            Err(error) => self.not_saved(&error),
-        }
-        self.read_hosts();
-    }
-
-    fn not_saved(&self, error: &EditError) {
-        self.report(Report::NotSaved(told_of(error)));
-    }
-
-    fn remove_host(&self, name: Name, host: Box<Host>) {
-        match self.folder.profiles().remove(name.as_str()) {
-            Ok(()) => {
-                let title = format!("{name} was removed");
-                let text = "Its key was kept.";
-                let undo = Action::RestoreHost(name, host);
-                let notice = Notice::new(Tone::Information, title, text);
-                self.tell(notice.offering(Icon::Undo, "Undo", undo));
-            }
-            Err(error) => self.tell_failure("The host was not removed", &error),
-        }
-        self.read_hosts();
-    }
-
-    /// A picture with a QR code, or a text.
-    fn read_file(&self, purpose: Purpose, path: &Path) {
-        match self.text_in(path) {
-            Ok(text) => self.report(Report::FileRead(purpose, text)),
-            Err(why) => {
-                let text = format!("{}: {why}", path.display());
-                self.tell(Notice::new(Tone::Bad, "Cannot read the file", text));
-            }
-        }
-    }
-
-    fn text_in(&self, path: &Path) -> Result<SecretText, String> {
-        let failed = |error: io::Error| error.to_string();
-        // Before it is opened: that of a pipe waits for whoever writes into it.
-        if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err("not a file".to_owned());
-        }
-        let mut content = Zeroizing::new(Vec::new());
-        let limit = picture::MAX_SIZE.saturating_add(1);
-        let file = File::open(path).map_err(failed)?;
-        let read = file.take(limit).read_to_end(&mut content).map_err(failed)?;
-        if u64::try_from(read).is_ok_and(|read| read >= limit) {
-            return Err("the file is too large".to_owned());
-        }
-        match str::from_utf8(&content) {
-            Ok(text) => Ok(text.into()),
-            Err(_) => {
-                let program = self.surroundings.picture_reader().map_err(failed)?;
-                let text = reader::read(&program, &content).map_err(|error| error.to_string())?;
-                Ok(text.into())
-            }
-        }
-    }
-
-    fn accept(&self, invitation: &Invitation, plan: &Plan) {
-        match plan.carry_out(&self.folder, invitation, Place::File) {
-            Ok(()) => self.report(Report::HostSaved(plan.name.clone())),
-            Err(accept::Error::Host(error)) => self.not_saved(&error),
-            Err(accept::Error::Conflict(Conflict::Host(name))) => {
-                self.not_saved(&EditError::Exists(name));
-            }
-            Err(accept::Error::Conflict(Conflict::Key(name))) => {
-                self.report(Report::NotSaved(Notice::new(
-                    Tone::Bad,
-                    "The host was not added",
-                    format!("Another key is already called {name}. Choose another name."),
-                )))
-            }
-            Err(error) => self.report_not_saved("The host was not added", &error),
-        }
-        self.read_keys();
-        self.read_hosts();
     }
 
     fn reseed(&self) {
@@ -378,49 +251,17 @@ impl Desk {
     }
 }
 
-impl Purpose {
-    const fn title(self) -> &'static str {
-        match self {
-            Self::Invitation => "Choose an invitation: a text file, or a picture of its QR code",
-            Self::Key => "Choose a key: a text file, or a picture of its QR code",
-        }
-    }
-}
-
-/// Why `client.toml` is as it was.
-fn told_of(error: &EditError) -> Notice {
-    match error {
-        EditError::Exists(name) => Notice::new(
-            Tone::Bad,
-            "The host was not saved",
-            format!("Host {name} already exists. Choose another name."),
-        ),
-        EditError::Mistakable { .. } => {
-            Notice::new(Tone::Bad, "The host was not saved", sentence(&error.to_string()))
-        }
-        EditError::Unknown(host) => Notice::new(
-            Tone::Bad,
-            "The host was not saved",
-            format!("Another program has removed host {} in the meantime.", host.name()),
-        ),
-        EditError::Refused(_) => Notice::new(
-            Tone::Bad,
-            "The host was not saved",
-            "client.toml has errors. Fix them first.",
-        )
-        .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
-        EditError::Lock(_) | EditError::Write(..) => Notice::new(
-            Tone::Bad,
-            "The host was not saved",
-            format!("{} Nothing was changed.", sentence(&error.to_string())),
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{instance, key::Key, window::surroundings::Desktop};
+    use crate::{
+        client::{accept::Plan, key_store::Place, profiles::Host},
+        instance,
+        invitation::Invitation,
+        key::Key,
+        name::Name,
+        window::surroundings::Desktop,
+    };
 
     #[test]
     fn what_was_asked_for_is_done_before_the_window_is_gone() {
@@ -456,5 +297,31 @@ mod tests {
         drop(turn);
         closing.join().unwrap().unwrap();
         assert!(folder.keys().list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_invitation_that_waits_for_its_turn_holds_up_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::at(place.path());
+        let invitation = Invitation {
+            name: "home".parse().unwrap(),
+            address: "203.0.113.5".parse().unwrap(),
+            key: Key::generate().unwrap(),
+            commands: Vec::new(),
+            wait: None,
+        };
+        let plan = Plan::new(&folder, &invitation, None).unwrap();
+        // As for as long as a keyring prompts for its password.
+        let turn = instance::Lock::take(&place.path().join("changes.lock")).unwrap();
+        let (reports, told) = mpsc::channel();
+        let mut office = Office::open(&folder, Arc::new(Desktop), reports, Context::default());
+        office.give(Task::Accept(Box::new(invitation), Box::new(plan)));
+        office.give(Task::ReadAll);
+        let read = told.recv_timeout(instance::PATIENCE / 2);
+        assert!(matches!(read, Ok(Report::Hosts(..))), "{read:?}");
+        drop(turn);
+        office.close();
+        let saved = told.try_iter().any(|report| matches!(report, Report::HostSaved(_)));
+        assert!(saved, "a window that is closed waits for it");
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use zeroize::Zeroizing;
 
 /// Such a text.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct SecretText(Zeroizing<String>);
 
 impl fmt::Debug for SecretText {

@@ -9,6 +9,7 @@ use std::{
 use super::{
     action::Purpose,
     history::Entries,
+    import_form::Question,
     keys::KeyRow,
     knocking::{Step, Trouble},
     notice::Notice,
@@ -45,7 +46,10 @@ pub(super) enum Task {
     ReadKey(Name),
     ExportKey(Name),
     ChooseFile(Purpose),
-    ReadFile(Purpose, PathBuf),
+    /// Reads the file, under this number.
+    ReadFile(u64, PathBuf),
+    /// Finds out what accepting an invitation would do, under another name if one is chosen.
+    Plan(Box<Question>, Box<Invitation>, Option<Name>),
     Accept(Box<Invitation>, Box<Plan>),
     Knock {
         host: Name,
@@ -65,6 +69,8 @@ pub(super) enum Task {
 pub(super) enum Report {
     Hosts(Profiles, Problems),
     Keys(Vec<KeyRow>),
+    /// The hosts that use each key.
+    Users(BTreeMap<Name, Vec<Name>>),
     /// Why hosts cannot be knocked at.
     Troubles(BTreeMap<Name, Trouble>),
     History(Entries),
@@ -78,8 +84,11 @@ pub(super) enum Report {
     NotSaved(Notice),
     KeyAdded(Name),
     KeyRead(Name, Box<Key>),
-    /// The text in a file that was chosen.
-    FileRead(Purpose, SecretText),
+    FileChosen(Purpose, PathBuf),
+    /// The text in the file that was read under this number.
+    FileRead(u64, Result<SecretText, Notice>),
+    /// What accepting an invitation would do, or why it cannot be accepted.
+    Planned(Box<Question>, Result<Box<Plan>, String>),
     /// A step of the knock with this number.
     Knock(u64, Step),
     Told(Notice),

@@ -1,6 +1,12 @@
 //! `ruroco-client invite`.
 
-use std::fs;
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use ruroco::invitation::MAX_SOURCE_SIZE;
 
 use crate::{
     person::{INVITATION, KEY, KEY_ID, Person, expect_no_secret, mode},
@@ -270,4 +276,35 @@ fn an_address_that_nobody_knows_is_told_at_once() {
     let told = "could not be sent from here: could not find the address of host.invalid";
     assert!(said.contains(told), "{said}");
     assert!(person.run(&["host", "list"]).contains("host.invalid"), "the host is there");
+}
+
+/// As an update does with a program that runs.
+#[test]
+fn a_picture_is_read_after_the_file_of_the_program_was_deleted() {
+    let person = Person::new();
+    let (program, pipe) = (person.path("client"), person.path("picture"));
+    // Not by this process, which starts others meanwhile: they would keep the file open for writing.
+    assert!(Command::new("cp").args([crate::person::CLIENT, &program]).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut client = person.command(&program);
+    client.args(["invite", "--qr", "picture"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let client = client.spawn().unwrap();
+    // It is open as soon as the client has it open, too.
+    let mut open = fs::File::options().write(true).open(&pipe).unwrap();
+    fs::remove_file(&program).unwrap();
+    open.write_all(&ruroco::qr::picture::png(INVITATION).unwrap()).unwrap();
+    drop(open);
+    let done = client.wait_with_output().unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{told}");
+    assert!(person.run(&["host", "list"]).starts_with("home "));
+}
+
+#[test]
+fn a_text_is_looked_into_up_to_the_length_that_the_window_accepts() {
+    let person = Person::new();
+    let long = |size: usize| format!("{INVITATION}\n{}", "x".repeat(size - INVITATION.len() - 1));
+    let refused = person.refused_input(&["invite"], &long(MAX_SOURCE_SIZE + 1));
+    assert!(refused.contains("longer than"), "{refused}");
+    assert!(person.say(&["invite"], &long(MAX_SOURCE_SIZE)).starts_with("added host home"));
 }

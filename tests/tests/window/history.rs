@@ -42,7 +42,7 @@ fn a_knock_that_was_not_sent_is_noted_with_the_reason() {
     person.presses("Knock at home: default");
     person.sees("Key home not found.");
     person.presses("History");
-    person.sees("Not sent. There is no key home");
+    person.sees("Not sent. Key home not found");
 }
 
 #[test]

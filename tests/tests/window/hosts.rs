@@ -325,6 +325,35 @@ fn a_host_whose_key_cannot_be_used_says_so_before_anybody_knocks() {
 }
 
 #[test]
+fn a_command_name_with_a_no_break_space_is_a_fault_of_its_field() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    person.presses("Edit home");
+    person.writes("Commands", "open\u{a0}ssh");
+    person.presses("Save");
+    assert!(person.description("Commands").contains("A command name must not"));
+    assert!(!person.sees_now("client.toml"), "{}", person.everything());
+    person.writes("Commands", "open_ssh");
+    person.presses("Save");
+    person.sees("Knock at home: open_ssh");
+}
+
+#[test]
+fn a_search_does_not_hide_the_host_that_was_just_added() {
+    let folder = new_folder();
+    add_host(&folder, "home", |_| {});
+    let mut person = Person::opens(folder);
+    person.types(Modifiers::COMMAND, Key::F);
+    person.writes("Search hosts", "home");
+    person.presses("Add a host");
+    person.writes("Name", "office");
+    person.writes("Address", "198.51.100.7");
+    person.presses("Save");
+    person.sees("Knock at office: default");
+}
+
+#[test]
 fn which_commands_ask_is_written_in_the_form() {
     let folder = new_folder();
     add_host(&folder, "nas", |host| host.commands = vec!["shut_down".to_owned()]);

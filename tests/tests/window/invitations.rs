@@ -1,6 +1,6 @@
 //! A host comes from an invitation: pasted, given at the start, chosen as a file, or dropped.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use ruroco::{invitation::Invitation, key::Key, qr};
 
@@ -118,12 +118,75 @@ fn what_is_no_file_is_not_waited_for() {
 }
 
 #[test]
+fn a_text_that_is_longer_than_any_with_an_invitation_is_not_looked_into() {
+    let key = Key::generate().unwrap();
+    let elsewhere = new_folder();
+    let long = format!("{}\n{}", invitation(&key), "x".repeat(64 << 10));
+    let path = elsewhere.path().join("log.txt");
+    fs::write(&path, &long).unwrap();
+    let mut person = Person::opens(new_folder());
+    person.drops(&path);
+    person.sees("the text is longer than 64 KiB");
+    assert_eq!(person.reads("Invitation"), "");
+    person.writes("Invitation", &long);
+    person.is_told("Invitation", "The text is longer than 64 KiB");
+    assert!(!person.sees_now("Add this host"));
+}
+
+/// A program that reads pictures, and takes as long as somebody wants.
+fn slow_reader(folder: &Path, pipe: &Path) -> std::path::PathBuf {
+    let program = folder.join("reader");
+    // Not written by this process, which starts others meanwhile: they would keep the file open for writing.
+    let make = "mkfifo \"$1\" && printf '#!/bin/sh\\ncat > /dev/null\\nexec cat %s\\n' \"$1\" > \"$2\" && \
+                chmod 755 \"$2\"";
+    let mut shell = std::process::Command::new("sh");
+    let made = shell.args(["-c", make, "sh"]).arg(pipe).arg(&program).status().unwrap();
+    assert!(made.success());
+    program
+}
+
+#[test]
+fn while_a_picture_is_read_the_window_says_so_and_nothing_is_added() {
+    let (key, other) = (Key::generate().unwrap(), Key::generate().unwrap());
+    let elsewhere = new_folder();
+    let (picture, pipe) = (elsewhere.path().join("a.png"), elsewhere.path().join("pipe"));
+    as_picture("a", &picture);
+    let mut person = Person::opens(new_folder());
+    *person.desktop.reader.lock().unwrap() = Some(slow_reader(elsewhere.path(), &pipe));
+    person.presses("Add from an invitation");
+    person.writes("Invitation", &invitation(&other));
+    person.sees("Add this host");
+    person.drops(&picture);
+    person.sees("Reading the file…");
+    assert!(!person.sees_now("Add this host"));
+    person.drops(&picture);
+    person.sees("Another file is still being read.");
+    fs::write(&pipe, invitation(&key)).unwrap();
+    person.no_longer_sees("Reading the file…");
+    is_added(&mut person, &key);
+}
+
+#[test]
+fn of_several_files_that_are_dropped_at_once_none_is_read() {
+    let key = Key::generate().unwrap();
+    let elsewhere = new_folder();
+    let path = elsewhere.path().join("invitation.txt");
+    fs::write(&path, invitation(&key)).unwrap();
+    let mut person = Person::opens(new_folder());
+    person.drops_all(&[path.as_path(); 20]);
+    person.sees("Drop one file at a time.");
+    person.drops(&path);
+    is_added(&mut person, &key);
+}
+
+#[test]
 fn enter_adds_the_host_of_an_invitation() {
     let key = Key::generate().unwrap();
     let mut person = Person::opens(new_folder());
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&key));
     person.writes("Name", "house");
+    person.sees("Add this host");
     person.types(egui::Modifiers::NONE, egui::Key::Enter);
     person.sees("house was added");
 }
@@ -140,7 +203,7 @@ fn a_host_that_was_removed_is_had_back_from_its_invitation() {
     person.sees("No host yet");
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&other));
-    assert!(person.description("Name").contains("Key home already exists"));
+    person.is_told("Name", "Key home already exists");
     person.writes("Invitation", &invitation(&key));
     is_added(&mut person, &key);
 }
@@ -155,8 +218,34 @@ fn another_key_with_the_id_of_an_invitations_is_left_alone() {
     let mut person = Person::opens(folder);
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&forged));
+    person.is_told("Name", "Key home already exists and is another key. Enter another name.");
     person.presses("Add this host");
-    person.sees("Another key is already called home. Choose another name.");
+    assert!(!person.sees_now("was added"));
+}
+
+#[test]
+fn a_host_whose_key_cannot_be_read_is_not_said_to_have_another() {
+    let folder = new_folder();
+    let key = add_host(&folder, "home", |_| {});
+    let path = folder.path().join("keys/home.key");
+    let set_mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let mut person = Person::opens(folder);
+    for reference in ["home", path.to_str().unwrap()] {
+        let profiles = person.client().profiles();
+        let home = "home".parse().unwrap();
+        let mut host = profiles.read().or_problems().unwrap().get("home").unwrap().clone();
+        host.key = reference.parse().unwrap();
+        profiles.replace(&home, &host).unwrap();
+        set_mode(0o644);
+        person.presses("From an invitation");
+        person.writes("Invitation", &invitation(&key));
+        person.is_told("Name", &format!("chmod 600 {}", path.display()));
+        assert!(!person.description("Name").contains("another key"));
+        // What another program mends is seen, too.
+        set_mode(0o600);
+        person.sees("home already exists. This invitation changes:");
+        person.presses("Cancel");
+    }
 }
 
 #[test]
@@ -167,7 +256,7 @@ fn a_second_host_of_the_same_name_gets_another() {
     let mut person = Person::opens(folder);
     person.presses("From an invitation");
     person.writes("Invitation", &invitation(&key));
-    assert!(person.description("Name").contains("Host home already exists"));
+    person.is_told("Name", "Host home already exists");
     person.presses("Add this host");
     assert!(!person.sees_now("was added"));
     person.writes("Name", "home2");
@@ -188,6 +277,9 @@ fn an_invitation_for_a_known_host_shows_what_it_changes_and_updates_it() {
     person.presses("From an invitation");
     person.writes("Invitation", &invitation(&key));
     person.sees("home already exists with the same settings.");
+    person.presses("Keep home");
+    person.sees("home is unchanged");
+    assert!(!person.sees_now("home was added"));
 }
 
 #[test]

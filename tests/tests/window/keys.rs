@@ -172,6 +172,18 @@ fn nothing_brings_a_key_back_that_was_written_into_a_form() {
 }
 
 #[test]
+fn a_key_that_a_host_has_by_the_path_of_its_file_is_in_use() {
+    let folder = new_folder();
+    let path = folder.path().join("keys/home.key");
+    add_host(&folder, "home", |host| host.key = path.to_str().unwrap().parse().unwrap());
+    let mut person = Person::opens(folder);
+    person.presses("Keys");
+    person.sees("For home");
+    person.presses("Delete the key home");
+    person.sees("You will no longer be able to knock at home.");
+}
+
+#[test]
 fn a_key_is_removed_only_by_whoever_is_sure() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});

@@ -37,6 +37,8 @@ pub(crate) struct Person {
 pub(crate) struct Desktop {
     pub(crate) chosen: Mutex<Option<PathBuf>>,
     pub(crate) opened: Mutex<Vec<PathBuf>>,
+    /// What reads pictures in the place of the client.
+    pub(crate) reader: Mutex<Option<PathBuf>>,
     /// How much time has passed beside what passes anyway.
     passed: Mutex<Duration>,
 }
@@ -57,7 +59,8 @@ impl Surroundings for Desktop {
 
     /// This process is a test, and no reader of pictures.
     fn picture_reader(&self) -> io::Result<PathBuf> {
-        Ok(programs::path("ruroco-client"))
+        let other = self.reader.lock().unwrap().clone();
+        Ok(other.unwrap_or_else(|| programs::path("ruroco-client")))
     }
 
     fn now(&self) -> SystemTime {
@@ -287,6 +290,16 @@ impl Person {
         self.field(field).accesskit_node().description().unwrap_or_default()
     }
 
+    /// Waits until this is said of a control beside its name.
+    #[track_caller]
+    pub(crate) fn is_told(&mut self, field: &str, text: &str) {
+        let told = wait::poll(wait::DEADLINE, || {
+            self.looks();
+            self.description(field).contains(text).then_some(())
+        });
+        assert!(told.is_some(), "`{text}` was never said of {field}:\n{}", self.everything());
+    }
+
     /// Presses a key.
     pub(crate) fn types(&mut self, modifiers: Modifiers, key: Key) {
         self.harness.key_press_modifiers(modifiers, key);
@@ -303,8 +316,14 @@ impl Person {
 
     /// Drops a file onto the window.
     pub(crate) fn drops(&mut self, path: &Path) {
-        let file = OnDisk(path.to_owned());
-        self.harness.input_mut().dropped_files.push(Arc::new(file));
+        self.drops_all(&[path]);
+    }
+
+    /// Drops files onto the window at once.
+    pub(crate) fn drops_all(&mut self, paths: &[&Path]) {
+        for path in paths {
+            self.harness.input_mut().dropped_files.push(Arc::new(OnDisk((*path).to_owned())));
+        }
         self.looks();
     }
 

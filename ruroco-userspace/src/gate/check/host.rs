@@ -1,6 +1,6 @@
 //! What configuration says of the host it is on.
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf};
 
 use nix::unistd::User;
 use ruroco_common::address::Address;

@@ -10,6 +10,7 @@ use crate::{
     window::{
         knocking::{Knocking, State, Step},
         notice::Notice,
+        search::Search,
         style::Tone,
         task::Task,
     },
@@ -34,11 +35,14 @@ impl Model {
     /// Closes the form that was to be saved, and no other: the person may have gone on meanwhile.
     pub(super) fn host_saved(&mut self, name: &Name) {
         match &self.screen {
-            Screen::Host(form) if form.saving.as_ref() == Some(name) => self.go(Screen::Hosts),
-            Screen::Import(form) if form.saving.as_ref() == Some(name) => {
-                let done = if form.updates { "updated" } else { "added" };
-                self.go(Screen::Hosts);
-                let title = format!("{name} was {done}");
+            Screen::Host(form) if form.saving.as_ref() == Some(name) => self.show_all_hosts(),
+            Screen::Import(form) if form.saving.as_ref().is_some_and(|plan| plan.name == *name) => {
+                let title = match form.saving.as_ref().map(|plan| &plan.step) {
+                    Some(Change::Add) | None => format!("{name} was added"),
+                    Some(Change::Update(_)) => format!("{name} was updated"),
+                    Some(Change::Nothing) => format!("{name} is unchanged"),
+                };
+                self.show_all_hosts();
                 let text = "Delete the invitation: anyone who has it can knock as you.";
                 self.tell(Notice::new(Tone::Good, title, text));
             }
@@ -48,6 +52,12 @@ impl Model {
             | Screen::Keys
             | Screen::History => {}
         }
+    }
+
+    /// With the one that the person has just dealt with, whatever they have searched for before.
+    fn show_all_hosts(&mut self) {
+        self.go(Screen::Hosts);
+        self.search = Search::default();
     }
 
     /// Its knock is given up: nobody could stop it any more.
@@ -79,26 +89,33 @@ impl Model {
                 is_there
             });
         }
+        self.count_change(self.hosts != hosts || self.faults != faults);
         (self.hosts, self.faults) = (hosts, faults);
     }
 
     pub(super) fn accept(&mut self) -> Option<Task> {
         let Screen::Import(form) = &mut self.screen else { return None };
-        if form.saving.is_some() {
+        if form.saving.is_some() || form.secret.is_waiting() {
             return None;
         }
         form.tried = true;
         let invitation = form.invitation().ok()?;
-        let plan = form.plan(&invitation, &self.hosts, &self.keys).ok()?;
-        form.saving = Some(plan.name.clone());
-        form.updates = matches!(plan.step, Change::Update(_));
-        Some(Task::Accept(Box::new(invitation), Box::new(plan)))
+        let plan = Box::new(form.plan(self.revision)?.ok()?.clone());
+        form.saving = Some(plan.clone());
+        Some(Task::Accept(Box::new(invitation), plan))
+    }
+
+    /// What the office has to find out for the form of an invitation.
+    pub(in crate::window) fn plan_due(&mut self) -> Option<Task> {
+        let Screen::Import(form) = &mut self.screen else { return None };
+        let (question, invitation, name) = form.ask(self.revision)?;
+        Some(Task::Plan(Box::new(question), Box::new(invitation), name))
     }
 
     /// Knocks, or asks first. What comes of it is seen at the hosts.
     pub(super) fn knock(&mut self, host: Name, command: String) -> Option<Task> {
         if matches!(self.screen, Screen::History) {
-            self.go(Screen::Hosts);
+            self.show_all_hosts();
         }
         if self.hosts.get(host.as_str())?.asks_before(&command) {
             self.dialog = Some(Dialog::Knock(host, command));
@@ -171,6 +188,29 @@ mod tests {
         assert!(model.act(Action::SaveHost).is_some());
         model.take(Report::HostSaved(name("office")));
         assert!(matches!(model.screen, Screen::Hosts));
+    }
+
+    #[test]
+    fn a_search_is_over_once_a_host_is_shown_that_it_could_hide() {
+        for shown in ["saved", "restored", "knocked at"] {
+            let mut model = model();
+            model.take(Report::Hosts(hosts(&["home"]), Problems::default()));
+            model.search.text = "office".to_owned();
+            match shown {
+                "saved" => {
+                    model.screen = form("nas");
+                    model.act(Action::SaveHost);
+                    model.take(Report::HostSaved(name("nas")));
+                }
+                "restored" => _ = model.take(Report::HostRestored(name("nas"))),
+                _ => {
+                    model.act(Action::ShowHistory);
+                    model.act(Action::Knock(name("home"), "open".to_owned()));
+                }
+            }
+            assert!(matches!(model.screen, Screen::Hosts));
+            assert!(model.search.text.is_empty(), "{shown}");
+        }
     }
 
     fn hosts(names: &[&str]) -> Profiles {

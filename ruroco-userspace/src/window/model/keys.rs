@@ -18,7 +18,7 @@ impl Model {
                 form.saving = Some(name.clone());
                 Some(Task::MakeKey(name))
             }
-            Some(Dialog::ImportKey(form)) if form.saving.is_none() => {
+            Some(Dialog::ImportKey(form)) if form.saving.is_none() && !form.secret.is_waiting() => {
                 form.tried = true;
                 let (name, key) = form.check(&self.keys).ok()?;
                 form.saving = Some(name.clone());

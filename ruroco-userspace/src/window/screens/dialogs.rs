@@ -165,7 +165,7 @@ fn import_key(ui: &mut Ui, model: &Model, form: &mut KeyForm, actions: &mut Acti
     let field = Field::new("Key")
         .help("One line, which begins with the name of a cipher.")
         .fault(key.as_deref())
-        .show_secret(ui, &mut form.text, &mut form.is_shown);
+        .show_secret(ui, &mut form.secret);
     if by_name || confirmed(&field) {
         actions.push(Action::ImportKey);
     }

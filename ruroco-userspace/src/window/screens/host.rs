@@ -121,6 +121,7 @@ fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut A
         } else {
             "A name contains a comma, or begins or ends with a space. Edit it in client.toml."
         });
+        let field = field.fault(faults.commands.as_deref());
         let field = ui.add_enabled_ui(can_write, |ui| field.show(ui, &mut form.commands));
         save_when(&field.inner, actions);
     };

@@ -10,8 +10,8 @@ use crate::{
     invitation::Invitation,
     window::{
         action::{Action, Purpose},
-        forms::ImportForm,
         icons::Icon,
+        import_form::ImportForm,
         keys::Facts,
         model::Model,
         style::{NEAR, Palette, ROOM, TIGHT},
@@ -28,13 +28,13 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut ImportForm, actions: &
     }
     let invitation = form.invitation();
     card(ui, |ui| {
-        let shows_fault = form.tried && !form.text.trim().is_empty();
+        let shows_fault = form.tried && !form.secret.text.trim().is_empty();
         let fault = invitation.as_ref().err().filter(|_| shows_fault);
         let field = Field::new("Invitation")
             .hint("Paste the line here")
             .help("It begins with ruroco:// and contains a key. Do not let anyone else see it.")
             .fault(fault.map(String::as_str))
-            .show_secret(ui, &mut form.text, &mut form.is_shown);
+            .show_secret(ui, &mut form.secret);
         enter(&mut form.entered, &field);
         if field.changed() {
             form.follow_text();
@@ -49,7 +49,10 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut ImportForm, actions: &
             "A text file or a picture of the QR code. You can also drop it onto this window.",
         );
     });
-    if let Ok(invitation) = &invitation {
+    // Not while a file is read whose text comes in its place.
+    if let Ok(invitation) = &invitation
+        && !form.secret.is_waiting()
+    {
         card(ui, |ui| preview(ui, model, form, invitation, actions));
     }
 }
@@ -64,8 +67,8 @@ fn preview(
     strong(ui, "This invitation");
     text_lines(ui, |ui| facts_of(ui, invitation));
     ui.add_space(NEAR);
-    let plan = form.plan(invitation, &model.hosts, &model.keys);
-    let fault = plan.as_ref().err();
+    let plan = form.plan(model.revision).map(|plan| plan.cloned());
+    let fault = plan.as_ref().and_then(|plan| plan.as_ref().err());
     let field = Field::new("Name")
         .help("The name of the host and its key on this computer.")
         .fault(fault.map(String::as_str))
@@ -74,7 +77,11 @@ fn preview(
         actions.push(Action::AcceptInvitation);
     }
     ui.add_space(NEAR);
-    let what = plan.as_ref().map_or_else(|_| "Add this host".to_owned(), |plan| changes(ui, plan));
+    let what = match &plan {
+        None => "Checking…".to_owned(),
+        Some(Err(_)) => "Add this host".to_owned(),
+        Some(Ok(plan)) => changes(ui, plan),
+    };
     row(ui, |ui| {
         let text = if form.saving.is_some() { "Saving…" } else { &what };
         let add = named_button(ui, Rank::First, Some(Icon::Add), text, &what);

@@ -5,9 +5,13 @@ use eframe::egui::{
 };
 
 use super::{icon_button, into_view, quiet, toned_line};
-use crate::window::{
-    icons::Icon,
-    style::{CONTROL_HEIGHT, NEAR, Palette, TIGHT, Tone},
+use crate::{
+    invitation::MAX_SOURCE_SIZE,
+    window::{
+        icons::Icon,
+        secret_field::SecretField,
+        style::{CONTROL_HEIGHT, NEAR, Palette, TIGHT, Tone},
+    },
 };
 
 /// A field with its name above, and beneath it what it is for, or what is wrong with it.
@@ -65,15 +69,12 @@ impl<'a> Field<'a> {
     }
 
     /// The same for a secret, which is only shown to a person who asks for it.
-    pub(in crate::window) fn show_secret(
-        self,
-        ui: &mut Ui,
-        text: &mut String,
-        is_revealed: &mut bool,
-    ) -> Response {
-        let secrecy = if *is_revealed { Secrecy::Revealed } else { Secrecy::Masked };
+    pub(in crate::window) fn show_secret(self, ui: &mut Ui, secret: &mut SecretField) -> Response {
+        let is_waiting = secret.is_waiting();
+        let SecretField { text, is_shown, .. } = secret;
+        let secrecy = if *is_shown { Secrecy::Revealed } else { Secrecy::Masked };
         let field = Self { secrecy, ..self };
-        field.framed(ui, |ui| {
+        let response = field.framed(ui, |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = TIGHT;
                 let room = (ui.available_width() - CONTROL_HEIGHT - NEAR).max(0.0);
@@ -87,12 +88,16 @@ impl<'a> Field<'a> {
                 };
                 let name = format!("{verb} the {}", field.label.to_lowercase());
                 if icon_button(ui, icon, &name).clicked() {
-                    *is_revealed = !*is_revealed;
+                    *is_shown = !*is_shown;
                 }
                 edit.inner
             })
             .inner
-        })
+        });
+        if is_waiting {
+            quiet(ui, "Reading the file…");
+        }
+        response
     }
 
     fn edit(self, ui: &mut Ui, text: &mut String) -> Response {
@@ -104,6 +109,13 @@ impl<'a> Field<'a> {
             }
             let hint = RichText::new(self.hint).color(palette.quiet).italics();
             let edit = TextEdit::singleline(text).hint_text(hint).margin(Margin::symmetric(10, 8));
+            let edit = match self.secrecy {
+                Secrecy::None => edit,
+                // One more than is accepted: so a text that is too long is reported, and not cut.
+                Secrecy::Masked | Secrecy::Revealed => {
+                    edit.char_limit(MAX_SOURCE_SIZE.saturating_add(1))
+                }
+            };
             let edit = edit.password(self.secrecy == Secrecy::Masked);
             ui.add(edit.desired_width(f32::INFINITY))
         })
