@@ -45,7 +45,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit> {
-    let asked = asked(arguments.host, arguments.command, folder)?;
+    let asked = asked(&arguments.host, arguments.command, folder)?;
     let effect = Some(arguments.waiting.effect(arguments.port));
     let attempt = Attempt { knock: asked.knock(folder)?, effect };
     let outcome = waiting::knock(&attempt, folder, &mut |_| {})?;
@@ -62,10 +62,10 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
 }
 
 /// What `client.toml` says of a host that ssh knows by one name or another.
-fn asked(host: String, command: Option<String>, folder: &Folder) -> anyhow::Result<Asked> {
+fn asked(host: &str, command: Option<String>, folder: &Folder) -> anyhow::Result<Asked> {
     let file = folder.profiles();
     let profiles = hosts(folder)?;
-    let (name, known) = profiles.find(&host)?.with_context(|| {
+    let (name, known) = profiles.find(host)?.with_context(|| {
         format!(
             "no host in {} has the name or the address {host}; add it with: ruroco-client host add, \
              or have ssh pass the host's name: %n in place of %h",
