@@ -99,3 +99,25 @@ impl Seen {
 /// saves time, less when tens of thousands of knocks have been remembered; whether a packet is a
 /// replay [`SEEN`] alone decides.
 pub type SeenHints = [u8; 1 << u16::BITS];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_alone_fills_the_ring_at_once() {
+        let at_once = |accepted| {
+            let (share, mut full_at) = (share(accepted), 0);
+            let takes = core::iter::from_fn(|| {
+                full_at = share.take(full_at, 0)?;
+                Some(())
+            });
+            takes.take(10_000).count()
+        };
+        for (accepted, expected) in
+            [(0, 100), (2, 100), (50, 100), (1_000, 2_000), (1_725, 3_449), (u32::MAX, 3_449)]
+        {
+            assert_eq!(at_once(accepted), expected, "{accepted} a second");
+        }
+    }
+}

@@ -91,22 +91,19 @@ fn neither_copies_nor_forgeries_use_up_a_keys_share() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn whatever_the_server_accepts_one_key_alone_never_fills_the_ring_at_once() {
-    for accepted in [1_724, 1_725, 3_449, 100_000, u32::MAX] {
-        let mut kernel = Kernel::sharing(maps::share(accepted));
-        let other = key_with_id(KeyId([9; 8]));
-        kernel.add_key(&other);
-        let frames: Vec<_> = (0..RING_HOLDS).map(|number| frame(&key(), number)).collect();
-        let start = std::time::Instant::now();
-        let is_in = |frame: &&Vec<u8>| kernel.judge_once_more(frame, None) == Verdict::Candidate;
-        let passed = u64::try_from(frames.iter().take_while(is_in).count()).unwrap();
-        let refilled = u64::try_from(start.elapsed().as_millis()).unwrap() * MOST / 1000;
-        assert!((MOST - 2..=MOST + refilled + 1).contains(&passed), "{accepted}: {passed}");
-        for number in 0..LEAST {
-            let verdict = kernel.judge_once_more(&frame(&other, number), None);
-            assert_eq!(verdict, Verdict::Candidate, "{accepted}: packet {number} of another key");
-        }
+fn whatever_the_server_accepts_a_key_puts_at_most_half_of_the_ring_into_it_at_once() {
+    let mut kernel = Kernel::sharing(maps::share(u32::MAX));
+    let frames: Vec<_> = (0..2 * RING_HOLDS).map(|number| frame(&key(), number)).collect();
+    let (start, mut passed) = (std::time::Instant::now(), 0);
+    for some in frames.chunks(1_000) {
+        let judged = some.iter().map(|frame| kernel.judge_once_more(frame, None));
+        passed += judged.filter(|verdict| *verdict == Verdict::Candidate).count();
+        // What limits the key is not the ring.
+        kernel.drain();
     }
+    let (passed, elapsed) = (u64::try_from(passed).unwrap(), start.elapsed().as_millis());
+    let most = MOST + 1 + u64::try_from(elapsed).unwrap() * MOST / 1000;
+    assert!((MOST..=most).contains(&passed), "{passed} passed, at most {most} may");
 }
 
 #[test]
