@@ -349,7 +349,7 @@ fn an_audit_trail_that_others_can_change_is_a_problem() {
     }
     fs::set_permissions(&trail, fs::Permissions::from_mode(0o640)).unwrap();
     lab.files.give_to_user(&trail);
-    Findings::of(&mut doctor(&lab)).expect("audit_trail", "problem", &["chown root"]);
+    Findings::of(&mut doctor(&lab)).expect("audit_trail", "problem", &["chown -h root"]);
     fs::set_permissions(lab.files.audit(), fs::Permissions::from_mode(0o770)).unwrap();
     let findings = Findings::of(&mut doctor(&lab));
     findings.expect("check", "problem", &[lab.files.audit().to_str().unwrap(), "chmod go-w"]);

@@ -113,7 +113,7 @@ fn floors_that_a_line_of_ours_would_lose_stop_init_and_start() {
     host.write_config(&format!("{left_out}source = \"udp\"\n"));
     let left = "/etc/ruroco/blocklist.msgpck";
     host.write_as_server(left.as_ref(), &blocklist(COUNTER), 0o600);
-    let told = [left, "write blocklist_dir = \"/etc/ruroco/\""];
+    let told = [left, "run: mv /etc/ruroco/blocklist.msgpck /var/lib/ruroco/;"];
     expect_no_start("ruroco-server", host.server_command(), &told);
     let mut init = host.server_command();
     init.arg("init");
