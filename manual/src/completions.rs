@@ -54,17 +54,20 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
 
 /// The file for a program that answers the shell itself.
 fn dynamic(shell: Shell, name: &str) -> Option<String> {
-    let function = format!("_clap_dynamic_completer_{}", name.replace('-', "_"));
-    match shell {
-        _ if !DYNAMIC.contains(&name) => None,
-        Shell::Bash => Some(format!("source <({VARIABLE}=bash {name})\n")),
-        Shell::Fish => Some(format!("{VARIABLE}=fish {name} | source\n")),
-        // zsh loads the file as a function at the first TAB, which is to be answered, too.
-        Shell::Zsh => {
-            Some(format!("#compdef {name}\nsource <({VARIABLE}=zsh {name})\n{function} \"$@\"\n"))
-        }
-        _ => None,
+    if !DYNAMIC.contains(&name) {
+        return None;
     }
+    let script = format!("{VARIABLE}={shell} {name}");
+    if shell == Shell::Fish {
+        return Some(format!("{script} | source\n"));
+    }
+    let source = format!("source <({script})\n");
+    if shell == Shell::Zsh {
+        // zsh loads the file as a function at the first TAB, and expects it to answer that, too.
+        let function = format!("_clap_dynamic_completer_{}", name.replace('-', "_"));
+        return Some(format!("#compdef {name}\n{source}{function} \"$@\"\n"));
+    }
+    Some(source)
 }
 
 #[cfg(test)]
