@@ -12,12 +12,10 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::{
+    invitation::MAX_SOURCE_SIZE,
     qr::{picture, reader},
     secure_file,
 };
-
-/// Longest text in bytes. `ruroco-gate invite` draws a QR code above its line, with up to 50 KiB.
-const MAX_SIZE: usize = 64 << 10;
 
 /// Where to read the text.
 #[derive(Args)]
@@ -39,7 +37,7 @@ impl Source {
         match (&self.qr, &self.file) {
             (Some(picture), _) => read_picture(picture),
             (None, Some(file)) if file != Path::new("-") => {
-                Ok(secure_file::read_text_with_secret(file, MAX_SIZE)?)
+                Ok(secure_file::read_text_with_secret(file, MAX_SOURCE_SIZE)?)
             }
             (None, None) if io::stdin().is_terminal() => {
                 let typed = rpassword::prompt_password(prompt);
@@ -66,7 +64,7 @@ fn read_picture(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 }
 
 fn read_text(input: impl Read) -> anyhow::Result<Zeroizing<String>> {
-    let content = read_at_most(MAX_SIZE, input)?;
+    let content = read_at_most(MAX_SOURCE_SIZE, input)?;
     let text = str::from_utf8(&content).ok().context("it is not UTF-8")?;
     Ok(Zeroizing::new(text.to_owned()))
 }
