@@ -282,14 +282,17 @@ impl<'a> Planner<'a> {
     }
 
     /// # Errors
-    /// Another host is called so, or an entry with a mistake.
+    /// Another host is called so, in whatever case, or an entry with a mistake.
     fn is_free(&self, name: &Name) -> Result<(), Conflict> {
+        let is_called_so = |other: &Name| other.as_str().eq_ignore_ascii_case(name.as_str());
+        if let Some((other, _)) = self.hosts.iter().find(|(other, _)| is_called_so(other)) {
+            return Err(Conflict::Host(other.clone()));
+        }
         match self.hosts.known(name.as_str()) {
-            Ok(_) => Err(Conflict::Host(name.clone())),
             Err(invalid) if self.hosts.is_taken(name.as_str()) => {
                 Err(Conflict::HostUnclear { host: name.clone(), why: invalid.to_string() })
             }
-            Err(_) => Ok(()),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 

@@ -238,6 +238,7 @@ impl Model {
                 self.troubles = troubles;
             }
             Report::History(entries) => self.history = entries,
+            Report::ReadAgain => self.count_change(true),
             Report::HostSaved(name) => self.host_saved(&name),
             Report::HostRenamed(old, name) => self.host_renamed(&old, name),
             Report::HostRestored(name) => {

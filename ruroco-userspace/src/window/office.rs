@@ -212,6 +212,7 @@ impl Desk {
             self.tell(Notice::new(Tone::Warning, title, damage.to_string()));
         }
         self.report(Report::History(found.content));
+        self.report(Report::ReadAgain);
     }
 
     /// What keys there are now, and which hosts can be knocked at with them.

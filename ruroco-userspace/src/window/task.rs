@@ -74,6 +74,9 @@ pub(super) enum Report {
     /// Why hosts cannot be knocked at.
     Troubles(BTreeMap<Name, Trouble>),
     History(Entries),
+    /// All files were read again. What a plan was made of may have changed, even if hosts and keys are as they
+    /// were shown last.
+    ReadAgain,
     /// The host of a form is in the file.
     HostSaved(Name),
     /// A host was renamed: its old name, and its new one.

@@ -312,7 +312,7 @@ fn a_name_that_differs_only_in_case_does_not_take_the_place_of_a_known_host() {
     assert!(refused.contains("host web1 already exists"), "{refused}");
     let invitation = crate::person::INVITATION.replace("name=home", "name=WEB1");
     let refused = person.refused_input(&["invite"], &invitation.replace("AAEC", "BAEC"));
-    assert!(refused.contains("WEB1 already exists"), "{refused}");
+    assert!(refused.contains("host Web1 already exists with another key"), "{refused}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Other programs change the client's files, too: the command line, an editor, or a second window.
 
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::{
     fs::{self, Permissions},
     mem,
@@ -38,6 +40,9 @@ struct State {
     modified: Option<SystemTime>,
     size: u64,
     permissions: Permissions,
+    /// When anything about it last changed, permissions included, even if they are what they were.
+    #[cfg(unix)]
+    changed: (i64, i64),
 }
 
 impl Watched {
@@ -70,6 +75,8 @@ impl Stamp {
             modified: metadata.modified().ok(),
             size: metadata.len(),
             permissions: metadata.permissions(),
+            #[cfg(unix)]
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         });
         Self { path, state }
     }
