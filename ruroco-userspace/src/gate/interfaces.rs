@@ -55,7 +55,7 @@ impl Interfaces {
     /// Attaches the program to all configured interfaces that exist. Where a gate that crashed has
     /// left its program, this one takes its place last of all: until nothing can fail any more,
     /// that one goes on with its keys, and its ring has a reader. Only where the program that is left
-    /// has the kernel reject this one on an interface below does it [give way](elsewhere) first.
+    /// has the kernel reject this one on an interface below does it give way (`elsewhere`) first.
     ///
     /// # Errors
     /// If an interface rejects the program, or the pins cannot be read. Nothing has changed then, but for
