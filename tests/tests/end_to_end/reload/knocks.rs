@@ -23,8 +23,8 @@ fn every_knock_during_reloads_runs_once() {
 
     let mut knock = |lab: &mut Lab| {
         wait::until("knocks to run", || {
-            let ran = lab.commander().lines_with(&["running", "quick"]).len();
-            (ran + AHEAD > sent.len()).then_some(())
+            let ended = lab.commander().lines_with(&["ended", "quick"]).len();
+            (ended + AHEAD > sent.len()).then_some(())
         });
         let knock = Knock::to(SERVER.of(Family::V4), "quick");
         let datagram = knock.seal(&key);
@@ -58,6 +58,8 @@ fn every_knock_during_reloads_runs_once() {
     // After this one nothing that was sent before will still run.
     lab.knock(Family::V4, &[]);
     lab.commander().wait_for(&["running", "default"]);
+    // Each line is a thread's.
+    lab.commander().wait_for_nth(sent.len(), &["running", "quick"]);
     let counter = |line: String| -> u128 {
         line.split_once("counter=").unwrap().1.split(' ').next().unwrap().parse().unwrap()
     };
