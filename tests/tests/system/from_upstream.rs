@@ -288,7 +288,7 @@ fn expect_a_command_to_write_where_it_may(host: &Host) {
 fn expect_a_private_address_to_be_refused(host: &Host, count: usize) {
     let before = host.runs();
     host.knock_with(KEY, here(), &[]);
-    expect_refusal(host, "ruroco-commander", "non_routable_address", count);
+    expect_refusal(host, "ruroco-server", "non_routable_address", count);
     assert_eq!(host.runs(), before);
 }
 
