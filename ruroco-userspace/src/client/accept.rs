@@ -248,7 +248,7 @@ impl<'a> Planner<'a> {
         Plan { name: name.clone(), host, step, sharing, new_key }
     }
 
-    /// The host of the invitation, if it is there: the one that is called so, or one at its address.
+    /// The host of the invitation, if it is known: the host with the wanted name, or a host with its address.
     ///
     /// # Errors
     /// A host that may be it, or is called so and is another.
@@ -284,16 +284,11 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// Another host is called so, in whatever case, or an entry with a mistake.
     fn is_free(&self, name: &Name) -> Result<(), Conflict> {
-        let is_called_so = |other: &Name| other.as_str().eq_ignore_ascii_case(name.as_str());
-        if let Some((other, _)) = self.hosts.iter().find(|(other, _)| is_called_so(other)) {
-            return Err(Conflict::Host(other.clone()));
-        }
-        match self.hosts.known(name.as_str()) {
-            Err(invalid) if self.hosts.is_taken(name.as_str()) => {
-                Err(Conflict::HostUnclear { host: name.clone(), why: invalid.to_string() })
-            }
-            Ok(_) | Err(_) => Ok(()),
-        }
+        let Some(namesake) = self.hosts.namesake(name.as_str()) else { return Ok(()) };
+        Err(match self.hosts.known(namesake.as_str()) {
+            Ok(_) => Conflict::Host(namesake),
+            Err(invalid) => Conflict::HostUnclear { host: namesake, why: invalid.to_string() },
+        })
     }
 
     /// Whether the key of the invitation can take the place of a missing one.

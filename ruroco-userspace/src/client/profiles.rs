@@ -81,12 +81,12 @@ impl Profiles {
         self.get(name).is_some() || self.invalid.contains(name)
     }
 
-    /// Whether an entry has this name in whatever case. `ssh` passes names in lower case, so a second one
-    /// could take the place of the first.
-    pub fn is_taken(&self, name: &str) -> bool {
-        let mut names =
-            self.hosts.keys().map(Name::as_str).chain(self.invalid.iter().map(String::as_str));
-        names.any(|taken| taken.eq_ignore_ascii_case(name))
+    /// The entry with this name in whatever case. `ssh` passes names in lower case, so a second one could
+    /// take the place of the first.
+    pub fn namesake(&self, name: &str) -> Option<Name> {
+        let invalid = self.invalid.iter().filter_map(|invalid| invalid.parse().ok());
+        let mut names = self.hosts.keys().cloned().chain(invalid);
+        names.find(|other: &Name| other.as_str().eq_ignore_ascii_case(name))
     }
 
     /// The other hosts with the same address, maybe with another port: given that address, nobody can say
@@ -369,7 +369,7 @@ mod tests {
             let profiles = problems.good_of(profiles).unwrap();
             assert_eq!(problems.len(), 1, "{problems}");
             assert!(profiles.get("good").is_some() && profiles.get("bad").is_none(), "{wrong}");
-            assert!(profiles.is_taken("bad"));
+            assert_eq!(profiles.namesake("BAD"), Some("bad".parse().unwrap()));
             for told in [
                 profiles.known("bad").unwrap_err().to_string(),
                 profiles.find("BAD").unwrap_err().to_string(),
@@ -434,7 +434,8 @@ mod tests {
     #[test]
     fn a_name_in_another_case_is_taken_and_a_mistake_beside_a_host_does_not_affect_it() {
         let profiles = at(&[("Web1", "192.0.2.1")]);
-        assert!(profiles.is_taken("web1") && !profiles.has_entry("web1"));
+        assert_eq!(profiles.namesake("web1"), Some("Web1".parse().unwrap()));
+        assert!(!profiles.has_entry("web1"));
         let text = "[hosts.home]\naddress = \"192.0.2.1\"\nkey = \"k\"\n[hosts.Home]\nkey = 1\n";
         let profiles = Profiles::check(&Source::new("/client.toml", text));
         let profiles = Problems::default().good_of(profiles).unwrap();

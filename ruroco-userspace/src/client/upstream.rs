@@ -294,7 +294,7 @@ fn free_name(address: &Destination, profiles: &Profiles) -> Name {
     let stem = Name::like(&format!("{host}{port}"), "host");
     let numbered = (2..).map(|number| stem.numbered(number));
     let mut names = std::iter::once(stem.clone()).chain(numbered);
-    names.find(|name| !profiles.is_taken(name.as_str())).unwrap_or(stem)
+    names.find(|name| profiles.namesake(name.as_str()).is_none()).unwrap_or(stem)
 }
 
 #[cfg(test)]

@@ -309,7 +309,10 @@ fn a_name_that_differs_only_in_case_does_not_take_the_place_of_a_known_host() {
     let add = |name| ["host", "add", name, "--address", "192.0.2.1:80", "--key", "home"];
     person.run(&add("Web1"));
     let refused = person.refused(&add("web1"));
-    assert!(refused.contains("host web1 already exists"), "{refused}");
+    assert!(
+        refused.contains("host Web1 already exists") && refused.contains("host remove Web1"),
+        "{refused}"
+    );
     let invitation = crate::person::INVITATION.replace("name=home", "name=WEB1");
     let refused = person.refused_input(&["invite"], &invitation.replace("AAEC", "BAEC"));
     assert!(refused.contains("host Web1 already exists with another key"), "{refused}");

@@ -64,10 +64,10 @@ impl Target {
         };
         let host = Host { key: self.key.unwrap_or(host.key), ..host };
         let host = self.manner.applied_to(host);
-        let is_listed = self.command.is_none();
+        let is_to_be_listed = self.command.is_none();
         let command = self.named.or(self.command).unwrap_or_else(|| host.command.clone());
         let asked = Asked { name: self.host, host, command };
-        if is_listed {
+        if is_to_be_listed {
             let Asked { command, .. } = &asked;
             asked.check_spelling(&format!(
                 "to request {command} anyway, pass --command {command}"

@@ -142,7 +142,7 @@ impl ProfilesFile {
         self.put(&self.turn()?, new, host, Place::Of(old))
     }
 
-    /// Removes an entry, even one with mistakes or with a text for its name that is none.
+    /// Removes an entry. Neither the entry nor its name needs to be valid.
     ///
     /// # Errors
     /// [`EditError`]; the file is as it was.
@@ -170,8 +170,8 @@ impl ProfilesFile {
                 profiles.known(old.as_str())?;
                 profiles.forget(old);
             }
-            if profiles.is_taken(name.as_str()) {
-                return Err(EditError::Exists(name.clone()));
+            if let Some(namesake) = profiles.namesake(name.as_str()) {
+                return Err(EditError::Exists(namesake));
             }
             if let Some(other) = profiles.mistaken_for(name, host) {
                 return Err(EditError::Mistakable { name: name.clone(), other: other.clone() });
