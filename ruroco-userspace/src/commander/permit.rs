@@ -166,8 +166,8 @@ impl Rules {
         Ok(permitted)
     }
 
-    /// Judges a run anew that other rules have permitted and that has its slot: what runs in the end is what
-    /// these rules say.
+    /// Judges a waiting run again, which earlier rules permitted and which has its slot. The command that runs is
+    /// the one that these rules define.
     ///
     /// # Errors
     /// The first [`Refusal`] that applies.

@@ -44,8 +44,8 @@ impl Queue {
         self.waiting.pop_front()
     }
 
-    /// Has the waiting runs judged anew, by rules that have changed. Each that is refused has lost its place,
-    /// and its slot.
+    /// Judges the waiting runs again after the rules have changed. A rejected run leaves the queue and frees
+    /// its slot.
     pub fn judge_again(
         &mut self,
         judge: impl Fn(&Permitted) -> Result<Permitted, Refusal>,

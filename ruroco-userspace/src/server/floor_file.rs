@@ -102,8 +102,8 @@ pub struct FloorFile {
     path: Arc<Path>,
     slots: Slots,
     floors: Floors,
-    /// Whether writing the log anew has failed, or has made hardly any room because the disk had none for the
-    /// larger file that so many keys need. It is then tried again when there is no other way.
+    /// Whether the last compaction failed, or freed hardly any room because the disk had no space for a larger
+    /// file. The log is then compacted again only when it is full.
     is_stuck: bool,
     _lock: instance::Lock,
 }

@@ -116,7 +116,9 @@ fn a_command_that_is_not_listed_is_met_with_the_likely_one_and_can_be_sent_never
         {
             let refused = person.refused(action);
             assert!(
-                refused.contains(&format!("web1 has no command {typed}; did you mean open_ssh?")),
+                refused.contains(&format!(
+                    "web1 does not list a command {typed}; did you mean open_ssh?"
+                )),
                 "{refused}"
             );
             assert!(refused.contains(&format!("pass --command {typed}")), "{refused}");

@@ -77,7 +77,8 @@ fn asked(host: &str, command: Option<String>, folder: &Folder) -> anyhow::Result
     let asked = Asked { name: Some(name.to_string()), host: known, command };
     let Asked { host, command, .. } = &asked;
     let path = file.path().display();
-    asked.check_spelling(&format!("if it has, add {command} to `commands` in {path}"))?;
+    asked
+        .check_spelling(&format!("to request {command} anyway, add it to `commands` in {path}"))?;
     // Standard input is ssh's, and nobody looks at every `ssh` that a script starts.
     if host.asks_before(command) {
         let name = asked.called();

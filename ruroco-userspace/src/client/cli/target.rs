@@ -93,7 +93,10 @@ impl Asked {
     pub(super) fn check_spelling(&self, otherwise: &str) -> anyhow::Result<()> {
         let Self { host, command, .. } = self;
         let Some(meant) = host.probably_meant(command) else { return Ok(()) };
-        bail!("{} has no command {command}; did you mean {meant}? ({otherwise})", self.called())
+        bail!(
+            "{} does not list a command {command}; did you mean {meant}? ({otherwise})",
+            self.called()
+        )
     }
 
     /// Asks a person before a command goes out that the host's `confirm` lists.

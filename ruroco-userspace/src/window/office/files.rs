@@ -39,7 +39,7 @@ impl Desk {
 
     fn text_in(&self, path: &Path) -> Result<SecretText, String> {
         let failed = |error: io::Error| Plain(error).to_string();
-        // Before it is opened: that of a pipe waits for whoever writes into it.
+        // Checked before opening: opening a pipe blocks until another process writes to it.
         if !fs::metadata(path).map_err(failed)?.is_file() {
             return Err("not a file".to_owned());
         }
