@@ -14,10 +14,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use ruroco::{durable, key::Key};
+use ruroco_files::durable;
 use ruroco_lab::{
     directory::Directory, namespace::Namespace, network::PORT, send_times::SendTimes,
 };
+use ruroco_seal::generate_key;
 use serde::Serialize;
 
 use crate::{paths::Paths, scale::Scale, statistics::Summary};
@@ -94,7 +95,7 @@ pub(crate) fn measure(paths: &Paths, scale: &Scale) -> Result<Client> {
 /// A folder as a person has it: one host, one key.
 fn set_up(folder: &Path) -> Result<()> {
     let key = folder.join("home.key");
-    let made = Key::generate().context("could not get random numbers for a key")?;
+    let made = generate_key().context("could not get random numbers for a key")?;
     durable::create(&key, made.to_line().as_bytes())?;
     let host = format!("[hosts.home]\naddress = \"127.0.0.1:{PORT}\"\nkey = {key:?}\n");
     fs::write(folder.join("client.toml"), host).context("could not write client.toml")

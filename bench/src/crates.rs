@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ruroco::key::Key;
+use ruroco_keys::key::Key;
 use ruroco_lab::knock::Bytes;
 
 /// What is measured, in the order of the program's answers.

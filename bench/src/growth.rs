@@ -1,8 +1,8 @@
 //! What grows with the number of keys, and what must not grow with the number of sources.
 
 use anyhow::{Context, Result};
-use ruroco::key::Key;
 use ruroco_common::verdict::Verdict;
+use ruroco_keys::key::Key;
 use ruroco_lab::knock::Bytes;
 use serde::Serialize;
 use zerocopy::{FromBytes, IntoBytes, transmute};

@@ -9,8 +9,9 @@ use aya::{
     maps::{Map, MapData, RingBuf},
     programs::{TestRun, TestRunOptions, Xdp},
 };
-use ruroco::{gate::program::Program, key::Key, key_directory::NamedKey};
 use ruroco_common::{address::Address, guarded::Guarded, rate::Rate, verdict::Verdict};
+use ruroco_gate::program::Program;
+use ruroco_keys::{key::Key, named_key::NamedKey};
 use ruroco_lab::network::{Family, PORT, SERVER};
 
 /// Bytes of a record in the ring, with its header.

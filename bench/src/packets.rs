@@ -1,12 +1,13 @@
 //! One packet for each verdict.
 
 use anyhow::{Context, Result};
-use ruroco::key::{Cipher, Key};
+use ruroco_keys::key::{Cipher, Key};
 use ruroco_lab::{
     knock::{self, Bytes, Knock},
     network::{Family, PORT, SERVER, THIRD},
     packet::Packet,
 };
+use ruroco_seal::generate_key;
 
 /// A key of each cipher.
 pub(crate) struct Keys {
@@ -31,7 +32,7 @@ impl Keys {
 
 /// A new key for ChaCha20-Poly1305.
 pub(crate) fn key() -> Result<Key> {
-    Key::generate().context("there are no random numbers")
+    generate_key().context("there are no random numbers")
 }
 
 /// An authentic datagram, another one each time.

@@ -6,8 +6,8 @@
 //! [`crate::cost`], nearer to what a rare packet meets, and only to be compared with each other.
 
 use anyhow::{Result, ensure};
-use ruroco::key::Key;
 use ruroco_common::verdict::Verdict;
+use ruroco_keys::key::Key;
 use serde::Serialize;
 
 use crate::{

@@ -22,16 +22,13 @@ use std::{
 use frames::{
     DESTINATION_OPTIONS, Extension, HOP_BY_HOP, IPV4_MORE_FRAGMENTS, Packet, ROUTING, TCP,
 };
-use ruroco::{
-    handover::Handover,
-    order::Order,
-    server::{
-        floor_log::{self, Header},
-        floors::Floors,
-    },
-};
 use ruroco_common::{
     address::Address, command::CommandHash, datagram::KeyId, plaintext::Plaintext,
+};
+use ruroco_ipc::{handover::Handover, order::Order};
+use ruroco_server::{
+    floor_log::{self, Header},
+    floors::Floors,
 };
 
 fn main() {

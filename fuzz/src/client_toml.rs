@@ -4,10 +4,8 @@
 //! `docs/clients.md` says of each field; what is refused is refused with file, line and a message of
 //! one line. Programs change the file, and a mistake in it must never mean another host.
 
-use ruroco::{
-    client::{key_store::KeyReference, profiles::Profiles},
-    toml_file::Source,
-};
+use ruroco_client::{key_store::KeyReference, profiles::Profiles};
+use ruroco_files::toml_file::Source;
 use toml::Table;
 
 use crate::text;

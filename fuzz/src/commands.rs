@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ruroco::commander::{
+use ruroco_commands::{
     command_file,
     commands::{Command, Commands},
     keys::Keys,

@@ -7,8 +7,8 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use ruroco::config::{Appearance, Config, Source};
 use ruroco_common::address::Address;
+use ruroco_config::{Appearance, Config, Source};
 use toml::{Table, Value};
 
 use crate::text;

@@ -12,7 +12,7 @@ use blake2::{
     Blake2b,
     digest::{Digest, consts::U9},
 };
-use ruroco::server::{
+use ruroco_server::{
     floor_log::{self, Header, LINE_SIZE, ReadError},
     floors::Floors,
 };

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use base64ct::{Base64, Encoding};
-use ruroco::handover::{
+use ruroco_ipc::handover::{
     DecodeError, Handover, SIZE, VERSION,
     keys::{self, Error},
 };
@@ -40,7 +40,7 @@ fn check_keys(text: &[u8]) {
     match keys::decode(text) {
         Ok(keys) => {
             assert_eq!(keys::encode(&keys).as_bytes(), text);
-            let raw = |named: &ruroco::key_directory::NamedKey| {
+            let raw = |named: &ruroco_keys::named_key::NamedKey| {
                 [&named.key.id.0[..], named.key.secret.expose()].concat()
             };
             let taken = keys.iter().map(|named| (named.name.clone(), raw(named))).collect();

@@ -4,7 +4,7 @@
 //! reader, which knows only how forms are written, finds in the text; and what is refused is refused
 //! without a word of the text, which may hold a key.
 
-use ruroco::invitation::Invitation;
+use ruroco_invite::invitation::Invitation;
 
 /// Looks at one text.
 pub fn invitation(data: &[u8]) -> bool {

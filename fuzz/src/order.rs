@@ -11,17 +11,17 @@ use std::{
     time::Duration,
 };
 
-use ruroco::{
-    commander::{
-        commands::{Command, Commands},
-        keys::Keys,
-        permit::{Permitted, Rules},
-    },
-    order::{Order, SIZE, VERSION},
-    shares::Shares,
-    slots::{SLOTS, SlotReport},
+use ruroco_commander::permit::{Permitted, Rules};
+use ruroco_commands::{
+    commands::{Command, Commands},
+    keys::Keys,
 };
 use ruroco_common::{command::CommandHash, datagram::KeyId};
+use ruroco_daemon::shares::Shares;
+use ruroco_ipc::{
+    order::{Order, SIZE, VERSION},
+    slots::{SLOTS, SlotReport},
+};
 
 /// The ids of two keys, so far apart and so plain that a fuzzer finds them.
 const LAPTOP: KeyId = KeyId([1; 8]);

@@ -1,9 +1,7 @@
 //! What the two configuration files have in common: how they are refused.
 
-use ruroco::{
-    problems::{Checked, Problem},
-    toml_file::Source,
-};
+use ruroco_files::toml_file::Source;
+use ruroco_messages::problems::{Checked, Problem};
 use toml::Table;
 
 /// Longest text that is looked at, in bytes: room for every field once or twice. What a longer one

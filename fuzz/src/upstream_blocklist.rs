@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use ruroco::server::upstream_blocklist::{Malformed, decode};
+use ruroco_server::upstream_blocklist::{Malformed, decode};
 
 /// Longest content that is looked at, in bytes: some ten keys.
 const MAX_SIZE: usize = 400;

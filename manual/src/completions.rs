@@ -1,19 +1,18 @@
 //! Completions for bash, zsh and fish, in files named as each shell looks for them.
 //!
-//! The client and the gate complete names that only they know, so their files have the shell ask the
+//! The client and the operator's tool complete names that only they know, so their files have the shell ask the
 //! program for its script. A script that is asked for fits the program, whatever its version.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use clap_complete::{Shell, generate};
-
-use ruroco::completion::VARIABLE;
+use ruroco_command_line::completion::VARIABLE;
 
 use crate::programs;
 
 /// The programs that answer a shell themselves.
-const DYNAMIC: [&str; 2] = ["ruroco-client", "ruroco-gate"];
+const DYNAMIC: [&str; 2] = ["ruroco-client", "ruroco"];
 
 /// How a shell's file for a program is called.
 type FileName = fn(&str) -> String;
@@ -84,7 +83,7 @@ mod tests {
             ("fish/ruroco-server.fish", "config"),
             ("bash/ruroco-client", "RUROCO_COMPLETE=bash ruroco-client"),
             ("zsh/_ruroco-client", "RUROCO_COMPLETE=zsh ruroco-client"),
-            ("fish/ruroco-gate.fish", "RUROCO_COMPLETE=fish ruroco-gate"),
+            ("fish/ruroco.fish", "RUROCO_COMPLETE=fish ruroco"),
         ] {
             let text = fs::read_to_string(folder.path().join(name)).expect(name);
             assert!(text.contains(words), "{name}: {text}");

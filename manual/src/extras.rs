@@ -68,8 +68,9 @@ const HOST_FILES: [(&str, &str); 3] = [
 
 const AUDIT_TRAIL: &str = "/var/lib/ruroco-commander/audit.jsonl";
 
-const HOST_PAGES: [&str; 6] = [
+const HOST_PAGES: [&str; 7] = [
     "ruroco(7)",
+    "ruroco(8)",
     "ruroco-config(5)",
     "ruroco-commands(5)",
     "ruroco-gate(8)",
@@ -80,7 +81,7 @@ const HOST_PAGES: [&str; 6] = [
 const CLIENT_PAGES: [&str; 2] = ["ruroco-client(1)", "ruroco-client-ui(1)"];
 
 /// All pages that have additional sections.
-pub(crate) const ALL: [Extras; 21] = [
+pub(crate) const ALL: [Extras; 22] = [
     Extras {
         page: "ruroco-client",
         examples: &[
@@ -100,7 +101,7 @@ pub(crate) const ALL: [Extras; 21] = [
         ],
         files: &CLIENT_FILES,
         environment: &[FOLDER, COMPLETE],
-        see_also: &["ruroco-client-ui(1)", "ruroco-gate(8)", "ssh_config(5)"],
+        see_also: &["ruroco-client-ui(1)", "ruroco(7)", "ruroco(8)", "ssh_config(5)"],
     },
     Extras {
         page: "ruroco-client-invite",
@@ -108,13 +109,13 @@ pub(crate) const ALL: [Extras; 21] = [
             ("Prompt for the invitation, without showing it:", "ruroco-client invite"),
             ("Read the QR code in a photo:", "ruroco-client invite --qr photo.jpg"),
             (
-                "Read standard input, for example from \"ssh root@HOST ruroco-gate invite laptop\":",
+                "Read standard input, for example from \"ssh root@HOST ruroco invite laptop\":",
                 "ruroco-client invite -",
             ),
         ],
         files: &CLIENT_FILES,
         environment: &[FOLDER],
-        see_also: &["ruroco-client(1)", "ruroco-gate-invite(8)"],
+        see_also: &["ruroco-client(1)", "ruroco-invite(8)"],
     },
     Extras {
         page: "ruroco-client-send",
@@ -229,12 +230,22 @@ pub(crate) const ALL: [Extras; 21] = [
         see_also: &["ruroco-client(1)"],
     },
     Extras {
-        page: "ruroco-gate",
+        page: "ruroco",
         examples: &[
-            ("Set up a host for the first time:", "ruroco-gate init"),
-            ("Show the state of the running gate:", "ruroco-gate status"),
-            ("Find out why knocks have no effect:", "ruroco-gate doctor"),
+            ("Set up a host for the first time:", "ruroco init"),
+            ("Show whether a knock would work now:", "ruroco status"),
+            ("Find out why knocks have no effect:", "ruroco doctor"),
         ],
+        files: &HOST_FILES,
+        environment: &[COMPLETE],
+        see_also: &HOST_PAGES,
+    },
+    Extras {
+        page: "ruroco-gate",
+        examples: &[(
+            "Run the gate in the foreground, with its log on standard error:",
+            "ruroco-gate",
+        )],
         files: &[
             HOST_FILES[0],
             HOST_FILES[1],
@@ -244,21 +255,21 @@ pub(crate) const ALL: [Extras; 21] = [
                 "/run/ruroco/gate.sock",
                 "The socket from which the server gets the ring buffer and the keys.",
             ),
-            ("/run/ruroco/status.sock", "The socket that \"ruroco-gate status\" connects to."),
+            ("/run/ruroco/status.sock", "The socket that \"ruroco status\" connects to."),
         ],
-        environment: &[LOG, JOURNAL, NOTIFY, COMPLETE],
+        environment: &[LOG, JOURNAL, NOTIFY],
         see_also: &HOST_PAGES,
     },
     Extras {
-        page: "ruroco-gate-init",
+        page: "ruroco-init",
         examples: &[
             (
                 "Set up a host; the program prompts for interfaces, addresses and port:",
-                "ruroco-gate init",
+                "ruroco init",
             ),
             (
                 "Set up a host without prompts:",
-                "ruroco-gate init --yes --interface eth0 --address 203.0.113.5 --port 80 --key laptop",
+                "ruroco init --yes --interface eth0 --address 203.0.113.5 --port 80 --key laptop",
             ),
         ],
         files: &HOST_FILES,
@@ -266,12 +277,12 @@ pub(crate) const ALL: [Extras; 21] = [
         see_also: &HOST_PAGES,
     },
     Extras {
-        page: "ruroco-gate-check",
+        page: "ruroco-check",
         examples: &[
-            ("Check all files before a reload:", "ruroco-gate check"),
+            ("Check all files before a reload:", "ruroco check"),
             (
                 "Check only what the commander reads, and fail on warnings too:",
-                "ruroco-gate check --daemon commander --strict",
+                "ruroco check --daemon commander --strict",
             ),
         ],
         files: &HOST_FILES,
@@ -279,28 +290,28 @@ pub(crate) const ALL: [Extras; 21] = [
         see_also: &HOST_PAGES,
     },
     Extras {
-        page: "ruroco-gate-doctor",
-        examples: &[("Examine the host, with the result as JSON:", "ruroco-gate doctor --json")],
+        page: "ruroco-doctor",
+        examples: &[("Examine the host, with the result as JSON:", "ruroco doctor --json")],
         files: &HOST_FILES,
         environment: &[],
         see_also: &HOST_PAGES,
     },
     Extras {
-        page: "ruroco-gate-invite",
+        page: "ruroco-invite",
         examples: &[
-            ("Show the invitation for the key \"laptop\":", "ruroco-gate invite laptop"),
+            ("Show the invitation for the key \"laptop\":", "ruroco invite laptop"),
             (
                 "The same for a host behind NAT, whose command opens port 22:",
-                "ruroco-gate invite laptop --address host.example --command open_ssh --wait 22",
+                "ruroco invite laptop --address host.example --command open_ssh --wait 22",
             ),
         ],
         files: &HOST_FILES,
         environment: &[],
-        see_also: &["ruroco-client-invite(1)", "ruroco-gate(8)"],
+        see_also: &["ruroco-client-invite(1)", "ruroco(8)"],
     },
     Extras {
-        page: "ruroco-gate-status",
-        examples: &[("Show the state of the running gate as JSON:", "ruroco-gate status --json")],
+        page: "ruroco-status",
+        examples: &[("Show the state of the running gate as JSON:", "ruroco status --json")],
         files: &HOST_FILES,
         environment: &[],
         see_also: &HOST_PAGES,
@@ -410,7 +421,7 @@ fn list(roff: &mut Roff, title: &str, entries: &[(&str, &str)]) {
 mod tests {
     use super::*;
     use crate::programs;
-    use ruroco::audit;
+    use ruroco_ipc::audit;
 
     #[test]
     fn every_example_is_a_command_line_that_its_program_accepts() {
@@ -428,7 +439,7 @@ mod tests {
 
     #[test]
     fn the_audit_trail_is_named_where_the_commander_writes_it() {
-        let default = std::path::Path::new(audit::DEFAULT_DIRECTORY).join(audit::FILE);
+        let default = std::path::Path::new(ruroco_config::AUDIT_DIR).join(audit::FILE);
         assert_eq!(default.to_str(), Some(AUDIT_TRAIL));
     }
 

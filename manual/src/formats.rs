@@ -33,7 +33,7 @@ const PAGES: [Page; 3] = [
         about: "the configuration that gate, server and commander of ruroco share: /etc/ruroco/config.toml",
         source: CONFIGURATION,
         sections: &["config.toml", "Keys", "What keys share", "What is trusted", "Reload"],
-        see_also: &["ruroco-commands(5)", "ruroco-gate(8)", "ruroco-server(8)"],
+        see_also: &["ruroco-commands(5)", "ruroco(8)", "ruroco-gate(8)", "ruroco-server(8)"],
     },
     Page {
         name: "ruroco-commands",
@@ -62,6 +62,7 @@ const PAGES: [Page; 3] = [
             "ruroco-client-ui(1)",
             "ruroco-config(5)",
             "ruroco-commands(5)",
+            "ruroco(8)",
             "ruroco-gate(8)",
             "ruroco-server(8)",
             "ruroco-commander(8)",

@@ -45,7 +45,7 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
 pub(crate) fn pages() -> Result<Vec<Page>> {
     let mut pages = Vec::new();
     for programs::Program { mut command, section, package } in programs::all() {
-        // Fills in the full names of actions, such as `ruroco-gate status`.
+        // Fills in the full names of actions, such as `ruroco status`.
         command.build();
         let mut commands = vec![command];
         while let Some(command) = commands.pop() {
@@ -81,8 +81,9 @@ mod tests {
             "ruroco/ruroco-commander.8",
             "ruroco/ruroco-commands.5",
             "ruroco/ruroco-config.5",
+            "ruroco/ruroco.8",
             "ruroco/ruroco-gate.8",
-            "ruroco/ruroco-gate-status.8",
+            "ruroco/ruroco-status.8",
             "ruroco/ruroco-server.8",
             "ruroco/ruroco-server-init.8",
         ] {
@@ -90,7 +91,7 @@ mod tests {
             assert!(page.contains(".TH") && page.contains(".SH"), "{name}: {page}");
         }
         let pages = pages().unwrap();
-        for name in ["ruroco-gate-help", "ruroco-client-gen", "ruroco-client-key-help"] {
+        for name in ["ruroco-help", "ruroco-client-gen", "ruroco-client-key-help"] {
             assert!(!pages.iter().any(|page| page.name == name), "{name}");
         }
     }

@@ -1,7 +1,11 @@
 //! The programs, and where their pages belong.
 
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueHint};
-use ruroco::{client, commander::arguments, gate, server};
+use ruroco_client as client;
+use ruroco_commander::arguments;
+use ruroco_gate as gate;
+use ruroco_operator as operator;
+use ruroco_server as server;
 
 /// A section of the manual (man(1)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub(crate) enum Package {
     Client,
     /// The client's window.
     Window,
-    /// Gate, server and commander.
+    /// Gate, server, commander and the operator's tool.
     Host,
 }
 
@@ -62,10 +66,11 @@ pub(crate) struct Program {
 }
 
 /// All programs.
-pub(crate) fn all() -> [Program; 5] {
+pub(crate) fn all() -> [Program; 6] {
     [
         (client::cli::Cli::command(), Section::User, Package::Client),
         (client::cli::window::Cli::command(), Section::User, Package::Window),
+        (operator::cli::Cli::command(), Section::Administrator, Package::Host),
         (gate::cli::Cli::command(), Section::Administrator, Package::Host),
         (server::cli::Cli::command(), Section::Administrator, Package::Host),
         (commander(), Section::Administrator, Package::Host),

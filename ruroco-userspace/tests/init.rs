@@ -1,4 +1,4 @@
-//! `ruroco-gate init` with answers that lead to nothing: it says so, and writes nothing.
+//! `ruroco init` with answers that lead to nothing: it says so, and writes nothing.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::{fs, process::Command};
@@ -18,7 +18,7 @@ fn what_the_daemons_would_refuse_is_not_written() {
     ] {
         let place = tempfile::tempdir().unwrap();
         let config = place.path().join("config.toml");
-        let mut init = Command::new(env!("CARGO_BIN_EXE_ruroco-gate"));
+        let mut init = Command::new(env!("CARGO_BIN_EXE_ruroco"));
         init.args(["init", "--no-start", "--interface", "eth0", "--address", "192.0.2.1"]);
         init.args(["--port", "80", option, value, "--config"]).arg(&config);
         let output = init.output().unwrap();

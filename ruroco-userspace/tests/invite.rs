@@ -1,5 +1,5 @@
-//! The real `ruroco-gate invite`, and what the real `ruroco-client invite` makes of it.
-#![cfg(all(feature = "with-client", feature = "with-gate"))]
+//! The real `ruroco invite`, and what the real `ruroco-client invite` makes of it.
+#![cfg(all(feature = "with-client", feature = "with-operator"))]
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -50,9 +50,9 @@ impl Gate {
     }
 
     fn invite(&self, arguments: &[&str]) -> Result<String, String> {
-        let mut gate = Command::new(env!("CARGO_BIN_EXE_ruroco-gate"));
-        gate.arg("invite").args(arguments).arg("--config").arg(self.path("config.toml"));
-        let done = gate.arg("--commands").arg(self.path("commands.toml")).output().unwrap();
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_ruroco"));
+        tool.arg("invite").args(arguments).arg("--config").arg(self.path("config.toml"));
+        let done = tool.arg("--commands").arg(self.path("commands.toml")).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         if done.status.success() { Ok(text(done.stdout)) } else { Err(text(done.stderr)) }
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use nix::unistd::User;
-use ruroco::key::Key;
+use ruroco_keys::key::Key;
 
 use crate::{
     directory::Directory,

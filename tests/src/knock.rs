@@ -5,10 +5,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{
     address::Address, command::CommandHash, datagram::Datagram, plaintext::Plaintext,
 };
+use ruroco_keys::key::Key;
+use ruroco_seal::Aead;
 use zerocopy::IntoBytes;
 
 /// The bytes of a datagram.

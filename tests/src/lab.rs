@@ -8,8 +8,8 @@ use std::{
 };
 
 use nix::{sys::signal::Signal, unistd::User};
-use ruroco::key::Key;
 use ruroco_common::verdict::Verdict;
+use ruroco_keys::key::Key;
 use serde_json::Value;
 
 use crate::{
@@ -98,7 +98,7 @@ impl Lab {
     /// Starts the gate and waits for a line of its log.
     #[track_caller]
     pub fn start_gate_until(&mut self, line: &[&str]) {
-        let gate = Daemon::start("ruroco-gate", &mut self.gate_command(&[]));
+        let gate = Daemon::start("ruroco-gate", &mut self.gate_command());
         gate.wait_for(line);
         self.gate = Some(gate);
     }
@@ -165,8 +165,15 @@ impl Lab {
     }
 
     /// A command that runs the gate's program.
-    pub fn gate_command(&self, arguments: &[&str]) -> Command {
+    pub fn gate_command(&self) -> Command {
         let mut command = self.in_server_namespace("ruroco-gate", None);
+        command.arg("--config").arg(self.files.config());
+        command
+    }
+
+    /// A command that runs the operator's tool.
+    pub fn tool_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.in_server_namespace("ruroco", None);
         command.args(arguments).arg("--config").arg(self.files.config());
         command
     }
@@ -196,14 +203,14 @@ impl Lab {
         command
     }
 
-    /// What `ruroco-gate status --json` shows.
+    /// What `ruroco status --json` shows.
     #[track_caller]
     pub fn status(&self) -> Value {
-        let output = self.gate_command(&["status", "--json"]).output().expect("run ruroco-gate");
+        let output = self.tool_command(&["status", "--json"]).output().expect("run ruroco");
         let said = String::from_utf8_lossy(&output.stderr);
         // 3: the gate answers, and is open on some interface. 4: another part does not work.
         let answered = matches!(output.status.code(), Some(0 | 3 | 4));
-        assert!(answered, "ruroco-gate status: {said}");
+        assert!(answered, "ruroco status: {said}");
         serde_json::from_slice(&output.stdout).expect("the status is JSON")
     }
 

@@ -1,4 +1,4 @@
-//! The counters of the gate, as `ruroco-gate status --json` shows them.
+//! The counters of the gate, as `ruroco status --json` shows them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 pub struct Verdicts(BTreeMap<&'static str, u64>);
 
 impl Verdicts {
-    /// From the output of `ruroco-gate status --json`.
+    /// From the output of `ruroco status --json`.
     ///
     /// # Panics
     /// If a verdict is missing, or there is one of another name.

@@ -22,7 +22,7 @@ mod cargo_tool;
 mod debian;
 mod demo;
 mod dist;
-#[path = "../../ruroco-userspace/ebpf_sources.rs"]
+#[path = "../../ruroco-userspace/gate/ebpf_sources.rs"]
 mod ebpf_sources;
 mod fuzz;
 mod host;

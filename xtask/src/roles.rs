@@ -17,12 +17,13 @@ pub(crate) const WINDOW: &str = "with-gui";
 const CLIENTS: [&str; 2] = [CLIENT, WINDOW];
 
 /// The roles, and the program of each.
-pub(crate) const PROGRAMS: [(&str, &str); 5] = [
+pub(crate) const PROGRAMS: [(&str, &str); 6] = [
     (CLIENT, "ruroco-client"),
     (WINDOW, "ruroco-client-ui"),
     ("with-gate", "ruroco-gate"),
     ("with-server", "ruroco-server"),
     ("with-commander", "ruroco-commander"),
+    ("with-operator", "ruroco"),
 ];
 
 /// Crates for ciphers, random numbers, BPF and networks, by the beginning of their names.

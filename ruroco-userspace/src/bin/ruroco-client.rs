@@ -1,9 +1,7 @@
-//! `ruroco-client`: see [`ruroco::client`].
+//! `ruroco-client`: see [`ruroco_client`].
 
 use std::process::ExitCode;
 
-use ruroco::{client::cli, qr::reader};
-
 fn main() -> ExitCode {
-    reader::serve().unwrap_or_else(cli::main)
+    ruroco_client::main(ruroco_client::cli::main)
 }

@@ -1,7 +1,7 @@
-//! Runs the commands that accepted knocks ask for: see [`ruroco::commander`].
+//! `ruroco-commander`: see [`ruroco_commander`].
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ruroco::commander::daemon::main()
+    ruroco_commander::daemon::main()
 }

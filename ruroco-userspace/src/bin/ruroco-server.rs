@@ -1,15 +1,7 @@
-//! `ruroco-server`: see [`ruroco::server`].
+//! `ruroco-server`: see [`ruroco_server`].
 
-use std::{env, process::ExitCode};
-
-use ruroco::{command_line, logging, server::cli};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match command_line::parse(env::args_os()) {
-        Ok(cli) => {
-            logging::start();
-            logging::exit_code(cli::run(&cli))
-        }
-        Err(shown) => shown,
-    }
+    ruroco_server::cli::main()
 }

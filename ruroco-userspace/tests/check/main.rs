@@ -1,4 +1,4 @@
-//! `ruroco-gate check` on every kind of bad configuration: what it says, word for word.
+//! `ruroco check` on every kind of bad configuration: what it says, word for word.
 //!
 //! What it should say is in `snapshots/`, below what was written to get it. With
 //! `RUROCO_SNAPSHOTS=write` in the environment the files are written anew, for reading what changed.
@@ -127,7 +127,7 @@ impl Place {
     }
 
     fn check(&self, more: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_ruroco-gate"))
+        Command::new(env!("CARGO_BIN_EXE_ruroco"))
             .arg("check")
             .arg("--config")
             .arg(self.path("config.toml"))

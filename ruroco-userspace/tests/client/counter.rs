@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ruroco::instance::PATIENCE;
+use ruroco_files::instance::PATIENCE;
 
 use crate::harness::{Ended, Laptop, shut_port};
 

@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{datagram::Datagram, plaintext::Plaintext};
+use ruroco_keys::key::Key;
+use ruroco_seal::{Aead, generate_key};
 use tempfile::TempDir;
 use zerocopy::FromBytes;
 
@@ -28,7 +29,7 @@ pub(crate) struct Laptop {
 impl Laptop {
     /// With lines for the host in `client.toml`.
     pub(crate) fn new(lines: &str) -> Self {
-        Self::with_key(Key::generate().unwrap(), lines)
+        Self::with_key(generate_key().unwrap(), lines)
     }
 
     pub(crate) fn with_key(key: Key, lines: &str) -> Self {

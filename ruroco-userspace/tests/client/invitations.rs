@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use ruroco::invitation::MAX_SOURCE_SIZE;
+use ruroco_invite::invitation::MAX_SOURCE_SIZE;
 
 use crate::{
     person::{INVITATION, KEY, KEY_ID, Person, expect_no_secret, mode},
@@ -61,7 +61,7 @@ fn an_invitation_comes_from_a_file_and_from_the_keyboard() {
 #[test]
 fn an_invitation_comes_from_a_picture() {
     let person = Person::new();
-    let picture = ruroco::qr::picture::png(INVITATION).unwrap();
+    let picture = ruroco_client::qr_picture::png(INVITATION).unwrap();
     fs::write(person.path("screen.png"), &*picture).unwrap();
     let said = person.run(&["invite", "--qr", "screen.png"]);
     assert!(said.starts_with("added host home") && said.contains("screen.png"), "{said}");
@@ -292,7 +292,7 @@ fn a_picture_is_read_after_the_file_of_the_program_was_deleted() {
     // It is open as soon as the client has it open, too.
     let mut open = fs::File::options().write(true).open(&pipe).unwrap();
     fs::remove_file(&program).unwrap();
-    open.write_all(&ruroco::qr::picture::png(INVITATION).unwrap()).unwrap();
+    open.write_all(&ruroco_client::qr_picture::png(INVITATION).unwrap()).unwrap();
     drop(open);
     let done = client.wait_with_output().unwrap();
     let told = String::from_utf8(done.stderr).unwrap();

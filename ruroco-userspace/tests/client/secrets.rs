@@ -3,7 +3,7 @@
 use std::fs;
 
 use clap::{Command, CommandFactory};
-use ruroco::client::cli::Cli;
+use ruroco_client::cli::Cli;
 
 use crate::person::{INVITATION, KEY, Person, expect_no_secret};
 

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use ruroco::key::Key;
+use ruroco_keys::key::Key;
 
 use crate::{
     harness::{Ended, Laptop},

@@ -17,12 +17,12 @@ use std::{
 };
 
 use nix::unistd::User;
-use ruroco::{
-    boot_clock,
+use ruroco_common::{address::Address, command::CommandHash, datagram::KeyId};
+use ruroco_daemon::boot_clock;
+use ruroco_ipc::{
     order::Order,
     slots::{self, SlotReport},
 };
-use ruroco_common::{address::Address, command::CommandHash, datagram::KeyId};
 use rustix::{
     net::{
         AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect,

@@ -35,8 +35,8 @@ use std::{
 use harness::{
     Connection, Host, LAPTOP, PHONE, eventually, is_root, living_in_group, order, try_connect,
 };
-use ruroco::order::{MAX_WAIT, Order, SIZE};
 use ruroco_common::{address::Address, datagram::KeyId};
+use ruroco_ipc::order::{MAX_WAIT, Order, SIZE};
 use rustix::{
     io::Errno,
     net::{RecvFlags, recv},

@@ -9,11 +9,12 @@ use std::{
 };
 
 use nix::unistd::User;
-use ruroco::{
-    audit::{DEFAULT_DIRECTORY, FILE, FORMER_DIRECTORY, MAX_REFUSED_SIZE, MAX_SIZE, OLD_FILE},
+use ruroco_common::datagram::KeyId;
+use ruroco_config::{AUDIT_DIR, FORMER_AUDIT_DIR};
+use ruroco_ipc::{
+    audit::{FILE, MAX_REFUSED_SIZE, MAX_SIZE, OLD_FILE},
     order::{MAX_WAIT, Order},
 };
-use ruroco_common::datagram::KeyId;
 use rustix::{
     process::{Gid, Signal, Uid},
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
@@ -278,7 +279,7 @@ fn is_by_default_where_the_group_of_the_systems_logger_cannot_write() {
     let commander = start_with_var(&host);
     commander.connect().send(&order("noop"));
     commander.line(&["ended command=noop"]);
-    let dir = host.path("lib").join(Path::new(DEFAULT_DIRECTORY).file_name().unwrap());
+    let dir = host.path("lib").join(Path::new(AUDIT_DIR).file_name().unwrap());
     eventually("the trail", || {
         let text = fs::read_to_string(dir.join(FILE)).ok()?;
         text.contains("\"event\":\"ended\"").then_some(())
@@ -298,7 +299,7 @@ fn of_an_earlier_release_is_reported_once_with_the_command_that_keeps_it() {
         host.set_mode(name, 0o755);
     }
     host.write("log/ruroco/audit.jsonl", "{\"event\":\"ended\"}\n", 0o640);
-    let told = format!("mv --no-clobber {FORMER_DIRECTORY}/{FILE} {DEFAULT_DIRECTORY}/{OLD_FILE}");
+    let told = format!("mv --no-clobber {FORMER_AUDIT_DIR}/{FILE} {AUDIT_DIR}/{OLD_FILE}");
     let commander = start_with_var(&host);
     commander.line(&["WARN", &told]);
     stop(commander);

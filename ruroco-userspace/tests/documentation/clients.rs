@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use ruroco::{client::profiles::Profiles, toml_file::Source};
+use ruroco_client::profiles::Profiles;
+use ruroco_files::toml_file::Source;
 
 use super::{listed_words, page, quoted, section, table};
 

@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruroco::{
-    commander::{command_file, commands::Commands, keys::Keys},
-    config::{Appearance, Config},
-    toml_file,
-};
+use ruroco_commands::{command_file, commands::Commands, keys::Keys};
 use ruroco_common::command::CommandHash;
+use ruroco_config::{Appearance, Config};
+use ruroco_files::toml_file;
 
 use super::{listed_words, page, quoted, section, tables};
 

@@ -7,16 +7,14 @@ use std::{
     net::IpAddr,
 };
 
-use ruroco::{
-    aead::Aead,
-    key::{Cipher, Key},
-};
 use ruroco_common::{
     address::Address,
     command::CommandHash,
     datagram::{self, Datagram},
     plaintext::{self, Plaintext},
 };
+use ruroco_keys::key::{Cipher, Key};
+use ruroco_seal::Aead;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{page, quoted, section, table};

@@ -1,7 +1,7 @@
 //! `docs/verdicts.md`: the names are those of the code, all of them, in the order of the checks.
 
-use ruroco::server::refusal::Refusal;
 use ruroco_common::{candidate, maps, verdict::Verdict};
+use ruroco_server::refusal::Refusal;
 
 use super::{page, quoted, section, table};
 

@@ -21,7 +21,7 @@ fn a_host_that_is_renumbered_reports_the_address_that_it_has_lost() {
         assert_eq!(address["present"], false);
         let problem = address["problem"].as_str().unwrap();
         assert!(problem.contains(current) && problem.contains("systemctl reload"), "{problem}");
-        let shown = lab.gate_command(&["status"]).output().unwrap();
+        let shown = lab.tool_command(&["status"]).output().unwrap();
         let shown = String::from_utf8_lossy(&shown.stdout);
         assert!(shown.lines().any(|line| line == format!("address     {problem}")), "{shown}");
 

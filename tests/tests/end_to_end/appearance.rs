@@ -223,7 +223,7 @@ fn the_gates_status_tells_its_appearance() {
     for (gate, appearance) in [("", "filtered"), (CLOSED, "closed")] {
         let lab = lab(gate);
         assert_eq!(lab.status()["appearance"], appearance);
-        let text = lab.gate_command(&["status"]).output().unwrap().stdout;
+        let text = lab.tool_command(&["status"]).output().unwrap().stdout;
         let line = format!("\nappearance  {appearance}\n");
         assert!(String::from_utf8(text).unwrap().contains(&line));
     }

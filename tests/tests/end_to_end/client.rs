@@ -14,12 +14,13 @@ use std::{
 };
 
 use nix::mount::{MsFlags, mount};
-use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{datagram::Datagram, plaintext::Plaintext};
+use ruroco_keys::key::Key;
 use ruroco_lab::{
     directory::Directory, knock::now, lab::require_tool, mount, mount::Mount, namespace::Namespace,
     programs,
 };
+use ruroco_seal::Aead;
 use zerocopy::FromBytes;
 
 /// A person's folder on a disk of its own, and a socket that takes the knocks.

@@ -1,4 +1,4 @@
-//! `ruroco-gate check` and `ruroco-gate doctor` on a host, with a gate and without, and on one that
+//! `ruroco check` and `ruroco doctor` on a host, with a gate and without, and on one that
 //! something is wrong with.
 
 use std::{
@@ -12,8 +12,8 @@ use aya::{
     Ebpf, EbpfLoader,
     programs::{Xdp, XdpMode},
 };
-use ruroco::gate::{doctor::silence, program::OBJECT};
 use ruroco_common::{rate::Rate, verdict::Verdict};
+use ruroco_gate::program::OBJECT;
 use ruroco_lab::{
     files::Options,
     lab::Lab,
@@ -21,6 +21,7 @@ use ruroco_lab::{
     packet_socket::Receiver,
     programs, wait,
 };
+use ruroco_operator::doctor::silence;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with};
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ struct Findings {
 impl Findings {
     #[track_caller]
     fn of(command: &mut Command) -> Self {
-        let output = command.output().expect("run ruroco-gate");
+        let output = command.output().expect("run ruroco");
         let said = String::from_utf8_lossy(&output.stderr);
         let report: Value = serde_json::from_slice(&output.stdout).expect(&said);
         let is_good = output.status.success();
@@ -66,7 +67,7 @@ impl Findings {
 }
 
 fn doctor(lab: &Lab) -> Command {
-    let mut command = lab.gate_command(&["doctor", "--json"]);
+    let mut command = lab.tool_command(&["doctor", "--json"]);
     command.arg("--commands").arg(lab.files.commands());
     command
 }
@@ -106,7 +107,7 @@ fn a_host_with_a_gate_is_healthy_and_the_gate_does_not_notice() {
     findings.expect("silence", "ok", &["16 judged", "IPv4 and IPv6"]);
     let since = lab.verdicts().since(&before);
     assert!(since.values().all(|count| *count == 0), "packets of the doctor: {since:?}");
-    let text = lab.gate_command(&["doctor"]).arg("--commands").arg(lab.files.commands()).output();
+    let text = lab.tool_command(&["doctor"]).arg("--commands").arg(lab.files.commands()).output();
     let text = String::from_utf8(text.unwrap().stdout).unwrap();
     assert!(text.lines().last().unwrap().starts_with("problems: 0, "), "{text}");
     lab.expect_next_knock_to_run(Family::V4);
@@ -319,8 +320,8 @@ fn without_root_the_doctor_says_what_it_could_not_look_at() {
     let lab = Lab::running(&Default::default());
     let mut command = lab.network.server.command();
     programs::add_launcher(&mut command, Some(lab.files.user()));
-    let gate = programs::path("ruroco-gate");
-    command.arg(programs::reachable_by_all(&gate, &lab.files.programs()));
+    let tool = programs::path("ruroco");
+    command.arg(programs::reachable_by_all(&tool, &lab.files.programs()));
     command.args(["doctor", "--json", "--config"]).arg(lab.files.config());
     command.arg("--commands").arg(lab.files.commands());
     let findings = Findings::of(&mut command);

@@ -162,7 +162,7 @@ fn floors_that_cannot_be_written_are_found_at_the_start() {
     take_away(&lab.files.floors_dir());
     chown(floor_file(&lab), Some(0), None).unwrap();
     fs::set_permissions(floor_file(&lab), fs::Permissions::from_mode(0o644)).unwrap();
-    expect_no_start(&lab, &["could not write the floors", "ruroco-gate check"]);
+    expect_no_start(&lab, &["could not write the floors", "ruroco check"]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn while_the_floor_cannot_be_written_nothing_runs_and_nothing_is_used_up() {
         let knock = lab.good_knock(family);
         lab.send(family, &lab.seal(&knock));
         lab.expect_refusal("floor_not_persisted");
-        lab.server().wait_for(&["could not write the floors", "ruroco-gate check"]);
+        lab.server().wait_for(&["could not write the floors", "ruroco check"]);
         assert!(!path.exists());
 
         give_back(&lab);

@@ -12,12 +12,12 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use ruroco::{
+use ruroco_common::verdict::Verdict;
+use ruroco_ipc::{
     handover::{Handover, keys, memory},
-    key_directory::NamedKey,
     private_socket::{PrivateListener, connect, receive_descriptors, send_descriptors},
 };
-use ruroco_common::verdict::Verdict;
+use ruroco_keys::named_key::NamedKey;
 use ruroco_lab::{
     daemon::Daemon,
     files::{KEY, OTHER_COMMAND, Options},

@@ -1,4 +1,4 @@
-//! `ruroco-gate init`: what it makes of the host.
+//! `ruroco init`: what it makes of the host.
 
 use std::{
     fs::{self, File, Permissions},
@@ -45,11 +45,11 @@ impl Begun {
         self.path("keys")
     }
 
-    /// The server's program has to be beside the gate's, where its user gets to.
+    /// The server's program has to be beside the tool's, where its user gets to.
     fn init(&self) -> Command {
-        let [gate, _] = ["ruroco-gate", "ruroco-server"]
+        let [tool, _] = ["ruroco", "ruroco-server"]
             .map(|name| programs::reachable_by_all(&programs::path(name), self.0.path()));
-        let mut init = Command::new(gate);
+        let mut init = Command::new(tool);
         init.args(["init", "--no-start", "--config"]).arg(self.path("config.toml"));
         init
     }
@@ -132,7 +132,7 @@ fn a_configuration_may_be_named_from_the_directory_that_it_is_in() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_first_key_is_shown_at_a_terminal_and_nowhere_else() {
-    const INVITE: &str = "ruroco-gate invite laptop";
+    const INVITE: &str = "ruroco invite laptop";
     let begun = Begun::new();
     let said = text_of(&begun.init().output().unwrap());
     assert!(said.contains(INVITE) && !said.contains("ruroco://"), "{said}");
@@ -153,7 +153,7 @@ fn an_interface_that_cannot_be_closed_is_neither_offered_nor_taken() {
     let config = place.path().join("config.toml");
     let init = |more: &[&str]| {
         let mut init = network.server.command();
-        init.arg(programs::path("ruroco-gate")).args(["init", "--no-start", "--yes", "--config"]);
+        init.arg(programs::path("ruroco")).args(["init", "--no-start", "--yes", "--config"]);
         // This machine may have no user for the server, without whom it ends later.
         init.arg(&config).args(more).output().unwrap()
     };
@@ -194,7 +194,7 @@ fn only_addresses_that_will_last_are_proposed() {
     for (name, interface) in [("a", SERVER_INTERFACE), ("b", "the-altname-of-server0")] {
         let config = place.path().join(name).join("config.toml");
         let mut init = network.server.command();
-        init.arg(programs::path("ruroco-gate")).args(["init", "--no-start", "--yes", "--config"]);
+        init.arg(programs::path("ruroco")).args(["init", "--no-start", "--yes", "--config"]);
         init.arg(&config).args(["--interface", interface]).output().unwrap();
         let written = fs::read_to_string(&config).unwrap();
         let expected = "ips = [\"192.0.2.1\", \"2001:db8:7::1\", \"2001:db8:1::1\", \"fd00::1\"]\n";

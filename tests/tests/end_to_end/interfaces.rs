@@ -45,7 +45,7 @@ fn where_there_is_no_native_mode_auto_takes_generic_and_says_why() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn native_mode_or_nothing_is_refused_where_there_is_none() {
     let lab = Lab::new(&options("native", &["lo"]));
-    let output = lab.gate_command(&[]).output().unwrap();
+    let output = lab.gate_command().output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("lo") && said.contains("\"generic\""), "{said}");
@@ -76,7 +76,7 @@ fn an_interface_that_is_not_ethernet_is_refused() {
         for interfaces in [&["tun0"][..], &[SERVER_INTERFACE, "tun0"]] {
             let mut lab = Lab::new(&options(mode, interfaces));
             lab.network.server.ip("tuntap add mode tun name tun0\nlink set tun0 up\n");
-            let output = lab.gate_command(&[]).output().unwrap();
+            let output = lab.gate_command().output().unwrap();
             assert!(!output.status.success());
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(said.contains("tun0"), "{mode}: {said}");
@@ -96,7 +96,7 @@ fn where_the_gate_would_not_start_check_fails() {
     let check = || {
         let commands = lab.files.commands();
         let arguments = ["check", "--commands", commands.to_str().unwrap()];
-        lab.gate_command(&arguments).output().unwrap()
+        lab.tool_command(&arguments).output().unwrap()
     };
     let output = check();
     let said = String::from_utf8_lossy(&output.stdout);

@@ -337,7 +337,7 @@ fn where_a_program_of_others_is_above_ours_does_not_give_way() {
     assert_eq!(lab.gate().lines_with(&["detached"]), [""; 0]);
     expect_to_be_guarded(&mut lab);
     lab.gate().crash();
-    let output = lab.gate_command(&[]).output().unwrap();
+    let output = lab.gate_command().output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("bpftool link list"), "{said}");
     assert_eq!(lab.files.pinned().len(), 1, "the program that the gate has left stays");
@@ -361,7 +361,7 @@ fn a_vrf_is_guarded_at_the_interfaces_that_belong_to_it() {
     for mode in ["generic", "auto", "native"] {
         let lab = Lab::new(&Options { mode, interfaces: vec!["vrf0"], ..Options::default() });
         lab.network.server.ip(VRF.before);
-        let output = lab.gate_command(&[]).output().unwrap();
+        let output = lab.gate_command().output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains("ip link show master vrf0"), "{said}");
     }
@@ -395,11 +395,11 @@ fn a_gate_that_is_to_be_native_on_a_veth_warns_that_the_peers_mtu_is_limited() {
     expect_to_be_guarded(&mut lab);
 }
 
-/// What `ruroco-gate check` shows.
+/// What `ruroco check` shows.
 pub(crate) fn checked(lab: &Lab) -> String {
     let commands = lab.files.commands();
     let arguments = ["check", "--commands", commands.to_str().unwrap()];
-    let output = lab.gate_command(&arguments).output().unwrap();
+    let output = lab.tool_command(&arguments).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

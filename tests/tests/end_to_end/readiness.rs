@@ -1,4 +1,4 @@
-//! Whether a knock would work now: `ruroco-gate status` and `ruroco-gate doctor` judge each part of the
+//! Whether a knock would work now: `ruroco status` and `ruroco doctor` judge each part of the
 //! way, agree about it, and end accordingly.
 
 use std::{
@@ -26,18 +26,18 @@ const OPEN: i32 = 3;
 const NOT_READY: i32 = 4;
 
 fn run(mut command: Command) -> (Output, Value) {
-    let output = command.output().expect("run ruroco-gate");
+    let output = command.output().expect("run ruroco");
     let said = String::from_utf8_lossy(&output.stderr);
     let json = serde_json::from_slice(&output.stdout).expect(&said);
     (output, json)
 }
 
 fn status(lab: &Lab) -> (Output, Value) {
-    run(lab.gate_command(&["status", "--json"]))
+    run(lab.tool_command(&["status", "--json"]))
 }
 
 fn doctor(lab: &Lab) -> (Output, Value) {
-    let mut command = lab.gate_command(&["doctor", "--json"]);
+    let mut command = lab.tool_command(&["doctor", "--json"]);
     command.arg("--commands").arg(lab.files.commands());
     run(command)
 }
@@ -72,7 +72,7 @@ fn expect_broken(lab: &Lab, names: &[&str], code: i32) {
         "{json:#}"
     );
 
-    let text = lab.gate_command(&["status"]).output().expect("run ruroco-gate");
+    let text = lab.tool_command(&["status"]).output().expect("run ruroco");
     assert_eq!(text.status.code(), Some(code));
     let text = String::from_utf8(text.stdout).unwrap();
     let first = text.lines().next().unwrap();
@@ -101,7 +101,7 @@ fn set_mode(path: &std::path::Path, mode: u32) {
 }
 
 fn metric(lab: &Lab, name: &str) -> Option<String> {
-    let output = lab.gate_command(&["status", "--prometheus"]).output().expect("run ruroco-gate");
+    let output = lab.tool_command(&["status", "--prometheus"]).output().expect("run ruroco");
     let text = String::from_utf8(output.stdout).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map(str::to_owned)
@@ -265,7 +265,7 @@ fn an_interface_that_leads_past_the_gate_is_named_as_soon_as_it_is_there() {
     assert!(part.unwrap()["remedy"].as_str().unwrap().contains(&remedy), "{json:#}");
     let metrics = metric(&lab, "ruroco_unguarded_interfaces{from=\"network\"}");
     assert_eq!(metrics.as_deref(), Some("1"));
-    let text = lab.gate_command(&["status"]).output().unwrap().stdout;
+    let text = lab.tool_command(&["status"]).output().unwrap().stdout;
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("closed, but NOT ON ALL INTERFACES"), "{text}");
     assert!(text.contains("\ninterface   second0: NOT GUARDED\n"), "{text}");
@@ -273,7 +273,7 @@ fn an_interface_that_leads_past_the_gate_is_named_as_soon_as_it_is_there() {
     // Who sets a gate up is told, too. Whether there is a user for it on this host does not matter here.
     let mut init = lab.network.server.command();
     programs::add_launcher(&mut init, None);
-    init.arg(programs::path("ruroco-gate")).args(["init", "--no-start", "--port", "34020"]);
+    init.arg(programs::path("ruroco")).args(["init", "--no-start", "--port", "34020"]);
     init.args(["--interface", SERVER_INTERFACE, "--address", &SERVER.v4.to_string()]);
     init.arg("--config").arg(lab.files.path("new/config.toml"));
     let said = String::from_utf8(init.output().unwrap().stdout).unwrap();
@@ -313,7 +313,7 @@ fn an_interface_below_a_guarded_one_is_guarded_by_the_line_that_status_shows() {
 
     let mut init = lab.network.server.command();
     programs::add_launcher(&mut init, None);
-    init.arg(programs::path("ruroco-gate")).args(["init", "--no-start", "--port", "34020"]);
+    init.arg(programs::path("ruroco")).args(["init", "--no-start", "--port", "34020"]);
     init.args(["--interface", "above0", "--address", &SERVER.v4.to_string()]);
     init.arg("--config").arg(lab.files.path("new/config.toml"));
     let said = String::from_utf8(init.output().unwrap().stdout).unwrap();
@@ -367,7 +367,7 @@ fn status_shows_refused_knocks_of_known_keys_and_why() {
     assert_eq!(by_server["ip"], CLIENT.v4.to_string());
     assert_eq!(by_commander["reason"], "key_not_allowed");
     assert!(by_commander["detail"].as_str().unwrap().contains(KEY), "{refused:#}");
-    let text = lab.gate_command(&["status"]).output().unwrap().stdout;
+    let text = lab.tool_command(&["status"]).output().unwrap().stdout;
     let text = String::from_utf8(text).unwrap();
     let shown = format!(" wrong_destination {KEY} {} (by the server)\n", CLIENT.v4);
     assert!(text.contains(&shown), "{text}");

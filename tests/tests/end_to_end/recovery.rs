@@ -205,7 +205,7 @@ fn a_gate_that_cannot_start_takes_nothing_from_one_that_crashed() {
     assert_ne!(good, bad);
     under_fire(&mut lab, |lab| {
         fs::write(lab.files.config(), bad).unwrap();
-        let output = lab.gate_command(&[]).output().unwrap();
+        let output = lab.gate_command().output().unwrap();
         assert!(!output.status.success());
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("tun0"), "{said}");

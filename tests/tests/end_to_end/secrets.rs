@@ -9,11 +9,11 @@ use std::{
 
 use aya::maps::{Array, Map, MapData};
 use nix::{errno::Errno, libc, sys::signal::Signal};
-use ruroco::{
+use ruroco_common::keys::KeyEntry;
+use ruroco_ipc::{
     handover,
     private_socket::{connect, receive_descriptors},
 };
-use ruroco_common::keys::KeyEntry;
 use ruroco_lab::{files::Options, lab::Lab, network::Family, process::Process, wait};
 use rustix::thread::{Uid, set_thread_uid};
 

@@ -64,7 +64,7 @@ fn expect_reload(manager: &Manager, ready: &str) {
 fn the_gate_tells_when_it_is_closed_how_a_reload_went_and_that_it_lives() {
     let mut lab = Lab::new(&Default::default());
     let manager = Manager::new(&lab);
-    let mut command = lab.gate_command(&[]);
+    let mut command = lab.gate_command();
     let mut gate = manager.start("ruroco-gate", command.env("WATCHDOG_USEC", "200000"));
     assert_eq!(manager.told(), "READY=1\nSTATUS=closed on server0\n");
     // It is: the host does not answer.

@@ -10,8 +10,8 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use ruroco::key::Key;
 use ruroco_lab::{daemon::Daemon, files::Options, lab::Lab, network::Family, programs};
+use ruroco_seal::generate_key;
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
     thread::{Uid, set_thread_uid},
@@ -27,7 +27,7 @@ pub(crate) fn expect_no_start(name: &str, mut command: Command, message: &[&str]
 
 #[track_caller]
 fn expect_gate_not_to_start(lab: &Lab, message: &[&str]) {
-    expect_no_start("ruroco-gate", lab.gate_command(&[]), message);
+    expect_no_start("ruroco-gate", lab.gate_command(), message);
 }
 
 /// All three programs, each as its own user.
@@ -38,7 +38,7 @@ pub(crate) fn all_programs(lab: &Lab) -> [(&'static str, Command); 3] {
     commander.arg("--config").arg(lab.files.config());
     commander.arg("--commands").arg(lab.files.commands());
     [
-        ("ruroco-gate", lab.gate_command(&[])),
+        ("ruroco-gate", lab.gate_command()),
         ("ruroco-server", lab.server_command(&[])),
         ("ruroco-commander", commander),
     ]
@@ -167,7 +167,7 @@ fn no_program_starts_from_a_directory_of_somebody_else_and_each_says_whose_it_is
             for directory in directories {
                 chown(directory, Some(owner), None).unwrap();
                 expect_all_to_name(lab, directory, &whose);
-                let check = lab.gate_command(&["check"]).output().unwrap();
+                let check = lab.tool_command(&["check"]).output().unwrap();
                 let told = String::from_utf8(check.stdout).unwrap();
                 assert!(!check.status.success(), "{told}");
                 assert!(told.contains(&format!("{}: {whose}", path(directory))), "{told}");
@@ -396,7 +396,7 @@ fn the_status_tells_of_very_many_keys() {
     let mut lab = Lab::without_floors(&Default::default());
     for number in 0..MANY {
         let file = lab.files.server_key(&format!("key-{number:05}"));
-        fs::write(&file, Key::generate().unwrap().to_text().as_bytes()).unwrap();
+        fs::write(&file, generate_key().unwrap().to_text().as_bytes()).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
     lab.start_gate();
@@ -407,7 +407,7 @@ fn the_status_tells_of_very_many_keys() {
         assert_eq!(keys[MANY - 1]["name"], format!("key-{:05}", MANY - 1));
         assert_eq!(keys[MANY]["name"], "laptop");
     }
-    let text = lab.gate_command(&["status"]).output().unwrap();
+    let text = lab.tool_command(&["status"]).output().unwrap();
     // There is a gate, and nothing else that a knock needs.
     assert_eq!(text.status.code(), Some(4), "{}", String::from_utf8_lossy(&text.stderr));
     let lines = String::from_utf8(text.stdout).unwrap();

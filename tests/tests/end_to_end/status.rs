@@ -1,4 +1,4 @@
-//! `ruroco-gate status`, in all its forms.
+//! `ruroco status`, in all its forms.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use ruroco_lab::{
 use serde_json::Value;
 
 fn status(lab: &Lab, arguments: &[&str]) -> Output {
-    lab.gate_command(&[&["status"], arguments].concat()).output().expect("run ruroco-gate")
+    lab.tool_command(&[&["status"], arguments].concat()).output().expect("run ruroco")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -155,7 +155,7 @@ struct Watch(Child);
 
 impl Watch {
     fn start(mut command: Command) -> Self {
-        Self(command.stdout(Stdio::piped()).spawn().expect("run ruroco-gate"))
+        Self(command.stdout(Stdio::piped()).spawn().expect("run ruroco"))
     }
 
     fn output(&mut self) -> BufReader<impl Read> {
@@ -174,7 +174,7 @@ impl Drop for Watch {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn it_can_be_watched_through_a_pipe_and_the_gate_may_go_and_come() {
     let mut lab = Lab::running(&Default::default());
-    let mut watch = Watch::start(lab.gate_command(&["status", "--watch", "--json"]));
+    let mut watch = Watch::start(lab.tool_command(&["status", "--watch", "--json"]));
     let mut lines = watch.output().lines();
     let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
     assert_eq!(next()["rates"], Value::Null);
@@ -192,7 +192,7 @@ fn it_can_be_watched_through_a_pipe_and_the_gate_may_go_and_come() {
     lab.start_gate();
     wait::until("the gate to be back", || (next()["closed"] == true).then_some(()));
 
-    let mut watch = Watch::start(lab.gate_command(&["status", "--watch"]));
+    let mut watch = Watch::start(lab.tool_command(&["status", "--watch"]));
     let mut lines = watch.output().lines().map(Result::unwrap);
     for _ in 0..2 {
         let screen: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).collect();

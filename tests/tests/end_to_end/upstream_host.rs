@@ -386,19 +386,19 @@ fn files_that_the_server_could_write_are_refused_by_the_commander_with_the_remed
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_gate_does_not_run_by_such_a_file_and_says_what_to_write() {
     let host = Host::new(COUNTER);
-    let gate = |arguments: &[&str]| {
+    let run = |program: &str, arguments: &[&str]| {
         let mut command = host.network.command();
         programs::add_launcher(&mut command, None);
-        command.arg(programs::path("ruroco-gate")).args(arguments);
+        command.arg(programs::path(program)).args(arguments);
         command
     };
-    expect_no_start("ruroco-gate", gate(&[]), &["there is no gate to run"]);
-    let told = gate(&["check"]).output().unwrap();
+    expect_no_start("ruroco-gate", run("ruroco-gate", &[]), &["there is no gate to run"]);
+    let told = run("ruroco", &["check"]).output().unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     for part in ["write [gate]", "allow_non_routable_ips = false", "the daemons would start"] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    let init = gate(&["init", "--no-start"]).output().unwrap();
+    let init = run("ruroco", &["init", "--no-start"]).output().unwrap();
     let [said, error] = [&init.stdout, &init.stderr].map(|text| String::from_utf8_lossy(text));
     assert!(!init.status.success() && said.contains("write [gate]"), "{said}");
     assert!(error.contains("there is no gate to set up"), "{error}");
@@ -408,7 +408,7 @@ fn a_gate_does_not_run_by_such_a_file_and_says_what_to_write() {
     host.configure("[gate]\ninterfaces = [\"lo\"]");
     chown("/etc/ruroco/laptop.key", Some(0), Some(0)).unwrap();
     for _ in 0..2 {
-        let init = gate(&["init", "--no-start"]).output().unwrap();
+        let init = run("ruroco", &["init", "--no-start"]).output().unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
         assert!(Path::new("/var/lib/ruroco/floors").exists() && !host.blocklist().exists());
     }

@@ -1,11 +1,12 @@
 //! Which packets are forged: the kernel agrees with the chacha20poly1305 crate.
 
-use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{
     datagram::{self, Datagram, KeyId},
     plaintext,
     verdict::Verdict,
 };
+use ruroco_keys::key::Key;
+use ruroco_seal::{Aead, generate_key};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{KEY, OURS, PORT, frames::Packet, kernel::Kernel, key_with_id, knock, sealed};
@@ -64,7 +65,7 @@ fn keys() -> Vec<Key> {
     let least = format!("chacha20poly1305:{}==", "A".repeat(54));
     let most = format!("chacha20poly1305:{}w==", "/".repeat(53));
     let extreme = [least, most].map(|text| Key::parse(&text).unwrap());
-    extreme.into_iter().chain((0..62).map(|_| Key::generate().unwrap())).collect()
+    extreme.into_iter().chain((0..62).map(|_| generate_key().unwrap())).collect()
 }
 
 fn random<const N: usize>() -> [u8; N] {

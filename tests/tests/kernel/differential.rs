@@ -11,13 +11,13 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestCaseError, TestRunner},
 };
-use ruroco::aead::{Aead, Forged};
 use ruroco_common::{
     address::Address,
     datagram::{self, Datagram, KeyId},
     headers::{self, Fault, Frame},
     verdict::Verdict,
 };
+use ruroco_seal::{Aead, Forged};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{

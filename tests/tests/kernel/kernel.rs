@@ -5,10 +5,6 @@ use aya::{
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
     programs::{TestRun, TestRunOptions, Xdp},
 };
-use ruroco::{
-    gate::program::OBJECT,
-    key::{Cipher, Key},
-};
 use ruroco_common::{
     address::Address,
     candidate::Candidate,
@@ -20,6 +16,8 @@ use ruroco_common::{
     rate::Rate,
     verdict::Verdict,
 };
+use ruroco_gate::program::OBJECT;
+use ruroco_keys::key::{Cipher, Key};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{OURS, PORT, key};

@@ -30,8 +30,9 @@ mod verdicts;
 
 use std::net::IpAddr;
 
-use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{datagram::KeyId, plaintext};
+use ruroco_keys::key::Key;
+use ruroco_seal::Aead;
 use zerocopy::IntoBytes;
 
 /// The addresses in the map.

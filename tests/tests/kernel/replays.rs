@@ -2,8 +2,8 @@
 
 use std::{sync::Barrier, thread, time::Duration};
 
-use ruroco::key::Key;
 use ruroco_common::{datagram::KeyId, verdict::Verdict};
+use ruroco_keys::key::Key;
 
 use crate::{KEY, OURS, PORT, frames::Packet, kernel::Kernel, key_with_id, knock, sealed};
 

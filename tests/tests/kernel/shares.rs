@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, thread, time::Duration};
 
-use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{datagram::KeyId, maps, verdict::Verdict};
+use ruroco_keys::key::Key;
+use ruroco_seal::Aead;
 use zerocopy::IntoBytes;
 
 use crate::{KEY, OURS, PORT, frames::Packet, kernel::Kernel, key, key_with_id};

@@ -7,8 +7,8 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use ruroco::key::Key;
 use ruroco_common::address::Address;
+use ruroco_keys::key::Key;
 use ruroco_lab::{
     guest::PACKAGES_INSIDE,
     knock::Knock,
@@ -297,7 +297,7 @@ fn get_a_gate(host: &Host) {
     let [lines] = page::blocks(PAGE, "To the gate", "toml");
     let [steps] = page::blocks(PAGE, "To the gate", "sh");
     let left_out = "allow_non_routable_ips = false";
-    let said = host.guest.run("ruroco-gate check");
+    let said = host.guest.run("ruroco check");
     assert!(said.contains(left_out) && !said.contains("blocklist_dir"), "{said}");
     let before = host.guest.run("cat /etc/ruroco/config.toml");
     let kept = before.lines().filter(|line| !line.starts_with("address"));

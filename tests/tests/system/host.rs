@@ -39,7 +39,7 @@ impl Host {
     /// As a person would: `init`, and then commands of one's own.
     pub(crate) fn configure(&self) {
         self.guest.run(&format!(
-            "ruroco-gate init --no-start --interface {SERVER_INTERFACE} --address {} --address {} \
+            "ruroco init --no-start --interface {SERVER_INTERFACE} --address {} --address {} \
              --port {PORT} --key {KEY}",
             SERVER.v4, SERVER.v6
         ));
@@ -135,7 +135,7 @@ impl Host {
     }
 
     fn status(&self) -> Value {
-        serde_json::from_str(&self.guest.run("ruroco-gate status --json")).unwrap()
+        serde_json::from_str(&self.guest.run("ruroco status --json")).unwrap()
     }
 
     /// How many packets have got a verdict.

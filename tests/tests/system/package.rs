@@ -36,7 +36,7 @@ fn it_installs_runs_a_knock_survives_a_power_cut_and_leaves_nothing_behind() {
     host.start();
     host.expect_a_knock_to_run(KEY);
     let confined = "server: connected, seccomp, no-new-privs, an empty capability bounding set";
-    let status = host.guest.run("ruroco-gate status");
+    let status = host.guest.run("ruroco status");
     assert!(status.contains(confined), "{status}");
     let log = host.guest.run("journalctl --unit ruroco-server --output cat");
     assert!(log.contains("sandbox: enforced: ") && !log.contains(" not: "), "{log}");
@@ -180,7 +180,7 @@ fn another_user_for_the_server_takes_what_the_doctor_says() {
     host.configure();
     host.guest.run("useradd --system --shell /usr/sbin/nologin other");
     host.guest.run("sed -i '1i socket_user = \"other\"' /etc/ruroco/config.toml");
-    let doctor = host.guest.try_run("ruroco-gate doctor");
+    let doctor = host.guest.try_run("ruroco doctor");
     let said = String::from_utf8_lossy(&doctor.stdout);
     let edits =
         [("ruroco-server", "User=other Group=other"), ("ruroco-gate", "SupplementaryGroups=other")];
@@ -195,7 +195,7 @@ fn another_user_for_the_server_takes_what_the_doctor_says() {
     host.guest.run("systemctl daemon-reload");
     host.start();
     host.expect_a_knock_to_run(KEY);
-    let doctor = host.guest.try_run("ruroco-gate doctor");
+    let doctor = host.guest.try_run("ruroco doctor");
     assert!(!String::from_utf8_lossy(&doctor.stdout).contains("systemctl edit"), "{doctor:?}");
 }
 
@@ -303,12 +303,12 @@ fn the_readme_leads_to_a_first_knock() {
     let mut host = Host::boot();
     host.guest.run(&format!("apt-get install --yes {PACKAGES_INSIDE}/ruroco_*.deb"));
     let said = host.guest.run(&format!(
-        "ruroco-gate init --interface {SERVER_INTERFACE} --address {} --port {PORT}",
+        "ruroco init --interface {SERVER_INTERFACE} --address {} --port {PORT}",
         SERVER.v4
     ));
-    assert!(said.contains(&format!("ruroco-gate invite {KEY}")), "{said}");
+    assert!(said.contains(&format!("ruroco invite {KEY}")), "{said}");
     assert!(!said.contains("ruroco://"), "a key for whatever keeps this: {said}");
-    let shown = host.guest.run(&format!("ruroco-gate invite {KEY}"));
+    let shown = host.guest.run(&format!("ruroco invite {KEY}"));
     // The line that is to be pasted.
     let invitation = shown.lines().find(|line| line.starts_with("ruroco://")).unwrap();
     let accepted = host.accept(invitation);
@@ -317,12 +317,12 @@ fn the_readme_leads_to_a_first_knock() {
     host.expect_runs(1);
     let log = host.guest.run("journalctl --unit ruroco-commander --output cat");
     assert!(log.contains("it works"), "{log}");
-    let status = host.guest.run("ruroco-gate status");
+    let status = host.guest.run("ruroco status");
     assert!(status.contains(&format!("{KEY} default {}", CLIENT.v4)), "{status}");
     // It looks at itself last.
     assert!(said.contains("silence"), "{said}");
     println!("{said}\n{shown}\n{accepted}\n{status}");
-    let again = host.guest.run("ruroco-gate init --yes");
+    let again = host.guest.run("ruroco init --yes");
     assert!(again.contains("stays as it is") && !again.contains("ruroco://"), "{again}");
     host.expect_silence();
 }

@@ -1,6 +1,6 @@
 //! The files are shared with the command line.
 
-use ruroco::client::profiles::Host;
+use ruroco_client::profiles::Host;
 
 use crate::person::{Person, add_host, new_folder};
 

@@ -126,10 +126,8 @@ fn a_knock_is_repeated_from_the_history() {
     assert_eq!(first.command, second.command);
     person.sees("Dismiss the result for home");
     // A host that no longer has the command is not asked for it.
-    let host = ruroco::client::profiles::Host::new(
-        "127.0.0.1:9".parse().unwrap(),
-        "home".parse().unwrap(),
-    );
+    let host =
+        ruroco_client::profiles::Host::new("127.0.0.1:9".parse().unwrap(), "home".parse().unwrap());
     person.client().profiles().replace(&"home".parse().unwrap(), &host).unwrap();
     person.presses("History");
     person.sees("open_ssh at home");

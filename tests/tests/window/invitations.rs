@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use ruroco::{invitation::Invitation, key::Key, qr};
+use ruroco_invite::{invitation::Invitation, qr};
+use ruroco_keys::key::Key;
+use ruroco_seal::generate_key;
 
 use crate::person::{Person, add_host, new_folder};
 
@@ -43,7 +45,7 @@ fn is_added(person: &mut Person, key: &Key) {
 
 #[test]
 fn a_pasted_invitation_is_looked_at_and_added() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let mut person = Person::opens(new_folder());
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&key));
@@ -52,7 +54,7 @@ fn a_pasted_invitation_is_looked_at_and_added() {
 
 #[test]
 fn a_picture_of_an_invitation_is_read() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let elsewhere = new_folder();
     let path = elsewhere.path().join("invitation.png");
     as_picture(&invitation(&key), &path);
@@ -65,7 +67,7 @@ fn a_picture_of_an_invitation_is_read() {
 
 #[test]
 fn a_file_that_is_dropped_onto_the_window_is_read() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let elsewhere = new_folder();
     let path = elsewhere.path().join("invitation.txt");
     fs::write(&path, invitation(&key)).unwrap();
@@ -76,7 +78,7 @@ fn a_file_that_is_dropped_onto_the_window_is_read() {
 
 #[test]
 fn what_is_no_invitation_is_told_in_words() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let elsewhere = new_folder();
     let picture = elsewhere.path().join("cat.png");
     image::GrayImage::new(64, 64).save(&picture).unwrap();
@@ -94,7 +96,7 @@ fn what_is_no_invitation_is_told_in_words() {
 
 #[test]
 fn an_invitation_is_found_in_what_was_printed_around_it() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let elsewhere = new_folder();
     let path = elsewhere.path().join("output.txt");
     fs::write(&path, format!("The gate is set up.\n\n  {}\n\nKeep it.\n", invitation(&key)))
@@ -119,7 +121,7 @@ fn what_is_no_file_is_not_waited_for() {
 
 #[test]
 fn a_text_that_is_longer_than_any_with_an_invitation_is_not_looked_into() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let elsewhere = new_folder();
     let long = format!("{}\n{}", invitation(&key), "x".repeat(64 << 10));
     let path = elsewhere.path().join("log.txt");
@@ -147,7 +149,7 @@ fn slow_reader(folder: &Path, pipe: &Path) -> std::path::PathBuf {
 
 #[test]
 fn while_a_picture_is_read_the_window_says_so_and_nothing_is_added() {
-    let (key, other) = (Key::generate().unwrap(), Key::generate().unwrap());
+    let (key, other) = (generate_key().unwrap(), generate_key().unwrap());
     let elsewhere = new_folder();
     let (picture, pipe) = (elsewhere.path().join("a.png"), elsewhere.path().join("pipe"));
     as_picture("a", &picture);
@@ -168,7 +170,7 @@ fn while_a_picture_is_read_the_window_says_so_and_nothing_is_added() {
 
 #[test]
 fn of_several_files_that_are_dropped_at_once_none_is_read() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let elsewhere = new_folder();
     let path = elsewhere.path().join("invitation.txt");
     fs::write(&path, invitation(&key)).unwrap();
@@ -181,7 +183,7 @@ fn of_several_files_that_are_dropped_at_once_none_is_read() {
 
 #[test]
 fn enter_adds_the_host_of_an_invitation() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let mut person = Person::opens(new_folder());
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&key));
@@ -193,7 +195,7 @@ fn enter_adds_the_host_of_an_invitation() {
 
 #[test]
 fn a_host_that_was_removed_is_had_back_from_its_invitation() {
-    let (key, other) = (Key::generate().unwrap(), Key::generate().unwrap());
+    let (key, other) = (generate_key().unwrap(), generate_key().unwrap());
     let mut person = Person::opens(new_folder());
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&key));
@@ -212,9 +214,9 @@ fn a_host_that_was_removed_is_had_back_from_its_invitation() {
 fn another_key_with_the_id_of_an_invitations_is_left_alone() {
     let folder = new_folder();
     let kept = add_host(&folder, "home", |_| {});
-    let client = ruroco::client::folder::Folder::at(folder.path());
+    let client = ruroco_client::folder::Folder::at(folder.path());
     client.profiles().remove("home").unwrap();
-    let forged = Key { secret: Key::generate().unwrap().secret, ..kept };
+    let forged = Key { secret: generate_key().unwrap().secret, ..kept };
     let mut person = Person::opens(folder);
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&forged));
@@ -252,7 +254,7 @@ fn a_host_whose_key_cannot_be_read_is_not_said_to_have_another() {
 fn a_second_host_of_the_same_name_gets_another() {
     let folder = new_folder();
     add_host(&folder, "home", |_| {});
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let mut person = Person::opens(folder);
     person.presses("From an invitation");
     person.writes("Invitation", &invitation(&key));
@@ -284,7 +286,7 @@ fn an_invitation_for_a_known_host_shows_what_it_changes_and_updates_it() {
 
 #[test]
 fn a_pasted_invitation_is_shown_only_to_whoever_asks_for_it() {
-    let key = Key::generate().unwrap();
+    let key = generate_key().unwrap();
     let mut person = Person::opens(new_folder());
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&key));

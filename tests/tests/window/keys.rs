@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use egui::{Key, Modifiers};
-use ruroco::key::Key as Secret;
+use ruroco_keys::key::Key as Secret;
 
 use crate::person::{Person, add_host, new_folder};
 
@@ -115,7 +115,7 @@ fn an_export_takes_the_place_of_no_file() {
 
 #[test]
 fn enter_does_what_the_first_button_of_a_dialog_does() {
-    let key = Secret::generate().unwrap();
+    let key = ruroco_seal::generate_key().unwrap();
     let mut person = Person::opens(new_folder());
     person.presses("Keys");
     person.presses("Make a key");

@@ -71,8 +71,8 @@ fn a_port_that_stays_shut_is_told_with_what_to_look_at() {
 #[test]
 fn a_host_that_cannot_be_reached_leaves_the_window_alone() {
     let (folder, server, silent) = (new_folder(), Server::new(), SilentPort::new());
-    let change = |host: &mut ruroco::client::profiles::Host| {
-        host.address = ruroco::destination::Destination::Address(server.address());
+    let change = |host: &mut ruroco_client::profiles::Host| {
+        host.address = ruroco_invite::destination::Destination::Address(server.address());
         host.wait = NonZero::new(silent.number());
     };
     let key = add_host(&folder, "far", change);

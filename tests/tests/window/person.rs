@@ -12,13 +12,11 @@ use egui_kittest::{
     Harness, Node,
     kittest::{NodeT as _, Queryable as _, by},
 };
-use ruroco::{
-    client::{folder::Folder, key_store::Place, profiles::Host},
-    destination::Destination,
-    key::Key as Secret,
-    window::{Settings, Surroundings, Window},
-};
+use ruroco_client::{folder::Folder, key_store::Place, profiles::Host};
+use ruroco_invite::destination::Destination;
+use ruroco_keys::key::Key as Secret;
 use ruroco_lab::{programs, wait};
+use ruroco_window::{Settings, Surroundings, Window};
 use tempfile::TempDir;
 
 use crate::server::Server;
@@ -90,7 +88,7 @@ pub(crate) fn new_folder() -> TempDir {
 /// A host with a key of its own, as the command line would have made it.
 pub(crate) fn add_host(folder: &TempDir, name: &str, change: impl FnOnce(&mut Host)) -> Secret {
     let client = Folder::at(folder.path());
-    let key = Secret::generate().unwrap();
+    let key = ruroco_seal::generate_key().unwrap();
     let name = name.parse().unwrap();
     client.keys().add(&name, &key, Place::File).unwrap();
     let reference = name.as_str().parse().unwrap();
@@ -124,7 +122,7 @@ impl Person {
         let desktop = Arc::new(Desktop::default());
         let mut harness = Harness::builder()
             .with_size(size)
-            .with_context_setup(ruroco::window::install)
+            .with_context_setup(ruroco_window::install)
             .build_ui_state(
                 |ui, window: &mut Option<Window>| {
                     if let Some(window) = window {

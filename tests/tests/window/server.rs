@@ -5,12 +5,13 @@ use std::{
     time::Duration,
 };
 
-use ruroco::{aead::Aead, key::Key};
 use ruroco_common::{
     datagram::Datagram,
     plaintext::{Plaintext, SIZE},
 };
+use ruroco_keys::key::Key;
 use ruroco_lab::wait;
+use ruroco_seal::Aead;
 use zerocopy::FromBytes;
 
 /// A host that is knocked at.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use nix::{sys::signal::Signal, unistd::User};
-use ruroco::key::Key;
 use ruroco_common::address::Address;
+use ruroco_keys::key::Key;
 use ruroco_lab::{
     daemon::Daemon,
     directory::Directory,

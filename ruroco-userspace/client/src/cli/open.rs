@@ -1,0 +1,84 @@
+//! `ruroco-client open`: a knock, and then the program that needs the open port.
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal},
+    num::NonZero,
+    process::Command,
+};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{
+    exit::{self, Exit},
+    note,
+    send::needed_port,
+    target::Target,
+    waiting::{self, Waiting},
+};
+use crate::{
+    attempt::{Attempt, Progress},
+    folder::Folder,
+};
+
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// TCP port of the host that is to open, if it is not the host's `wait`
+    #[arg(long, value_name = "PORT", value_parser = ruroco_command_line::port)]
+    wait: Option<NonZero<u16>>,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// The program to become once the port is open, and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    program: Vec<OsString>,
+}
+
+pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit> {
+    let Arguments { target, wait, waiting, program } = arguments;
+    let is_confirmed = target.is_confirmed();
+    let asked = target.asked(folder)?;
+    if !is_confirmed {
+        asked.confirm()?;
+    }
+    let port = wait.map_or_else(|| needed_port(&asked), Ok)?;
+    let effect = waiting.effect(port);
+    let attempt = Attempt { knock: asked.knock(folder)?, effect: Some(effect) };
+    let mut progress = |progress: Progress| waiting::show(&progress, effect.limit);
+    let (program, arguments) = program.split_first().context("no PROGRAM was named")?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let outcome = waiting::knock(&attempt, folder, &mut progress)?;
+    let advice = waiting::advice(&outcome, &attempt.knock);
+    let sentence = waiting::sentence(&outcome.effect);
+    Ok(waiting::once_open(outcome, &attempt.knock, |connection| {
+        // The program makes connections of its own.
+        drop(connection);
+        waiting::warn(&advice);
+        if io::stderr().is_terminal() {
+            sentence.iter().for_each(|sentence| note(sentence));
+        }
+        become_program(&mut command).with_context(|| {
+            let name = program.display();
+            format!("the port is open, but {name} could not be started; is it installed?")
+        })
+    }))
+}
+
+/// Replaces this process by the program, so that signals and the terminal are the program's.
+#[cfg(unix)]
+fn become_program(command: &mut Command) -> io::Result<Exit> {
+    use std::os::unix::process::CommandExt;
+    Err(command.exec())
+}
+
+/// Runs the program, where no process can become another one.
+#[cfg(not(unix))]
+fn become_program(command: &mut Command) -> io::Result<Exit> {
+    let code = command.status()?.code();
+    // What fits no exit code, or has none, is a failure, too.
+    Ok(code.and_then(|code| u8::try_from(code).ok()).map_or(Exit::FailedAfterwards, Exit::Of))
+}

@@ -1,0 +1,136 @@
+//! What `send --json` prints: one object, with names that stay.
+
+use std::net::SocketAddr;
+
+use ruroco_common::command::CommandHash;
+use serde::Serialize;
+
+use super::{remedy, target::Asked, waiting};
+use crate::{
+    attempt::{Attempt, Observation, Outcome},
+    knock::{Knock, Unsent},
+    rehearsal::Rehearsal,
+};
+
+/// The object. What is not known is left out.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    result: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cipher: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    from: Vec<SocketAddr>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    to: Vec<SocketAddr>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_to: Vec<NotTo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knocks: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    was_open: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advice: Vec<String>,
+}
+
+/// What it came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    /// The knock is not on its way, and `error` says why.
+    #[default]
+    Failed,
+    /// It could be sent; it was not.
+    DryRun,
+    /// It is on its way.
+    Sent,
+    /// It is on its way, and the port is open.
+    Opened,
+    /// It is on its way, and the port did not open; `error` says what was met there.
+    NotOpened,
+}
+
+#[derive(Debug, Serialize)]
+struct NotTo {
+    address: SocketAddr,
+    error: String,
+}
+
+impl From<&Unsent> for NotTo {
+    fn from(unsent: &Unsent) -> Self {
+        Self { address: unsent.to, error: unsent.error.to_string() }
+    }
+}
+
+impl Report {
+    pub(super) fn asked(&mut self, asked: &Asked) {
+        self.host = Some(asked.called());
+        self.command = Some(asked.command.clone());
+        self.command_hash = Some(CommandHash::of(&asked.command).to_string());
+    }
+
+    pub(super) fn knock(&mut self, knock: &Knock) {
+        self.key_id = Some(knock.key().id.to_string());
+        self.cipher = Some(knock.key().cipher.name());
+    }
+
+    pub(super) fn failed(&mut self, error: &anyhow::Error) {
+        self.error = Some(format!("{error:#}"));
+    }
+
+    pub(super) fn rehearsed(&mut self, rehearsal: &Rehearsal) {
+        self.result = Kind::DryRun;
+        self.from = rehearsal.ways.iter().map(|way| way.from).collect();
+        self.to = rehearsal.ways.iter().map(|way| way.to).collect();
+        self.not_to = rehearsal.not_to.iter().map(NotTo::from).collect();
+        self.port = rehearsal.effect.map(|effect| effect.port.get());
+        self.advice.extend(rehearsal.warning.iter().map(|warning| warning.told(remedy::words)));
+    }
+
+    pub(super) fn made(&mut self, outcome: &Outcome, attempt: &Attempt) {
+        self.to = outcome.sent.all().collect();
+        self.not_to = outcome.sent.not_to.iter().map(NotTo::from).collect();
+        self.knocks = Some(outcome.knocks);
+        self.port = attempt.effect.map(|effect| effect.port.get());
+        self.advice = waiting::advice(outcome, &attempt.knock);
+        self.result = match &outcome.effect {
+            Observation::NotLooked => Kind::Sent,
+            Observation::Opened { was_open, after, .. } => {
+                self.was_open = Some(*was_open);
+                let after = u64::try_from(after.as_millis()).ok();
+                self.opened_after_ms = after.filter(|_| !was_open);
+                Kind::Opened
+            }
+            Observation::Shut { error, .. } => {
+                self.error = Some(error.to_string());
+                Kind::NotOpened
+            }
+            Observation::GivenUp => Kind::NotOpened,
+        };
+    }
+
+    /// Whether a knock is on its way, whatever came of it.
+    pub(super) fn is_about_a_sent_knock(&self) -> bool {
+        match self.result {
+            Kind::Failed | Kind::DryRun => false,
+            Kind::Sent | Kind::Opened | Kind::NotOpened => true,
+        }
+    }
+
+    pub(super) fn to_json(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(self)?)
+    }
+}

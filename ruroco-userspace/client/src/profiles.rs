@@ -1,0 +1,474 @@
+//! `client.toml`: the hosts that a person knocks at.
+//!
+//! ```toml
+//! [hosts.home]
+//! address = "203.0.113.5"
+//! key = "home"
+//! commands = ["open_ssh", "close_ssh"]
+//! wait = 22
+//! ```
+//!
+//! Programs change the file too (`file`): what they do not change stays as the person wrote it,
+//! comments included.
+
+mod confirm;
+mod file;
+mod host;
+mod unknown;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZero,
+    ops::Range,
+};
+
+use ruroco_files::toml_file::{LeftOut, Parsed, Source, nearest};
+use ruroco_invite::destination::{Destination, Family};
+use ruroco_keys::{command_name, name::Name};
+use ruroco_messages::problems::{Checked, Problem, Problems};
+use serde::Deserialize;
+use toml::Spanned;
+
+use self::unknown::Why;
+pub use self::{
+    file::{EditError, ProfilesFile},
+    host::Host,
+    unknown::{FindError, UnknownHost},
+};
+use super::key_store::KeyReference;
+
+/// All hosts, by name. A host with a mistake in its entry is none: what it was meant to be, nobody can say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profiles {
+    hosts: BTreeMap<Name, Host>,
+    /// The names of the entries with mistakes.
+    invalid: BTreeSet<String>,
+}
+
+impl Profiles {
+    /// All hosts, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Host)> {
+        self.hosts.iter()
+    }
+
+    /// The host of this name.
+    pub fn get(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|(known, _)| known.as_str() == name).map(|(_, host)| host)
+    }
+
+    /// The host of this name, which is to be there.
+    ///
+    /// # Errors
+    /// [`UnknownHost`].
+    pub fn known(&self, name: &str) -> Result<&Host, UnknownHost> {
+        self.get(name).ok_or_else(|| {
+            let names = self.hosts.keys().map(Name::as_str);
+            let why = match nearest(name, names) {
+                _ if self.invalid.contains(name) => Why::Invalid,
+                Some(meant) => Why::Misspelt(meant.to_owned()),
+                None if self.is_empty() && self.invalid.is_empty() => Why::NoHosts,
+                None => Why::OtherHosts,
+            };
+            UnknownHost::new(name, why)
+        })
+    }
+
+    /// Whether an entry has this name, with or without mistakes.
+    pub fn has_entry(&self, name: &str) -> bool {
+        self.get(name).is_some() || self.invalid.contains(name)
+    }
+
+    /// The entry with this name in whatever case. `ssh` passes names in lower case, so a second one could
+    /// take the place of the first.
+    pub fn namesake(&self, name: &str) -> Option<Name> {
+        let invalid = self.invalid.iter().filter_map(|invalid| invalid.parse().ok());
+        let mut names = self.hosts.keys().cloned().chain(invalid);
+        names.find(|other: &Name| other.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// The other hosts with the same address, maybe with another port: given that address, nobody can say
+    /// which of them is meant.
+    pub fn sharing<'a>(
+        &'a self,
+        name: &'a Name,
+        address: &'a Destination,
+    ) -> impl Iterator<Item = &'a Name> {
+        let others = self.hosts.iter().filter(move |(other, _)| *other != name);
+        others.filter(|(_, host)| host.address.is_same_host(address)).map(|(other, _)| other)
+    }
+
+    /// The host of this name, or at this address: `ssh` knows it by either, and passes names in lower
+    /// case.
+    ///
+    /// # Errors
+    /// Which of several is meant, nobody can say, or the entry has a mistake.
+    pub fn find(&self, name_or_address: &str) -> Result<Option<(&Name, &Host)>, FindError> {
+        let asked = name_or_address;
+        let exact = self.hosts.iter().find(|(name, _)| name.as_str() == asked);
+        let invalid = self.invalid.iter().find(|name| name.eq_ignore_ascii_case(asked));
+        if let (None, Some(invalid)) = (exact, invalid) {
+            return Err(FindError::Invalid(UnknownHost::new(invalid, Why::Invalid)));
+        }
+        let like = self.hosts.iter().filter(|(name, _)| name.as_str().eq_ignore_ascii_case(asked));
+        let named: Vec<_> = exact.map_or_else(|| like.collect(), |exact| vec![exact]);
+        if let [only] = named.as_slice()
+            && only.1.address.is_of_host(asked)
+        {
+            return Ok(Some(*only));
+        }
+        let there = self.hosts.iter().filter(|(_, host)| host.address.is_of_host(asked));
+        let candidates: BTreeMap<_, _> = named.into_iter().chain(there).collect();
+        if candidates.len() > 1 {
+            let names = candidates.into_keys().cloned().collect();
+            return Err(FindError::Ambiguous { asked: asked.to_owned(), candidates: names });
+        }
+        Ok(candidates.into_iter().next())
+    }
+
+    /// The other host that would be taken for this one, because the name of one is the address of the
+    /// other.
+    fn mistaken_for(&self, name: &Name, host: &Host) -> Option<&Name> {
+        // A host that is called what its own address is stands for that address.
+        let takes = |name: &Name, host: &Host, other: &Host| {
+            !host.address.is_of_host(name.as_str()) && other.address.is_of_host(name.as_str())
+        };
+        let mut others = self.hosts.iter().filter(|(other, _)| *other != name);
+        let other = others
+            .find(|(other_name, other)| takes(name, host, other) || takes(other_name, other, host));
+        other.map(|(name, _)| name)
+    }
+
+    fn forget(&mut self, name: &Name) {
+        self.hosts.remove(name);
+    }
+
+    /// Whether there is no host.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Checks a file that has been read.
+    pub fn check(file: &Source) -> Checked<Self> {
+        let mut problems = Problems::default();
+        let Some(Parsed { raw, left_out }) = problems.good_of(file.parse::<Raw>()) else {
+            return problems.of_nothing();
+        };
+        let mut profiles = Self::default();
+        profiles.invalid.extend(left_out.within(HOSTS).map(str::to_owned));
+        let mut checker = Checker { file, left_out, problems };
+        for (name, raw) in raw.hosts {
+            let problems_before = checker.problems.len();
+            let host = checker.host(&name, raw);
+            let is_good = checker.problems.len() == problems_before;
+            match host.filter(|_| is_good && !profiles.invalid.contains(name.get_ref())) {
+                Some((name, host)) => _ = profiles.hosts.insert(name, host),
+                None => _ = profiles.invalid.insert(name.into_inner()),
+            }
+        }
+        checker.problems.of(profiles)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    hosts: BTreeMap<Spanned<String>, RawHost>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, as in [hosts.home]")]
+struct RawHost {
+    address: Option<Spanned<String>>,
+    family: Option<Family>,
+    #[serde(default)]
+    all_addresses: bool,
+    key: Option<Spanned<String>>,
+    command: Option<Spanned<String>>,
+    #[serde(default)]
+    commands: Vec<Spanned<String>>,
+    #[serde(default)]
+    confirm: Vec<Spanned<String>>,
+    wait: Option<Spanned<u16>>,
+    ip: Option<Spanned<String>>,
+    #[serde(default)]
+    permissive: bool,
+}
+
+/// The one table of the file.
+const HOSTS: &str = "hosts";
+
+struct Checker<'a> {
+    file: &'a Source,
+    left_out: LeftOut,
+    problems: Problems,
+}
+
+impl Checker<'_> {
+    fn host(&mut self, name: &Spanned<String>, raw: RawHost) -> Option<(Name, Host)> {
+        let checked = name.get_ref().parse().map_err(|error| self.error(name.span(), error));
+        let checked = self.problems.good(checked);
+        let address = self.needed(name, "address", raw.address, "\"203.0.113.5:80\"");
+        let key_at = raw.key.as_ref().map_or(name.span(), Spanned::span);
+        let key = self.needed(name, "key", raw.key, "\"home\"");
+        let key = key.and_then(|key| self.whole_path(key, key_at));
+        let wait = raw.wait.map(|port| {
+            let wait = NonZero::new(*port.get_ref());
+            wait.ok_or_else(|| self.error(port.span(), "`wait` is a port; write 1 to 65535"))
+        });
+        let wait = wait.and_then(|wait| self.problems.good(wait));
+        let ip = raw.ip.map(|ip| self.parse("ip", &ip));
+        let ip = ip.and_then(|ip| self.problems.good(ip));
+        // The first that is named is the one that is mostly meant.
+        let commands = raw.command.into_iter().chain(raw.commands);
+        let commands: Vec<_> = commands.map(|name| self.command(name)).collect();
+        let commands: Option<Vec<String>> = commands.into_iter().collect();
+        let host = Host {
+            family: raw.family.unwrap_or(Family::Any),
+            all_addresses: raw.all_addresses,
+            wait,
+            ip,
+            permissive: raw.permissive,
+            ..Host::new(address?, key?).that_does(commands?)
+        };
+        let confirm = self.confirm(name, raw.confirm, &host)?;
+        Some((checked?, Host { confirm, ..host }))
+    }
+
+    fn needed<T: std::str::FromStr>(
+        &mut self,
+        host: &Spanned<String>,
+        field: &str,
+        value: Option<Spanned<String>>,
+        example: &str,
+    ) -> Option<T>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let Some(value) = value else {
+            if !self.left_out.has(&[HOSTS, host.get_ref(), field]) {
+                let message = format!(
+                    "`{}` has no `{field}`; write, for example, {field} = {example}",
+                    host.get_ref()
+                );
+                self.problems.add(self.error(host.span(), message));
+            }
+            return None;
+        };
+        let parsed = self.parse(field, &value);
+        self.problems.good(parsed)
+    }
+
+    fn command(&mut self, name: Spanned<String>) -> Option<String> {
+        let at = name.span();
+        let checked = command_name::check(name.into_inner());
+        self.problems.good(checked.map_err(|error| self.error(at, error)))
+    }
+
+    /// A file is named by its whole path: where a program is started is nothing to depend on.
+    fn whole_path(&mut self, key: KeyReference, at: Range<usize>) -> Option<KeyReference> {
+        match &key {
+            KeyReference::File(path) if !path.is_absolute() => {
+                let message = format!(
+                    "`key`: {} is a file, but not where it is; write its whole path, or take it over \
+                     with `ruroco-client key import` and write the name",
+                    path.display()
+                );
+                self.problems.add(self.error(at, message));
+                None
+            }
+            KeyReference::File(_) | KeyReference::Named(_) => Some(key),
+        }
+    }
+
+    fn parse<T: std::str::FromStr>(
+        &self,
+        field: &str,
+        value: &Spanned<String>,
+    ) -> Result<T, Problem>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let refusal = |error| self.error(value.span(), format!("`{field}`: {error}"));
+        value.get_ref().parse().map_err(refusal)
+    }
+
+    fn error(&self, span: Range<usize>, message: impl std::fmt::Display) -> Problem {
+        self.file.error(span, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ruroco_seal::generate_key;
+
+    fn check(text: &str) -> Result<Profiles, Problems> {
+        Profiles::check(&Source::new("/client.toml", text)).or_problems()
+    }
+
+    #[test]
+    fn a_host_needs_an_address_and_a_key() {
+        let profiles = check("[hosts.home]\naddress = \"203.0.113.5\"\nkey = \"home\"\n").unwrap();
+        let host = profiles.get("home").unwrap();
+        assert_eq!(host.address.to_string(), "203.0.113.5:80");
+        assert_eq!(host.all_commands().collect::<Vec<_>>(), ["default"]);
+        let told = check("[hosts.a]\n[hosts.b]\naddress = \"x:0\"\nkey = 1\n").unwrap_err();
+        let lines: Vec<_> = told.iter().filter_map(Problem::line).collect();
+        assert_eq!(lines, [1, 1, 3, 4], "{told}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let host = "[hosts.h]\naddress = \"a\"\nkey = \"k\"\n";
+        let relative = "[hosts.h]\naddress = \"a\"\n\nkey = \"keys/h.key\"\n";
+        let told = check(relative).unwrap_err().to_string();
+        assert!(told.starts_with("/client.toml:4: `key`: keys/h.key is a file"), "{told}");
+        for wrong in [
+            "wait = 0",
+            "ip = \"10.0.0.0/8\"",
+            "komands = []",
+            "commands = [\"a\", \"b\\u001b[2J\"]",
+            "command = \"\"",
+            "family = \"ipv5\"",
+        ] {
+            let told = check(&format!("{host}{wrong}\n")).unwrap_err().to_string();
+            assert!(told.starts_with("/client.toml:4: "), "{told}");
+            assert!(!told.contains("[2J"), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_first_command_is_the_default_one() {
+        let text = "[hosts.h]\naddress = \"a\"\nkey = \"k\"\ncommands = [\"open\", \"close\"]\n";
+        let profiles = check(text).unwrap();
+        assert_eq!(profiles.get("h").unwrap().command, "open");
+        let profiles = check(&format!("{text}command = \"close\"\n")).unwrap();
+        let commands: Vec<_> = profiles.get("h").unwrap().all_commands().collect();
+        assert_eq!(commands, ["close", "open"]);
+    }
+
+    #[test]
+    fn a_mistake_in_one_host_leaves_the_others_usable_and_is_not_worked_around() {
+        let good = "[hosts.good]\naddress = \"192.0.2.1\"\nkey = \"k\"\n";
+        let bad = "[hosts.bad]\naddress = \"192.0.2.2\"\nkey = \"k\"\n";
+        for wrong in [
+            "wait = 0",
+            "wait = \"22\"",
+            "ip = 5",
+            "komand = \"x\"",
+            "commands = [\"a\", 1]",
+            "a.b = 1",
+        ] {
+            let text = format!("{bad}{wrong}\n{good}");
+            let mut problems = Problems::default();
+            let profiles = Profiles::check(&Source::new("/client.toml", text));
+            let profiles = problems.good_of(profiles).unwrap();
+            assert_eq!(problems.len(), 1, "{problems}");
+            assert!(profiles.get("good").is_some() && profiles.get("bad").is_none(), "{wrong}");
+            assert_eq!(profiles.namesake("BAD"), Some("bad".parse().unwrap()));
+            for told in [
+                profiles.known("bad").unwrap_err().to_string(),
+                profiles.find("BAD").unwrap_err().to_string(),
+            ] {
+                assert!(
+                    told.contains("the entry of host bad") && told.contains("is invalid"),
+                    "{told}"
+                );
+            }
+            assert_eq!(found(&profiles, "192.0.2.1"), "good");
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_its_name_is_not_repeated() {
+        for key in
+            ["chacha20poly1305:AAEC", "chacha20poly1305:AA/EC", &generate_key().unwrap().to_text()]
+        {
+            let text = format!("[hosts.h]\naddress = \"a\"\nkey = \"{key}\"\n");
+            let told = check(&text).unwrap_err().to_string();
+            assert!(told.starts_with("/client.toml:3: `key`: this is a key itself"), "{told}");
+            assert!(told.contains("key import") && !told.contains(key), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_found_by_its_name_and_by_its_address() {
+        let text = "[hosts.b]\naddress = \"host.example:81\"\nkey = \"k\"\n\
+                    [hosts.c]\naddress = \"[2001:db8::1]:80\"\nkey = \"k\"\n";
+        let profiles = check(text).unwrap();
+        for (asked, name) in [
+            ("b", "b"),
+            ("host.example", "b"),
+            ("HOST.example", "b"),
+            ("2001:db8::1", "c"),
+            ("2001:db8:0::1", "c"),
+        ] {
+            assert_eq!(found(&profiles, asked), name, "{asked}");
+        }
+        assert!(profiles.find("host").unwrap().is_none());
+    }
+
+    fn found(profiles: &Profiles, asked: &str) -> String {
+        profiles.find(asked).unwrap().unwrap().0.to_string()
+    }
+
+    fn at(hosts: &[(&str, &str)]) -> Profiles {
+        let host =
+            |(name, address)| format!("[hosts.{name:?}]\naddress = {address:?}\nkey = \"k\"\n");
+        check(&hosts.iter().copied().map(host).collect::<String>()).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_found_in_the_lower_case_of_ssh() {
+        let profiles = at(&[("Home", "192.0.2.1"), ("Work", "192.0.2.2"), ("work", "192.0.2.3")]);
+        assert_eq!(found(&profiles, "home"), "Home");
+        assert_eq!(found(&profiles, "work"), "work");
+        let several = profiles.find("WORK").unwrap_err().to_string();
+        assert!(several.starts_with("WORK matches more than one host: Work, work."), "{several}");
+    }
+
+    #[test]
+    fn a_name_in_another_case_is_taken_and_a_mistake_beside_a_host_does_not_affect_it() {
+        let profiles = at(&[("Web1", "192.0.2.1")]);
+        assert_eq!(profiles.namesake("web1"), Some("Web1".parse().unwrap()));
+        assert!(!profiles.has_entry("web1"));
+        let text = "[hosts.home]\naddress = \"192.0.2.1\"\nkey = \"k\"\n[hosts.Home]\nkey = 1\n";
+        let profiles = Profiles::check(&Source::new("/client.toml", text));
+        let profiles = Problems::default().good_of(profiles).unwrap();
+        assert_eq!(found(&profiles, "home"), "home");
+        for invalid in ["Home", "HOME"] {
+            assert!(matches!(profiles.find(invalid), Err(FindError::Invalid(_))), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn no_host_is_taken_for_another() {
+        let profiles = at(&[
+            ("203.0.113.5", "198.51.100.66"),
+            ("home", "203.0.113.5"),
+            ("a", "192.0.2.1:81"),
+            ("b", "192.0.2.1"),
+            ("host.example", "host.example"),
+            ("host.example-81", "host.example:81"),
+        ]);
+        for (asked, candidates) in [("203.0.113.5", "203.0.113.5, home"), ("192.0.2.1", "a, b")] {
+            let told = profiles.find(asked).unwrap_err().to_string();
+            assert!(told.contains(&format!("more than one host: {candidates}.")), "{told}");
+        }
+        for (asked, name) in [("home", "home"), ("a", "a"), ("host.example", "host.example")] {
+            assert_eq!(found(&profiles, asked), name);
+        }
+    }
+
+    #[test]
+    fn who_asks_for_no_host_is_told_the_likely_one() {
+        let text = "[hosts.home]\naddress = \"a\"\nkey = \"k\"\n";
+        let profiles = check(text).unwrap();
+        assert!(profiles.known("home").is_ok());
+        let told = |profiles: &Profiles, name| profiles.known(name).unwrap_err().to_string();
+        assert_eq!(told(&profiles, "hoem"), "there is no host hoem; did you mean home?");
+        assert!(told(&profiles, "office").contains("host list"));
+        assert!(told(&Profiles::default(), "office").contains("invite"));
+    }
+}

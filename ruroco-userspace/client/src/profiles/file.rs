@@ -1,0 +1,438 @@
+//! Reading and changing `client.toml` where it is.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ruroco_files::{durable, instance, toml_file::Source};
+use ruroco_invite::destination::Family;
+use ruroco_keys::{command_name::DEFAULT_COMMAND, name::Name};
+use ruroco_messages::problems::{Checked, Problems};
+use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
+
+use super::{Host, Profiles, UnknownHost};
+use crate::{CHANGES_LOCK, private_folder};
+
+/// `client.toml` of a client's folder.
+#[derive(Clone, Debug)]
+pub struct ProfilesFile {
+    path: PathBuf,
+    lock: PathBuf,
+}
+
+/// The file was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// It cannot be read, or the change would make something in it invalid.
+    #[error("{0}")]
+    Refused(Problems),
+    /// There is a host of this name already.
+    #[error(
+        "host {0} already exists; choose another name, or first run `ruroco-client host remove {0}`"
+    )]
+    Exists(Name),
+    /// The name of one of two hosts is the address of the other.
+    #[error(
+        "host {name} was not saved: its name is the address of host {other}, or the reverse, so ssh could \
+         reach the wrong host. Choose another name"
+    )]
+    Mistakable {
+        /// The host that was to be written.
+        name: Name,
+        /// The one that is there.
+        other: Name,
+    },
+    /// There is none.
+    #[error(transparent)]
+    Unknown(#[from] UnknownHost),
+    /// Another program's turn never ends, or there can be no lock.
+    #[error(transparent)]
+    Lock(#[from] instance::Error),
+    /// The new file could not be written; the old one is still there.
+    #[error("could not write {0}: {1}")]
+    Write(PathBuf, io::Error),
+}
+
+/// Where a host goes in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place<'a> {
+    /// Nothing is known by its name yet.
+    New,
+    /// That of the host that goes by this name so far.
+    Of(&'a Name),
+}
+
+impl ProfilesFile {
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { path: folder.join("client.toml"), lock: folder.join(CHANGES_LOCK) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is in it. That there is no file means that there is no host.
+    pub fn read(&self) -> Checked<Profiles> {
+        let mut problems = Problems::default();
+        match problems.good(self.source()) {
+            Some(source) => Profiles::check(&source),
+            None => problems.of_nothing(),
+        }
+    }
+
+    /// Adds a host.
+    ///
+    /// # Errors
+    /// [`EditError`]; the file is as it was.
+    pub fn add(&self, name: &Name, host: &Host) -> Result<(), EditError> {
+        self.add_in(&self.turn()?, name, host)
+    }
+
+    /// The same in a turn of the caller's, who has more to do in it.
+    pub(crate) fn add_in(
+        &self,
+        turn: &instance::Lock,
+        name: &Name,
+        host: &Host,
+    ) -> Result<(), EditError> {
+        self.put(turn, name, host, Place::New)
+    }
+
+    /// Waits until nobody else changes hosts or keys, and keeps others from it until dropped.
+    ///
+    /// # Errors
+    /// That there is no folder, or [`EditError::Lock`].
+    pub(crate) fn turn(&self) -> Result<instance::Lock, EditError> {
+        if let Some(folder) = self.path.parent() {
+            let failed = |error| EditError::Write(self.path.clone(), error);
+            private_folder::make(folder).map_err(failed)?;
+        }
+        Ok(instance::Lock::take(&self.lock)?)
+    }
+
+    /// Changes a host.
+    ///
+    /// # Errors
+    /// [`EditError`]; the file is as it was.
+    pub fn replace(&self, name: &Name, host: &Host) -> Result<(), EditError> {
+        self.rename(name, name, host)
+    }
+
+    /// The same in a turn of the caller's.
+    pub(crate) fn replace_in(
+        &self,
+        turn: &instance::Lock,
+        name: &Name,
+        host: &Host,
+    ) -> Result<(), EditError> {
+        self.put(turn, name, host, Place::Of(name))
+    }
+
+    /// Changes a host and what it is called, at once.
+    ///
+    /// # Errors
+    /// [`EditError`]; the file is as it was.
+    pub fn rename(&self, old: &Name, new: &Name, host: &Host) -> Result<(), EditError> {
+        self.put(&self.turn()?, new, host, Place::Of(old))
+    }
+
+    /// Removes an entry. Neither the entry nor its name needs to be valid.
+    ///
+    /// # Errors
+    /// [`EditError`]; the file is as it was.
+    pub fn remove(&self, name: &str) -> Result<(), EditError> {
+        self.edit(&self.turn()?, |profiles, document| {
+            if !profiles.has_entry(name) {
+                profiles.known(name)?;
+            }
+            if let Some(hosts) = document.get_mut("hosts").and_then(Item::as_table_like_mut) {
+                hosts.remove(name);
+            }
+            Ok(())
+        })
+    }
+
+    fn put(
+        &self,
+        turn: &instance::Lock,
+        name: &Name,
+        host: &Host,
+        place: Place<'_>,
+    ) -> Result<(), EditError> {
+        self.edit(turn, |mut profiles, document| {
+            if let Place::Of(old) = place {
+                profiles.known(old.as_str())?;
+                profiles.forget(old);
+            }
+            if let Some(namesake) = profiles.namesake(name.as_str()) {
+                return Err(EditError::Exists(namesake));
+            }
+            if let Some(other) = profiles.mistaken_for(name, host) {
+                return Err(EditError::Mistakable { name: name.clone(), other: other.clone() });
+            }
+            let hosts = document.entry("hosts").or_insert_with(|| {
+                let mut hosts = Table::new();
+                // No line of its own: [hosts.home] says it all.
+                hosts.set_implicit(true);
+                Item::Table(hosts)
+            });
+            let hosts = hosts.as_table_like_mut().ok_or_else(|| self.no_table("hosts"))?;
+            if let Place::Of(old) = place
+                && old != name
+                && let Some(table) = hosts.remove(old.as_str())
+            {
+                hosts.insert(name.as_str(), table);
+            }
+            let table = hosts.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+            let table = table.as_table_like_mut().ok_or_else(|| self.no_table(name.as_str()))?;
+            write_host(table, host);
+            Ok(())
+        })
+    }
+
+    /// Reads the file, changes it and replaces it, while nobody else does. Entries with mistakes stay as
+    /// they are, and a change that would bring another mistake is not written.
+    fn edit(
+        &self,
+        _turn: &instance::Lock,
+        change: impl FnOnce(Profiles, &mut DocumentMut) -> Result<(), EditError>,
+    ) -> Result<(), EditError> {
+        let failed = |error| EditError::Write(self.path.clone(), error);
+        let source =
+            self.source().map_err(|problem| EditError::Refused(Problems::from(problem)))?;
+        let mut known = Problems::default();
+        let profiles = known.good_of(Profiles::check(&source));
+        let Some(profiles) = profiles else { return Err(EditError::Refused(known.sorted())) };
+        let unlike = |error| failed(io::Error::new(io::ErrorKind::InvalidData, error));
+        let mut document: DocumentMut = source.text().parse().map_err(unlike)?;
+        change(profiles, &mut document)?;
+        let text = document.to_string();
+        let mut left = Problems::default();
+        let changed = left.good_of(Profiles::check(&Source::new(&self.path, text.as_str())));
+        if changed.is_none() || left.len() > known.len() {
+            return Err(EditError::Refused(left.sorted()));
+        }
+        // Whoever keeps the file somewhere else has a link here, which is to stay one.
+        let place = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        durable::replace(&place, source.with_its_line_ends(&text).as_bytes()).map_err(failed)
+    }
+
+    fn no_table(&self, name: &str) -> EditError {
+        let error = format!("`{name}` in it is not a table");
+        EditError::Write(self.path.clone(), io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    fn source(&self) -> Result<Source, ruroco_messages::problems::Problem> {
+        match fs::symlink_metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Source::new(&self.path, ""))
+            }
+            _ => Ok(Source::read_own(&self.path)?),
+        }
+    }
+}
+
+/// Sets every field of a host; one that says what is so anyway is left out.
+fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
+    let Host {
+        address,
+        family,
+        all_addresses,
+        key,
+        command,
+        commands,
+        confirm,
+        wait,
+        ip,
+        permissive,
+    } = host;
+    let is_one = commands.is_empty();
+    let all: Array = host.all_commands().collect();
+    let confirmed: Array = confirm.iter().collect();
+    let fields: [(&str, Option<Value>); 10] = [
+        ("address", Some(address.to_string().into())),
+        ("key", Some(key.to_string().into())),
+        ("command", (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
+        ("commands", (!is_one).then_some(all.into())),
+        ("confirm", (!confirm.is_empty()).then_some(confirmed.into())),
+        ("wait", wait.map(|port| i64::from(port.get()).into())),
+        ("ip", ip.map(|ip| ip.to_string().into())),
+        ("permissive", permissive.then_some(true.into())),
+        ("family", (*family != Family::Any).then(|| family.field().into())),
+        ("all_addresses", all_addresses.then_some(true.into())),
+    ];
+    for (name, field) in fields {
+        match field {
+            // What is so already keeps its comments.
+            Some(new) => {
+                let old = table.get(name).and_then(Item::as_value).map(bare);
+                if old != Some(bare(&new)) {
+                    table.insert(name, value(new));
+                }
+            }
+            None => _ = table.remove(name),
+        }
+    }
+}
+
+/// A value without the white space and comments around it.
+fn bare(value: &Value) -> String {
+    value.clone().decorated("", "").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMENTED: &str =
+        "# mine\n[hosts.a] # first\naddress = \"192.0.2.1:80\" # the old one\nkey = \"k\"\n";
+
+    fn file(text: &str) -> (tempfile::TempDir, ProfilesFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = ProfilesFile::in_folder(folder.path());
+        if !text.is_empty() {
+            fs::write(file.path(), text).unwrap();
+        }
+        (folder, file)
+    }
+
+    fn named(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn host() -> Host {
+        Host::new("192.0.2.1:80".parse().unwrap(), "k".parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let (_folder, file) = file("");
+        assert!(file.read().or_problems().unwrap().is_empty());
+        let all = Host {
+            family: Family::V6,
+            all_addresses: true,
+            wait: std::num::NonZero::new(22),
+            ip: Some("2001:db8::1".parse().unwrap()),
+            permissive: true,
+            confirm: vec!["close \"x\"".to_owned()],
+            ..host().that_does(["open".to_owned(), "close \"x\"".to_owned()])
+        };
+        let one = Host { command: "open".to_owned(), ..host() };
+        for (name, host) in [("all", &all), ("one", &one), ("least.of all", &host())] {
+            let name = name.replace(' ', "-");
+            file.add(&named(&name), host).unwrap();
+            assert_eq!(file.read().or_problems().unwrap().get(&name), Some(host));
+        }
+        assert!(matches!(file.add(&named("one"), &one), Err(EditError::Exists(_))));
+        file.replace(&named("one"), &all).unwrap();
+        assert_eq!(file.read().or_problems().unwrap().get("one"), Some(&all));
+        file.remove("all").unwrap();
+        assert!(matches!(file.remove("all"), Err(EditError::Unknown(_))));
+    }
+
+    #[test]
+    fn what_is_not_changed_stays_as_it_was_written() {
+        let (_folder, file) = file(COMMENTED);
+        file.add(&named("b"), &host()).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.starts_with(COMMENTED), "{text}");
+        assert!(text.ends_with("\n[hosts.b]\naddress = \"192.0.2.1:80\"\nkey = \"k\"\n"), "{text}");
+        file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.contains("# the old one") && text.contains("command = \"x\""), "{text}");
+    }
+
+    #[test]
+    fn lines_end_as_they_did() {
+        let (_folder, file) = file(&COMMENTED.replace('\n', "\r\n"));
+        file.add(&named("b"), &host()).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.contains("[hosts.b]\r\n"), "{text:?}");
+        assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");
+        file.remove("b").unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), COMMENTED.replace('\n', "\r\n"));
+    }
+
+    #[test]
+    fn a_host_by_another_name_stays_where_it_was() {
+        let (_folder, file) = file(COMMENTED);
+        file.add(&named("b"), &host()).unwrap();
+        let changed = Host { wait: std::num::NonZero::new(22), ..host() };
+        file.rename(&named("a"), &named("192.0.2.1"), &changed).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.starts_with("# mine\n[hosts.\"192.0.2.1\"] # first\n"), "{text}");
+        assert!(text.contains("# the old one\nkey = \"k\"\nwait = 22\n\n[hosts.b]"), "{text}");
+        let taken = file.rename(&named("192.0.2.1"), &named("b"), &host());
+        assert!(matches!(taken, Err(EditError::Exists(_))), "{taken:?}");
+        let unknown = file.rename(&named("a"), &named("c"), &host());
+        assert!(matches!(unknown, Err(EditError::Unknown(_))), "{unknown:?}");
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+    }
+
+    #[test]
+    fn no_name_is_the_address_of_another_host() {
+        let (_folder, file) = file(COMMENTED);
+        let at = |address: &str| Host::new(address.parse().unwrap(), "k".parse().unwrap());
+        for (name, host) in [("192.0.2.1", at("192.0.2.66")), ("b", at("A")), ("b", at("a:81"))] {
+            let added = file.add(&named(name), &host);
+            assert!(matches!(added, Err(EditError::Mistakable { .. })), "{name}: {added:?}");
+        }
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), COMMENTED);
+        file.add(&named("b"), &at("192.0.2.2")).unwrap();
+        let changed = file.replace(&named("b"), &at("a"));
+        assert!(matches!(changed, Err(EditError::Mistakable { .. })), "{changed:?}");
+        // What is called what its address is misleads nobody.
+        file.add(&named("192.0.2.1"), &at("192.0.2.1")).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_that_is_kept_somewhere_else_is_changed_there() {
+        let (folder, file) = file("");
+        let elsewhere = folder.path().join("dotfiles.toml");
+        fs::write(&elsewhere, COMMENTED).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, file.path()).unwrap();
+        file.add(&named("b"), &host()).unwrap();
+        assert!(fs::symlink_metadata(file.path()).unwrap().is_symlink());
+        assert!(fs::read_to_string(&elsewhere).unwrap().contains("[hosts.b]"));
+    }
+
+    #[test]
+    fn an_entry_with_a_mistake_stays_as_it_is_while_others_change() {
+        let bad = "[hosts.bad] # soon\naddress = \"192.0.2.9\"\nkomand = 'x' # ?\nwait = 0\n";
+        let (_folder, file) = file(&format!("{COMMENTED}{bad}"));
+        let text = || fs::read_to_string(file.path()).unwrap();
+        file.add(&named("b"), &host()).unwrap();
+        file.replace(&named("a"), &Host { command: "x".to_owned(), ..host() }).unwrap();
+        file.rename(&named("a"), &named("c"), &host()).unwrap();
+        assert!(text().contains(bad) && text().contains("[hosts.c] # first"), "{}", text());
+        let before = text();
+        let taken = file.add(&named("bad"), &host());
+        assert!(matches!(taken, Err(EditError::Exists(_))), "{taken:?}");
+        let replaced = file.replace(&named("bad"), &host()).unwrap_err().to_string();
+        assert!(replaced.contains("host bad in client.toml is invalid"), "{replaced}");
+        assert_eq!(text(), before);
+        file.remove("bad").unwrap();
+        assert!(!text().contains("bad") && file.read().or_problems().is_ok(), "{}", text());
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_left_alone() {
+        let text = format!("{COMMENTED}wait = \n");
+        let (_folder, file) = file(&text);
+        assert!(matches!(file.add(&named("b"), &host()), Err(EditError::Refused(_))));
+        assert!(matches!(file.remove("a"), Err(EditError::Refused(_))));
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+    }
+
+    #[test]
+    fn nothing_is_added_where_no_host_can_be() {
+        for text in ["hosts = 5\n", "[[hosts]]\na = 1\n"] {
+            let (_folder, file) = file(text);
+            assert!(file.add(&named("b"), &host()).is_err(), "{text}");
+            assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! What a person has of upstream ruroco's client: its window keeps the commands in
+//! `commands_list.toml`, one entry for each button.
+//!
+//! ```toml
+//! [[list]]
+//! address = "203.0.113.5:80"
+//! command = "open_ssh"
+//! permissive = false
+//! ip = "198.51.100.7"
+//! ipv4 = false
+//! ipv6 = false
+//! ```
+//!
+//! An older form has a text for each: `list = ["send --address 203.0.113.5 --command open_ssh"]`.
+//! Upstream keeps no key in there. The `counter` beside it is used in place, see
+//! [`counter`](super::counter).
+
+use std::{
+    fmt, fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use ruroco_invite::destination::{DEFAULT_PORT, Destination, Family};
+use ruroco_keys::{
+    command_name::{self, DEFAULT_COMMAND},
+    name::Name,
+};
+use ruroco_messages::problems::Problems;
+use serde::Deserialize;
+
+use super::{
+    folder::Folder,
+    key_store::KeyReference,
+    profiles::{EditError, Host, Profiles},
+};
+
+/// Name of the file in the client's folder, which is the same for both.
+pub const FILE: &str = "commands_list.toml";
+
+/// Longest file in bytes; an entry has about 200.
+const MAX_SIZE: u64 = 4 << 20;
+
+/// What such a file holds, in its order.
+#[derive(Debug)]
+pub struct CommandsList {
+    /// What can be taken over.
+    pub entries: Vec<Entry>,
+    /// What cannot.
+    pub refused: Vec<Refused>,
+}
+
+/// A command, and where and how to ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    address: Destination,
+    command: String,
+    permissive: bool,
+    ip: Option<IpAddr>,
+    family: Family,
+}
+
+/// An entry that cannot be taken over. The message repeats of it what the window shows, and nothing
+/// of a field that nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Which one, counted from 1.
+    pub number: usize,
+    /// Why.
+    pub why: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry {}: {}", self.number, self.why)
+    }
+}
+
+/// A file that could not be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The operating system said no.
+    #[error("could not read {0}: {1}")]
+    Unreadable(PathBuf, io::Error),
+    /// It is too long to be one.
+    #[error("{0} is longer than {MAX_SIZE} bytes: it is no list of commands")]
+    TooLong(PathBuf),
+    /// It is no such list.
+    #[error("{path}:{line}: {message}; expected a list of commands as upstream ruroco writes it")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Line of the first mistake, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    list: Vec<toml::Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEntry {
+    address: String,
+    command: Option<String>,
+    #[serde(default)]
+    permissive: bool,
+    ip: Option<String>,
+    #[serde(default)]
+    ipv4: bool,
+    #[serde(default)]
+    ipv6: bool,
+}
+
+impl CommandsList {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let failed = |error| ReadError::Unreadable(path.to_owned(), error);
+        if fs::metadata(path).map_err(failed)?.len() > MAX_SIZE {
+            return Err(ReadError::TooLong(path.to_owned()));
+        }
+        Self::parse(path, &fs::read_to_string(path).map_err(failed)?)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ReadError> {
+        let raw: Raw = toml::from_str(text).map_err(|error| {
+            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+            ReadError::Content {
+                path: path.to_owned(),
+                line: before.matches('\n').count().saturating_add(1),
+                message: error.message().replace('\n', ", "),
+            }
+        })?;
+        let (mut entries, mut refused) = (Vec::new(), Vec::new());
+        for (place, raw) in raw.list.into_iter().enumerate() {
+            match Entry::of(raw) {
+                Ok(entry) => entries.push(entry),
+                Err(why) => refused.push(Refused { number: place.saturating_add(1), why }),
+            }
+        }
+        Ok(Self { entries, refused })
+    }
+}
+
+impl Entry {
+    fn of(value: toml::Value) -> Result<Self, String> {
+        let raw = if let toml::Value::String(line) = value {
+            RawEntry::of_line(&line)?
+        } else {
+            // It repeats what it does not like.
+            let refusal = |error: toml::de::Error| error.message().replace(char::is_control, " ");
+            value.try_into().map_err(refusal)?
+        };
+        let RawEntry { address, command, permissive, ip, ipv4, ipv6 } = raw;
+        let ip = ip.filter(|ip| !ip.is_empty());
+        let ip = ip.map(|ip| ip.parse().map_err(|_| format!("`ip`: {ip:?} is no address")));
+        Ok(Self {
+            address: address.parse().map_err(|error| format!("`address`: {error}"))?,
+            command: command_name::check(command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()))
+                .map_err(|error| format!("`command`: {error}"))?,
+            permissive,
+            ip: ip.transpose()?,
+            // Both is as good as neither there.
+            family: match (ipv4, ipv6) {
+                (true, false) => Family::V4,
+                (false, true) => Family::V6,
+                _ => Family::Any,
+            },
+        })
+    }
+
+    /// Whether a host is knocked at for this, whatever the command.
+    fn is_for(&self, host: &Host, key: &KeyReference) -> bool {
+        let Self { address, command: _, permissive, ip, family } = self;
+        (&host.address, host.permissive, host.ip, host.family, &host.key)
+            == (address, *permissive, *ip, *family, key)
+            && !host.all_addresses
+    }
+}
+
+impl RawEntry {
+    /// The older form, as the command line of upstream's `send`.
+    fn of_line(line: &str) -> Result<Self, String> {
+        let mut words = line.split_whitespace();
+        let mut raw = Self::default();
+        while let Some(word) = words.next() {
+            let mut value = || {
+                let value = words.next().map(str::to_owned);
+                value.ok_or_else(|| format!("`{word}` has no value"))
+            };
+            match word {
+                "send" => {}
+                "--address" => raw.address = value()?,
+                "--command" => raw.command = Some(value()?),
+                "--ip" => raw.ip = Some(value()?),
+                "--permissive" => raw.permissive = true,
+                "--ipv4" => raw.ipv4 = true,
+                "--ipv6" => raw.ipv6 = true,
+                // Not repeated: behind an older flag there was a key.
+                _ => return Err("it has a flag that nobody knows".to_owned()),
+            }
+        }
+        if raw.address.is_empty() {
+            return Err("it has no `--address`".to_owned());
+        }
+        Ok(raw)
+    }
+}
+
+/// What was taken over.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Hosts that are new.
+    pub added: Vec<Name>,
+    /// Hosts that were there and have got more commands.
+    pub extended: Vec<Name>,
+    /// How many entries were there already.
+    pub there: usize,
+}
+
+/// Why hosts were not taken over. Those that were before stay; doing it again goes on there.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// `client.toml` is wrong.
+    #[error("{0}")]
+    Profiles(Problems),
+    /// It could not be changed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+/// Makes hosts of entries: those with one address and the same options become one host, with all
+/// their commands. They have this key.
+///
+/// # Errors
+/// [`ImportError`].
+pub fn import(
+    folder: &Folder,
+    entries: &[Entry],
+    key: &KeyReference,
+) -> Result<Imported, ImportError> {
+    let file = folder.profiles();
+    let mut imported = Imported::default();
+    for entry in entries {
+        let mut problems = Problems::default();
+        let profiles = problems.good_of(file.read());
+        let Some(profiles) = profiles else { return Err(ImportError::Profiles(problems)) };
+        let known = profiles.iter().find(|(_, host)| entry.is_for(host, key));
+        match known {
+            None => {
+                let name = free_name(&entry.address, &profiles);
+                let host = Host {
+                    family: entry.family,
+                    ip: entry.ip,
+                    permissive: entry.permissive,
+                    ..Host::new(entry.address.clone(), key.clone())
+                        .that_does([entry.command.clone()])
+                };
+                file.add(&name, &host)?;
+                imported.added.push(name);
+            }
+            Some((_, host)) if host.all_commands().any(|known| known == entry.command) => {
+                imported.there = imported.there.saturating_add(1);
+            }
+            Some((name, host)) => {
+                let mut host = host.clone();
+                host.commands.push(entry.command.clone());
+                file.replace(name, &host)?;
+                if !imported.added.contains(name) && !imported.extended.contains(name) {
+                    imported.extended.push(name.clone());
+                }
+            }
+        }
+    }
+    Ok(imported)
+}
+
+/// A name that says where the host is, and that no other host has.
+fn free_name(address: &Destination, profiles: &Profiles) -> Name {
+    let host = address.host();
+    let port = match address.port() {
+        DEFAULT_PORT => String::new(),
+        port => format!("-{port}"),
+    };
+    let stem = Name::like(&format!("{host}{port}"), "host");
+    let numbered = (2..).map(|number| stem.numbered(number));
+    let mut names = std::iter::once(stem.clone()).chain(numbered);
+    names.find(|name| profiles.namesake(name.as_str()).is_none()).unwrap_or(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(text: &str) -> CommandsList {
+        CommandsList::parse(Path::new("/commands_list.toml"), text).unwrap()
+    }
+
+    fn import_all(folder: &Folder, text: &str) -> Imported {
+        import(folder, &list(text).entries, &"home".parse().unwrap()).unwrap()
+    }
+
+    /// As upstream's window writes it.
+    const TABLES: &str = "\
+        [[list]]\naddress = \"host.example:8080\"\ncommand = \"close\"\npermissive = false\n\
+        ip = \"\"\nipv4 = false\nipv6 = false\n\n\
+        [[list]]\naddress = \"[2001:db8::1]:80\"\ncommand = \"open\"\npermissive = true\n\
+        ip = \"198.51.100.7\"\nipv4 = false\nipv6 = true\n\n\
+        [[list]]\naddress = \"host.example:8080\"\ncommand = \"open\"\npermissive = false\n\
+        ip = \"\"\nipv4 = false\nipv6 = false\n";
+
+    #[test]
+    fn entries_with_the_same_address_and_options_are_one_host() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::at(directory.path());
+        let imported = import_all(&folder, TABLES);
+        let names: Vec<&str> = imported.added.iter().map(Name::as_str).collect();
+        assert_eq!(names, ["host.example-8080", "2001-db8--1"]);
+        let profiles = folder.profiles().read().or_problems().unwrap();
+        let host = profiles.get("host.example-8080").unwrap();
+        assert_eq!(host.all_commands().collect::<Vec<_>>(), ["close", "open"]);
+        assert_eq!((host.ip, host.permissive, host.family), (None, false, Family::Any));
+        let other = profiles.get("2001-db8--1").unwrap();
+        assert_eq!(other.ip, Some("198.51.100.7".parse().unwrap()));
+        assert_eq!((other.permissive, other.family), (true, Family::V6));
+        assert_eq!(import_all(&folder, TABLES), Imported { there: 3, ..Imported::default() });
+    }
+
+    #[test]
+    fn the_older_form_says_the_same() {
+        let lines = "list = [\n  \"send --address host.example:8080 --command close\",\n  \
+                     \"send --address [2001:db8::1]:80 --command open --ip 198.51.100.7 --ipv6 \
+                     --permissive\",\n  \"send --address host.example:8080 --command open\",\n]\n";
+        let (older, newer) = (list(lines), list(TABLES));
+        assert_eq!(older.entries, newer.entries);
+        assert!(older.refused.is_empty() && newer.refused.is_empty());
+    }
+
+    #[test]
+    fn the_same_address_with_other_options_is_another_host() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::at(directory.path());
+        let lines = "list = [\"send --address a\", \"send --address a --ipv4\", \
+                     \"send --address a --command x\"]";
+        let names = import_all(&folder, lines).added;
+        assert_eq!(names.iter().map(Name::as_str).collect::<Vec<_>>(), ["a", "a-2"]);
+        let more = import_all(&folder, "list = [\"send --address a --command y\"]");
+        assert_eq!(more.extended.iter().map(Name::as_str).collect::<Vec<_>>(), ["a"]);
+        let profiles = folder.profiles().read().or_problems().unwrap();
+        let commands: Vec<_> = profiles.get("a").unwrap().all_commands().collect();
+        assert_eq!(commands, ["default", "x", "y"]);
+    }
+
+    #[test]
+    fn hosts_with_one_very_long_name_are_taken_over_with_names_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::at(directory.path());
+        let host = "a".repeat(204);
+        let lines = ["", " --ipv4", " --ipv6"]
+            .map(|option| format!("\"send --address {host}{option}\""))
+            .join(", ");
+        assert_eq!(import_all(&folder, &format!("list = [{lines}]")).added.len(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_over_is_told_and_hides_nothing() {
+        let secret = "AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+        let lines = format!(
+            "list = [\"send --address a --key {secret}\", \"send --command x\", \"send --address\", \
+             \"send --address b\", 5, \"send --address a:0\", \"send --address a --ip x\", \
+             \"send --address a --command \\u001b[2J\", \"send --address a\\u001b]0;x\", \
+             {{ \"\\u001bx\" = 1 }}]"
+        );
+        let list = list(&lines);
+        assert_eq!(list.entries.len(), 1);
+        let numbers: Vec<_> = list.refused.iter().map(|refused| refused.number).collect();
+        assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8, 9, 10]);
+        let told: Vec<String> = list.refused.iter().map(ToString::to_string).collect();
+        assert!(!told.concat().contains(secret), "{told:?}");
+        assert!(!told.concat().contains(char::is_control), "{told:?}");
+        let unlike = CommandsList::parse(Path::new("/c.toml"), "list = []\nlist2 = 1\n");
+        assert!(unlike.unwrap_err().to_string().starts_with("/c.toml:2: "));
+    }
+}

@@ -1,0 +1,261 @@
+//! The audit trail: a line for each command that is started, one for its end, and refusals in sums.
+//!
+//! No run ever waits for it. Lines go through a queue of bounded length to a thread that has nothing
+//! else to do than write them; what finds the queue full, or the disk, is lost, and the log says so.
+//! What the lines hold stands in docs/logs.md.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use ruroco_config::{AUDIT_DIR, FORMER_AUDIT_DIR};
+use ruroco_daemon::{
+    notices::{Due, Notices},
+    timestamp,
+};
+use ruroco_files::instance::Lock;
+use ruroco_ipc::audit::{DIRECTORY_MODE, ENDED, FILE, LOCK, OLD_FILE, REFUSED, RUNNING};
+use ruroco_messages::plain_error::{Plain, plain};
+use ruroco_trust::{
+    private_directory,
+    trusted_path::{self, Found, Trust},
+};
+
+use super::{
+    audit_file::{AuditFile, Subject},
+    json::Object,
+    outcome::Outcome,
+    permit::Permitted,
+};
+
+/// Lines that may wait to be written.
+const QUEUE: usize = 256;
+
+/// What lines are handed to; for as many threads as want one.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    queue: SyncSender<Entry>,
+    /// Lines that found the queue full and have not been told of.
+    lost: Arc<AtomicU64>,
+}
+
+/// The thread that writes. It ends when the last [`Audit`] is gone and all lines are written.
+#[derive(Debug)]
+pub struct Writer {
+    thread: JoinHandle<()>,
+    _lock: Lock,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Running(Object),
+    Ended(Object, Ending),
+    Refused(Object, u64),
+}
+
+/// The kinds of endings that are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Succeeded,
+    Failed,
+    TimedOut,
+    Stopped,
+    CouldNotRun,
+}
+
+/// How many runs have ended in which way since the commander started, and how many orders were
+/// refused.
+#[derive(Debug, Default)]
+struct Totals {
+    succeeded: u64,
+    failed: u64,
+    timed_out: u64,
+    stopped: u64,
+    could_not_run: u64,
+    refused: u64,
+}
+
+/// Begins to write the trail in a directory, which is made if it is missing.
+///
+/// # Errors
+/// If it cannot be written there, or another commander does so.
+pub fn start(dir: &Path) -> anyhow::Result<(Audit, Writer)> {
+    private_directory::prepare(dir, DIRECTORY_MODE).context("could not use `audit_dir`")?;
+    let lock = Lock::try_take(&dir.join(LOCK)).context("could not use `audit_dir`")?;
+    note_former_trail(dir);
+    let file = AuditFile::open(dir)
+        .with_context(|| format!("could not open the audit trail in {}", dir.display()))?;
+    let (queue, entries) = mpsc::sync_channel(QUEUE);
+    let lost = Arc::new(AtomicU64::new(0));
+    let theirs = Arc::clone(&lost);
+    let thread = thread::Builder::new().name("audit".to_owned());
+    let thread = thread.spawn(move || write_all(&entries, file, &theirs));
+    let thread = thread.context("could not start the thread that writes the audit trail")?;
+    Ok((Audit { queue, lost }, Writer { thread, _lock: lock }))
+}
+
+/// Warns of a trail in the directory that was the default in earlier releases, if this is now the default
+/// and begins without one. Only a file that nobody but root can have put there is worth a move.
+fn note_former_trail(dir: &Path) {
+    if dir != Path::new(AUDIT_DIR) || dir.join(FILE).exists() {
+        return;
+    }
+    let former = Path::new(FORMER_AUDIT_DIR).join(FILE);
+    if let Ok(Found::Leaf(trail)) = trusted_path::find(&former, Trust::root()) {
+        let (from, to) = (trail.path().display(), dir.join(OLD_FILE));
+        tracing::warn!(
+            "the audit trail of an earlier release is in {from}; the commander writes to {dir} now. To \
+             keep it, run: mv --no-clobber {from} {to}",
+            dir = dir.display(),
+            to = to.display(),
+        );
+    }
+}
+
+impl Writer {
+    /// Waits until everything is written.
+    pub fn finish(self) {
+        let _ = self.thread.join();
+    }
+}
+
+impl Audit {
+    /// A command is about to be started.
+    pub fn running(&self, permitted: &Permitted) {
+        self.hand_over(Entry::Running(run(RUNNING, permitted)));
+    }
+
+    /// It has ended, or could not be run.
+    pub fn ended(&self, permitted: &Permitted, result: &io::Result<Outcome>, took: Duration) {
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let line = run(ENDED, permitted);
+        let (line, ending) = match result {
+            Ok(outcome) => (line.text("result", &outcome.to_string()), Ending::from(*outcome)),
+            Err(error) => {
+                let line = line.text("result", "could_not_run").text("error", &plain(error));
+                (line, Ending::CouldNotRun)
+            }
+        };
+        self.hand_over(Entry::Ended(line.number("duration_ms", millis), ending));
+    }
+
+    /// Orders were refused.
+    pub fn refused(&self, due: &Due<'_>) {
+        let line = line(REFUSED)
+            .text("reason", due.kind)
+            .number("count", due.count)
+            .number("total", due.total)
+            .text("detail", &Plain(due.detail).to_string());
+        self.hand_over(Entry::Refused(line, due.count));
+    }
+
+    fn hand_over(&self, entry: Entry) {
+        if self.queue.try_send(entry).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn line(event: &str) -> Object {
+    Object::default().text("time", &timestamp::now()).text("event", event)
+}
+
+fn run(event: &str, permitted: &Permitted) -> Object {
+    line(event)
+        .text("key", permitted.key())
+        .text("command", &permitted.command().name)
+        .text("ip", &permitted.ip().to_string())
+        // As a text: many a reader of JSON has numbers of 53 bits.
+        .text("counter", &permitted.counter().to_string())
+}
+
+fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
+    let mut totals = Totals::default();
+    let mut losses = Notices::<Instant>::default();
+    loop {
+        let entry = match losses.next() {
+            None => entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => entries.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        let is_end = matches!(entry, Err(RecvTimeoutError::Disconnected));
+        if let Ok(entry) = entry {
+            let (subject, line) = totals.count(entry);
+            match file.append(subject, &line) {
+                Ok(true) => {}
+                Ok(false) => losses.note("no_room_for_refusals", "the trail goes on without"),
+                Err(error) => {
+                    let path = file.path().display();
+                    losses.note("not_written", format_args!("could not write {path}: {error}"));
+                }
+            }
+        }
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            losses.note("queue_full", format_args!("{lost} lines; the disk does not keep up"));
+        }
+        let now = Instant::now();
+        if is_end {
+            losses.rest(now).for_each(report_loss);
+            return;
+        }
+        losses.due(now).for_each(report_loss);
+    }
+}
+
+fn report_loss(Due { kind, count, total, detail }: Due<'_>) {
+    tracing::error!(reason = %kind, count, total, %detail, "missing from the audit trail");
+}
+
+impl Totals {
+    /// Counts an entry, and completes its line.
+    fn count(&mut self, entry: Entry) -> (Subject, String) {
+        match entry {
+            Entry::Running(line) => (Subject::Run, line.close()),
+            Entry::Refused(line, count) => {
+                self.refused = self.refused.saturating_add(count);
+                (Subject::Refusal, line.close())
+            }
+            Entry::Ended(line, ending) => {
+                let count = match ending {
+                    Ending::Succeeded => &mut self.succeeded,
+                    Ending::Failed => &mut self.failed,
+                    Ending::TimedOut => &mut self.timed_out,
+                    Ending::Stopped => &mut self.stopped,
+                    Ending::CouldNotRun => &mut self.could_not_run,
+                };
+                *count = count.saturating_add(1);
+                (Subject::Run, line.object("totals", self.to_object()).close())
+            }
+        }
+    }
+
+    fn to_object(&self) -> Object {
+        Object::default()
+            .number("succeeded", self.succeeded)
+            .number("failed", self.failed)
+            .number("timed_out", self.timed_out)
+            .number("stopped", self.stopped)
+            .number("could_not_run", self.could_not_run)
+            .number("refused", self.refused)
+    }
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Exit(0) => Self::Succeeded,
+            Outcome::Exit(_) | Outcome::Signal(_) => Self::Failed,
+            Outcome::TimedOut => Self::TimedOut,
+            Outcome::Stopped => Self::Stopped,
+        }
+    }
+}

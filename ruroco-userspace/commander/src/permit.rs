@@ -1,0 +1,362 @@
+//! The step from bytes that nobody vouches for to a run that may be started.
+//!
+//! It is a function of its arguments, without I/O and without a clock. Only [`Rules::judge`] makes a
+//! [`Permitted`], and nothing but a `Permitted` can be run.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use ruroco_commands::{
+    commands::{Command, Commands},
+    keys::Keys,
+};
+use ruroco_common::{command::CommandHash, datagram::KeyId};
+use ruroco_config::routable::{self, Unfit};
+use ruroco_daemon::shares::Shares;
+use ruroco_ipc::order::{self, Order, WrongVersion};
+
+/// Why an order is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not the size of an order.
+    #[error("a message that is not exactly {size} bytes long", size = order::SIZE)]
+    WrongLength,
+    /// Made by another release.
+    #[error(transparent)]
+    WrongVersion(#[from] WrongVersion),
+    /// It waited longer than [`MAX_WAIT`](order::MAX_WAIT) for this process.
+    #[error("a knock from {} seconds ago: whoever knocked has given up", .0.as_secs())]
+    Expired(Duration),
+    /// A hash that belongs to no command.
+    #[error(
+        "no command has the hash {0}: is it in commands.toml, and was the commander reloaded since?"
+    )]
+    UnknownCommand(CommandHash),
+    /// An id that belongs to no key.
+    #[error(
+        "no key has the id {0}: is its file in config_dir, and was the commander reloaded since?"
+    )]
+    UnknownKey(KeyId),
+    /// A key that is not among the command's `keys`.
+    #[error("the key {key} may not call {command}")]
+    KeyNotAllowed {
+        /// The command's name.
+        command: String,
+        /// The key's name.
+        key: Arc<str>,
+    },
+    /// An address that no command is run for.
+    #[error(transparent)]
+    UnfitAddress(#[from] Unfit),
+    /// The key has its share of the [slots](ruroco_ipc::slots). A server that is sound knows that beforehand.
+    #[error("the key {key} has as many commands running as its share allows")]
+    TooManyRunning {
+        /// The key's name.
+        key: Arc<str>,
+    },
+    /// The commander has ended while the run waited for the rate limit.
+    #[error("the commander stopped before {command} could start for the key {key}; knock again")]
+    Stopping {
+        /// The command's name.
+        command: String,
+        /// The key's name.
+        key: Arc<str>,
+    },
+}
+
+impl Refusal {
+    /// The name in logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::WrongLength => "wrong_length",
+            Self::WrongVersion(_) => "wrong_version",
+            Self::Expired(_) => "expired",
+            Self::UnknownCommand(_) => "unknown_command",
+            Self::UnknownKey(_) => "unknown_key",
+            Self::KeyNotAllowed { .. } => "key_not_allowed",
+            Self::UnfitAddress(Unfit::Unusable(_)) => "unusable_address",
+            Self::UnfitAddress(Unfit::NonRoutable(_)) => "non_routable_address",
+            Self::TooManyRunning { .. } => "too_many_running",
+            Self::Stopping { .. } => "stopping",
+        }
+    }
+}
+
+/// A run that passed every check.
+#[derive(Debug)]
+pub struct Permitted {
+    command: Arc<Command>,
+    key: Arc<str>,
+    ip: IpAddr,
+    order: Order,
+}
+
+impl Permitted {
+    /// What to run.
+    pub fn command(&self) -> &Command {
+        &self.command
+    }
+
+    /// The name of the key whose knock it was.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The id of that key.
+    pub fn key_id(&self) -> KeyId {
+        self.order.key
+    }
+
+    /// The address to run it for.
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// The counter of the knock.
+    pub fn counter(&self) -> u128 {
+        self.order.counter
+    }
+
+    /// Whether its packet came too long ago, by now, a reading of the boot clock.
+    ///
+    /// # Errors
+    /// [`Refusal::Expired`].
+    pub fn check_age(&self, now: Duration) -> Result<(), Refusal> {
+        check_age(self.order.received_at, now)
+    }
+
+    /// That the commander ends before this could start.
+    pub fn refuse_at_stop(&self) -> Refusal {
+        Refusal::Stopping { command: self.command.name.clone(), key: Arc::clone(&self.key) }
+    }
+}
+
+/// What the files say of orders.
+#[derive(Debug)]
+pub struct Rules {
+    /// What may be run.
+    pub commands: Commands,
+    /// Whose knocks.
+    pub keys: Keys,
+    /// Whether for addresses that are not of the public Internet, too.
+    pub allow_non_routable_ips: bool,
+    /// How many runs may be started in a second.
+    pub max_per_second: u32,
+}
+
+impl Rules {
+    /// Judges one message, of which not a byte is trusted, while commands have these slots; `now` is a
+    /// reading of the boot clock.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] that applies.
+    pub fn judge(
+        &self,
+        now: Duration,
+        message: &[u8],
+        slots: &Shares,
+    ) -> Result<Permitted, Refusal> {
+        let message = message.try_into().map_err(|_| Refusal::WrongLength)?;
+        let permitted = self.permit(now, Order::decode(message)?)?;
+        if !slots.may_take(permitted.key_id()) {
+            return Err(Refusal::TooManyRunning { key: permitted.key });
+        }
+        Ok(permitted)
+    }
+
+    /// Judges a waiting run again, which earlier rules permitted and which has its slot. The command that runs is
+    /// the one that these rules define.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] that applies.
+    pub fn judge_again(&self, now: Duration, waiting: &Permitted) -> Result<Permitted, Refusal> {
+        self.permit(now, waiting.order)
+    }
+
+    fn permit(&self, now: Duration, order: Order) -> Result<Permitted, Refusal> {
+        check_age(order.received_at, now)?;
+        let (hash, id) = (order.command, order.key);
+        let command = self.commands.get(hash).ok_or(Refusal::UnknownCommand(hash))?;
+        let key = self.keys.name(id).ok_or(Refusal::UnknownKey(id))?;
+        if !command.allows(id) {
+            let (command, key) = (command.name.clone(), Arc::clone(key));
+            return Err(Refusal::KeyNotAllowed { command, key });
+        }
+        let ip = IpAddr::from(order.address);
+        routable::check(ip, self.allow_non_routable_ips)?;
+        Ok(Permitted { command: Arc::clone(command), key: Arc::clone(key), ip, order })
+    }
+}
+
+fn check_age(received_at: Duration, now: Duration) -> Result<(), Refusal> {
+    if order::has_expired(received_at, now) {
+        return Err(Refusal::Expired(now.saturating_sub(received_at)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A command that does nothing.
+    fn example(name: &str) -> Command {
+        Command {
+            name: name.to_owned(),
+            program: "/bin/true".to_owned(),
+            arguments: Vec::new(),
+            uid: None,
+            gid: None,
+            timeout: Duration::from_secs(30),
+            cwd: "/".into(),
+            env: BTreeMap::new(),
+            keys: None,
+        }
+    }
+    use proptest::prelude::*;
+    use ruroco_common::address::Address;
+    use ruroco_ipc::slots;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    const LAPTOP: KeyId = KeyId([1; 8]);
+    const PHONE: KeyId = KeyId([2; 8]);
+    const NOW: Duration = Duration::from_secs(1000);
+
+    fn rules() -> Rules {
+        let keys = [(LAPTOP, "laptop"), (PHONE, "phone")].into_iter().collect();
+        let commands = Commands::from_iter([
+            example("anyone"),
+            Command { keys: Some(BTreeSet::from([LAPTOP])), ..example("laptop_only") },
+        ]);
+        Rules { commands, keys, allow_non_routable_ips: true, max_per_second: 1 }
+    }
+
+    fn no_slots_taken() -> Shares {
+        Shares::new(slots::SLOTS, 2)
+    }
+
+    fn judge(now: Duration, message: &[u8]) -> Result<Permitted, Refusal> {
+        rules().judge(now, message, &no_slots_taken())
+    }
+
+    fn order(command: &str, key: KeyId) -> Order {
+        Order {
+            command: CommandHash::of(command),
+            address: Address::from_ipv4([192, 0, 2, 1]),
+            key,
+            counter: 7,
+            received_at: NOW,
+        }
+    }
+
+    fn refusal(order: Order) -> &'static str {
+        judge(NOW, &order.encode()).unwrap_err().name()
+    }
+
+    #[test]
+    fn a_good_order_becomes_a_run_of_what_it_named() {
+        let message = order("laptop_only", LAPTOP).encode();
+        let permitted = judge(NOW, &message).unwrap();
+        assert_eq!(permitted.command().name, "laptop_only");
+        assert_eq!((permitted.key(), permitted.counter()), ("laptop", 7));
+        // Not ::ffff:192.0.2.1, which firewalls take for an IPv6 address.
+        assert_eq!(permitted.ip().to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn an_order_must_name_what_is_known_and_allowed() {
+        assert_eq!(refusal(order("anything", LAPTOP)), "unknown_command");
+        assert_eq!(refusal(order("anyone", KeyId([3; 8]))), "unknown_key");
+        assert_eq!(refusal(order("laptop_only", PHONE)), "key_not_allowed");
+    }
+
+    #[test]
+    fn nothing_is_run_for_a_knock_that_has_waited_too_long() {
+        let message = order("anyone", LAPTOP).encode();
+        let permitted = judge(NOW + order::MAX_WAIT, &message).unwrap();
+        assert_eq!(permitted.check_age(NOW + order::MAX_WAIT), Ok(()));
+        let late = NOW + order::MAX_WAIT + Duration::from_millis(1);
+        let refusal = judge(late, &message).unwrap_err();
+        assert_eq!(refusal.name(), "expired");
+        assert!(refusal.to_string().contains(" 30 seconds ago"), "{refusal}");
+        assert_eq!(permitted.check_age(late), Err(refusal));
+    }
+
+    #[test]
+    fn nothing_is_ever_run_for_everybody() {
+        for ip in ["::", "0.0.0.0", "255.255.255.255", "224.0.0.1", "239.1.2.3", "ff02::1"] {
+            let address = Address::from(ip.parse::<IpAddr>().unwrap());
+            let refused = refusal(Order { address, ..order("anyone", LAPTOP) });
+            assert_eq!(refused, "unusable_address", "{ip}");
+        }
+    }
+
+    #[test]
+    fn who_does_not_want_them_gets_no_orders_from_within() {
+        let judge = |allow_non_routable_ips, ip: &str| {
+            let rules = Rules { allow_non_routable_ips, ..rules() };
+            let address = Address::from(ip.parse::<IpAddr>().unwrap());
+            let message = Order { address, ..order("anyone", LAPTOP) }.encode();
+            let judged = rules.judge(NOW, &message, &no_slots_taken());
+            judged.map(drop).map_err(|refusal| refusal.name())
+        };
+        for ip in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "::1", "fd00::1", "2001:db8::1"] {
+            assert_eq!(judge(false, ip), Err("non_routable_address"), "{ip}");
+            assert_eq!(judge(true, ip), Ok(()), "{ip}");
+        }
+        for ip in ["1.1.1.1", "2606:4700::1111"] {
+            assert_eq!(judge(false, ip), Ok(()), "{ip}");
+        }
+        assert_eq!(judge(false, "0.0.0.0"), Err("unusable_address"));
+    }
+
+    #[test]
+    fn a_key_has_its_share_of_the_slots_and_no_more() {
+        let mut slots = no_slots_taken();
+        (0..slots::SLOTS / 2).for_each(|_| slots.take(LAPTOP));
+        let judge = |key| rules().judge(NOW, &order("anyone", key).encode(), &slots);
+        let refusal = judge(LAPTOP).unwrap_err();
+        assert_eq!(refusal.name(), "too_many_running");
+        assert!(refusal.to_string().contains("laptop"), "{refusal}");
+        assert_eq!(judge(PHONE).unwrap().key(), "phone");
+    }
+
+    #[test]
+    fn a_waiting_run_is_what_the_rules_of_now_say() {
+        let waiting = judge(NOW, &order("laptop_only", LAPTOP).encode()).unwrap();
+        let again = |rules: Rules| {
+            let judged = rules.judge_again(NOW, &waiting);
+            judged.map_err(|refusal| refusal.name())
+        };
+        let changed = Command { program: "/bin/other".to_owned(), ..example("laptop_only") };
+        let permitted =
+            again(Rules { commands: Commands::from_iter([changed]), ..rules() }).unwrap();
+        assert_eq!(permitted.command().program, "/bin/other");
+        assert_eq!((permitted.key_id(), permitted.counter()), (LAPTOP, 7));
+        let without_key = [(PHONE, "phone")].into_iter().collect();
+        let for_phone = Command { keys: Some(BTreeSet::from([PHONE])), ..example("laptop_only") };
+        for (rules, refusal) in [
+            (Rules { commands: Commands::from_iter([]), ..rules() }, "unknown_command"),
+            (Rules { keys: without_key, ..rules() }, "unknown_key"),
+            (Rules { commands: Commands::from_iter([for_phone]), ..rules() }, "key_not_allowed"),
+            (Rules { allow_non_routable_ips: false, ..rules() }, "non_routable_address"),
+        ] {
+            assert_eq!(again(rules).unwrap_err(), refusal);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_whole_orders_of_our_version_are_looked_at(
+            message in prop::collection::vec(any::<u8>(), 0..2 * order::SIZE),
+        ) {
+            // So early that nothing has expired.
+            let refused = judge(Duration::ZERO, &message).unwrap_err().name();
+            let expected = match (message.len(), message.first()) {
+                (order::SIZE, Some(&order::VERSION)) => "unknown_command",
+                (order::SIZE, _) => "wrong_version",
+                _ => "wrong_length",
+            };
+            prop_assert_eq!(refused, expected);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What the commander tells its operator, over a socket that only its own user, root, can connect to.
+//!
+//! Without it nothing on the host could tell a dead commander from one that is idle: orders have no
+//! reply, and the server connects only when it has one. Connecting is the question, and the answer is one message with a JSON
+//! object. The commander reads nothing from this socket and waits for no reader.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    path::{self, Path},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ruroco_ipc::{commander_status, private_socket::PrivateListener, slots::SLOTS};
+use rustix::{
+    net::{SendFlags, send},
+    process::geteuid,
+};
+
+use super::json::Object;
+
+/// Where the commander listens for questions, and the part of the answer that never changes.
+#[derive(Debug)]
+pub struct StatusSocket {
+    listener: PrivateListener,
+    start_time: u64,
+    commands_file: String,
+}
+
+impl StatusSocket {
+    /// Listens in `socket_dir`; `commands` is the file that the commands were read from.
+    ///
+    /// # Errors
+    /// If the socket cannot be made.
+    pub fn listen(socket_dir: &Path, commands: &Path) -> anyhow::Result<Self> {
+        let listener = PrivateListener::listen(
+            &socket_dir.join(commander_status::SOCKET),
+            geteuid().as_raw(),
+        )?;
+        let start_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        // The one who asks may be in another directory.
+        let commands_file = path::absolute(commands).unwrap_or_else(|_| commands.to_owned());
+        let commands_file = commands_file.to_string_lossy().into_owned();
+        Ok(Self { listener, start_time, commands_file })
+    }
+
+    /// Answers one process that has connected. It does not matter whether the answer is received.
+    ///
+    /// # Errors
+    /// If the kernel has no connection to give.
+    pub fn answer(&self, running: usize, connections: usize) -> io::Result<()> {
+        let Some(peer) = self.listener.accept()? else { return Ok(()) };
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let answer = Object::default()
+            .text("version", env!("CARGO_PKG_VERSION"))
+            .number("start_time_seconds", self.start_time)
+            .number("running", number(running))
+            .number("max_running", u64::from(SLOTS))
+            .number("connections", number(connections))
+            .text("commands_file", &self.commands_file)
+            .close();
+        let _ = send(&peer, answer.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        Ok(())
+    }
+}
+
+impl AsFd for StatusSocket {
+    /// Readable when somebody has connected.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}

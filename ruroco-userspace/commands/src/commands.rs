@@ -1,0 +1,123 @@
+//! The commands that may be run, as the operator approved them in `commands.toml`.
+//!
+//! This is the checked, immutable view; [`command_file`](super::command_file) makes it from the text.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use ruroco_common::{command::CommandHash, datagram::KeyId};
+
+/// Where `commands.toml` is unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/ruroco/commands.toml";
+
+/// Where commands look for programs, unless their `env` says otherwise.
+pub const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// All commands by the hash that an order names them by.
+#[derive(Debug)]
+pub struct Commands(BTreeMap<CommandHash, Arc<Command>>);
+
+/// One command with everything that its runs need.
+#[derive(Debug)]
+pub struct Command {
+    /// What people call it; clients send its hash.
+    pub name: String,
+    /// The program: an absolute path, or a name to look for in `PATH`.
+    pub program: String,
+    /// Its arguments, without the program itself.
+    pub arguments: Vec<String>,
+    /// The uid to run it as, if not the commander's own.
+    pub uid: Option<u32>,
+    /// The gid to run it as, if not the commander's own.
+    pub gid: Option<u32>,
+    /// How long a run may take before it is ended.
+    pub timeout: Duration,
+    /// The directory it starts in.
+    pub cwd: PathBuf,
+    /// What it sees in its environment beside what every command sees.
+    pub env: BTreeMap<String, String>,
+    /// The only keys that may call it; `None` lets every key do so.
+    pub keys: Option<BTreeSet<KeyId>>,
+}
+
+impl Command {
+    /// Whether the key with this id may call it.
+    pub fn allows(&self, key: KeyId) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.contains(&key))
+    }
+}
+
+impl Commands {
+    /// The command with this hash.
+    pub fn get(&self, hash: CommandHash) -> Option<&Arc<Command>> {
+        self.0.get(&hash)
+    }
+
+    /// The names of those that the key with this id may call, sorted by hash.
+    pub fn allowed(&self, key: KeyId) -> impl Iterator<Item = &str> {
+        let allowed = self.0.values().filter(move |command| command.allows(key));
+        allowed.map(|command| command.name.as_str())
+    }
+
+    /// The commands' names, sorted by hash.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(|command| command.name.as_str())
+    }
+}
+
+impl FromIterator<Command> for Commands {
+    /// The names' hashes must have been found to differ, see [`collisions`].
+    fn from_iter<I: IntoIterator<Item = Command>>(commands: I) -> Self {
+        let by_hash = |command: Command| (CommandHash::of(&command.name), Arc::new(command));
+        Self(commands.into_iter().map(by_hash).collect())
+    }
+}
+
+/// The pairs of names, earlier and later, that one hash stands for. An order could not say which of
+/// the two it means.
+pub fn collisions<N: Copy>(names: impl IntoIterator<Item = (CommandHash, N)>) -> Vec<(N, N)> {
+    let mut seen = BTreeMap::new();
+    let pair = |(hash, name)| seen.insert(hash, name).map(|earlier| (earlier, name));
+    names.into_iter().filter_map(pair).collect()
+}
+
+#[cfg(test)]
+impl Command {
+    /// A command that does nothing.
+    fn example(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            program: "/bin/true".to_owned(),
+            arguments: Vec::new(),
+            uid: None,
+            gid: None,
+            timeout: Duration::from_secs(30),
+            cwd: "/".into(),
+            env: BTreeMap::new(),
+            keys: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_found_by_the_hash_of_its_name() {
+        let commands = Commands::from_iter([Command::example("open"), Command::example("close")]);
+        assert_eq!(commands.get(CommandHash::of("open")).unwrap().name, "open");
+        assert!(commands.get(CommandHash::of("Open")).is_none());
+    }
+
+    #[test]
+    fn two_names_with_one_hash_are_found() {
+        let [a, b] = [1, 2].map(|byte| CommandHash::from_bytes([byte; 8]));
+        assert_eq!(collisions([(a, "x"), (b, "y")]), []);
+        assert_eq!(collisions([(a, "x"), (b, "y"), (a, "z"), (b, "w")]), [("x", "z"), ("y", "w")]);
+    }
+}

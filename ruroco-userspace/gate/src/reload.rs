@@ -1,0 +1,105 @@
+//! SIGHUP: another configuration and other keys, without a gap.
+//!
+//! A map cannot be changed as a whole, so nothing is changed: a successor of the program is loaded
+//! beside it, with maps of its own, and takes its place on the interfaces
+//! ([`Interfaces::hand_over`](super::interfaces::Interfaces::hand_over)). Everything that can be
+//! wrong is found out before. The predecessor's ring is emptied by the server, its counters go on in
+//! the successor's, and its keys are wiped.
+
+use std::{
+    mem,
+    os::fd::BorrowedFd,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use ruroco_config::{Config, Fixed, settings::Settings};
+use ruroco_daemon::logging;
+use ruroco_messages::problems::Problems;
+use rustix::thread::{MembarrierCommand, membarrier};
+
+use super::{
+    program::Program,
+    run::{Gate, key_statuses},
+};
+
+/// What sockets and pins were made for.
+const FIXED: [Fixed; 4] = [Fixed::Source, Fixed::SocketDir, Fixed::SocketUser, Fixed::PinDir];
+
+/// How long a packet may take to be judged where the kernel does not tell when all have been:
+/// thousands of times as long as it does.
+const GRACE: Duration = Duration::from_millis(100);
+
+impl Gate {
+    /// Puts what is in the files now into force.
+    ///
+    /// # Errors
+    /// What is wrong with them, or keeps the successor from its place. All is as it was then.
+    pub(super) fn reload(&mut self) -> anyhow::Result<()> {
+        let settings = Settings::read_anew(&self.config, self.server, &FIXED)
+            .and(|settings| self.check_mode(&settings.config));
+        let Settings { config, keys, .. } = logging::or_refuse(settings)?;
+        let keys = keys.usable;
+        let old_ring = BorrowedFd::try_clone_to_owned(&self.program.ring())
+            .context("could not keep the ring")?;
+        let mut successor = Program::load_configured(&config, &keys)?;
+        let keys = key_statuses(keys);
+        if let Err(error) = self.hand_over(&mut successor, &config) {
+            forget_keys(&mut successor);
+            return Err(error);
+        }
+
+        let mut predecessor = mem::replace(&mut self.program, successor);
+        self.keys = keys;
+        self.config = config;
+        wait_for_packets_under_way();
+        // From here on nothing is judged by the predecessor, counted by it or written to its ring.
+        match predecessor.verdicts() {
+            Ok(counted) => self.program.count_on(&counted),
+            Err(error) => tracing::warn!("the counters begin anew: {error:#}"),
+        }
+        self.ring_socket.retire(old_ring, Instant::now());
+        predecessor.flush_log();
+        forget_keys(&mut predecessor);
+        tracing::info!(keys = self.keys.len(), "reloaded");
+        Ok(())
+    }
+
+    fn hand_over(&mut self, successor: &mut Program, config: &Config) -> anyhow::Result<()> {
+        self.interfaces.hand_over(self.program.xdp()?, successor.xdp()?, &config.gate)
+    }
+
+    /// The mode of an interface can change only while the gate is open there.
+    fn check_mode(&self, config: &Config) -> Problems {
+        let mut problems = Problems::default();
+        let (old, new) = (self.config.gate.mode, config.gate.mode);
+        for interface in self.interfaces.iter().filter(|_| old != new) {
+            if let Some(attachment) = &interface.attachment
+                && config.gate.interfaces.contains(&interface.name)
+                && !attachment.attached.satisfies(new)
+            {
+                problems.add(config.mode_is_fixed(&interface.name, attachment.attached.name()));
+            }
+        }
+        problems
+    }
+}
+
+/// Waits until every CPU that had begun to judge a packet by the predecessor is done with it.
+///
+/// An XDP program runs within what the kernel calls an RCU read-side critical section, and this
+/// command waits for all of those that are under way (`sys_membarrier`, kernel/sched/membarrier.c).
+/// A kernel with `nohz_full` CPUs does not offer it.
+fn wait_for_packets_under_way() {
+    if membarrier(MembarrierCommand::Global).is_err() {
+        thread::sleep(GRACE);
+    }
+}
+
+/// A program that is nowhere any more needs none.
+fn forget_keys(program: &mut Program) {
+    if let Err(error) = program.wipe_keys() {
+        tracing::error!("{error:#}");
+    }
+}

@@ -1,0 +1,221 @@
+//! Hands the ring of candidates and the keys to the server, and knows whether the server is there.
+//!
+//! One server at a time: two would take candidates from each other. The keys are read from their
+//! files for each server that comes, and not kept (docs/decisions/0015).
+//!
+//! After a reload there is another ring. A server that has the old one is told so by the end of its
+//! connection; it connects again, gets the new one, and empties the old one before it begins with
+//! that. While none is connected, knocks may wait in the old ring: the next server gets that first,
+//! and the new one after it.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use ruroco_common::maps::RING_SIZE;
+use ruroco_daemon::{listener::Listener, notices::Notices, rate::TokenBucket, wait::wait};
+use ruroco_ipc::{
+    handover::{self, Handover, memory},
+    private_socket::{has_gone, send_descriptors},
+};
+use ruroco_keys::named_key::NamedKey;
+use rustix::net::sockopt::socket_peercred;
+
+/// How long a ring is kept that nothing is written to any more. What has waited in it for so long
+/// the server would refuse (`expired`).
+const KEPT: Duration = Duration::from_secs(30);
+
+/// Most servers that get something in a second: whoever has taken over the server could otherwise keep
+/// the gate reading keys. One that is turned away comes again.
+const MAX_PER_SECOND: u32 = 5;
+
+/// The socket that servers connect to, and the server that has.
+#[derive(Debug)]
+pub struct RingSocket {
+    listener: Listener,
+    server: Option<OwnedFd>,
+    /// The oldest first.
+    old_rings: Vec<OldRing>,
+    limit: TokenBucket,
+    started: Instant,
+    notices: Notices,
+}
+
+/// A ring that nothing is written to any more.
+#[derive(Debug)]
+struct OldRing {
+    ring: OwnedFd,
+    until: Option<Instant>,
+}
+
+impl RingSocket {
+    /// Listens in `socket_dir` for a process of `user` (a uid).
+    ///
+    /// # Errors
+    /// If the socket cannot be made.
+    pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
+        let listener = Listener::listen(&socket_dir.join(handover::SOCKET), user)?;
+        let (limit, notices) = (TokenBucket::new(MAX_PER_SECOND), Notices::default());
+        let (old_rings, started) = (Vec::new(), Instant::now());
+        Ok(Self { listener, server: None, old_rings, limit, started, notices })
+    }
+
+    /// What to wait for.
+    pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        [self.listener.descriptor(), self.server.as_ref().map(AsFd::as_fd)]
+    }
+
+    /// Whether a server has the ring.
+    pub fn server_is_connected(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The process id of the server that has the ring.
+    pub fn server_pid(&self) -> Option<u32> {
+        let peer = socket_peercred(self.server.as_ref()?).ok()?;
+        u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+    }
+
+    /// Has the server, if there is one, fetch another ring than this one, to which nothing is
+    /// written any more.
+    pub fn retire(&mut self, ring: OwnedFd, now: Instant) {
+        self.old_rings.push(OldRing { ring, until: now.checked_add(KEPT) });
+        self.server = None;
+        self.let_go_of_old_rings(now);
+    }
+
+    /// Keeps only the rings that a server would still take something out of.
+    fn let_go_of_old_rings(&mut self, now: Instant) {
+        self.old_rings.retain(|old| old.until.is_none_or(|until| now < until) && old.is_filled());
+    }
+
+    /// Notices a server that has gone, and gives the ring, and what `keys` reads, to one that has come.
+    /// Takes one connection at a time, so that many of them do not keep the gate from everything else.
+    pub fn serve(
+        &mut self,
+        now: Instant,
+        ring: BorrowedFd<'_>,
+        keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
+    ) {
+        self.let_go_of_old_rings(now);
+        if let Some(server) = &self.server
+            && has_gone(server.as_fd())
+        {
+            self.server = None;
+            self.notices.note("server disconnected", "the gate stays closed");
+        }
+        match self.listener.accept(now) {
+            Ok(Some(_)) if self.server.is_some() => {
+                self.notices.note("turned away a second server", "the first is still connected");
+            }
+            Ok(Some(server)) if has_gone(server.as_fd()) => {
+                self.notices.note("server disconnected", "before it had anything");
+            }
+            Ok(Some(_)) if !self.limit.take(now.saturating_duration_since(self.started)) => {
+                self.notices.note("turned away a server", "too many have come within a second");
+            }
+            Ok(Some(server)) => self.hand_over(server, ring, keys),
+            Ok(None) => {}
+            Err(error) => self.notices.note("could not accept a connection", error),
+        }
+        for due in self.notices.due(now) {
+            tracing::info!(count = due.count, detail = %due.detail, "{}", due.kind);
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        server: OwnedFd,
+        ring: BorrowedFd<'_>,
+        keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
+    ) {
+        let old = self.old_rings.first().map(|old| old.ring.as_fd());
+        match (send(server.as_fd(), old.unwrap_or(ring), keys), old) {
+            (Ok(()), None) => {
+                self.notices.note("server connected", "it has the ring and the keys");
+                self.server = Some(server);
+            }
+            // The connection ends here, so it comes again for the next one.
+            (Ok(()), Some(_)) => {
+                self.notices.note("server connected", "first it has the ring from before a reload");
+            }
+            (Err(error), _) => {
+                let why = format!("{error:#}").replace('\n', "; ");
+                self.notices.note("could not hand over", why);
+            }
+        }
+    }
+
+    /// When there is something to do though nobody comes, on the clock of [`RingSocket::serve`].
+    pub fn next_wake(&self) -> Option<Instant> {
+        let old_ring = self.old_rings.iter().filter_map(|old| old.until).min();
+        [self.notices.next(), old_ring, self.listener.next_wake()].into_iter().flatten().min()
+    }
+}
+
+impl OldRing {
+    /// Whether there is something in it. A ring can be read for as long as that is so
+    /// (`ringbuf_map_poll_kern`, kernel/bpf/ringbuf.c).
+    fn is_filled(&self) -> bool {
+        wait([Some(self.ring.as_fd())], Some(Instant::now())).is_ok_and(|[filled]| filled)
+    }
+}
+
+fn send(
+    server: BorrowedFd<'_>,
+    ring: BorrowedFd<'_>,
+    keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
+) -> anyhow::Result<()> {
+    let keys = handover::keys::encode(&keys()?);
+    let keys =
+        memory::put(keys.as_bytes()).context("could not put the keys into a file in memory")?;
+    let message = Handover { ring_size: RING_SIZE }.encode();
+    let sent = send_descriptors(server, &message, &[ring, keys.as_fd()]);
+    if sent.is_err() {
+        memory::wipe(&keys).context("could not wipe the keys that nobody took")?;
+    }
+    sent.context("the server has gone")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::geteuid;
+    use std::io::{PipeWriter, Write, pipe};
+
+    /// What stands for a ring: it can be read while there is something in it.
+    fn ring(content: &[u8]) -> (OwnedFd, PipeWriter) {
+        let (read, mut write) = pipe().unwrap();
+        write.write_all(content).unwrap();
+        (read.into(), write)
+    }
+
+    fn serve(socket: &mut RingSocket, now: Instant) {
+        let (current, _end) = ring(b"");
+        socket.serve(now, current.as_fd(), || Ok(Vec::new()));
+    }
+
+    #[test]
+    fn old_rings_are_let_go_when_they_are_empty_or_their_time_is_up_also_without_a_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut socket = RingSocket::listen(dir.path(), geteuid().as_raw()).unwrap();
+        let now = Instant::now();
+        let (empty, _end) = ring(b"");
+        socket.retire(empty, now);
+        assert_eq!((socket.old_rings.len(), socket.next_wake()), (0, None));
+
+        let [(first, _a), (second, _b)] = [ring(b"x"), ring(b"x")];
+        let later = now + Duration::from_secs(1);
+        socket.retire(first, now);
+        socket.retire(second, later);
+        for (at, left) in [(later, 2), (now + KEPT, 1), (later + KEPT, 0)] {
+            serve(&mut socket, at);
+            assert_eq!(socket.old_rings.len(), left);
+            let next = [None, Some(later + KEPT), Some(now + KEPT)];
+            assert_eq!(socket.next_wake(), next[left]);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What the gate tells its operator, over a socket that only root can connect to.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufReader, BufWriter, Seek},
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use ruroco_daemon::listener::Listener;
+use ruroco_ipc::private_socket::{connect, receive_descriptor, send_descriptor};
+use rustix::fs::{MemfdFlags, memfd_create};
+use serde::{Deserialize, Serialize};
+
+use super::addresses::AddressStatus;
+
+/// File name of the status socket in `socket_dir`.
+pub const SOCKET: &str = "status.sock";
+
+/// The only version of the answer there is: one byte, with the descriptor of a file that holds a
+/// [`Status`] as JSON.
+const VERSION: u8 = 4;
+
+/// How long a gate that is running may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The state of a running gate.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The gate's release.
+    pub version: String,
+    /// The XDP program.
+    pub program: ProgramStatus,
+    /// When the gate was started, in seconds since 1970.
+    pub start_time_seconds: u64,
+    /// How long ago that was when it answered, in milliseconds.
+    pub uptime_ms: u64,
+    /// Whether the program is on all configured interfaces.
+    pub closed: bool,
+    /// Since when this is so (RFC 3339, UTC).
+    pub since: String,
+    /// For how long, in milliseconds.
+    pub since_ms: u64,
+    /// The interfaces of the configuration.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Our UDP port.
+    pub port: u16,
+    /// Our addresses.
+    pub ips: Vec<String>,
+    /// Each of them, as it is on this host.
+    pub addresses: Vec<AddressStatus>,
+    /// What our port looks like from outside: `filtered` or `closed`.
+    pub appearance: String,
+    /// Our keys.
+    pub keys: Vec<KeyStatus>,
+    /// Whether a server has the ring.
+    pub server_connected: bool,
+    /// The process id of that server.
+    pub server_pid: Option<u32>,
+    /// The ring between the program and the server.
+    pub ring: RingFill,
+    /// Packets since this gate started, by the verdict's name.
+    pub verdicts: BTreeMap<String, u64>,
+}
+
+/// What the kernel says of the XDP program.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// Its tag, a hash of its instructions, as bpftool shows it.
+    pub tag: Option<String>,
+    /// How much memory its maps have.
+    pub map_memory_bytes: u64,
+}
+
+/// The state of one interface.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The name that `ip link` shows, if that is another one.
+    pub device: Option<String>,
+    /// The kernel's number of the device that the program is on.
+    pub index: Option<u32>,
+    /// Whether the program is on it.
+    pub attached: bool,
+    /// `native` or `generic`, while it is.
+    pub mode: Option<String>,
+    /// What is not as it should be.
+    pub problem: Option<String>,
+}
+
+/// How full the ring of candidates is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingFill {
+    /// Bytes that wait for the server.
+    pub waiting_bytes: u64,
+    /// The position up to which a server has read. It rises as long as one does.
+    pub read_up_to: u64,
+}
+
+/// What may be told of a key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyStatus {
+    /// The stem of its file's name.
+    pub name: String,
+    /// Its id in hexadecimal.
+    pub id: String,
+}
+
+/// Where the gate listens for questions.
+#[derive(Debug)]
+pub struct StatusSocket {
+    listener: Listener,
+}
+
+impl StatusSocket {
+    /// Listens in `socket_dir` for processes of `user` (a uid).
+    ///
+    /// # Errors
+    /// If the socket cannot be made.
+    pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
+        Ok(Self { listener: Listener::listen(&socket_dir.join(SOCKET), user)? })
+    }
+
+    /// What to wait for, if anything.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.descriptor()
+    }
+
+    /// When to come back though nobody was waited for, on the clock of [`StatusSocket::answer`].
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.listener.next_wake()
+    }
+
+    /// Answers one who has connected: connecting is the question. The answer is a file without a
+    /// name, so that it may have any length and nobody waits for the reader.
+    pub fn answer(&mut self, now: Instant, status: impl FnOnce() -> anyhow::Result<Status>) {
+        let Ok(Some(peer)) = self.listener.accept(now) else { return };
+        let answered = status().and_then(|status| {
+            let file = memfd_create("ruroco-status", MemfdFlags::CLOEXEC)?;
+            serde_json::to_writer(BufWriter::new(File::from(file.try_clone()?)), &status)?;
+            Ok(send_descriptor(peer.as_fd(), &[VERSION], file.as_fd())?)
+        });
+        if let Err(error) = answered {
+            tracing::warn!("could not answer a question for the status: {error:#}");
+        }
+    }
+}
+
+/// Asks the running gate.
+///
+/// # Errors
+/// If there is none, or this process may not ask.
+pub fn ask(socket_dir: &Path) -> anyhow::Result<Status> {
+    let path = socket_dir.join(SOCKET);
+    let mut answer = question(&path)
+        .with_context(|| format!("cannot reach ruroco-gate at {}", path.display()))?;
+    answer.rewind().context("cannot read the answer of ruroco-gate")?;
+    serde_json::from_reader(BufReader::new(answer))
+        .context("cannot understand the answer of ruroco-gate, which may be of another release")
+}
+
+fn question(path: &Path) -> anyhow::Result<File> {
+    let gate = connect(path)?;
+    let mut version = [0];
+    match receive_descriptor(gate.as_fd(), &mut version, PATIENCE)? {
+        (1, Some(answer)) if version == [VERSION] => Ok(File::from(answer)),
+        _ => bail!("ruroco-gate sent another kind of answer: it may be of another release"),
+    }
+}

@@ -1,0 +1,32 @@
+//! What the commander, which writes the audit trail, and those who read it have to agree on.
+//!
+//! The trail is a file of lines, each a JSON object; docs/logs.md describes them. Where it has become
+//! too long it becomes the old one, whose place it takes, and a new one begins.
+
+/// Mode for `audit_dir`: nobody but root has anything to look for in it.
+pub const DIRECTORY_MODE: u32 = 0o700;
+
+/// File name of the trail in `audit_dir`.
+pub const FILE: &str = "audit.jsonl";
+
+/// File name of the lock of the one who writes it.
+pub const LOCK: &str = "audit.lock";
+
+/// File name of what the trail was before.
+pub const OLD_FILE: &str = "audit.jsonl.1";
+
+/// Most bytes in each of the two files.
+pub const MAX_SIZE: u64 = 1 << 20;
+
+/// Most bytes of refusals in each of them, so that whoever is refused cannot have what has run
+/// forgotten.
+pub const MAX_REFUSED_SIZE: u64 = MAX_SIZE / 4;
+
+/// `event` of a line: a command has been started.
+pub const RUNNING: &str = "running";
+
+/// `event` of a line: its run is over.
+pub const ENDED: &str = "ended";
+
+/// `event` of a line: orders have been refused.
+pub const REFUSED: &str = "refused";

@@ -1,0 +1,11 @@
+//! What people read of ruroco's programs: [problems](problems) with their file, line and remedy, errors
+//! in [plain](plain_error) words, and never a [secret](redaction) or a character that is [hidden](visible).
+//!
+//! Every other crate builds its messages with these, so this one reads no file and knows no program.
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
+
+pub mod plain_error;
+pub mod problems;
+pub mod redaction;
+pub mod visible;

@@ -1,0 +1,234 @@
+//! What the daemons keep on the disk while they run, beside what [`check`](crate::check) reads.
+
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+
+use nix::unistd::{Group, User};
+use ruroco_config::{Config, FLOORS, UPSTREAM_BLOCKLIST};
+use ruroco_gate::attachment::LOCK;
+use ruroco_ipc::audit;
+use ruroco_messages::{plain_error::plain, problems::shell_word};
+use ruroco_trust::trusted_path::layout;
+
+use super::Finding;
+use crate::{check::StateDirectory, identity};
+
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let user = config.find_socket_user().ok();
+    vec![sockets(&config.socket_dir, user.as_ref()), audit_trail(&config.audit_dir)]
+}
+
+/// What the server keeps: whether it is whole, and the server can write it.
+pub(crate) fn floors(config: &Config, user: &User) -> Finding {
+    const NAME: &str = "floors";
+    let dir = config.blocklist_dir.as_path();
+    let state = StateDirectory::of(config, user);
+    match identity::run_as(user, || state.trouble()) {
+        Ok(None) => {}
+        Ok(Some(trouble)) => {
+            let detail = format!(
+                "{}: {}: knocks are rejected (floor_not_persisted) as soon as the server has to write there",
+                dir.display(),
+                trouble.reason
+            );
+            return Finding::problem(NAME, detail, trouble.remedy);
+        }
+        Err(error) => return Finding::unknown(NAME, plain(&error)),
+    }
+    let path = dir.join(FLOORS);
+    let shown = path.display();
+    // The server can put anything there, so no link is followed.
+    match fs::symlink_metadata(&path) {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && dir.join(UPSTREAM_BLOCKLIST).exists() =>
+        {
+            let blocklist = dir.join(UPSTREAM_BLOCKLIST);
+            Finding::ok(NAME, format!("will be taken over from {}", blocklist.display()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::problem(
+            NAME,
+            format!("{shown} does not exist, so the server does not start"),
+            format!(
+                "if this is the first start, run as {}: ruroco-server init; if not, make new keys first",
+                user.name
+            ),
+        ),
+        Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
+        Ok(file) if !file.is_file() || file.nlink() > 1 => Finding::problem(
+            NAME,
+            format!("{shown} is not a file of its own, but {}", kind_of(&file)),
+            format!(
+                "the server does not make this: find out who did, and if {name} may have been taken over, \
+                 make new keys; then remove it and run as {name}: ruroco-server init",
+                name = user.name
+            ),
+        ),
+        Ok(file) if file.uid() != user.uid.as_raw() || file.mode() & 0o022 != 0 => {
+            let (name, word) = (&user.name, shell_word(&path));
+            Finding::problem(
+                NAME,
+                format!("{shown} belongs to uid {}, mode {:04o}", file.uid(), file.mode() & 0o7777),
+                format!(
+                    "find out who changed it, then run: chown -h {name} {word} && runuser -u {name} -- \
+                     chmod 600 {word}"
+                ),
+            )
+        }
+        Ok(_) => Finding::ok(NAME, format!("{shown} is the server's")),
+    }
+}
+
+/// What something is that is not a file with one name.
+fn kind_of(there: &fs::Metadata) -> &'static str {
+    let kind = there.file_type();
+    match (kind.is_symlink(), kind.is_dir(), kind.is_file()) {
+        (true, ..) => "a symbolic link",
+        (_, true, _) => "a directory",
+        (.., true) => "a file with a second name",
+        _ => "a device, a socket or a pipe",
+    }
+}
+
+/// Where no gate is to run: one that was not stopped before has left its program in front of the
+/// socket.
+pub(super) fn pins_left_behind(dir: &Path) -> Finding {
+    const NAME: &str = "pins";
+    let shown = dir.display();
+    let remedy = format!("run: systemctl disable --now ruroco-gate; rm -r {shown}");
+    let is_pin = |entry: &fs::DirEntry| entry.file_name() != LOCK;
+    match fs::read_dir(dir).map(|pins| pins.filter_map(Result::ok).any(|entry| is_pin(&entry))) {
+        Ok(true) => Finding::problem(
+            NAME,
+            format!(
+                "`source` is \"udp\", but {shown} keeps the program of a gate in place, which lets no \
+                 knock through to the socket"
+            ),
+            remedy,
+        ),
+        Ok(false) => Finding::ok(NAME, format!("none in {shown}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Finding::ok(NAME, "no gate has left any")
+        }
+        Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
+    }
+}
+
+fn sockets(dir: &Path, server: Option<&User>) -> Finding {
+    const NAME: &str = "sockets";
+    let shown = shell_word(dir);
+    let is_in = |group: u32| server.is_some_and(|user| user.gid.as_raw() == group);
+    let can_enter = |there: &fs::Metadata| {
+        there.mode() & 0o001 != 0 || (is_in(there.gid()) && there.mode() & 0o010 != 0)
+    };
+    let remedy = match server.map(|user| Group::from_gid(user.gid)) {
+        Some(Ok(Some(group))) => let_group_enter(dir, &group.name),
+        _ => format!("let the group of the server's user enter {shown}"),
+    };
+    match fs::metadata(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Finding::ok(NAME, format!("{} will be made", dir.display()))
+        }
+        Err(error) => Finding::unknown(NAME, format!("{}: {error}", dir.display())),
+        Ok(there) if !can_enter(&there) => Finding::problem(
+            NAME,
+            format!(
+                "{} has mode {:04o}: the server cannot get to the sockets in it",
+                dir.display(),
+                there.mode() & 0o7777
+            ),
+            remedy,
+        ),
+        Ok(_) => Finding::ok(NAME, format!("{} can be entered", dir.display())),
+    }
+}
+
+/// How the server's group gets to the sockets, without a right in a directory that is not ours.
+pub(crate) fn let_group_enter(dir: &Path, group: &str) -> String {
+    let shown = shell_word(dir);
+    match layout::is_systems(dir) {
+        true => "use a directory of its own: set socket_dir = \"/run/ruroco\"".to_owned(),
+        false => format!("run: chgrp {group} {shown} && chmod g+x {shown}"),
+    }
+}
+
+/// Whoever can write it can make it say anything; whoever can read it sees who knocks, and from where.
+fn audit_trail(dir: &Path) -> Finding {
+    const NAME: &str = "audit_trail";
+    let path = dir.join(audit::FILE);
+    let shown = path.display();
+    match fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Finding::ok(NAME, format!("{shown} will be begun"))
+        }
+        Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
+        Ok(file) if !file.is_file() => Finding::problem(
+            NAME,
+            format!("{shown} is {}, so the commander cannot write its trail", kind_of(&file)),
+            format!("move it away: mv {word} {word}.other", word = shell_word(&path)),
+        ),
+        Ok(file) if file.uid() != 0 || file.mode() & 0o026 != 0 => Finding::problem(
+            NAME,
+            format!("{shown} belongs to uid {}, mode {:04o}", file.uid(), file.mode() & 0o7777),
+            format!(
+                "find out who changed it, then run: chown -h root {word} && chmod g-w,o-rwx {word}",
+                word = shell_word(&path)
+            ),
+        ),
+        Ok(_) => Finding::ok(NAME, format!("{shown} is root's")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+    use nix::unistd::Uid;
+    use ruroco_files::toml_file::Source;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    /// A configuration with a `blocklist_dir` of nobody's, and that user.
+    fn with_state(dir: &Path) -> (Config, User) {
+        let nobody = User::from_name("nobody").unwrap().unwrap();
+        let state = dir.join("state");
+        fs::create_dir(&state).unwrap();
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+        chown(&state, Some(nobody.uid.as_raw()), None).unwrap();
+        let text = format!("ips = [\"192.0.2.1\"]\nsource = \"udp\"\nblocklist_dir = {state:?}\n");
+        (Config::check(Source::new("/config.toml", text)).or_problems().unwrap(), nobody)
+    }
+
+    #[test]
+    fn no_link_in_the_servers_directory_is_followed_and_none_changes_an_owner() {
+        if !Uid::effective().is_root() {
+            return; // nobody else can look as another user
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (config, nobody) = with_state(dir.path());
+        let floors_file = config.blocklist_dir.join(FLOORS);
+        let secret = dir.path().join("shadow");
+        fs::write(&secret, "").unwrap();
+
+        symlink(&secret, &floors_file).unwrap();
+        let finding = floors(&config, &nobody);
+        assert_eq!(finding.state(), State::Problem, "{finding}");
+        assert!(finding.detail().contains("a symbolic link"), "{finding}");
+        assert!(!finding.to_string().contains("chown"), "{finding}");
+        fs::remove_file(&floors_file).unwrap();
+
+        fs::hard_link(&secret, &floors_file).unwrap();
+        let finding = floors(&config, &nobody);
+        assert!(finding.detail().contains("a file with a second name"), "{finding}");
+        assert!(!finding.to_string().contains("chown"), "{finding}");
+        fs::remove_file(&floors_file).unwrap();
+
+        fs::write(&floors_file, "").unwrap();
+        let finding = floors(&config, &nobody);
+        let remedy = finding.remedy().unwrap();
+        assert!(
+            remedy.contains("chown -h nobody") && remedy.contains("runuser -u nobody"),
+            "{remedy}"
+        );
+        chown(&floors_file, Some(nobody.uid.as_raw()), None).unwrap();
+        assert_eq!(floors(&config, &nobody).state(), State::Ok);
+    }
+}

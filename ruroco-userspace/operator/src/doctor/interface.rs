@@ -1,0 +1,241 @@
+//! One of the gate's interfaces: whether the program can be on it, and how well.
+
+use std::{io, path::Path, thread};
+
+use aya::programs::{links::LinkType, loaded_links, loaded_programs};
+use ruroco_common::maps;
+use ruroco_config::{Gate, Mode};
+use ruroco_gate::attachment;
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with},
+    param::page_size,
+};
+
+use super::{
+    Finding, ethtool,
+    link::{Link, Xdp},
+    netdev,
+};
+
+/// What of a page is no packet where a driver has one page for each (`XDP_PACKET_HEADROOM`, 256, and
+/// `struct skb_shared_info`, 320), and an Ethernet header with two VLAN tags.
+const NO_PACKET: usize = 256 + 320 + 22;
+
+/// Everything that is to be said of an interface.
+pub(super) fn findings(name: &str, gate: &Gate) -> Vec<Finding> {
+    let mode = gate.mode;
+    let link = match Link::of(name) {
+        Ok(link) => link,
+        Err(error) => return vec![Finding::unknown("interface", format!("{name}: {error:#}"))],
+    };
+    if !matches!(link.link_type.as_str(), "ether" | "loopback") {
+        return vec![Finding::problem(
+            "interface",
+            format!(
+                "{name} is no Ethernet interface but {}: the program could not read its packets",
+                link.link_type
+            ),
+            "name the Ethernet interface that its packets come in by",
+        )];
+    }
+    let driver = ethtool::driver(name).unwrap_or_else(|_| match link.link_type.as_str() {
+        "loopback" => "loopback".to_owned(),
+        _ => "an unknown driver".to_owned(),
+    });
+    let mut findings = vec![Finding::ok("interface", format!("{name}: {driver}"))];
+    findings.extend(link.xdp.as_ref().map(|xdp| program(name, xdp, link.ifindex, &gate.pin_dir)));
+    if tries_native(mode, &link) {
+        findings.push(native(name, &driver, mode, link.xdp.as_ref()));
+        findings.push(mtu(name, &link));
+        findings.push(lro(name, ethtool::has_lro(name)));
+    }
+    let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get());
+    // Interfaces that are none of hardware have no queues to tell of.
+    let queues_of = ethtool::receive_queues(name).ok();
+    findings.extend(queues_of.map(|(has, most)| queues(name, has, most, cpus)));
+    findings
+}
+
+/// Whether the gate attaches in native mode if it can.
+fn tries_native(mode: Mode, link: &Link) -> bool {
+    match mode {
+        Mode::Native => true,
+        Mode::Auto => !link.is_of_software(),
+        Mode::Generic => false,
+    }
+}
+
+/// Whose program is on it.
+fn program(name: &str, xdp: &Xdp, index: u32, pin_dir: &Path) -> Finding {
+    const NAME: &str = "xdp_program";
+    let on_it = xdp.programs();
+    let mut others = Vec::new();
+    for loaded in loaded_programs() {
+        match loaded {
+            Ok(loaded) if on_it.contains(&loaded.id()) => {
+                let called = loaded.name_as_str().unwrap_or_default();
+                if called != maps::PROGRAM {
+                    others.push(format!("{} ({called})", loaded.id()));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                return Finding::unknown(NAME, format!("{name}: {error:#}"));
+            }
+        }
+    }
+    if !others.is_empty() {
+        return Finding::problem(
+            NAME,
+            format!(
+                "{name} carries another XDP program, {}, which the gate does not replace",
+                others.join(", ")
+            ),
+            removal(name, xdp),
+        );
+    }
+    match attachment::has_pin(pin_dir, index) {
+        Ok(true) => Finding::ok(NAME, format!("{name} carries the gate's")),
+        Ok(false) => Finding::problem(
+            NAME,
+            format!(
+                "{name} carries the program of a gate with another `pin_dir` than {}, which this one \
+                 does not replace",
+                pin_dir.display()
+            ),
+            "write that `pin_dir` again; or, while no gate runs, remove it (rm -r), and start the gate",
+        ),
+        Err(error) => Finding::unknown(NAME, format!("{}: {error}", pin_dir.display())),
+    }
+}
+
+/// How to remove a program of others.
+fn removal(name: &str, xdp: &Xdp) -> String {
+    let programs = xdp.programs();
+    let keeps_it = |link: &aya::programs::links::LinkInfo| {
+        link.link_type().is_ok_and(|kind| kind == LinkType::Xdp)
+            && programs.contains(&link.program_id())
+    };
+    match loaded_links().filter_map(Result::ok).find(keeps_it) {
+        Some(link) => format!(
+            "BPF link {id} keeps it attached: find the process that owns the link with `bpftool link list`, \
+             and stop it",
+            id = link.id()
+        ),
+        None => format!(
+            "find out which program needs it, then run `{}`",
+            attachment::removal(name, xdp.mode)
+        ),
+    }
+}
+
+/// Whether the driver runs the program.
+fn native(name: &str, driver: &str, mode: Mode, xdp: Option<&Xdp>) -> Finding {
+    const NAME: &str = "native_xdp";
+    if xdp.is_some_and(Xdp::is_native) {
+        return Finding::ok(NAME, format!("{name}: a program is in the driver now"));
+    }
+    let index = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .and_then(|socket| name_to_index(&socket, name));
+    match index.map_err(Into::into).and_then(netdev::runs_xdp) {
+        Ok(true) => Finding::ok(NAME, format!("{name}: {driver} runs XDP programs")),
+        Ok(false) => {
+            let detail = format!("{name}: {driver} runs no XDP programs as it is set up now");
+            let generic = "in generic mode every packet costs more (docs/benchmarks.md)";
+            match mode {
+                Mode::Native => {
+                    Finding::problem(NAME, detail, format!("write mode = \"auto\"; {generic}"))
+                }
+                Mode::Auto | Mode::Generic => Finding::warning(
+                    NAME,
+                    format!("{detail}, so the gate takes generic mode"),
+                    format!("use a card whose driver does; {generic}"),
+                ),
+            }
+        }
+        Err(error) => Finding::unknown(
+            NAME,
+            format!(
+                "{name}: kernels tell since 6.3, this one says: {error}; the gate's log will tell"
+            ),
+        ),
+    }
+}
+
+/// Whether a packet fits into a page, as it must in many drivers.
+fn mtu(name: &str, link: &Link) -> Finding {
+    const NAME: &str = "mtu";
+    let room = page_size().saturating_sub(NO_PACKET);
+    let fits = usize::try_from(link.mtu).is_ok_and(|mtu| mtu <= room);
+    match fits || link.xdp.as_ref().is_some_and(Xdp::is_native) {
+        true => Finding::ok(NAME, format!("{name}: {}", link.mtu)),
+        false => Finding::warning(
+            NAME,
+            format!(
+                "{name}: {} is more than {room}, what fits into a page, and many drivers then have \
+                 no native XDP",
+                link.mtu
+            ),
+            format!("run: ip link set dev {name} mtu 1500, if nothing needs more"),
+        ),
+    }
+}
+
+fn lro(name: &str, has_lro: io::Result<bool>) -> Finding {
+    const NAME: &str = "lro";
+    match has_lro {
+        Ok(false) => Finding::ok(NAME, format!("{name}: off")),
+        Ok(true) => Finding::warning(
+            NAME,
+            format!("{name}: the card puts packets together, which native XDP does not go with"),
+            format!("run: ethtool -K {name} lro off"),
+        ),
+        Err(error) => Finding::unknown(NAME, format!("{name}: {error}")),
+    }
+}
+
+/// Whether a flood is shared by the CPUs: of these receive queues, of as many as there could be.
+fn queues(name: &str, has: u32, most: u32, cpus: usize) -> Finding {
+    const NAME: &str = "queues";
+    let wanted = u32::try_from(cpus).unwrap_or(u32::MAX).min(most);
+    match has < wanted {
+        false => Finding::ok(NAME, format!("{name}: {has} for {cpus} CPUs")),
+        true => Finding::warning(
+            NAME,
+            format!(
+                "{name}: {has} receive queues for {cpus} CPUs: so few of them judge packets, and some \
+                 drivers want one for each CPU to run XDP at all"
+            ),
+            format!("run: ethtool -L {name} combined {wanted} (or: rx {wanted})"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn a_card_that_puts_packets_together_is_a_warning() {
+        assert_eq!(lro("a0", Ok(false)).state(), State::Ok);
+        let finding = lro("a0", Ok(true));
+        assert_eq!(finding.state(), State::Warning);
+        assert!(finding.to_string().contains("run: ethtool -K a0 lro off"), "{finding}");
+        assert_eq!(lro("a0", Err(io::ErrorKind::Unsupported.into())).state(), State::Unknown);
+    }
+
+    #[test]
+    fn fewer_queues_than_there_could_be_for_the_cpus_are_a_warning() {
+        for (has, most, cpus, wanted) in
+            [(1, 4, 2, Some(2)), (2, 4, 8, Some(4)), (2, 4, 2, None), (1, 1, 8, None)]
+        {
+            let finding = queues("a0", has, most, cpus);
+            let remedy = wanted.map(|wanted| format!("ethtool -L a0 combined {wanted} "));
+            let expected = if wanted.is_some() { State::Warning } else { State::Ok };
+            assert_eq!(finding.state(), expected, "{finding}");
+            assert!(finding.to_string().contains(&remedy.unwrap_or_default()), "{finding}");
+        }
+    }
+}

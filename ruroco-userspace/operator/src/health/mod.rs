@@ -1,0 +1,244 @@
+//! Whether a knock would work now, part by part, from the interface to the command.
+//!
+//! `ruroco status` and `ruroco doctor` say the same of each part because both say what is
+//! found here. Nothing is changed, and no knock is sent. What a part says of itself is believed only where
+//! nothing else can be asked: that the commander takes orders is tried, as the server's user, and that the
+//! server reads the ring is seen in the ring.
+
+mod commander;
+pub mod paths;
+mod server;
+
+use std::{collections::BTreeSet, io, net::IpAddr};
+
+use ruroco_config::{Config, Source};
+use ruroco_gate::{
+    addresses::Present,
+    status::{self, Status},
+};
+use ruroco_messages::plain_error::plain;
+
+pub use self::{commander::State as CommanderState, paths::Unguarded};
+use super::doctor::{Finding, State, clock, files, link::Link};
+
+/// The gate itself, and its interfaces.
+const GATE: &str = "gate";
+/// Interfaces that lead past it.
+const UNGUARDED: &str = "unguarded";
+/// The addresses that knocks are for.
+const ADDRESSES: &str = "addresses";
+/// The keys that the gate has.
+const KEYS: &str = "keys";
+/// The server.
+pub const SERVER: &str = "server";
+/// The commander.
+pub const COMMANDER: &str = "commander";
+/// The way from server to commander.
+const ORDERS: &str = "orders";
+/// `commands.toml`.
+const COMMANDS: &str = "commands";
+
+/// What was found.
+#[derive(Debug)]
+pub struct Health {
+    /// What the gate says; `None` where the configuration has none.
+    pub status: Option<anyhow::Result<Status>>,
+    /// What the commander says, if it answers.
+    pub commander: Option<CommanderState>,
+    /// Interfaces that lead past the gate.
+    pub unguarded: Vec<Unguarded>,
+    /// How each part is, in the order in which a knock meets them.
+    pub parts: Vec<Finding>,
+}
+
+impl Health {
+    /// Looks at all parts. Takes a moment only if something waits in the ring.
+    pub fn examine(config: &Config) -> Self {
+        let mut parts = Vec::new();
+        let status = (config.source == Source::Xdp).then(|| status::ask(&config.socket_dir));
+        let answer = status.as_ref().and_then(|status| status.as_ref().ok());
+        let mut unguarded = Vec::new();
+        if let Some(status) = &status {
+            parts.push(gate(status));
+            let found = look_for_unguarded(config, answer);
+            parts.extend(paths::findings(config, &found));
+            unguarded = found.unwrap_or_default();
+        }
+        parts.push(addresses(config));
+        parts.extend(answer.map(keys));
+        parts.push(server::finding(config, answer));
+        let commander = commander::ask(&config.socket_dir);
+        parts.push(commander::alive(&commander, &config.socket_dir));
+        if let Ok(commander) = &commander {
+            // Only of one that answers: to one that hangs each attempt would be one more that waits.
+            parts.extend(commander::reachable(config));
+            parts.push(commander::commands(config.path(), commander));
+        }
+        // That there is no such user, `check` says.
+        if let Ok(user) = config.find_socket_user() {
+            parts.push(files::floors(config, &user));
+        }
+        parts.push(clock::finding(config.max_clock_skew));
+        Self { status, commander: commander.ok(), unguarded, parts }
+    }
+
+    /// Whether a knock would work: every part was looked at, and none has a problem.
+    pub fn is_ready(&self) -> bool {
+        self.parts.iter().all(is_good)
+    }
+
+    /// Whether packets reach the host past the gate's program.
+    pub fn is_open(&self) -> bool {
+        let attached = self.status.as_ref().and_then(|status| status.as_ref().ok());
+        attached.is_some_and(|status| !status.closed)
+            || self.unguarded.iter().any(|one| one.from.is_problem())
+    }
+
+    /// The names of the parts that keep a knock from working, each once, in the order in which a knock meets
+    /// them.
+    pub fn not_ready(&self) -> Vec<&'static str> {
+        let bad = self.parts.iter().filter(|part| !is_good(part));
+        let mut names: Vec<_> = bad.map(Finding::name).collect();
+        // Findings of the same part follow each other.
+        names.dedup();
+        names
+    }
+}
+
+/// Whether a part does not keep a knock from working.
+pub fn is_good(part: &Finding) -> bool {
+    matches!(part.state(), State::Ok | State::Warning)
+}
+
+/// Whether nobody listens at a socket.
+fn is_away(error: &anyhow::Error) -> bool {
+    let kind = error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused))
+}
+
+/// Whether this process may not ask.
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    let kind = error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind);
+    kind == Some(io::ErrorKind::PermissionDenied)
+}
+
+/// Why a gate does not answer, for a person.
+pub fn why_no_gate(error: &anyhow::Error) -> String {
+    match (is_away(error), is_forbidden(error)) {
+        (true, _) => {
+            "ruroco-gate is not running. If it was stopped, packets are no longer filtered; if it \
+                      crashed, its XDP filter is still attached"
+                .to_owned()
+        }
+        (_, true) => format!("{}. Run this as root", plain(error)),
+        _ => plain(error),
+    }
+}
+
+fn gate(status: &anyhow::Result<Status>) -> Finding {
+    let status = match status {
+        Ok(status) => status,
+        Err(error) if is_forbidden(error) => return Finding::unknown(GATE, why_no_gate(error)),
+        Err(error) => {
+            let remedy = match is_away(error) {
+                true => {
+                    "run `systemctl start ruroco-gate`; the reason is in `journalctl -u ruroco-gate`"
+                }
+                false => "see `journalctl -u ruroco-gate`; run `systemctl restart ruroco-gate`",
+            };
+            return Finding::problem(GATE, why_no_gate(error), remedy);
+        }
+    };
+    let open = status.interfaces.iter().filter(|interface| !interface.attached);
+    let open: Vec<String> = open
+        .map(|one| format!("{}: {}", one.name, one.problem.as_deref().unwrap_or("not attached")))
+        .collect();
+    match open.is_empty() {
+        true => Finding::ok(GATE, "runs and is closed"),
+        false => Finding::problem(
+            GATE,
+            format!("runs, but is open on {}", open.join("; ")),
+            "see `journalctl -u ruroco-gate`, and what `ruroco doctor` says of the interface",
+        ),
+    }
+}
+
+fn look_for_unguarded(config: &Config, status: Option<&Status>) -> anyhow::Result<Vec<Unguarded>> {
+    let host = paths::Host::look(&config.ips.iter().map(|ip| IpAddr::from(*ip)).collect())?;
+    let attached = status.into_iter().flat_map(|status| &status.interfaces);
+    let attached: BTreeSet<u32> = attached.filter_map(|interface| interface.index).collect();
+    // That the program is not on an interface that is configured, the gate says.
+    let is_configured = |link: &Link| link.is_among(&config.gate.interfaces);
+    Ok(host.unguarded(|link| attached.contains(&link.ifindex) || is_configured(link)))
+}
+
+/// Whether knocks can be for this host. Behind NAT it has the inner address, and not the outer one.
+fn addresses(config: &Config) -> Finding {
+    let ips: Vec<IpAddr> = config.ips.iter().map(|ip| IpAddr::from(*ip)).collect();
+    match Present::look() {
+        Ok(present) => addresses_of(&ips, &present, &config.path().display().to_string()),
+        Err(error) => Finding::unknown(ADDRESSES, error),
+    }
+}
+
+fn addresses_of(ips: &[IpAddr], present: &Present, config: &str) -> Finding {
+    let missed = present.missed(ips);
+    let Some(first) = missed.first() else {
+        let here = ips.iter().filter(|ip| present.has(**ip)).map(ToString::to_string);
+        return Finding::ok(
+            ADDRESSES,
+            format!("{} on this host", here.collect::<Vec<_>>().join(", ")),
+        );
+    };
+    let protocol = if first.is_ipv4() { "IPv4" } else { "IPv6" };
+    let of_protocol = missed.iter().filter(|ip| ip.is_ipv4() == first.is_ipv4());
+    let listed: Vec<String> = of_protocol.map(ToString::to_string).collect();
+    Finding::problem(
+        ADDRESSES,
+        format!(
+            "no {protocol} address of `ips` is assigned to this host ({}): knocks over {protocol} are not \
+             recognised",
+            listed.join(", ")
+        ),
+        format!(
+            "see `ip address`; if the address has changed, change `ips` in {config} and run \
+             `systemctl reload ruroco-gate`"
+        ),
+    )
+}
+
+fn keys(status: &Status) -> Finding {
+    match status.keys.len() {
+        0 => Finding::problem(
+            KEYS,
+            "the gate has no key, so no packet is a knock",
+            "make a key with `ruroco-client key gen --out FILE` in the directory `config_dir`, then run \
+             `systemctl reload ruroco-commander ruroco-gate`",
+        ),
+        1 => Finding::ok(KEYS, "1 key"),
+        count => Finding::ok(KEYS, format!("{count} keys")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_protocol_an_address_has_to_be_there() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (outer, inner, v6) = (ip("203.0.113.1"), ip("192.0.2.1"), ip("2001:db8::1"));
+        for (ips, present, missing) in [
+            (vec![outer, inner], vec![inner], None),
+            (vec![inner, v6], vec![v6], Some("IPv4")),
+            (vec![inner, v6], vec![inner], Some("IPv6")),
+            // A route of type `local` delivers what is for any address of 127.0.0.0/8.
+            (vec![ip("127.0.0.77")], vec![], None),
+        ] {
+            let finding = addresses_of(&ips, &present.into_iter().collect(), "/x.toml");
+            let expected = if missing.is_some() { State::Problem } else { State::Ok };
+            assert_eq!(finding.state(), expected, "{finding}");
+            assert!(finding.detail().contains(missing.unwrap_or("on this host")), "{finding}");
+        }
+    }
+}

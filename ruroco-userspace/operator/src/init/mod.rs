@@ -1,0 +1,181 @@
+//! `ruroco init`: from an installed package to a gate that is closed and a key to knock with.
+//!
+//! What is not said on the command line is asked (`questions`), with answers taken from the
+//! host where it has them. Then each of the `steps` looks whether it has been taken already:
+//! running it again changes nothing that is there. At the end the [`doctor`] looks at the result, and
+//! an [invitation](invite) with the new key is shown, if that is at a terminal.
+
+mod host;
+mod questions;
+mod steps;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::IpAddr,
+    num::NonZero,
+    path::{self, Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ruroco_config::{Config, DEFAULT_PORT};
+use ruroco_messages::plain_error::plain;
+
+use self::{
+    host::Host,
+    questions::Questions,
+    steps::{Setup, Step},
+};
+use super::{doctor, health::paths, invite};
+
+/// What can be said beforehand.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Interface to guard; repeat for more
+    #[arg(long, value_name = "NAME")]
+    interface: Vec<String>,
+    /// Address that clients send to; again for more
+    #[arg(long, value_name = "IP")]
+    address: Vec<IpAddr>,
+    /// UDP port
+    #[arg(long, value_parser = ruroco_command_line::port)]
+    port: Option<NonZero<u16>>,
+    /// Name of the first key: of the person or device that will knock
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
+    /// Ask nothing: take the usual answer where none is given
+    #[arg(long)]
+    yes: bool,
+    /// Only write files: neither enable nor start units
+    #[arg(long)]
+    no_start: bool,
+}
+
+/// The name of the first key, unless there is another.
+const KEY: &str = "laptop";
+
+/// Asks, and does what is still to be done.
+///
+/// # Errors
+/// What could not be found out or done. What was done before stays; running it again goes on there.
+pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
+    // The daemons are started elsewhere, and what is beside a bare name is in no directory.
+    let config = &path::absolute(config).context("cannot determine the current directory")?;
+    let is_seen = io::stdout().is_terminal();
+    let mut out = io::stdout().lock();
+    let setup = match config.try_exists() {
+        Ok(true) => {
+            writeln!(out, "{} is there already and stays as it is", config.display())?;
+            let (found, warnings) = Config::read(config).or_all_problems()?;
+            for warning in warnings {
+                writeln!(out, "{warning}")?;
+            }
+            Setup::of_config(config, &found)?
+        }
+        _ => {
+            let setup = ask(config, &options, &mut out)?;
+            setup.check().context("nothing was written, because of what would be")?;
+            setup
+        }
+    };
+    let key = options.key.unwrap_or_else(|| KEY.to_owned());
+    setup.key_file(&key)?;
+    let mut steps = vec![Step::Config, Step::Commands, Step::Floors, Step::FirstKey(key.clone())];
+    if !options.no_start {
+        steps.push(Step::Units);
+    }
+    for step in steps {
+        step.take(&setup, &mut out)?;
+    }
+    let commands = steps::commands_beside(config);
+    if !options.no_start {
+        write!(out, "\n{}", doctor::examine(config, &commands))?;
+    }
+    match (setup.is_first(), is_seen) {
+        (false, _) => Ok(()),
+        (true, true) => show_invitation(config, &commands, &key, &mut out),
+        // What a program sets up goes to the log of that program, which is no place for a key.
+        (true, false) => Ok(writeln!(
+            out,
+            "\nThis is no terminal, so the invitation, which holds the key, is not shown here. Show it with: \
+             ruroco invite {key}"
+        )?),
+    }
+}
+
+/// What is set up stays so if there is something in its files that an invitation cannot be made of.
+fn show_invitation(
+    config: &Path,
+    commands: &Path,
+    key: &str,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    writeln!(out)?;
+    let options = invite::Options::usual(key, commands);
+    if let Err(error) = invite::run(config, options, out) {
+        writeln!(out, "there is no invitation to show yet: {}", plain(&error))?;
+    }
+    Ok(writeln!(out, "\nShow it again with: ruroco invite {key}")?)
+}
+
+fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result<Setup> {
+    let host = Host::look().context("could not list this host's interfaces")?;
+    let stdin = io::stdin();
+    let is_all_said =
+        !options.interface.is_empty() && !options.address.is_empty() && options.port.is_some();
+    if !(is_all_said || options.yes || stdin.is_terminal()) {
+        bail!(
+            "there is nobody to ask: say all of --interface, --address and --port, or --yes for the \
+             usual answers"
+        );
+    }
+    let mut questions = Questions::new(stdin.lock(), &mut *out, options.yes);
+    let interfaces = match options.interface.as_slice() {
+        [] => questions.interfaces(&host)?,
+        given => {
+            host::check_can_be_closed(given)?;
+            given.to_vec()
+        }
+    };
+    let ips = match options.address.as_slice() {
+        [] => questions.addresses(&host.addresses_of(&interfaces))?,
+        given => given.to_vec(),
+    };
+    let port = match options.port {
+        None => questions.port(DEFAULT_PORT)?,
+        Some(port) => port.get(),
+    };
+    warn_of_unguarded(&interfaces, &ips, config, out)?;
+    Ok(Setup::new(config, interfaces, ips, port))
+}
+
+/// Names the interfaces that would lead past the gate. It is only a warning, as one of them may be meant
+/// to.
+fn warn_of_unguarded(
+    interfaces: &[String],
+    ips: &[IpAddr],
+    config: &Path,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    // Where it cannot be told now, the doctor says so at the end.
+    let Ok(host) = paths::Host::look(&ips.iter().copied().collect()) else { return Ok(()) };
+    let unguarded = host.unguarded(|link| link.is_among(interfaces));
+    unguarded.iter().filter(|one| one.from.is_problem()).try_for_each(|one| {
+        let in_place_of = match one.instead_of(interfaces).as_slice() {
+            [] => String::new(),
+            above => format!(", in place of {}", above.join(" and ")),
+        };
+        writeln!(
+            out,
+            "{name} is up but will not be guarded: if a knock arrives through it, it is lost, and the host \
+             answers it with an ICMP error. To guard it, add it to `interfaces` in {config}{in_place_of}",
+            name = one.interface,
+            config = config.display()
+        )
+    })
+}
+
+/// Where keys are, beside `config.toml`.
+fn keys_beside(config: &Path) -> PathBuf {
+    config.with_file_name("keys")
+}

@@ -1,0 +1,254 @@
+//! What a first set-up consists of. Each step leaves alone what is there.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs::{self, Permissions},
+    io::Write,
+    net::IpAddr,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, bail};
+use ruroco_config::{Config, FLOORS, UPSTREAM_BLOCKLIST};
+use ruroco_files::{durable, toml_file::Source as File};
+use ruroco_keys::named_key::can_be_a_name;
+use ruroco_seal::generate_key;
+use ruroco_trust::{private_directory, users};
+use rustix::process::{Gid, Uid};
+
+/// One of the steps, in the order in which they are taken.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Write `config.toml`.
+    Config,
+    /// Write a `commands.toml` with a command that only says that it works.
+    Commands,
+    /// Make the server's floors.
+    Floors,
+    /// Make the first key, with this name. After the floors: keys without floors are keys that somebody
+    /// may have knocked with already, and would end the next try.
+    FirstKey(String),
+    /// Have systemd start everything, now and at each boot.
+    Units,
+}
+
+/// What is to be set up, and where.
+#[derive(Debug)]
+pub(super) struct Setup {
+    config: PathBuf,
+    keys: PathBuf,
+    floors: PathBuf,
+    /// As whom the server runs.
+    user: String,
+    interfaces: Vec<String>,
+    ips: Vec<IpAddr>,
+    port: u16,
+    /// Whether there were keys before.
+    had_keys: bool,
+}
+
+/// What a first `commands.toml` holds.
+const COMMANDS: &str = "\
+# What accepted knocks may ask for. More in /usr/share/doc/ruroco/examples/commands.toml
+[commands.default]
+run = [\"/bin/echo\", \"it works\"]
+";
+
+/// The units of the package.
+const UNITS: [&str; 3] =
+    ["ruroco-gate.service", "ruroco-commander.service", "ruroco-server.service"];
+
+impl Setup {
+    /// With everything where the package has it.
+    pub(super) fn new(config: &Path, interfaces: Vec<String>, ips: Vec<IpAddr>, port: u16) -> Self {
+        Self {
+            config: config.to_owned(),
+            keys: super::keys_beside(config),
+            floors: "/var/lib/ruroco".into(),
+            user: "ruroco".to_owned(),
+            interfaces,
+            ips,
+            port,
+            had_keys: has_keys(&super::keys_beside(config)),
+        }
+    }
+
+    /// As an earlier configuration says.
+    ///
+    /// # Errors
+    /// If that is for a host without a gate.
+    pub(super) fn of_config(path: &Path, config: &Config) -> anyhow::Result<Self> {
+        if config.source == ruroco_config::Source::Udp {
+            bail!("{} is for source = \"udp\": there is no gate to set up", path.display());
+        }
+        if let Some(problem) = config.check_floors_left_behind() {
+            return Err(problem.into());
+        }
+        Ok(Self {
+            config: path.to_owned(),
+            keys: config.config_dir.clone(),
+            floors: config.blocklist_dir.clone(),
+            user: config.socket_user.clone(),
+            interfaces: config.gate.interfaces.clone(),
+            ips: config.ips.iter().map(|ip| IpAddr::from(*ip)).collect(),
+            port: config.port,
+            had_keys: has_keys(&config.config_dir),
+        })
+    }
+
+    /// Makes sure that the daemons would take the configuration that is to be written.
+    ///
+    /// # Errors
+    /// What they would say of it.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        Config::check(File::new(&self.config, self.text())).or_problems()?;
+        Ok(())
+    }
+
+    /// Where the key of this name is to be.
+    ///
+    /// # Errors
+    /// If that would not be the file of a key there.
+    pub(super) fn key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.keys.join(format!("{name}.key"));
+        if path.parent() != Some(&self.keys) || !can_be_a_name(name) {
+            bail!("{name:?} cannot be the name of a key: it is to be the name of a file");
+        }
+        Ok(path)
+    }
+
+    /// Whether the first key is made now.
+    pub(super) fn is_first(&self) -> bool {
+        !self.had_keys
+    }
+
+    fn text(&self) -> String {
+        let list = |items: Vec<String>| {
+            items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ")
+        };
+        let mut text = String::from("# `ruroco check` says what is wrong with this file.\n");
+        let ips = list(self.ips.iter().map(ToString::to_string).collect());
+        let _ = writeln!(text, "ips = [{ips}]\nport = {}", self.port);
+        let _ = writeln!(text, "config_dir = {:?}", self.keys.display().to_string());
+        let _ = writeln!(text, "\n[gate]\ninterfaces = [{}]", list(self.interfaces.clone()));
+        text
+    }
+}
+
+impl Step {
+    /// Takes it, unless it has been taken.
+    ///
+    /// # Errors
+    /// What could not be done.
+    pub(super) fn take(self, setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
+        match self {
+            Self::Config => write_new(&setup.config, &setup.text(), 0o644, out),
+            Self::Commands => write_new(&commands_beside(&setup.config), COMMANDS, 0o600, out),
+            Self::Floors => make_floors(setup, out),
+            Self::FirstKey(name) => first_key(setup, &name, out),
+            Self::Units => start_units(out),
+        }
+    }
+}
+
+/// Where commands are, beside `config.toml`.
+pub(super) fn commands_beside(config: &Path) -> PathBuf {
+    config.with_file_name("commands.toml")
+}
+
+/// Writes a file that is not there yet: the whole of it or none, as what is there is left alone.
+fn write_new(path: &Path, text: &str, mode: u32, out: &mut impl Write) -> anyhow::Result<()> {
+    let failed = || format!("could not write {}", path.display());
+    if path.try_exists().with_context(failed)? {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        private_directory::prepare(folder, 0o755)?;
+    }
+    durable::create_with(path, |mut file| {
+        // Whatever the umask is: the server has to be able to read its configuration.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(text.as_bytes())
+    })
+    .with_context(failed)?;
+    Ok(writeln!(out, "wrote {}", path.display())?)
+}
+
+/// Whether a folder, if there is one, has keys in it.
+fn has_keys(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| entry.path().extension().is_some_and(|kind| kind == "key"))
+}
+
+/// Makes a key if there is none.
+fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    private_directory::prepare(&setup.keys, 0o700)?;
+    if setup.had_keys {
+        return Ok(writeln!(out, "there is a key in {} already", setup.keys.display())?);
+    }
+    let path = setup.key_file(name)?;
+    let key = generate_key().context("could not make a key: no random numbers")?;
+    durable::create(&path, key.to_line().as_bytes())
+        .with_context(|| format!("could not write {}", path.display()))?;
+    Ok(writeln!(out, "made the key {}", path.display())?)
+}
+
+/// As the server's user, whose file it is to be.
+fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
+    let user = users::find(&setup.user)?;
+    let has_floors =
+        [FLOORS, UPSTREAM_BLOCKLIST].iter().any(|file| setup.floors.join(file).exists());
+    if setup.had_keys && !has_floors {
+        bail!(
+            "there are keys, but no floors in {}: packets that have run could run again. If these keys \
+             were never used, make the floors as {}: ruroco-server init. Else make new keys, and then \
+             the floors",
+            setup.floors.display(),
+            setup.user
+        );
+    }
+    let (uid, gid) = (Uid::from_raw(user.uid.as_raw()), Gid::from_raw(user.gid.as_raw()));
+    private_directory::prepare_for(&setup.floors, 0o700, uid, gid)?;
+    let server = env::current_exe().context("could not find out where this program is")?;
+    let server = server.with_file_name("ruroco-server");
+    let mut init = Command::new(&server);
+    init.args(["init", "--if-missing", "--config"]).arg(&setup.config);
+    init.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    let said = init.output().with_context(|| format!("could not start {}", server.display()))?;
+    if !said.status.success() {
+        bail!("ruroco-server init: {}", reason(&said.stderr));
+    }
+    out.write_all(&said.stdout)?;
+    Ok(())
+}
+
+fn start_units(out: &mut impl Write) -> anyhow::Result<()> {
+    // sd_booted(3)
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Ok(writeln!(
+            out,
+            "systemd does not run here: start gate, commander and server yourself"
+        )?);
+    }
+    let mut enable = Command::new("systemctl");
+    let said = enable.args(["enable", "--now"]).args(UNITS).output();
+    let said = said.context("could not start systemctl")?;
+    if !said.status.success() {
+        bail!(
+            "could not start the units: {}\nLook at: journalctl --unit 'ruroco-*'",
+            reason(&said.stderr)
+        );
+    }
+    Ok(writeln!(out, "started {}", UNITS.join(", "))?)
+}
+
+/// What a program of ours says before it fails, without what each of its lines begins with: the line
+/// that repeats it begins so, too.
+fn reason(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = text.trim().lines().map(|line| line.strip_prefix("Error: ").unwrap_or(line));
+    lines.collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,162 @@
+//! `ruroco invite`: an [`invitation`](ruroco_invite::invitation) for a key of this host, with all that a
+//! client has to know beside it. `ruroco init` ends with one.
+
+use std::{
+    io::Write,
+    net::IpAddr,
+    num::NonZero,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ruroco_commands::{approved::Approved, commands};
+use ruroco_config::{
+    Config,
+    key_directory::{self, Occasion},
+};
+use ruroco_files::toml_file::nearest;
+use ruroco_invite::{destination::Destination, invitation::Invitation, qr};
+use ruroco_keys::{command_name::DEFAULT_COMMAND, key::Key, name::Name};
+use rustix::system::uname;
+
+use super::completion;
+
+/// Whom to invite, and what to say that the host does not know of itself.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Name of the key
+    #[arg(value_name = "KEY", add = completion::keys())]
+    key: String,
+    /// Where clients send to, if not to the first of `ips`: NAME, NAME:PORT, IP, IP:PORT or
+    /// `[IPV6]:PORT`; the gate's port where none is given
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+    /// Command to offer, the one to be asked for by default first; again for more. By default all that
+    /// the key may run
+    #[arg(long = "command", value_name = "COMMAND", add = completion::commands())]
+    commands: Vec<String>,
+    /// TCP port that a knock opens
+    #[arg(long, value_name = "PORT", value_parser = ruroco_command_line::port)]
+    wait: Option<NonZero<u16>>,
+    /// What the client is to call this host, if not by its host name
+    #[arg(long, value_name = "NAME")]
+    name: Option<Name>,
+    /// The commands that may be run
+    #[arg(long = "commands", value_name = "PATH", default_value = commands::DEFAULT_PATH)]
+    commands_file: PathBuf,
+}
+
+impl Options {
+    /// For a key, with what the host knows of itself.
+    pub(super) fn usual(key: &str, commands_file: &Path) -> Self {
+        Self {
+            key: key.to_owned(),
+            address: None,
+            commands: Vec::new(),
+            wait: None,
+            name: None,
+            commands_file: commands_file.to_owned(),
+        }
+    }
+}
+
+/// Shows it, as a QR code and as a line.
+///
+/// # Errors
+/// If there is no such key, it cannot do what is to be offered, or the files are wrong.
+pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Result<()> {
+    let approved = Approved::read(config, &options.commands_file, Occasion::Start).or_problems()?;
+    let key = find_key(&approved, &options.key)?;
+    let invitation = Invitation {
+        name: options.name.unwrap_or_else(own_name),
+        address: address(&approved.config, options.address.as_deref())?,
+        commands: offered(&approved, &options.key, &key, options.commands)?,
+        wait: options.wait,
+        key,
+    };
+    let text = invitation.to_text();
+    Invitation::parse(&text)
+        .context("no client would take the invitation; choose what it offers with --command")?;
+    match qr::for_terminal(&text) {
+        Ok(code) => writeln!(out, "{}\n", &*code)?,
+        Err(error) => writeln!(
+            out,
+            "There is no QR code of it ({error}); to have one, offer fewer commands with --command\n"
+        )?,
+    }
+    writeln!(
+        out,
+        "{}\n\n\
+         It holds the key {}: whoever sees it can knock. On the machine that will:\n\n  \
+         ruroco-client invite          # and paste the line above\n  \
+         ruroco-client send {}",
+        &*text, options.key, invitation.name
+    )?;
+    Ok(())
+}
+
+fn find_key(approved: &Approved, name: &str) -> anyhow::Result<Key> {
+    if approved.keys.id(name).is_none() {
+        let meant = nearest(name, approved.keys.all_names());
+        let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        let directory = approved.config.config_dir.display();
+        bail!("there is no key {name} in {directory}{meant}");
+    }
+    Ok(key_directory::read_one(&approved.config.config_dir, name)?)
+}
+
+/// What a client may ask for with this key, what it is to ask for by default first.
+fn offered(
+    approved: &Approved,
+    name: &str,
+    key: &Key,
+    chosen: Vec<String>,
+) -> anyhow::Result<Vec<String>> {
+    let rules = approved.config.rules_of(name).and_then(|rules| rules.commands.as_ref());
+    let mut allowed: Vec<String> = approved
+        .commands
+        .allowed(key.id)
+        .filter(|command| rules.is_none_or(|rules| rules.iter().any(|rule| rule == command)))
+        .map(str::to_owned)
+        .collect();
+    if let Some(other) = chosen.iter().find(|command| !allowed.contains(command)) {
+        bail!("the key {name} may not run {other}; it may run: {}", allowed.join(" "));
+    }
+    allowed.sort_by_key(|command| (command != DEFAULT_COMMAND, command.clone()));
+    match allowed.as_slice() {
+        _ if !chosen.is_empty() => Ok(chosen),
+        [] => bail!("the key {name} may run no command; see `keys` in commands.toml"),
+        [first, _, ..] if first != DEFAULT_COMMAND => bail!(
+            "the key {name} may run several commands; say which a client is to ask for by default: \
+             --command, one of {}, and again for the others",
+            allowed.join(" ")
+        ),
+        _ => Ok(allowed),
+    }
+}
+
+/// Where clients send to.
+fn address(config: &Config, said: Option<&str>) -> anyhow::Result<Destination> {
+    let Some(said) = said else {
+        let ip = config.ips.first().context("there is no address in `ips`")?;
+        return Ok(Destination::Address((IpAddr::from(*ip), config.port).into()));
+    };
+    let address = Destination::parse(said, config.port)
+        .with_context(|| format!("--address {said} is no address"))?;
+    if let Destination::Address(socket) = &address
+        && !config.ips.contains(&socket.ip().into())
+    {
+        bail!(
+            "{} is not in `ips`, so knocks that are sent there would be refused; behind NAT, put it \
+             there, too",
+            socket.ip()
+        );
+    }
+    Ok(address)
+}
+
+/// The host name, as far as it can be one of ours.
+fn own_name() -> Name {
+    Name::like(&uname().nodename().to_string_lossy(), "host")
+}

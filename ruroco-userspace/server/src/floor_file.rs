@@ -1,0 +1,294 @@
+//! The file that keeps the [`Floors`]: a [log](super::floor_log), to which every accepted knock adds
+//! its line, and which has it on the disk before the order leaves this process.
+//!
+//! What a knock costs does not depend on how many keys there are. Only when the log has grown to
+//! several times the number of keys is it written anew. Neither takes new space on the disk: the file has
+//! its full size from the start (`floor_slots`), so a full disk keeps no knock out.
+//!
+//! What is in memory is the truth while this process holds the lock. A file that somebody else
+//! has removed, exchanged or cut is written anew before the next knock, and nothing runs until it is.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ruroco_common::datagram::KeyId;
+use ruroco_config::FLOORS;
+use ruroco_files::instance;
+use ruroco_ipc::order::Order;
+use ruroco_messages::problems::Problem;
+use ruroco_trust::private_directory;
+
+use super::{
+    floor_log::ReadError,
+    floor_slots::{Content, Slots},
+    floors::Floors,
+    upstream_blocklist,
+    verifier::Permit,
+};
+
+/// An order whose counter is on the disk: the only thing that may be forwarded. Only
+/// [`FloorFile::persist`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AcceptedOrder(Order);
+
+impl AcceptedOrder {
+    /// The order.
+    pub fn order(&self) -> &Order {
+        &self.0
+    }
+
+    /// The order, to be forwarded; it cannot be forwarded twice.
+    pub(super) fn into_order(self) -> Order {
+        self.0
+    }
+}
+
+/// Why there are no floors to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another server works with them.
+    #[error(transparent)]
+    Lock(#[from] instance::Error),
+    /// There is no file.
+    #[error(
+        "there are no floors in {0}, so it cannot be known which packets have already run; if this \
+         is the first start, make them with: ruroco-server init; if not, make new keys first: with the old \
+         ones, packets that have already run could run again, and so they could with a backup of {0}"
+    )]
+    Missing(PathBuf),
+    /// There is a file where a new one was to be made.
+    #[error("there are floors in {0} already; nothing was changed")]
+    Exists(PathBuf),
+    /// Others can change where they are.
+    #[error(transparent)]
+    Place(Problem),
+    /// The file is there and cannot be read.
+    #[error("could not read the floors in {0}: {1}")]
+    Read(PathBuf, io::Error),
+    /// The file is not what was written.
+    #[error(
+        "{0}:{1}: the floors are damaged, so it cannot be known which packets have already run; \
+         make new keys, remove the file and run: ruroco-server init; with the old keys, or with a backup of \
+         the file, packets that have already run could run again"
+    )]
+    Damaged(PathBuf, u64),
+    /// The file cannot be written.
+    #[error(
+        "could not write the floors to {path}: {source}{remedy}",
+        path = .0.display(),
+        source = .1,
+        remedy = remedy(.0, .1)
+    )]
+    Write(Arc<Path>, io::Error),
+    /// Floors of upstream ruroco cannot be taken over.
+    #[error(transparent)]
+    Upstream(#[from] upstream_blocklist::Error),
+    /// The key's floor has been raised since the permit was given.
+    #[error("a later packet of the same key has overtaken this one")]
+    Overtaken,
+}
+
+/// A file that was made for a first start.
+#[derive(Debug)]
+pub struct Made {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How many floors were upstream's, if it has left any.
+    pub taken_over: Option<usize>,
+}
+
+/// The floors and the file that keeps them, locked against other processes.
+#[derive(Debug)]
+pub struct FloorFile {
+    path: Arc<Path>,
+    slots: Slots,
+    floors: Floors,
+    /// Whether the last compaction failed, or freed hardly any room because the disk had no space for a larger
+    /// file. The log is then compacted again only when it is full.
+    is_stuck: bool,
+    _lock: instance::Lock,
+}
+
+impl FloorFile {
+    /// Makes the file for the first start, with the floors of upstream ruroco if there are any, and one of
+    /// `now` for those of these keys that have none. One that comes later has a floor from then on, so that
+    /// packets made before the first start are refused anyhow.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if there is one already, [`Error::Upstream`] if upstream's are not whole,
+    /// [`Error::Write`] if there cannot be one.
+    pub fn create(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Made, Error> {
+        let (path, _lock) = locate(dir)?;
+        let upstreams = upstream_blocklist::read(dir)?;
+        let taken_over = upstreams.as_ref().map(Floors::len);
+        match Slots::create(&path, &upstreams.unwrap_or_default().with_new(now, keys)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Error::Exists(path));
+            }
+            Err(error) => return Err(Error::Write(path.into(), error)),
+        }
+        if taken_over.is_some() {
+            upstream_blocklist::set_aside(dir);
+        }
+        Ok(Made { path, taken_over })
+    }
+
+    /// Whether there is a file already, of whatever content.
+    pub fn is_there(dir: &Path) -> bool {
+        fs::symlink_metadata(dir.join(FLOORS)).is_ok()
+    }
+
+    /// Reads the file. If upstream ruroco has left floors since, the higher one of each key holds; they
+    /// will do for a first start, too. Keys that are new to both get a floor of `now`. It is written anew
+    /// at once, so that a directory that cannot be written is found at the start and not at the first knock.
+    ///
+    /// # Errors
+    /// [`Error`]. Floors of keys that are gone are kept: the keys may come back.
+    pub fn open(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Self, Error> {
+        let (path, lock) = locate(dir)?;
+        let upstreams = upstream_blocklist::read(dir)?;
+        let Content { slots, mut floors, is_torn } = match Slots::read(&path) {
+            Ok(content) => content,
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => match upstreams
+            {
+                Some(_) => Content { slots: None, floors: Floors::default(), is_torn: false },
+                None => return Err(Error::Missing(path)),
+            },
+            Err(ReadError::Io(error)) => return Err(Error::Read(path, error)),
+            Err(ReadError::Damaged { line }) => return Err(Error::Damaged(path, line)),
+        };
+        if is_torn {
+            tracing::warn!(
+                file = %path.display(),
+                "cut off a floor that was not written to its end: the knock has not run"
+            );
+        }
+        for (key, floor) in upstreams.iter().flat_map(Floors::iter) {
+            floors.raise(key, floor);
+        }
+        let floors = floors.with_new(now, keys);
+        match Slots::succeeding(slots, &path, &floors) {
+            Ok(slots) => {
+                // Not before they are on the disk.
+                if upstreams.is_some() {
+                    upstream_blocklist::set_aside(dir);
+                }
+                let is_stuck = slots.are_nearly_full();
+                Ok(Self { path: path.into(), slots, floors, is_stuck, _lock: lock })
+            }
+            Err(error) => Err(Error::Write(path.into(), error)),
+        }
+    }
+
+    /// The floors as they are on the disk.
+    pub fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
+    /// Gives those of these keys that have no floor one of `now`, and returns once they are on the disk:
+    /// before that they cannot be used.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; they have no floor then.
+    pub fn admit(&mut self, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<(), Error> {
+        let mut new = keys.filter(|key| self.floors.of(*key).is_none()).peekable();
+        if new.peek().is_none() {
+            return Ok(());
+        }
+        let floors = self.floors.clone().with_new(now, new);
+        self.slots.put(&self.path, &floors).map_err(|error| self.write_error(error))?;
+        (self.floors, self.is_stuck) = (floors, self.slots.are_nearly_full());
+        Ok(())
+    }
+
+    /// Raises the key's floor to the permit's counter and returns once that is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Write`] and [`Error::Overtaken`]; the floor is then what it was, and there is
+    /// neither order nor permit.
+    pub fn persist(&mut self, permit: Permit) -> Result<AcceptedOrder, Error> {
+        let order = permit.into_order();
+        if !self.floors.is_below(order.key, order.counter) {
+            return Err(Error::Overtaken);
+        }
+        let added = self.make_room().and_then(|()| self.slots.add(order.key, order.counter));
+        added.map_err(|error| self.write_error(error))?;
+        self.floors.raise(order.key, order.counter);
+        Ok(AcceptedOrder(order))
+    }
+
+    /// Writes the log anew if it has become long, with one line for each key. For when no knock
+    /// waits: it takes as long as there are many keys.
+    ///
+    /// # Errors
+    /// [`Error::Write`]. No floor is lost then. Knocks go on once the disk takes what the next of them has
+    /// to write, and the next attempt is made when there is no room for another line.
+    pub fn compact_if_due(&mut self) -> Result<(), Error> {
+        if self.is_stuck || !self.slots.are_nearly_full() {
+            return Ok(());
+        }
+        self.compact().map_err(|error| self.write_error(error))
+    }
+
+    /// Sees to it that the log and nothing else is in its place, with room for a line: adding one to a file
+    /// that is no longer there would keep nothing.
+    fn make_room(&mut self) -> io::Result<()> {
+        if !self.slots.are_at(&self.path)? {
+            tracing::warn!(
+                file = %self.path.display(),
+                "writing the floors anew: somebody has changed or removed them"
+            );
+            return self.compact();
+        }
+        if self.slots.are_full() { self.compact() } else { Ok(()) }
+    }
+
+    fn compact(&mut self) -> io::Result<()> {
+        let put = self.slots.put(&self.path, &self.floors);
+        let was_stuck = self.is_stuck;
+        self.is_stuck = put.is_err() || self.slots.are_nearly_full();
+        if put.is_ok() && self.is_stuck && !was_stuck {
+            tracing::warn!(
+                file = %self.path.display(),
+                keys = self.floors.len(),
+                "the floors need a larger file, and there is no space for it: free some on its file system"
+            );
+        }
+        put
+    }
+
+    fn write_error(&self, error: io::Error) -> Error {
+        Error::Write(Arc::clone(&self.path), error)
+    }
+}
+
+fn locate(dir: &Path) -> Result<(PathBuf, instance::Lock), Error> {
+    if let Some(problem) = private_directory::trouble_with(dir) {
+        return Err(Error::Place(problem));
+    }
+    let lock = instance::Lock::try_take(&dir.join("floors.lock"))?;
+    Ok((dir.join(FLOORS), lock))
+}
+
+/// What helps against an error of the disk.
+fn remedy(path: &Path, error: &io::Error) -> String {
+    let dir = path.parent().unwrap_or(path).display();
+    let kind = error.kind();
+    if kind == io::ErrorKind::StorageFull {
+        format!("; free some space on its file system, which `df {dir}` shows")
+    } else if kind == io::ErrorKind::QuotaExceeded {
+        format!("; raise the quota of the server's user on the file system of {dir}")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "; run `ruroco check` as root, which reports how to give the server a directory of its own"
+            .to_owned()
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests;

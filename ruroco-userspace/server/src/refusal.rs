@@ -1,0 +1,119 @@
+//! Why a candidate did not become an order. [`Notices`](ruroco_daemon::notices::Notices) keep the sender from
+//! writing the log.
+
+use ruroco_config::routable::Unfit;
+
+/// The reason for a refusal. None of them consumes the packet's counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The datagram is not 94 bytes long (only `source = "udp"`; XDP has its own verdict).
+    WrongLength,
+    /// It waited longer than [`MAX_WAIT`](ruroco_ipc::order::MAX_WAIT) for this process.
+    Expired,
+    /// No key has this id.
+    UnknownKey,
+    /// The tag is wrong.
+    Forged,
+    /// Authentic, but of another version.
+    WrongVersion,
+    /// The counter is not greater than the key's floor: a copy, or overtaken.
+    OldCounter,
+    /// The counter is too far ahead of this host's clock.
+    FutureCounter,
+    /// Made for another host.
+    WrongDestination,
+    /// Strict, and the claimed source is not the real one.
+    WrongSource,
+    /// [No command runs](ruroco_config::routable::Unfit::Unusable) for the address.
+    UnusableAddress,
+    /// The address is not of the public Internet, and `allow_non_routable_ips` is false.
+    NonRoutableAddress,
+    /// The key may not run this command.
+    CommandNotAllowed,
+    /// The key has knocked too often within a second.
+    RateLimited,
+    /// The key has had its share of what all keys together may ask for in a second.
+    GlobalRateLimited,
+    /// The commander is not there, so the order would be lost.
+    CommanderAway,
+    /// The key has its share of the commander's [slots](ruroco_ipc::slots).
+    TooManyRunning,
+    /// The new floor could not be written to the disk.
+    FloorNotPersisted,
+}
+
+/// How many refusals there are.
+const COUNT: usize = 17;
+
+impl From<Unfit> for Refusal {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Unusable(_) => Self::UnusableAddress,
+            Unfit::NonRoutable(_) => Self::NonRoutableAddress,
+        }
+    }
+}
+
+impl Refusal {
+    /// All refusals, in the order of the checks.
+    pub const ALL: [Self; COUNT] = [
+        Self::WrongLength,
+        Self::Expired,
+        Self::UnknownKey,
+        Self::Forged,
+        Self::WrongVersion,
+        Self::OldCounter,
+        Self::FutureCounter,
+        Self::WrongDestination,
+        Self::WrongSource,
+        Self::UnusableAddress,
+        Self::NonRoutableAddress,
+        Self::CommandNotAllowed,
+        Self::RateLimited,
+        Self::GlobalRateLimited,
+        Self::CommanderAway,
+        Self::TooManyRunning,
+        Self::FloorNotPersisted,
+    ];
+
+    /// Whether the packet was found to be authentic before it was refused: somebody with a key sent it.
+    pub const fn is_of_a_key_holder(self) -> bool {
+        !matches!(self, Self::WrongLength | Self::Expired | Self::UnknownKey | Self::Forged)
+    }
+
+    /// The one name of this refusal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WrongLength => "wrong_length",
+            Self::Expired => "expired",
+            Self::UnknownKey => "unknown_key",
+            Self::Forged => "forged",
+            Self::WrongVersion => "wrong_version",
+            Self::OldCounter => "old_counter",
+            Self::FutureCounter => "future_counter",
+            Self::WrongDestination => "wrong_destination",
+            Self::WrongSource => "wrong_source",
+            Self::UnusableAddress => "unusable_address",
+            Self::NonRoutableAddress => "non_routable_address",
+            Self::CommandNotAllowed => "command_not_allowed",
+            Self::RateLimited => "rate_limited",
+            Self::GlobalRateLimited => "global_rate_limited",
+            Self::CommanderAway => "commander_away",
+            Self::TooManyRunning => "too_many_running",
+            Self::FloorNotPersisted => "floor_not_persisted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_own_name() {
+        for refusal in Refusal::ALL {
+            let same = Refusal::ALL.iter().filter(|other| other.name() == refusal.name());
+            assert_eq!(same.count(), 1);
+        }
+    }
+}

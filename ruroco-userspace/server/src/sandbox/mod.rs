@@ -1,0 +1,140 @@
+//! What the server gives up before it looks at the first packet.
+//!
+//! Whoever finds a fault in what judges packets is to find himself in a process that can do what
+//! the server does after its start, and nothing else. [`enter`] takes these steps, in this order:
+//!
+//! 1. **no-new-privs**: nothing that this process executes gets more than it has. Without it the
+//!    kernel lets nobody but root take steps 4 and 5.
+//! 2. **not dumpable**: other processes of the same user cannot read the keys in its memory.
+//! 3. **capabilities**: all of them; first those of the bounding set, which takes one of them.
+//! 4. **Landlock**: files outside the directories in [`Needs`], TCP, abstract Unix sockets and
+//!    signals of others. Its rules are made of directories that are opened now, so it comes before
+//! 5. **seccomp**: all system calls but those that the server makes from now on. This is the last
+//!    step because the other four are not among them.
+//!
+//! The first three every supported kernel can take, so that one which fails ends the start. Of the
+//! others the [`Report`] says what was had; what is too little is for [`Policy`] to say.
+//!
+//! Steps 1, 3 and 4 hold for the thread that takes them and those that it starts. The server has
+//! only the one.
+
+mod landlock;
+mod privileges;
+mod report;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+mod seccomp;
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    os::fd::BorrowedFd,
+    path::{Path, PathBuf},
+};
+
+use anyhow::bail;
+use ruroco_config::{Config, server_keys};
+use rustix::param::page_size;
+
+pub use self::{
+    privileges::refuse_root,
+    report::{Measure, Report, State},
+};
+
+/// System calls have other names elsewhere, and `seccompiler` does not know these architectures.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+mod seccomp {
+    pub(super) fn restrict(_: &super::Needs<'_>) -> super::State {
+        super::State::not("there is no list of system calls for this architecture")
+    }
+}
+
+/// `--sandbox`: what becomes of a server that can have less than the whole sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Policy {
+    /// It does not run
+    Strict,
+    /// It runs, and the log says what is missing
+    #[default]
+    BestEffort,
+}
+
+/// What the server needs to reach after it has entered the sandbox.
+#[derive(Debug)]
+pub struct Needs<'a> {
+    /// Directories with files to be read again.
+    pub read: BTreeSet<PathBuf>,
+    /// The directory whose files are written anew.
+    pub write: PathBuf,
+    /// A socket of the network, to be received from.
+    pub network: Option<BorrowedFd<'a>>,
+    /// Whether a service manager wants to be told how the server is: a datagram for each time.
+    pub service_manager: bool,
+}
+
+/// Where a service manager listens (sd_notify(3)).
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+
+impl<'a> Needs<'a> {
+    /// What a server with this configuration needs. The configuration may be replaced by rename, and
+    /// so may keys, so it is their directories that stay readable; where a symbolic link leads
+    /// elsewhere, also the directory of its target.
+    pub fn of(config: &Config, network: Option<BorrowedFd<'a>>) -> Self {
+        let directory = |file: &Path| match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let is_key = |file: &PathBuf| file.extension().is_some_and(|suffix| suffix == "key");
+        let keys_in = server_keys::directory(config);
+        let entries = keys_in.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten();
+        let keys = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_key);
+        let targets = keys.chain([config.path().to_owned()]).filter_map(|file| {
+            let is_link = fs::symlink_metadata(&file).is_ok_and(|file| file.is_symlink());
+            is_link.then(|| fs::canonicalize(&file).ok()).flatten()
+        });
+        let mut read: BTreeSet<_> = targets.map(|target| directory(&target)).collect();
+        read.extend(keys_in.into_iter().chain([directory(config.path())]));
+        Self {
+            read,
+            write: config.blocklist_dir.clone(),
+            network,
+            service_manager: env::var_os(NOTIFY_SOCKET).is_some(),
+        }
+    }
+}
+
+/// Enters the sandbox, for good, and logs what of it there is.
+///
+/// # Errors
+/// If the kernel refuses one of the first three steps; with [`Policy::Strict`] also if anything
+/// of the rest cannot be had. This process must not go on then: parts are in force.
+pub fn enter(policy: Policy, needs: &Needs<'_>) -> anyhow::Result<Report> {
+    // What rustix asks the kernel once, when it first needs it, and not without it goes on.
+    let _ = page_size();
+    privileges::refuse_new()?;
+    privileges::close_memory()?;
+    let bounding_set = privileges::empty_bounding_set();
+    privileges::drop_capabilities()?;
+    let landlock = landlock::restrict(needs);
+    let system_calls = seccomp::restrict(needs);
+    let report = Report {
+        no_new_privileges: State::Enforced,
+        memory: State::Enforced,
+        capabilities: State::Enforced,
+        bounding_set,
+        files: landlock.files,
+        tcp: landlock.tcp,
+        scopes: landlock.scopes,
+        system_calls,
+    };
+    if report.is_whole() {
+        tracing::info!("sandbox: {report}");
+    } else if policy == Policy::BestEffort {
+        tracing::warn!("sandbox: {report}");
+    } else {
+        bail!(
+            "refusing to run with less than the whole sandbox, as `--sandbox strict` demands: \
+             {report}; run it where nothing is missing, or with `--sandbox best-effort`"
+        );
+    }
+    Ok(report)
+}

@@ -1,0 +1,163 @@
+//! An ordinary UDP socket, for hosts where XDP is not to be had: our own, or one that systemd has
+//! opened and passed on.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use anyhow::{Context, ensure};
+use listenfd::ListenFd;
+use ruroco_common::{
+    address::Address,
+    candidate::Candidate,
+    datagram::{self, Datagram},
+};
+use ruroco_config::Config;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use zerocopy::FromBytes;
+
+use super::{
+    super::{clock::Now, refusal::Refusal},
+    BATCH,
+};
+
+/// One byte more than a datagram has, so that a longer one shows instead of being cut to size.
+const BUFFER_SIZE: usize = datagram::SIZE + 1;
+
+/// Candidates from a UDP socket.
+#[derive(Debug)]
+pub struct UdpSource {
+    socket: UdpSocket,
+    /// The port, if somebody else has opened it.
+    passed_port: Option<u16>,
+}
+
+impl UdpSource {
+    /// Takes the socket that systemd has passed (`LISTEN_FDS`), or binds one of its own.
+    pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
+        let mut passed = ListenFd::from_env();
+        ensure!(
+            passed.len() <= 1,
+            "systemd has passed {count} sockets, and only one can be read: a ListenDatagram= in a drop-in of \
+             ruroco-udp.socket adds one, unless an empty ListenDatagram= comes before it (systemctl cat \
+             ruroco-udp.socket)",
+            count = passed.len(),
+        );
+        let passed =
+            passed.take_udp_socket(0).context("what systemd has passed is no UDP socket")?;
+        let is_passed = passed.is_some();
+        let socket = match passed {
+            Some(socket) => socket,
+            None => bind(config.address).with_context(|| {
+                format!(
+                    "could not bind the UDP socket {}; a port below 1024 takes a socket passed by systemd \
+                     (ListenDatagram=) or CAP_NET_BIND_SERVICE, an IPv6 address takes IPv6 on this host",
+                    config.address
+                )
+            })?,
+        };
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let passed_port = is_passed.then_some(address.port());
+        if let Some(problem) = passed_port.and_then(|port| config.check_passed_socket(port)) {
+            return Err(problem.into());
+        }
+        warn_of_deafness(&socket, address, is_passed, &config.ips)?;
+        tracing::info!(source = %"udp", %address, "ready");
+        Ok(Self { socket, passed_port })
+    }
+
+    pub(super) fn passed_port(&self) -> Option<u16> {
+        self.passed_port
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(super) fn drain(
+        &self,
+        now: Now,
+        mut take: impl FnMut(Result<&Candidate, Refusal>),
+    ) -> anyhow::Result<()> {
+        let mut buffer = [0; BUFFER_SIZE];
+        for _ in 0..BATCH {
+            let (length, sender) = match self.socket.recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if is_passing(&error) => break,
+                Err(error) => {
+                    return Err(anyhow::Error::new(error).context("the UDP socket is broken"));
+                }
+            };
+            let payload = buffer.get(..length).unwrap_or_default();
+            match Datagram::read_from_bytes(payload) {
+                Ok(datagram) => take(Ok(&candidate(now, sender, datagram))),
+                Err(_) => take(Err(Refusal::WrongLength)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A socket at this address; one for IPv6 receives IPv4 as well, whatever `net.ipv6.bindv6only` says.
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    net::bind(&socket, &address)?;
+    Ok(socket.into())
+}
+
+/// Warns if clients send to addresses of a family that the socket does not receive.
+fn warn_of_deafness(
+    socket: &UdpSocket,
+    address: SocketAddr,
+    is_passed: bool,
+    ips: &[Address],
+) -> io::Result<()> {
+    let is_deaf_to: fn(&Address) -> bool = match address {
+        SocketAddr::V4(_) => |ip| !ip.is_ipv4(),
+        SocketAddr::V6(_) if sockopt::ipv6_v6only(socket)? => |ip| ip.is_ipv4(),
+        SocketAddr::V6(_) => |_| false,
+    };
+    let Some(ip) = ips.iter().find(|ip| is_deaf_to(ip)) else { return Ok(()) };
+    let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+    let port = address.port();
+    let remedy = if is_passed {
+        format!(
+            "have systemd open one for both families: systemctl edit ruroco-udp.socket, and below [Socket] \
+             BindIPv6Only=both, an empty ListenDatagram=, and ListenDatagram=[::]:{port}"
+        )
+    } else {
+        format!("write address = \"[::]:{port}\", which receives both families")
+    };
+    tracing::warn!(
+        "the socket at {address} receives no {family}, so no knock at {ip} (`ips`); {remedy}"
+    );
+    Ok(())
+}
+
+/// What XDP would have written, as far as a socket tells: neither destination nor interface.
+fn candidate(now: Now, sender: SocketAddr, datagram: Datagram) -> Candidate {
+    Candidate {
+        received_at: u64::try_from(now.boot.as_nanos()).unwrap_or(u64::MAX),
+        source: Address::from(sender.ip()),
+        destination: Address::UNSPECIFIED,
+        interface: 0,
+        source_port: sender.port(),
+        destination_port: 0,
+        datagram,
+        padding: [0; 2],
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionRefused
+    )
+}

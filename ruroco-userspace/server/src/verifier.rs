@@ -1,0 +1,204 @@
+//! The verifier's core: bytes and a time in, a verdict out, and no I/O.
+//!
+//! The same candidate at the same time in the same state always gets the same verdict. The state
+//! is bounded by the number of keys: nothing is remembered about senders.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use ruroco_common::{
+    address::Address,
+    candidate::Candidate,
+    command::CommandHash,
+    datagram::KeyId,
+    plaintext::{Plaintext, WrongVersion},
+};
+use ruroco_config::{Config, routable};
+use ruroco_daemon::rate::{SharedRate, TokenBucket};
+use ruroco_ipc::order::{self, Order};
+use ruroco_keys::named_key::NamedKey;
+use ruroco_seal::Aead;
+
+use super::{
+    clock::Now,
+    evidence::{Compared, Evidence, Refused},
+    floors::Floors,
+    refusal::Refusal,
+};
+
+/// Everything a verdict depends on besides the candidate, the time and the floors.
+pub struct Verifier {
+    keys: HashMap<KeyId, KeyState>,
+    ips: HashSet<Address>,
+    /// Nanoseconds.
+    max_clock_skew: u128,
+    allow_non_routable_ips: bool,
+    /// What all keys together may ask for.
+    global_rate: SharedRate,
+}
+
+/// What `max_requests_per_second_global` counts.
+const SECOND: Duration = Duration::from_secs(1);
+
+struct KeyState {
+    name: Box<str>,
+    aead: Aead,
+    allowed: Option<Box<[CommandHash]>>,
+    bucket: TokenBucket,
+}
+
+/// A candidate whose tag has verified. Only [`Verifier::open`] makes one.
+struct Knock {
+    source: Address,
+    key: KeyId,
+    plaintext: Plaintext,
+}
+
+/// A knock that may be carried out once its counter is on the disk. Only [`Verifier::judge`] makes
+/// one, and only [`FloorFile::persist`](super::floor_file::FloorFile::persist) takes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Permit {
+    order: Order,
+}
+
+impl Permit {
+    /// What will be ordered.
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// What is to be ordered; the permit is used up.
+    pub(super) fn into_order(self) -> Order {
+        self.order
+    }
+}
+
+impl Verifier {
+    /// A verifier for these keys under this configuration.
+    pub fn new<'a>(config: &Config, keys: impl IntoIterator<Item = &'a NamedKey>) -> Self {
+        let state = |named: &NamedKey| {
+            let rules = config.rules_of(&named.name);
+            let allowed = rules.and_then(|rules| rules.commands.as_ref());
+            KeyState {
+                name: named.name.as_str().into(),
+                aead: Aead::new(&named.key),
+                allowed: allowed
+                    .map(|names| names.iter().map(|name| CommandHash::of(name)).collect()),
+                bucket: TokenBucket::new(config.max_requests_per_second),
+            }
+        };
+        let keys: HashMap<_, _> =
+            keys.into_iter().map(|named| (named.key.id, state(named))).collect();
+        let most = config.max_requests_per_second_global;
+        Self {
+            global_rate: SharedRate::new(most, SECOND, keys.len()),
+            keys,
+            allow_non_routable_ips: config.allow_non_routable_ips,
+            ips: config.ips.iter().copied().collect(),
+            max_clock_skew: config.max_clock_skew.as_nanos(),
+        }
+    }
+
+    /// The same verifier, to go on from where another one has got to: nobody has used up less of what
+    /// a second allows than before.
+    pub fn succeeding(mut self, predecessor: &Self) -> Self {
+        for (key, state) in &mut self.keys {
+            if let Some(old) = predecessor.keys.get(key) {
+                state.bucket.resume(&old.bucket);
+            }
+        }
+        self.global_rate.resume(&predecessor.global_rate);
+        self
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none, and nothing can be accepted.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The name of a key.
+    pub fn name(&self, key: KeyId) -> Option<&str> {
+        self.keys.get(&key).map(|state| &*state.name)
+    }
+
+    /// Judges one candidate.
+    ///
+    /// # Errors
+    /// The first check that failed, in the order of [`Refusal`]. Nothing has changed then.
+    pub fn judge(
+        &mut self,
+        now: Now,
+        floors: &Floors,
+        candidate: &Candidate,
+    ) -> Result<Permit, Refused> {
+        let received_at = Duration::from_nanos(candidate.received_at);
+        if order::has_expired(received_at, now.boot) {
+            return Err(Refusal::Expired.into());
+        }
+        let Knock { source, key, plaintext } = self.open(candidate)?;
+        let refused = |reason, compared| Err(refused(reason, key, compared));
+
+        // A key without a floor cannot be protected from replays, so it is as good as unknown.
+        let floor = floors.of(key).ok_or(Refusal::UnknownKey)?;
+        let (counter, epoch) = (plaintext.counter, now.epoch);
+        if counter <= floor {
+            let compared = Compared::WithFloor { counter, floor, now: epoch };
+            return refused(Refusal::OldCounter, compared);
+        }
+        if counter > epoch.saturating_add(self.max_clock_skew) {
+            let compared = Compared::WithClock { counter, now: epoch };
+            return refused(Refusal::FutureCounter, compared);
+        }
+        let destination = plaintext.destination;
+        if !self.ips.contains(&destination) {
+            return refused(Refusal::WrongDestination, Compared::Destination(destination));
+        }
+        let address = match plaintext.claimed_source {
+            Some(claimed) if plaintext.strict && claimed != source => {
+                let compared = Compared::Source { claimed, actual: source };
+                return refused(Refusal::WrongSource, compared);
+            }
+            Some(claimed) => claimed,
+            None => source,
+        };
+        if let Err(unfit) = routable::check(address.into(), self.allow_non_routable_ips) {
+            return refused(unfit.into(), Compared::Address(address));
+        }
+        let command = plaintext.command;
+        let state = self.keys.get_mut(&key).ok_or(Refusal::UnknownKey)?;
+        if state.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&command)) {
+            return refused(Refusal::CommandNotAllowed, Compared::Command(command));
+        }
+        if !state.bucket.has_token(now.boot) {
+            return refused(Refusal::RateLimited, Compared::Rate);
+        }
+        if !self.global_rate.take(now.boot, key) {
+            return refused(Refusal::GlobalRateLimited, Compared::GlobalRate);
+        }
+        state.bucket.take(now.boot);
+        Ok(Permit { order: Order { command, address, key, counter, received_at } })
+    }
+
+    fn open(&self, candidate: &Candidate) -> Result<Knock, Refused> {
+        let key = candidate.datagram.key_id;
+        let state = self.keys.get(&key).ok_or(Refusal::UnknownKey)?;
+        let content = state.aead.open(&candidate.datagram).map_err(|_| Refusal::Forged)?;
+        match Plaintext::decode(&content) {
+            Ok(plaintext) => Ok(Knock { source: candidate.source, key, plaintext }),
+            Err(WrongVersion(version)) => {
+                Err(refused(Refusal::WrongVersion, key, Compared::Version(version)))
+            }
+        }
+    }
+}
+
+const fn refused(reason: Refusal, key: KeyId, compared: Compared) -> Refused {
+    Refused { reason, evidence: Some(Evidence { key, compared }) }
+}

@@ -1,0 +1,418 @@
+//! Forms as a person fills them in, and their checks.
+
+use std::{net::IpAddr, num::NonZero};
+
+use ruroco_client::{
+    key_store::KeyReference,
+    profiles::{Host, Profiles},
+};
+use ruroco_invite::destination::{Destination, Family};
+use ruroco_keys::{
+    command_name::{self, DEFAULT_COMMAND, NotACommand},
+    key::Key,
+    name::{Name, NotAName},
+};
+
+use super::{
+    keys::KeyRow,
+    notice::sentence,
+    secret_field::{SecretField, check_length},
+};
+
+/// A host as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostForm {
+    /// What it was called before, if it is not a new one.
+    pub(super) original: Option<Name>,
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) key: String,
+    /// The key that a new one begins with.
+    proposed: String,
+    /// Separated by commas; the first is the default one.
+    pub(super) commands: String,
+    /// Those that ask before they are sent, separated by commas.
+    pub(super) confirm: String,
+    /// As both were, if it is not a new one.
+    known: Option<KnownCommands>,
+    pub(super) wait: String,
+    pub(super) ip: String,
+    pub(super) permissive: bool,
+    pub(super) family: Family,
+    pub(super) all_addresses: bool,
+    /// Whether what is wrong is shown: not before somebody has wanted to save it.
+    pub(super) tried: bool,
+    /// By which name it is on its way to the disk.
+    pub(super) saving: Option<Name>,
+    /// Whether what few need is shown.
+    pub(super) more: bool,
+    /// Whether the keyboard has been given its first field.
+    pub(super) entered: bool,
+}
+
+/// Names of commands before they are changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownNames {
+    /// What the field begins with.
+    text: String,
+    all: Vec<String>,
+}
+
+/// The commands of a host before they are changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownCommands {
+    /// The default one first.
+    commands: KnownNames,
+    confirm: KnownNames,
+}
+
+impl KnownNames {
+    fn of(all: Vec<String>) -> Self {
+        Self { text: all.join(", "), all }
+    }
+
+    /// Whether the field can express the names: not with a comma in a name, or a blank at its end.
+    fn can_be_written(&self) -> bool {
+        self.text.is_empty() || commands_in(&self.text) == self.all
+    }
+
+    /// What the field means. Names that were not changed stay as they were in the file.
+    fn changed_to(&self, text: &str) -> Result<Vec<String>, NotACommand> {
+        if self.text == text { Ok(self.all.clone()) } else { checked_commands_in(text) }
+    }
+}
+
+impl KnownCommands {
+    fn of(host: &Host) -> Self {
+        let all: Vec<String> = host.all_commands().map(str::to_owned).collect();
+        let commands = if all == [DEFAULT_COMMAND] {
+            KnownNames { text: String::new(), all }
+        } else {
+            KnownNames::of(all)
+        };
+        Self { commands, confirm: KnownNames::of(host.confirm.clone()) }
+    }
+}
+
+/// What is wrong with a host's fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct HostFaults {
+    pub(super) name: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) commands: Option<String>,
+    pub(super) confirm: Option<String>,
+    pub(super) wait: Option<String>,
+    pub(super) ip: Option<String>,
+}
+
+impl HostForm {
+    pub(super) fn new(key: Option<&Name>) -> Self {
+        Self::proposing(key.map(ToString::to_string).unwrap_or_default())
+    }
+
+    fn proposing(key: String) -> Self {
+        Self {
+            original: None,
+            name: String::new(),
+            address: String::new(),
+            key: key.clone(),
+            proposed: key,
+            commands: String::new(),
+            confirm: String::new(),
+            known: None,
+            wait: String::new(),
+            ip: String::new(),
+            permissive: false,
+            family: Family::Any,
+            all_addresses: false,
+            tried: false,
+            saving: None,
+            more: false,
+            entered: false,
+        }
+    }
+
+    pub(super) fn of(name: &Name, host: &Host) -> Self {
+        let known = KnownCommands::of(host);
+        Self {
+            original: Some(name.clone()),
+            name: name.to_string(),
+            address: host.address.to_string(),
+            key: host.key.to_string(),
+            commands: known.commands.text.clone(),
+            confirm: known.confirm.text.clone(),
+            known: Some(known),
+            wait: host.wait.map(|port| port.to_string()).unwrap_or_default(),
+            ip: host.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            permissive: host.permissive,
+            family: host.family,
+            all_addresses: host.all_addresses,
+            more: host.ip.is_some() || host.all_addresses || host.family != Family::Any,
+            ..Self::new(None)
+        }
+    }
+
+    /// Whether something would be lost without it.
+    pub(super) fn is_begun(&self, hosts: &Profiles) -> bool {
+        let known = self.original.as_ref().and_then(|name| Some((name, hosts.get(name.as_str())?)));
+        let before = known.map_or_else(
+            || Self::proposing(self.proposed.clone()),
+            |(name, host)| Self::of(name, host),
+        );
+        // All but how it is shown.
+        let before = Self {
+            known: self.known.clone(),
+            tried: self.tried,
+            saving: self.saving.clone(),
+            more: self.more,
+            entered: self.entered,
+            ..before
+        };
+        *self != before
+    }
+
+    /// The host that is meant, beside these.
+    ///
+    /// # Errors
+    /// What is wrong, by field.
+    pub(super) fn check(&self, hosts: &Profiles) -> Result<(Name, Host), Box<HostFaults>> {
+        let mut faults = Box::<HostFaults>::default();
+        let name = self.name.trim().parse::<Name>().map_err(|error| {
+            if self.name.trim().is_empty() {
+                "Enter a name.".to_owned()
+            } else {
+                sentence(&error.to_string())
+            }
+        });
+        let name = name.and_then(|name| {
+            let taken = self.original.as_ref() != Some(&name) && hosts.get(name.as_str()).is_some();
+            if taken { Err(format!("Host {name} already exists.")) } else { Ok(name) }
+        });
+        let name = kept(name, &mut faults.name);
+        let address = match self.address.trim() {
+            "" => Err("Enter the host's name or address.".to_owned()),
+            address => address.parse::<Destination>().map_err(|error| sentence(&error.to_string())),
+        };
+        let address = kept(address, &mut faults.address);
+        let key = match self.key.trim() {
+            "" => Err("Choose a key, or make one.".to_owned()),
+            key => key.parse::<KeyReference>().map_err(|error| sentence(&error.to_string())),
+        };
+        let key = kept(key, &mut faults.key);
+        let wait = optional(&self.wait, "Enter a port from 1 to 65535, or leave this empty.");
+        let wait: Option<Option<NonZero<u16>>> = kept(wait, &mut faults.wait);
+        let ip = optional(&self.ip, "Enter an IPv4 or IPv6 address, or leave this empty.");
+        let ip: Option<Option<IpAddr>> = kept(ip, &mut faults.ip);
+        let told = |error: NotACommand| sentence(&error.to_string());
+        let commands = self.known_or(|known| &known.commands, &self.commands).map_err(told);
+        let commands = kept(commands, &mut faults.commands);
+        let confirm = self.known_or(|known| &known.confirm, &self.confirm).map_err(told);
+        let confirm = kept(confirm, &mut faults.confirm);
+        let all = (name, address, key, wait, ip, commands, confirm);
+        let (
+            Some(name),
+            Some(address),
+            Some(key),
+            Some(wait),
+            Some(ip),
+            Some(commands),
+            Some(confirm),
+        ) = all
+        else {
+            return Err(faults);
+        };
+        let host = Host {
+            family: self.family,
+            all_addresses: self.all_addresses,
+            wait,
+            ip,
+            permissive: self.permissive && ip.is_some(),
+            ..Host::new(address, key).that_does(commands)
+        };
+        if let Some(unknown) = host.first_unlisted(confirm.iter().map(String::as_str)) {
+            let fault = format!("“{unknown}” is not one of the commands.");
+            faults.confirm = Some(fault);
+            return Err(faults);
+        }
+        Ok((name, Host { confirm, ..host }))
+    }
+
+    /// Whether the commands can be changed here.
+    pub(super) fn can_write_commands(&self) -> bool {
+        let fits = |known: &KnownCommands| {
+            known.commands.can_be_written() && known.confirm.can_be_written()
+        };
+        self.known.as_ref().is_none_or(fits)
+    }
+
+    fn known_or(
+        &self,
+        of: impl Fn(&KnownCommands) -> &KnownNames,
+        text: &str,
+    ) -> Result<Vec<String>, NotACommand> {
+        match &self.known {
+            Some(known) => of(known).changed_to(text),
+            None => checked_commands_in(text),
+        }
+    }
+}
+
+/// In the order they are written in.
+fn commands_in(text: &str) -> Vec<String> {
+    let named = text.split(',').map(str::trim).filter(|command| !command.is_empty());
+    named.map(str::to_owned).collect()
+}
+
+/// The same, if each of them can be the name of a command.
+fn checked_commands_in(text: &str) -> Result<Vec<String>, NotACommand> {
+    commands_in(text).into_iter().map(command_name::check).collect()
+}
+
+fn kept<T>(checked: Result<T, String>, fault: &mut Option<String>) -> Option<T> {
+    checked.map_err(|error| *fault = Some(error)).ok()
+}
+
+fn optional<T: std::str::FromStr>(text: &str, fault: &str) -> Result<Option<T>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| fault.to_owned()),
+    }
+}
+
+/// A new key as it is asked for.
+#[derive(Debug, Default)]
+pub(super) struct KeyForm {
+    pub(super) name: String,
+    /// The key to import.
+    pub(super) secret: SecretField,
+    pub(super) tried: bool,
+    /// By which name it is on its way to the disk.
+    pub(super) saving: Option<Name>,
+    pub(super) entered: bool,
+}
+
+impl KeyForm {
+    /// # Errors
+    /// Why it cannot be called so.
+    pub(super) fn name(&self, keys: &[KeyRow]) -> Result<Name, String> {
+        match self.name.trim() {
+            "" => Err("Enter a name.".to_owned()),
+            name => {
+                free(name.parse().map_err(|error: NotAName| sentence(&error.to_string()))?, keys)
+            }
+        }
+    }
+
+    /// # Errors
+    /// Why it is no key.
+    pub(super) fn key(&self) -> Result<Key, String> {
+        let text = check_length(&self.secret.text).map_err(|error| sentence(&error.to_string()))?;
+        Key::parse(text).map_err(|error| sentence(&error.to_string()))
+    }
+
+    /// # Errors
+    /// If anything is wrong.
+    pub(super) fn check(&self, keys: &[KeyRow]) -> Result<(Name, Key), String> {
+        Ok((self.name(keys)?, self.key()?))
+    }
+}
+
+fn free(name: Name, keys: &[KeyRow]) -> Result<Name, String> {
+    if keys.iter().any(|key| key.name == name) {
+        return Err(format!("Key {name} already exists. Enter another name."));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form() -> HostForm {
+        HostForm {
+            name: "home".to_owned(),
+            address: "203.0.113.5".to_owned(),
+            key: "laptop".to_owned(),
+            ..HostForm::new(None)
+        }
+    }
+
+    #[test]
+    fn a_host_survives_being_edited() {
+        for commands in ["", "open_ssh", "open_ssh, close_ssh"] {
+            let form = HostForm {
+                commands: commands.to_owned(),
+                wait: "22".to_owned(),
+                ip: "2001:db8::1".to_owned(),
+                permissive: true,
+                ..form()
+            };
+            let (name, host) = form.check(&Profiles::default()).unwrap();
+            let (_, again) = HostForm::of(&name, &host).check(&Profiles::default()).unwrap();
+            assert_eq!(host, again);
+        }
+    }
+
+    #[test]
+    fn commands_that_the_field_cannot_say_stay_as_they_are() {
+        let (name, host) = form().check(&Profiles::default()).unwrap();
+        for command in ["open, then close", " open", ""] {
+            let host = host.clone().that_does([command, "close"].map(str::to_owned));
+            let form = HostForm { wait: "22".to_owned(), ..HostForm::of(&name, &host) };
+            assert!(!form.can_write_commands(), "{command:?}");
+            let (_, after) = form.check(&Profiles::default()).unwrap();
+            assert_eq!((after.command, after.commands), (host.command, host.commands));
+        }
+    }
+
+    #[test]
+    fn only_a_command_of_the_host_can_ask_before_it_is_sent() {
+        let form = HostForm {
+            commands: "open_ssh, shut_down".to_owned(),
+            confirm: "shut_down".to_owned(),
+            ..form()
+        };
+        let (name, host) = form.check(&Profiles::default()).unwrap();
+        assert!(host.asks_before("shut_down") && !host.asks_before("open_ssh"));
+        assert_eq!(HostForm::of(&name, &host).confirm, "shut_down");
+        let wrong = HostForm { confirm: "shut_donw".to_owned(), ..form };
+        let fault = wrong.check(&Profiles::default()).unwrap_err().confirm;
+        assert_eq!(fault.as_deref(), Some("“shut_donw” is not one of the commands."));
+    }
+
+    #[test]
+    fn each_field_says_what_is_wrong_with_it() {
+        let wrong = HostForm {
+            name: "a b".to_owned(),
+            address: "host:0".to_owned(),
+            key: String::new(),
+            wait: "0".to_owned(),
+            ip: "10.0.0.0/8".to_owned(),
+            ..form()
+        };
+        let faults = wrong.check(&Profiles::default()).unwrap_err();
+        for fault in [faults.name, faults.address, faults.key, faults.wait, faults.ip] {
+            assert!(fault.unwrap().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn a_command_name_that_no_file_may_contain_is_a_fault_of_its_field() {
+        // As it is pasted: with a no-break space in it, or an invisible one.
+        for name in ["open\u{a0}ssh", "open\u{200b}ssh"] {
+            for known in [None, Some("close_ssh")] {
+                let (commands, confirm) = (format!("status, {name}"), name.to_owned());
+                let before = HostForm { commands: known.unwrap_or_default().to_owned(), ..form() };
+                let (host_name, host) = before.check(&Profiles::default()).unwrap();
+                let before = if known.is_some() { HostForm::of(&host_name, &host) } else { form() };
+                let form = HostForm { commands, confirm, ..before };
+                let faults = form.check(&Profiles::default()).unwrap_err();
+                for fault in [faults.commands, faults.confirm] {
+                    let fault = fault.unwrap();
+                    assert!(fault.starts_with("A command name must not"), "{fault}");
+                }
+            }
+        }
+    }
+}

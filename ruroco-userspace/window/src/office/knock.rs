@@ -1,0 +1,113 @@
+//! One knock, made by the same [`Attempt`] as on the command line, and what the history keeps of it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use ruroco_client::{
+    attempt::{Attempt, Progress},
+    effect::Effect,
+    knock::{self, Knock},
+    profiles::Host,
+};
+use ruroco_keys::name::Name;
+
+use super::Desk;
+use crate::{
+    history::{self, Entry},
+    knocking::{self, Ended, Step},
+    task::Report,
+};
+
+/// One knock, from the click to its end.
+pub(super) struct KnockTask<'a> {
+    pub(super) desk: &'a Desk,
+    pub(super) host: Name,
+    pub(super) command: String,
+    pub(super) number: u64,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// What the history keeps of it.
+struct Record {
+    entry: Entry,
+    /// Whether the history has it already, unless it was cleared since.
+    is_kept: bool,
+}
+
+impl KnockTask<'_> {
+    pub(super) fn make(&self, at: &Host) {
+        let entry = Entry {
+            at: history::now(),
+            host: self.host.to_string(),
+            command: self.command.clone(),
+            address: None,
+            result: history::Result::Sent,
+        };
+        let mut record = Record { entry, is_kept: false };
+        let ended = self.knock(at, &mut record);
+        self.step(Step::Ended(ended));
+        self.note(&mut record);
+    }
+
+    fn knock(&self, at: &Host, record: &mut Record) -> Ended {
+        let knock = match Knock::at(at, &self.command, &self.desk.folder.keys()) {
+            Ok(knock) => knock,
+            Err(error) => {
+                record.entry.result = history::Result::NotSent { why: error.to_string() };
+                return Ended::without_key(&error, &self.host);
+            }
+        };
+        let effect = at.wait.map(Effect::of);
+        let attempt = Attempt { knock, effect };
+        let mut report = |progress| match progress {
+            Progress::LookingUp => self.step(Step::LookingUp),
+            Progress::Sent(to) => {
+                self.step(Step::Sent(to));
+                record.entry.address.get_or_insert(to.to_string());
+                // Now, so that the history has it even if the window ends.
+                self.note(record);
+            }
+            Progress::Waiting(at) => self.step(Step::Waiting(at)),
+        };
+        let give_up = || self.stop.load(Ordering::Relaxed);
+        let counter = self.desk.folder.counter().map_err(knock::Error::from);
+        let outcome = counter.and_then(|counter| attempt.make(&counter, &mut report, &give_up));
+        match outcome {
+            Ok(outcome) => {
+                record.entry.address = Some(knocking::addresses(&outcome.sent));
+                record.entry.result = knocking::result(&outcome);
+                Ended::of(&outcome, attempt.knock.key(), self.desk.surroundings.now())
+            }
+            Err(error) => {
+                record.entry.result = match &error {
+                    knock::Error::GivenUp => history::Result::Cancelled,
+                    knock::Error::Resolve(_)
+                    | knock::Error::Counter(_)
+                    | knock::Error::Seal(_)
+                    | knock::Error::Unsent(_) => {
+                        history::Result::NotSent { why: error.to_string() }
+                    }
+                };
+                Ended::not_sent(&error)
+            }
+        }
+    }
+
+    fn step(&self, step: Step) {
+        self.desk.report(Report::Knock(self.number, step));
+    }
+
+    fn note(&self, record: &mut Record) {
+        let (history, entry) = (&self.desk.history, record.entry.clone());
+        let written = if record.is_kept { history.replace(entry) } else { history.add(entry) };
+        match written {
+            Ok(entries) => {
+                record.is_kept = true;
+                self.desk.report(Report::History(entries));
+            }
+            Err(error) => self.desk.tell_failure("The history was not saved", &error),
+        }
+    }
+}
