@@ -2,7 +2,7 @@
 //! saved, photographed or taken of a screen.
 //!
 //! A picture comes from elsewhere and may be anything: its size is bounded here, and the work that it makes
-//! by the [`reader`](super::reader).
+//! by the [`reader`](crate::qr_reader).
 
 use std::io::Cursor;
 
@@ -93,7 +93,7 @@ pub enum PngError {
 }
 
 /// The text of the only code in a picture, which is a PNG or JPEG file. How much work that is depends on the
-/// picture and has no bound: programs leave it to a [reader](super::reader).
+/// picture and has no bound: programs leave it to a [reader](crate::qr_reader).
 ///
 /// # Errors
 /// [`ReadError`].

@@ -8,8 +8,8 @@
 //!
 //! 1. a [private socket](ruroco_ipc::private_socket) lets only the server's user connect;
 //! 2. [`serve`] reads one message after the other;
-//! 3. [`permit`] judges it by the [`commands`], the [`keys`] and the key's share of the slots; rules come
-//!    from what the operator has [approved];
+//! 3. [`permit`] judges it by the [commands](ruroco_commands::commands), the [keys](ruroco_commands::keys) and the
+//!    key's share of the slots, all of which the operator has [approved](ruroco_commands::approved);
 //! 4. the [`queue`] starts no more in a second than the rate limit allows;
 //! 5. [`runs`] gives each one a thread, in which [`run`] starts, watches and ends it, with
 //!    a [head start](head_start) where floods are to be expected. Nothing of what the commander

@@ -7,7 +7,8 @@ use std::{
 };
 
 use ruroco_common::datagram::KeyId;
-use ruroco_daemon::{boot_clock, rate::SharedRate};
+use ruroco_daemon::rate::SharedRate;
+use ruroco_ipc::boot_clock;
 
 /// Bytes of a run's output that are logged; what comes after is counted.
 pub const MAX_BYTES: usize = 64 * 1024;

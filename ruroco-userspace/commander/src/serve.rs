@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::Context;
 use ruroco_daemon::{
-    boot_clock, logging,
+    logging,
     notices::{Due, Notices},
     service_manager::ServiceManager,
     shares::Shares,
@@ -25,7 +25,7 @@ use ruroco_daemon::{
     wait::wait,
 };
 use ruroco_ipc::{
-    order,
+    boot_clock, order,
     private_socket::PrivateListener,
     slots::{self, SLOTS},
 };

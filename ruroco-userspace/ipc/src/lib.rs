@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
 pub mod audit;
+pub mod boot_clock;
 pub mod commander_status;
 pub mod handover;
 pub mod order;

@@ -7,7 +7,7 @@
 //! | 9 | 16 | address for the command, IPv4 as `::ffff:a.b.c.d` |
 //! | 25 | 8 | key id |
 //! | 33 | 16 | counter, big-endian |
-//! | 49 | 8 | when the packet came, in nanoseconds on [the boot clock](ruroco_daemon::boot_clock), big-endian |
+//! | 49 | 8 | when the packet came, in nanoseconds on [the boot clock](crate::boot_clock), big-endian |
 //!
 //! It travels as one message over a `SOCK_SEQPACKET` Unix socket. There is no reply.
 
@@ -31,7 +31,7 @@ pub const SOCKET: &str = "commander.sock";
 pub const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// Whether a packet that came at `received_at` has waited too long at `now`; both on [the boot
-/// clock](ruroco_daemon::boot_clock).
+/// clock](crate::boot_clock).
 pub fn has_expired(received_at: Duration, now: Duration) -> bool {
     now.saturating_sub(received_at) > MAX_WAIT
 }

@@ -1,4 +1,4 @@
-//! What people read of ruroco's programs: [problems](problems) with their file, line and remedy, errors
+//! What people read of ruroco's programs: [problems] with their file, line and remedy, errors
 //! in [plain](plain_error) words, and never a [secret](redaction) or a character that is [hidden](visible).
 //!
 //! Every other crate builds its messages with these, so this one reads no file and knows no program.

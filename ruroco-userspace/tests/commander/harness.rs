@@ -18,8 +18,8 @@ use std::{
 
 use nix::unistd::User;
 use ruroco_common::{address::Address, command::CommandHash, datagram::KeyId};
-use ruroco_daemon::boot_clock;
 use ruroco_ipc::{
+    boot_clock,
     order::Order,
     slots::{self, SlotReport},
 };
