@@ -1,4 +1,5 @@
-//! Writes the binary seeds in `corpus/` anew, after a format has changed:
+//! Writes the binary seeds in `corpus/`, and the dictionaries of the configuration files, after a format has
+//! changed:
 //! `cargo run --package ruroco-fuzz --example seeds`. Those that are text are written by hand.
 #![allow(
     clippy::arithmetic_side_effects,
@@ -39,6 +40,10 @@ fn main() {
     write("order", orders());
     write("packet_crypto", crypto());
     write("upstream_blocklist", upstream_blocklists());
+    for (name, text) in ruroco_fuzz::DICTIONARIES {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dictionaries");
+        fs::write(folder.join(name).with_extension("dict"), text()).unwrap();
+    }
 }
 
 /// Name and content.

@@ -13,6 +13,7 @@ use std::{
 use ruroco_commands::{
     command_file,
     commands::{Command, Commands},
+    fields,
     keys::Keys,
 };
 use ruroco_common::{command::CommandHash, datagram::KeyId};
@@ -20,14 +21,16 @@ use toml::{Table, Value};
 
 use crate::text;
 
-const FIELDS: [&str; 10] =
-    ["run", "shell", "cmd", "user", "group", "timeout", "timeout_sec", "cwd", "env", "keys"];
+/// The fields that a command may have.
+fn known() -> Vec<&'static str> {
+    fields::command().iter().map(|field| field.name).chain([fields::ENV]).collect()
+}
 
 /// The keys that the file may name.
 const KEYS: [(KeyId, &str); 2] = [(KeyId([1; 8]), "laptop"), (KeyId([2; 8]), "phone")];
 
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 39] = [
+pub const LINES: [&str; 38] = [
     "[commands.x]",
     r#"[commands."y z"]"#,
     r#"[commands.""]"#,
@@ -45,8 +48,7 @@ pub const LINES: [&str; 39] = [
     "[commands]",
     r#"z = "true""#,
     r#"z = { cmd = "true", timeout_sec = 1 }"#,
-    "timeout_sec = 86400",
-    "timeout_sec = 0",
+    r#"timeout = "90s""#,
     r#"user = "root""#,
     r#"user = """#,
     r#"group = "root""#,
@@ -91,10 +93,8 @@ fn check_all(commands: &Commands, tables: &Table) {
         assert!(!name.is_empty() && !name.contains(char::is_control), "{name:?} in a log line");
         let command = commands.get(CommandHash::of(name)).expect("cannot be called");
         assert_eq!(command.name, *name);
-        // A line alone is what upstream calls `cmd`.
-        let line = table.as_str().map(|line| Table::from_iter([("cmd".to_owned(), line.into())]));
-        let table = line.as_ref().or(table.as_table()).unwrap();
-        text::assert_known(table, &FIELDS);
+        let table = table.as_table().unwrap();
+        text::assert_known(table, &known());
         check_program(command, table);
         check_surroundings(command, table);
         check_rights(command, table);
@@ -102,13 +102,13 @@ fn check_all(commands: &Commands, tables: &Table) {
 }
 
 fn check_program(command: &Command, table: &Table) {
-    let words = match (table.get("run"), table.get("shell"), table.get("cmd")) {
-        (Some(run), None, None) => text::strings(run),
-        (None, Some(line), None) | (None, None, Some(line)) => {
+    let words = match (table.get("run"), table.get("shell")) {
+        (Some(run), None) => text::strings(run),
+        (None, Some(line)) => {
             assert!(!line.as_str().unwrap().trim().is_empty(), "an empty line");
             vec!["/bin/sh", "-c", line.as_str().unwrap()]
         }
-        both_or_none => panic!("run, shell and cmd: {both_or_none:?}"),
+        both_or_none => panic!("run and shell: {both_or_none:?}"),
     };
     let (program, arguments) = words.split_first().unwrap();
     assert_eq!(command.program, *program);
@@ -118,10 +118,7 @@ fn check_program(command: &Command, table: &Table) {
 }
 
 fn check_surroundings(command: &Command, table: &Table) {
-    let (ours, upstreams) = (table.get("timeout"), table.get("timeout_sec"));
-    assert!(ours.is_none() || upstreams.is_none(), "two timeouts");
-    let timeout = ours.or(upstreams).map_or(Some(30), Value::as_integer);
-    let timeout = timeout.and_then(|seconds| u64::try_from(seconds).ok()).unwrap();
+    let timeout = table.get("timeout").map_or(Some(30), text::seconds).unwrap();
     assert_eq!(command.timeout, Duration::from_secs(timeout));
     assert!((1..=86_400).contains(&timeout), "{timeout} s");
 

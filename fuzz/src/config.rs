@@ -8,70 +8,49 @@
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use ruroco_common::address::Address;
-use ruroco_config::{Appearance, Config, Source};
+use ruroco_config::{Appearance, Config, Source, fields};
+use ruroco_files::toml_file::field::Info;
 use toml::{Table, Value};
 
 use crate::text;
 
-const FIELDS: [&str; 16] = [
-    "ips",
-    "port",
-    "source",
-    "address",
-    "config_dir",
-    "blocklist_dir",
-    "socket_dir",
-    "audit_dir",
-    "socket_user",
-    "socket_group",
-    "max_requests_per_second",
-    "max_requests_per_second_global",
-    "max_clock_skew_seconds",
-    "allow_non_routable_ips",
-    "gate",
-    "keys",
-];
-const GATE_FIELDS: [&str; 5] =
-    ["interfaces", "mode", "pin_dir", "appearance", "max_passed_per_second"];
-/// Those that upstream ruroco does not know: a file with none of them has its defaults.
-const OWN_FIELDS: [&str; 5] = ["port", "source", "audit_dir", "gate", "keys"];
-const KEY_FIELDS: [&str; 1] = ["commands"];
-
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 51] = [
-    r#"ips = ["192.0.2.1"]"#,
-    r#"ips = ["::ffff:192.0.2.1", "2001:db8::1"]"#,
-    r#"ips = ["192.0.2.1", "0.0.0.0"]"#,
-    r#"ips = ["::ffff:224.0.0.1"]"#,
-    r#"ips = ["255.255.255.255"]"#,
-    r#"ips = ["ff02::1"]"#,
-    r#"ips = ["::"]"#,
-    "ips = []",
+pub const LINES: [&str; 53] = [
+    r#"addresses = ["192.0.2.1"]"#,
+    r#"addresses = ["::ffff:192.0.2.1", "2001:db8::1"]"#,
+    r#"addresses = ["192.0.2.1", "0.0.0.0"]"#,
+    r#"addresses = ["::ffff:224.0.0.1"]"#,
+    r#"addresses = ["255.255.255.255"]"#,
+    r#"addresses = ["ff02::1"]"#,
+    r#"addresses = ["::"]"#,
+    "addresses = []",
     "port = 80",
     "port = 0",
     "port = 65536",
     r#"source = "xdp""#,
     r#"source = "udp""#,
-    r#"address = "[::]:80""#,
-    r#"address = "0.0.0.0:34020""#,
-    r#"address = "[::]:0""#,
-    r#"config_dir = "/etc/ruroco""#,
-    r#"blocklist_dir = """#,
-    r#"socket_dir = "run""#,
+    r#"listen = "::""#,
+    r#"listen = "0.0.0.0""#,
+    r#"listen = "[::]:0""#,
+    r#"keys_dir = "/etc/ruroco""#,
+    r#"state_dir = """#,
+    r#"socket_dir = "/run""#,
     r#"audit_dir = "log""#,
-    r#"socket_user = "root""#,
-    r#"socket_user = " root ""#,
-    r#"socket_user = " ""#,
-    r#"socket_group = "root""#,
-    "allow_non_routable_ips = true",
-    "allow_non_routable_ips = false",
+    r#"server_user = "root""#,
+    r#"server_user = " root ""#,
+    r#"server_user = " ""#,
+    r#"ips = ["192.0.2.1"]"#,
+    "allow_non_public_addresses = true",
+    "allow_non_public_addresses = false",
     "[keys]",
-    "max_requests_per_second = 1",
-    "max_requests_per_second = 0",
-    "max_requests_per_second_global = 4294967295",
-    "max_requests_per_second_global = 0",
-    "max_clock_skew_seconds = 86400",
-    "max_clock_skew_seconds = 86401",
+    "max_knocks_per_second_per_key = 1",
+    "max_knocks_per_second_per_key = 0",
+    "max_knocks_per_second = 4294967295",
+    "max_knocks_per_second = 0",
+    "max_clock_skew = 86400",
+    "max_clock_skew = 86401",
+    r#"max_clock_skew = "24h""#,
+    r#"max_clock_skew = "2d""#,
     "[gate]",
     r#"interfaces = ["eth0"]"#,
     r#"interfaces = ["eth0", "eth1"]"#,
@@ -98,7 +77,7 @@ pub fn config(data: &[u8]) -> bool {
     let (untyped, config) = (text::untyped(text), text::check(text, Config::check));
     let Some(config) = config else { return untyped.is_some() };
     let untyped = untyped.expect("accepted, and no TOML");
-    text::assert_known(&untyped, &FIELDS);
+    text::assert_known(&untyped, &known(fields::top(), &["gate", "keys"]));
     check_addresses(&config, &untyped);
     check_limits(&config, &untyped);
     check_surroundings(&config, &untyped);
@@ -110,7 +89,7 @@ pub fn config(data: &[u8]) -> bool {
 
 fn check_addresses(config: &Config, untyped: &Table) {
     let parse = |ip: &str| Address::from(ip.parse::<IpAddr>().unwrap());
-    let ips: Vec<Address> = text::strings(&untyped["ips"]).into_iter().map(parse).collect();
+    let ips: Vec<Address> = text::strings(&untyped["addresses"]).into_iter().map(parse).collect();
     assert_eq!(config.ips, ips);
     assert!((1..=1024).contains(&ips.len()), "{} addresses", ips.len());
     for ip in ips {
@@ -122,57 +101,51 @@ fn check_addresses(config: &Config, untyped: &Table) {
     }
     assert_ne!(config.port, 0, "no packet is to port 0");
     assert_eq!(config.address.port(), config.port);
-    match (untyped.get("port"), untyped.get("address")) {
-        (Some(port), _) => assert_eq!(port.as_integer(), Some(config.port.into())),
-        (None, Some(address)) => {
-            assert_eq!(address.as_str().unwrap().parse(), Ok(config.address));
-        }
-        (None, None) => assert_eq!(config.port, if is_upstreams(untyped) { 34020 } else { 80 }),
-    }
+    let port = untyped.get("port").map_or(Some(80), Value::as_integer);
+    assert_eq!(port, Some(config.port.into()));
+    let listen = untyped.get("listen").map_or(Some("::"), Value::as_str).unwrap();
+    assert_eq!(listen.parse(), Ok(config.address.ip()));
 }
 
-/// Whether the file could be one of upstream's.
-fn is_upstreams(untyped: &Table) -> bool {
-    !OWN_FIELDS.iter().any(|field| untyped.contains_key(*field))
+/// The names that a table may have.
+fn known(fields: Vec<Info>, others: &[&'static str]) -> Vec<&'static str> {
+    fields.iter().map(|field| field.name).chain(others.iter().copied()).collect()
 }
 
 fn check_surroundings(config: &Config, untyped: &Table) {
     let text = |field, default| untyped.get(field).map_or(Some(default), Value::as_str).unwrap();
-    let config_dir = text("config_dir", "/etc/ruroco");
-    let floors = if is_upstreams(untyped) { config_dir } else { "/var/lib/ruroco" };
     for (dir, expected) in [
-        (&config.config_dir, config_dir),
-        (&config.blocklist_dir, text("blocklist_dir", floors)),
+        (&config.config_dir, text("keys_dir", "/etc/ruroco/keys")),
+        (&config.blocklist_dir, text("state_dir", "/var/lib/ruroco")),
         (&config.socket_dir, text("socket_dir", "/run/ruroco")),
         (&config.audit_dir, text("audit_dir", "/var/lib/ruroco-commander")),
     ] {
         assert_eq!(dir.to_str(), Some(expected));
+        assert!(expected.starts_with('/'), "{expected:?} depends on a directory");
     }
-    assert_eq!(config.socket_user, text("socket_user", "ruroco").trim());
-    assert!(!config.socket_user.is_empty(), "nobody's name");
-    let allow = untyped.get("allow_non_routable_ips").map(|allow| allow.as_bool().unwrap());
-    assert_eq!(config.allow_non_routable_ips, allow.unwrap_or(!is_upstreams(untyped)));
-    assert_eq!(config.is_upstreams, is_upstreams(untyped));
+    assert_eq!(config.socket_user, text("server_user", "ruroco").trim());
+    assert!(!config.socket_user.is_empty(), "the name of no user");
+    let allow = untyped.get("allow_non_public_addresses").map(|allow| allow.as_bool().unwrap());
+    assert_eq!(config.allow_non_routable_ips, allow.unwrap_or(true));
 }
 
 fn check_limits(config: &Config, untyped: &Table) {
     let number = |field, default| untyped.get(field).map_or(Some(default), Value::as_integer);
     for (field, default, limit) in [
-        ("max_requests_per_second", 2, config.max_requests_per_second),
-        ("max_requests_per_second_global", 100, config.max_requests_per_second_global),
+        ("max_knocks_per_second_per_key", 2, config.max_requests_per_second),
+        ("max_knocks_per_second", 100, config.max_requests_per_second_global),
     ] {
         assert_eq!(number(field, default), Some(limit.into()), "{field}");
         assert_ne!(limit, 0, "{field} refuses everything");
     }
-    let skew = number("max_clock_skew_seconds", 3600).and_then(|skew| u64::try_from(skew).ok());
+    let skew = untyped.get("max_clock_skew").map_or(Some(3600), text::seconds);
     assert_eq!(skew.map(Duration::from_secs), Some(config.max_clock_skew));
     assert!(config.max_clock_skew <= Duration::from_secs(86_400));
 }
 
 fn check_gate(config: &Config, untyped: &Table) {
     let source = if config.source == Source::Udp { "udp" } else { "xdp" };
-    let default = if is_upstreams(untyped) { "udp" } else { "xdp" };
-    assert_eq!(untyped.get("source").map_or(Some(default), Value::as_str), Some(source));
+    assert_eq!(untyped.get("source").map_or(Some("xdp"), Value::as_str), Some(source));
 
     let interfaces = &config.gate.interfaces;
     let Some(gate) = untyped.get("gate") else {
@@ -180,7 +153,7 @@ fn check_gate(config: &Config, untyped: &Table) {
         return;
     };
     let gate = gate.as_table().unwrap();
-    text::assert_known(gate, &GATE_FIELDS);
+    text::assert_known(gate, &known(fields::gate(), &[]));
     assert_eq!(*interfaces, text::strings(&gate["interfaces"]));
     assert!(!interfaces.is_empty(), "nothing would be closed");
     assert_eq!(interfaces.iter().collect::<BTreeSet<_>>().len(), interfaces.len(), "one twice");
@@ -219,7 +192,7 @@ fn check_keys(config: &Config, untyped: &Table) {
     let keys = untyped.get("keys").map_or(&none, |keys| keys.as_table().unwrap());
     for (name, rules) in keys {
         let rules = rules.as_table().unwrap();
-        text::assert_known(rules, &KEY_FIELDS);
+        text::assert_known(rules, &known(fields::key(), &[]));
         let commands = rules.get("commands").map(text::strings);
         let accepted = config.rules_of(name).expect("the rules are lost").commands.as_ref();
         assert_eq!(accepted.is_some(), commands.is_some());

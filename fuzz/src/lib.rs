@@ -21,6 +21,7 @@
 mod client_toml;
 mod commands;
 mod config;
+mod dictionary;
 mod floor_file;
 mod handover;
 mod headers;
@@ -38,6 +39,7 @@ use ruroco_common::datagram;
 pub use client_toml::{LINES as CLIENT_LINES, client_toml};
 pub use commands::{LINES as COMMANDS_LINES, commands};
 pub use config::{LINES as CONFIG_LINES, config};
+pub use dictionary::DICTIONARIES;
 pub use floor_file::floor_file;
 pub use handover::handover;
 pub use headers::headers;

@@ -73,3 +73,17 @@ pub(crate) fn assert_known(table: &Table, known: &[&str]) {
 pub(crate) fn strings(value: &toml::Value) -> Vec<&str> {
     value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
+
+/// The seconds of a time: a number, or a text of a number and a unit.
+pub(crate) fn seconds(value: &toml::Value) -> Option<u64> {
+    let Some(text) = value.as_str() else { return u64::try_from(value.as_integer()?).ok() };
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let unit = match unit.trim() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}

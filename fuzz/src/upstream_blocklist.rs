@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use ruroco_server::upstream_blocklist::{Malformed, decode};
+use ruroco_operator::import::blocklist::{Malformed, decode};
 
 /// Longest content that is looked at, in bytes: some ten keys.
 const MAX_SIZE: usize = 400;
@@ -26,7 +26,8 @@ fn check(content: &[u8]) {
     if let Err(Malformed::At(place)) = ours {
         assert!(place <= content.len(), "byte {place} of {}", content.len());
     }
-    let ours = ours.ok().map(|floors| floors.iter().map(|(key, floor)| (key.0, floor)).collect());
+    let ours =
+        ours.ok().map(|floors| floors.iter().map(|floor| (floor.key.0, floor.counter)).collect());
     assert_eq!(ours, read(content), "{}", content.escape_ascii());
     if ours.is_some() {
         for length in 0..content.len() {

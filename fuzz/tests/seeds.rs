@@ -52,6 +52,15 @@ fn every_target_takes_nothing_and_noise() {
 }
 
 #[test]
+fn the_dictionaries_have_the_fields_of_now() {
+    for (name, text) in ruroco_fuzz::DICTIONARIES {
+        let path = folder("dictionaries").join(name).with_extension("dict");
+        let remedy = "run: cargo run --package ruroco-fuzz --example seeds";
+        assert_eq!(fs::read_to_string(&path).unwrap(), text(), "{}: {remedy}", path.display());
+    }
+}
+
+#[test]
 fn every_target_has_a_program_and_seeds_and_no_other_has() {
     let targets = BTreeSet::from(TARGETS.map(|(name, _)| name.to_owned()));
     assert_eq!(names("fuzz_targets"), targets);

@@ -1,11 +1,11 @@
 //! Writes man pages and completions for all programs into a folder, out of the command lines that
 //! the programs themselves parse, and man pages for the configuration files and an overview, out of the
-//! book; `cargo xtask dist` calls it. With `--docs` it writes the book's page about the command lines
-//! instead.
+//! book; `cargo xtask dist` calls it. With `--docs` it writes the book's reference pages instead.
 #![allow(clippy::print_stderr, reason = "a program for a developer's terminal")]
 
 mod completions;
 mod extras;
+mod fields;
 mod formats;
 mod man;
 mod programs;

@@ -1,12 +1,12 @@
-//! The reference of all command lines in the book: one page, which is kept beside the others so that
-//! it can be read without building anything. A test tells when it is not what the programs say.
+//! The reference pages of the book, which are kept beside the others so that they can be read without
+//! building anything. A test fails if they are not what the programs say.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use clap_markdown::{MarkdownOptions, help_markdown_command_custom};
 
-use crate::programs;
+use crate::{fields, programs};
 
 /// Name of the page.
 const PAGE: &str = "cli.md";
@@ -14,22 +14,26 @@ const PAGE: &str = "cli.md";
 const BEGINNING: &str = "\
 # Command lines
 
-What the programs say of themselves when they are asked for `--help`. `--config` of gate and server may
-stand behind an action, too.
+What each program prints for `--help`.
 
-This page is written by `cargo run -p ruroco-manual -- --docs docs/reference`, and a test tells when
-that has been forgotten.
+This page is written by `cargo run -p ruroco-manual -- --docs docs/reference`, and a test fails if it is
+out of date.
 ";
 
-/// Writes the page into a folder.
+/// The pages, and what is in each.
+const PAGES: [(&str, fn() -> String); 2] = [(PAGE, page), (fields::PAGE, fields::page)];
+
+/// Writes the pages into a folder.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If one cannot be written.
 pub(crate) fn write(folder: &Path) -> Result<()> {
-    let path = folder.join(PAGE);
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&path, page()))
-        .with_context(|| format!("could not write {}", path.display()))
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for (name, page) in PAGES {
+        let path = folder.join(name);
+        fs::write(&path, page()).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn page() -> String {
@@ -62,13 +66,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_says_what_the_programs_say() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(PAGE);
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            kept == page(),
-            "docs/reference/{PAGE} is not what the programs say; write it anew with:\n\
-             cargo run -p ruroco-manual -- --docs docs/reference"
-        );
+    fn the_pages_say_what_the_programs_say() {
+        for (name, page) in PAGES {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name);
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                kept == page(),
+                "docs/reference/{name} is out of date; run:\n\
+                 cargo run -p ruroco-manual -- --docs docs/reference"
+            );
+        }
     }
 }

@@ -29,8 +29,8 @@ impl Gate {
         gate.write(
             "config.toml",
             &format!(
-                "ips = [\"192.0.2.1\", \"203.0.113.5\"]\nport = 34020\nconfig_dir = {:?}\n\
-                 socket_user = \"nobody\"\n[gate]\ninterfaces = [\"eth0\"]\n\
+                "addresses = [\"192.0.2.1\", \"203.0.113.5\"]\nport = 34020\nkeys_dir = {:?}\n\
+                 server_user = \"nobody\"\n[gate]\ninterfaces = [\"eth0\"]\n\
                  [keys.phone]\ncommands = [\"open_ssh\"]\n",
                 gate.path("keys")
             ),
@@ -117,7 +117,7 @@ fn the_address_has_the_gates_port_and_is_one_of_the_hosts() {
         assert!(line.starts_with(&format!("ruroco://{address}?")), "{line}");
     }
     let refused = gate.invite(&["laptop", "--address", "203.0.113.6"]).unwrap_err();
-    assert!(refused.contains("203.0.113.6 is not in `ips`"), "{refused}");
+    assert!(refused.contains("203.0.113.6 is not in `addresses`"), "{refused}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub struct Options {
     pub mode: &'static str,
     /// `interfaces` of the gate.
     pub interfaces: Vec<&'static str>,
-    /// `max_requests_per_second`; high, so that only the test that wants to meets it.
+    /// `max_knocks_per_second_per_key`; high, so that only the test that wants to meets it.
     pub max_requests_per_second: u32,
     /// Names of keys beside the one that every lab has.
     pub more_keys: Vec<&'static str>,
@@ -145,7 +145,7 @@ impl Files {
         self.path("client")
     }
 
-    /// `blocklist_dir`: where the server keeps its floors.
+    /// `state_dir`: where the server keeps its floors.
     pub fn floors_dir(&self) -> PathBuf {
         self.path("floors")
     }
@@ -290,9 +290,9 @@ impl Files {
     fn config_text(&self, options: &Options) -> String {
         let ips = Family::BOTH.map(|family| SERVER.of(family).to_string());
         let mut text = format!(
-            "ips = {ips:?}\nport = {PORT}\nsource = {:?}\n\
-             config_dir = {:?}\nblocklist_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\nsocket_user = {:?}\n\
-             max_requests_per_second = {}\nmax_requests_per_second_global = 100000\n",
+            "addresses = {ips:?}\nport = {PORT}\nsource = {:?}\n\
+             keys_dir = {:?}\nstate_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\nserver_user = {:?}\n\
+             max_knocks_per_second_per_key = {}\nmax_knocks_per_second = 100000\n",
             options.source,
             self.path("etc"),
             self.floors_dir(),

@@ -63,7 +63,7 @@ pub const CLIENT: Addresses = Addresses {
     v4: Ipv4Addr::new(192, 0, 2, 2),
     v6: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2),
 };
-/// The server, as the client knows it: what `ips` holds.
+/// The server, as the client knows it: what `addresses` holds.
 pub const SERVER: Addresses = Addresses {
     v4: Ipv4Addr::new(192, 0, 2, 1),
     v6: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1),

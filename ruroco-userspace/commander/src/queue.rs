@@ -1,6 +1,6 @@
 //! Runs that wait for the rate limit, in the order in which they came.
 //!
-//! What is more than `max_requests_per_second_global` is not rejected, as its counter is used up already:
+//! What is more than `max_knocks_per_second` is not rejected, as its counter is used up already:
 //! it waits. A sound server sends no more than the limit, so that only orders wait which came together
 //! because one of the two processes was busy. Each of those that wait has its [slot](ruroco_ipc::slots), so
 //! there are never more of them than slots.

@@ -3,21 +3,18 @@
 
 use std::{collections::BTreeSet, mem, path::Path};
 
-use ruroco_config::{Config, Field, Fixed, key_directory::Occasion, settings::Settings};
+use ruroco_config::{Config, Daemon, Place, key_directory::Occasion, settings::Settings};
 use ruroco_files::toml_file::nearest;
 use ruroco_messages::problems::{Checked, Problem, Problems};
 
 use super::{command_file, commands::Commands, keys::Keys};
-
-/// What the socket and the audit trail were made for.
-const FIXED: [Fixed; 3] = [Fixed::SocketDir, Fixed::AuditDir, Fixed::SocketUser];
 
 /// Both files and the keys.
 #[derive(Debug)]
 pub struct Approved {
     /// The content of `config.toml`.
     pub config: Config,
-    /// The uid of `socket_user`.
+    /// The uid of `server_user`.
     pub server: u32,
     /// Names and ids of the keys.
     pub keys: Keys,
@@ -34,12 +31,8 @@ impl Approved {
     /// The same for a commander that runs with this configuration, for the server's user with this uid:
     /// what takes a restart must not have changed.
     pub fn read_anew(running: &Config, server: u32, commands: &Path) -> Checked<Self> {
-        let settings = Settings::read_anew(running, server, &FIXED);
-        Self::of(settings, commands).and(|approved| {
-            let mut warnings = Problems::default();
-            warnings.extend(approved.config.check_address_filter(running));
-            warnings
-        })
+        let settings = Settings::read_anew(running, server, Daemon::Commander);
+        Self::of(settings, commands)
     }
 
     fn of(settings: Checked<Settings>, commands: &Path) -> Checked<Self> {
@@ -77,7 +70,7 @@ fn commands_that_are_not_there(config: &Config, commands: &Commands) -> Vec<Prob
         if let Some(meant) = nearest(command, commands.names()) {
             message = format!("{message}; did you mean `{meant}`?");
         }
-        config.problem(Field::CommandsOf(key), message).as_warning()
+        config.problem(Place::Key(key), message).as_warning()
     };
     missing.map(problem).collect()
 }

@@ -1,41 +1,36 @@
-//! Reading `commands.toml`: raw text to checked [`Commands`], with all that is wrong told by file,
+//! Reading `commands.toml`: text to checked [`Commands`], with all that is wrong reported by file,
 //! line and what to write. Whatever is found out here cannot go wrong when a knock comes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use nix::unistd::Group;
 use ruroco_common::{command::CommandHash, datagram::KeyId};
-use ruroco_files::toml_file::{LeftOut, Parsed, Source, look_alike, nearest};
+use ruroco_files::toml_file::{
+    Source, look_alike, nearest,
+    table::{Table, Taken},
+    value::Located,
+};
 use ruroco_keys::command_name;
 use ruroco_messages::problems::{Checked, Problem, Problems};
 use ruroco_trust::{trusted_file, trusted_path::Trust, users};
 use rustix::process::{getgid, getuid};
-use toml::Spanned;
 
-use self::raw::{Raw, RawProgram, RawTable};
 use super::{
     commands::{Command, Commands, SAFE_PATH, collisions},
+    fields,
     keys::Keys,
     program_file::{self, Trouble},
 };
 
-mod raw;
 #[cfg(test)]
 mod tests;
 
 /// The program behind `shell = "…"`.
 const SHELL: &str = "/bin/sh";
-
-/// Seconds a run may take where `timeout` says nothing.
-const DEFAULT_TIMEOUT: u64 = 30;
-
-/// What takes longer than a day is a service, not a command.
-const MAX_TIMEOUT: u64 = 86_400;
 
 /// Beginning of the names of variables that the commander sets itself.
 const OWN_VARIABLES: &str = "RUROCO_";
@@ -63,27 +58,40 @@ pub fn read(path: &Path, keys: Option<&Keys>) -> Checked<Commands> {
 /// Checks a file that has been read.
 pub fn check(file: &Source, keys: Option<&Keys>) -> Checked<Commands> {
     let mut problems = Problems::default();
-    let Some(Parsed { raw, left_out }) = problems.good_of(file.parse::<Raw>()) else {
-        return problems.of_nothing();
+    let Some(mut top) = Table::of_file(file, &mut problems) else { return problems.of_nothing() };
+    let named = match top.take_table(COMMANDS, &mut problems) {
+        Taken::Is(table) if is_of_upstream(&table.value) => {
+            problems.add(file.missing(
+                "this file was written for upstream ruroco. Run `ruroco import` to convert it",
+            ));
+            return problems.of_nothing();
+        }
+        Taken::Is(mut table) => table.value.take_tables(&mut problems),
+        Taken::Absent | Taken::Wrong => Vec::new(),
     };
-    if raw.commands.is_empty() && left_out.is_empty() {
-        problems.add(file.missing(format!("there is no command; write {EXAMPLE}")));
+    top.reject_unknown(&[], &[COMMANDS], &mut problems);
+    if named.is_empty() && problems.is_empty() {
+        problems.add(file.missing(format!("there is no command. Write {EXAMPLE}")));
     }
-    let names = raw.commands.keys().map(|name| (CommandHash::of(name.get_ref()), name));
+    let names = named.iter().map(|(name, _)| (CommandHash::of(&name.value), name));
     for (a, b) in collisions(names) {
-        let later = a.span().start.max(b.span().start);
+        let later = a.at.start.max(b.at.start);
         let message = format!(
-            "`{}` and `{}` have the same hash, so no knock could say which is meant; rename one",
-            a.get_ref(),
-            b.get_ref(),
+            "`{}` and `{}` have the same hash, so no knock could say which is meant. Rename one",
+            a.value, b.value,
         );
         problems.add(file.error(later..later, message));
     }
-    let mut checker = Checker { file, keys, left_out, problems };
+    let mut checker = Checker { file, keys, problems };
     let commands =
-        raw.commands.into_iter().filter_map(|(name, raw)| checker.command(name, RawTable::of(raw)));
+        named.into_iter().filter_map(|(name, table)| checker.command(&name, table.ok()?.value));
     let commands: Vec<Command> = commands.collect();
     checker.problems.of(commands.into_iter().collect())
+}
+
+/// Whether commands are written as upstream ruroco has them: as a line alone, or with its names of fields.
+fn is_of_upstream(commands: &Table<'_>) -> bool {
+    commands.has_text() || commands.has_within(&["cmd", "timeout_sec"])
 }
 
 /// A program and its arguments.
@@ -95,26 +103,30 @@ const COMMANDS: &str = "commands";
 struct Checker<'a> {
     file: &'a Source,
     keys: Option<&'a Keys>,
-    left_out: LeftOut,
     problems: Problems,
 }
 
 impl Checker<'_> {
     /// A command that can be run, if it is one.
-    fn command(&mut self, name: Spanned<String>, raw: RawTable) -> Option<Command> {
-        let programs = [
-            raw.run.map(RawProgram::Run),
-            raw.shell.map(|line| RawProgram::Shell("shell", line)),
-            raw.cmd.map(|line| RawProgram::Shell("cmd", line)),
-        ];
-        let program = self.program(&name, programs.into_iter().flatten());
+    fn command(&mut self, name: &Located<String>, mut table: Table<'_>) -> Option<Command> {
+        let problems = &mut self.problems;
+        let run = table.take(&fields::RUN, problems);
+        let shell = table.take(&fields::SHELL, problems);
+        let [user, group] =
+            [&fields::USER, &fields::GROUP].map(|field| table.take(field, problems).ok());
+        let timeout = table.take_or_default(&fields::TIMEOUT, problems);
+        let cwd = table.take_or_default(&fields::CWD, problems);
+        let keys = table.take(&fields::KEYS, problems);
+        let env = table.take_table(fields::ENV, problems).ok();
+        let env = env.map(|mut env| env.value.take_secret_texts(problems)).unwrap_or_default();
+        table.reject_unknown(&fields::command(), &[fields::ENV], problems);
+
+        let program = self.program(name, run, shell);
         let span = program.as_ref().map(|(span, _)| span.clone());
         let program = program.map(|(_, program)| program);
-        let user_and_group = self.user_and_group(raw.user.as_ref(), raw.group.as_ref());
-        let timeouts = [("timeout", raw.timeout), ("timeout_sec", raw.timeout_sec)];
-        let timeout = self.good(|checker| checker.timeout(timeouts));
-        let cwd = self.cwd(raw.cwd);
-        let env = self.env(raw.env);
+        let user_and_group = self.user_and_group(user.as_ref(), group.as_ref());
+        let cwd = cwd.map(|cwd| self.cwd(cwd));
+        let env = self.env(env);
         if let (Some(span), Some(program), Some((uid, _))) = (span, &program, user_and_group) {
             self.check_program(
                 span,
@@ -123,10 +135,10 @@ impl Checker<'_> {
                 env.get("PATH").map_or(SAFE_PATH, String::as_str),
             );
         }
-        let keys = raw.keys.map(|keys| self.keys(&keys));
+        let keys = keys.ok().map(|keys| self.keys(&keys));
         let name = self.good(|checker| checker.name(name));
         let ((program, arguments), (uid, gid)) = (program?, user_and_group?);
-        let (timeout, cwd, name) = (timeout?, cwd?, name?);
+        let (timeout, cwd, name) = (timeout?.value.0, cwd?, name?);
         Some(Command { name, program, arguments, uid, gid, timeout, cwd, env, keys })
     }
 
@@ -136,68 +148,68 @@ impl Checker<'_> {
         self.problems.good(result)
     }
 
-    fn name(&self, name: Spanned<String>) -> Result<String, Problem> {
-        let place = name.span();
-        command_name::check(name.into_inner()).map_err(|error| {
-            self.file.error(place, format!("{error}; write a word, as in [commands.open_port]"))
+    fn name(&self, name: &Located<String>) -> Result<String, Problem> {
+        command_name::check(name.value.clone()).map_err(|error| {
+            let message = format!("{error}. Use a word, as in [commands.open_port]");
+            self.file.error(name.at.clone(), message)
         })
     }
 
     fn program(
         &mut self,
-        name: &Spanned<String>,
-        mut programs: impl Iterator<Item = RawProgram>,
+        name: &Located<String>,
+        run: Taken<Vec<Located<String>>>,
+        shell: Taken<String>,
     ) -> Option<(Range<usize>, Program)> {
-        let Some(program) = programs.next() else {
-            let is_left_out = |field| self.left_out.has(&[COMMANDS, name.get_ref(), field]);
-            if !["run", "shell", "cmd"].into_iter().any(is_left_out) {
+        match (run, shell) {
+            (Taken::Is(run), Taken::Absent) => self.run(run),
+            (Taken::Absent, Taken::Is(line)) => self.shell(line),
+            (Taken::Is(_), Taken::Is(line)) => {
+                let message = "a command has either `run` or `shell`. Remove one";
+                self.problems.add(self.file.error(line.at, message));
+                None
+            }
+            (Taken::Absent, Taken::Absent) => {
                 let message = format!(
-                    "`{}` has neither `run` nor `shell`; write, for example, \
+                    "`{}` has neither `run` nor `shell`. Set, for example, \
                      run = [\"/usr/local/bin/open-port\"]",
-                    name.get_ref(),
+                    name.value,
                 );
-                self.problems.add(self.file.error(name.span(), message));
+                self.problems.add(self.file.error(name.at.clone(), message));
+                None
             }
-            return None;
-        };
-        if let Some(other) = programs.next() {
-            let message =
-                format!("`{}` and `{}` are both there; keep one", program.name(), other.name());
-            self.problems.add(self.file.error(other.span(), message));
-            return None;
-        }
-        match program {
-            RawProgram::Run(words) => self.run(words),
-            RawProgram::Shell(field, line) => {
-                let span = line.span();
-                let line = self.good(|checker| checker.text(line))?;
-                if line.trim().is_empty() {
-                    let message = format!("`{field}` is empty; write a shell command");
-                    self.problems.add(self.file.error(span, message));
-                    return None;
-                }
-                if let Some(look_alike) = look_alike(&line) {
-                    let message = format!("{look_alike}; sh takes it for a part of a word");
-                    self.problems.add(self.file.error(span.clone(), message).as_warning());
-                }
-                Some((span, (SHELL.to_owned(), vec!["-c".to_owned(), line])))
-            }
+            (Taken::Wrong, _) | (_, Taken::Wrong) => None,
         }
     }
 
-    fn run(&mut self, run: Spanned<Vec<Spanned<String>>>) -> Option<(Range<usize>, Program)> {
-        let span = run.span();
+    fn shell(&mut self, line: Located<String>) -> Option<(Range<usize>, Program)> {
+        let span = line.at.clone();
+        let line = self.good(|checker| checker.text(line))?;
+        if line.trim().is_empty() {
+            let message = "`shell` is empty. Set it to a shell command";
+            self.problems.add(self.file.error(span, message));
+            return None;
+        }
+        if let Some(look_alike) = look_alike(&line) {
+            let message = format!("{look_alike}; sh takes it for a part of a word");
+            self.problems.add(self.file.error(span.clone(), message).as_warning());
+        }
+        Some((span, (SHELL.to_owned(), vec!["-c".to_owned(), line])))
+    }
+
+    fn run(&mut self, run: Located<Vec<Located<String>>>) -> Option<(Range<usize>, Program)> {
+        let Located { value: words, at: span } = run;
         let words: Vec<_> =
-            run.into_inner().into_iter().map(|word| self.good(|c| c.text(word))).collect();
+            words.into_iter().map(|word| self.good(|checker| checker.text(word))).collect();
         let mut words = words.into_iter().collect::<Option<Vec<String>>>()?.into_iter();
         let Some(program) = words.next().filter(|program| !program.is_empty()) else {
-            let message = "`run` names no program; write the program and its arguments, for \
+            let message = "`run` names no program. Set it to the program and its arguments, for \
                            example, run = [\"/usr/sbin/nft\", \"-f\", \"/etc/open.nft\"]";
             self.problems.add(self.file.error(span, message));
             return None;
         };
         if program.contains('/') && !program.starts_with('/') {
-            let message = format!("`{program}` depends on a directory; write its whole path");
+            let message = format!("`{program}` depends on a directory. Use its absolute path");
             self.problems.add(self.file.error(span, message));
             return None;
         }
@@ -241,20 +253,20 @@ impl Checker<'_> {
     }
 
     /// A text to hand to the kernel, for which a NUL character is an end.
-    fn text(&self, text: Spanned<String>) -> Result<String, Problem> {
-        match text.get_ref().contains('\0') {
+    fn text(&self, text: Located<String>) -> Result<String, Problem> {
+        match text.value.contains('\0') {
             true => Err(self
                 .file
-                .error(text.span(), "a NUL character cannot be passed on; write it without")),
-            false => Ok(text.into_inner()),
+                .error(text.at, "a NUL character cannot be passed to a program. Remove it")),
+            false => Ok(text.value),
         }
     }
 
     /// A user brings the primary group along; a group of its own overrides that.
     fn user_and_group(
         &mut self,
-        user: Option<&Spanned<String>>,
-        group: Option<&Spanned<String>>,
+        user: Option<&Located<String>>,
+        group: Option<&Located<String>>,
     ) -> Option<(Option<u32>, Option<u32>)> {
         let own = user.map(|name| self.good(|checker| checker.user(name)));
         let other = group.map(|name| self.good(|checker| checker.group(name)));
@@ -270,75 +282,50 @@ impl Checker<'_> {
         Some((uid, gid))
     }
 
-    fn user(&self, name: &Spanned<String>) -> Result<(u32, u32), Problem> {
-        match users::find(name.get_ref()) {
+    fn user(&self, name: &Located<String>) -> Result<(u32, u32), Problem> {
+        match users::find(&name.value) {
             Ok(user) => Ok((user.uid.as_raw(), user.gid.as_raw())),
-            Err(error) => Err(self.file.error(name.span(), format!("{error:#}"))),
+            Err(error) => Err(self.file.error(name.at.clone(), format!("{error:#}"))),
         }
     }
 
-    fn group(&self, name: &Spanned<String>) -> Result<u32, Problem> {
-        let message = match Group::from_name(name.get_ref()) {
+    fn group(&self, name: &Located<String>) -> Result<u32, Problem> {
+        let message = match Group::from_name(&name.value) {
             Ok(Some(group)) => return Ok(group.gid.as_raw()),
             Ok(None) => format!(
                 "there is no group {name}; make one with: groupadd --system {name}",
-                name = name.get_ref()
+                name = &name.value
             ),
-            Err(error) => format!("could not look up the group {}: {error}", name.get_ref()),
+            Err(error) => format!("could not look up the group {}: {error}", &name.value),
         };
-        Err(self.file.error(name.span(), message))
+        Err(self.file.error(name.at.clone(), message))
     }
 
     /// Only root may run things as somebody else. Others are told now and not at the first knock.
-    fn can_become(&self, name: &Spanned<String>, is_own: bool) -> Result<(), Problem> {
+    fn can_become(&self, name: &Located<String>, is_own: bool) -> Result<(), Problem> {
         if is_own || getuid().is_root() {
             return Ok(());
         }
         let message = format!(
             "the commander does not run as root and cannot become `{}`; leave it out",
-            name.get_ref()
+            &name.value
         );
-        Err(self.file.error(name.span(), message))
+        Err(self.file.error(name.at.clone(), message))
     }
 
-    fn timeout(
-        &self,
-        timeouts: [(&'static str, Option<Spanned<u64>>); 2],
-    ) -> Result<Duration, Problem> {
-        let mut timeouts =
-            timeouts.into_iter().filter_map(|(field, timeout)| Some((field, timeout?)));
-        let Some((field, timeout)) = timeouts.next() else {
-            return Ok(Duration::from_secs(DEFAULT_TIMEOUT));
-        };
-        if let Some((other, second)) = timeouts.next() {
-            let message = format!("`{field}` and `{other}` are both there; keep one");
-            return Err(self.file.error(second.span(), message));
-        }
-        match *timeout.get_ref() {
-            seconds @ 1..=MAX_TIMEOUT => Ok(Duration::from_secs(seconds)),
-            _ => Err(self.file.error(
-                timeout.span(),
-                format!("`{field}` is in seconds; write a number between 1 and {MAX_TIMEOUT}"),
-            )),
-        }
-    }
-
-    fn cwd(&mut self, cwd: Option<Spanned<PathBuf>>) -> Option<PathBuf> {
-        let Some(cwd) = cwd else { return Some("/".into()) };
-        let (span, cwd) = (cwd.span(), cwd.into_inner());
-        if !cwd.is_absolute() || cwd.as_os_str().as_encoded_bytes().contains(&0) {
-            self.problems.add(self.file.error(span, "`cwd` must be a whole path, from / on"));
-            return None;
-        }
+    fn cwd(&mut self, cwd: Located<PathBuf>) -> PathBuf {
+        let Located { value: cwd, at } = cwd;
         if !cwd.is_dir() {
-            let message =
-                format!("there is no directory {}; make it, or write another", cwd.display());
-            self.problems.add(self.file.error(span, message).as_warning());
+            let message = format!(
+                "the directory {} does not exist. Create it, or use another",
+                cwd.display()
+            );
+            self.problems.add(self.file.error(at, message).as_warning());
         }
-        Some(cwd)
+        cwd
     }
 
-    fn env(&mut self, env: BTreeMap<Spanned<String>, Spanned<String>>) -> BTreeMap<String, String> {
+    fn env(&mut self, env: Vec<(Located<String>, Located<String>)>) -> BTreeMap<String, String> {
         let variables = env.into_iter().filter_map(|(name, value)| {
             let name = self.good(|checker| checker.variable(name));
             let value = self.good(|checker| checker.value(name.as_deref(), value));
@@ -349,8 +336,8 @@ impl Checker<'_> {
 
     /// The value of a variable. An element of `PATH` that is not absolute would be looked for in `cwd`, and a
     /// program that nobody has checked be found there.
-    fn value(&self, name: Option<&str>, value: Spanned<String>) -> Result<String, Problem> {
-        let span = value.span();
+    fn value(&self, name: Option<&str>, value: Located<String>) -> Result<String, Problem> {
+        let span = value.at.clone();
         let value = self.text(value)?;
         let is_relative = |element: &&str| !element.starts_with('/');
         let relative = value.split(':').find(is_relative).filter(|_| name == Some("PATH"));
@@ -369,8 +356,8 @@ impl Checker<'_> {
         }
     }
 
-    fn variable(&self, name: Spanned<String>) -> Result<String, Problem> {
-        let span = name.span();
+    fn variable(&self, name: Located<String>) -> Result<String, Problem> {
+        let span = name.at.clone();
         let name = self.text(name)?;
         if name.is_empty() || name.contains('=') {
             let message =
@@ -384,26 +371,26 @@ impl Checker<'_> {
         Ok(name)
     }
 
-    fn keys(&mut self, names: &Spanned<Vec<Spanned<String>>>) -> BTreeSet<KeyId> {
-        if names.get_ref().is_empty() {
-            let message = "`keys` is empty, so nobody could call this; name a key, or leave `keys` \
-                           out to let every key call it";
-            self.problems.add(self.file.error(names.span(), message));
+    fn keys(&mut self, names: &Located<Vec<Located<String>>>) -> BTreeSet<KeyId> {
+        if names.value.is_empty() {
+            let message = "`keys` is empty, so no key could request this command. Name a key, or remove \
+                           `keys` to allow every key";
+            self.problems.add(self.file.error(names.at.clone(), message));
         }
         let Some(keys) = self.keys else { return BTreeSet::new() };
         let mut ids = BTreeSet::new();
-        for name in names.get_ref() {
-            match keys.id(name.get_ref()) {
+        for name in &names.value {
+            match keys.id(&name.value) {
                 Some(id) => _ = ids.insert(id),
                 // The one problem with it is told already.
-                None if keys.is_unusable(name.get_ref()) => {}
+                None if keys.is_unusable(&name.value) => {}
                 None => {
                     let mut message =
-                        format!("there is no key file {}.key in config_dir", name.get_ref());
-                    if let Some(meant) = nearest(name.get_ref(), keys.all_names()) {
+                        format!("there is no key file {}.key in `keys_dir`", &name.value);
+                    if let Some(meant) = nearest(&name.value, keys.all_names()) {
                         message = format!("{message}; did you mean `{meant}`?");
                     }
-                    self.problems.add(self.file.error(name.span(), message));
+                    self.problems.add(self.file.error(name.at.clone(), message));
                 }
             }
         }

@@ -6,5 +6,6 @@
 pub mod approved;
 pub mod command_file;
 pub mod commands;
+pub mod fields;
 pub mod keys;
 mod program_file;

@@ -1,56 +1,52 @@
 //! `config.toml`: what gate, server and commander have to agree on.
 //!
-//! All three read the same file and see the same [`Config`], each of them the part it needs.
-//! Names are those of upstream ruroco where the meaning is the same, and a file that was written
-//! for upstream is read as it is (`defaults`). The file holds no secret. [`Gate`] is what stands in
-//! `[gate]`.
+//! All three read the same file and see the same [`Config`], each of them the part it needs. What fields
+//! there are stands in [`fields`]. The file holds no secret.
 
-mod defaults;
-mod fixed;
+mod earlier;
 mod gate;
-mod interface_name;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use ruroco_common::{address::Address, guarded::MAX_ADDRESSES};
-use ruroco_files::toml_file::{LeftOut, Parsed, Source as File, nearest};
+use ruroco_files::toml_file::{
+    Source as File,
+    field::{Change, Daemon, Field, Info},
+    nearest,
+    table::{Table, Taken},
+    value::{Located, Value},
+};
 use ruroco_messages::problems::{Checked, Problem, Problems, shell_word};
 use ruroco_trust::{
     trusted_file,
     trusted_path::{self, Found, Trust},
     users,
 };
-use serde::Deserialize;
-use toml::Spanned;
 
-use self::defaults::Defaults;
-pub use self::{
-    defaults::{AUDIT_DIR, FORMER_AUDIT_DIR, PORT as DEFAULT_PORT},
-    fixed::Fixed,
-    gate::{Appearance, Gate, Mode},
-};
+pub use self::gate::{Appearance, Gate};
+use crate::fields::{self, Source};
 
 /// Where `config.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
 
-/// Name of the file in `blocklist_dir` in which the server keeps its floors.
+/// Name of the file in `state_dir` in which the server keeps its floors.
 pub const FLOORS: &str = "floors";
 
-/// Name of the file in `blocklist_dir` in which upstream ruroco keeps its floors.
+/// Name of the file in which upstream ruroco keeps its floors.
 pub const UPSTREAM_BLOCKLIST: &str = "blocklist.msgpck";
 
 /// The checked content of `config.toml`.
 #[derive(Debug)]
 pub struct Config {
-    /// Our addresses: packets to others are not ours, knocks for others are refused.
+    /// Our addresses: packets to others are not ours, knocks for others are rejected.
     pub ips: Vec<Address>,
     /// Our UDP port.
     pub port: u16,
@@ -66,7 +62,7 @@ pub struct Config {
     pub socket_dir: PathBuf,
     /// Where the commander keeps its audit trail.
     pub audit_dir: PathBuf,
-    /// The user the server runs as, the only one who may talk to gate and commander.
+    /// The user the server runs as, the only one who may connect to gate and commander.
     pub socket_user: String,
     /// Most knocks of one key that are accepted in a second.
     pub max_requests_per_second: u32,
@@ -76,103 +72,88 @@ pub struct Config {
     pub max_clock_skew: Duration,
     /// Whether commands run for addresses that are not of the public Internet.
     pub allow_non_routable_ips: bool,
-    /// Whether the file is one for upstream ruroco: it has none of the fields that only we know, and
-    /// what it leaves out means what it means there.
-    pub is_upstreams: bool,
     /// What the gate needs beside.
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
-    keys: BTreeMap<String, Ruled>,
+    keys: BTreeMap<String, Located<KeyRules>>,
     places: Places,
-    /// What the file says of these is not known.
-    left_out: LeftOut,
     file: File,
 }
 
-/// A field, to say something about it that depends on this host.
+/// Something in the file that depends on this host.
 #[derive(Clone, Copy, Debug)]
-pub enum Field<'a> {
-    /// `ips`, one of them.
-    Ip(Address),
-    /// `interfaces` in `[gate]`, one of them.
+pub enum Place<'a> {
+    /// A field, by its name.
+    Field(&'static str),
+    /// One of `addresses`.
+    Address(Address),
+    /// One of `interfaces` in `[gate]`.
     Interface(&'a str),
-    /// `commands` of this key.
-    CommandsOf(&'a str),
-    /// One that a running program cannot change.
-    Fixed(Fixed),
+    /// The rules of this key.
+    Key(&'a str),
 }
 
-/// Where fields stand in the file; at its beginning if they are not there.
-#[derive(Debug)]
-struct Places {
-    ips: Vec<(Address, Range<usize>)>,
-    source: Range<usize>,
-    address: Option<Range<usize>>,
-    port: Option<Range<usize>>,
-    blocklist_dir: Range<usize>,
-    socket_dir: Range<usize>,
-    audit_dir: Range<usize>,
-    socket_user: Range<usize>,
-}
-
-/// `source`: where the server gets its candidates from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The ring that the gate hands over.
-    Xdp,
-    /// An ordinary socket, for hosts where XDP is not to be had.
-    Udp,
-}
-
-/// `[keys.NAME]`: what a key may do, seen from the server.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// `[keys.NAME]`: what a key may do.
+#[derive(Debug, Default)]
 pub struct KeyRules {
-    /// Names of the only commands that knocks with this key may ask for.
+    /// Names of the only commands that knocks with this key may request.
     pub commands: Option<Vec<String>>,
 }
 
-/// Rules, and where the key's name stands in the file.
+/// Where fields stand in the file, and what those hold that only a restart changes.
+#[derive(Debug, Default)]
+struct Places {
+    addresses: Vec<Located<Address>>,
+    fields: BTreeMap<&'static str, Range<usize>>,
+    fixed: Vec<Fixed>,
+}
+
+/// A field that daemons read when they start, and never again.
 #[derive(Debug)]
-struct Ruled {
-    rules: KeyRules,
-    place: Range<usize>,
+struct Fixed {
+    field: &'static str,
+    daemons: &'static [Daemon],
+    /// As TOML; `None` if what the file says is wrong.
+    value: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    ips: Option<Spanned<Vec<Spanned<String>>>>,
-    port: Option<Spanned<u16>>,
-    source: Option<Spanned<Source>>,
-    address: Option<Spanned<SocketAddr>>,
-    #[serde(default = "defaults::config_dir")]
-    config_dir: PathBuf,
-    blocklist_dir: Option<Spanned<PathBuf>>,
-    socket_dir: Option<Spanned<PathBuf>>,
-    audit_dir: Option<Spanned<PathBuf>>,
-    #[serde(default = "defaults::socket_user")]
-    socket_user: Spanned<String>,
-    /// Upstream's. Its socket let the group do nothing, and ours does not either.
-    #[serde(rename = "socket_group")]
-    _socket_group: Option<String>,
-    #[serde(default = "defaults::max_requests_per_second")]
-    max_requests_per_second: Spanned<u32>,
-    #[serde(default = "defaults::max_requests_per_second_global")]
-    max_requests_per_second_global: Spanned<u32>,
-    #[serde(default = "defaults::max_clock_skew_seconds")]
-    max_clock_skew_seconds: Spanned<u64>,
-    allow_non_routable_ips: Option<bool>,
-    gate: Option<Spanned<gate::Raw>>,
-    keys: Option<BTreeMap<Spanned<String>, KeyRules>>,
+/// Takes fields from a table and notes where they stand.
+struct Reader<'t, 'f> {
+    table: Table<'f>,
+    places: &'t mut Places,
+    problems: &'t mut Problems,
 }
 
-/// A skew of more than a day is a clock that is wrong, not one that is off.
-const MAX_CLOCK_SKEW_SECONDS: u64 = 86_400;
+impl Reader<'_, '_> {
+    /// What a field with a default is.
+    fn value<T: Value>(&mut self, field: &Field<T>) -> Option<T> {
+        let is_there = self.table.has(field.name);
+        let before = self.problems.len();
+        let value = self.table.take_or_default(field, self.problems)?;
+        let is_wrong = is_there && self.problems.len() != before;
+        self.note(field, value.at, (!is_wrong).then(|| value.value.show()));
+        Some(value.value)
+    }
+
+    /// What the file says of a field.
+    fn take<T: Value>(&mut self, field: &Field<T>) -> Taken<T> {
+        let taken = self.table.take(field, self.problems);
+        if let Taken::Is(value) = &taken {
+            self.note(field, value.at.clone(), Some(value.value.show()));
+        }
+        taken
+    }
+
+    fn note<T: Value>(&mut self, field: &Field<T>, at: Range<usize>, value: Option<String>) {
+        self.places.fields.insert(field.name, at);
+        if let Change::Restart(daemons) = field.change {
+            self.places.fixed.push(Fixed { field: field.name, daemons, value });
+        }
+    }
+}
 
 impl Config {
-    /// Reads and checks the file: what is wrong is told with file, line and what to write instead.
+    /// Reads and checks the file: what is wrong is reported with file, line and what to write instead.
     pub fn read(path: &Path) -> Checked<Self> {
         Self::of(path, trusted_file::read_toml(path))
     }
@@ -230,79 +211,58 @@ impl Config {
     /// Checks a file that has been read.
     pub fn check(file: File) -> Checked<Self> {
         let mut problems = Problems::default();
-        let Some(Parsed { raw, mut left_out }) = problems.good_of(file.parse::<Raw>()) else {
-            return problems.of_nothing();
-        };
-        let is_upstreams = defaults::is_upstreams(&raw, &left_out);
-        let defaults = match is_upstreams {
-            true => Defaults::upstreams(&raw.config_dir),
-            false => Defaults::own(),
-        };
-        let port = problems.good(port(&file, &raw, defaults.port)).unwrap_or_else(|| {
-            left_out.add("port");
-            defaults.port
-        });
-        let ips = match &raw.ips {
-            Some(ips) => self::ips(&file, ips, &mut problems),
-            None if left_out.has(&["ips"]) => Vec::new(),
-            None => {
-                problems.add(file.missing(
-                    "missing field `ips`; write the addresses that clients send to, as in ips = \
-                     [\"192.0.2.1\"]",
-                ));
-                Vec::new()
-            }
-        };
-        let left_to_default = defaults::left_to_default(&raw);
-        let source = defaults::or(raw.source, defaults.source);
-        let blocklist_dir = defaults::or(raw.blocklist_dir, defaults.blocklist_dir);
-        let socket_dir = defaults::or(raw.socket_dir, defaults::socket_dir());
-        let audit_dir = defaults::or(raw.audit_dir, defaults::audit_dir());
-        let places = Places {
-            ips: ips.clone(),
-            source: source.span(),
-            address: raw.address.as_ref().map(Spanned::span),
-            port: raw.port.as_ref().map(Spanned::span),
-            blocklist_dir: blocklist_dir.span(),
-            socket_dir: socket_dir.span(),
-            audit_dir: audit_dir.span(),
-            socket_user: raw.socket_user.span(),
-        };
-        let mut at_least_one =
-            |value| problems.good(positive(&file, value)).unwrap_or(*value.get_ref());
-        let config = Self {
-            port,
-            source: *source.get_ref(),
-            address: raw
-                .address
-                .map_or_else(|| SocketAddr::from(([0_u16; 8], port)), Spanned::into_inner),
-            config_dir: raw.config_dir,
-            blocklist_dir: blocklist_dir.into_inner(),
-            ips: ips.into_iter().map(|(ip, _)| ip).collect(),
-            socket_dir: socket_dir.into_inner(),
-            audit_dir: audit_dir.into_inner(),
-            max_requests_per_second: at_least_one(&raw.max_requests_per_second),
-            max_requests_per_second_global: at_least_one(&raw.max_requests_per_second_global),
-            socket_user: problems.good(socket_user(&file, &raw.socket_user)).unwrap_or_default(),
-            max_clock_skew: problems
-                .good(clock_skew(&file, &raw.max_clock_skew_seconds))
-                .unwrap_or_default(),
-            allow_non_routable_ips: raw
-                .allow_non_routable_ips
-                .unwrap_or(defaults.allow_non_routable_ips),
-            is_upstreams,
-            gate: Gate::check(&file, raw.gate, &source, &left_out, &mut problems),
-            keys: raw.keys.into_iter().flatten().map(ruled).collect(),
-            places,
-            left_out,
-            file,
-        };
-        // Where it is refused, what it would have meant is of no interest.
-        if config.is_upstreams && problems.is_empty() {
-            let message = defaults::read_as_upstreams(&config, &left_to_default);
-            problems.add(config.file.missing(message).as_warning());
+        match Self::of_file(&file, &mut problems) {
+            Some(content) => problems.of(Self { file, ..content }),
+            None => problems.of_nothing(),
         }
-        problems.of(config)
+    }
+
+    fn of_file(file: &File, problems: &mut Problems) -> Option<Self> {
+        let table = Table::of_file(file, problems)?;
+        if let Some(problem) = earlier::names(&table) {
+            problems.add(problem);
+            return None;
+        }
+        let mut places = Places::default();
+        let mut reader = Reader { table, places: &mut places, problems };
+        let addresses = addresses(&mut reader);
+        let source = reader.value(&fields::SOURCE)?.0;
+        let port = reader.value(&fields::PORT)?.0;
+        let listen = reader.value(&fields::LISTEN)?;
+        let config_dir = reader.value(&fields::KEYS_DIR)?;
+        let blocklist_dir = reader.value(&fields::STATE_DIR)?;
+        let socket_dir = reader.value(&fields::SOCKET_DIR)?;
+        let audit_dir = reader.value(&fields::AUDIT_DIR_FIELD)?;
+        let socket_user = reader.value(&fields::SERVER_USER)?.0;
+        let max_requests_per_second = reader.value(&fields::MAX_KNOCKS_PER_SECOND_PER_KEY)?.0;
+        let max_requests_per_second_global = reader.value(&fields::MAX_KNOCKS_PER_SECOND)?.0;
+        let max_clock_skew = reader.value(&fields::MAX_CLOCK_SKEW)?.0;
+        let allow_non_routable_ips = reader.value(&fields::ALLOW_NON_PUBLIC_ADDRESSES)?;
+        let keys = reader.table.take_table(KEYS, reader.problems);
+        let gate = reader.table.take_table(GATE, reader.problems);
+        let Reader { table, .. } = reader;
+        table.reject_unknown(&fields::top(), &[GATE, KEYS], problems);
+        places.addresses = addresses;
+        let gate = Gate::check(file, gate, source, &mut places, problems)?;
+        Some(Self {
+            ips: places.addresses.iter().map(|address| address.value).collect(),
+            port,
+            source,
+            address: SocketAddr::from((listen, port)),
+            config_dir,
+            blocklist_dir,
+            socket_dir,
+            audit_dir,
+            socket_user,
+            max_requests_per_second,
+            max_requests_per_second_global,
+            max_clock_skew,
+            allow_non_routable_ips,
+            gate,
+            keys: keys.ok().map(|keys| rules(keys.value, problems)).unwrap_or_default(),
+            places,
+            file: File::new(file.path(), ""),
+        })
     }
 
     /// Looks up the user that the server runs as.
@@ -310,9 +270,9 @@ impl Config {
     /// # Errors
     /// If there is none, with the line.
     pub fn find_socket_user(&self) -> Result<nix::unistd::User, Problem> {
-        users::find(&self.socket_user).map_err(|error| {
-            self.problem(Field::Fixed(Fixed::SocketUser), format!("socket_user: {error:#}"))
-        })
+        let field = fields::SERVER_USER.name;
+        users::find(&self.socket_user)
+            .map_err(|error| self.problem(Place::Field(field), format!("{field}: {error:#}")))
     }
 
     /// Where it was read from.
@@ -320,22 +280,72 @@ impl Config {
         self.file.path()
     }
 
+    /// Makes sure that the fields which `daemon` reads only at its start are what they are in the configuration
+    /// that it runs with. A problem for each that is not, with its line and its value in the running daemon.
+    pub fn check_unchanged(&self, running: &Self, daemon: Daemon) -> Problems {
+        let mut problems = Problems::default();
+        let fixed = self.places.fixed.iter().filter(|fixed| fixed.daemons.contains(&daemon));
+        for Fixed { field, value, .. } in fixed {
+            let Some(has) = value else { continue };
+            let was = running.places.fixed.iter().find(|fixed| fixed.field == *field);
+            let was = was.and_then(|fixed| fixed.value.as_ref());
+            problems
+                .extend(was.filter(|was| *was != has).map(|was| self.fixed(field, was, daemon)));
+        }
+        problems
+    }
+
+    /// The same for the port, which is fixed while a server listens on it.
+    pub fn check_same_port(&self, running: &Self) -> Option<Problem> {
+        let was = running.port.to_string();
+        (self.port != running.port).then(|| self.fixed(fields::PORT.name, &was, Daemon::Server))
+    }
+
+    fn fixed(&self, field: &'static str, was: &str, daemon: Daemon) -> Problem {
+        let program = daemon.program();
+        let message = format!(
+            "`{field}` cannot change while {program} runs with {field} = {was}. Restart {program}, or set \
+             {field} = {was}"
+        );
+        self.problem(Place::Field(field), message)
+    }
+
+    /// Makes sure that a socket which systemd has opened has our port: otherwise no knock would arrive.
+    pub fn check_passed_socket(&self, port: u16) -> Option<Problem> {
+        let own = self.port;
+        let message = format!(
+            "systemd has opened port {port}, and `port` is {own}. If clients send to {port}, set port = \
+             {port}. Otherwise run `systemctl edit ruroco-udp.socket`, and write below [Socket] an empty \
+             ListenDatagram= and then ListenDatagram=[::]:{own}"
+        );
+        (port != own).then(|| self.problem(Place::Field(fields::PORT.name), message))
+    }
+
+    /// That the mode in which an interface is cannot become the one that is configured.
+    pub fn mode_is_fixed(&self, interface: &str, has: &str) -> Problem {
+        let message = format!(
+            "`mode` is {:?} now, and the XDP program is attached to {interface} in {has} mode, which cannot \
+             change while it is attached. Restart ruroco-gate (packets are not filtered in between), or leave \
+             `mode` as it was",
+            self.gate.mode.name(),
+        );
+        self.problem(Place::Field(fields::MODE.name), message)
+    }
+
     /// Makes sure that every key with rules is among `known`: the rules of a misspelt one would
-    /// restrict nobody. A problem for each that is not, with the line and the name that was likely
+    /// restrict no key. A problem for each that is not, with the line and the name that was probably
     /// meant.
     pub fn check_key_names(&self, known: &[&str]) -> Problems {
         let is_known = known.iter().copied().collect::<BTreeSet<_>>();
         let unknown = self.keys.iter().filter(|(name, _)| !is_known.contains(name.as_str()));
         let mut problems = Problems::default();
-        problems.extend(unknown.map(|(unknown, ruled)| {
-            let mut message = format!(
-                "there is no key file {unknown}.key in config_dir, which is {}",
-                self.config_dir.display()
-            );
+        problems.extend(unknown.map(|(unknown, _)| {
+            let dir = self.config_dir.display();
+            let mut message = format!("there is no key file {unknown}.key in `keys_dir`, {dir}");
             if let Some(meant) = nearest(unknown, known.iter().copied()) {
                 message = format!("{message}; did you mean `{meant}`?");
             }
-            self.file.error(ruled.place.clone(), message)
+            self.problem(Place::Key(unknown), message)
         }));
         problems
     }
@@ -344,25 +354,37 @@ impl Config {
     /// a cipher that the kernel does not know. A problem for each that it cannot have, with the line
     /// of the appearance.
     pub fn check_appearance<'a>(&self, unchecked: impl Iterator<Item = &'a str>) -> Problems {
-        self.gate.check_appearance(&self.file, unchecked)
+        let mut problems = Problems::default();
+        if let Appearance::Closed { .. } = self.gate.appearance {
+            problems.extend(unchecked.map(|key| {
+                let message = format!(
+                    "`appearance` cannot be \"closed\" with {key}.key, which is a key for AES-256-GCM-SIV: \
+                     the kernel cannot detect forgeries of such packets, so they would go unanswered and \
+                     reveal the gate. Make a new key for {key} with `ruroco-client key gen --out NAME.key`, \
+                     or set appearance = \"filtered\""
+                );
+                self.problem(Place::Field(fields::APPEARANCE.name), message)
+            }));
+        }
+        problems
     }
 
-    /// A problem with what a field says, at its line.
-    pub fn problem(&self, field: Field<'_>, message: impl std::fmt::Display) -> Problem {
-        let span = match field {
-            Field::Ip(ip) => {
-                let mut ips = self.places.ips.iter();
-                ips.find(|(at, _)| *at == ip).map(|(_, span)| span.clone())
+    /// A problem with what the file says at a place, with its line.
+    pub fn problem(&self, place: Place<'_>, message: impl std::fmt::Display) -> Problem {
+        let Places { addresses, fields, .. } = &self.places;
+        let span = match place {
+            Place::Field(field) => fields.get(field).cloned(),
+            Place::Address(ip) => {
+                addresses.iter().find(|at| at.value == ip).map(|ip| ip.at.clone())
             }
-            Field::Interface(name) => self.gate.interface_at(name),
-            Field::CommandsOf(key) => self.keys.get(key).map(|ruled| ruled.place.clone()),
-            Field::Fixed(field) => Some(self.place_of(field).1),
+            Place::Interface(name) => self.gate.interface_at(name),
+            Place::Key(key) => self.keys.get(key).map(|rules| rules.at.clone()),
         };
         self.file.error(span.unwrap_or(0..0), message)
     }
 
-    /// Floors that are where upstream's default for `blocklist_dir` has them, while there are none where this
-    /// configuration says: floors that are made new would let packets run again.
+    /// Floors that lie with the keys, where upstream ruroco keeps its floors by default, while there are none in
+    /// `state_dir`: floors that are made new would let packets run again.
     pub fn check_floors_left_behind(&self) -> Option<Problem> {
         let find = |dir: &Path| {
             [FLOORS, UPSTREAM_BLOCKLIST]
@@ -382,112 +404,61 @@ impl Config {
             from = shell_word(&left),
             to = shell_word(&self.blocklist_dir),
         );
-        Some(self.problem(Field::Fixed(Fixed::BlocklistDir), message))
+        Some(self.problem(Place::Field(fields::STATE_DIR.name), message))
     }
 
     /// The rules of all keys that have any, by the keys' names.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &KeyRules)> {
-        self.keys.iter().map(|(name, ruled)| (name.as_str(), &ruled.rules))
+        self.keys.iter().map(|(name, rules)| (name.as_str(), &rules.value))
     }
 
     /// The rules of a key, if it has any.
     pub fn rules_of(&self, key: &str) -> Option<&KeyRules> {
-        self.keys.get(key).map(|ruled| &ruled.rules)
+        self.keys.get(key).map(|rules| &rules.value)
     }
 }
 
-fn ruled((name, rules): (Spanned<String>, KeyRules)) -> (String, Ruled) {
-    let place = name.span();
-    (name.into_inner(), Ruled { rules, place })
-}
+/// The tables at the top of the file.
+const GATE: &str = "gate";
+const KEYS: &str = "keys";
 
-/// Those of the addresses that are good, and where they stand.
-fn ips(
-    file: &File,
-    ips: &Spanned<Vec<Spanned<String>>>,
-    problems: &mut Problems,
-) -> Vec<(Address, Range<usize>)> {
-    let (span, ips) = (ips.span(), ips.get_ref());
-    if ips.is_empty() {
-        problems.add(file.error(
-            span.clone(),
-            "`ips` is empty, so nothing would ever be for this host; write the addresses that \
-             clients send to, as in ips = [\"192.0.2.1\"]",
-        ));
-    }
-    if ips.len() > MAX_ADDRESSES {
-        problems.add(file.error(span, format!("`ips` has more than {MAX_ADDRESSES} addresses")));
-    }
-    let good = ips.iter().filter_map(|ip| Some((problems.good(self::ip(file, ip))?, ip.span())));
-    good.collect()
-}
-
-fn ip(file: &File, ip: &Spanned<String>) -> Result<Address, Problem> {
-    let (span, text) = (ip.span(), ip.get_ref());
-    match text.parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(address) if is_a_hosts(address) => Ok(Address::from(address)),
-        Ok(address) => Err(file.error(
-            span,
-            format!("{address} is no host's address; write the ones that clients send to"),
-        )),
-        Err(_) => Err(file.error(
-            span,
-            format!(
-                "`{text}` is no IP address; write single addresses and no networks or names, as in \
-                 ips = [\"192.0.2.1\"]"
-            ),
-        )),
-    }
-}
-
-/// Whether a client can send to this address and mean one host.
-fn is_a_hosts(address: IpAddr) -> bool {
-    let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
-    !(address.is_unspecified() || address.is_multicast() || is_broadcast)
-}
-
-/// `port`, or else the port of `address`, or else the default.
-fn port(file: &File, raw: &Raw, default: u16) -> Result<u16, Problem> {
-    let port = raw.port.as_ref().map(|port| (*port.get_ref(), port.span()));
-    let address = raw.address.as_ref().map(|address| (address.get_ref().port(), address.span()));
-    match (port, address) {
-        (Some((0, span)), _) | (None, Some((0, span))) => {
-            Err(file.error(span, "the port is 0; write one between 1 and 65535"))
+/// Those of the addresses that are good.
+fn addresses(reader: &mut Reader<'_, '_>) -> Vec<Located<Address>> {
+    let file = reader.table.file();
+    let example = "Set it to the addresses that clients send to, as in addresses = [\"192.0.2.1\"]";
+    let list = match reader.take(&fields::ADDRESSES) {
+        Taken::Is(list) => list,
+        Taken::Wrong => return Vec::new(),
+        Taken::Absent => {
+            reader.problems.add(file.missing(format_args!("missing field `addresses`. {example}")));
+            return Vec::new();
         }
-        (Some((port, span)), Some((other, _))) if port != other => Err(file.error(
-            span,
-            format!("`port` is not the port {other} of `address`; leave one of the two out"),
-        )),
-        (Some((port, _)), _) | (None, Some((port, _))) => Ok(port),
-        (None, None) => Ok(default),
+    };
+    // One that is wrong is not in the list, and has been reported.
+    if list.value.is_empty() && file.text().get(list.at.clone()).is_some_and(is_empty_list) {
+        let message =
+            format!("`addresses` is empty, so no knock would be for this host. {example}");
+        reader.problems.add(file.error(list.at.clone(), message));
     }
+    if list.value.len() > MAX_ADDRESSES {
+        let message = format!("`addresses` has more than {MAX_ADDRESSES} addresses. Remove some");
+        reader.problems.add(file.error(list.at, message));
+    }
+    list.value.into_iter().map(|at| Located { value: at.value.0, at: at.at }).collect()
 }
 
-fn positive(file: &File, value: &Spanned<u32>) -> Result<u32, Problem> {
-    match *value.get_ref() {
-        0 => Err(file.error(value.span(), "0 would refuse everything; write 1 or more")),
-        value => Ok(value),
-    }
+fn is_empty_list(text: &str) -> bool {
+    text.trim_matches(['[', ']']).trim().is_empty()
 }
 
-/// As upstream does, without the white space around it.
-fn socket_user(file: &File, name: &Spanned<String>) -> Result<String, Problem> {
-    match name.get_ref().trim() {
-        "" => Err(file.error(
-            name.span(),
-            "`socket_user` is empty; name the user that the server runs as, as in socket_user = \
-             \"ruroco\"",
-        )),
-        name => Ok(name.to_owned()),
-    }
-}
-
-fn clock_skew(file: &File, seconds: &Spanned<u64>) -> Result<Duration, Problem> {
-    match *seconds.get_ref() {
-        value @ ..=MAX_CLOCK_SKEW_SECONDS => Ok(Duration::from_secs(value)),
-        _ => Err(file.error(
-            seconds.span(),
-            format!("`max_clock_skew_seconds` is more than a day; write {MAX_CLOCK_SKEW_SECONDS} or less and set the clocks"),
-        )),
-    }
+fn rules(mut keys: Table<'_>, problems: &mut Problems) -> BTreeMap<String, Located<KeyRules>> {
+    let known: Vec<Info> = fields::key();
+    let tables = keys.take_tables(problems);
+    let rules = |(name, table): (Located<String>, Taken<Table<'_>>)| {
+        let mut table = table.ok()?.value;
+        let commands = table.take(&fields::COMMANDS, problems).ok().map(|commands| commands.value);
+        table.reject_unknown(&known, &[], problems);
+        Some((name.value, Located { value: KeyRules { commands }, at: name.at }))
+    };
+    tables.into_iter().filter_map(rules).collect()
 }

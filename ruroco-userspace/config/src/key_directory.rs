@@ -1,4 +1,4 @@
-//! The keys of a host: every `NAME.key` in `config_dir`. The stem names the key in logs, rules and
+//! The keys of a host: every `NAME.key` in `keys_dir`. The stem names the key in logs, rules and
 //! status.
 
 use std::{

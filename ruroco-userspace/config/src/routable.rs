@@ -1,5 +1,5 @@
 //! For which addresses no command is run: those that are no host's, and with
-//! `allow_non_routable_ips = false` those that are not of the public Internet.
+//! `allow_non_public_addresses = false` those that are not of the public Internet.
 //!
 //! The server checks a knock by these rules before its counter is used up, and the commander checks the
 //! order again.
@@ -9,6 +9,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::values::is_usable;
+
 /// Why no command is run for an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -16,7 +18,7 @@ pub enum Unfit {
     #[error("no command runs for {0}: it is not the address of a host")]
     Unusable(IpAddr),
     /// It is not of the public Internet.
-    #[error("{0} is not a public address, and `allow_non_routable_ips` is false")]
+    #[error("{0} is not a public address, and `allow_non_public_addresses` is false")]
     NonRoutable(IpAddr),
 }
 
@@ -25,8 +27,7 @@ pub enum Unfit {
 /// # Errors
 /// [`Unfit`].
 pub fn check(ip: IpAddr, allow_non_routable: bool) -> Result<(), Unfit> {
-    let is_broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
-    if ip.is_unspecified() || ip.is_multicast() || is_broadcast {
+    if !is_usable(ip) {
         return Err(Unfit::Unusable(ip));
     }
     if !(allow_non_routable || is_routable(ip)) {

@@ -8,7 +8,7 @@ use std::path::Path;
 use ruroco_messages::problems::{Checked, Problem, Problems};
 
 use crate::{
-    Config, Fixed, Source,
+    Config, Daemon, Source,
     key_directory::{self, Keys, Occasion},
     server_keys,
 };
@@ -18,9 +18,9 @@ use crate::{
 pub struct Settings {
     /// The content of `config.toml`.
     pub config: Config,
-    /// The keys in its `config_dir`.
+    /// The keys in its `keys_dir`.
     pub keys: Keys,
-    /// The uid of `socket_user`.
+    /// The uid of `server_user`.
     pub server: u32,
 }
 
@@ -33,10 +33,10 @@ impl Settings {
     }
 
     /// The same from the same file for a program that runs with these and goes on with the server's
-    /// user and whatever else is `fixed`: that it has changed is a problem.
-    pub fn read_anew(running: &Config, server: u32, fixed: &[Fixed]) -> Checked<Self> {
+    /// user and whatever else only a restart changes: that it has changed is a problem.
+    pub fn read_anew(running: &Config, server: u32, daemon: Daemon) -> Checked<Self> {
         let config = running.read_again();
-        let config = config.and(|config| config.check_unchanged(running, fixed));
+        let config = config.and(|config| config.check_unchanged(running, daemon));
         Self::of(config, Occasion::Reload, |_| Ok(server))
     }
 

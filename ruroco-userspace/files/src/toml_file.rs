@@ -6,6 +6,10 @@
 //! Lines may end as Windows has them (CR LF). In a value of several lines, such as a script, they end
 //! with LF alone: a shell would take the CR for a part of the line.
 
+pub mod field;
+pub mod table;
+pub mod value;
+
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     fmt,
@@ -155,6 +159,15 @@ impl Source {
         self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
     }
 
+    /// The same for a line that is not as TOML or its table wants it: names what only looks like another
+    /// character.
+    fn broken(&self, span: Range<usize>, message: impl fmt::Display) -> Problem {
+        match look_alike(self.line_at(span.start)) {
+            Some(look_alike) => self.error(span, format_args!("{message}; {look_alike}")),
+            None => self.error(span, message),
+        }
+    }
+
     /// A problem at a place in the text, given in bytes.
     pub fn error(&self, span: Range<usize>, message: impl fmt::Display) -> Problem {
         let before = self.text.get(..span.start).unwrap_or(&self.text);
@@ -249,7 +262,7 @@ fn take_out(table: &mut DeTable<'_>, place: &Range<usize>) -> Option<Vec<String>
 }
 
 /// The known name most like the unknown one in a message of `serde`'s, which lists them all in
-/// backticks: unknown field `prot`, expected one of `ips`, `port`.
+/// backticks: unknown field `prot`, expected one of `addresses`, `port`.
 fn suggestion(message: &str) -> Option<&str> {
     if !message.starts_with("unknown field ") {
         return None;
@@ -341,9 +354,9 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_met_with_the_likely_one() {
-        let message = "unknown field `prot`, expected one of `ips`, `port`, `address`";
+        let message = "unknown field `prot`, expected one of `addresses`, `port`, `address`";
         assert_eq!(suggestion(message), Some("port"));
-        assert_eq!(suggestion("unknown field `xyz`, expected `ips` or `port`"), None);
+        assert_eq!(suggestion("unknown field `xyz`, expected `addresses` or `port`"), None);
         assert_eq!(suggestion("invalid type: string \"`a`\", expected u16"), None);
     }
 }

@@ -1,6 +1,6 @@
-//! The addresses in `ips`, compared with those that this host has, while they come and go.
+//! The addresses in `addresses`, compared with those that this host has, while they come and go.
 //!
-//! `ips` names fixed addresses, and a knock carries the one that it is for. When a host is renumbered,
+//! `addresses` names fixed addresses, and a knock carries the one that it is for. When a host is renumbered,
 //! knocks still arrive but are `not_ours`, with nothing wrong on any interface. So the gate watches
 //! the host's addresses and reports those that it has lost.
 
@@ -24,7 +24,7 @@ const DAD_FAILED: u32 = 0x08;
 const DEPRECATED: u32 = 0x20;
 const TENTATIVE: u32 = 0x40;
 
-/// One of `ips`, as it is on this host.
+/// One of `addresses`, as it is on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressStatus {
     /// The address.
@@ -35,14 +35,14 @@ pub struct AddressStatus {
     pub problem: Option<String>,
 }
 
-/// The addresses in `ips`, watched.
+/// The addresses in `addresses`, watched.
 #[derive(Debug)]
 pub struct Addresses {
     changes: OwnedFd,
     present: Present,
     /// What the host had at some time since this gate started.
     seen: BTreeSet<IpAddr>,
-    /// For which of `ips` a problem is in the log.
+    /// For which of `addresses` a problem is in the log.
     reported: BTreeSet<IpAddr>,
 }
 
@@ -57,7 +57,7 @@ impl Addresses {
         Ok(Self { changes, seen: present.0.clone(), present, reported: BTreeSet::new() })
     }
 
-    /// Looks what has changed, and logs each of `ips` that was lost or has returned.
+    /// Looks what has changed, and logs each of `addresses` that was lost or has returned.
     pub fn follow(&mut self, ips: &[IpAddr]) {
         if netlink::drain(&self.changes)
             && let Ok(present) = Present::look()
@@ -75,7 +75,7 @@ impl Addresses {
         }
     }
 
-    /// How each of `ips` is.
+    /// How each of `addresses` is.
     pub fn statuses(&self, ips: &[IpAddr]) -> Vec<AddressStatus> {
         let status = |ip: &IpAddr| AddressStatus {
             ip: ip.to_string(),
@@ -85,7 +85,7 @@ impl Addresses {
         ips.iter().map(status).collect()
     }
 
-    /// Why knocks for one of `ips` cannot arrive. One that the host has lost is a problem even if it has
+    /// Why knocks for one of `addresses` cannot arrive. One that the host has lost is a problem even if it has
     /// another one of the same protocol.
     fn problem(&self, ip: &IpAddr, ips: &[IpAddr]) -> Option<String> {
         let was_lost = self.seen.contains(ip) && !self.present.has(*ip);
@@ -94,7 +94,7 @@ impl Addresses {
         }
         let what = if was_lost { "no longer" } else { "not" };
         Some(format!(
-            "{ip} in `ips` is {what} assigned to this host, which has {}. Set `ips` in config.toml to \
+            "{ip} in `addresses` is {what} assigned to this host, which has {}. Set `addresses` in config.toml to \
              the current addresses, run `systemctl reload ruroco-gate`, and give clients the new address",
             self.present
         ))
@@ -127,7 +127,7 @@ impl Present {
         self.0.contains(&ip) || netlink::is_local(ip).unwrap_or(false)
     }
 
-    /// Those of `ips` without which no knock arrives over their protocol, because the host has none of it.
+    /// Those of `addresses` without which no knock arrives over their protocol, because the host has none of it.
     /// Behind NAT the outer address is not here and not missed, as the inner one is.
     pub fn missed(&self, ips: &[IpAddr]) -> Vec<IpAddr> {
         let of = |is_v4: bool| ips.iter().copied().filter(move |ip| ip.is_ipv4() == is_v4);
@@ -261,7 +261,7 @@ mod tests {
         let host = host(&["192.0.2.1"], &["192.0.2.9", "127.0.0.1", "fe80::1"]);
         let statuses = host.statuses(&[ip("192.0.2.1")]);
         let problem = statuses[0].problem.as_deref().unwrap();
-        assert!(problem.contains("192.0.2.1 in `ips` is no longer assigned"), "{problem}");
+        assert!(problem.contains("192.0.2.1 in `addresses` is no longer assigned"), "{problem}");
         assert!(problem.contains("which has 192.0.2.9. Set"), "{problem}");
         assert!(problem.contains("systemctl reload ruroco-gate"), "{problem}");
     }

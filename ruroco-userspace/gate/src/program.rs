@@ -40,7 +40,7 @@ impl Program {
     /// As [`Program::load`].
     pub fn load_configured(config: &Config, keys: &[NamedKey]) -> anyhow::Result<Self> {
         let guarded = Guarded::new(config.port, &config.ips, config.gate.appearance.pass_refused());
-        let mut guarded = guarded.context("too many addresses in `ips`")?;
+        let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_requests_per_second);
         Self::load(guarded, keys)
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::Context;
-use ruroco_config::{Config, Fixed, settings::Settings};
+use ruroco_config::{Config, Daemon, settings::Settings};
 use ruroco_daemon::logging;
 use ruroco_messages::problems::Problems;
 use rustix::thread::{MembarrierCommand, membarrier};
@@ -23,9 +23,6 @@ use super::{
     program::Program,
     run::{Gate, key_statuses},
 };
-
-/// What sockets and pins were made for.
-const FIXED: [Fixed; 4] = [Fixed::Source, Fixed::SocketDir, Fixed::SocketUser, Fixed::PinDir];
 
 /// How long a packet may take to be judged where the kernel does not tell when all have been:
 /// thousands of times as long as it does.
@@ -37,7 +34,7 @@ impl Gate {
     /// # Errors
     /// What is wrong with them, or keeps the successor from its place. All is as it was then.
     pub(super) fn reload(&mut self) -> anyhow::Result<()> {
-        let settings = Settings::read_anew(&self.config, self.server, &FIXED)
+        let settings = Settings::read_anew(&self.config, self.server, Daemon::Gate)
             .and(|settings| self.check_mode(&settings.config));
         let Settings { config, keys, .. } = logging::or_refuse(settings)?;
         let keys = keys.usable;

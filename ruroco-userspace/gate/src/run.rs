@@ -128,7 +128,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
 /// What is in force.
 pub(super) struct Gate {
     pub(super) config: Config,
-    /// The uid of `socket_user`.
+    /// The uid of `server_user`.
     pub(super) server: u32,
     pub(super) keys: Vec<KeyStatus>,
     pub(super) program: Program,

@@ -1,7 +1,7 @@
 //! What the server, which records refused knocks of known keys, and the operator's tools, which show
 //! them, have to agree on.
 //!
-//! The server has no socket for questions, so it leaves a file in `blocklist_dir`. The file is written
+//! The server has no socket for questions, so it leaves a file in `state_dir`. The file is written
 //! in place and never grows: [`RECORDS`] lines of [`SIZE`] bytes, each
 //!
 //! `SEQUENCE TIME KEY_ID REASON ADDRESS`
@@ -16,7 +16,7 @@ use std::{
 
 use ruroco_common::datagram::KeyId;
 
-/// File name in `blocklist_dir`.
+/// File name in `state_dir`.
 pub const FILE: &str = "refusals";
 
 /// How many records there is room for.

@@ -15,7 +15,7 @@ use ruroco_config::{Config, DEFAULT_PATH};
 use ruroco_daemon::logging;
 use serde_json::Value;
 
-use crate::{check, doctor, init, invite, show};
+use crate::{check, doctor, import, init, invite, show};
 
 /// Set up and look after a host that runs ruroco.
 ///
@@ -70,6 +70,12 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Convert the files of upstream ruroco or of an earlier release
+    ///
+    /// Converts config.toml and commands.toml, moves upstream's keys to a directory of root's, and takes over
+    /// upstream's blocklist, so that no packet that has run runs again. Originals are kept, with
+    /// `.before-import` appended to their names. Run it as root.
+    Import(import::Options),
     /// Show a key as an invitation, which `ruroco-client invite` takes: a QR code, and a line of text
     ///
     /// It holds the key. Run it as root, whose file that is.
@@ -118,6 +124,7 @@ fn run(config: &Path, action: Action) -> anyhow::Result<ExitCode> {
             let text = if json { line(&report.to_json()) } else { report.to_string() };
             tell(&text, report.is_good())
         }
+        Action::Import(options) => import::run(config, &options).map(done),
         Action::Invite(options) => invite::run(config, options, &mut io::stdout().lock()).map(done),
         Action::Status(arguments) => show::run(&Config::read(config).or_problems()?, &arguments),
     }

@@ -28,7 +28,7 @@ pub struct Options {
     /// Name of the key
     #[arg(value_name = "KEY", add = completion::keys())]
     key: String,
-    /// Where clients send to, if not to the first of `ips`: NAME, NAME:PORT, IP, IP:PORT or
+    /// Where clients send to, if not to the first of `addresses`: NAME, NAME:PORT, IP, IP:PORT or
     /// `[IPV6]:PORT`; the gate's port where none is given
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
@@ -139,7 +139,7 @@ fn offered(
 /// Where clients send to.
 fn address(config: &Config, said: Option<&str>) -> anyhow::Result<Destination> {
     let Some(said) = said else {
-        let ip = config.ips.first().context("there is no address in `ips`")?;
+        let ip = config.ips.first().context("there is no address in `addresses`")?;
         return Ok(Destination::Address((IpAddr::from(*ip), config.port).into()));
     };
     let address = Destination::parse(said, config.port)
@@ -148,7 +148,7 @@ fn address(config: &Config, said: Option<&str>) -> anyhow::Result<Destination> {
         && !config.ips.contains(&socket.ip().into())
     {
         bail!(
-            "{} is not in `ips`, so knocks that are sent there would be refused; behind NAT, put it \
+            "{} is not in `addresses`, so knocks that are sent there would be refused; behind NAT, put it \
              there, too",
             socket.ip()
         );

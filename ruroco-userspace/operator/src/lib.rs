@@ -1,6 +1,6 @@
 //! The operator's tool: sets a host up, and says what state it is in.
 //!
-//! [`init`] is for before the first start, and [`invite`] for the people who are to knock. [`check`] says
+//! [`init`] is for before the first start, [`import`] for hosts of upstream ruroco or an earlier release, and [`invite`] for the people who are to knock. [`check`] says
 //! what would keep gate, server and commander from starting, and [`doctor`] what on this host is in their
 //! way. [`show`] asks the running gate, reads the last [`knocks`] and the server's [`confinement`], and
 //! makes a [`report`] of it, or one for [`prometheus`]. [`cli`] is the way in.
@@ -14,8 +14,10 @@ pub mod cli;
 mod completion;
 pub mod confinement;
 pub mod doctor;
+pub mod floors;
 pub mod health;
 mod identity;
+pub mod import;
 pub mod init;
 pub mod invite;
 pub mod knocks;

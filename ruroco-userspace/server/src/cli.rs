@@ -2,19 +2,22 @@
 
 use std::{
     env,
-    io::{self, Write},
+    io::{self, BufRead, Write},
     iter,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use ruroco_common::datagram::KeyId;
 use ruroco_config::{self as config, Config, key_directory::Occasion, settings::Settings};
 use ruroco_daemon::logging;
 
 use super::{
     clock::Now,
     floor_file::FloorFile,
+    floors::Floors,
     run,
     sandbox::{self, Policy},
 };
@@ -40,9 +43,13 @@ pub struct Cli {
 enum Action {
     /// Before the first start: make the file that remembers which packets have run
     Init {
-        /// Leave one that is there as it is, and call that a success
+        /// Leave an existing file as it is, and exit with 0
         #[arg(long)]
         if_missing: bool,
+        /// Read floors from standard input, each a line with key id and counter; raise those in an
+        /// existing file to them
+        #[arg(long, conflicts_with = "if_missing")]
+        floors: bool,
     },
 }
 
@@ -71,30 +78,53 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
                 logging::or_refuse(Settings::read_as_server(&cli.config, Occasion::Start))?;
             run::run(config, keys.usable, cli.sandbox)
         }
-        Some(Action::Init { if_missing }) => {
-            init(&logging::or_refuse(Config::read_as_server(&cli.config))?, if_missing)
+        Some(Action::Init { if_missing, floors }) => {
+            init(&logging::or_refuse(Config::read_as_server(&cli.config))?, if_missing, floors)
         }
     }
 }
 
-fn init(config: &Config, if_missing: bool) -> anyhow::Result<()> {
-    // Asked first, because a running server has them locked.
-    if if_missing && FloorFile::is_there(&config.blocklist_dir) {
+fn init(config: &Config, if_missing: bool, with_floors: bool) -> anyhow::Result<()> {
+    let dir = &config.blocklist_dir;
+    if with_floors {
+        return import(dir, &read_floors(io::stdin().lock())?);
+    }
+    // Checked first, because a running server has them locked.
+    if if_missing && FloorFile::is_there(dir) {
         return Ok(());
     }
     if let Some(problem) = config.check_floors_left_behind() {
         return Err(problem.into());
     }
-    // The keys need not be there yet; each gets its floor when it comes.
-    let made = FloorFile::create(&config.blocklist_dir, iter::empty(), Now::read().epoch)?;
-    let path = made.path.display();
-    let _ = match made.taken_over {
-        None => writeln!(io::stdout(), "made {path}: packets from before this moment are refused"),
-        Some(count) => writeln!(
-            io::stdout(),
-            "made {path} with the floors of upstream ruroco for {count} keys: what has run there does \
-             not run again, and with other keys packets from before this moment are refused"
-        ),
-    };
+    // The keys need not exist yet; each gets its floor when it comes.
+    let path = FloorFile::create(dir, &Floors::default())?;
+    let path = path.display();
+    let _ = writeln!(io::stdout(), "created {path}: packets from before this moment are rejected");
     Ok(())
+}
+
+fn import(dir: &Path, floors: &Floors) -> anyhow::Result<()> {
+    if FloorFile::is_there(dir) {
+        let now = Now::read().epoch;
+        FloorFile::open(dir, iter::empty(), now)?.raise(floors)?;
+    } else {
+        FloorFile::create(dir, floors)?;
+    }
+    Ok(())
+}
+
+/// Lines with key id and counter, such as `0001020304050607 1725821510000000000`.
+fn read_floors(lines: impl BufRead) -> anyhow::Result<Floors> {
+    let mut floors = Floors::default();
+    for line in lines.lines() {
+        let line = line.context("cannot read floors from standard input")?;
+        let floor = line.split_once(' ').and_then(|(key, counter)| {
+            let key = u64::from_str_radix(key, 16).ok()?;
+            Some((KeyId(key.to_be_bytes()), counter.parse().ok()?))
+        });
+        let (key, counter) =
+            floor.with_context(|| format!("not a key id and a counter: {line}"))?;
+        floors.raise(key, counter);
+    }
+    Ok(floors)
 }

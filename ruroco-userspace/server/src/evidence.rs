@@ -51,7 +51,7 @@ pub enum Compared {
         /// This host's clock.
         now: u128,
     },
-    /// The address that it was made for, with `ips`.
+    /// The address that it was made for, with `addresses`.
     Destination(Address),
     /// The address that it names as its source.
     Source {
@@ -64,9 +64,9 @@ pub enum Compared {
     Address(Address),
     /// The command, with those of the key.
     Command(CommandHash),
-    /// How many there were, with `max_requests_per_second`.
+    /// How many there were, with `max_knocks_per_second_per_key`.
     Rate,
-    /// How many there were, with the key's share of `max_requests_per_second_global`.
+    /// How many there were, with the key's share of `max_knocks_per_second`.
     GlobalRate,
     /// How many commands of the key are running, with its share of the slots.
     Slots,
@@ -161,7 +161,7 @@ impl fmt::Display for Explained<'_> {
             }
             Compared::GlobalRate => write!(
                 f,
-                "the key has used its share of max_requests_per_second_global = {}",
+                "the key has used its share of max_knocks_per_second = {}",
                 config.max_requests_per_second_global
             ),
             Compared::Slots => {
@@ -169,7 +169,7 @@ impl fmt::Display for Explained<'_> {
             }
             Compared::Rate => write!(
                 f,
-                "the key knocks more often than max_requests_per_second = {}",
+                "the key knocks more often than max_knocks_per_second_per_key = {}",
                 config.max_requests_per_second
             ),
         }
@@ -215,7 +215,7 @@ mod tests {
         let path = dir.path().join("config.toml");
         let ips = ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"];
         let text = format!(
-            "ips = {ips:?}\ngate.interfaces = [\"eth0\"]\n\
+            "addresses = {ips:?}\ngate.interfaces = [\"eth0\"]\n\
              [keys.laptop]\ncommands = [\"default\"]\n[keys.phone]\ncommands = [\"open_ssh\"]\n"
         );
         fs::write(&path, text).unwrap();
@@ -261,7 +261,7 @@ mod tests {
                 Compared::Command(CommandHash::of("reboot")),
                 "the command HASH; commands of this key: default",
             ),
-            (Compared::Rate, "the key knocks more often than max_requests_per_second = 2"),
+            (Compared::Rate, "the key knocks more often than max_knocks_per_second_per_key = 2"),
         ] {
             let config = config();
             let text = Explained { compared, key: "laptop", config: &config }.to_string();

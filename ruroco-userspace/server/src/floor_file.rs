@@ -25,7 +25,6 @@ use super::{
     floor_log::ReadError,
     floor_slots::{Content, Slots},
     floors::Floors,
-    upstream_blocklist,
     verifier::Permit,
 };
 
@@ -83,21 +82,9 @@ pub enum Error {
         remedy = remedy(.0, .1)
     )]
     Write(Arc<Path>, io::Error),
-    /// Floors of upstream ruroco cannot be taken over.
-    #[error(transparent)]
-    Upstream(#[from] upstream_blocklist::Error),
     /// The key's floor has been raised since the permit was given.
     #[error("a later packet of the same key has overtaken this one")]
     Overtaken,
-}
-
-/// A file that was made for a first start.
-#[derive(Debug)]
-pub struct Made {
-    /// Where it is.
-    pub path: PathBuf,
-    /// How many floors were upstream's, if it has left any.
-    pub taken_over: Option<usize>,
 }
 
 /// The floors and the file that keeps them, locked against other processes.
@@ -113,28 +100,31 @@ pub struct FloorFile {
 }
 
 impl FloorFile {
-    /// Makes the file for the first start, with the floors of upstream ruroco if there are any, and one of
-    /// `now` for those of these keys that have none. One that comes later has a floor from then on, so that
-    /// packets made before the first start are refused anyhow.
+    /// Makes the file for the first start, with these floors. A key that comes later has a floor of that
+    /// time, so that packets made before are rejected anyhow.
     ///
     /// # Errors
-    /// [`Error::Exists`] if there is one already, [`Error::Upstream`] if upstream's are not whole,
-    /// [`Error::Write`] if there cannot be one.
-    pub fn create(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Made, Error> {
+    /// [`Error::Exists`] if there is one already, [`Error::Write`] if there cannot be one.
+    pub fn create(dir: &Path, floors: &Floors) -> Result<PathBuf, Error> {
         let (path, _lock) = locate(dir)?;
-        let upstreams = upstream_blocklist::read(dir)?;
-        let taken_over = upstreams.as_ref().map(Floors::len);
-        match Slots::create(&path, &upstreams.unwrap_or_default().with_new(now, keys)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(Error::Exists(path));
-            }
-            Err(error) => return Err(Error::Write(path.into(), error)),
+        match Slots::create(&path, floors) {
+            Ok(()) => Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists(path)),
+            Err(error) => Err(Error::Write(path.into(), error)),
         }
-        if taken_over.is_some() {
-            upstream_blocklist::set_aside(dir);
+    }
+
+    /// Raises floors to these; those that are higher stay.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; the floors on the disk are then what they were.
+    pub fn raise(&mut self, floors: &Floors) -> Result<(), Error> {
+        for (key, floor) in floors.iter() {
+            self.floors.raise(key, floor);
         }
-        Ok(Made { path, taken_over })
+        self.slots
+            .put(&self.path, &self.floors)
+            .map_err(|error| Error::Write(Arc::clone(&self.path), error))
     }
 
     /// Whether there is a file already, of whatever content.
@@ -142,22 +132,17 @@ impl FloorFile {
         fs::symlink_metadata(dir.join(FLOORS)).is_ok()
     }
 
-    /// Reads the file. If upstream ruroco has left floors since, the higher one of each key holds; they
-    /// will do for a first start, too. Keys that are new to both get a floor of `now`. It is written anew
-    /// at once, so that a directory that cannot be written is found at the start and not at the first knock.
+    /// Reads the file. Keys that are new to it get a floor of `now`. It is rewritten at once, so that a directory that cannot be written is found at the start and not at the first knock.
     ///
     /// # Errors
     /// [`Error`]. Floors of keys that are gone are kept: the keys may come back.
     pub fn open(dir: &Path, keys: impl Iterator<Item = KeyId>, now: u128) -> Result<Self, Error> {
         let (path, lock) = locate(dir)?;
-        let upstreams = upstream_blocklist::read(dir)?;
-        let Content { slots, mut floors, is_torn } = match Slots::read(&path) {
+        let Content { slots, floors, is_torn } = match Slots::read(&path) {
             Ok(content) => content,
-            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => match upstreams
-            {
-                Some(_) => Content { slots: None, floors: Floors::default(), is_torn: false },
-                None => return Err(Error::Missing(path)),
-            },
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Missing(path));
+            }
             Err(ReadError::Io(error)) => return Err(Error::Read(path, error)),
             Err(ReadError::Damaged { line }) => return Err(Error::Damaged(path, line)),
         };
@@ -167,16 +152,9 @@ impl FloorFile {
                 "cut off a floor that was not written to its end: the knock has not run"
             );
         }
-        for (key, floor) in upstreams.iter().flat_map(Floors::iter) {
-            floors.raise(key, floor);
-        }
         let floors = floors.with_new(now, keys);
         match Slots::succeeding(slots, &path, &floors) {
             Ok(slots) => {
-                // Not before they are on the disk.
-                if upstreams.is_some() {
-                    upstream_blocklist::set_aside(dir);
-                }
                 let is_stuck = slots.are_nearly_full();
                 Ok(Self { path: path.into(), slots, floors, is_stuck, _lock: lock })
             }

@@ -16,8 +16,6 @@
 //! What a candidate costs does not depend on how many keys there are, and no memory is allocated for
 //! it, whether it is refused or accepted.
 //!
-//! Where upstream ruroco ran before, the first floors are [its](upstream_blocklist).
-//!
 //! [`cli`] is the way in, [`run`] the loop that waits, with [`pauses`] however much there is to do, and
 //! [`serve`] connects the steps; only [`source`],
 //! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from
@@ -43,5 +41,4 @@ pub mod run;
 pub mod sandbox;
 pub mod serve;
 pub mod source;
-pub mod upstream_blocklist;
 pub mod verifier;

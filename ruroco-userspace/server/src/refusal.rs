@@ -26,7 +26,7 @@ pub enum Refusal {
     WrongSource,
     /// [No command runs](ruroco_config::routable::Unfit::Unusable) for the address.
     UnusableAddress,
-    /// The address is not of the public Internet, and `allow_non_routable_ips` is false.
+    /// The address is not of the public Internet, and `allow_non_public_addresses` is false.
     NonRoutableAddress,
     /// The key may not run this command.
     CommandNotAllowed,

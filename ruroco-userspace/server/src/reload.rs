@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use ruroco_config::{
-    Config, Fixed, Source,
+    Config, Daemon, Source,
     key_directory::{self, Occasion},
     settings::Settings,
 };
@@ -102,10 +102,9 @@ impl Server {
     /// The configuration as it is in its file now, and whether a running server can have it.
     fn changed_configuration(&self) -> Checked<Config> {
         self.config.read_again_as_server().and(|config| {
-            let fixed = [Fixed::Source, Fixed::SocketDir, Fixed::BlocklistDir];
-            let mut problems = config.check_unchanged(&self.config, &fixed);
+            let mut problems = config.check_unchanged(&self.config, Daemon::Server);
             if config.source == Source::Udp {
-                problems.extend(config.check_unchanged(&self.config, &[Fixed::Address]));
+                problems.extend(config.check_same_port(&self.config));
             }
             problems
         })

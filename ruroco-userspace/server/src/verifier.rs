@@ -39,7 +39,7 @@ pub struct Verifier {
     global_rate: SharedRate,
 }
 
-/// What `max_requests_per_second_global` counts.
+/// What `max_knocks_per_second` counts.
 const SECOND: Duration = Duration::from_secs(1);
 
 struct KeyState {

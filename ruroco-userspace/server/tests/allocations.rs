@@ -220,9 +220,9 @@ fn no_candidate_makes_the_server_allocate() {
         &format!(
             "source = \"udp\"\n\
              address = \"127.0.0.1:1\"\n\
-             max_requests_per_second = {EACH}\n\
-             max_requests_per_second_global = {}\n\
-             allow_non_routable_ips = false\n\
+             max_knocks_per_second_per_key = {EACH}\n\
+             max_knocks_per_second = {}\n\
+             allow_non_public_addresses = false\n\
              keys.key-{AES}.commands = [\"default\"]",
             LET_THROUGH + 2 * SHARE
         ),

@@ -16,7 +16,9 @@ use ruroco_common::{
 use ruroco_config::Config;
 use ruroco_keys::{key::Key, named_key::NamedKey};
 use ruroco_seal::Aead;
-use ruroco_server::{clock::Now, floor_file::FloorFile, refusal::Refusal, verifier::Verifier};
+use ruroco_server::{
+    clock::Now, floor_file::FloorFile, floors::Floors, refusal::Refusal, verifier::Verifier,
+};
 
 const KEYS: [&str; 2] = [
     "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==",
@@ -24,12 +26,12 @@ const KEYS: [&str; 2] = [
 ];
 const STRANGER: &str = "chacha20poly1305:CCECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 const CONFIG: &str = r#"
-ips = ["1.1.1.1", "2606:4700::1111"]
+addresses = ["1.1.1.1", "2606:4700::1111"]
 gate.interfaces = ["eth0"]
-allow_non_routable_ips = false
-max_requests_per_second = 2
-max_requests_per_second_global = 3
-max_clock_skew_seconds = 60
+allow_non_public_addresses = false
+max_knocks_per_second_per_key = 2
+max_knocks_per_second = 3
+max_clock_skew = 60
 keys.limited.commands = ["default"]
 "#;
 const SKEW: u128 = 60_000_000_000;
@@ -256,7 +258,7 @@ proptest! {
         let config = Config::read(&path).or_problems().unwrap();
         let keys = keys();
         let ids = || keys.iter().map(|named| named.key.id);
-        FloorFile::create(dir.path(), ids(), START).unwrap();
+        FloorFile::create(dir.path(), &Floors::at(START, ids())).unwrap();
 
         let mut floors = FloorFile::open(dir.path(), ids(), START).unwrap();
         let mut verifier = Verifier::new(&config, &keys);

@@ -48,9 +48,9 @@ pub(crate) const CASES: &[Case] = &[
     ),
     config("addresses-all-not-on-the-host", &[("127.0.0.1", "192.0.2.77")]),
     config("addresses-empty", &[("\"127.0.0.1\"", "")]),
-    config("addresses-missing", &[("ips = [\"127.0.0.1\"]\n", "")]),
+    config("addresses-missing", &[("addresses = [\"127.0.0.1\"]\n", "")]),
     config("appearance-unknown", &[("[gate]", "[gate]\nappearance = \"stealth\"")]),
-    config("clock-skew-of-days", &[("port", "max_clock_skew_seconds = 604800\nport")]),
+    config("clock-skew-of-days", &[("port", "max_clock_skew = 604800\nport")]),
     config(
         "commands-of-a-key-are-not-there",
         &[("[gate]", "[keys.laptop]\ncommands = [\"open_shh\"]\n[gate]")],
@@ -65,7 +65,7 @@ pub(crate) const CASES: &[Case] = &[
     config("interface-with-its-peer", &[("\"lo\"", "\"lo\", \"eth0@if5\"")]),
     config("interface-twice", &[("\"lo\"", "\"lo\", \"lo\"")]),
     config("interfaces-empty", &[("\"lo\"", "")]),
-    config("limit-is-zero", &[("port", "max_requests_per_second = 0\nport")]),
+    config("limit-is-zero", &[("port", "max_knocks_per_second_per_key = 0\nport")]),
     config("limit-without-its-appearance", &[("[gate]", "[gate]\nmax_passed_per_second = 5")]),
     config(
         "many-mistakes-at-once",
@@ -86,7 +86,7 @@ pub(crate) const CASES: &[Case] = &[
     config("user-is-root", &[("$USER", "root")]),
     config(
         "config-directory-is-a-key",
-        &[("config_dir = \"$DIR\"", "config_dir = \"$DIR/laptop.key\"")],
+        &[("keys_dir = \"$DIR\"", "keys_dir = \"$DIR/laptop.key\"")],
     ),
     config("socket-directory-for-all", &[("$DIR/run", "/tmp")]),
     config("state-directory-missing", &[("$DIR/state", "$DIR/no-state")]),
@@ -174,7 +174,7 @@ pub(crate) const CASES: &[Case] = &[
     }),
     Case {
         name: "keys-where-only-the-server-gets-to",
-        config: &[("config_dir = \"$DIR\"", "config_dir = \"$DIR/keys\"")],
+        config: &[("keys_dir = \"$DIR\"", "keys_dir = \"$DIR/keys\"")],
         commands: None,
         arrange: |place| {
             place.make_dir("keys", 0o700);

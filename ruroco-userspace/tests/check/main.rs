@@ -27,13 +27,13 @@ use nix::unistd::{Uid, User, geteuid};
 
 /// A configuration with which everything starts. Cases change it.
 const CONFIG: &str = "\
-ips = [\"127.0.0.1\"]
+addresses = [\"127.0.0.1\"]
 port = 34020
-config_dir = \"$DIR\"
-blocklist_dir = \"$DIR/state\"
+keys_dir = \"$DIR\"
+state_dir = \"$DIR/state\"
 socket_dir = \"$DIR/run\"
 audit_dir = \"$DIR/audit\"
-socket_user = \"$USER\"
+server_user = \"$USER\"
 
 [gate]
 interfaces = [\"lo\"]

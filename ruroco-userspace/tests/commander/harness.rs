@@ -186,9 +186,9 @@ impl Host {
 
     fn configure(&self, socket_user: &str, max_requests_per_second_global: u32) {
         let config = format!(
-            "ips = [\"192.0.2.9\"]\nsource = \"udp\"\nconfig_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\n\
-             socket_user = {socket_user:?}\n\
-             max_requests_per_second_global = {max_requests_per_second_global}\n",
+            "addresses = [\"192.0.2.9\"]\nsource = \"udp\"\nkeys_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\n\
+             server_user = {socket_user:?}\n\
+             max_knocks_per_second = {max_requests_per_second_global}\n",
             self.path("etc"),
             self.path("run"),
             self.path("log"),

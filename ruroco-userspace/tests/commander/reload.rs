@@ -97,15 +97,17 @@ fn changes_whether_addresses_have_to_be_public() {
         ("false", &["refused reason=non_routable_address", "192.0.2."][..]),
         ("true", &["ended command=noop", "result=exit:0"]),
     ] {
-        host.write("config.toml", &format!("allow_non_routable_ips = {allow}\n{text}"), 0o644);
+        host.write("config.toml", &format!("allow_non_public_addresses = {allow}\n{text}"), 0o644);
         commander.reload(RELOADED);
         connection.send(&order("noop"));
         commander.line(told);
     }
     assert_eq!(commander.lines_with(&["running command=noop"]).len(), 1);
     let told = |is: &str, was: &str| {
-        let is = format!("`allow_non_routable_ips` is {is} now and was {was}");
-        commander.lines_with(&["WARN", &is, &format!("write allow_non_routable_ips = {was}")]).len()
+        let is = format!("`allow_non_public_addresses` is {is} now and was {was}");
+        commander
+            .lines_with(&["WARN", &is, &format!("write allow_non_public_addresses = {was}")])
+            .len()
     };
     // The file for us began without the filter.
     assert_eq!((told("false", "true"), told("true", "false")), (1, 1));
@@ -140,7 +142,7 @@ fn that_finds_a_mistake_changes_nothing() {
     expect_no_reload(&["bad.key:1: not a key"]);
     fs::remove_file(host.path("etc/bad.key")).unwrap();
     host.configure_user("somebody");
-    expect_no_reload(&[&format!("{config}:6: `socket_user`"), "restart"]);
+    expect_no_reload(&[&format!("{config}:6: `server_user`"), "restart"]);
     host.configure_rate(1000);
     host.configure_socket_dir("elsewhere");
     expect_no_reload(&[&format!("{config}:4: `socket_dir`"), "restart"]);
@@ -165,7 +167,7 @@ fn that_finds_many_mistakes_tells_each_in_a_line() {
     host.write_commands("[commands.new]\nrun = [\"true\"]\ntimeout = 0\nkeys = [\"labtop\"]\n");
     let told = [
         "config.toml:5: ",
-        "config.toml:6: `socket_user`",
+        "config.toml:6: `server_user`",
         "config.toml:8: ",
         "bad.key:1: not a key",
         "commands.toml:3: `timeout`",

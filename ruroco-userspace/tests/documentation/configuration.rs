@@ -16,7 +16,7 @@ const PAGE: &str = "configuration.md";
 const NO_FIELD: &str = "zzzz";
 
 /// The shortest good configuration, and the shortest good commands.
-const CONFIG: &str = "ips = [\"192.0.2.1\"]\ngate.interfaces = [\"eth0\"]\n";
+const CONFIG: &str = "addresses = [\"192.0.2.1\"]\ngate.interfaces = [\"eth0\"]\n";
 const COMMANDS: &str = "[commands.x]\nrun = [\"true\"]\n";
 
 /// How these files are read stands here once.
@@ -47,7 +47,7 @@ fn every_field_has_its_row_and_every_row_its_field() {
         in_config("").into_iter().partition(|name| shared.contains(&format!("`[{name}")));
     assert_eq!(tables.len(), 2, "{tables:?}");
     assert_eq!(names(&top), values);
-    assert_eq!(names(&gate), in_config("ips = [\"192.0.2.1\"]\n[gate]\n"));
+    assert_eq!(names(&gate), in_config("addresses = [\"192.0.2.1\"]\n[gate]\n"));
     assert_eq!(names(&key), in_config(&format!("{CONFIG}[keys.laptop]\n")));
     assert_eq!(names(&command), fields(commands(&format!("{COMMANDS}{no_field}")).err()));
     assert!(names(&variables).iter().all(|name| name.starts_with("RUROCO_")), "{variables:?}");
@@ -147,7 +147,7 @@ fn names(rows: &[Row<'_>]) -> BTreeSet<String> {
     rows.iter().map(|(field, _)| field.clone()).collect()
 }
 
-/// The names that a message of `serde`'s lists: unknown field `zzzz`, expected one of `ips`, `port`.
+/// The names that a message of `serde`'s lists: unknown field `zzzz`, expected one of `addresses`, `port`.
 fn known_names(message: &str) -> BTreeSet<String> {
     let unknown = format!("`{NO_FIELD}`, expected ");
     let line = message.lines().find(|line| line.contains(&unknown));

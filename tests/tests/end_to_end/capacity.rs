@@ -119,7 +119,7 @@ fn a_server_that_is_restarted_knows_whose_commands_are_running() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_knock_for_an_address_that_is_not_public_keeps_its_counter_where_only_those_are_allowed() {
     let mut lab = Lab::new(&Options::default());
-    lab.files.change_config(|text| format!("allow_non_routable_ips = false\n{text}"));
+    lab.files.change_config(|text| format!("allow_non_public_addresses = false\n{text}"));
     lab.start_commander();
     lab.start_gate();
     lab.start_server();

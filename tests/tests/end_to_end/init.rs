@@ -26,8 +26,8 @@ impl Begun {
         let begun = Self(Directory::new());
         fs::set_permissions(begun.path(""), Permissions::from_mode(0o755)).unwrap();
         let text = format!(
-            "ips = [\"{}\"]\nport = 34020\nconfig_dir = {:?}\nblocklist_dir = {:?}\n\
-             socket_user = \"{}\"\n\n[gate]\ninterfaces = [\"lo\"]\n",
+            "addresses = [\"{}\"]\nport = 34020\nkeys_dir = {:?}\nstate_dir = {:?}\n\
+             server_user = \"{}\"\n\n[gate]\ninterfaces = [\"lo\"]\n",
             SERVER.v4,
             begun.keys(),
             begun.path("floors"),
@@ -126,7 +126,7 @@ fn a_configuration_may_be_named_from_the_directory_that_it_is_in() {
     let output = init("new", &options);
     let written = fs::read_to_string(begun.path("new/config.toml"));
     let written = written.unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    assert!(written.contains(&format!("config_dir = {:?}", begun.path("new/keys"))), "{written}");
+    assert!(written.contains(&format!("keys_dir = {:?}", begun.path("new/keys"))), "{written}");
 }
 
 #[test]
@@ -197,9 +197,11 @@ fn only_addresses_that_will_last_are_proposed() {
         init.arg(programs::path("ruroco")).args(["init", "--no-start", "--yes", "--config"]);
         init.arg(&config).args(["--interface", interface]).output().unwrap();
         let written = fs::read_to_string(&config).unwrap();
-        let expected = "ips = [\"192.0.2.1\", \"2001:db8:7::1\", \"2001:db8:1::1\", \"fd00::1\"]\n";
+        let expected =
+            "addresses = [\"192.0.2.1\", \"2001:db8:7::1\", \"2001:db8:1::1\", \"fd00::1\"]\n";
         let sorted = |text: &str| {
-            let line = text.lines().find(|line| line.starts_with("ips = ")).unwrap_or_default();
+            let line =
+                text.lines().find(|line| line.starts_with("addresses = ")).unwrap_or_default();
             let mut words: Vec<String> =
                 line.split([' ', ',', '[', ']']).map(str::to_owned).collect();
             words.sort();

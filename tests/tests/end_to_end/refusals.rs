@@ -234,7 +234,7 @@ fn a_key_that_knocks_too_often_is_limited_and_another_key_is_not() {
             }
             lab.send(family, &phone);
         });
-        let told = ["refused", "rate_limited", "laptop", "max_requests_per_second = 1"];
+        let told = ["refused", "rate_limited", "laptop", "max_knocks_per_second_per_key = 1"];
         lab.server().wait_for(&told);
         lab.server().wait_for(&["accepted", "phone"]);
         let accepted = lab.server().lines_with(&["accepted", "laptop"]).len();

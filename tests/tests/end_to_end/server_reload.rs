@@ -120,10 +120,10 @@ fn all_that_is_wrong_is_told_with_a_line_for_each() {
     for source in SOURCES {
         let mut lab = Lab::running(&of_source(source));
         let text = config(&lab);
-        let floors = format!("blocklist_dir = {:?}", lab.files.floors_dir());
-        let bad = text.replace(&floors, "blocklist_dir = \"/nowhere\"");
+        let floors = format!("state_dir = {:?}", lab.files.floors_dir());
+        let bad = text.replace(&floors, "state_dir = \"/nowhere\"");
         write_config(&lab, &format!("prot = 1\n{bad}\n[keys.latop]\ncommands = []\n"));
-        let told = ["did you mean `port`?", "`blocklist_dir` cannot", "did you mean `laptop`?"];
+        let told = ["did you mean `port`?", "`state_dir` cannot", "did you mean `laptop`?"];
         reload(&mut lab, 1, &[REFUSED, told[0]]);
         for told in told {
             lab.server().wait_for(&[REFUSED, told]);

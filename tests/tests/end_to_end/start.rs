@@ -339,9 +339,9 @@ fn addresses_that_are_no_hosts_stop_every_program() {
     for ip in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"] {
         let text = lab.files.change_config(|text| {
             let (_, rest) = text.split_once('\n').unwrap();
-            format!("ips = [\n  \"192.0.2.1\",\n  \"{ip}\",\n]\n{rest}")
+            format!("addresses = [\n  \"192.0.2.1\",\n  \"{ip}\",\n]\n{rest}")
         });
-        assert!(text.starts_with("ips = "), "{text}");
+        assert!(text.starts_with("addresses = "), "{text}");
         let place = format!("{}:3", path(&lab.files.config()));
         for (name, command) in all_programs(&lab) {
             expect_no_start(name, command, &[&place, ip]);

@@ -43,7 +43,7 @@ impl Host {
              --port {PORT} --key {KEY}",
             SERVER.v4, SERVER.v6
         ));
-        self.guest.run("echo 'max_requests_per_second = 1000' > /tmp/config.toml");
+        self.guest.run("echo 'max_knocks_per_second_per_key = 1000' > /tmp/config.toml");
         self.guest.run("cat /etc/ruroco/config.toml >> /tmp/config.toml");
         self.guest.run("cat /tmp/config.toml > /etc/ruroco/config.toml");
         self.guest.write(

@@ -179,7 +179,7 @@ fn another_user_for_the_server_takes_what_the_doctor_says() {
     host.install();
     host.configure();
     host.guest.run("useradd --system --shell /usr/sbin/nologin other");
-    host.guest.run("sed -i '1i socket_user = \"other\"' /etc/ruroco/config.toml");
+    host.guest.run("sed -i '1i server_user = \"other\"' /etc/ruroco/config.toml");
     let doctor = host.guest.try_run("ruroco doctor");
     let said = String::from_utf8_lossy(&doctor.stdout);
     let edits =

@@ -1,14 +1,17 @@
-//! `[gate]`: where the gate stands and what it looks like.
+//! `[gate]`: where the gate is attached and what it looks like.
 
 use std::{ops::Range, path::PathBuf};
 
 use ruroco_common::rate::Rate;
-use ruroco_files::toml_file::{LeftOut, Source as File};
-use ruroco_messages::problems::{Problem, Problems};
-use serde::Deserialize;
-use toml::Spanned;
+use ruroco_files::toml_file::{
+    Source as File,
+    table::{Table, Taken},
+    value::{Count, Located},
+};
+use ruroco_messages::problems::Problems;
 
-use super::{Source, interface_name, positive};
+use super::{Places, Reader, is_empty_list};
+use crate::fields::{self, Look, Mode, Source};
 
 /// `[gate]`.
 #[derive(Debug)]
@@ -17,37 +20,21 @@ pub struct Gate {
     pub interfaces: Vec<String>,
     /// How to attach.
     pub mode: Mode,
-    /// The directory in a BPF file system that keeps the gate closed while the process is away.
+    /// The directory in a BPF file system in which the links are pinned.
     pub pin_dir: PathBuf,
     /// What the gate's port looks like from outside.
     pub appearance: Appearance,
-    // Where they stand in the file.
     interfaces_at: Vec<Range<usize>>,
-    pub(super) mode_at: Range<usize>,
-    pub(super) pin_dir_at: Range<usize>,
-    appearance_at: Range<usize>,
 }
 
-/// `mode`: how the program is attached to an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// In the driver, or not at all.
-    Native,
-    /// In the network stack; works everywhere and is slower.
-    Generic,
-    /// Native where the driver can, generic where it cannot.
-    Auto,
-}
-
-/// `appearance`: what whoever has no key gets to see of the gate's port.
+/// What the gate's port looks like to those who have no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appearance {
     /// Nothing, as behind a filter.
     Filtered,
-    /// What there is to be seen of any closed port, because the stack answers.
+    /// A closed port, because the network stack answers.
     Closed {
-        /// Most packets that go to the stack in a second.
+        /// Most packets that are passed to the network stack in a second.
         max_passed_per_second: u32,
     },
 }
@@ -61,7 +48,7 @@ impl Appearance {
         }
     }
 
-    /// How much of what is refused goes to the stack.
+    /// How much of what is rejected is passed to the network stack.
     pub const fn pass_refused(self) -> Rate {
         match self {
             Self::Filtered => Rate::NEVER,
@@ -70,93 +57,75 @@ impl Appearance {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Raw {
-    interfaces: Option<Spanned<Vec<Spanned<String>>>>,
-    #[serde(default = "defaults::mode")]
-    mode: Spanned<Mode>,
-    #[serde(default = "defaults::pin_dir")]
-    pin_dir: Spanned<PathBuf>,
-    #[serde(default = "defaults::appearance")]
-    appearance: Spanned<RawAppearance>,
-    max_passed_per_second: Option<Spanned<u32>>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RawAppearance {
-    Filtered,
-    Closed,
-}
-
-mod defaults {
-    use super::{Mode, PathBuf, RawAppearance, Spanned};
-
-    pub(super) fn mode() -> Spanned<Mode> {
-        Spanned::new(0..0, Mode::Auto)
-    }
-    pub(super) fn pin_dir() -> Spanned<PathBuf> {
-        Spanned::new(0..0, "/sys/fs/bpf/ruroco".into())
-    }
-    pub(super) fn appearance() -> Spanned<RawAppearance> {
-        Spanned::new(0..0, RawAppearance::Filtered)
-    }
-    /// More than Linux answers, which is 1,000 ICMP errors a second (`net.ipv4.icmp_msgs_per_sec`):
-    /// under a flood its limit is what is to be seen, at this port as at any other.
-    pub(super) const MAX_PASSED_PER_SECOND: u32 = 10_000;
-}
-
 impl Gate {
     pub(super) fn check(
         file: &File,
-        raw: Option<Spanned<Raw>>,
-        source: &Spanned<Source>,
-        left_out: &LeftOut,
+        table: Taken<Table<'_>>,
+        source: Source,
+        places: &mut Places,
         problems: &mut Problems,
-    ) -> Self {
-        let mut gate = Self {
-            interfaces: Vec::new(),
-            mode: defaults::mode().into_inner(),
-            pin_dir: defaults::pin_dir().into_inner(),
-            appearance: Appearance::Filtered,
-            interfaces_at: Vec::new(),
-            mode_at: 0..0,
-            pin_dir_at: 0..0,
-            appearance_at: 0..0,
+    ) -> Option<Self> {
+        let is_absent = table.is_absent();
+        let source_at = places.fields.get(fields::SOURCE.name).cloned().unwrap_or_default();
+        let table = table.ok();
+        let at = table.as_ref().map(|table| table.at.clone());
+        // A table that is wrong or missing has nothing but defaults.
+        let empty = File::new(file.path(), "");
+        let table = match table {
+            Some(table) => table.value,
+            None => Table::of_file(&empty, problems)?,
         };
-        let is_needed = *source.get_ref() == Source::Xdp;
-        let Some(raw) = raw else {
-            if is_needed && !left_out.has(&["gate"]) {
-                problems.add(no_interface(file, source));
+        let mut reader = Reader { table, places, problems };
+        let (interfaces, interfaces_at) = match reader.take(&fields::INTERFACES) {
+            Taken::Is(names) => distinct(file, names, reader.problems),
+            Taken::Wrong => Default::default(),
+            Taken::Absent => {
+                let example = "interfaces = [\"eth0\"]";
+                match at {
+                    Some(at) => reader.problems.add(file.error(
+                        at,
+                        format_args!("[gate] has no `interfaces`. Set, for example, {example}"),
+                    )),
+                    None if is_absent && source == Source::Xdp => {
+                        let message = format!(
+                            "`source` is \"xdp\", but no interface is named. Write [gate] and below it, \
+                             for example, {example}"
+                        );
+                        reader.problems.add(file.error(source_at, message));
+                    }
+                    None => {}
+                }
+                Default::default()
             }
-            return gate;
         };
-        let (gate_at, raw) = (raw.span(), raw.into_inner());
-        match &raw.interfaces {
-            Some(names) => {
-                (gate.interfaces, gate.interfaces_at) = interfaces(file, names, problems)
+        let mode = reader.value(&fields::MODE)?.0;
+        let pin_dir = reader.value(&fields::PIN_DIR)?;
+        let is_look_wrong = reader.table.has(fields::APPEARANCE.name);
+        let before = reader.problems.len();
+        let look = reader.value(&fields::APPEARANCE)?.0;
+        let is_look_wrong = is_look_wrong && reader.problems.len() != before;
+        let limit = reader.take(&fields::MAX_PASSED_PER_SECOND);
+        let Reader { table, .. } = reader;
+        table.reject_unknown(&fields::gate(), &[], problems);
+        let appearance = match (look, limit) {
+            (Look::Filtered, Taken::Is(limit)) if !is_look_wrong => {
+                let message = "`max_passed_per_second` needs appearance = \"closed\": a filtered port passes \
+                               nothing on. Remove it";
+                problems.add(file.error(limit.at, message));
+                Appearance::Filtered
             }
-            None if left_out.has(&["gate", "interfaces"]) => {}
-            None => problems.add(file.error(
-                gate_at,
-                "[gate] has no `interfaces`; write, for example, interfaces = [\"eth0\"]",
-            )),
-        }
-        let limit = raw.max_passed_per_second.as_ref();
-        // Where it was left out, nobody knows what goes with it.
-        if !left_out.has(&["gate", "appearance"]) {
-            let appearance = appearance(file, *raw.appearance.get_ref(), limit);
-            gate.appearance = problems.good(appearance).unwrap_or(gate.appearance);
-        }
-        Self {
-            mode_at: raw.mode.span(),
-            mode: raw.mode.into_inner(),
-            pin_dir_at: raw.pin_dir.span(),
-            pin_dir: raw.pin_dir.into_inner(),
-            appearance_at: raw.appearance.span(),
-            ..gate
-        }
+            (Look::Filtered, _) => Appearance::Filtered,
+            (Look::Closed, limit) => {
+                let Count(max_passed_per_second) = match limit {
+                    Taken::Is(limit) => limit.value,
+                    Taken::Absent | Taken::Wrong => {
+                        fields::MAX_PASSED_PER_SECOND.default_value()?
+                    }
+                };
+                Appearance::Closed { max_passed_per_second }
+            }
+        };
+        Some(Self { interfaces, mode, pin_dir, appearance, interfaces_at })
     }
 
     /// Where an interface is named.
@@ -164,81 +133,26 @@ impl Gate {
         let mut named = self.interfaces.iter().zip(&self.interfaces_at);
         named.find(|(named, _)| *named == name).map(|(_, span)| span.clone())
     }
-
-    /// What the kernel cannot check goes unanswered even if it is forged, and one port that does
-    /// not answer among others that do is seen.
-    pub(super) fn check_appearance<'a>(
-        &self,
-        file: &File,
-        unchecked: impl Iterator<Item = &'a str>,
-    ) -> Problems {
-        let mut problems = Problems::default();
-        if let Appearance::Closed { .. } = self.appearance {
-            problems.extend(unchecked.map(|key| {
-                file.error(
-                    self.appearance_at.clone(),
-                    format!(
-                        "`appearance` cannot be \"closed\" with {key}.key, which is a key for \
-                         AES-256-GCM-SIV: the kernel cannot tell its forgeries, so they would go \
-                         unanswered and show the gate; make a new key for {key} with \
-                         `ruroco-client key gen --out NAME.key`, or write appearance = \"filtered\""
-                    ),
-                )
-            }));
-        }
-        problems
-    }
 }
 
-fn no_interface(file: &File, source: &Spanned<Source>) -> Problem {
-    file.error(
-        source.span(),
-        "`source` is \"xdp\", but no interface is named; write [gate] and below it, for example, \
-         interfaces = [\"eth0\"]",
-    )
-}
-
-/// Those of the names that are good, and where they stand.
-fn interfaces(
+/// Names that differ, and where they stand.
+fn distinct(
     file: &File,
-    names: &Spanned<Vec<Spanned<String>>>,
+    names: Located<Vec<Located<crate::values::InterfaceName>>>,
     problems: &mut Problems,
 ) -> (Vec<String>, Vec<Range<usize>>) {
     let (mut interfaces, mut places) = (Vec::new(), Vec::new());
-    for interface in names.get_ref() {
-        let (name, span) = (interface.get_ref(), interface.span());
-        if let Some(mistake) = interface_name::mistake(name) {
-            problems.add(file.error(span, mistake));
-        } else if interfaces.contains(name) {
-            problems.add(file.error(span, format!("`{name}` is named twice; remove one")));
-        } else {
-            interfaces.push(name.clone());
-            places.push(span);
-        }
+    if names.value.is_empty() && file.text().get(names.at.clone()).is_some_and(is_empty_list) {
+        let message = "`interfaces` is empty. Set, for example, interfaces = [\"eth0\"]";
+        problems.add(file.error(names.at, message));
     }
-    if names.get_ref().is_empty() {
-        let message = "`interfaces` is empty; write, for example, interfaces = [\"eth0\"]";
-        problems.add(file.error(names.span(), message));
+    for Located { value: name, at } in names.value {
+        if interfaces.contains(&name.0) {
+            problems.add(file.error(at, format!("`{}` is named twice. Remove one", name.0)));
+        } else {
+            interfaces.push(name.0);
+            places.push(at);
+        }
     }
     (interfaces, places)
-}
-
-fn appearance(
-    file: &File,
-    appearance: RawAppearance,
-    limit: Option<&Spanned<u32>>,
-) -> Result<Appearance, Problem> {
-    match (appearance, limit) {
-        (RawAppearance::Filtered, None) => Ok(Appearance::Filtered),
-        (RawAppearance::Filtered, Some(limit)) => Err(file.error(
-            limit.span(),
-            "`max_passed_per_second` goes with appearance = \"closed\"; a filtered port passes \
-             nothing on, so leave it out",
-        )),
-        (RawAppearance::Closed, limit) => {
-            let limit = limit.map(|limit| positive(file, limit)).transpose()?;
-            let max_passed_per_second = limit.unwrap_or(defaults::MAX_PASSED_PER_SECOND);
-            Ok(Appearance::Closed { max_passed_per_second })
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use nix::unistd::User;
 use ruroco_common::address::Address;
-use ruroco_config::{Config, Field, Mode, Source, key_directory};
+use ruroco_config::{Config, Mode, Place, Source, key_directory};
 use ruroco_files::toml_file::nearest;
 use ruroco_gate::{
     addresses::Present,
@@ -34,14 +34,14 @@ fn missing_addresses(config: &Config, present: &Present) -> Vec<Problem> {
         let protocol = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
         let consequence = match missed.contains(&ip) {
             true => format!(
-                "and neither is any other {protocol} address in `ips`: no knock over {protocol} would be \
+                "and neither is any other {protocol} address in `addresses`: no knock over {protocol} would be \
                  recognised"
             ),
             false => "which is correct only for the outer address of a host behind NAT".to_owned(),
         };
         let message =
             format!("{ip} is not assigned to this host, {consequence}. This host has: {present}");
-        config.problem(Field::Ip(*address), message).as_warning()
+        config.problem(Place::Address(*address), message).as_warning()
     };
     config.ips.iter().filter(|ip| !present.has(IpAddr::from(**ip))).map(problem).collect()
 }
@@ -51,7 +51,7 @@ fn interfaces(config: &Config, links: &[Link]) -> Vec<Problem> {
     let mut known: Vec<(u32, &str)> = Vec::new();
     for name in &config.gate.interfaces {
         let link = netlink::link(name).ok().flatten();
-        let problem = |message| config.problem(Field::Interface(name), message);
+        let problem = |message| config.problem(Place::Interface(name), message);
         let other =
             link.as_ref().and_then(|link| known.iter().find(|(index, _)| *index == link.index));
         problems.extend(match (&link, other) {

@@ -18,7 +18,7 @@ use std::{
 
 use clap::ValueEnum;
 use ruroco_commands::approved::Approved;
-use ruroco_config::{Config, Field, Fixed, Source, key_directory::Occasion, settings::Settings};
+use ruroco_config::{Config, Place, Source, fields, key_directory::Occasion, settings::Settings};
 use ruroco_messages::{
     plain_error::plain,
     problems::{Level, Problem, Problems},
@@ -158,7 +158,7 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     if user.uid.is_root() {
         let refusal = "the server refuses to run as root; name another user, made with: useradd \
                        --system --shell /usr/sbin/nologin ruroco";
-        return Ok(vec![config.problem(Field::Fixed(Fixed::SocketUser), refusal)]);
+        return Ok(vec![config.problem(Place::Field(fields::SERVER_USER.name), refusal)]);
     }
     if user.uid.as_raw() == geteuid().as_raw() {
         return Ok(look());

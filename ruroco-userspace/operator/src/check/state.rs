@@ -29,7 +29,7 @@ const USUAL_PLACES: [&str; 2] = ["/var/lib/ruroco", "/var/lib/ruroco-server"];
 /// How the names of the server's files begin, and what a file system of its own begins with.
 const OWN_FILES: [&str; 4] = [FLOORS, UPSTREAM_BLOCKLIST, refusal_record::FILE, "lost+found"];
 
-/// `blocklist_dir`, to be looked at by root first: other users may not see what is in it.
+/// `state_dir`, to be looked at by root first: other users may not see what is in it.
 #[derive(Debug)]
 pub(crate) struct StateDirectory<'a> {
     path: &'a Path,
@@ -109,7 +109,7 @@ fn move_to_its_own(path: &Path, config: &Config, user: &User) -> String {
     let own = usual.into_iter().find(|place| !is_needed(place, config) && *place != path);
     let own = own.unwrap_or(Path::new("/var/lib/ruroco-floors"));
     let mut remedy = format!(
-        "use a directory of the server's own: set blocklist_dir = {own:?} and {}",
+        "use a directory of the server's own: set state_dir = {own:?} and {}",
         install(own, user)
     );
     for floors in [FLOORS, UPSTREAM_BLOCKLIST].map(|name| path.join(name)) {
@@ -153,7 +153,7 @@ mod tests {
 
     fn remedy(dir: &Path, blocklist_dir: &Path) -> String {
         let text = format!(
-            "ips = [\"192.0.2.1\"]\nsource = \"udp\"\nconfig_dir = {:?}\nblocklist_dir = {blocklist_dir:?}\n",
+            "addresses = [\"192.0.2.1\"]\nsource = \"udp\"\nkeys_dir = {:?}\nstate_dir = {blocklist_dir:?}\n",
             dir.join("etc/keys")
         );
         let config = Config::check(Source::new(dir.join("etc/config.toml"), text));
@@ -182,7 +182,7 @@ mod tests {
         let systems = ["/", "/etc", "/tmp", "/var/lib"].map(PathBuf::from);
         for path in kept.iter().chain(&systems) {
             let told = remedy(dir, path);
-            assert!(told.contains("set blocklist_dir = \"/var/lib/ruroco\""), "{told}");
+            assert!(told.contains("set state_dir = \"/var/lib/ruroco\""), "{told}");
             assert!(told.ends_with("-m 700 /var/lib/ruroco"), "{told}");
         }
     }

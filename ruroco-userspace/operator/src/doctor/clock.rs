@@ -26,9 +26,7 @@ fn of(max_error: io::Result<Option<Duration>>, max_skew: Duration) -> Finding {
         ),
         Ok(Some(error)) if error >= max_skew => Finding::warning(
             NAME,
-            format!(
-                "synchronised, but may be wrong by {error:.0?}; `max_clock_skew_seconds` is {skew}"
-            ),
+            format!("synchronised, but may be wrong by {error:.0?}; `max_clock_skew` is {skew}"),
             "look at the NTP client: chronyc tracking, or timedatectl timesync-status",
         ),
         Ok(Some(error)) => Finding::ok(

@@ -185,7 +185,7 @@ mod tests {
     use ruroco_files::toml_file::Source;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-    /// A configuration with a `blocklist_dir` of nobody's, and that user.
+    /// A configuration with a `state_dir` of nobody's, and that user.
     fn with_state(dir: &Path) -> (Config, User) {
         let nobody = User::from_name("nobody").unwrap().unwrap();
         let state = dir.join("state");
@@ -193,7 +193,8 @@ mod tests {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
         chown(&state, Some(nobody.uid.as_raw()), None).unwrap();
-        let text = format!("ips = [\"192.0.2.1\"]\nsource = \"udp\"\nblocklist_dir = {state:?}\n");
+        let text =
+            format!("addresses = [\"192.0.2.1\"]\nsource = \"udp\"\nstate_dir = {state:?}\n");
         (Config::check(Source::new("/config.toml", text)).or_problems().unwrap(), nobody)
     }
 

@@ -57,7 +57,7 @@ fn user_of_units(user: &str, group: &str, server: &str, gate: Option<&str>) -> O
     }
     Some(Finding::problem(
         NAME,
-        format!("`socket_user` is {user}, and the units are for {server}: the two could not talk"),
+        format!("`server_user` is {user}, and the units are for {server}: the two could not talk"),
         format!(
             "write, with a line for each setting, in {}; then restart them",
             drop_ins.join(", in ")

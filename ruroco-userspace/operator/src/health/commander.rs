@@ -192,7 +192,7 @@ mod tests {
         };
         let user = ruroco_trust::users::own();
         let config = format!(
-            "ips = [\"192.0.2.1\"]\nsource = \"udp\"\nconfig_dir = {:?}\nsocket_user = {user:?}\n",
+            "addresses = [\"192.0.2.1\"]\nsource = \"udp\"\nkeys_dir = {:?}\nserver_user = {user:?}\n",
             dir.path()
         );
         let config = write("config.toml", &config, 0o644);

@@ -196,12 +196,12 @@ fn addresses_of(ips: &[IpAddr], present: &Present, config: &str) -> Finding {
     Finding::problem(
         ADDRESSES,
         format!(
-            "no {protocol} address of `ips` is assigned to this host ({}): knocks over {protocol} are not \
+            "no {protocol} address of `addresses` is assigned to this host ({}): knocks over {protocol} are not \
              recognised",
             listed.join(", ")
         ),
         format!(
-            "see `ip address`; if the address has changed, change `ips` in {config} and run \
+            "see `ip address`; if the address has changed, change `addresses` in {config} and run \
              `systemctl reload ruroco-gate`"
         ),
     )
@@ -212,7 +212,7 @@ fn keys(status: &Status) -> Finding {
         0 => Finding::problem(
             KEYS,
             "the gate has no key, so no packet is a knock",
-            "make a key with `ruroco-client key gen --out FILE` in the directory `config_dir`, then run \
+            "make a key with `ruroco-client key gen --out FILE` in the directory `keys_dir`, then run \
              `systemctl reload ruroco-commander ruroco-gate`",
         ),
         1 => Finding::ok(KEYS, "1 key"),

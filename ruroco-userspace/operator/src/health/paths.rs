@@ -82,7 +82,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Looks at this host, where `ips` are to be reached.
+    /// Looks at this host, where `addresses` are to be reached.
     ///
     /// # Errors
     /// If the interfaces cannot be listed.
@@ -281,7 +281,7 @@ fn finding(config: &Config, way: From, unguarded: Vec<&Unguarded>) -> Option<Fin
         From::TunnelWithOurAddress => Finding::problem(
             UNGUARDED,
             format!(
-                "{names} {are} up with an address of `ips`, but cannot be guarded (no Ethernet headers): if a \
+                "{names} {are} up with an address of `addresses`, but cannot be guarded (no Ethernet headers): if a \
                  knock arrives through {they}, {ANSWERED}"
             ),
             format!("let clients knock at an address of an Ethernet interface; {drop}"),

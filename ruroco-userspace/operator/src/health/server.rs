@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at the ring.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The lock that a running server holds, in `blocklist_dir`.
+/// The lock that a running server holds, in `state_dir`.
 const LOCK: &str = "floors.lock";
 
 const RESTART: &str =
@@ -193,7 +193,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (source, waits) in [("xdp", true), ("udp", false)] {
             let text = format!(
-                "ips = [\"192.0.2.1\"]\nport = 34020\nsource = {source:?}\nblocklist_dir = {:?}\n{}",
+                "addresses = [\"192.0.2.1\"]\nport = 34020\nsource = {source:?}\nstate_dir = {:?}\n{}",
                 dir.path(),
                 if waits { "gate.interfaces = [\"lo\"]\n" } else { "" }
             );

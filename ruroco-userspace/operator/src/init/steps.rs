@@ -1,12 +1,11 @@
 //! What a first set-up consists of. Each step leaves alone what is there.
 
 use std::{
-    env,
     fmt::Write as _,
     fs::{self, Permissions},
     io::Write,
     net::IpAddr,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -16,8 +15,9 @@ use ruroco_config::{Config, FLOORS, UPSTREAM_BLOCKLIST};
 use ruroco_files::{durable, toml_file::Source as File};
 use ruroco_keys::named_key::can_be_a_name;
 use ruroco_seal::generate_key;
-use ruroco_trust::{private_directory, users};
-use rustix::process::{Gid, Uid};
+use ruroco_trust::private_directory;
+
+use crate::floors;
 
 /// One of the steps, in the order in which they are taken.
 #[derive(Debug)]
@@ -131,8 +131,8 @@ impl Setup {
         };
         let mut text = String::from("# `ruroco check` says what is wrong with this file.\n");
         let ips = list(self.ips.iter().map(ToString::to_string).collect());
-        let _ = writeln!(text, "ips = [{ips}]\nport = {}", self.port);
-        let _ = writeln!(text, "config_dir = {:?}", self.keys.display().to_string());
+        let _ = writeln!(text, "addresses = [{ips}]\nport = {}", self.port);
+        let _ = writeln!(text, "keys_dir = {:?}", self.keys.display().to_string());
         let _ = writeln!(text, "\n[gate]\ninterfaces = [{}]", list(self.interfaces.clone()));
         text
     }
@@ -196,9 +196,7 @@ fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<
     Ok(writeln!(out, "made the key {}", path.display())?)
 }
 
-/// As the server's user, whose file it is to be.
 fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
-    let user = users::find(&setup.user)?;
     let has_floors =
         [FLOORS, UPSTREAM_BLOCKLIST].iter().any(|file| setup.floors.join(file).exists());
     if setup.had_keys && !has_floors {
@@ -210,18 +208,8 @@ fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
             setup.user
         );
     }
-    let (uid, gid) = (Uid::from_raw(user.uid.as_raw()), Gid::from_raw(user.gid.as_raw()));
-    private_directory::prepare_for(&setup.floors, 0o700, uid, gid)?;
-    let server = env::current_exe().context("could not find out where this program is")?;
-    let server = server.with_file_name("ruroco-server");
-    let mut init = Command::new(&server);
-    init.args(["init", "--if-missing", "--config"]).arg(&setup.config);
-    init.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    let said = init.output().with_context(|| format!("could not start {}", server.display()))?;
-    if !said.status.success() {
-        bail!("ruroco-server init: {}", reason(&said.stderr));
-    }
-    out.write_all(&said.stdout)?;
+    let place = floors::Place { dir: &setup.floors, user: &setup.user };
+    out.write_all(&floors::make(place, &setup.config)?)?;
     Ok(())
 }
 
@@ -239,16 +227,8 @@ fn start_units(out: &mut impl Write) -> anyhow::Result<()> {
     if !said.status.success() {
         bail!(
             "could not start the units: {}\nLook at: journalctl --unit 'ruroco-*'",
-            reason(&said.stderr)
+            floors::reason(&said.stderr)
         );
     }
     Ok(writeln!(out, "started {}", UNITS.join(", "))?)
-}
-
-/// What a program of ours says before it fails, without what each of its lines begins with: the line
-/// that repeats it begins so, too.
-fn reason(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let lines = text.trim().lines().map(|line| line.strip_prefix("Error: ").unwrap_or(line));
-    lines.collect::<Vec<_>>().join("; ")
 }

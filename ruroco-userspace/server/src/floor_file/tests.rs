@@ -10,8 +10,8 @@ fn a_first_start_needs_floors_that_were_made_on_purpose() {
     let keys = || [KEY].into_iter();
     let missing = FloorFile::open(dir.path(), keys(), 5).unwrap_err();
     assert!(missing.to_string().contains("ruroco-server init"), "{missing}");
-    FloorFile::create(dir.path(), keys(), 5).unwrap();
-    assert!(matches!(FloorFile::create(dir.path(), keys(), 9), Err(Error::Exists(_))));
+    FloorFile::create(dir.path(), &Floors::at(5, keys())).unwrap();
+    assert!(matches!(FloorFile::create(dir.path(), &Floors::at(9, keys())), Err(Error::Exists(_))));
     let file = FloorFile::open(dir.path(), keys(), 9).unwrap();
     assert_eq!(file.floors().of(KEY), Some(5));
 }
@@ -22,7 +22,7 @@ fn new_floors_get_their_name_only_when_they_are_whole() {
     let new = dir.path().join("floors.new");
     // As a power cut may leave it.
     fs::write(&new, "torn").unwrap();
-    FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap();
+    FloorFile::create(dir.path(), &Floors::at(5, [KEY].into_iter())).unwrap();
     assert!(!new.exists());
     let file = FloorFile::open(dir.path(), [].into_iter(), 9).unwrap();
     assert_eq!(file.floors().of(KEY), Some(5));
@@ -30,7 +30,7 @@ fn new_floors_get_their_name_only_when_they_are_whole() {
     let dir = tempfile::tempdir().unwrap();
     // What cannot be written there is nowhere.
     fs::create_dir(dir.path().join("floors.new")).unwrap();
-    let error = FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap_err();
+    let error = FloorFile::create(dir.path(), &Floors::at(5, [KEY].into_iter())).unwrap_err();
     assert!(matches!(error, Error::Write(..)), "{error}");
     assert!(!FloorFile::is_there(dir.path()));
 }
@@ -38,7 +38,7 @@ fn new_floors_get_their_name_only_when_they_are_whole() {
 #[test]
 fn a_new_key_starts_at_now_and_an_old_one_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap();
+    FloorFile::create(dir.path(), &Floors::at(5, [KEY].into_iter())).unwrap();
     let other = KeyId([9; 8]);
     drop(FloorFile::open(dir.path(), [other].into_iter(), 7).unwrap());
     let file = FloorFile::open(dir.path(), [KEY, other].into_iter(), 9).unwrap();
@@ -48,7 +48,7 @@ fn a_new_key_starts_at_now_and_an_old_one_is_kept() {
 #[test]
 fn a_key_that_comes_while_the_file_is_open_has_its_floor_on_the_disk_or_none() {
     let dir = tempfile::tempdir().unwrap();
-    FloorFile::create(dir.path(), [].into_iter(), 5).unwrap();
+    FloorFile::create(dir.path(), &Floors::at(5, [].into_iter())).unwrap();
     let mut file = FloorFile::open(dir.path(), [].into_iter(), 6).unwrap();
     assert!(file.floors().is_empty());
     let (path, in_the_way) = (dir.path().join("floors"), dir.path().join("floors.new"));
@@ -70,18 +70,8 @@ fn a_key_that_comes_while_the_file_is_open_has_its_floor_on_the_disk_or_none() {
     assert_eq!((file.floors().of(KEY), file.floors().of(other)), (Some(8), Some(9)));
 }
 
-/// Floors as upstream ruroco has written them, of [`KEY`], at 0x17f3598501473c02.
-const UPSTREAMS: &[u8] = b"\x91\x81\x98\x00\x01\x02\x03\x04\x05\x06\x07\xc4\x10\
-        \x00\x00\x00\x00\x00\x00\x00\x00\x17\xf3\x59\x85\x01\x47\x3c\x02";
 const FLOOR: u128 = 0x17f3_5985_0147_3c02;
 const OTHER: KeyId = KeyId([9; 8]);
-
-fn with_upstreams(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("blocklist.msgpck");
-    fs::write(&path, content).unwrap();
-    (dir, path)
-}
 
 fn open(dir: &tempfile::TempDir, now: u128) -> Result<Floors, Error> {
     let file = FloorFile::open(dir.path(), [KEY, OTHER].into_iter(), now)?;
@@ -89,75 +79,16 @@ fn open(dir: &tempfile::TempDir, now: u128) -> Result<Floors, Error> {
 }
 
 #[test]
-fn upstreams_floors_make_a_first_start_and_are_there_for_the_next() {
-    for with_init in [false, true] {
-        let (dir, path) = with_upstreams(UPSTREAMS);
-        if with_init {
-            let made = FloorFile::create(dir.path(), [OTHER].into_iter(), 7).unwrap();
-            assert_eq!(made.taken_over, Some(1));
-            assert!(!path.exists());
-        }
-        for now in [7, 9] {
-            let floors = open(&dir, now).unwrap();
-            assert_eq!((floors.of(KEY), floors.of(OTHER)), (Some(FLOOR), Some(7)));
-            assert!(!path.exists());
-        }
-        let aside = dir.path().join("blocklist.msgpck.taken-over");
-        assert_eq!(fs::read(aside).unwrap(), UPSTREAMS);
-    }
-}
-
-#[test]
 fn of_two_floors_the_higher_one_holds() {
-    for own in [FLOOR - 1, FLOOR, FLOOR + 1] {
-        let (dir, path) = with_upstreams(UPSTREAMS);
-        fs::rename(&path, dir.path().join("x")).unwrap();
-        FloorFile::create(dir.path(), [KEY].into_iter(), own).unwrap();
-        // Upstream has run again in between.
-        fs::rename(dir.path().join("x"), &path).unwrap();
-        assert_eq!(open(&dir, 3).unwrap().of(KEY), Some(own.max(FLOOR)));
-        assert!(!path.exists());
-        assert_eq!(open(&dir, 3).unwrap().of(KEY), Some(own.max(FLOOR)));
-    }
-}
-
-#[test]
-fn floors_of_upstream_that_are_not_whole_stop_a_start_and_change_nothing() {
-    for content in [&b""[..], &UPSTREAMS[..28], b"\x92", &[UPSTREAMS, b"\0"].concat()] {
-        for own in [false, true] {
-            let (dir, path) = with_upstreams(UPSTREAMS);
-            fs::remove_file(&path).unwrap();
-            if own {
-                FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap();
-            }
-            let before = fs::read(dir.path().join("floors")).ok();
-            fs::write(&path, content).unwrap();
-            let error = open(&dir, 9).unwrap_err().to_string();
-            assert!(error.contains(path.to_str().unwrap()), "{error}");
-            assert!(error.contains("make new keys"), "{error}");
-            assert!(FloorFile::create(dir.path(), [KEY].into_iter(), 9).is_err());
-            assert_eq!(fs::read(&path).unwrap(), content);
-            assert_eq!(fs::read(dir.path().join("floors")).ok(), before);
-        }
-    }
-}
-
-#[test]
-fn upstreams_floors_stay_until_they_are_on_the_disk_as_ours() {
-    let (dir, path) = with_upstreams(UPSTREAMS);
-    let in_the_way = dir.path().join("floors.new");
-    fs::create_dir(&in_the_way).unwrap();
-    assert!(matches!(open(&dir, 9), Err(Error::Write(..))));
-    assert_eq!(fs::read(&path).unwrap(), UPSTREAMS);
-    fs::remove_dir(in_the_way).unwrap();
-    assert_eq!(open(&dir, 9).unwrap().of(KEY), Some(FLOOR));
-
-    // Where it cannot be renamed it is read again, which changes nothing.
-    let (dir, path) = with_upstreams(UPSTREAMS);
-    fs::create_dir_all(dir.path().join("blocklist.msgpck.taken-over/x")).unwrap();
-    for _ in 0..2 {
-        assert_eq!(open(&dir, 9).unwrap().of(KEY), Some(FLOOR));
-        assert!(path.exists());
+    for own in [6, 7, 8] {
+        let dir = tempfile::tempdir().unwrap();
+        FloorFile::create(dir.path(), &Floors::at(own, [KEY].into_iter())).unwrap();
+        let mut file = FloorFile::open(dir.path(), [KEY].into_iter(), 3).unwrap();
+        file.raise(&Floors::at(7, [KEY, OTHER].into_iter())).unwrap();
+        drop(file);
+        let file = FloorFile::open(dir.path(), [KEY].into_iter(), 3).unwrap();
+        assert_eq!(file.floors().of(KEY), Some(own.max(7)));
+        assert_eq!(file.floors().of(OTHER), Some(7));
     }
 }
 
@@ -184,7 +115,7 @@ ruroco floors v1: 00000000000000000000000000000001 8InuDCk4xZvL\n\
 #[test]
 fn a_link_is_replaced_by_a_file() {
     let dir = tempfile::tempdir().unwrap();
-    FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap();
+    FloorFile::create(dir.path(), &Floors::at(5, [KEY].into_iter())).unwrap();
     let (path, elsewhere) = (dir.path().join("floors"), dir.path().join("elsewhere"));
     fs::rename(&path, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
@@ -199,7 +130,7 @@ fn more_keys_than_there_is_room_for_get_a_larger_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("floors");
     let keys = |count: u16| (0..count).map(|number| KeyId(u64::from(number).to_be_bytes()));
-    FloorFile::create(dir.path(), keys(10), 5).unwrap();
+    FloorFile::create(dir.path(), &Floors::at(5, keys(10))).unwrap();
     let mut file = FloorFile::open(dir.path(), keys(10), 6).unwrap();
     let before = fs::metadata(&path).unwrap();
     file.admit(keys(700), 7).unwrap();
@@ -229,7 +160,7 @@ fn more_keys_than_there_is_room_for_get_a_larger_file() {
 #[test]
 fn two_servers_do_not_share_floors() {
     let dir = tempfile::tempdir().unwrap();
-    FloorFile::create(dir.path(), [KEY].into_iter(), 5).unwrap();
+    FloorFile::create(dir.path(), &Floors::at(5, [KEY].into_iter())).unwrap();
     let _first = FloorFile::open(dir.path(), [KEY].into_iter(), 5).unwrap();
     assert!(matches!(FloorFile::open(dir.path(), [KEY].into_iter(), 5), Err(Error::Lock(_))));
 }

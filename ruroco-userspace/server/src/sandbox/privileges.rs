@@ -19,7 +19,7 @@ pub fn refuse_root() -> anyhow::Result<()> {
     if geteuid().is_root() {
         bail!(
             "refusing to run as root: the server needs no privilege; start it as the configured \
-             `socket_user`, for example with: setpriv --reuid ruroco --regid ruroco --clear-groups \
+             `server_user`, for example with: setpriv --reuid ruroco --regid ruroco --clear-groups \
              --bounding-set=-all ruroco-server"
         );
     }

@@ -136,7 +136,7 @@ fn warn_of_deafness(
         format!("write address = \"[::]:{port}\", which receives both families")
     };
     tracing::warn!(
-        "the socket at {address} receives no {family}, so no knock at {ip} (`ips`); {remedy}"
+        "the socket at {address} receives no {family}, so no knock at {ip} (`addresses`); {remedy}"
     );
     Ok(())
 }

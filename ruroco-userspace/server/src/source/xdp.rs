@@ -205,7 +205,7 @@ fn receive(gate: BorrowedFd<'_>) -> anyhow::Result<Option<(Ring, Vec<NamedKey>)>
     let message = message.get(..length).unwrap_or_default();
     if message.is_empty() {
         bail!(
-            "it refused: is this process the configured `socket_user`, and the only server? The \
+            "it refused: is this process the configured `server_user`, and the only server? The \
              gate's log says why"
         );
     }

@@ -16,6 +16,7 @@ use ruroco_seal::Aead;
 use ruroco_server::{
     clock::Now,
     floor_file::{AcceptedOrder, Error, FloorFile},
+    floors::Floors,
     verifier::Verifier,
 };
 use tempfile::TempDir;
@@ -41,7 +42,7 @@ pub(crate) struct Host {
 impl Host {
     /// So many keys, every other one of upstream, with floors of [`START`].
     pub(crate) fn new(keys: u16) -> Self {
-        let limits = "max_requests_per_second = 20_000\nmax_requests_per_second_global = 100_000";
+        let limits = "max_knocks_per_second_per_key = 20_000\nmax_knocks_per_second = 100_000";
         Self::with_configuration(keys, limits)
     }
 
@@ -51,10 +52,10 @@ impl Host {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let path = dir.path().join("config.toml");
         let config = format!(
-            "ips = [\"192.0.2.1\"]\n\
+            "addresses = [\"192.0.2.1\"]\n\
              gate.interfaces = [\"eth0\"]\n\
              socket_dir = \"{dir}\"\n\
-             blocklist_dir = \"{dir}\"\n\
+             state_dir = \"{dir}\"\n\
              {more}",
             dir = dir.path().display()
         );
@@ -64,7 +65,7 @@ impl Host {
             keys: (0..keys).map(key).collect(),
             dir,
         };
-        FloorFile::create(host.dir.path(), host.ids(), START).unwrap();
+        FloorFile::create(host.dir.path(), &Floors::at(START, host.ids())).unwrap();
         host
     }
 

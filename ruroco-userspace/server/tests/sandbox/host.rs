@@ -17,6 +17,7 @@ use ruroco_keys::named_key::NamedKey;
 use ruroco_seal::generate_key;
 use ruroco_server::{
     floor_file::FloorFile,
+    floors::Floors,
     sandbox::{self, Needs, Policy, Report, State},
 };
 use rustix::{
@@ -70,9 +71,9 @@ impl Host {
             fs::create_dir(host.path(name)).unwrap();
         }
         let config = format!(
-            "ips = [\"192.0.2.1\"]\ngate.interfaces = [\"eth0\"]\nconfig_dir = {:?}\n\
-             blocklist_dir = {:?}\nsocket_dir = {:?}\nmax_requests_per_second = 20_000\n\
-             max_requests_per_second_global = 20_000\n",
+            "addresses = [\"192.0.2.1\"]\ngate.interfaces = [\"eth0\"]\nkeys_dir = {:?}\n\
+             state_dir = {:?}\nsocket_dir = {:?}\nmax_knocks_per_second_per_key = 20_000\n\
+             max_knocks_per_second = 20_000\n",
             host.path("etc"),
             host.path("floors"),
             host.path("run"),
@@ -87,7 +88,7 @@ impl Host {
         }
         let keys = host.keys();
         let ids = keys.iter().map(|named| named.key.id);
-        FloorFile::create(&host.path("floors"), ids, START).unwrap();
+        FloorFile::create(&host.path("floors"), &Floors::at(START, ids)).unwrap();
         host
     }
 

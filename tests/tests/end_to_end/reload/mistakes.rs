@@ -20,7 +20,7 @@ fn what_is_wrong_leaves_all_as_it_was() {
         ("\"server0\"", "\"server0\", \"tun0\"", "tun0".to_owned(), "not an Ethernet interface"),
         ("\"xdp\"", "\"udp\"", at("source ="), "restart"),
         (run.as_str(), "\"/run/other\"", at("socket_dir ="), "restart"),
-        ("\"nobody\"", "\"daemon\"", at("socket_user ="), "restart"),
+        ("\"nobody\"", "\"daemon\"", at("server_user ="), "restart"),
         (pins.as_str(), "\"/sys/fs/bpf/other\"", at("pin_dir ="), "restart"),
         ("\"native\"", "\"generic\"", at("mode ="), "restart"),
     ];

@@ -277,7 +277,8 @@ fn config() -> Config {
 }
 
 fn config_for(interfaces: &[&str]) -> Config {
-    let text = format!("ips = [\"192.0.2.1\"]\nport = 34020\ngate.interfaces = {interfaces:?}\n");
+    let text =
+        format!("addresses = [\"192.0.2.1\"]\nport = 34020\ngate.interfaces = {interfaces:?}\n");
     let source = ruroco_files::toml_file::Source::new("/x/config.toml", text);
     Config::check(source).or_problems().unwrap()
 }

@@ -1,31 +1,21 @@
-//! The floors of upstream ruroco, `blocklist.msgpck`: whoever takes over its host goes on from them, so
-//! that no packet that has run there runs again.
+//! The floors of upstream ruroco, `blocklist.msgpck`: a host that is imported goes on from them, so that no
+//! packet that has run there runs again.
 //!
 //! The file is MessagePack: an array of one element, or a map with the one key `map`, around a map of
 //! key ids to counters. An id is an array of 8 numbers or 8 bytes, a counter 16 bytes, big-endian.
-//! Whatever else is there could be a floor that was lost, so it is refused as a whole.
-//!
-//! Once its floors are on the disk as ours, the file is [set aside](set_aside) under another name. If
-//! upstream's server should run here again, it would go on from floors that are out of date, and find
-//! none instead: then it begins with the current time.
+//! Whatever else is there could be a floor that was lost, so the file is rejected as a whole.
 
 use std::{
-    fs,
+    collections::BTreeMap,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Uid, User};
 use rmp::decode::{read_array_len, read_bin_len, read_int, read_map_len, read_str_len};
 use ruroco_common::datagram::{KEY_ID_SIZE, KeyId};
-use ruroco_config::UPSTREAM_BLOCKLIST;
 use ruroco_files::secure_file::open_regular;
-use ruroco_messages::problems::shell_word;
 
-use super::floors::Floors;
-
-/// What is appended to the name of a file whose floors have been taken over.
-const TAKEN_OVER: &str = ".taken-over";
+use crate::floors::Floor;
 
 /// Longest file in bytes. An entry has 35 at most, so there is room for more than 100,000 keys.
 const MAX_SIZE: u64 = 4 << 20;
@@ -40,32 +30,17 @@ const COUNTER_SIZE: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error(
-        "could not read the floors of upstream ruroco in {path}: {source}{remedy}",
-        path = .0.display(),
-        source = .1,
-        remedy = remedy(.0, .1)
-    )]
+    #[error("cannot read the floors of upstream ruroco in {path}: {source}", path = .0.display(), source = .1)]
     Read(PathBuf, io::Error),
     /// The file is not what upstream writes.
     #[error(
-        "{path}: {fault}, so it cannot be known which packets have already run; if upstream's server has \
-         not run here since this one did, move the file away; if it has, make new keys first: with the \
-         old ones, packets that have already run could run again",
+        "{path}: {fault}, so it is not known which packets have already run. Restore a backup of the file only if \
+         upstream's server has not run since it was made. Otherwise make new keys: with the old ones, \
+         packets that have already run could run again",
         path = .0.display(),
         fault = .1
     )]
     Malformed(PathBuf, Malformed),
-}
-
-/// What helps against it, if that is known: upstream's server may have run as another user.
-fn remedy(path: &Path, error: &io::Error) -> String {
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return String::new();
-    }
-    let uid = Uid::effective();
-    let user = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
-    format!("; run: chown -h {user} {}", shell_word(path))
 }
 
 /// A content that is not what upstream writes.
@@ -79,40 +54,21 @@ pub enum Malformed {
     At(usize),
 }
 
-/// Reads the floors of upstream in `blocklist_dir`, if there are any.
+/// Reads a file, if it is there.
 ///
 /// # Errors
-/// [`Error`], if the file is there.
-pub fn read(dir: &Path) -> Result<Option<Floors>, Error> {
-    let path = dir.join(UPSTREAM_BLOCKLIST);
+/// [`Error`], if it is.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<Floor>>, Error> {
     let mut content = Vec::new();
-    let read = open_regular(&path)
+    let read = open_regular(path)
         .and_then(|file| file.take(MAX_SIZE.saturating_add(1)).read_to_end(&mut content));
     match read {
         Ok(_) => match decode(&content) {
             Ok(floors) => Ok(Some(floors)),
-            Err(malformed) => Err(Error::Malformed(path, malformed)),
+            Err(malformed) => Err(Error::Malformed(path.to_owned(), malformed)),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::Read(path, error)),
-    }
-}
-
-/// Gives the file another name. If that fails it is read again at the next start, which changes
-/// nothing.
-pub fn set_aside(dir: &Path) {
-    let path = dir.join(UPSTREAM_BLOCKLIST);
-    let aside = dir.join(format!("{UPSTREAM_BLOCKLIST}{TAKEN_OVER}"));
-    match fs::rename(&path, &aside) {
-        Ok(()) => tracing::info!(
-            "took over the floors of upstream ruroco; their file is now {}",
-            aside.display()
-        ),
-        Err(error) => tracing::warn!(
-            "took over the floors of upstream ruroco, but could not rename {}: {error}; rename it: \
-             upstream's server would accept packets again that have run here",
-            path.display()
-        ),
+        Err(error) => Err(Error::Read(path.to_owned(), error)),
     }
 }
 
@@ -120,7 +76,7 @@ pub fn set_aside(dir: &Path) {
 ///
 /// # Errors
 /// [`Malformed`], if anything in it is not as upstream writes it.
-pub fn decode(content: &[u8]) -> Result<Floors, Malformed> {
+pub fn decode(content: &[u8]) -> Result<Vec<Floor>, Malformed> {
     if u64::try_from(content.len()).is_ok_and(|size| size > MAX_SIZE) {
         return Err(Malformed::TooLong);
     }
@@ -131,19 +87,20 @@ pub fn decode(content: &[u8]) -> Result<Floors, Malformed> {
 }
 
 /// What is left in `rest` is what was not understood.
-fn take_all(rest: &mut &[u8]) -> Option<Floors> {
+fn take_all(rest: &mut &[u8]) -> Option<Vec<Floor>> {
     take(rest, take_frame)?;
     let count = take(rest, |rest| read_map_len(rest).ok())?;
-    let mut floors = Floors::default();
+    let mut floors = BTreeMap::new();
     for _ in 0..count {
         let (key, floor) = take(rest, |rest| {
             let key = KeyId(take_key_id(rest)?);
-            // A key has one floor. Of two, nobody could say which was meant.
-            floors.of(key).is_none().then_some((key, take_counter(rest)?))
+            // A key has one floor.
+            (!floors.contains_key(&key.0)).then_some((key, take_counter(rest)?))
         })?;
-        floors.raise(key, floor);
+        floors.insert(key.0, floor);
     }
-    Some(floors)
+    let floor = |(id, counter)| Floor { key: KeyId(id), counter };
+    Some(floors.into_iter().map(floor).collect())
 }
 
 /// Takes something off the front; nothing, if it is not what it should be.
@@ -198,8 +155,6 @@ fn take_bytes<const SIZE: usize>(rest: &mut &[u8]) -> Option<[u8; SIZE]> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use proptest::prelude::*;
     use serde::Serialize;
@@ -213,8 +168,12 @@ mod tests {
         0x59, 0x85, 0x01, 0x47, 0x3c, 0x02,
     ];
 
-    fn map(floors: &Floors) -> BTreeMap<[u8; 8], u128> {
-        floors.iter().map(|(key, floor)| (key.0, floor)).collect()
+    fn map(floors: &[Floor]) -> BTreeMap<[u8; 8], u128> {
+        floors.iter().map(|floor| (floor.key.0, floor.counter)).collect()
+    }
+
+    fn of(floors: &[Floor], key: KeyId) -> Option<u128> {
+        floors.iter().find(|floor| floor.key == key).map(|floor| floor.counter)
     }
 
     /// What upstream keeps, for an encoder that is not ours.
@@ -252,11 +211,11 @@ mod tests {
         let both = [&[0x81, 0xa3][..], b"map", &[0x81, 0xc4, 8], &KEY.0, counter].concat();
         let wide = [&[0x91, 0xde, 0, 1][..], &SAMPLE[2..]].concat();
         for form in [as_map, of_bytes, both, wide] {
-            assert_eq!(decode(&form).unwrap().of(KEY), Some(FLOOR), "{form:02x?}");
+            assert_eq!(of(&decode(&form).unwrap(), KEY), Some(FLOOR), "{form:02x?}");
         }
         // Numbers from 128 on take two bytes.
         let high = [&[0x91, 0x81, 0x98][..], &[0xcc, 0xff].repeat(8), counter].concat();
-        assert_eq!(decode(&high).unwrap().of(KeyId([0xff; 8])), Some(FLOOR));
+        assert_eq!(of(&decode(&high).unwrap(), KeyId([0xff; 8])), Some(FLOOR));
         assert!(decode(&[0x91, 0x80]).unwrap().is_empty());
     }
 
@@ -294,16 +253,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_elses_is_told_with_the_remedy() {
-        let read = |kind: io::ErrorKind| Error::Read("/x/blocklist.msgpck".into(), kind.into());
-        let me = User::from_uid(Uid::effective()).unwrap().unwrap().name;
-        let told = read(io::ErrorKind::PermissionDenied).to_string();
-        assert!(told.ends_with(&format!("; run: chown -h {me} /x/blocklist.msgpck")), "{told}");
-        let told = read(io::ErrorKind::IsADirectory).to_string();
-        assert!(!told.contains("chown"), "{told}");
-    }
-
-    #[test]
     fn one_changed_byte_never_makes_a_floor_lower_but_in_the_counter() {
         let whole = SAMPLE;
         for place in 0..whole.len() {
@@ -315,9 +264,9 @@ mod tests {
                 // A key that has lost its floor gets one of now.
                 let is_id = (3..11).contains(&place);
                 let is_counter = place >= 13;
-                let kept = floors.of(KEY) == Some(FLOOR);
+                let kept = of(&floors, KEY) == Some(FLOOR);
                 assert!(kept || is_id || is_counter, "byte {place}: {byte}");
-                let lower = floors.iter().any(|(_, floor)| floor < FLOOR);
+                let lower = floors.iter().any(|floor| floor.counter < FLOOR);
                 assert!(!lower || is_counter, "byte {place}: {byte}");
             }
         }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 const MAX_LENGTH: usize = 127;
 
 /// Why this cannot be the name of an interface, and what to write instead.
-pub(super) fn mistake(name: &str) -> Option<String> {
+pub(crate) fn mistake(name: &str) -> Option<String> {
     if is_name(name) {
         return None;
     }
@@ -26,7 +26,7 @@ pub(super) fn mistake(name: &str) -> Option<String> {
         format!("an interface has an empty name; {list}")
     } else if address.parse::<IpAddr>().is_ok() {
         format!(
-            "`{shown}` is an IP address: those belong in `ips`. Write the name of the interface that has it, \
+            "`{shown}` is an IP address: those belong in `addresses`. Write the name of the interface that has it, \
              which `ip -brief address` shows"
         )
     } else if is_hardware_address(name) {
@@ -116,7 +116,7 @@ mod tests {
             ("*", "is a pattern"),
             ("02:00:00:00:00:01", "is a hardware address"),
             ("02-00-00-00-00-01", "is a hardware address"),
-            ("192.0.2.1", "is an IP address: those belong in `ips`"),
+            ("192.0.2.1", "is an IP address: those belong in `addresses`"),
             ("192.0.2.1/24", "is an IP address"),
             ("2001:db8::1", "is an IP address"),
             ("::1", "is an IP address"),

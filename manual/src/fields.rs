@@ -1,0 +1,67 @@
+//! The reference of all fields of the configuration files in the book, out of the definitions that the
+//! daemons read the files by.
+
+use std::fmt::Write;
+
+use ruroco_commands::fields as commands;
+use ruroco_config::fields as config;
+use ruroco_files::toml_file::field::{Change, Info, Shown};
+
+/// Name of the page.
+pub(crate) const PAGE: &str = "configuration.md";
+
+const BEGINNING: &str = "\
+# Fields of the configuration files
+
+[Configuration](../configuration.md) explains how the files are used. A field whose default is a value may be
+left out.
+
+This page is written by `cargo run -p ruroco-manual -- --docs docs/reference`, and a test fails if it is
+out of date.
+";
+
+/// The page.
+pub(crate) fn page() -> String {
+    let mut page = BEGINNING.to_owned();
+    for (title, fields) in [
+        ("config.toml", config::top()),
+        ("[gate] in config.toml", config::gate()),
+        ("[keys.NAME] in config.toml", config::key()),
+        ("[commands.NAME] in commands.toml", commands::command()),
+    ] {
+        let _ = write!(
+            page,
+            "\n## Fields of {title}\n\n| field | value | default | meaning |\n|---|---|---|---|\n"
+        );
+        for field in fields {
+            let _ = writeln!(page, "{}", row(&field));
+        }
+    }
+    page
+}
+
+fn row(field: &Info) -> String {
+    let default = match &field.default {
+        Shown::Required => "required".to_owned(),
+        Shown::Words(words) => (*words).to_owned(),
+        Shown::Value(value) => format!("`{value}`"),
+    };
+    let change = match field.change {
+        Change::Reload => String::new(),
+        Change::Restart(daemons) => {
+            let programs: Vec<_> = daemons.iter().map(|daemon| daemon.program()).collect();
+            format!(" To change it, restart {}.", programs.join(", "))
+        }
+    };
+    let kind = quoted(&field.kind);
+    format!("| `{}` | {kind} | {default} | {}{change} |", field.name, field.doc.trim())
+}
+
+/// A kind of value with its literal values as code.
+fn quoted(kind: &str) -> String {
+    let part = |(at, part): (usize, &str)| match at % 2 {
+        0 => part.to_owned(),
+        _ => format!("`\"{part}\"`"),
+    };
+    kind.split('"').enumerate().map(part).collect()
+}
