@@ -383,26 +383,32 @@ impl Config {
         self.file.error(span.unwrap_or(0..0), message)
     }
 
-    /// Floors that lie with the keys, where upstream ruroco keeps its floors by default, while there are none in
-    /// `state_dir`: floors that are made new would let packets run again.
+    /// Floors of upstream ruroco, or of an earlier release, that were not imported, while there are none in
+    /// `state_dir`: with new floors, packets that have run could run again.
     pub fn check_floors_left_behind(&self) -> Option<Problem> {
-        let find = |dir: &Path| {
-            [FLOORS, UPSTREAM_BLOCKLIST]
-                .iter()
-                .map(|name| dir.join(name))
-                .find(|path| path.exists())
-        };
-        if find(&self.blocklist_dir).is_some() {
+        if self.blocklist_dir.join(FLOORS).exists() {
             return None;
         }
-        let left = find(&self.config_dir)?;
+        let here = self.blocklist_dir.display();
+        let left = [&self.blocklist_dir, &self.config_dir].map(|dir| dir.join(UPSTREAM_BLOCKLIST));
+        let upstreams = left.into_iter().find(|file| file.exists());
+        let own = Some(self.config_dir.join(FLOORS)).filter(|file| file.exists());
+        let (left, remedy) = match (upstreams, own) {
+            (Some(file), _) => {
+                let remedy = format!("Run `ruroco import --floors {}`", shell_word(&file));
+                (file, remedy)
+            }
+            (None, Some(file)) => {
+                let to = shell_word(&self.blocklist_dir);
+                let remedy = format!("Run `mv {} {to}/`", shell_word(&file));
+                (file, remedy)
+            }
+            (None, None) => return None,
+        };
         let message = format!(
-            "there are no floors in {here}, but {left} records which packets have already run. To keep it, \
-             run: mv {from} {to}/; if all keys are new, so that it is no longer needed, remove it",
-            here = self.blocklist_dir.display(),
-            left = left.display(),
-            from = shell_word(&left),
-            to = shell_word(&self.blocklist_dir),
+            "there are no floors in {here}, but {} records which packets have already run. {remedy}. If all \
+             keys are new, remove it",
+            left.display(),
         );
         Some(self.problem(Place::Field(fields::STATE_DIR.name), message))
     }

@@ -256,7 +256,10 @@ fn no_remedy_lets_others_do_more() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    for folder in ["src", "tests/check/snapshots", "../docs", "../packaging"] {
+    files(root, &mut paths);
+    // In tests, modes are what they are about.
+    paths.retain(|path| path.iter().any(|part| part == "src" || part == "snapshots"));
+    for folder in ["../docs", "../packaging"] {
         files(&root.join(folder), &mut paths);
     }
     let mut seen = 0;
@@ -285,7 +288,7 @@ fn json_has_place_and_message_apart() {
     let problem = &json["problems"][0];
     assert_eq!((&problem["level"], &problem["line"]), (&"error".into(), &2.into()));
     assert_eq!(problem["file"], place.path("config.toml").to_str().unwrap());
-    assert!(problem["message"].as_str().unwrap().contains("between 1 and 65535"));
+    assert!(problem["message"].as_str().unwrap().contains("from 1 to 65535"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Server and commander in the place of upstream ruroco's, on a host as upstream leaves it: its
 //! `config.toml`, `commands.toml`, keys and `blocklist.msgpck`, byte for byte, at the places where they
-//! are. The programs are started without an argument, and take it from there.
+//! are. `ruroco import` converts them, and then the programs are started without an argument.
 //!
 //! Packets are one that upstream's own client has made, and others sealed under the same key.
 
@@ -8,9 +8,8 @@ mod host;
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, chown, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::Path,
-    process::Command,
 };
 
 use ruroco_lab::{files::Options, knock::Knock, lab::Lab, network::Family, programs};
@@ -26,7 +25,7 @@ use self::host::{
 fn a_packet_of_upstreams_client_runs_its_command_once() {
     let mut host = Host::new(COUNTER - 1);
     host.configure(ALLOW);
-    host.start();
+    host.import_and_start();
     host.send(&packet());
     host.expect_run("default 127.0.0.1");
     host.send(&packet());
@@ -43,28 +42,22 @@ fn a_packet_of_upstreams_client_runs_its_command_once() {
 fn what_has_run_under_upstream_does_not_run_again() {
     // The last is the one of the reference; with the first, upstream has accepted this very packet.
     for floor in [COUNTER, COUNTER + 1, 0x17f3_5985_0147_3c02] {
-        for with_init in [false, true] {
-            let mut host = Host::new(floor);
-            host.configure(ALLOW);
-            if with_init {
-                let made = host.server_command().arg("init").output().unwrap();
-                let said = String::from_utf8_lossy(&made.stdout).into_owned();
-                assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-                assert!(said.contains("floors of upstream ruroco for 1 keys"), "{said}");
-            }
-            host.start();
-            assert!(!host.blocklist().exists(), "upstream would go on from it");
-            for _ in 0..2 {
-                host.send(&packet());
-                host.expect_refusal("old_counter");
-                let mut last = knock("default").from(PUBLIC);
-                last.plaintext.counter = floor;
-                host.send(&seal(&last));
-                host.stop_server();
-                host.start_server();
-            }
-            host.expect_next_knock_to_run();
+        let mut host = Host::new(floor);
+        host.configure(ALLOW);
+        let said = host.import();
+        assert!(said.contains("took over 1 floors"), "{said}");
+        host.start();
+        assert!(!host.blocklist().exists(), "upstream would go on from it");
+        for _ in 0..2 {
+            host.send(&packet());
+            host.expect_refusal("old_counter");
+            let mut last = knock("default").from(PUBLIC);
+            last.plaintext.counter = floor;
+            host.send(&seal(&last));
+            host.stop_server();
+            host.start_server();
         }
+        host.expect_next_knock_to_run();
     }
 }
 
@@ -72,7 +65,7 @@ fn what_has_run_under_upstream_does_not_run_again() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn what_upstream_had_still_accepted_is_accepted() {
     let mut host = Host::new(COUNTER);
-    host.start();
+    host.import_and_start();
     for above in [1, 5] {
         let mut next = knock("default").from(PUBLIC);
         next.plaintext.counter = COUNTER + above;
@@ -85,9 +78,11 @@ fn what_upstream_had_still_accepted_is_accepted() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn without_a_blocklist_a_key_that_is_new_begins_now() {
     let mut host = Host::without_blocklist();
-    expect_no_start("ruroco-server", host.server_command(), &["ruroco-server init"]);
-    assert!(host.server_command().arg("init").status().unwrap().success());
-    host.start();
+    expect_no_start("ruroco", host.import_command(), &["it is not known which packets", "printf"]);
+    assert_eq!(fs::read_to_string("/etc/ruroco/config.toml").unwrap(), CONFIG);
+    // As the message says.
+    write(&host.blocklist(), &[0x91, 0x80], 0o644);
+    host.import_and_start();
     host.send(&packet());
     host.expect_refusal("old_counter");
     host.expect_next_knock_to_run();
@@ -97,7 +92,7 @@ fn without_a_blocklist_a_key_that_is_new_begins_now() {
     let mut others = blocklist(1);
     others[3] = 0x7f;
     host.write_as_server(&host.blocklist(), &others, 0o644);
-    host.start();
+    host.import_and_start();
     host.send(&packet());
     host.expect_refusal("old_counter");
     host.expect_next_knock_to_run();
@@ -105,21 +100,24 @@ fn without_a_blocklist_a_key_that_is_new_begins_now() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn floors_that_a_line_of_ours_would_lose_stop_init_and_start() {
+fn floors_that_were_not_imported_stop_init_and_start() {
     let host = Host::without_blocklist();
-    // Upstream's default for `blocklist_dir` is `config_dir`; ours is /var/lib/ruroco.
-    let lines = CONFIG.lines().filter(|line| !line.starts_with("blocklist_dir"));
-    let left_out: String = lines.map(|line| format!("{line}\n")).collect();
-    host.write_config(&format!("{left_out}source = \"udp\"\n"));
+    // Somebody has written a new file, and left upstream's floors where they were.
+    host.write_config(
+        "addresses = [\"127.0.0.1\"]\nsource = \"udp\"\nkeys_dir = \"/etc/ruroco\"\n",
+    );
     let left = "/etc/ruroco/blocklist.msgpck";
     host.write_as_server(left.as_ref(), &blocklist(COUNTER), 0o600);
-    let told = [left, "run: mv /etc/ruroco/blocklist.msgpck /var/lib/ruroco/;"];
+    let told = [left, "Run `ruroco import --floors /etc/ruroco/blocklist.msgpck`"];
     expect_no_start("ruroco-server", host.server_command(), &told);
     let mut init = host.server_command();
     init.arg("init");
     expect_no_start("ruroco-server", init, &told);
     assert!(!Path::new("/var/lib/ruroco/floors").exists());
     assert_eq!(fs::read(left).unwrap(), blocklist(COUNTER));
+    let mut import = host.import_command();
+    assert!(import.args(["--floors", left]).status().unwrap().success());
+    assert!(Path::new("/var/lib/ruroco/floors").exists() && !Path::new(left).exists());
 }
 
 #[test]
@@ -127,42 +125,47 @@ fn floors_that_a_line_of_ours_would_lose_stop_init_and_start() {
 fn floors_only_rise_when_upstream_runs_again_in_between() {
     let mut host = Host::new(COUNTER - 1);
     host.configure(ALLOW);
-    host.start();
+    host.import_and_start();
     host.send(&packet());
     host.expect_run("default 127.0.0.1");
-    host.stop_server();
-    // Somebody has put an old copy back.
-    host.write_as_server(&host.blocklist(), &blocklist(COUNTER - 1), 0o600);
-    host.start_server();
-    host.send(&packet());
-    host.expect_refusal("old_counter");
-    host.stop_server();
-    // Upstream has accepted more.
-    host.write_as_server(&host.blocklist(), &blocklist(COUNTER + 10), 0o600);
-    host.start_server();
-    let mut lower = knock("default").from(PUBLIC);
-    lower.plaintext.counter = COUNTER + 10;
-    host.send(&seal(&lower));
-    host.expect_refusal("old_counter");
+    for (upstreams, refused) in [
+        (COUNTER - 1, packet()),
+        (COUNTER + 10, {
+            let mut lower = knock("default").from(PUBLIC);
+            lower.plaintext.counter = COUNTER + 10;
+            seal(&lower).to_vec()
+        }),
+    ] {
+        host.stop_server();
+        // An old copy of upstream's floors, or upstream has accepted more.
+        host.write_as_server(&host.blocklist(), &blocklist(upstreams), 0o600);
+        let _ = fs::remove_file("/var/lib/ruroco/blocklist.msgpck.before-import");
+        let mut import = host.import_command();
+        assert!(import.arg("--floors").arg(host.blocklist()).status().unwrap().success());
+        host.start_server();
+        host.send(&refused);
+        host.expect_refusal("old_counter");
+    }
     host.expect_next_knock_to_run();
 }
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_blocklist_that_is_not_whole_stops_the_start() {
+fn a_blocklist_that_is_not_whole_stops_the_import() {
     let mut host = Host::new(COUNTER);
     let whole = blocklist(COUNTER);
     let with_path = [&[0x92][..], &whole[1..], b"\xa4/tmp"].concat();
     for content in [&b""[..], &whole[..28], &[0; 29], &with_path] {
         host.write_as_server(&host.blocklist(), content, 0o600);
         let told = ["/var/lib/ruroco/blocklist.msgpck", "make new keys"];
-        expect_no_start("ruroco-server", host.server_command(), &told);
-        assert!(!host.server_command().arg("init").status().unwrap().success());
+        expect_no_start("ruroco", host.import_command(), &told);
         assert_eq!(fs::read(host.blocklist()).unwrap(), content);
+        assert_eq!(fs::read_to_string("/etc/ruroco/config.toml").unwrap(), CONFIG);
+        assert!(Path::new("/etc/ruroco/laptop.key").exists());
         assert!(!Path::new("/var/lib/ruroco/floors").exists());
     }
     host.write_as_server(&host.blocklist(), &whole, 0o600);
-    host.start();
+    host.import_and_start();
     host.send(&packet());
     host.expect_refusal("old_counter");
     host.expect_next_knock_to_run();
@@ -174,7 +177,7 @@ fn a_longer_datagram_is_refused_although_upstream_accepts_it() {
     for length in [95, 1094] {
         let mut host = Host::new(COUNTER - 1);
         host.configure(ALLOW);
-        host.start();
+        host.import_and_start();
         let mut longer = packet();
         longer.resize(length, 0);
         host.send(&longer);
@@ -191,7 +194,7 @@ fn a_longer_datagram_is_refused_although_upstream_accepts_it() {
 fn each_form_of_a_command_runs() {
     let mut host = Host::new(COUNTER);
     host.configure(LIMITS);
-    host.start();
+    host.import_and_start();
     for command in ["default", "open_port", "close_port"] {
         host.send(&seal(&knock(command).from("2606:4700::1111")));
         host.expect_run(&format!("{command} 2606:4700::1111"));
@@ -203,7 +206,7 @@ fn each_form_of_a_command_runs() {
 fn strict_knocks_are_for_where_they_come_from_and_permissive_ones_for_any_address() {
     let mut host = Host::new(COUNTER);
     host.configure(&format!("{LIMITS}\n{ALLOW}"));
-    host.start();
+    host.import_and_start();
     let strict = |ip| {
         let mut knock = knock("default").from(ip);
         knock.plaintext.strict = true;
@@ -247,7 +250,7 @@ fn addresses_that_are_not_public_are_refused_unless_the_file_says_otherwise() {
     for refusing in [String::new(), "\nallow_non_routable_ips = false".to_owned()] {
         let mut host = Host::new(COUNTER);
         host.configure(&format!("{LIMITS}{refusing}"));
-        host.start();
+        host.import_and_start();
         for (count, (ip, datagram)) in knocks().enumerate() {
             host.send(&datagram);
             // The server reports the first at once.
@@ -261,7 +264,7 @@ fn addresses_that_are_not_public_are_refused_unless_the_file_says_otherwise() {
     }
     let mut host = Host::new(COUNTER);
     host.configure(&format!("{LIMITS}\n{ALLOW}"));
-    host.start();
+    host.import_and_start();
     for (ip, datagram) in knocks() {
         host.send(&datagram);
         host.expect_run(&format!("default {ip}"));
@@ -275,18 +278,18 @@ fn addresses_that_are_not_public_are_refused_unless_the_file_says_otherwise() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_key_that_others_can_read_is_refused_by_its_name() {
-    let mut host = Host::new(COUNTER);
-    let key = Path::new("/etc/ruroco/laptop.key");
+fn a_key_that_others_could_read_is_named() {
     for mode in [0o644, 0o640, 0o604] {
+        let mut host = Host::new(COUNTER);
+        let key = Path::new("/etc/ruroco/laptop.key");
         fs::set_permissions(key, fs::Permissions::from_mode(mode)).unwrap();
-        let told = ["/etc/ruroco/laptop.key", "chmod 600"];
-        expect_no_start("ruroco-server", host.server_command(), &told);
-        expect_no_start("ruroco-commander", host.commander_command(), &told);
+        let said = host.import();
+        let told =
+            format!("laptop.key was readable by other users (mode {mode:04o}). Replace the key");
+        assert!(said.contains(&told), "{said}");
+        host.start();
+        host.expect_next_knock_to_run();
     }
-    fs::set_permissions(key, fs::Permissions::from_mode(0o400)).unwrap();
-    host.start();
-    host.expect_next_knock_to_run();
 }
 
 #[test]
@@ -305,7 +308,7 @@ fn of_the_keys_directory_the_same_files_are_keys() {
     let content = format!(" \n{KEY}\r\n\n");
     host.write_as_server("/etc/keys/laptop".as_ref(), content.as_bytes(), 0o600);
     symlink("/etc/keys/laptop", "/etc/ruroco/laptop.key").unwrap();
-    host.start();
+    host.import_and_start();
     host.expect_next_knock_to_run();
 
     // Two of one id, and one that is none, stop the start there, too.
@@ -317,7 +320,8 @@ fn of_the_keys_directory_the_same_files_are_keys() {
         let host = Host::new(COUNTER);
         let path = Path::new("/etc/ruroco").join(name);
         host.write_as_server(&path, content.as_bytes(), 0o600);
-        let told = [path.to_str().unwrap(), told];
+        let told = [name, told];
+        host.import();
         expect_no_start("ruroco-server", host.server_command(), &told);
         expect_no_start("ruroco-commander", host.commander_command(), &told);
     }
@@ -325,42 +329,32 @@ fn of_the_keys_directory_the_same_files_are_keys() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_directory_of_the_servers_is_refused_until_it_is_roots() {
+fn a_directory_of_the_servers_becomes_roots() {
     let mut host = Host::new(COUNTER);
     // As upstream leaves it: the server could put other files in the place of root's.
-    chown("/etc/ruroco", Some(host.user.uid.as_raw()), None).unwrap();
-    let told = ["/etc/ruroco: ", "user ruroco (uid 64020)", "chown root /etc/ruroco && chmod go-w"];
-    expect_no_start("ruroco-server", host.server_command(), &told);
-    expect_no_start("ruroco-commander", host.commander_command(), &told);
-    let mut init = host.server_command();
-    init.arg("init");
-    expect_no_start("ruroco-server", init, &told);
-    assert!(host.blocklist().exists(), "nothing was taken over");
-    let remedy = "chown root /etc/ruroco && chmod go-w /etc/ruroco";
-    assert!(Command::new("sh").args(["-c", remedy]).status().unwrap().success());
-    host.start();
+    for path in ["/etc/ruroco", "/etc/ruroco/config.toml", "/etc/ruroco/commands.toml"] {
+        chown(path, Some(host.user.uid.as_raw()), None).unwrap();
+    }
+    host.import_and_start();
+    for path in
+        ["/etc/ruroco", "/etc/ruroco/config.toml", "/etc/ruroco/commands.toml", "/etc/ruroco/keys"]
+    {
+        assert_eq!(fs::metadata(path).unwrap().uid(), 0, "{path}");
+    }
     host.expect_next_knock_to_run();
 }
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn what_a_file_leaves_out_means_what_it_means_there() {
-    // No address, and floors where the keys are, which is a directory that the server can write.
+    // No address, and floors where the keys are, which is a directory that the server could write.
     let mut host = Host::new(COUNTER);
     host.write_config("ips = [\"127.0.0.1\"]\n");
     let keys = Path::new("/etc/ruroco/blocklist.msgpck");
     fs::remove_file(host.blocklist()).unwrap();
     host.write_as_server(keys, &blocklist(COUNTER), 0o600);
-    expect_no_start("ruroco-server", host.server_command(), &["/etc/ruroco"]);
-
-    // They have a directory of their own when it is root's.
-    host.write_config("ips = [\"127.0.0.1\"]\nblocklist_dir = \"/var/lib/ruroco\"\n");
-    fs::remove_file(keys).unwrap();
-    host.write_as_server(&host.blocklist(), &blocklist(COUNTER), 0o600);
-    host.start();
-    for daemon in [&host.server, &host.commander] {
-        daemon.as_ref().unwrap().wait_for(&["no gate closes the port"]);
-    }
+    host.import_and_start();
+    assert!(!keys.exists() && Path::new("/var/lib/ruroco/floors").exists());
     let mut lower = knock("default").from(PUBLIC);
     lower.plaintext.counter = COUNTER;
     host.send(&seal(&lower));
@@ -370,50 +364,35 @@ fn what_a_file_leaves_out_means_what_it_means_there() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn files_that_the_server_could_write_are_refused_by_the_commander_with_the_remedy() {
-    let mut host = Host::new(COUNTER);
-    for file in ["/etc/ruroco/config.toml", "/etc/ruroco/commands.toml"] {
-        chown(file, Some(host.user.uid.as_raw()), None).unwrap();
-        let told = [file, "chown 0"];
-        expect_no_start("ruroco-commander", host.commander_command(), &told);
-        chown(file, Some(0), None).unwrap();
-    }
-    host.start();
-    host.expect_next_knock_to_run();
-}
-
-#[test]
-#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn a_gate_does_not_run_by_such_a_file_and_says_what_to_write() {
+fn nothing_runs_by_such_a_file_until_it_is_imported() {
     let host = Host::new(COUNTER);
-    let run = |program: &str, arguments: &[&str]| {
-        let mut command = host.network.command();
-        programs::add_launcher(&mut command, None);
-        command.arg(programs::path(program)).args(arguments);
-        command
-    };
-    expect_no_start("ruroco-gate", run("ruroco-gate", &[]), &["there is no gate to run"]);
-    let told = run("ruroco", &["check"]).output().unwrap();
-    let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    for part in ["write [gate]", "allow_non_routable_ips = false", "the daemons would start"] {
-        assert!(told.contains(part), "{part}: {told}");
+    let told = ["/etc/ruroco/config.toml:1: ", "Run `ruroco import`"];
+    let mut gate = host.network.command();
+    programs::add_launcher(&mut gate, None);
+    gate.arg(programs::path("ruroco-gate"));
+    expect_no_start("ruroco-gate", gate, &told);
+    expect_no_start("ruroco-server", host.server_command(), &told);
+    expect_no_start("ruroco-commander", host.commander_command(), &told);
+    for action in ["check", "init"] {
+        let output = host.tool_command().arg(action).output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success() && said.contains(told[1]), "{action}: {said}");
     }
-    let init = run("ruroco", &["init", "--no-start"]).output().unwrap();
-    let [said, error] = [&init.stdout, &init.stderr].map(|text| String::from_utf8_lossy(text));
-    assert!(!init.status.success() && said.contains("write [gate]"), "{said}");
-    assert!(error.contains("there is no gate to set up"), "{error}");
     assert!(host.blocklist().exists());
 
-    // With a gate it is a file of ours, and `init` goes on from what upstream has left.
-    host.configure("[gate]\ninterfaces = [\"lo\"]");
-    chown("/etc/ruroco/laptop.key", Some(0), Some(0)).unwrap();
-    for _ in 0..2 {
-        let init = run("ruroco", &["init", "--no-start"]).output().unwrap();
-        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-        assert!(Path::new("/var/lib/ruroco/floors").exists() && !host.blocklist().exists());
-    }
+    // With a gate in the place of the socket, `init` goes on from what upstream has left.
+    host.import();
     let config = fs::read_to_string("/etc/ruroco/config.toml").unwrap();
-    assert!(config.starts_with(CONFIG), "{config}");
+    let gate = config.replace("source = \"udp\"\n", "");
+    host.write_config(&format!("{gate}[gate]\ninterfaces = [\"lo\"]\n"));
+    let floors = fs::read("/var/lib/ruroco/floors").unwrap();
+    let init = host.tool_command().args(["init", "--no-start"]).output().unwrap();
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    assert_eq!(fs::read("/var/lib/ruroco/floors").unwrap(), floors);
+
+    // And there is nothing left to import.
+    let again = host.import();
+    assert!(again.contains("There is nothing to convert"), "{again}");
 }
 
 #[test]
@@ -426,11 +405,13 @@ fn behind_a_gate_the_floors_of_upstream_hold_too() {
         let key = lab.files.key(OLD);
         let mut knock = lab.good_knock(family);
         let floor = knock.plaintext.counter;
+        let path = lab.files.floors_dir().join("blocklist.msgpck");
         let mut content = blocklist(floor);
         content.splice(2..11, [0xc4, 8].into_iter().chain(key.id.0));
-        let path = lab.files.floors_dir().join("blocklist.msgpck");
         write(&path, &content, 0o600);
-        lab.files.give_to_user(&path);
+        let import =
+            lab.tool_command(&["import", "--yes", "--floors"]).arg(&path).output().unwrap();
+        assert!(import.status.success(), "{}", String::from_utf8_lossy(&import.stderr));
         lab.start_commander();
         lab.start_gate();
         lab.start_server();

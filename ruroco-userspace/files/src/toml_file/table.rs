@@ -19,6 +19,9 @@ use super::{
 /// Most unknown fields that are reported. A file with so many is the wrong file.
 const MAX_UNKNOWN: usize = 100;
 
+/// Longest name of a field that a problem with the syntax repeats.
+const MAX_WORD: usize = 40;
+
 /// What a file says of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken<T> {
@@ -65,7 +68,11 @@ impl<'a> Table<'a> {
         let first = errors.iter().min_by_key(|error| error.span().map(|span| span.start));
         if let Some(error) = first {
             let at = error.span().unwrap_or(0..0);
-            problems.add(file.broken(at, error.message()));
+            let written = file.text().get(at.clone()).filter(|written| is_a_word(written));
+            problems.add(match written {
+                Some(written) => file.broken(at, format!("{}: `{written}`", error.message())),
+                None => file.broken(at, error.message()),
+            });
             return None;
         }
         let at = table.span();
@@ -204,4 +211,10 @@ impl<'a> Table<'a> {
             },
         )
     }
+}
+
+/// Whether a text may be repeated: the name of a field, and no part of a key.
+fn is_a_word(text: &str) -> bool {
+    (1..=MAX_WORD).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.'))
 }

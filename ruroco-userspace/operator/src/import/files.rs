@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use ruroco_files::{durable, secure_file::open_regular};
 use ruroco_trust::private_directory;
+use zeroize::Zeroizing;
 
 /// What is appended to the name of a file that an import has replaced.
 const BACKUP: &str = ".before-import";
@@ -56,9 +57,25 @@ pub(super) fn move_keys(keys: &[PathBuf], to: &Path, out: &mut impl Write) -> an
         if new.exists() {
             bail!("{} exists already. Move it away, and run this again", new.display());
         }
-        fs::rename(key, &new)
-            .with_context(|| format!("cannot move {} to {}", key.display(), new.display()))?;
+        let failed = || format!("cannot move {} to {}", key.display(), new.display());
+        let mode = key.metadata().with_context(failed)?.permissions().mode();
+        if key.is_symlink() {
+            let text = Zeroizing::new(read(key)?);
+            durable::create(&new, text.as_bytes()).and_then(|()| fs::remove_file(key))
+        } else {
+            fs::rename(key, &new)
+        }
+        .with_context(failed)?;
         give_to_root(&new, 0o600, out)?;
+        if mode & 0o077 != 0 {
+            writeln!(
+                out,
+                "Warning: {} was readable by other users (mode {:04o}). Replace the key if anyone else may have \
+                 read it",
+                key.display(),
+                mode & 0o7777
+            )?;
+        }
     }
     Ok(())
 }

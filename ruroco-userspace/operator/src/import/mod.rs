@@ -30,6 +30,9 @@ pub struct Options {
     /// File with the commands
     #[arg(long, value_name = "PATH", default_value = ruroco_commands::commands::DEFAULT_PATH)]
     commands: PathBuf,
+    /// Only take over the floors in this file of upstream ruroco, for a configuration that is converted
+    #[arg(long, value_name = "PATH")]
+    floors: Option<PathBuf>,
     /// Do not ask whether the commands are yours
     #[arg(long)]
     yes: bool,
@@ -53,6 +56,9 @@ struct Plan {
 /// What cannot be converted; nothing has changed then. Or what could not be written.
 pub fn run(config: &Path, options: &Options) -> anyhow::Result<()> {
     let out = &mut io::stdout().lock();
+    if let Some(file) = &options.floors {
+        return take_over_floors(file, config, out);
+    }
     let plan = Plan::of(config, &options.commands)?;
     if plan.is_empty() {
         writeln!(out, "There is nothing to convert: {} is up to date.", config.display())?;
@@ -60,6 +66,16 @@ pub fn run(config: &Path, options: &Options) -> anyhow::Result<()> {
     }
     plan.confirm(options.yes, out)?;
     plan.carry_out(config, &options.commands, out)
+}
+
+/// Raises the floors of a host to those in a file of upstream's.
+fn take_over_floors(file: &Path, path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = Config::read(path).or_problems()?;
+    let Some(floors) = blocklist::read(file)? else { bail!("{} not found", file.display()) };
+    let place = floors::Place { dir: &config.blocklist_dir, user: &config.socket_user };
+    floors::raise(place, path, &floors)?;
+    writeln!(out, "took over {} floors from {}", floors.len(), file.display())?;
+    Backup::of(file).set_aside(out)
 }
 
 impl Plan {
@@ -121,6 +137,7 @@ impl Plan {
         {
             if is_upstreams {
                 files::give_to_root(config.parent().unwrap_or(config), 0o755, out)?;
+                files::give_to_root(commands, 0o600, out)?;
                 files::move_keys(&keys, &keys_dir, out)?;
                 if let Some((file, floors)) = &floors {
                     let place = floors::Place { dir: &state_dir, user: &server_user };

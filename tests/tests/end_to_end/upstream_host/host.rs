@@ -58,6 +58,9 @@ pub(super) fn blocklist(floor: u128) -> Vec<u8> {
     [&entry[..], &floor.to_be_bytes()].concat()
 }
 
+/// Where systemd would pass keys to the server.
+const CREDENTIALS: &str = "/run/credentials-of-the-server";
+
 pub(super) const PORT: u16 = 34020;
 pub(super) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -152,8 +155,42 @@ impl Host {
         "/var/lib/ruroco/blocklist.msgpck".into()
     }
 
+    /// What `ruroco import` makes of it, and the keys where systemd passes them to the server.
+    #[track_caller]
+    pub(super) fn import(&self) -> String {
+        let done = self.import_command().output().unwrap();
+        let [said, error] = [&done.stdout, &done.stderr].map(|text| String::from_utf8_lossy(text));
+        assert!(done.status.success(), "{said}{error}");
+        let _ = fs::remove_dir_all(CREDENTIALS);
+        fs::create_dir(CREDENTIALS).unwrap();
+        fs::set_permissions(CREDENTIALS, fs::Permissions::from_mode(0o755)).unwrap();
+        for key in fs::read_dir("/etc/ruroco/keys").unwrap() {
+            let key = key.unwrap();
+            let name = format!("keys_{}", key.file_name().to_str().unwrap());
+            let passed = Path::new(CREDENTIALS).join(name);
+            self.write_as_server(&passed, &fs::read(key.path()).unwrap(), 0o400);
+        }
+        said.into_owned()
+    }
+
+    pub(super) fn import_command(&self) -> Command {
+        let mut command = self.tool_command();
+        command.args(["import", "--yes"]);
+        command
+    }
+
+    pub(super) fn tool_command(&self) -> Command {
+        let mut command = self.network.command();
+        programs::add_launcher(&mut command, None);
+        let [tool, _] = ["ruroco", "ruroco-server"]
+            .map(|name| programs::reachable_by_all(&programs::path(name), self.directory.path()));
+        command.arg(tool);
+        command
+    }
+
     pub(super) fn server_command(&self) -> Command {
         let mut command = self.network.command();
+        command.env("CREDENTIALS_DIRECTORY", CREDENTIALS);
         programs::add_launcher(&mut command, Some(&self.user));
         let program = programs::path("ruroco-server");
         command.arg(programs::reachable_by_all(&program, self.directory.path()));
@@ -165,6 +202,12 @@ impl Host {
         programs::add_launcher(&mut command, None);
         command.arg(programs::path("ruroco-commander"));
         command
+    }
+
+    #[track_caller]
+    pub(super) fn import_and_start(&mut self) {
+        self.import();
+        self.start();
     }
 
     #[track_caller]
