@@ -410,7 +410,7 @@ fn behind_a_gate_the_floors_of_upstream_hold_too() {
         content.splice(2..11, [0xc4, 8].into_iter().chain(key.id.0));
         write(&path, &content, 0o600);
         let import =
-            lab.tool_command(&["import", "--yes", "--floors"]).arg(&path).output().unwrap();
+            lab.tool_command(&["import", "--yes"]).arg("--floors").arg(&path).output().unwrap();
         assert!(import.status.success(), "{}", String::from_utf8_lossy(&import.stderr));
         lab.start_commander();
         lab.start_gate();

@@ -190,7 +190,9 @@ impl Host {
 
     pub(super) fn server_command(&self) -> Command {
         let mut command = self.network.command();
-        command.env("CREDENTIALS_DIRECTORY", CREDENTIALS);
+        if Path::new(CREDENTIALS).exists() {
+            command.env("CREDENTIALS_DIRECTORY", CREDENTIALS);
+        }
         programs::add_launcher(&mut command, Some(&self.user));
         let program = programs::path("ruroco-server");
         command.arg(programs::reachable_by_all(&program, self.directory.path()));
