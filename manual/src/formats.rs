@@ -10,9 +10,9 @@ use crate::{
     programs::{Package, Section},
 };
 
-const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
+const CONFIGURATION: &str = include_str!("../../docs/operate/configuration.md");
 
-const CONCEPTS: &str = include_str!("../../docs/concepts.md");
+const CONCEPTS: &str = include_str!("../../docs/start/concepts.md");
 
 /// A page of the manual.
 struct Page {

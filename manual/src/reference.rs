@@ -17,7 +17,7 @@ const BEGINNING: &str = "\
 What the programs say of themselves when they are asked for `--help`. `--config` of gate and server may
 stand behind an action, too.
 
-This page is written by `cargo run -p ruroco-manual -- --docs docs/reference`, and a test tells when
+This page is written by `cargo run -p ruroco-manual -- --docs docs/operate/reference`, and a test tells when
 that has been forgotten.
 ";
 
@@ -63,12 +63,12 @@ mod tests {
 
     #[test]
     fn the_page_says_what_the_programs_say() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(PAGE);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/reference").join(PAGE);
         let kept = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             kept == page(),
-            "docs/reference/{PAGE} is not what the programs say; write it anew with:\n\
-             cargo run -p ruroco-manual -- --docs docs/reference"
+            "docs/operate/reference/{PAGE} is not what the programs say; write it anew with:\n\
+             cargo run -p ruroco-manual -- --docs docs/operate/reference"
         );
     }
 }

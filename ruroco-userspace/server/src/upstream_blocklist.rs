@@ -8,6 +8,8 @@
 //! Once its floors are on the disk as ours, the file is [set aside](set_aside) under another name. If
 //! upstream's server should run here again, it would go on from floors that are out of date, and find
 //! none instead: then it begins with the current time.
+//!
+//! Rationale: decision 0018.
 
 use std::{
     fs,

@@ -1,11 +1,11 @@
-//! `docs/verdicts.md`: the names are those of the code, all of them, in the order of the checks.
+//! `docs/operate/verdicts.md`: the names are those of the code, all of them, in the order of the checks.
 
 use ruroco_common::{candidate, maps, verdict::Verdict};
 use ruroco_server::refusal::Refusal;
 
 use super::{page, quoted, section, table};
 
-const PAGE: &str = "verdicts.md";
+const PAGE: &str = "operate/verdicts.md";
 
 /// Each record of the ring has a header of so many bytes (`BPF_RINGBUF_HDR_SZ`, linux/bpf.h).
 const RING_HEADER: usize = 8;

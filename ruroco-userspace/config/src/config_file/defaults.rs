@@ -3,6 +3,8 @@
 //! Of a file that was written for upstream ruroco it means what it means there. Such a file has none of
 //! the fields that only we know. Every file for us has at least one of them, `source` or `[gate]`: without
 //! either there would be nothing to take packets from. So nobody has to guess.
+//!
+//! Rationale: decision 0017.
 
 use std::{
     fmt::Write,
