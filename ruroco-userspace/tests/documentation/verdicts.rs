@@ -20,7 +20,7 @@ fn every_verdict_has_its_row_in_the_order_of_the_checks() {
 #[test]
 fn every_refusal_has_its_row_in_the_order_of_the_checks() {
     let page = page(PAGE);
-    let text = section(&page, "## Refusals of the server, in the order of its checks");
+    let text = section(&page, "## Rejections of the server, in the order of its checks");
     assert_eq!(names(text), Refusal::ALL.map(Refusal::name));
 }
 
