@@ -1,5 +1,5 @@
-//! The reference of all command lines in the book: one page, which is kept beside the others so that
-//! it can be read without building anything. A test tells when it is not what the programs say.
+//! The reference of all command lines in the book: one page, which is kept with the others so that
+//! it can be read without building anything. A test fails if it is out of date.
 
 use std::{fs, path::Path};
 
@@ -12,13 +12,12 @@ use crate::programs;
 const PAGE: &str = "cli.md";
 
 const BEGINNING: &str = "\
-# Command lines
+# Command-line reference
 
-What the programs say of themselves when they are asked for `--help`. `--config` of gate and server may
-stand behind an action, too.
+The output of `--help` of all programs. `--config` of gate and server may also follow an action.
 
-This page is written by `cargo run -p ruroco-manual -- --docs docs/operate/reference`, and a test tells when
-that has been forgotten.
+`cargo run -p ruroco-manual -- --docs docs/operate/reference` writes this page, and a test fails if the page is
+out of date.
 ";
 
 /// Writes the page into a folder.
@@ -67,7 +66,7 @@ mod tests {
         let kept = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             kept == page(),
-            "docs/operate/reference/{PAGE} is not what the programs say; write it anew with:\n\
+            "docs/operate/reference/{PAGE} is out of date; run:\n\
              cargo run -p ruroco-manual -- --docs docs/operate/reference"
         );
     }

@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 /// Pages that live on the tests they name: `module::test`, as `cargo test` prints them.
 const NAME_TESTS: [&str; 2] = ["docs/evaluate/threat-model.md", "docs/evaluate/vulnerabilities.md"];
 
-/// Folders with sources that somebody else has written, or a compiler.
+/// Folders with sources that are not this repository's, or that a compiler wrote.
 const NOT_OURS: [&str; 3] = ["target", ".tools", ".git"];
 
 /// What is checked of a page.
@@ -25,7 +25,7 @@ struct Page {
     links: Vec<String>,
     /// What a link to a heading may name.
     anchors: BTreeSet<String>,
-    /// What stands in backticks.
+    /// The text in backticks.
     quoted: BTreeSet<String>,
     /// The text of each row of its tables, without their heads.
     rows: Vec<String>,
