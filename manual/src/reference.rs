@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn the_page_says_what_the_programs_say() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/reference").join(PAGE);
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/reference").join(PAGE);
         let kept = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             kept == page(),

@@ -1,7 +1,10 @@
 //! The records of decisions: each begins with its date and its status, the list says the same, and the
 //! module that a decision explains cites it.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::tests::{files, root};
 
@@ -67,12 +70,12 @@ fn decisions() -> Vec<Decision> {
     let mut paths: Vec<PathBuf> = files(&root().join(FOLDER), "md");
     paths.retain(|path| !path.ends_with("README.md"));
     paths.sort();
-    paths.into_iter().map(read).collect()
+    paths.iter().map(|path| read(path)).collect()
 }
 
 /// `# TITLE`, an empty line, `Date: DATE. Status: STATUS.`
-fn read(path: PathBuf) -> Decision {
-    let text = fs::read_to_string(&path).unwrap();
+fn read(path: &Path) -> Decision {
+    let text = fs::read_to_string(path).unwrap();
     let file = path.file_name().unwrap().to_string_lossy().into_owned();
     let mut lines = text.lines();
     let title = lines.next().and_then(|line| line.strip_prefix("# "));

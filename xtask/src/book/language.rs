@@ -259,11 +259,9 @@ fn of_plain(text: &str) -> Prose {
 fn of_markdown(text: &str) -> Prose {
     let mut prose = Prose::default();
     let text = without_generated(text);
-    let (mut is_code, mut line, mut counted) = (false, 1, 0);
+    let mut is_code = false;
     for (event, range) in Parser::new_ext(&text, Options::ENABLE_TABLES).into_offset_iter() {
-        let passed = text.get(counted..range.start).unwrap_or_default();
-        line += passed.matches('\n').count();
-        counted = counted.max(range.start);
+        let line = text.get(..range.start).unwrap_or_default().split('\n').count();
         match event {
             Event::Start(Tag::CodeBlock(_)) => is_code = true,
             Event::End(TagEnd::CodeBlock) => is_code = false,
