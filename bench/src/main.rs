@@ -79,7 +79,7 @@ struct Arguments {
     /// In less than two minutes.
     #[arg(long)]
     quick: bool,
-    /// Put the result into docs/benchmarks.md.
+    /// Put the result into docs/evaluate/benchmarks.md.
     #[arg(long)]
     write_docs: bool,
 }

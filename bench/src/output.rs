@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::{markdown, paths::Paths, report::Report, svg};
 
-/// Between these two lines `docs/benchmarks.md` carries a report.
+/// Between these two lines `docs/evaluate/benchmarks.md` carries a report.
 const BEGIN: &str = "<!-- What follows is written by `cargo xtask bench --write-docs`. -->";
 const END: &str = "<!-- What was written by `cargo xtask bench --write-docs` ends here. -->";
 
@@ -22,13 +22,13 @@ pub(crate) fn write(paths: &Paths, report: &Report) -> Result<String> {
 
 /// Puts the report into the documentation.
 pub(crate) fn write_docs(paths: &Paths, report: &Report) -> Result<()> {
-    let page = paths.docs("benchmarks.md");
+    let page = paths.docs("evaluate/benchmarks.md");
     let old =
         fs::read_to_string(&page).with_context(|| format!("could not read {}", page.display()))?;
     let new = replace(&old, &markdown::write(report))
         .with_context(|| format!("{} lacks the lines between which it goes", page.display()))?;
     put(&page, &new)?;
-    put(&paths.docs("benchmarks.svg"), &svg::draw(&svg::series(&report.floods)))
+    put(&paths.docs("evaluate/benchmarks.svg"), &svg::draw(&svg::series(&report.floods)))
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {

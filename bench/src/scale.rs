@@ -33,7 +33,7 @@ impl Scale {
         if rate == Rate::Maximum { self.more_knocks } else { self.knocks }
     }
 
-    /// For `docs/benchmarks.md`.
+    /// For `docs/evaluate/benchmarks.md`.
     pub(crate) const FULL: Self = Self {
         rounds: 100,
         repeat: 20_000,

@@ -1,7 +1,7 @@
 //! `client.toml`: any text.
 //!
 //! What is accepted says what an untyped reader finds in the same text, and obeys what
-//! `docs/clients.md` says of each field; what is refused is refused with file, line and a message of
+//! `docs/start/clients.md` says of each field; what is refused is refused with file, line and a message of
 //! one line. Programs change the file, and a mistake in it must never mean another host.
 
 use ruroco_client::{key_store::KeyReference, profiles::Profiles};

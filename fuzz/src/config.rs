@@ -1,6 +1,6 @@
 //! `config.toml`: any text.
 //!
-//! What is accepted obeys what `docs/configuration.md` says of each field, says what an untyped
+//! What is accepted obeys what `docs/operate/configuration.md` says of each field, says what an untyped
 //! reader finds in the same text, and restricts the same keys; what is refused is refused with file,
 //! line and a message of one line. The file is the operator's, but a mistake in it must never mean
 //! something else than it says.

@@ -16,7 +16,7 @@ const BEGINNING: &str = "\
 [Configuration](../configuration.md) explains how the files are used. A field whose default is a value may be
 left out.
 
-This page is written by `cargo run -p ruroco-manual -- --docs docs/reference`, and a test fails if it is
+This page is written by `cargo run -p ruroco-manual -- --docs docs/operate/reference`, and a test fails if it is
 out of date.
 ";
 

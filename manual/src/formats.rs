@@ -10,9 +10,9 @@ use crate::{
     programs::{Package, Section},
 };
 
-const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
+const CONFIGURATION: &str = include_str!("../../docs/operate/configuration.md");
 
-const CONCEPTS: &str = include_str!("../../docs/concepts.md");
+const CONCEPTS: &str = include_str!("../../docs/start/concepts.md");
 
 /// A page of the manual.
 struct Page {
@@ -241,7 +241,7 @@ impl State {
         }
     }
 
-    /// One that is nothing but a link leads nowhere from here.
+    /// Leaves out a paragraph that is nothing but a link: it leads nowhere from a man page.
     fn paragraph(&mut self, roff: &mut Roff) {
         if !self.is_text {
             self.line.clear();
@@ -252,8 +252,8 @@ impl State {
         self.write(roff);
     }
 
-    /// A row as a paragraph that begins with its first cell; what is in the others is said by the heads,
-    /// but for the last one of a field.
+    /// A row as a paragraph that begins with its first cell. The heads name the other cells, except the
+    /// meaning of a field.
     fn row(&mut self, roff: &mut Roff) {
         let mut cells = std::mem::take(&mut self.cells).into_iter().zip(&self.heads);
         roff.control("TP", []);

@@ -12,11 +12,11 @@ use crate::{fields, programs};
 const PAGE: &str = "cli.md";
 
 const BEGINNING: &str = "\
-# Command lines
+# Command-line reference
 
 What each program prints for `--help`.
 
-This page is written by `cargo run -p ruroco-manual -- --docs docs/reference`, and a test fails if it is
+This page is written by `cargo run -p ruroco-manual -- --docs docs/operate/reference`, and a test fails if it is
 out of date.
 ";
 
@@ -68,12 +68,12 @@ mod tests {
     #[test]
     fn the_pages_say_what_the_programs_say() {
         for (name, page) in PAGES {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name);
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/reference").join(name);
             let kept = fs::read_to_string(&path).unwrap_or_default();
             assert!(
                 kept == page(),
-                "docs/reference/{name} is out of date; run:\n\
-                 cargo run -p ruroco-manual -- --docs docs/reference"
+                "docs/operate/reference/{name} is out of date; run:\n\
+                 cargo run -p ruroco-manual -- --docs docs/operate/reference"
             );
         }
     }

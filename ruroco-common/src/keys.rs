@@ -3,6 +3,8 @@
 //!
 //! A hash map of the kernel's would not do. What is written over there stays in memory, and this
 //! holds secrets; and a flood under many key ids would wait three times for memory, not once.
+//!
+//! Rationale: decision 0007.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

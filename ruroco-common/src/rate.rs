@@ -3,6 +3,8 @@
 //!
 //! All that a bucket remembers is the time at which it will be full again, so that it is one word
 //! in a BPF map.
+//!
+//! Rationale: decision 0027.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

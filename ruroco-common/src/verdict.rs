@@ -1,5 +1,7 @@
 //! What the XDP program can decide about a packet, under the names that code, `status`, logs and
 //! docs all use.
+//!
+//! Rationale: decision 0009.
 
 /// The judgement on one packet. Each has a counter per CPU in [`maps::VERDICTS`](crate::maps).
 /// "Dropped" is what a gate does that looks filtered; for others see [`Outcome`].

@@ -2,6 +2,10 @@
 //! the tests below find without making it.
 
 #[cfg(test)]
+mod decisions;
+#[cfg(test)]
+mod language;
+#[cfg(test)]
 mod tests;
 
 use anyhow::{Context, Result, ensure};

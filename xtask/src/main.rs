@@ -79,7 +79,7 @@ enum Task {
         /// In less than two minutes: fewer rounds, rates and knocks.
         #[arg(long)]
         quick: bool,
-        /// Put the result into docs/benchmarks.md.
+        /// Put the result into docs/evaluate/benchmarks.md.
         #[arg(long)]
         write_docs: bool,
     },

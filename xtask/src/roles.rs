@@ -1,5 +1,7 @@
 //! The roles that `ruroco-userspace` is cut into: each builds without the others, and the
 //! commander, which runs as root, links nothing that it has no business with.
+//!
+//! Rationale: decision 0019.
 
 use anyhow::{Result, ensure};
 
@@ -72,7 +74,7 @@ pub(crate) fn build_release(workspace: &Workspace, role: &str, program: &str) ->
     let mut build = cargo(workspace, &[&alone[..], &own].concat());
     if CLIENTS.contains(&role) {
         // Optimised crate by crate: what more would gain is not worth minutes of one processor
-        // (docs/decisions/0019-release-profile.md).
+        // (docs/develop/decisions/0019-release-profile.md).
         build.env("CARGO_PROFILE_RELEASE_LTO", "off");
         build.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     }

@@ -1,5 +1,7 @@
 //! Accepting an invitation: a host and its key, both or neither. What that would change of the hosts that are
 //! there is a [`Plan`], which a person sees first and [carries out](Plan::carry_out) or not.
+//!
+//! Rationale: decision 0033.
 
 use std::fmt;
 

@@ -1,4 +1,6 @@
 //! Looking at what a knock has done. A server never answers one, but a port that opens is seen.
+//!
+//! Rationale: decision 0020.
 
 use std::{
     io,

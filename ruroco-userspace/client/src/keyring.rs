@@ -3,6 +3,8 @@
 //!
 //! It is reached only when one of its keys is asked for: a knock with a key in a file costs nothing
 //! of this.
+//!
+//! Rationale: decision 0021.
 
 use keyring::Entry;
 use ruroco_keys::{

@@ -4,6 +4,8 @@
 //! bounded from outside: its work can grow with the cube of what it finds, and a mistake in it would end the
 //! whole program. So the program starts itself once more, with `ARGUMENT`, and the kernel limits that
 //! process's time and memory. Where there are no such limits (Windows), it is only a process of its own.
+//!
+//! Rationale: decision 0030.
 
 use std::{
     env,

@@ -2,7 +2,9 @@
 //!
 //! No run ever waits for it. Lines go through a queue of bounded length to a thread that has nothing
 //! else to do than write them; what finds the queue full, or the disk, is lost, and the log says so.
-//! What the lines hold stands in docs/logs.md.
+//! What the lines hold stands in docs/operate/logs.md.
+//!
+//! Rationale: decision 0012.
 
 use std::{
     io,

@@ -4,6 +4,8 @@
 //! knock does not wait until a CPU that refuses packets has had its turn. A command is to begin as
 //! soon, but it may reckon for hours. So its own process keeps real time for a moment, in which
 //! most are done, and what it starts never has it.
+//!
+//! Rationale: decision 0010.
 
 use std::{
     io,

@@ -1,7 +1,7 @@
 //! What the commander gives up of what it was started with, so that no command inherits it.
 //!
 //! A service manager starts the commander with next to nothing, a shell with what it happens to have: open
-//! files, ignored signals, blocked ones. docs/configuration.md lists what a command gets; the rest is given
+//! files, ignored signals, blocked ones. docs/operate/configuration.md lists what a command gets; the rest is given
 //! up here, once, or by each command at its start (`spawn`).
 
 use std::{fs, io, mem::MaybeUninit, ptr};

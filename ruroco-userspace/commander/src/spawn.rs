@@ -1,4 +1,4 @@
-//! How a command is started: with what is listed in docs/configuration.md, and nothing else of ours.
+//! How a command is started: with what is listed in docs/operate/configuration.md, and nothing else of ours.
 //!
 //! **A session of its own.** A process that shares the session of a terminal can open `/dev/tty` and put
 //! characters into its input (`TIOCSTI`), which the shell behind that terminal then reads: root's shell, if

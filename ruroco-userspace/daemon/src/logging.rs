@@ -3,7 +3,7 @@
 //!
 //! Text carries no time of its own when the journal adds one. Nothing that fails while logging
 //! stops a daemon: a closed pipe is not an error. Which lines there are, and what their fields mean,
-//! stands in docs/logs.md.
+//! stands in docs/operate/logs.md.
 
 pub mod journal;
 

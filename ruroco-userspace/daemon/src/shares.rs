@@ -4,6 +4,8 @@
 //! thresholds for shared-memory packet switches", 1998): a key may take one more as long as it has less
 //! than is free. One key alone gets half of the resource, two greedy keys get a third each, and n of them
 //! leave one part in n + 1 to keys that have nothing. Such a key is served as long as anything is free.
+//!
+//! Rationale: decision 0024.
 
 use std::{collections::HashMap, iter};
 

@@ -4,6 +4,8 @@
 //! the mode it is attached in, such as `4026531840_5_native`. A gate that starts finds the pins of
 //! one that crashed and puts its own program in the place of the old one in a single step, so that
 //! the gate is never open.
+//!
+//! Rationale: decision 0002.
 
 use std::{
     fmt, fs, io,

@@ -3,6 +3,8 @@
 //! The kernel tells that some link has changed; what has changed is not read from the message but
 //! looked up anew, so that a lost or misread message cannot leave the gate open for longer than
 //! until the next one.
+//!
+//! Rationale: decisions 0028 and 0034.
 
 pub mod devices;
 mod elsewhere;

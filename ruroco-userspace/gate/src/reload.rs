@@ -5,6 +5,8 @@
 //! ([`Interfaces::hand_over`](super::interfaces::Interfaces::hand_over)). Everything that can be
 //! wrong is found out before. The predecessor's ring is emptied by the server, its counters go on in
 //! the successor's, and its keys are wiped.
+//!
+//! Rationale: decision 0013.
 
 use std::{
     mem,

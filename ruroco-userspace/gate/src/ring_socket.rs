@@ -1,7 +1,7 @@
 //! Hands the ring of candidates and the keys to the server, and knows whether the server is there.
 //!
 //! One server at a time: two would take candidates from each other. The keys are read from their
-//! files for each server that comes, and not kept (docs/decisions/0015).
+//! files for each server that comes, and not kept (decision 0015).
 //!
 //! After a reload there is another ring. A server that has the old one is told so by the end of its
 //! connection; it connects again, gets the new one, and empties the old one before it begins with

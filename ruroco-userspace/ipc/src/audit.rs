@@ -1,7 +1,9 @@
 //! What the commander, which writes the audit trail, and those who read it have to agree on.
 //!
-//! The trail is a file of lines, each a JSON object; docs/logs.md describes them. Where it has become
+//! The trail is a file of lines, each a JSON object; docs/operate/logs.md describes them. Where it has become
 //! too long it becomes the old one, whose place it takes, and a new one begins.
+//!
+//! Rationale: decision 0032.
 
 /// Mode for `audit_dir`: nobody but root has anything to look for in it.
 pub const DIRECTORY_MODE: u32 = 0o700;

@@ -1,5 +1,7 @@
 //! The clock by which the kernel stamps packets: time since the machine started, sleep included
 //! (`CLOCK_BOOTTIME`). It never jumps, and is the same for all processes of a host.
+//!
+//! Rationale: decision 0006.
 
 use std::time::Duration;
 

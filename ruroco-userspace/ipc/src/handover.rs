@@ -2,6 +2,8 @@
 //! message over a `SOCK_SEQPACKET` Unix socket, with two file descriptors beside it (`SCM_RIGHTS`),
 //! first the ring's, then that of a [file without a name](memory) that holds the [keys]. Then neither
 //! side says anything more; that the connection stands tells each that the other is there.
+//!
+//! Rationale: decision 0015.
 
 pub mod keys;
 pub mod memory;

@@ -21,6 +21,8 @@
 //!
 //! Earlier releases wrote `ruroco floors v1`, whose header's number only says how many floors were
 //! written together, and whose file ends with the last line. Such logs are [read](read()) as well.
+//!
+//! Rationale: decision 0008.
 
 use std::{
     fmt::Display,

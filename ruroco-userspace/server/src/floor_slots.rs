@@ -5,6 +5,8 @@
 //! generation. When it is there as a whole, the old log's header is written over with zeros. A crash
 //! thus leaves one log as it was, or two of which the later one has everything that the other one has.
 //! For that to stay so, a line is only ever added while the other slot is known to be without a log.
+//!
+//! Rationale: decision 0026.
 
 use std::{
     fs::{self, File},

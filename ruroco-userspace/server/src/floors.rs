@@ -1,5 +1,7 @@
 //! The floors: for each key the highest counter that was ever accepted. What makes a knock run at
 //! most once, across crashes and restarts.
+//!
+//! Rationale: decision 0001.
 
 use std::collections::HashMap;
 

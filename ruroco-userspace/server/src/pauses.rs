@@ -6,6 +6,8 @@
 //! would look just like that: whoever has a key could have it killed again and again. The kernel counts
 //! anew whenever a process wakes up from a sleep, however short (`enqueue_task_rt` with
 //! `ENQUEUE_WAKEUP`, `kernel/sched/rt.c`), and only then.
+//!
+//! Rationale: decision 0010.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! A key of upstream ruroco makes packets as upstream makes them. They are taken apart by code that
 //! shares nothing with the client (`rfc8452`), and held against a packet that upstream's server is
-//! known to accept (docs/protocol.md). Python's `cryptography`, that is, OpenSSL, takes them apart, too,
+//! known to accept (docs/evaluate/protocol.md). Python's `cryptography`, that is, OpenSSL, takes them apart, too,
 //! where it is to be had, and always in `cargo xtask test`.
 
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! `docs/clients.md`: every field of `client.toml` has its row, no row is about another, and a default
+//! `docs/start/clients.md`: every field of `client.toml` has its row, no row is about another, and a default
 //! that is stated is the one in force.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ fn check(text: &str) -> Result<Profiles, String> {
 
 #[test]
 fn every_field_has_its_row_and_every_row_its_field() {
-    let page = page("clients.md");
+    let page = page("start/clients.md");
     let rows = table(section(&page, "## client.toml"));
     let described: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(row[0])).collect();
     let told = check(&format!("{HOST}{NO_FIELD} = 1\n")).unwrap_err();
@@ -31,7 +31,7 @@ fn every_field_has_its_row_and_every_row_its_field() {
 
 #[test]
 fn every_default_that_is_stated_is_in_force() {
-    let page = page("clients.md");
+    let page = page("start/clients.md");
     let profiles = check(HOST).unwrap();
     let host = profiles.get("h").unwrap();
     let first = check(&format!("{HOST}commands = [\"x\"]\n")).unwrap();
@@ -64,7 +64,7 @@ fn every_default_that_is_stated_is_in_force() {
 
 #[test]
 fn every_word_that_a_field_takes_is_in_its_row() {
-    let page = page("clients.md");
+    let page = page("start/clients.md");
     let told = check(&format!("{HOST}family = \"{NO_FIELD}\"\n")).unwrap_err();
     let rows = table(section(&page, "## client.toml"));
     let row = rows.iter().find(|row| row[0] == "`family`").unwrap();
@@ -75,7 +75,7 @@ fn every_word_that_a_field_takes_is_in_its_row() {
 
 #[test]
 fn the_example_is_one() {
-    let page = page("clients.md");
+    let page = page("start/clients.md");
     let text = section(&page, "## client.toml").split("```toml\n").nth(1).unwrap();
     let profiles = check(text.split("```").next().unwrap()).unwrap();
     assert!(profiles.get("home").is_some());

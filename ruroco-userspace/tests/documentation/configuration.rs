@@ -1,4 +1,4 @@
-//! `docs/configuration.md`: every field that the programs know has its row, no row is about another,
+//! `docs/operate/configuration.md`: every field that the programs know has its row, no row is about another,
 //! and a default that is stated is the one in force.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use ruroco_files::toml_file;
 
 use super::{listed_words, page, quoted, section, tables};
 
-const PAGE: &str = "configuration.md";
+const PAGE: &str = "operate/configuration.md";
 
 /// A name that no field has.
 const NO_FIELD: &str = "zzzz";

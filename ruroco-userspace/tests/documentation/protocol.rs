@@ -1,4 +1,4 @@
-//! `docs/protocol.md`.
+//! `docs/evaluate/protocol.md`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::{page, quoted, section, table};
 
-const PAGE: &str = "protocol.md";
+const PAGE: &str = "evaluate/protocol.md";
 
 #[test]
 fn each_vector_is_what_the_library_makes() {

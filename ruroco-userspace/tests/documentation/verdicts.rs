@@ -1,11 +1,11 @@
-//! `docs/verdicts.md`: the names are those of the code, all of them, in the order of the checks.
+//! `docs/operate/verdicts.md`: the names are those of the code, all of them, in the order of the checks.
 
 use ruroco_common::{candidate, maps, verdict::Verdict};
 use ruroco_server::refusal::Refusal;
 
 use super::{page, quoted, section, table};
 
-const PAGE: &str = "verdicts.md";
+const PAGE: &str = "operate/verdicts.md";
 
 /// Each record of the ring has a header of so many bytes (`BPF_RINGBUF_HDR_SZ`, linux/bpf.h).
 const RING_HEADER: usize = 8;
@@ -20,7 +20,7 @@ fn every_verdict_has_its_row_in_the_order_of_the_checks() {
 #[test]
 fn every_refusal_has_its_row_in_the_order_of_the_checks() {
     let page = page(PAGE);
-    let text = section(&page, "## Refusals of the server, in the order of its checks");
+    let text = section(&page, "## Rejections of the server, in the order of its checks");
     assert_eq!(names(text), Refusal::ALL.map(Refusal::name));
 }
 

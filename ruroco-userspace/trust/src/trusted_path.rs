@@ -11,6 +11,8 @@
 //!   *directory*: nobody else can rename or remove it there, and directories have no hard links. Files
 //!   and symbolic links do, so none that lies directly in such a directory is trusted.
 //! - What is on a FUSE file system has the owners, modes and contents that its daemon makes up.
+//!
+//! Rationale: decision 0023.
 
 use std::{
     collections::VecDeque,

@@ -5,6 +5,8 @@
 //! does these in other threads and reports. So nothing keeps the window from answering once it is open:
 //! no name server, no network, no lock, no disk. What it keeps for itself, the `history` and the
 //! `preferences`, are state files that cannot keep it from opening.
+//!
+//! Rationale: decision 0022.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 

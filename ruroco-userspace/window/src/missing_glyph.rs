@@ -1,5 +1,7 @@
 //! Characters that no font on this computer has. Each is drawn as a box with its Unicode number in it, so
 //! that no name looks empty and no two names look the same.
+//!
+//! Rationale: decision 0031.
 
 use std::iter;
 

@@ -2,7 +2,7 @@
 //! byte for byte.
 //!
 //! The list of what differs, and why, is [`DIFFERENT`]: everything on it must differ, and nothing else
-//! may. `docs/threat-model.md` has the same list in words.
+//! may. `docs/evaluate/threat-model.md` has the same list in words.
 
 use std::{
     collections::BTreeSet,

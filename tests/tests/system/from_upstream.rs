@@ -1,4 +1,4 @@
-//! docs/coming-from-ruroco.md, word for word, on a host as upstream ruroco leaves it: its user, its
+//! docs/start/coming-from-ruroco.md, word for word, on a host as upstream ruroco leaves it: its user, its
 //! units, its files, byte for byte. Only its programs are not there: something that sleeps runs in
 //! their place.
 //!
@@ -21,7 +21,7 @@ use crate::{
     page,
 };
 
-const PAGE: &str = "coming-from-ruroco.md";
+const PAGE: &str = "start/coming-from-ruroco.md";
 
 /// Upstream's socket is there, whatever `address` says.
 const PORT: u16 = 80;

@@ -6,7 +6,7 @@ use ruroco_lab::network::{self, Family, PORT};
 
 use crate::host::{Host, KEY};
 
-/// What docs/operations.md says of hosts without XDP, but that nobody is there to edit a unit.
+/// What docs/operate/operations.md says of hosts without XDP, but that nobody is there to edit a unit.
 fn set_up(host: &Host) {
     host.guest.run("systemctl disable --now ruroco-gate");
     host.guest.run("sed -i '1i source = \"udp\"' /etc/ruroco/config.toml");

@@ -13,9 +13,9 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use crate::workspace::Workspace;
 
 /// Pages that live on the tests they name: `module::test`, as `cargo test` prints them.
-const NAME_TESTS: [&str; 2] = ["docs/threat-model.md", "docs/vulnerabilities.md"];
+const NAME_TESTS: [&str; 2] = ["docs/evaluate/threat-model.md", "docs/evaluate/vulnerabilities.md"];
 
-/// Folders with sources that somebody else has written, or a compiler.
+/// Folders with sources that are not this repository's, or that a compiler wrote.
 const NOT_OURS: [&str; 3] = ["target", ".tools", ".git"];
 
 /// What is checked of a page.
@@ -25,7 +25,7 @@ struct Page {
     links: Vec<String>,
     /// What a link to a heading may name.
     anchors: BTreeSet<String>,
-    /// What stands in backticks.
+    /// The text in backticks.
     quoted: BTreeSet<String>,
     /// The text of each row of its tables, without their heads.
     rows: Vec<String>,
@@ -98,7 +98,7 @@ fn every_test_that_a_page_names_is_there() {
 #[test]
 fn every_known_vulnerability_has_a_test_or_a_reason_why_not() {
     let pages = pages();
-    for row in &pages[Path::new("docs/vulnerabilities.md")].rows {
+    for row in &pages[Path::new("docs/evaluate/vulnerabilities.md")].rows {
         let has_test = row.split_whitespace().any(|word| is_test_name(word.trim_matches(',')));
         assert!(has_test || row.contains("No test: "), "neither a test nor a reason: {row}");
     }
@@ -117,7 +117,8 @@ fn what_a_page_is_checked_for_is_found_in_it() {
     assert!(is_test_name("a_1::b_2") && !is_test_name("a::B") && !is_test_name("a"));
 }
 
-fn root() -> PathBuf {
+/// The workspace.
+pub(super) fn root() -> PathBuf {
     Workspace::of_this_build().unwrap().root().to_owned()
 }
 
@@ -176,16 +177,20 @@ fn free_anchor(taken: &BTreeSet<String>, heading: &str) -> String {
     }
 }
 
-/// All tests of the workspace, as `module::test`. Modules are files, and modules in files.
+/// All tests of the workspace, as `module::test`. Modules are files, modules in files, and crates.
 fn tests() -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     for path in files(&root(), "rs") {
         let text = fs::read_to_string(&path).unwrap();
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
         let mut modules = BTreeSet::from([stem]);
-        if ["main", "mod", "tests"].contains(&stem) {
-            modules.extend(path.parent().and_then(Path::file_name).and_then(OsStr::to_str));
-        }
+        let folders_up = match stem {
+            "main" | "mod" | "tests" => 1,
+            "lib" => 2,
+            _ => 0,
+        };
+        let folder = path.ancestors().nth(folders_up).filter(|_| folders_up > 0);
+        modules.extend(folder.and_then(Path::file_name).and_then(OsStr::to_str));
         let mut is_test = false;
         for line in text.lines().map(str::trim) {
             if let Some(module) = line.strip_prefix("mod ").and_then(|mod_| mod_.strip_suffix(" {"))
@@ -231,7 +236,7 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 /// All files with this ending in a folder and below it.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -4,6 +4,8 @@
 //! Written here rather than taken from `tracing-journald` because that one finds the journal anew
 //! for each line, by its path, which a confined process cannot; allocates for each line; and waits
 //! for a journal that is stuck. This one connects once, keeps its memory, and waits a little, once.
+//!
+//! Rationale: decision 0011.
 
 use std::{
     cell::RefCell,

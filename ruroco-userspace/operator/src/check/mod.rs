@@ -5,6 +5,8 @@
 //! and commander run, once more without the power over other users' files, which their units do not
 //! give them, and as the server's user (`identity`). `host` then adds what the files say of this host.
 //! Nothing is changed, and nothing has to run.
+//!
+//! Rationale: decision 0016.
 
 mod host;
 mod report;

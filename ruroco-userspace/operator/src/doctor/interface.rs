@@ -142,7 +142,7 @@ fn native(name: &str, driver: &str, mode: Mode, xdp: Option<&Xdp>) -> Finding {
         Ok(true) => Finding::ok(NAME, format!("{name}: {driver} runs XDP programs")),
         Ok(false) => {
             let detail = format!("{name}: {driver} runs no XDP programs as it is set up now");
-            let generic = "in generic mode every packet costs more (docs/benchmarks.md)";
+            let generic = "in generic mode every packet costs more (docs/evaluate/benchmarks.md)";
             match mode {
                 Mode::Native => {
                     Finding::problem(NAME, detail, format!("write mode = \"auto\"; {generic}"))

@@ -4,6 +4,8 @@
 //! found here. Nothing is changed, and no knock is sent. What a part says of itself is believed only where
 //! nothing else can be asked: that the commander takes orders is tried, as the server's user, and that the
 //! server reads the ring is seen in the ring.
+//!
+//! Rationale: decision 0029.
 
 mod commander;
 pub mod paths;

@@ -4,6 +4,8 @@
 //! The file is MessagePack: an array of one element, or a map with the one key `map`, around a map of
 //! key ids to counters. An id is an array of 8 numbers or 8 bytes, a counter 16 bytes, big-endian.
 //! Whatever else is there could be a floor that was lost, so the file is rejected as a whole.
+//!
+//! Rationale: decision 0018.
 
 use std::{
     collections::BTreeMap,

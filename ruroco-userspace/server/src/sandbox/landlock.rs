@@ -9,7 +9,7 @@ use landlock::{
 use super::{Needs, State};
 
 /// The newest level that is asked for (Linux 6.12). A later one may deny what the server does and
-/// has to be tried out first; level 9 would, see docs/sandbox.md.
+/// has to be tried out first; level 9 would, see docs/evaluate/sandbox.md.
 const LEVEL: ABI = ABI::V6;
 
 /// Of a directory whose files are read again.

@@ -3,6 +3,8 @@
 //! What is not let through fails with `ENOSYS`: every library takes that for the answer of an older
 //! kernel and, where it was only trying, does without. A call by the conventions of another
 //! architecture ends the process; one by those of x32 has a number that is not in the list.
+//!
+//! Rationale: decision 0014.
 
 use std::{collections::BTreeMap, env::consts::ARCH, os::fd::AsRawFd, process};
 

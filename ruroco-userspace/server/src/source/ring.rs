@@ -4,6 +4,8 @@
 //! The memory: one page with the consumer's position, which this process may write; one page with
 //! the producer's position and then the data, mapped twice in a row so that no record ever wraps,
 //! which it may only read. A record is an 8-byte header and the record's bytes.
+//!
+//! Rationale: decision 0005.
 
 use std::{
     ffi::c_void,
