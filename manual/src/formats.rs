@@ -10,7 +10,11 @@ use crate::{
     programs::{Package, Section},
 };
 
-const CONFIGURATION: &str = include_str!("../../docs/operate/configuration.md");
+/// The page about the configuration files, and the one that lists their fields.
+const CONFIGURATION: &str = concat!(
+    include_str!("../../docs/operate/configuration.md"),
+    include_str!("../../docs/operate/reference/configuration.md")
+);
 
 const CONCEPTS: &str = include_str!("../../docs/start/concepts.md");
 
@@ -32,7 +36,16 @@ const PAGES: [Page; 3] = [
         section: Section::Formats,
         about: "the configuration that gate, server and commander of ruroco share: /etc/ruroco/config.toml",
         source: CONFIGURATION,
-        sections: &["config.toml", "Keys", "What keys share", "What is trusted", "Reload"],
+        sections: &[
+            "config.toml",
+            "Fields of config.toml",
+            "Fields of [gate] in config.toml",
+            "Fields of [keys.NAME] in config.toml",
+            "Keys",
+            "What keys share",
+            "What is trusted",
+            "Reload",
+        ],
         see_also: &["ruroco-commands(5)", "ruroco(8)", "ruroco-gate(8)", "ruroco-server(8)"],
     },
     Page {
@@ -40,7 +53,12 @@ const PAGES: [Page; 3] = [
         section: Section::Formats,
         about: "the commands that knocks may request: /etc/ruroco/commands.toml",
         source: CONFIGURATION,
-        sections: &["commands.toml", "What a command starts with", "Processes in the background"],
+        sections: &[
+            "commands.toml",
+            "Fields of [commands.NAME] in commands.toml",
+            "What a command starts with",
+            "Processes in the background",
+        ],
         see_also: &["ruroco-config(5)", "ruroco-commander(8)"],
     },
     Page {

@@ -68,7 +68,8 @@ mod tests {
     #[test]
     fn the_pages_say_what_the_programs_say() {
         for (name, page) in PAGES {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/reference").join(name);
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/reference").join(name);
             let kept = fs::read_to_string(&path).unwrap_or_default();
             assert!(
                 kept == page(),

@@ -11,7 +11,6 @@
 )]
 
 mod clients;
-mod configuration;
 mod protocol;
 mod verdicts;
 
