@@ -70,7 +70,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Show a key as an invitation, which `ruroco-client invite` takes: a QR code, and a line of text
+    /// Show a key as an invitation, which `ruroco-client join` takes: a QR code, and a line of text
     ///
     /// It holds the key. Run it as root, whose file that is.
     Invite(invite::Options),
