@@ -1,5 +1,5 @@
-//! Accepting an invitation: adds a host and its key, both or neither. A [`Plan`] contains the changes, which the user
-//! reviews before the plan is [carried out](Plan::carry_out).
+//! Accepting an invitation: adds a host and its key, both or neither. A [`Plan`] contains the changes,
+//! which the user reviews before the plan is [carried out](Plan::carry_out).
 
 use std::fmt;
 
@@ -138,10 +138,10 @@ pub enum Error {
 impl Plan {
     /// Plans to accept an invitation, under its own name or another one.
     ///
-    /// The invitation is for an existing host if they have the same key and, unless another name is chosen, the
-    /// same address or name. If the host's key was deleted from this computer, the keys cannot be compared. Then
-    /// the key is restored only if the address is the same and no other host uses the key, and nothing else of the
-    /// host is changed.
+    /// The invitation is for an existing host if they have the same key and, unless another name is
+    /// chosen, the same address or name. If the host's key was deleted from this computer, the keys
+    /// cannot be compared. Then the key is restored only if the address is the same and no other host
+    /// uses the key, and nothing else of the host is changed.
     ///
     /// # Errors
     /// [`Error::Profiles`], [`Error::Conflict`].
@@ -251,7 +251,8 @@ impl<'a> Planner<'a> {
         Plan { name: name.clone(), host, step, sharing, new_key }
     }
 
-    /// The existing host that the invitation is for: the host with the wanted name, or a host with its address.
+    /// The existing host that the invitation is for: the host with the wanted name, or a host with its
+    /// address.
     ///
     /// # Errors
     /// If another host has this name, or it is unclear whether the invitation is for it.

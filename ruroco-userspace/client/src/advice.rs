@@ -74,7 +74,8 @@ fn on_not_opened(outcome: &Outcome, key: &Key, at: SocketAddr, error: &io::Error
          and, for each rejected knock of a known key, the reason.",
         key.id
     )));
-    // The gate cannot have accepted a knock to which the server replied, so causes after the gate do not apply.
+    // The gate cannot have accepted a knock to which the server replied, so causes after the gate do not
+    // apply.
     if outcome.icmp_error.is_some() {
         return advice;
     }
@@ -109,8 +110,8 @@ fn on_address(to: SocketAddr) -> Advice {
     ))
 }
 
-/// What to check if the counter is ahead of the clock by more than a second. Knocks in quick succession make it
-/// less than that.
+/// What to check if the counter is ahead of the clock by more than a second. Knocks in quick succession
+/// make it less than that.
 pub fn on_clock(ahead: Duration) -> Option<Advice> {
     const MOMENT: Duration = Duration::from_secs(1);
     if ahead <= MOMENT {

@@ -80,8 +80,8 @@ pub enum Observation {
 }
 
 impl Attempt {
-    /// Sends the knock and checks its effect. Calls `report` with the progress, and `give_up` repeatedly to learn
-    /// whether to stop.
+    /// Sends the knock and checks its effect. Calls `report` with the progress, and `give_up` repeatedly
+    /// to learn whether to stop.
     ///
     /// # Errors
     /// If no knock was sent. Later failures are part of the outcome.
@@ -184,8 +184,8 @@ impl Watch<'_> {
         Ok(Outcome { sent: look.sent, knocks, effect, not_repeated, other_addresses, icmp_error })
     }
 
-    /// Sends the n-th knock, counted from 0, and checks its effect. It uses the n-th route in turn, because the
-    /// host may be unreachable at one of its addresses.
+    /// Sends the n-th knock, counted from 0, and checks its effect. It uses the n-th route in turn,
+    /// because the host may be unreachable at one of its addresses.
     fn knock_and_look(
         &mut self,
         addresses: &[SocketAddr],

@@ -1,10 +1,10 @@
 //! The counter: a number that grows with every knock, so that a server can tell a new packet from
 //! a replayed one.
 //!
-//! The counter follows the clock (nanoseconds since the epoch) and never decreases: the next counter is the
-//! last one plus one, or the current time if that is greater. If the clock is set back, counters stay ahead of
-//! it until it has caught up. Two clients that use the same file take turns. The file has upstream ruroco's
-//! format: 16 bytes, big-endian.
+//! The counter follows the clock (nanoseconds since the epoch) and never decreases: the next counter is
+//! the last one plus one, or the current time if that is greater. If the clock is set back, counters
+//! stay ahead of it until it has caught up. Two clients that use the same file take turns. The file has
+//! upstream ruroco's format: 16 bytes, big-endian.
 //!
 //! No counter is used twice. A counter is written to the disk before it is used, so the number on the disk is
 //! never less than a number that was sent. The 16 bytes overwrite the old ones, which takes one wait for the
@@ -46,8 +46,8 @@ const GRAIN: Duration = Duration::from_secs(3);
 /// Size of the file in bytes.
 const SIZE: usize = 16;
 
-/// The lock that a client holds while it changes the counter. Upstream ruroco's client locks the same file for
-/// as long as it runs, so two clients in one folder cannot use the same counter.
+/// The lock that a client holds while it changes the counter. Upstream ruroco's client locks the same
+/// file for as long as it runs, so two clients in one folder cannot use the same counter.
 const LOCK: &str = "client.lock";
 
 /// The directory with the counter and its lock.
@@ -131,8 +131,8 @@ impl CounterFile {
         Ok(Self { counter: dir.join("counter"), lock: dir.join(LOCK) })
     }
 
-    /// The next counter, which is already written to the disk. If another client holds the lock, waits at most
-    /// for `patience`, and never longer than [`instance::PATIENCE`].
+    /// The next counter, which is already written to the disk. If another client holds the lock, waits
+    /// at most for `patience`, and never longer than [`instance::PATIENCE`].
     ///
     /// # Errors
     /// [`Error`]; no counter is used up then.
@@ -171,8 +171,8 @@ impl CounterFile {
         Ok(counter)
     }
 
-    /// Resets the counter to the clock, after the file was damaged or the clock was wrong, and returns it. The
-    /// counter decreases only if servers would reject it as it is.
+    /// Resets the counter to the clock, after the file was damaged or the clock was wrong, and returns
+    /// it. The counter decreases only if servers would reject it as it is.
     ///
     /// # Errors
     /// [`Error`].

@@ -99,8 +99,8 @@ pub fn look(at: SocketAddr, limit: Duration, give_up: &dyn Fn() -> bool) -> Seen
     }
 }
 
-/// A connection attempt that begins before the knock and does not delay it: its first packet is sent just before
-/// the knock. If the server answers this packet, the port was already open.
+/// A connection attempt that begins before the knock and does not delay it: its first packet is sent
+/// just before the knock. If the server answers this packet, the port was already open.
 #[derive(Debug)]
 pub struct EarlierLook {
     socket: Socket,
@@ -119,7 +119,8 @@ impl EarlierLook {
         Some(Self { socket, begun })
     }
 
-    /// Whether the port was open. After [`SECOND_SYN`], the server may have answered the kernel's second packet.
+    /// Whether the port was open. After [`SECOND_SYN`], the server may have answered the kernel's second
+    /// packet.
     pub fn has_seen_it_open(&self) -> bool {
         self.begun.elapsed() < SECOND_SYN && self.socket.peer_addr().is_ok()
     }

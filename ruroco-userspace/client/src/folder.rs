@@ -43,7 +43,8 @@ pub enum NoFolder {
 }
 
 impl Folder {
-    /// `$RUROCO_CONF_DIR` or, if that is not set or empty, `ruroco` in the platform's configuration directory.
+    /// `$RUROCO_CONF_DIR` or, if that is not set or empty, `ruroco` in the platform's configuration
+    /// directory.
     ///
     /// # Errors
     /// [`NoFolder`].

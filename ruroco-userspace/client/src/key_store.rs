@@ -1,8 +1,8 @@
 //! The user's keys, by name.
 //!
-//! In the client's folder, `keys/NAME.key` contains a key. `keys/NAME.keyring` means that the key is in the
-//! system's [`keyring`]; the file contains only the key's cipher and id. So keys can be listed without using the
-//! keyring, and no two keys have the same name.
+//! In the client's folder, `keys/NAME.key` contains a key. `keys/NAME.keyring` means that the key is in
+//! the system's [`keyring`]; the file contains only the key's cipher and id. So keys can be listed
+//! without using the keyring, and no two keys have the same name.
 
 use std::{
     fmt, fs, io,
@@ -349,8 +349,8 @@ impl KeyStore {
         self.file(name, Place::File)
     }
 
-    /// Whether a reference means the key of this name: by its name, or by the path of its file, which may be a
-    /// link.
+    /// Whether a reference means the key of this name: by its name, or by the path of its file, which
+    /// may be a link.
     pub fn is_meant(&self, name: &Name, key: &KeyReference) -> bool {
         match key {
             KeyReference::Named(named) => named == name,

@@ -197,9 +197,10 @@ impl Knock {
         }
     }
 
-    /// Sends the knock by the first route that works: a name with an IPv4 and an IPv6 address is one host, and
-    /// each packet runs the command once. If the knock goes to all addresses, sends it by every route, each time
-    /// with a new counter. Calls `give_up` before each packet, because waiting for the counter can take time.
+    /// Sends the knock by the first route that works: a name with an IPv4 and an IPv6 address is one
+    /// host, and each packet runs the command once. If the knock goes to all addresses, sends it by
+    /// every route, each time with a new counter. Calls `give_up` before each packet, because waiting
+    /// for the counter can take time.
     ///
     /// # Errors
     /// If it was sent to no address. Later failures are in [`Sent::not_to`].

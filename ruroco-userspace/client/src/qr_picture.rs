@@ -1,7 +1,8 @@
-//! QR codes in pictures: drawn as SVG or PNG, and read from a PNG or JPEG file, such as a photo or a screenshot.
+//! QR codes in pictures: drawn as SVG or PNG, and read from a PNG or JPEG file, such as a photo or a
+//! screenshot.
 //!
-//! A picture is untrusted input. This module limits its size; the [`reader`](crate::qr_reader) limits the time and
-//! memory to process it.
+//! A picture is untrusted input. This module limits its size; the [`reader`](crate::qr_reader) limits
+//! the time and memory to process it.
 
 use std::io::Cursor;
 
@@ -91,8 +92,8 @@ pub enum PngError {
     Picture(#[from] ImageError),
 }
 
-/// The text of the only code in a picture, which is a PNG or JPEG file. The time that this takes has no limit, so
-/// programs run it in a [reader](crate::qr_reader).
+/// The text of the only code in a picture, which is a PNG or JPEG file. The time that this takes has no
+/// limit, so programs run it in a [reader](crate::qr_reader).
 ///
 /// # Errors
 /// [`ReadError`].

@@ -1,9 +1,9 @@
 //! Reading a QR code in a separate process.
 //!
-//! A picture is untrusted input. The time that the QR library takes can grow with the cube of what it finds in the
-//! picture, and a bug in it would crash the whole program. So the program starts itself again with `ARGUMENT`, and
-//! the kernel limits the time and memory of that process. On Windows, which has no such limits, it is only a
-//! separate process.
+//! A picture is untrusted input. The time that the QR library takes can grow with the cube of what it
+//! finds in the picture, and a bug in it would crash the whole program. So the program starts itself
+//! again with `ARGUMENT`, and the kernel limits the time and memory of that process. On Windows, which
+//! has no such limits, it is only a separate process.
 
 use std::{
     env,
@@ -51,7 +51,8 @@ pub enum Error {
     Start(#[source] io::Error),
 }
 
-/// The program that reads pictures: this one. On Linux it can be started even after an update deleted its file.
+/// The program that reads pictures: this one. On Linux it can be started even after an update deleted
+/// its file.
 ///
 /// # Errors
 /// If the path of the program is unknown.

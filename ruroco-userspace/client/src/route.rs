@@ -1,7 +1,7 @@
 //! A route to a host: a UDP socket that is connected to one of its addresses.
 //!
-//! Connecting sends nothing. If there is no route, the kernel reports that at once, before a counter is used up.
-//! The kernel also stores ICMP errors for a connected socket.
+//! Connecting sends nothing. If there is no route, the kernel reports that at once, before a counter is
+//! used up. The kernel also stores ICMP errors for a connected socket.
 
 use std::{
     io,
@@ -49,12 +49,14 @@ impl Route {
     /// Sends a datagram. Success means only that the kernel accepted it: servers never reply.
     ///
     /// # Errors
-    /// Those of the socket, for example if this computer's firewall rejects the packet or its network is down.
+    /// Those of the socket, for example if this computer's firewall rejects the packet or its network is
+    /// down.
     pub fn send(&self, datagram: &Datagram) -> io::Result<()> {
         self.socket.send(datagram.as_bytes()).map(drop)
     }
 
-    /// The ICMP error that the network returned, if any. Each error is returned once. This does not wait for one.
+    /// The ICMP error that the network returned, if any. Each error is returned once. This does not wait
+    /// for one.
     pub fn icmp_error(&self) -> Option<io::Error> {
         self.socket.take_error().ok().flatten()
     }

@@ -1,5 +1,5 @@
-//! Importing from upstream ruroco's client: its window saves commands in `commands_list.toml`, one entry for each
-//! button.
+//! Importing from upstream ruroco's client: its window saves commands in `commands_list.toml`, one entry
+//! for each button.
 //!
 //! ```toml
 //! [[list]]
@@ -11,8 +11,9 @@
 //! ipv6 = false
 //! ```
 //!
-//! An older format has a text for each entry: `list = ["send --address 203.0.113.5 --command open_ssh"]`. The file
-//! contains no key. The client uses the `counter` file next to it in place, see [`counter`](super::counter).
+//! An older format has a text for each entry: `list = ["send --address 203.0.113.5 --command
+//! open_ssh"]`. The file contains no key. The client uses the `counter` file next to it in place, see
+//! [`counter`](super::counter).
 
 use std::{
     fmt, fs, io,
@@ -105,7 +106,7 @@ struct Raw {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with an address and a command")]
 struct RawEntry {
     address: String,
     command: Option<String>,
@@ -238,7 +239,8 @@ pub enum ImportError {
     Edit(#[from] EditError),
 }
 
-/// Adds hosts with this key. Entries with the same address and options become one host with all their commands.
+/// Adds hosts with this key. Entries with the same address and options become one host with all their
+/// commands.
 ///
 /// # Errors
 /// [`ImportError`].

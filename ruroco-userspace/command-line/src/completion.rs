@@ -1,4 +1,5 @@
-//! Dynamic shell completions: the shell runs the program itself to complete the names of hosts, keys and commands.
+//! Dynamic shell completions: the shell runs the program itself to complete the names of hosts, keys and
+//! commands.
 //!
 //! On each TAB, the shell's script runs the program with [`VARIABLE`] set. The program then only prints
 //! completions.

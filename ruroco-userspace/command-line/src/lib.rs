@@ -1,7 +1,8 @@
 //! Parsing of command lines, and messages about invalid ones.
 //!
-//! clap's messages repeat the arguments that it rejects, which may contain a key that was pasted in the wrong
-//! place. So its messages are printed like all others: [redacted](ruroco_messages::redaction), and with the same `Error:`.
+//! clap's messages repeat the arguments that it rejects, which may contain a key that was pasted in the
+//! wrong place. So its messages are printed like all others: [redacted](ruroco_messages::redaction), and
+//! with the same `Error:`.
 
 pub mod completion;
 

@@ -129,8 +129,8 @@ impl Destination {
         }
     }
 
-    /// Whether this is the host with this address or name, without a port. Names are compared without regard to
-    /// case (RFC 4343).
+    /// Whether this is the host with this address or name, without a port. Names are compared without
+    /// regard to case (RFC 4343).
     pub fn is_of_host(&self, host: &str) -> bool {
         match self {
             Self::Address(address) => host.parse() == Ok(address.ip()),

@@ -1,14 +1,15 @@
-//! Invitations: everything that a client needs to know about a host, as one line of text. `ruroco invite` shows an
-//! invitation as text and as a QR code, and `ruroco-client join` adds the host and the key.
+//! Invitations: everything that a client needs to know about a host, as one line of text. `ruroco
+//! invite` shows an invitation as text and as a QR code, and `ruroco-client join` adds the host and the
+//! key.
 //!
 //! ```text
 //! ruroco://203.0.113.5:80?name=home&key=chacha20poly1305%3AAAEC…&command=open_ssh&wait=22
 //! ```
 //!
-//! After `ruroco://` comes the address that datagrams go to, then fields as in an HTML form (WHATWG URL Standard,
-//! `application/x-www-form-urlencoded`): `name` and `key` once each; `command` any number of times, the first is
-//! the default one; `wait`, a TCP port that opens, at most once. Unknown fields are rejected, because a newer server
-//! may require them.
+//! After `ruroco://` comes the address that datagrams go to, then fields as in an HTML form (WHATWG URL
+//! Standard, `application/x-www-form-urlencoded`): `name` and `key` once each; `command` any number of
+//! times, the first is the default one; `wait`, a TCP port that opens, at most once. Unknown fields are
+//! rejected, because a newer server may require them.
 //!
 //! A line that was altered is rejected, too: each value must be encoded exactly as
 //! [`Invitation::to_text`] encodes it. The reader accepts these differences only: white space around the
@@ -32,8 +33,8 @@ use crate::destination::Destination;
 
 const SCHEME: &str = "ruroco://";
 
-/// Longest text in bytes that is searched for an invitation or a key. `ruroco invite` draws a QR code above its
-/// line, which takes up to 50 KiB.
+/// Longest text in bytes that is searched for an invitation or a key. `ruroco invite` draws a QR code
+/// above its line, which takes up to 50 KiB.
 pub const MAX_SOURCE_SIZE: usize = 64 << 10;
 
 /// Longest invitation in bytes. A QR code can contain less (2,953 bytes, ISO/IEC 18004).
@@ -54,8 +55,8 @@ pub struct Invitation {
     pub wait: Option<NonZero<u16>>,
 }
 
-/// A text is not a valid invitation. The text may contain a key, so the message repeats at most one character of it,
-/// which no key contains.
+/// A text is not a valid invitation. The text may contain a key, so the message repeats at most one
+/// character of it, which no key contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// The text is longer than any invitation.

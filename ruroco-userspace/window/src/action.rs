@@ -1,5 +1,6 @@
-//! The user's actions. Screens return [`Action`]s, the model turns them into [`Task`](super::task::Task)s for the
-//! workers, and the workers send [`Report`](super::task::Report)s back.
+//! The user's actions. Screens return [`Action`]s, the model turns them into
+//! [`Task`](super::task::Task)s for the workers, and the workers send [`Report`](super::task::Report)s
+//! back.
 
 use ruroco_client::profiles::Host;
 use ruroco_keys::name::Name;

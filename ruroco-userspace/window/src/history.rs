@@ -1,5 +1,5 @@
-//! The history of knocks. An entry is written to the disk as soon as its knock is sent, so it exists even if the window
-//! is killed. Its result is added later.
+//! The history of knocks. An entry is written to the disk as soon as its knock is sent, so it exists
+//! even if the window is killed. Its result is added later.
 
 use std::{
     collections::VecDeque,
@@ -86,7 +86,8 @@ impl History {
         })
     }
 
-    /// Replaces an entry by one with its result, unless the history was cleared in the meantime. Returns all entries.
+    /// Replaces an entry by one with its result, unless the history was cleared in the meantime. Returns
+    /// all entries.
     ///
     /// # Errors
     /// If the history cannot be written.

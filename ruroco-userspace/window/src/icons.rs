@@ -1,5 +1,5 @@
-//! The icons, named after their meaning. They are painted and never part of a text, so a screen reader does not try to
-//! read them.
+//! The icons, named after their meaning. They are painted and never part of a text, so a screen reader
+//! does not try to read them.
 
 use eframe::egui::{Align2, Color32, FontFamily, FontId, Sense, Ui, Vec2};
 

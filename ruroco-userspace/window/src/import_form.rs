@@ -1,5 +1,5 @@
-//! The form for an invitation, and the changes that accepting it makes. A worker plans these changes, because it must
-//! read keys, which can take time.
+//! The form for an invitation, and the changes that accepting it makes. A worker plans these changes,
+//! because it must read keys, which can take time.
 
 use ruroco_client::accept::Plan;
 use ruroco_invite::invitation::Invitation;

@@ -1,9 +1,9 @@
 //! The window. It uses the same [`ruroco_client`] as the command line.
 //!
-//! The `screens` (made of `widgets`, in the colours of `style`) turn the user's input into an `action`. The `model`
-//! handles it, and returns a task if it takes time. The `workers` run tasks in other threads and send reports. So
-//! no name server, network, lock or disk can block the window after it has opened. A damaged `history` or
-//! `preferences` file does not prevent it from opening.
+//! The `screens` (made of `widgets`, in the colours of `style`) turn the user's input into an `action`.
+//! The `model` handles it, and returns a task if it takes time. The `workers` run tasks in other threads
+//! and send reports. So no name server, network, lock or disk can block the window after it has opened.
+//! A damaged `history` or `preferences` file does not prevent it from opening.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
@@ -140,8 +140,8 @@ fn icon() -> IconData {
     eframe::icon_data::from_png_bytes(picture).unwrap_or_default()
 }
 
-/// A client's folder, and the window's own settings in it. They are read before the window opens, because they contain
-/// its size, and only once, because damage is reported once.
+/// A client's folder, and the window's own settings in it. They are read before the window opens,
+/// because they contain its size, and only once, because damage is reported once.
 #[derive(Debug)]
 pub struct Settings {
     folder: Folder,
@@ -240,8 +240,8 @@ impl Window {
         }
     }
 
-    /// Deletes egui's undo history of the text fields after a change of screen or dialog. egui identifies a field by
-    /// its position, so it would undo in one form what the user did in another.
+    /// Deletes egui's undo history of the text fields after a change of screen or dialog. egui
+    /// identifies a field by its position, so it would undo in one form what the user did in another.
     fn forget_texts(&self, context: &Context, before: Place) {
         if self.model.place() != before {
             context.data_mut(|data| data.remove_by_type::<TextEditState>());

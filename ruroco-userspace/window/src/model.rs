@@ -1,5 +1,5 @@
-//! The state of the window, and how the user's actions and the workers' reports change it. Nothing in this module
-//! blocks: it returns a [`Task`] for anything that takes time.
+//! The state of the window, and how the user's actions and the workers' reports change it. Nothing in
+//! this module blocks: it returns a [`Task`] for anything that takes time.
 
 mod files;
 mod hosts;

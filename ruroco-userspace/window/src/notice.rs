@@ -11,8 +11,8 @@ pub(super) struct Notice {
     pub(super) title: String,
     pub(super) text: String,
     pub(super) offers: Vec<Offer>,
-    /// The only section in which it is shown; it disappears when the user leaves that section. Failures are shown in
-    /// every section until they are dismissed.
+    /// The only section in which it is shown; it disappears when the user leaves that section. Failures
+    /// are shown in every section until they are dismissed.
     pub(super) section: Option<Section>,
 }
 
@@ -51,7 +51,8 @@ pub(super) fn shown(text: &str) -> String {
     Plain(redacted(text)).to_string()
 }
 
-/// An error as a sentence. Errors begin with a lower-case letter, because the command line prints them after `Error:`.
+/// An error as a sentence. Errors begin with a lower-case letter, because the command line prints them
+/// after `Error:`.
 pub(super) fn sentence(text: &str) -> String {
     let text = shown(without_source(text));
     let mut characters = text.chars();

@@ -1,5 +1,5 @@
-//! A field for an invitation or a key, which the user types, pastes or reads from a file. Reading a picture takes
-//! seconds. If the user edits the field in the meantime, the text of the file is ignored.
+//! A field for an invitation or a key, which the user types, pastes or reads from a file. Reading a
+//! picture takes seconds. If the user edits the field in the meantime, the text of the file is ignored.
 
 use ruroco_invite::invitation::MAX_SOURCE_SIZE;
 

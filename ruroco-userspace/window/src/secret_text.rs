@@ -1,5 +1,6 @@
-//! A text that may contain a key, in a field, from a file or for the clipboard. Debug output does not show it, and it
-//! is wiped from memory when it is dropped. Copies that egui makes to draw it are not wiped.
+//! A text that may contain a key, in a field, from a file or for the clipboard. Debug output does not
+//! show it, and it is wiped from memory when it is dropped. Copies that egui makes to draw it are not
+//! wiped.
 
 use std::{
     fmt,

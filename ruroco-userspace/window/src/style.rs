@@ -1,5 +1,5 @@
-//! The colours of both themes, distances, and text styles. No other module of the window defines a colour or a
-//! size.
+//! The colours of both themes, distances, and text styles. No other module of the window defines a
+//! colour or a size.
 
 use std::sync::Arc;
 

@@ -72,7 +72,8 @@ pub(super) enum Report {
     /// The hosts for which a knock would fail, with the reason.
     Troubles(BTreeMap<Name, Trouble>),
     History(Entries),
-    /// All files were read again. A plan may be out of date, even if the shown hosts and keys have not changed.
+    /// All files were read again. A plan may be out of date, even if the shown hosts and keys have not
+    /// changed.
     ReadAgain,
     /// The host of a form was saved.
     HostSaved(Name),

@@ -1,5 +1,5 @@
-//! The controls of the screens. Every control has a name for a screen reader. When it gets the keyboard focus, it shows
-//! a ring and scrolls into view.
+//! The controls of the screens. Every control has a name for a screen reader. When it gets the keyboard
+//! focus, it shows a ring and scrolls into view.
 
 mod field;
 
@@ -182,8 +182,8 @@ pub(super) fn card<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
         .inner
 }
 
-/// A message, which a screen reader reads out when it appears. The button with the name `away` dismisses it. Returns
-/// whether the user has dismissed it.
+/// A message, which a screen reader reads out when it appears. The button with the name `away` dismisses
+/// it. Returns whether the user has dismissed it.
 pub(super) fn message(
     ui: &mut Ui,
     tone: Tone,

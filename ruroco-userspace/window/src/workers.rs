@@ -1,6 +1,7 @@
-//! The workers: threads that run tasks, so that no lock, disk or name server can block the thread that draws. One
-//! thread runs the tasks about files one after the other, in the order of the actions. A task that waits for the
-//! network, for the user, or for a keyring, which may prompt the user, runs in a thread of its own.
+//! The workers: threads that run tasks, so that no lock, disk or name server can block the thread that
+//! draws. One thread runs the tasks about files one after the other, in the order of the actions. A task
+//! that waits for the network, for the user, or for a keyring, which may prompt the user, runs in a
+//! thread of its own.
 
 mod files;
 mod hosts;
@@ -126,7 +127,8 @@ impl Workers {
             let _ = running.queue.send(task);
             return;
         }
-        // The thread for file tasks ends with the last clone of the queue, so `close` waits for this task, too.
+        // The thread for file tasks ends with the last clone of the queue, so `close` waits for this
+        // task, too.
         let queue = changes_key.then(|| running.queue.clone());
         let worker = self.worker.clone();
         thread::spawn(move || {

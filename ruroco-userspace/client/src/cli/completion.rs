@@ -1,7 +1,7 @@
 //! Shell completions for the client's command line: the user's hosts, keys and commands.
 //!
-//! Completing reads `client.toml` and the file names of the keys. It reads no key and does not use the keyring.
-//! Invalid entries in `client.toml` are left out without a message.
+//! Completing reads `client.toml` and the file names of the keys. It reads no key and does not use the
+//! keyring. Invalid entries in `client.toml` are left out without a message.
 
 use std::{collections::BTreeSet, ffi::OsStr};
 

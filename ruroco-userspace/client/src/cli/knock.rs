@@ -93,8 +93,8 @@ fn send(arguments: Arguments, folder: &Folder, report: &mut Report) -> anyhow::R
     Ok(Exit::from(&outcome.effect))
 }
 
-/// Turns a failure to print into a warning: the knock was sent, so the exit code must not report failure, or a
-/// script would send it again.
+/// Turns a failure to print into a warning: the knock was sent, so the exit code must not report
+/// failure, or a script would send it again.
 fn warn_if_not_printed(said: anyhow::Result<()>) {
     if let Err(error) = said {
         print_note(&format!("Warning: the knock was sent, but {error:#}"));

@@ -99,8 +99,7 @@ fn act(action: Action) -> anyhow::Result<Exit> {
         Action::Key(action) => key::run(action).map(done),
         Action::Reseed => {
             let counter = Folder::of_user()?.counter()?.reseed(SystemTime::now())?;
-            print_line(&format!("reset the knock counter to the current time ({counter})"))
-                .map(done)
+            print_line(&format!("the knock counter is now {counter}")).map(done)
         }
     }
 }
@@ -138,7 +137,8 @@ fn hosts(folder: &Folder) -> anyhow::Result<Profiles> {
     Ok(hosts)
 }
 
-/// Prints a line on standard output, without secrets and without error numbers. A closed pipe is not an error.
+/// Prints a line on standard output, without secrets and without error numbers. A closed pipe is not an
+/// error.
 fn print_line(line: &str) -> anyhow::Result<()> {
     print_secret(&redacted(&Plain(line).to_string()))
 }

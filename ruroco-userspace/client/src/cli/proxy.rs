@@ -1,5 +1,5 @@
-//! `ruroco-client proxy`: `ssh` starts it as its `ProxyCommand`, so that plain `ssh host` sends a knock first.
-//! Standard output carries the connection. Messages go to standard error, which ssh shows.
+//! `ruroco-client proxy`: `ssh` starts it as its `ProxyCommand`, so that plain `ssh host` sends a knock
+//! first. Standard output carries the connection. Messages go to standard error, which ssh shows.
 
 use std::{
     io::{self, Read, Write},

@@ -1,5 +1,5 @@
-//! Secret texts from the user: from a file, a picture, standard input or a prompt. They are never read from the
-//! command line, where other users of the computer could see them.
+//! Secret texts from the user: from a file, a picture, standard input or a prompt. They are never read
+//! from the command line, where other users of the computer could see them.
 
 use std::{
     fs::File,

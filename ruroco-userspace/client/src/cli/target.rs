@@ -52,8 +52,8 @@ impl TargetArguments {
     /// The host and the command that these arguments name.
     ///
     /// # Errors
-    /// If there is no such host, its entry in `client.toml` is invalid, or the name of the command is probably
-    /// misspelt.
+    /// If there is no such host, its entry in `client.toml` is invalid, or the name of the command is
+    /// probably misspelt.
     pub(super) fn resolve(self, folder: &Folder) -> anyhow::Result<Target> {
         let host = match (self.address, &self.host) {
             (Some(address), _) => {

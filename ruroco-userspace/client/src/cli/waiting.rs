@@ -68,8 +68,8 @@ pub(super) fn knock(
         .context("nothing was sent")
 }
 
-/// Runs `then` if the port is open; otherwise prints why it did not open. The knock has been sent, so no failure
-/// here is reported as [`Exit::Failed`].
+/// Runs `then` if the port is open; otherwise prints why it did not open. The knock has been sent, so no
+/// failure here is reported as [`Exit::Failed`].
 pub(super) fn once_open(
     outcome: Outcome,
     knock: &Knock,

@@ -1,5 +1,5 @@
-//! Commands that require a confirmation before they are sent: a click, or a line from a shell's history, must not
-//! shut a server down by accident.
+//! Commands that require a confirmation before they are sent: a click, or a line from a shell's history,
+//! must not shut a server down by accident.
 
 use ruroco_files::toml_file::nearest;
 use toml::Spanned;
@@ -12,8 +12,8 @@ impl Host {
         self.confirm.iter().any(|asking| asking == command)
     }
 
-    /// The first of these names that is not one of the host's commands. If such a typo were accepted, the intended
-    /// command would be sent without a confirmation.
+    /// The first of these names that is not one of the host's commands. If such a typo were accepted,
+    /// the intended command would be sent without a confirmation.
     pub fn first_unlisted<'a>(
         &self,
         confirm: impl IntoIterator<Item = &'a str>,

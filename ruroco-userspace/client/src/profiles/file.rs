@@ -192,8 +192,8 @@ impl ProfilesFile {
         })
     }
 
-    /// Reads the file, changes it and replaces it. Invalid entries are not changed, and a change that would add
-    /// an error is not written.
+    /// Reads the file, changes it and replaces it. Invalid entries are not changed, and a change that
+    /// would add an error is not written.
     fn edit(
         &self,
         _lock: &instance::Lock,

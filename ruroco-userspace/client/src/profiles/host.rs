@@ -21,8 +21,8 @@ pub struct Host {
     pub key: KeyReference,
     /// The default command.
     pub command: String,
-    /// The other commands, each once and without [`Host::command`], so that hosts with the same commands are equal.
-    /// Use [`Host::with_commands`] to set them.
+    /// The other commands, each once and without [`Host::command`], so that hosts with the same commands
+    /// are equal. Use [`Host::with_commands`] to set them.
     pub commands: Vec<String>,
     /// The commands that require a confirmation before they are sent.
     pub confirm: Vec<String>,

@@ -1,5 +1,5 @@
-//! The form for an invitation, which the user pastes, chooses, or drops onto the window, and reviews before adding the
-//! host.
+//! The form for an invitation, which the user pastes, chooses, or drops onto the window, and reviews
+//! before adding the host.
 
 use eframe::egui::{Grid, Label, RichText, Ui};
 use ruroco_client::accept::{Plan, Step};

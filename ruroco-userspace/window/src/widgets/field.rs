@@ -33,8 +33,8 @@ enum Secrecy {
     Revealed,
 }
 
-/// Whether the user has pressed Enter in a field, which activates the first button. The focus stays in the field,
-/// because the user may have to correct it.
+/// Whether the user has pressed Enter in a field, which activates the first button. The focus stays in
+/// the field, because the user may have to correct it.
 pub(crate) fn confirmed(field: &Response) -> bool {
     let confirmed =
         field.lost_focus() && field.ctx.input(|input| input.key_pressed(eframe::egui::Key::Enter));

@@ -165,7 +165,8 @@ fn notice_of(error: &EditError) -> Notice {
     }
 }
 
-/// The errors in `client.toml` before or after the change, without line numbers, which the change may have moved.
+/// The errors in `client.toml` before or after the change, without line numbers, which the change may
+/// have moved.
 fn listed(problems: &Problems) -> String {
     let sentences = problems.iter().map(|problem| sentence(problem.message()));
     sentences.collect::<Vec<_>>().join(" ")

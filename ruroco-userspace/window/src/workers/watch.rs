@@ -21,7 +21,8 @@ const ROUND: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Watched {
     files: Vec<PathBuf>,
-    /// The folder of keys. Its files are watched, too, because their permissions decide whether a key can be used.
+    /// The folder of keys. Its files are watched, too, because their permissions decide whether a key
+    /// can be used.
     keys: PathBuf,
 }
 
