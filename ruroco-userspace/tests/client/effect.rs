@@ -76,7 +76,7 @@ fn a_port_that_stays_shut_ends_with_3_and_advice() {
 
 #[test]
 fn an_icmp_error_is_looked_at_when_nothing_opens() {
-    const TOLD: &str = "is closed. Either the port";
+    const TOLD: &str = "is closed. Either the address";
     let laptop = Laptop::new("");
     let port = shut_port().port().to_string();
     let waiting = ["--wait", &port, "--timeout", "0.2"];
@@ -137,7 +137,7 @@ fn what_fails_after_the_first_knock_is_no_knock_that_was_not_sent() {
     let sent = laptop.client(&[&["knock", "home"][..], &flags].concat()).expect(3).json();
     assert_eq!((&sent["result"], &sent["knocks"]), (&json!("not_opened"), &json!(1)), "{sent}");
     let advice = sent["advice"][0].as_str().unwrap();
-    assert!(advice.contains("Cannot repeat the knock: the counter in"), "{advice}");
+    assert!(advice.contains("The knock could not be repeated: the counter in"), "{advice}");
     laptop.knock();
     laptop.expect_nothing();
 }
@@ -233,7 +233,7 @@ fn open_becomes_the_program_once_the_port_is_open_and_not_before() {
     assert_eq!((&*through.output, &*through.errors), ("through\n", ""));
     // The knock is on its way, so it is not the code of one that is not.
     let missing = opened(&["--", "/no/such/program"]).expect(4);
-    for part in ["Error: the port is open", "/no/such/program", "is it installed?"] {
+    for part in ["Error: the port is open", "/no/such/program", "Check that it is installed"] {
         assert!(missing.errors.contains(part), "no {part} in {missing:?}");
     }
 }

@@ -44,9 +44,7 @@ fn a_host_is_added_listed_changed_and_removed() {
     assert_eq!(hosts(&person), json!({ "hosts": [home] }));
     let listed = person.run(&["host", "list"]);
     assert!(
-        listed.starts_with(
-            "home  [2001:db8::1]:81  open close  (key home, asks before close, port 22"
-        ),
+        listed.starts_with("home  [2001:db8::1]:81  open close  (key home, confirm close, port 22"),
         "{listed}"
     );
 
@@ -85,7 +83,7 @@ fn an_address_without_a_port_is_told_the_default_one() {
         err
     };
     let told = add("a", "192.0.2.1");
-    assert_eq!(told, "Warning: 192.0.2.1 has no port, so UDP port 80, the default, is used\n");
+    assert_eq!(told, "Warning: 192.0.2.1 has no port, so the default UDP port 80 is used\n");
     assert_eq!(add("b", "192.0.2.2:80"), "");
     assert_eq!(add("c", "[2001:db8::1]:62201"), "");
     assert!(add("d", "2001:db8::2").contains("2001:db8::2 has no port"));
@@ -216,7 +214,7 @@ fn a_mistake_is_told_with_its_line_and_hides_no_host() {
     person.run(&["host", "remove", "h"]);
     assert_eq!(person.hosts().trim_end(), text.trim_end());
     let refused = person.refused(&["key", "remove", "home", "--yes"]);
-    assert!(refused.contains("Pass --force to delete it anyway"), "{refused}");
+    assert!(refused.contains("pass --force to delete the key anyway"), "{refused}");
     assert!(person.run(&["host", "remove", "bad"]).starts_with("removed host bad"));
     person.run(&["host", "list"]);
 }
@@ -279,8 +277,8 @@ fn a_command_that_is_to_be_confirmed_is_not_sent_without_a_terminal_or_yes() {
         let refused = person.refused(asked);
         assert_eq!(
             refused,
-            "Error: Refusing to send shut_down without confirmation (no terminal): `confirm` in \
-             client.toml lists it. Pass --yes to send it\n",
+            "Error: Refusing to send shut_down without confirmation (no terminal). `confirm` in \
+             client.toml lists it. Pass --yes to send it.\n",
             "{asked:?}"
         );
     }
@@ -302,7 +300,7 @@ fn a_host_that_is_replaced_without_its_safeguard_is_pointed_out() {
     let (_, _, err) = person.start(&[&add[..], &["--replace", "--confirm", "stop"]].concat(), "");
     assert_eq!(err, "");
     let (_, _, err) = person.start(&[&add[..], &["--replace"]].concat(), "");
-    assert!(err.contains("Warning: nas no longer asks before stop"), "{err}");
+    assert!(err.contains("Warning: host nas no longer requires a confirmation for stop."), "{err}");
 }
 
 #[test]

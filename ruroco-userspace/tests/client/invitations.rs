@@ -20,7 +20,9 @@ fn an_invitation_becomes_a_host_and_a_key() {
     let invitation = INVITATION.replace("203.0.113.5", "127.0.0.1");
     let said = person.say(&["join"], &invitation);
     assert!(said.starts_with("added host home (127.0.0.1:80)") && said.contains(KEY_ID), "{said}");
-    for told in ["would request open_ssh from home", "to 127.0.0.1:80", "for port 22 to open"] {
+    for told in
+        ["would request open_ssh (hash", " from home\n", "to 127.0.0.1:80", "for port 22 to open"]
+    {
         assert!(said.contains(told), "{told}: {said}");
     }
     assert!(said.trim_end().ends_with("ruroco-client knock home"), "{said}");
@@ -166,7 +168,7 @@ fn a_known_host_is_updated_only_if_that_was_asked_for() {
     for told in [
         "commands: open_ssh, close_ssh -> open_ssh, close_ssh, status",
         "wait: 22 -> 2222",
-        "Host home already exists with other settings. Use --replace to update it, or --name NAME",
+        "Host home already exists with other settings. Pass --replace to update it, or --name NAME",
     ] {
         assert!(refused.contains(told), "{told}: {refused}");
     }
@@ -204,7 +206,7 @@ fn a_second_host_with_the_address_of_a_known_one_is_added_only_by_a_name() {
     let refused = person.refused_input(&["join"], &second);
     for told in [
         "web1 has the same address as home",
-        "`ruroco-client proxy 203.0.113.5` cannot tell them apart",
+        "`ruroco-client proxy 203.0.113.5` will fail",
         "`ProxyCommand ruroco-client proxy %n %p`",
         "Pass --name NAME",
     ] {

@@ -27,7 +27,7 @@ fn the_help_lists_the_commands_by_their_new_names() {
         assert!(commands.contains(&name), "{name}: {help}");
         assert!(!commands.contains(&earlier), "{earlier}: {help}");
     }
-    assert!(help.contains("[aliases: send]"), "{help}");
+    assert!(help.contains("[alias: send]"), "{help}");
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn it_has_to_be_clear_which_key_the_hosts_know() {
         person.say(&["key", "import", name], KEY);
     }
     let refused = person.refused(&["host", "import", &list]);
-    assert!(refused.contains("--key, one of a, b"), "{refused}");
+    assert!(refused.contains("--key with one of: a, b"), "{refused}");
     person.run(&["host", "import", "--key", "b", &list]);
     assert_eq!(person.hosts().matches("key = \"b\"").count(), 2);
 }

@@ -88,7 +88,7 @@ fn what_is_no_invitation_is_told_in_words() {
     assert!(person.description("Invitation").contains("Not an invitation"));
     let half = invitation(&key);
     person.writes("Invitation", &half[..half.len() / 2]);
-    assert!(person.description("Invitation").contains("copy the whole line again"));
+    assert!(person.description("Invitation").contains("Copy the whole line again"));
     person.drops(&picture);
     person.sees("Cannot read the file");
     person.sees("no QR code was found in the picture");

@@ -104,7 +104,8 @@ fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
         let no_longer = old.confirm.iter().filter(|command| !host.needs_confirmation(command));
         no_longer.for_each(|command| {
             print_note(&format!(
-                "Warning: {command} no longer requires a confirmation. To keep it, pass --confirm {command}"
+                "Warning: host {name} no longer requires a confirmation for {command}. To keep it, pass --confirm \
+                 {command}"
             ));
         });
     }

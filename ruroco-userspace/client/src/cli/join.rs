@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// Name for the host and its key, instead of the name in the invitation
     #[arg(long, value_name = "NAME")]
     name: Option<Name>,
-    /// Update the host without asking if it is already known
+    /// If the host already exists, update it without a prompt
     #[arg(long)]
     replace: bool,
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use ruroco_invite::qr;
 use ruroco_keys::{
@@ -234,10 +234,12 @@ fn remove(folder: &Folder, name: &Name, force: bool, yes: bool) -> anyhow::Resul
     let keys = folder.keys();
     let place = keys.place(name)?;
     if !force {
-        let users = users(folder, name).context(
-            "cannot tell which hosts use this key, because client.toml has errors. Pass --force to \
-             delete it anyway",
-        )?;
+        let users = users(folder, name).map_err(|problems| {
+            anyhow!(
+                "cannot tell which hosts use this key, because client.toml has errors:\n{problems}\nFix \
+                 them, or pass --force to delete the key anyway"
+            )
+        })?;
         if !users.is_empty() {
             bail!(
                 "key {name} is used by {}. Remove these hosts first with `ruroco-client host remove`, or pass \

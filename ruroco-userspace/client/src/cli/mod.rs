@@ -48,7 +48,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Import an invitation: add the host and its key
+    /// Accept an invitation: add the host and its key
     ///
     /// Reads the line that `ruroco init` or `ruroco invite` shows on the server. Without a FILE, prompts for
     /// it. If the host already exists, shows what would change and prompts before updating it. Sends nothing.

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::{
@@ -61,9 +61,11 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
         if io::stderr().is_terminal() {
             sentence.iter().for_each(|sentence| print_note(sentence));
         }
-        become_program(&mut command).with_context(|| {
+        become_program(&mut command).map_err(|error| {
             let name = program.display();
-            format!("the port is open, but {name} cannot be started. Check that it is installed")
+            anyhow!(
+                "the port is open, but {name} cannot be started: {error}. Check that it is installed"
+            )
         })
     }))
 }

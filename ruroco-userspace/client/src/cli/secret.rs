@@ -18,10 +18,10 @@ use crate::{qr_picture, qr_reader};
 /// Where to read the text from.
 #[derive(Args)]
 pub(super) struct Source {
-    /// File that contains it and that only you can read, or `-` for standard input [default: prompt]
+    /// File to read, which only you may be able to read, or `-` for standard input [default: prompt]
     #[arg(value_name = "FILE", conflicts_with = "qr")]
     file: Option<PathBuf>,
-    /// Picture of its QR code (PNG or JPEG)
+    /// Picture of a QR code to read (PNG or JPEG)
     #[arg(long, value_name = "IMAGE")]
     qr: Option<PathBuf>,
 }

@@ -40,7 +40,7 @@ impl Checker<'_> {
             if let Some(unknown) = host.first_unlisted([name.get_ref().as_str()]) {
                 let meant = nearest(unknown, host.all_commands());
                 let remedy = meant.map_or_else(
-                    || "Set it to commands of this host only".to_owned(),
+                    || "List only commands of this host".to_owned(),
                     |meant| format!("Did you mean {meant}?"),
                 );
                 let message =
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_typo_does_not_leave_a_command_without_confirmation() {
         for (typo, remedy) in
-            [("shut_donw", "did you mean shut_down?"), ("x", "list only commands")]
+            [("shut_donw", "Did you mean shut_down?"), ("x", "List only commands")]
         {
             let text = format!("{HOST}confirm = [\"{typo}\"]\n");
             let checked = Profiles::check(&Source::new("/client.toml", text)).or_problems();
