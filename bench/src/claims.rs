@@ -44,7 +44,7 @@ pub(crate) fn check(report: &Report) -> Vec<Claim> {
 fn of_client(client: &Client) -> Claim {
     let (packet, nothing) = (client.packet_ms.median, client.nothing_ms.median);
     let mut claim = at_most(
-        "from the start of `ruroco-client send` to its packet on the wire, against twice what `true` \
+        "from the start of `ruroco-client knock` to its packet on the wire, against twice what `true` \
          takes plus 5 ms",
         client.limit_ms(),
         " ms",

@@ -32,7 +32,7 @@ pub(crate) struct Client {
     pub(crate) nothing_ms: Summary,
     /// `ruroco-client --version`, to its end.
     pub(crate) version_ms: Summary,
-    /// `ruroco-client send HOST`, to the packet.
+    /// `ruroco-client knock HOST`, to the packet.
     pub(crate) packet_ms: Summary,
     /// The same, to its end.
     pub(crate) send_ms: Summary,

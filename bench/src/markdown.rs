@@ -124,8 +124,8 @@ fn client(client: &Client) -> String {
     let rows = [
         row("`true`, to its end", &client.nothing_ms),
         row("`ruroco-client --version`, to its end", &client.version_ms),
-        row("`ruroco-client send home`, to its packet on the wire", &client.packet_ms),
-        row("`ruroco-client send home`, to its end", &client.send_ms),
+        row("`ruroco-client knock home`, to its packet on the wire", &client.packet_ms),
+        row("`ruroco-client knock home`, to its end", &client.send_ms),
         row("16 bytes written over others on the disk, as the counter is", &client.counter_ms),
     ];
     let table = table(&["", "least, ms", "median, ms", "p99, ms"], rows.into_iter());

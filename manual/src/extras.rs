@@ -85,16 +85,13 @@ pub(crate) const ALL: [Extras; 22] = [
     Extras {
         page: "ruroco-client",
         examples: &[
-            (
-                "Import the invitation of a host; the program prompts for it:",
-                "ruroco-client invite",
-            ),
+            ("Accept an invitation; the program prompts for it:", "ruroco-client join"),
             (
                 "Send a knock that requests the first command of the host \"home\":",
-                "ruroco-client send home",
+                "ruroco-client knock home",
             ),
             (
-                "Knock, wait for the port to open, and start ssh:",
+                "Send a knock, wait for the port to open, and start ssh:",
                 "ruroco-client open home -- ssh me@203.0.113.5",
             ),
             ("List the hosts and any problems with them:", "ruroco-client host list"),
@@ -104,13 +101,19 @@ pub(crate) const ALL: [Extras; 22] = [
         see_also: &["ruroco-client-ui(1)", "ruroco(7)", "ruroco(8)", "ssh_config(5)"],
     },
     Extras {
-        page: "ruroco-client-invite",
+        page: "ruroco-client-join",
         examples: &[
-            ("Prompt for the invitation, without showing it:", "ruroco-client invite"),
-            ("Read the QR code in a photo:", "ruroco-client invite --qr photo.jpg"),
+            (
+                "Accept an invitation; the terminal does not show what you paste:",
+                "ruroco-client join",
+            ),
+            (
+                "Accept an invitation from a photo of its QR code:",
+                "ruroco-client join --qr photo.jpg",
+            ),
             (
                 "Read standard input, for example from \"ssh root@HOST ruroco invite laptop\":",
-                "ruroco-client invite -",
+                "ruroco-client join -",
             ),
         ],
         files: &CLIENT_FILES,
@@ -118,22 +121,22 @@ pub(crate) const ALL: [Extras; 22] = [
         see_also: &["ruroco-client(1)", "ruroco-invite(8)"],
     },
     Extras {
-        page: "ruroco-client-send",
+        page: "ruroco-client-knock",
         examples: &[
             (
                 "Request the first command of a host, and wait for its port:",
-                "ruroco-client send home",
+                "ruroco-client knock home",
             ),
-            ("Request another command of the same host:", "ruroco-client send home close_ssh"),
+            ("Request another command of the same host:", "ruroco-client knock home close_ssh"),
             (
-                "Knock at a host that has no entry in client.toml:",
-                "ruroco-client send --address 203.0.113.5:80 --key laptop.key --command open_ssh",
+                "Send a knock to a server that has no entry in client.toml:",
+                "ruroco-client knock --address 203.0.113.5:80 --key laptop.key --command open_ssh",
             ),
             (
-                "Open the port for another address than your own:",
-                "ruroco-client send home --ip 198.51.100.7 --permissive",
+                "Open the port for an address other than your own:",
+                "ruroco-client knock home --ip 198.51.100.7 --permissive",
             ),
-            ("Check everything and send nothing:", "ruroco-client send home --dry-run"),
+            ("Check everything and send nothing:", "ruroco-client knock home --dry-run"),
         ],
         files: &CLIENT_FILES,
         environment: &[FOLDER],
@@ -307,7 +310,7 @@ pub(crate) const ALL: [Extras; 22] = [
         ],
         files: &HOST_FILES,
         environment: &[],
-        see_also: &["ruroco-client-invite(1)", "ruroco(8)"],
+        see_also: &["ruroco-client-join(1)", "ruroco(8)"],
     },
     Extras {
         page: "ruroco-status",

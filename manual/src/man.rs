@@ -72,8 +72,8 @@ mod tests {
         write(folder.path()).unwrap();
         for name in [
             "ruroco-client/ruroco-client.1",
-            "ruroco-client/ruroco-client-send.1",
-            "ruroco-client/ruroco-client-invite.1",
+            "ruroco-client/ruroco-client-knock.1",
+            "ruroco-client/ruroco-client-join.1",
             "ruroco-client/ruroco-client-host-add.1",
             "ruroco-client/ruroco-client-key-export.1",
             "ruroco-client-ui/ruroco-client-ui.1",

@@ -1,4 +1,4 @@
-//! The real `ruroco invite`, and what the real `ruroco-client invite` makes of it.
+//! The real `ruroco invite`, and what the real `ruroco-client join` makes of it.
 #![cfg(all(feature = "with-client", feature = "with-operator"))]
 #![allow(
     clippy::expect_used,
@@ -86,7 +86,7 @@ fn all_that_the_gate_prints_may_be_given_to_the_client() {
     let shown = gate.invite(&["laptop", "--name", "home", "--wait", "22"]).unwrap();
     assert!(shown.contains('█') && shown.contains("whoever sees it can knock"), "{shown}");
     let folder = gate.path("client");
-    client(&folder, &["invite"], &shown);
+    client(&folder, &["join"], &shown);
     let listed = client(&folder, &["host", "list"], "");
     assert_eq!(listed, "home  192.0.2.1:34020  default  (key home, port 22)\n");
     assert_eq!(client(&folder, &["key", "export", "home"], ""), LAPTOP);
@@ -101,7 +101,7 @@ fn what_the_gate_prints_may_be_kept_in_a_file_for_the_client() {
     assert!(shown.len() > 4 << 10, "longer than any key: {}", shown.len());
     gate.write("invitation", &shown, 0o600);
     let folder = gate.path("client");
-    client(&folder, &["invite", gate.path("invitation").to_str().unwrap()], "");
+    client(&folder, &["join", gate.path("invitation").to_str().unwrap()], "");
     assert!(client(&folder, &["host", "list"], "").starts_with("home "));
 }
 
@@ -145,7 +145,7 @@ fn an_invitation_that_no_code_can_hold_is_shown_without() {
     let gate = Gate::new(&many(60));
     let shown = gate.invite(&["laptop", "--name", "home"]).unwrap();
     assert!(shown.contains("no QR code") && shown.contains("--command"), "{shown}");
-    client(&gate.path("client"), &["invite"], &shown);
+    client(&gate.path("client"), &["join"], &shown);
 }
 
 #[test]

@@ -99,7 +99,7 @@ const FRAME_SIZE: usize = 14 + 20 + 8 + ruroco_common::datagram::SIZE;
 
 fn show_knock(lab: &mut Lab, run: &Run, begun: u128) -> Result<()> {
     println!(
-        "client     ruroco-client send --address {}:{} --key {KEY}.key",
+        "client     ruroco-client knock --address {}:{} --key {KEY}.key",
         SERVER.v4,
         network::PORT
     );

@@ -1,5 +1,5 @@
-//! Accepting an invitation: a host and its key, both or neither. What that would change of the hosts that are
-//! there is a [`Plan`], which a person sees first and [carries out](Plan::carry_out) or not.
+//! Accepting an invitation: adds a host and its key, both or neither. A [`Plan`] contains the changes,
+//! which the user reviews before the plan is [carried out](Plan::carry_out).
 //!
 //! Rationale: decision 0033.
 
@@ -15,40 +15,40 @@ use super::{
     profiles::{EditError, Host, Profiles},
 };
 
-/// What accepting an invitation would do.
+/// The changes that accepting an invitation makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What the host is called. Its key has the same name if the host is new.
+    /// The name of the host. If the host is new, its key has the same name.
     pub name: Name,
-    /// The host as it would be.
+    /// The host after the change.
     pub host: Host,
-    /// What would be done.
+    /// What to do.
     pub step: Step,
-    /// The other hosts with the same address: given that address, nobody could say which of them is meant.
+    /// The other hosts with the same address, which then no longer identifies one host.
     pub sharing: Vec<Name>,
-    /// The name for the key, if it would be stored.
+    /// The name of the key to store, if it is new.
     new_key: Option<Name>,
 }
 
-/// What would be done about a host.
+/// What to do with a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: it is known as the invitation describes it.
+    /// Nothing: the host already exists with these settings.
     Nothing,
-    /// It is added.
+    /// Add the host.
     Add,
-    /// It is changed; there is at least one change.
+    /// Make these changes, at least one.
     Update(Vec<Change>),
 }
 
-/// One thing that is different.
+/// One changed setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What it is.
+    /// The setting.
     pub what: &'static str,
-    /// What it is now.
+    /// The old value.
     pub old: String,
-    /// What it would be.
+    /// The new value.
     pub new: String,
 }
 
@@ -59,65 +59,65 @@ impl fmt::Display for Change {
     }
 }
 
-/// What is known of a key that a name or a file stands for.
+/// How a key of this computer compares with the key of the invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Known {
-    /// It is the key of the invitation.
+    /// The same key.
     Same,
-    /// It is another key.
+    /// Another key.
     Other,
-    /// Nothing, because no key has this name.
+    /// Unknown, because no key has this name.
     Missing(Name),
-    /// Nothing, because it cannot be read; with the error.
+    /// Unknown, because the key cannot be read; with the error.
     Unreadable(String),
 }
 
-/// A name that cannot be used, because it stands for something else, or may do so.
+/// A name is already used for something else, or may be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// A host of this name is there that has another key.
+    /// A host of this name has another key.
     #[error(
-        "host {0} already exists with another key, so it may be another host. Use --name NAME to add a \
-         second host"
+        "host {0} already exists with another key, so it may be another server. Pass --name NAME to add a second \
+         host"
     )]
     Host(Name),
-    /// A key of this name is there that is another one.
+    /// Another key has this name.
     #[error(
-        "key {0} already exists and is not the key of this invitation. Use --name NAME to give host and \
+        "key {0} already exists and is not the key of this invitation. Pass --name NAME to give the host and its \
          key another name"
     )]
     Key(Name),
-    /// The host may be the one of the invitation: its key, which would show that, is missing.
+    /// The invitation may be for this host, but the host's key is missing, so the keys cannot be compared.
     #[error(
         "key {key} of host {host} is missing, so it cannot be compared with the key of this invitation. If \
-         you have a copy of it, run `ruroco-client key import {key}`. Otherwise use --name NAME to add a second \
+         you have a copy of it, run `ruroco-client key import {key}`. Otherwise pass --name NAME to add a second \
          host"
     )]
     KeyMissing {
         /// The host.
         host: Name,
-        /// What it calls its key.
+        /// The name of its key.
         key: Name,
     },
-    /// The host may be the one of the invitation: its key, which would show that, cannot be read.
+    /// The invitation may be for this host, but the host's key cannot be read.
     #[error("cannot compare the key of host {host} with the key of this invitation: {why}")]
     HostUnclear {
         /// The host.
         host: Name,
-        /// Why its key cannot be read, and what helps.
+        /// Why its key cannot be read, and the remedy.
         why: String,
     },
-    /// The key of this name may be the one of the invitation, and cannot be read.
+    /// The key of this name may be the key of the invitation, but it cannot be read.
     #[error("cannot compare key {key} with the key of this invitation: {why}")]
     KeyUnclear {
         /// The key.
         key: Name,
-        /// Why it cannot be read, and what helps.
+        /// Why it cannot be read, and the remedy.
         why: String,
     },
 }
 
-/// An invitation that was not accepted. Hosts and keys are as they were.
+/// The invitation was not accepted. No host and no key was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `client.toml` cannot be read.
@@ -126,8 +126,8 @@ pub enum Error {
     /// The name is in use.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// What was planned is no longer what would be done.
-    #[error("client.toml or a key has changed in the meantime; nothing was written. Try again")]
+    /// The plan is out of date.
+    #[error("client.toml or a key has changed in the meantime. Nothing was written. Try again")]
     Changed,
     /// The key could not be read or stored.
     #[error(transparent)]
@@ -138,12 +138,12 @@ pub enum Error {
 }
 
 impl Plan {
-    /// What accepting an invitation would do here, under the name that it has or another one.
+    /// Plans to accept an invitation, under its own name or another one.
     ///
-    /// A host is the one of the invitation if it has the same key and, unless another name is asked for,
-    /// the same address or the same name. Of a host whose key was deleted from this computer, nothing shows
-    /// whether its key was that of the invitation. So it gets the key back only if it has the same address
-    /// and no other host uses the key, and nothing else of it is changed.
+    /// The invitation is for an existing host if they have the same key and, unless another name is
+    /// chosen, the same address or name. If the host's key was deleted from this computer, the keys
+    /// cannot be compared. Then the key is restored only if the address is the same and no other host
+    /// uses the key, and nothing else of the host is changed.
     ///
     /// # Errors
     /// [`Error::Profiles`], [`Error::Conflict`].
@@ -158,12 +158,12 @@ impl Plan {
         Ok(Planner { hosts: &hosts, keys: folder.keys(), invitation }.plan(name)?)
     }
 
-    /// Whether it stores the key of the invitation for a host whose own key is missing.
+    /// Whether the plan restores the missing key of an existing host.
     pub fn restores_key(&self) -> bool {
         self.new_key.is_some() && self.step != Step::Add
     }
 
-    /// Does it, if it still is what would be done.
+    /// Makes the changes, if the plan is still up to date.
     ///
     /// # Errors
     /// [`Error`].
@@ -174,8 +174,8 @@ impl Plan {
         place: Place,
     ) -> Result<(), Error> {
         let (profiles, keys) = (folder.profiles(), folder.keys());
-        // One turn for all of it: otherwise another run could take up a key that this one takes back.
-        let turn = profiles.turn()?;
+        // One lock for all changes: otherwise another process could use a key that this one removes again.
+        let lock = profiles.lock()?;
         if Self::new(folder, invitation, Some(&self.name))? != *self {
             return Err(Error::Changed);
         }
@@ -183,15 +183,15 @@ impl Plan {
             return Ok(());
         }
         if let Some(key) = &self.new_key {
-            keys.add_in(&turn, key, &invitation.key, place)?;
+            keys.add_in(&lock, key, &invitation.key, place)?;
         }
         let written = match self.step {
-            Step::Add => profiles.add_in(&turn, &self.name, &self.host),
-            Step::Update(_) | Step::Nothing => profiles.replace_in(&turn, &self.name, &self.host),
+            Step::Add => profiles.add_in(&lock, &self.name, &self.host),
+            Step::Update(_) | Step::Nothing => profiles.replace_in(&lock, &self.name, &self.host),
         };
         if let Err(error) = written {
             if let Some(key) = &self.new_key {
-                keys.remove_in(&turn, key)?;
+                keys.remove_in(&lock, key)?;
             }
             return Err(error.into());
         }
@@ -199,14 +199,14 @@ impl Plan {
     }
 }
 
-/// An invitation, and what there is already.
+/// An invitation, and the existing hosts and keys.
 struct Planner<'a> {
     hosts: &'a Profiles,
     keys: KeyStore,
     invitation: &'a Invitation,
 }
 
-/// A host that may be the one of the invitation.
+/// A host that the invitation may be for.
 struct Candidate<'a> {
     name: &'a Name,
     host: &'a Host,
@@ -253,26 +253,27 @@ impl<'a> Planner<'a> {
         Plan { name: name.clone(), host, step, sharing, new_key }
     }
 
-    /// The host of the invitation, if it is known: the host with the wanted name, or a host with its address.
+    /// The existing host that the invitation is for: the host with the wanted name, or a host with its
+    /// address.
     ///
     /// # Errors
-    /// A host that may be it, or is called so and is another.
+    /// If another host has this name, or it is unclear whether the invitation is for it.
     fn find(&self, wanted: &Name, by_address: bool) -> Result<Option<Candidate<'a>>, Conflict> {
         let named = self.hosts.iter().filter(|(name, _)| *name == wanted);
         let there = self.hosts.iter().filter(|(name, host)| {
             by_address && *name != wanted && host.address == self.invitation.address
         });
-        let mut open = Vec::new();
+        let mut unclear = Vec::new();
         for (name, host) in named.chain(there) {
             let candidate = Candidate { name, host, key: self.known(&host.key) };
             match candidate.key {
                 Known::Same => return Ok(Some(candidate)),
-                Known::Missing(_) | Known::Unreadable(_) => open.push(candidate),
+                Known::Missing(_) | Known::Unreadable(_) => unclear.push(candidate),
                 Known::Other => {}
             }
         }
-        let is_only = open.len() == 1;
-        match open.into_iter().next() {
+        let is_only = unclear.len() == 1;
+        match unclear.into_iter().next() {
             Some(lost) if self.has_lost_its_key(&lost) && (is_only || lost.name == wanted) => {
                 Ok(Some(lost))
             }
@@ -287,7 +288,7 @@ impl<'a> Planner<'a> {
     }
 
     /// # Errors
-    /// Another host is called so, in whatever case, or an entry with a mistake.
+    /// If another host has this name in any case, or an invalid entry has it.
     fn is_free(&self, name: &Name) -> Result<(), Conflict> {
         let Some(namesake) = self.hosts.namesake(name.as_str()) else { return Ok(()) };
         Err(match self.hosts.known(namesake.as_str()) {
@@ -296,7 +297,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Whether the key of the invitation can take the place of a missing one.
+    /// Whether the key of the invitation can replace the missing key of this host.
     fn has_lost_its_key(&self, Candidate { name, host, key }: &Candidate<'_>) -> bool {
         let Known::Missing(key) = key else { return false };
         let mut others = self.hosts.iter().filter(|(other, _)| other != name);
@@ -304,7 +305,7 @@ impl<'a> Planner<'a> {
             && !others.any(|(_, other)| self.keys.is_meant(key, &other.key))
     }
 
-    /// What is known of a key. The keyring is asked only if the key's id is the invitation's.
+    /// Compares a key with the key of the invitation. Uses the keyring only if the key ids are equal.
     fn known(&self, key: &KeyReference) -> Known {
         match self.keys.label(key) {
             Err(key_store::Error::Unknown { name, .. }) => Known::Missing(name),
@@ -319,10 +320,10 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The host as the invitation describes it. What an invitation does not say stays as the person chose it.
+/// The host with the settings of the invitation. Other settings are not changed.
 fn updated(host: &Host, invitation: &Invitation) -> Host {
     let host = Host { address: invitation.address.clone(), ..host.clone() };
-    let host = host.that_does(invitation.commands.iter().cloned());
+    let host = host.with_commands(invitation.commands.iter().cloned());
     let is_left = |name: &&String| host.all_commands().any(|command| command == *name);
     let confirm = host.confirm.iter().filter(is_left).cloned().collect();
     Host { confirm, wait: invitation.wait.or(host.wait), ..host }

@@ -1,6 +1,6 @@
-//! What to check when a knock did not open its port. The server never answers, so this is a list: first
-//! what this computer has found out, then what only the person can check, the most frequent cause first.
-//! Each client has its own words for what it can do about a cause.
+//! What to check if a knock did not open its port. The server never replies, so the client can only list
+//! causes: first what this computer has detected, then what only the user can check, the most likely cause
+//! first. The command line and the window each have their own words for a [`Remedy`].
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -13,22 +13,22 @@ use super::{
     knock,
 };
 
-/// Something to check.
+/// One cause to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
     text: String,
-    /// What a client can do about it.
+    /// What the client offers to do about it.
     pub remedy: Option<Remedy>,
 }
 
-/// Something that a client can do.
+/// An action that a client offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// To have the counter follow the clock again, if that is right.
+    /// Reset the counter to the clock.
     Reseed,
-    /// To choose among a host's addresses.
+    /// Choose one of the host's addresses, or all of them.
     ChooseAddresses,
-    /// To make a key.
+    /// Create a key.
     MakeKey,
 }
 
@@ -41,56 +41,59 @@ impl Advice {
         Self { remedy: Some(remedy), ..self }
     }
 
-    /// All of it, with a client's words for what can be done about it.
-    pub fn told(&self, words: impl FnOnce(Remedy) -> &'static str) -> String {
+    /// The text, followed by the client's words for the remedy.
+    pub fn text_with(&self, words: impl FnOnce(Remedy) -> &'static str) -> String {
         let Self { text, remedy } = self;
         remedy.map_or_else(|| text.clone(), |remedy| format!("{text} {}", words(remedy)))
     }
 }
 
-/// What to check after a knock that was not seen to open its port.
+/// What to check after a knock.
 pub fn on(outcome: &Outcome, key: &Key) -> Vec<Advice> {
     match &outcome.effect {
-        Observation::Shut { at, error, .. } => on_shut(outcome, key, *at, error),
-        // The host has taken the counter as it is, and takes none that is less.
+        Observation::NotOpened { at, error, .. } => on_not_opened(outcome, key, *at, error),
+        // The server accepted the counter, so the clock is not a problem.
         Observation::Opened { was_open: false, .. } => Vec::new(),
-        Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp => {
+        Observation::NotChecked | Observation::Opened { .. } | Observation::GivenUp => {
             on_clock(outcome.sent.ahead_of_clock).into_iter().collect()
         }
     }
 }
 
-fn on_shut(outcome: &Outcome, key: &Key, at: SocketAddr, error: &io::Error) -> Vec<Advice> {
+fn on_not_opened(outcome: &Outcome, key: &Key, at: SocketAddr, error: &io::Error) -> Vec<Advice> {
     let sent = &outcome.sent;
     let mut advice = Vec::new();
     advice.extend(on_repetition(outcome.not_repeated.as_ref()));
     advice.extend(on_clock(sent.ahead_of_clock));
-    advice.extend(on_objection(sent.to, outcome.objection.as_ref()));
+    advice.extend(on_icmp_error(sent.to, outcome.icmp_error.as_ref()));
     advice.extend(on_connection(at, error));
     advice.extend(on_other_addresses(&outcome.other_addresses));
     advice.push(on_address(sent.to));
     advice.push(Advice::new(format!(
-        "Run `ruroco status` on the host. It lists the ids of the keys that the host accepts (yours \
-         is {}) and, for each knock of a known key that it rejected, the reason.",
+        "Run `ruroco status` on the server. It lists the ids of the keys that the server accepts (yours is {}) \
+         and, for each rejected knock of a known key, the reason.",
         key.id
     )));
-    // No gate has accepted a knock that the host answers: what comes after the gate is beside the point.
-    if outcome.objection.is_some() {
+    // The gate cannot have accepted a knock to which the server replied, so causes after the gate do not
+    // apply.
+    if outcome.icmp_error.is_some() {
         return advice;
     }
     advice.extend([
-        Advice::new("Check that the command opens this port for the address you connect from."),
-        Advice::new("Check whether a network in between drops UDP: try another network."),
+        Advice::new(
+            "Check that the command opens this port for the address that you connect from.",
+        ),
+        Advice::new("A network in between may drop UDP packets. Try another network."),
     ]);
     if sent.ahead_of_clock.is_zero() {
         advice.push(Advice::new(
-            "Check this computer's clock. The host rejects knocks older than the last one it \
+            "Check this computer's clock. The server rejects knocks older than the last one it \
              accepted, or more than an hour ahead of its own clock.",
         ));
     }
     if key.cipher == Cipher::Aes256GcmSiv {
-        let text = "This key is from upstream ruroco. The kernel cannot authenticate such keys, so \
-                    their knocks are throttled in a flood.";
+        let text = "This key is from upstream ruroco. The server's kernel cannot authenticate such keys, so \
+                    their knocks may be dropped during a flood.";
         advice.push(Advice::new(text).with(Remedy::MakeKey));
     }
     advice
@@ -98,39 +101,40 @@ fn on_shut(outcome: &Outcome, key: &Key, at: SocketAddr, error: &io::Error) -> V
 
 fn on_address(to: SocketAddr) -> Advice {
     let port = match to.port() {
-        DEFAULT_PORT => " The default port, 80, is used if none is given.",
+        DEFAULT_PORT => " If you set no port, the default port 80 is used.",
         _ => "",
     };
     Advice::new(format!(
-        "Check that {to} is the host's address and UDP port, and that `ips` in the host's \
-         configuration lists this address.{port}"
+        "Check that {to} is the server's address and UDP port, and that `addresses` in the server's \
+         configuration contains this address.{port}"
     ))
 }
 
-/// What a counter that is ahead of the clock means, if it is more than a moment ahead: counters of
-/// knocks at the same moment are so, too. It is known before anybody has waited.
+/// What to check if the counter is ahead of the clock by more than a second. Knocks in quick succession
+/// make it less than that.
 pub fn on_clock(ahead: Duration) -> Option<Advice> {
     const MOMENT: Duration = Duration::from_secs(1);
     if ahead <= MOMENT {
         return None;
     }
-    let told = told(ahead);
+    let ahead_in_words = in_words(ahead);
     Some(if ahead > ACCEPTED_AHEAD {
         let text = format!(
-            "The knock counter is {told} ahead of this computer's clock, because the clock was once \
-             ahead or has been set back. A host rejects knocks more than an hour ahead of its own clock."
+            "The knock counter is {ahead_in_words} ahead of this computer's clock, because the clock was \
+             once ahead or has been set back. Servers reject knocks more than an hour ahead of their own \
+             clock."
         );
         Advice::new(text).with(Remedy::Reseed)
     } else {
         Advice::new(format!(
-            "This computer's clock has been set back by {told} since an earlier knock. That does no \
-             harm if the clock is correct now."
+            "This computer's clock has been set back by {ahead_in_words} since an earlier knock. If the \
+             clock is correct now, no action is needed."
         ))
     })
 }
 
-/// In the largest unit of which there is one.
-fn told(time: Duration) -> String {
+/// The time in its largest unit.
+fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let fitting = units.iter().find_map(|(size, name)| {
@@ -145,42 +149,43 @@ fn on_connection(at: SocketAddr, error: &io::Error) -> Option<Advice> {
     let (host, port) = (at.ip(), at.port());
     if error.kind() == ConnectionRefused {
         return Some(Advice::new(format!(
-            "{host} rejects connections to port {port}: either no program listens there, or a firewall \
+            "{host} rejects connections to port {port}. Either no program listens there, or a firewall \
              rejects your address."
         )));
     }
     matches!(error.kind(), HostUnreachable | NetworkUnreachable).then(|| {
         Advice::new(format!(
-            "{host} cannot be reached: {error}. Either it is down, this computer has no network, or a \
+            "Cannot reach {host}: {error}. Either the server is down, this computer has no network, or a \
              firewall rejects your address."
         ))
     })
 }
 
-fn on_objection(to: SocketAddr, error: Option<&io::Error>) -> Option<Advice> {
+fn on_icmp_error(to: SocketAddr, error: Option<&io::Error>) -> Option<Advice> {
     let error = error?;
     Some(Advice::new(if error.kind() == io::ErrorKind::ConnectionRefused {
         format!(
-            "{} reports that UDP port {} is closed. Either the port or the host is wrong, or its gate is \
-             not running. (A gate with `appearance = \"closed\"` answers rejected packets like this, \
-             too.)",
+            "{} reports that UDP port {} is closed. Either the address or the port is wrong, or ruroco-gate \
+             is not running there. (With `appearance = \"closed\"`, the gate also replies like this to \
+             rejected knocks.)",
             to.ip(),
             to.port()
         )
     } else {
-        format!("The network returned the knock to {to}: {error}.")
+        format!("The network could not deliver the knock to {to}: {error}.")
     }))
 }
 
 fn on_repetition(error: Option<&knock::Error>) -> Option<Advice> {
-    error.map(|error| Advice::new(format!("Cannot repeat the knock: {error}.")))
+    error.map(|error| Advice::new(format!("The knock could not be repeated: {error}.")))
 }
 
 fn on_other_addresses(others: &[SocketAddr]) -> Option<Advice> {
     let others: Vec<_> = others.iter().map(|other| other.ip().to_string()).collect();
     (!others.is_empty()).then(|| {
         let others = others.join(", ");
-        let text = format!("The host has other addresses, to which no knock was sent: {others}.");
+        let text =
+            format!("The host has other addresses, and no knock was sent to them: {others}.");
         Advice::new(text).with(Remedy::ChooseAddresses)
     })
 }
@@ -192,21 +197,21 @@ mod tests {
     use ruroco_seal::generate_key;
 
     /// What is said of a port that refuses connections after a knock.
-    fn told(to: &str, objection: Option<io::ErrorKind>) -> Vec<String> {
+    fn texts(to: &str, icmp_error: Option<io::ErrorKind>) -> Vec<String> {
         let outcome = Outcome {
             sent: Sent::to(to.parse().unwrap()),
             knocks: 1,
-            effect: Observation::Shut {
+            effect: Observation::NotOpened {
                 at: "192.0.2.1:22".parse().unwrap(),
                 limit: Duration::from_secs(1),
                 error: io::ErrorKind::ConnectionRefused.into(),
             },
-            objection: objection.map(io::Error::from),
+            icmp_error: icmp_error.map(io::Error::from),
             not_repeated: None,
             other_addresses: Vec::new(),
         };
         let advice = on(&outcome, &generate_key().unwrap());
-        advice.iter().map(|advice| advice.told(|_| "")).collect()
+        advice.iter().map(|advice| advice.text_with(|_| "")).collect()
     }
 
     fn place(advice: &[String], words: &str) -> Option<usize> {
@@ -215,21 +220,21 @@ mod tests {
 
     #[test]
     fn what_is_known_comes_first_and_the_clock_last() {
-        let advice = told("192.0.2.1:62201", None);
-        let places: Vec<_> = ["rejects connections", "UDP port", "status", "drops UDP", "clock"]
+        let advice = texts("192.0.2.1:62201", None);
+        let places: Vec<_> = ["rejects connections", "UDP port", "status", "drop UDP", "clock"]
             .map(|words| place(&advice, words).expect(words))
             .into();
         assert!(places.is_sorted() && places.first() == Some(&0), "{advice:#?}");
         assert_eq!(place(&advice, "default port"), None, "{advice:#?}");
-        let advice = told("192.0.2.1:80", None);
+        let advice = texts("192.0.2.1:80", None);
         assert!(place(&advice, "default port").is_some(), "{advice:#?}");
     }
 
     #[test]
     fn a_knock_that_no_gate_accepted_is_not_explained_by_what_comes_after_the_gate() {
-        let advice = told("192.0.2.1:62201", Some(io::ErrorKind::ConnectionRefused));
+        let advice = texts("192.0.2.1:62201", Some(io::ErrorKind::ConnectionRefused));
         assert_eq!(place(&advice, "192.0.2.1 reports that UDP port 62201 is closed"), Some(0));
-        for words in ["clock", "drops UDP", "the command"] {
+        for words in ["clock", "drop UDP", "the command"] {
             assert_eq!(place(&advice, words), None, "{advice:#?}");
         }
     }

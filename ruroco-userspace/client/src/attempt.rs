@@ -1,5 +1,5 @@
-//! An attempt: a knock, and the look at its effect. The command line and the window both make it
-//! here, and tell a person what it comes to.
+//! An attempt: sends a knock, and checks its effect. The command line and the window both use it and present
+//! its outcome.
 
 use std::{
     io,
@@ -13,78 +13,78 @@ use super::{
     knock::{self, Knock, Sent},
 };
 
-/// A knock, and what it is to do.
+/// A knock, and the effect to check.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// The knock.
     pub knock: Knock,
-    /// What will be seen of it, if anything.
+    /// The port to check; none to send the knock only.
     pub effect: Option<Effect>,
 }
 
-/// How far an attempt is.
+/// The progress of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The host's address is looked up, which can take its time.
+    /// The host's address is being looked up, which can take seconds.
     LookingUp,
-    /// The knock is on its way to this address.
+    /// A knock was sent to this address.
     Sent(SocketAddr),
-    /// It is looked at whether this port opens.
+    /// The attempt waits for this port to open.
     Waiting(SocketAddr),
 }
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Where the last knock went.
+    /// The last knock that was sent.
     pub sent: Sent,
-    /// How many there were: more than one only if the effect allows that.
+    /// The number of knocks: more than one only if the effect allows it.
     pub knocks: u32,
-    /// What was seen of it.
+    /// The observed effect.
     pub effect: Observation,
-    /// Why there were no more, if there were to be.
+    /// Why a further knock failed, if one did.
     pub not_repeated: Option<knock::Error>,
-    /// The host's addresses that no knock went to.
+    /// The host's addresses to which no knock was sent.
     pub other_addresses: Vec<SocketAddr>,
-    /// The ICMP error that has come back for the last knock. It is only asked for if nothing opens.
-    pub objection: Option<io::Error>,
+    /// The ICMP error that the network returned for the last knock. It is read only if the port did not open.
+    pub icmp_error: Option<io::Error>,
 }
 
-/// What was seen of a knock.
+/// The observed effect of a knock.
 #[derive(Debug)]
 pub enum Observation {
-    /// Nothing is known of it: nobody has looked.
-    NotLooked,
+    /// Unknown: no port was checked.
+    NotChecked,
     /// The port is open.
     Opened {
         /// The port.
         at: SocketAddr,
-        /// How long that took from when the first knock was sent.
+        /// The time since the first knock.
         after: Duration,
-        /// Whether the port was open before there was a knock.
+        /// Whether the port was open before the first knock.
         was_open: bool,
-        /// The connection that shows it.
+        /// The connection to the port.
         connection: TcpStream,
     },
     /// The port did not open.
-    Shut {
+    NotOpened {
         /// The port.
         at: SocketAddr,
-        /// How long all of it may take.
+        /// The time limit of the attempt.
         limit: Duration,
-        /// What the last attempt to connect has met.
+        /// The error of the last connection attempt.
         error: io::Error,
     },
-    /// The person did not want to wait any longer.
+    /// The user stopped the attempt.
     GivenUp,
 }
 
 impl Attempt {
-    /// Knocks and looks. `report` is told how far it is; `give_up` is asked now and then whether to
-    /// stop looking.
+    /// Sends the knock and checks its effect. Calls `report` with the progress, and `give_up` repeatedly
+    /// to learn whether to stop.
     ///
     /// # Errors
-    /// If no knock is on its way. What fails later is a part of the outcome.
+    /// If no knock was sent. Later failures are part of the outcome.
     pub fn make(
         &self,
         counter: &CounterFile,
@@ -104,9 +104,9 @@ impl Attempt {
                     other_addresses: others(&addresses, &sent.all().collect::<Vec<_>>()),
                     sent,
                     knocks: 1,
-                    effect: Observation::NotLooked,
+                    effect: Observation::NotChecked,
                     not_repeated: None,
-                    objection: None,
+                    icmp_error: None,
                 })
             }
             Some(effect) => {
@@ -124,7 +124,7 @@ fn others(all: &[SocketAddr], used: &[SocketAddr]) -> Vec<SocketAddr> {
     all.iter().copied().filter(|address| !used.contains(address)).collect()
 }
 
-/// An attempt whose effect is looked at.
+/// An attempt whose effect is checked.
 struct Watch<'a> {
     attempt: &'a Attempt,
     effect: Effect,
@@ -135,7 +135,7 @@ struct Watch<'a> {
     used: Vec<SocketAddr>,
 }
 
-/// A knock that has been sent, and what is known of its port.
+/// A knock that was sent, and the state of its port.
 struct Look {
     sent: Sent,
     at: SocketAddr,
@@ -144,7 +144,7 @@ struct Look {
 }
 
 impl Watch<'_> {
-    /// Knocks as often as it may, and each time looks for its share of the time that is left.
+    /// Sends up to `tries` knocks. After each, waits for its share of the remaining time.
     fn knock_until_it_opens(&mut self, addresses: &[SocketAddr]) -> Result<Outcome, knock::Error> {
         let mut first_knock = None;
         let tries = self.effect.tries.get();
@@ -153,14 +153,14 @@ impl Watch<'_> {
         let mut look = self.knock_and_look(addresses, 0, &mut first_knock)?;
         let limit = self.limit;
         let may_knock = |knocks| knocks < tries && !limit.left().is_zero();
-        while may_knock(knocks) && matches!(look.seen, Seen::Shut(_)) {
+        while may_knock(knocks) && matches!(look.seen, Seen::NotOpened(_)) {
             match self.knock_and_look(addresses, knocks, &mut first_knock) {
                 Ok(next) => look = next,
                 Err(knock::Error::GivenUp) => {
                     look.seen = Seen::GivenUp;
                     break;
                 }
-                // One is on its way already, and has the time that this one would have had.
+                // An earlier knock was sent: wait for it for the time that this one would have had.
                 Err(error) => {
                     not_repeated = Some(error);
                     look.seen = effect::look(look.at, self.limit.left(), self.give_up);
@@ -175,17 +175,17 @@ impl Watch<'_> {
             Seen::Open(connection) => {
                 Observation::Opened { at, after, was_open: look.was_open, connection }
             }
-            Seen::Shut(error) => Observation::Shut { at, limit, error },
+            Seen::NotOpened(error) => Observation::NotOpened { at, limit, error },
             Seen::GivenUp => Observation::GivenUp,
         };
-        let is_shut = matches!(effect, Observation::Shut { .. });
-        let objection = is_shut.then(|| look.sent.objection()).flatten();
+        let is_shut = matches!(effect, Observation::NotOpened { .. });
+        let icmp_error = is_shut.then(|| look.sent.icmp_error()).flatten();
         let other_addresses = others(addresses, &self.used);
-        Ok(Outcome { sent: look.sent, knocks, effect, not_repeated, other_addresses, objection })
+        Ok(Outcome { sent: look.sent, knocks, effect, not_repeated, other_addresses, icmp_error })
     }
 
-    /// The n-th knock, counted from 0, and the look at what it does. It takes the n-th way in turn: there
-    /// may be no answer from the host at one of its addresses.
+    /// Sends the n-th knock, counted from 0, and checks its effect. It uses the n-th route in turn,
+    /// because the host may be unreachable at one of its addresses.
     fn knock_and_look(
         &mut self,
         addresses: &[SocketAddr],
@@ -197,7 +197,7 @@ impl Watch<'_> {
         let routes = knock.routes(addresses)?.beginning_with(turn);
         let port_at = |to: SocketAddr| SocketAddr::new(to.ip(), self.effect.port.get());
         let first = port_at(routes.first.to());
-        // After a knock, nobody can tell what has opened the port.
+        // After a knock, an open port does not show whether it was open before.
         let earlier = first_knock.is_none().then(|| EarlierLook::begin(first)).flatten();
         let sent = knock.send(routes, self.counter, self.limit, self.give_up)?;
         first_knock.get_or_insert_with(Instant::now);
@@ -276,7 +276,7 @@ mod tests {
         let outcome = watch.knock_until_it_opens(&[address]).unwrap();
         let came = std::iter::from_fn(|| host.recv(&mut [0; 128]).ok()).count();
         assert_eq!((outcome.knocks, came), (1, 1));
-        assert!(matches!(outcome.effect, Observation::Shut { .. }));
+        assert!(matches!(outcome.effect, Observation::NotOpened { .. }));
     }
 
     #[test]
@@ -332,7 +332,8 @@ mod tests {
             assert_eq!(come, came);
             let mut advice = advice::on(&outcome, attempt.knock.key());
             advice.retain(|advice| advice.remedy == Some(Remedy::ChooseAddresses));
-            let is_told = advice.iter().any(|advice| advice.told(|_| "").contains("127.0.0.3"));
+            let is_told =
+                advice.iter().any(|advice| advice.text_with(|_| "").contains("127.0.0.3"));
             assert_eq!(is_told, came[2] == 0, "{advice:?}");
         }
     }

@@ -1,31 +1,29 @@
 //! The counter: a number that grows with every knock, so that a server can tell a new packet from
-//! a copied one.
+//! a replayed one.
 //!
-//! It follows the clock (nanoseconds since the epoch) and never goes back: each one is the greater
-//! of the last one plus one and now. So a clock that is set back changes nothing but that counters
-//! run ahead of it until it has caught up. Two clients take turns. The file is that of upstream
-//! ruroco: 16 bytes, big-endian.
+//! The counter follows the clock (nanoseconds since the epoch) and never decreases: the next counter is
+//! the last one plus one, or the current time if that is greater. If the clock is set back, counters
+//! stay ahead of it until it has caught up. Two clients that use the same file take turns. The file has
+//! upstream ruroco's format: 16 bytes, big-endian.
 //!
-//! No counter is used twice. It is on the disk before it is used, so what is there is at least as great
-//! as whatever was sent. The 16 bytes are written over the old ones: that takes one wait for the disk
-//! and no room on it, and whatever part of them gets there, the number that is then there is no
-//! smaller than the old one, because the bytes that count most come first.
+//! No counter is used twice. A counter is written to the disk before it is used, so the number on the disk is
+//! never less than a number that was sent. The 16 bytes overwrite the old ones, which takes one wait for the
+//! disk and no additional space. If only a part of them reaches the disk, the result is not less than the old
+//! number, because the most significant bytes come first.
 //!
-//! Only two things can lead away from that, and both are met by [`CounterFile::reseed`], which a person
-//! has to ask for:
+//! Two faults break this rule. [`CounterFile::reseed`] repairs both, and runs only if the user requests it:
 //!
-//! - Somebody else has cut the file short. The last counter is then unknown, but not when the file was
-//!   written. Counters go on from there, or from the clock if that is later, so a clock that was set
-//!   back since then changes nothing. What does not hold: if the counter was ahead of the clock when
-//!   the file was written, because the clock had been set back before, then it can go back by as much.
-//!   Servers that have seen the greater ones refuse knocks until the clock has passed them. To begin
-//!   further ahead would help there, and nowhere else: servers that accept less ahead
-//!   (`max_clock_skew_seconds`) would refuse what they accept now. A second file would know the last
-//!   counter, and cost every knock another wait for the disk.
-//! - The clock was far ahead, and with it the counter, which servers refuse as long as it is. To go
-//!   back to the clock is then the only way on. It is the only time that the counter goes back, and
-//!   only if it is further ahead than servers accept: what was used out there is a handful of single
-//!   nanoseconds of a time to come, and no server took it.
+//! - Another program truncated the file. The last counter is then unknown, but the file's modification time
+//!   is known. Counters continue from that time, or from the clock if that is later. One case remains: if the
+//!   counter was ahead of the clock when the file was written, because the clock had been set back before,
+//!   the counter can go back by as much. Servers that accepted the greater counters reject knocks until the
+//!   clock has passed these. Starting further ahead would repair this case only, and servers with a smaller
+//!   `max_clock_skew` would reject knocks that they accept now. A second file could store the last counter,
+//!   but every knock would have to wait for the disk once more.
+//! - The clock was far ahead, and so is the counter. Servers reject such counters, so the only remedy is to
+//!   go back to the clock. This is the only case in which the counter decreases, and only if it is further
+//!   ahead than servers accept. The counters that were used that far ahead are few, and no server accepted
+//!   them.
 
 use std::{
     fs::{self, File},
@@ -38,19 +36,18 @@ use ruroco_files::{durable, instance};
 
 use super::{FOLDER_VARIABLE, private_folder};
 
-/// How far ahead of their clocks servers accept counters, unless they are told otherwise
-/// (`max_clock_skew_seconds`).
+/// How far ahead of their clocks servers accept counters by default (`max_clock_skew`).
 pub const ACCEPTED_AHEAD: Duration = Duration::from_secs(3600);
 
-/// What a file's time may lack: file systems count it in steps of up to 2 s (FAT), and the counter
-/// in it was made a moment before.
+/// How much a file's modification time may be too early: file systems round it down by up to 2 s (FAT), and
+/// the counter is computed shortly before the file is written.
 const GRAIN: Duration = Duration::from_secs(3);
 
 /// Size of the file in bytes.
 const SIZE: usize = 16;
 
-/// The lock for the moments in which the counter changes. Upstream ruroco's client locks the same file,
-/// for as long as it runs: both clients in one folder would otherwise use the same counters.
+/// The lock that a client holds while it changes the counter. Upstream ruroco's client locks the same
+/// file for as long as it runs, so two clients in one folder cannot use the same counter.
 const LOCK: &str = "client.lock";
 
 /// The directory with the counter and its lock.
@@ -60,35 +57,39 @@ pub struct CounterFile {
     lock: PathBuf,
 }
 
-/// A counter that could not be had. None was used up.
+/// No counter is available. None was used up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The directory for the file cannot be made.
-    #[error("could not create the directory {0}: {1}{remedy}", remedy = remedy(.1))]
+    /// The directory for the file cannot be created.
+    #[error("cannot create the directory {0}: {1}{remedy}", remedy = remedy(.1))]
     Directory(PathBuf, io::Error),
-    /// Another process's turn never ends, or there can be no lock.
+    /// Another process holds the lock for too long, or the file cannot be locked.
     #[error("{0}{remedy}", remedy = remedy_of_lock(.0))]
     Lock(instance::Error),
-    /// The file is there and cannot be read, or not be written to.
-    #[error("could not open the counter {0}: {1}{remedy}", remedy = remedy(.1))]
+    /// The file exists, but cannot be opened for reading and writing.
+    #[error("cannot open the counter file {0}: {1}{remedy}", remedy = remedy(.1))]
     Read(PathBuf, io::Error),
     /// The file has less than 16 bytes.
-    #[error("the counter in {0} is damaged; start anew from the clock with: ruroco-client reseed")]
-    Damaged(PathBuf),
-    /// The new counter is not on the disk.
-    #[error("could not write the counter to {0}: {1}{remedy}", remedy = remedy(.1))]
-    Write(PathBuf, io::Error),
-    /// No number is left.
     #[error(
-        "the counter in {0} is at its end; start anew from the clock with: ruroco-client reseed"
+        "the counter file {0} is damaged. Check this computer's clock, then run `ruroco-client reseed` to reset the \
+         counter to it"
+    )]
+    Damaged(PathBuf),
+    /// The new counter cannot be written to the disk.
+    #[error("cannot write the counter to {0}: {1}{remedy}", remedy = remedy(.1))]
+    Write(PathBuf, io::Error),
+    /// The counter has reached its greatest value.
+    #[error(
+        "the counter in {0} has reached its greatest value. Check this computer's clock, then run \
+         `ruroco-client reseed` to reset the counter to it"
     )]
     Exhausted(PathBuf),
     /// The clock shows a time before 1970.
-    #[error("this computer's clock is set before 1970: set it")]
+    #[error("this computer's clock shows a time before 1970. Set the clock")]
     Clock,
 }
 
-// Not by `#[from]`, which would make it the source, too: then it would be told twice.
+// Not by `#[from]`: that would also make it the source, so the message would appear twice.
 impl From<instance::Error> for Error {
     fn from(error: instance::Error) -> Self {
         Self::Lock(error)
@@ -104,24 +105,24 @@ fn remedy_of_lock(error: &instance::Error) -> String {
     }
 }
 
-/// What to do about a folder that cannot be written to, if that is known.
+/// The remedy for an error on the counter's folder, if one is known.
 fn remedy(error: &io::Error) -> String {
     use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     if [ReadOnlyFilesystem, PermissionDenied].contains(&error.kind()) {
         format!(
-            ". A knock needs a folder to keep its counter in: make this one writable, or set {} to \
-             a copy of it somewhere else",
+            ". The client must be able to save its counter. Make this folder writable, or copy it and set {} \
+             to the copy",
             FOLDER_VARIABLE
         )
     } else if [StorageFull, QuotaExceeded].contains(&error.kind()) {
-        ". Make room on the disk".to_owned()
+        ". Free some space on the disk".to_owned()
     } else {
         String::new()
     }
 }
 
 impl CounterFile {
-    /// The counter in this directory, which is made if it is missing.
+    /// The counter in this directory, which is created if it does not exist.
     ///
     /// # Errors
     /// [`Error::Directory`].
@@ -130,8 +131,8 @@ impl CounterFile {
         Ok(Self { counter: dir.join("counter"), lock: dir.join(LOCK) })
     }
 
-    /// The next counter, already on the disk; waits for another client's turn to end, but no longer
-    /// than `patience`, and never longer than a turn can take ([`instance::PATIENCE`]).
+    /// The next counter, which is already written to the disk. If another client holds the lock, waits
+    /// at most for `patience`, and never longer than [`instance::PATIENCE`].
     ///
     /// # Errors
     /// [`Error`]; no counter is used up then.
@@ -148,8 +149,8 @@ impl CounterFile {
         Ok(counter)
     }
 
-    /// What [`CounterFile::next`] would give: does all that it does, but writes what is there already
-    /// or, where nothing is, another file that does not stay.
+    /// The counter that [`CounterFile::next`] would return. Tests everything that could fail: writes the old
+    /// counter again or, if there is no file, writes and deletes another one.
     ///
     /// # Errors
     /// [`Error`].
@@ -170,8 +171,8 @@ impl CounterFile {
         Ok(counter)
     }
 
-    /// Has the counter follow the clock again, after the file was damaged or the clock was wrong,
-    /// and says what it is now. It goes back only if servers would refuse it as it is.
+    /// Resets the counter to the clock, after the file was damaged or the clock was wrong, and returns
+    /// it. The counter decreases only if servers would reject it as it is.
     ///
     /// # Errors
     /// [`Error`].
@@ -193,7 +194,7 @@ impl CounterFile {
         Ok(instance::Lock::take_within(&self.lock, patience.min(instance::PATIENCE))?)
     }
 
-    /// The first counter that can be used after the last one, if there was one.
+    /// The first counter that can be used after the last one.
     fn after(&self, last: Option<u128>, now: u128) -> Result<u128, Error> {
         let Some(last) = last else { return Ok(now) };
         let next = last.checked_add(1).ok_or_else(|| Error::Exhausted(self.counter.clone()))?;
@@ -203,11 +204,11 @@ impl CounterFile {
     fn read(&self) -> Result<Option<(u128, File)>, Error> {
         let failed = |error| Error::Read(self.counter.clone(), error);
         let mut file = match File::options().read(true).write(true).open(&self.counter) {
-            // Only a missing file means that there was no counter yet.
+            // Any other error could hide a counter that was used.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(failed)?,
         };
-        // Upstream reads the beginning of longer files, so there may be some.
+        // Upstream ruroco accepts longer files and reads their first 16 bytes.
         let mut bytes = [0; SIZE];
         match file.read_exact(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -220,15 +221,14 @@ impl CounterFile {
         }
     }
 
-    /// A counter that is greater than any that was written to the file while counters followed the
-    /// clock: not if they were ahead of it.
+    /// A counter that is greater than the one that the file contained, unless that was ahead of the clock.
     fn written_at(&self) -> Option<u128> {
         let time = fs::metadata(&self.counter).and_then(|metadata| metadata.modified()).ok()?;
         nanoseconds(time.checked_add(GRAIN)?).ok()
     }
 }
 
-/// Returns when it is on the disk.
+/// Overwrites the counter, and returns when it is on the disk.
 fn write_over(mut file: File, counter: u128) -> io::Result<()> {
     file.rewind()?;
     file.write_all(&counter.to_be_bytes())?;

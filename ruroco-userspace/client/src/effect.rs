@@ -1,4 +1,4 @@
-//! Looking at what a knock has done. A server never answers one, but a port that opens is seen.
+//! Checking the effect of a knock. The server never replies to a knock, but the client can see a port open.
 //!
 //! Rationale: decision 0020.
 
@@ -12,29 +12,29 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How long a port that did not open is looked at, unless somebody says otherwise.
+/// The default time limit for a port to open.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long the first attempt to connect may take. A firewall that drops lets it wait for the
-/// kernel's own second attempt; a new one finds the port open sooner. Each attempt may take twice as
-/// long as the one before: the way there may be a long one.
+/// How long the first connection attempt may take. If a firewall drops its packet, the kernel repeats it only
+/// after a second; a new attempt finds the port open sooner. Each attempt may take twice as long as the one
+/// before, because the round-trip time may be long.
 const FIRST_ATTEMPT: Duration = Duration::from_millis(250);
 
-/// When the kernel itself tries a connection for the second time, which is after a second (RFC 6298,
-/// section 2); a little less, as clocks of kernels tick.
+/// When the kernel repeats the first packet of a connection: after a second (RFC 6298, section 2), minus a
+/// margin for the resolution of the kernel's clock.
 const SECOND_SYN: Duration = Duration::from_millis(900);
 
-/// Between attempts that are refused at once, and between looks at whether to go on.
+/// The time between connection attempts that are rejected at once.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A port that is to open.
+/// A port that the knock should open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect {
     /// The TCP port.
     pub port: NonZero<u16>,
-    /// How long all of it may take: looking the host up, knocking and looking at the port.
+    /// The total time for the address look-up, the knocks and the waiting.
     pub limit: Duration,
-    /// How often to knock in this time as long as the port stays shut. The command may run as often.
+    /// The maximum number of knocks. The command may run once for each.
     pub tries: NonZero<u32>,
 }
 
@@ -45,7 +45,7 @@ impl Effect {
     }
 }
 
-/// How long something may take, and since when it does.
+/// A time limit that runs from a moment on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     begun: Instant,
@@ -53,35 +53,35 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// This long, from now.
+    /// A limit that starts now.
     pub fn from_now(limit: Duration) -> Self {
         Self { begun: Instant::now(), limit }
     }
 
-    /// What is left of it.
+    /// The remaining time.
     pub fn left(self) -> Duration {
         self.limit.saturating_sub(self.begun.elapsed())
     }
 }
 
-/// What was seen.
+/// The result of [`look`].
 #[derive(Debug)]
 pub enum Seen {
     /// The port is open.
     Open(TcpStream),
-    /// It did not open in time; what the last attempt to connect has met.
-    Shut(io::Error),
-    /// Nobody wants to know any more.
+    /// The port did not open in time. The error of the last connection attempt.
+    NotOpened(io::Error),
+    /// `give_up` returned true.
     GivenUp,
 }
 
-/// Connects to the port as soon as it is open; looks at `give_up` between attempts.
+/// Connects to the port as soon as it is open. Calls `give_up` between attempts.
 pub fn look(at: SocketAddr, limit: Duration, give_up: &dyn Fn() -> bool) -> Seen {
     let begin = Instant::now();
     let mut patience = FIRST_ATTEMPT;
     loop {
         let left = limit.saturating_sub(begin.elapsed());
-        // Zero is not a time to wait: the last attempt begins with the least there is.
+        // `connect_timeout` rejects a timeout of zero.
         let attempt = patience.min(left).max(Duration::from_millis(1));
         let error = match TcpStream::connect_timeout(&at, attempt) {
             Ok(stream) => return Seen::Open(stream),
@@ -91,7 +91,7 @@ pub fn look(at: SocketAddr, limit: Duration, give_up: &dyn Fn() -> bool) -> Seen
             return Seen::GivenUp;
         }
         if begin.elapsed() >= limit {
-            return Seen::Shut(error);
+            return Seen::NotOpened(error);
         }
         if error.kind() == io::ErrorKind::TimedOut {
             patience = patience.saturating_mul(2);
@@ -101,8 +101,8 @@ pub fn look(at: SocketAddr, limit: Duration, give_up: &dyn Fn() -> bool) -> Seen
     }
 }
 
-/// A look at the port that begins before the knock and takes no time: one packet is on its way to the
-/// port when the knock sets out. If it is this one that is answered, the port was open already.
+/// A connection attempt that begins before the knock and does not delay it: its first packet is sent
+/// just before the knock. If the server answers this packet, the port was already open.
 #[derive(Debug)]
 pub struct EarlierLook {
     socket: Socket,
@@ -110,24 +110,24 @@ pub struct EarlierLook {
 }
 
 impl EarlierLook {
-    /// Begins to connect, and does not wait for it. Nothing is known without one, so that none could
-    /// be made is no error.
+    /// Begins to connect, without waiting. None if that fails: then it is unknown whether the port was open.
     pub fn begin(at: SocketAddr) -> Option<Self> {
         let kind = Type::STREAM;
         let socket = Socket::new(Domain::for_address(at), kind, Some(Protocol::TCP)).ok()?;
         socket.set_nonblocking(true).ok()?;
         let begun = Instant::now();
-        // That it is not there at once is told as an error, under several names.
+        // A connection in progress is reported as an error, whose kind depends on the system.
         let _ = socket.connect(&at.into());
         Some(Self { socket, begun })
     }
 
-    /// Whether the port was open. Later than this nobody knows any more which packet was answered.
+    /// Whether the port was open. After [`SECOND_SYN`], the server may have answered the kernel's second
+    /// packet.
     pub fn has_seen_it_open(&self) -> bool {
         self.begun.elapsed() < SECOND_SYN && self.socket.peer_addr().is_ok()
     }
 
-    /// The connection that has shown it.
+    /// The connection to the port.
     ///
     /// # Errors
     /// Those of the socket.
@@ -176,7 +176,7 @@ mod tests {
     fn a_port_that_stays_shut_is_told_with_its_reason() {
         let at = listener().local_addr().unwrap();
         let seen = look(at, Duration::ZERO, &|| false);
-        let Seen::Shut(error) = seen else { panic!("{seen:?}") };
+        let Seen::NotOpened(error) = seen else { panic!("{seen:?}") };
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert!(matches!(look(at, DEFAULT_LIMIT, &|| true), Seen::GivenUp));
     }

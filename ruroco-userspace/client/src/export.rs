@@ -1,4 +1,4 @@
-//! Writing a key, or another secret text, down for another device: as text, or as a QR code.
+//! Exporting a key, or another secret text, for another device: as text, or as a QR code.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::qr_picture::{self, PngError};
 
-/// What is written.
+/// The format of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One line of text.
@@ -22,21 +22,21 @@ pub enum Form {
     Png,
 }
 
-/// A text that was not written.
+/// The text was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It does not fit into a QR code.
-    #[error("could not draw a QR code: {0}")]
+    /// The text does not fit into a QR code.
+    #[error("cannot draw a QR code: {0}")]
     Draw(PngError),
-    /// There is such a file already; it stays.
-    #[error("{0} is there already and stays as it is; choose another name")]
+    /// The file already exists. It was not changed.
+    #[error("{0} already exists and was not changed. Choose another name")]
     Exists(PathBuf),
     /// The file could not be written.
-    #[error("could not write {0}: {1}")]
+    #[error("cannot write {0}: {1}")]
     Write(PathBuf, io::Error),
 }
 
-// Not by `#[from]`: the message has the source in it, which would then be told twice.
+// Not by `#[from]`: the message contains the source, so it would appear twice.
 impl From<PngError> for Error {
     fn from(error: PngError) -> Self {
         Self::Draw(error)
@@ -49,10 +49,10 @@ impl From<QrError> for Error {
     }
 }
 
-/// Writes a secret line of text to a new file that this user alone can read.
+/// Writes a secret line of text to a new file that only this user can read.
 ///
 /// # Errors
-/// [`Error`]; no file was made then.
+/// [`Error`]; no file was created.
 pub fn write(secret: &str, form: Form, path: &Path) -> Result<(), Error> {
     let written = match form {
         Form::Text => {

@@ -1,12 +1,12 @@
-//! The client's folder: where it finds all that belongs to the person who uses it.
+//! The client's folder, which contains all files of the user.
 //!
 //! | file | what |
 //! |---|---|
 //! | `client.toml` | the hosts ([`super::profiles`]) |
 //! | `keys/` | the keys ([`super::key_store`]) |
 //! | `counter` | the last counter ([`super::counter`]); the same file as upstream ruroco's |
-//! | `client.lock` | held for the moments in which the counter changes; the same file as upstream ruroco's |
-//! | `changes.lock` | held while hosts or keys change, even while a keyring prompts its user |
+//! | `client.lock` | locked while the counter changes; the same file as upstream ruroco's |
+//! | `changes.lock` | locked while hosts or keys change, even while a keyring prompts the user |
 
 use std::{
     ffi::OsString,
@@ -23,28 +23,28 @@ use super::{
     profiles::ProfilesFile,
 };
 
-/// A client's folder. It need not be there yet.
+/// A client's folder, which may not exist yet.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
-/// There is no place for a folder.
+/// The location of the folder is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum NoFolder {
-    /// There is no home directory.
+    /// The user has no home directory.
     #[error(
-        "this user has no home directory: set {FOLDER_VARIABLE} to a folder for the client's files"
+        "this user has no home directory. Set {FOLDER_VARIABLE} to a folder for the client's files"
     )]
     NoHome,
-    /// A relative path leads nowhere.
+    /// The relative path in the variable cannot be made absolute.
     #[error(
-        "could not find out where {0} is, which {FOLDER_VARIABLE} names: {1}; write a whole path"
+        "cannot resolve the relative path {0} in {FOLDER_VARIABLE}: {1}. Set it to an absolute path"
     )]
     Nowhere(PathBuf, io::Error),
 }
 
 impl Folder {
-    /// `$RUROCO_CONF_DIR`, or `ruroco` in the platform's place for configuration if that is not set or
-    /// empty.
+    /// `$RUROCO_CONF_DIR` or, if that is not set or empty, `ruroco` in the platform's configuration
+    /// directory.
     ///
     /// # Errors
     /// [`NoFolder`].
@@ -55,8 +55,8 @@ impl Folder {
     fn named(folder: Option<OsString>) -> Result<Self, NoFolder> {
         match folder.filter(|folder| !folder.is_empty()).map(PathBuf::from) {
             Some(folder) => {
-                let whole = std::path::absolute(&folder);
-                whole.map(Self).map_err(|error| NoFolder::Nowhere(folder, error))
+                let absolute = std::path::absolute(&folder);
+                absolute.map(Self).map_err(|error| NoFolder::Nowhere(folder, error))
             }
             None => {
                 let platform = ProjectDirs::from("", "", "ruroco").ok_or(NoFolder::NoHome)?;
@@ -70,7 +70,7 @@ impl Folder {
         Self(path.into())
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -85,7 +85,7 @@ impl Folder {
         KeyStore::in_folder(&self.0)
     }
 
-    /// The counter; the folder is made if it is missing.
+    /// The counter. The folder is created if it does not exist.
     ///
     /// # Errors
     /// [`counter::Error::Directory`].

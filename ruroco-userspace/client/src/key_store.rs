@@ -1,8 +1,8 @@
-//! A person's keys, by name.
+//! The user's keys, by name.
 //!
-//! In the client's folder, `keys/NAME.key` is a key, and `keys/NAME.keyring` says that the system's
-//! [`keyring`] has it: the file holds what may be shown of the key, its cipher and its id. So what
-//! there is can be listed without asking the keyring, and no name stands for two keys.
+//! In the client's folder, `keys/NAME.key` contains a key. `keys/NAME.keyring` means that the key is in
+//! the system's [`keyring`]; the file contains only the key's cipher and id. So keys can be listed
+//! without using the keyring, and no two keys have the same name.
 
 use std::{
     fmt, fs, io,
@@ -22,25 +22,25 @@ use super::{
     private_folder,
 };
 
-/// What a host's key is called.
+/// How `client.toml` and the command line name a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyReference {
     /// A key of the store.
     Named(Name),
-    /// A file somewhere else.
+    /// A key file outside the store.
     File(PathBuf),
 }
 
-/// A text that does not say which key.
+/// A text that names no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAReference {
-    /// It is a key itself. The message does not repeat it.
+    /// The text is a key itself. The message does not repeat it.
     #[error(
-        "this is a key itself: take it over with `ruroco-client key import NAME`, and write that name \
-         here"
+        "this is a key, not the name of one. Import the key with `ruroco-client key import NAME`, and use \
+         that name here"
     )]
     Key,
-    /// It is neither a file nor a name.
+    /// The text is neither the path of a file nor a name.
     #[error(transparent)]
     Name(#[from] NotAName),
 }
@@ -48,7 +48,7 @@ pub enum NotAReference {
 impl FromStr for KeyReference {
     type Err = NotAReference;
 
-    /// A text with a path in it, or that ends in `.key`, is a file; any other is a name.
+    /// A text that contains a path separator or ends in `.key` is a file. Any other text is a name.
     fn from_str(text: &str) -> Result<Self, NotAReference> {
         if Key::is_meant_by(text) {
             return Err(NotAReference::Key);
@@ -68,17 +68,17 @@ impl fmt::Display for KeyReference {
     }
 }
 
-/// Where a key can be kept.
+/// Where a key is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// A file that this user alone can read.
+    /// A file that only this user can read.
     File,
     /// The system's keyring.
     Keyring,
 }
 
 impl Place {
-    /// What the names of the files end with that say so.
+    /// The extension of the file that represents the key.
     const fn extension(self) -> &'static str {
         match self {
             Self::File => EXTENSION,
@@ -90,11 +90,11 @@ impl Place {
 /// A key of the store, without its secret.
 #[derive(Debug)]
 pub struct Stored {
-    /// What it is called.
+    /// Its name.
     pub name: Name,
-    /// Where it is kept.
+    /// Where it is stored.
     pub place: Place,
-    /// What may be shown of it, or why it cannot be used.
+    /// Its cipher and id, or why it cannot be used.
     pub label: Result<Label, Error>,
 }
 
@@ -105,88 +105,88 @@ pub struct KeyStore {
     lock: PathBuf,
 }
 
-/// Something that could not be done with a key.
+/// An operation on a key failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none of this name.
+    /// No key has this name.
     #[error(
         "key {name} not found in {folder}{}. To list your keys, run `ruroco-client key list`. To add \
          this one, run `ruroco-client key import {name}`",
-        .meant.as_ref().map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
+        .meant.as_ref().map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"))
     )]
     Unknown {
         /// The name.
         name: Name,
-        /// Where it was looked for.
+        /// The folder in which it is missing.
         folder: PathBuf,
-        /// The key that was probably meant.
+        /// A key with a similar name.
         meant: Option<Name>,
     },
-    /// There is one of this name already, and it stays.
+    /// A key of this name exists. It was not changed.
     #[error(
-        "there is a key {0} already; choose another name, or first: ruroco-client key remove {0}"
+        "key {0} already exists. Choose another name, or first run `ruroco-client key remove {0}`"
     )]
     Exists(Name),
     /// The file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The keyring has not done what it was to do.
-    #[error("the key {name}: {error}")]
+    /// The keyring reported an error.
+    #[error("cannot use key {name}: {error}")]
     Keyring {
         /// The key.
         name: Name,
-        /// Why.
+        /// The reason.
         error: keyring::Error,
     },
-    /// The file that says what the keyring has cannot be used.
-    #[error("{path}: {error}; remove the key with: ruroco-client key remove {name}")]
+    /// The file that represents a key in the keyring is invalid.
+    #[error("{path}: {error}. To delete the key, run `ruroco-client key remove {name}`")]
     Marker {
         /// The key.
         name: Name,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: MarkerError,
     },
-    /// The keyring has another key than was put there.
+    /// The keyring contains a different key than the one that was stored.
     #[error(
-        "the keyring has another key for {0} than was put there (service `{SERVICE}`, user `{0}`): \
-         import the right one under another name"
+        "the system's keyring contains a different key than the one stored as {0} (service `{SERVICE}`, user \
+         `{0}`). Import the correct key under another name"
     )]
     Exchanged(Name),
-    /// Another program's turn never ends, or there can be no lock.
+    /// Another process holds the lock for too long, or the file cannot be locked.
     #[error(transparent)]
     Lock(#[from] instance::Error),
     /// The key was not written.
-    #[error("could not write the key {name} to {path}: {error}")]
+    #[error("cannot write key {name} to {path}: {error}")]
     Write {
         /// The key.
         name: Name,
         /// Its file, or the folder for it.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
-    /// The key is still there.
-    #[error("could not remove {0}: {1}")]
+    /// The key was not deleted.
+    #[error("cannot delete {0}: {1}")]
     Remove(PathBuf, io::Error),
-    /// Nobody knows which keys there are.
-    #[error("could not list the keys in {0}: {1}")]
+    /// The folder with the keys cannot be read.
+    #[error("cannot list the keys in {0}: {1}")]
     List(PathBuf, io::Error),
 }
 
-/// Why a file does not say what the keyring has.
+/// Why a file that represents a key in the keyring is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum MarkerError {
-    /// It cannot be read.
-    #[error("could not be read: {0}")]
+    /// The file cannot be read.
+    #[error("cannot read this file: {0}")]
     Unreadable(#[from] io::Error),
-    /// It holds something else.
+    /// The file contains no cipher and id.
     #[error(transparent)]
     Content(#[from] NotALabel),
 }
 
-/// What the names of key files end with.
+/// The extension of key files.
 const EXTENSION: &str = ".key";
 
 impl KeyStore {
@@ -194,10 +194,10 @@ impl KeyStore {
         Self { folder: folder.join("keys"), lock: folder.join(CHANGES_LOCK) }
     }
 
-    /// The key that is meant.
+    /// Reads a key.
     ///
     /// # Errors
-    /// That there is none, or that it cannot be used.
+    /// If the key does not exist or cannot be used.
     pub fn read(&self, key: &KeyReference) -> Result<Key, Error> {
         let name = match key {
             KeyReference::File(path) => return Ok(Key::read(path)?),
@@ -214,10 +214,10 @@ impl KeyStore {
         }
     }
 
-    /// What may be shown of the key that is meant. The keyring is not asked.
+    /// The cipher and id of a key. Does not use the keyring.
     ///
     /// # Errors
-    /// That there is none, or that it cannot be used, as far as can be seen so.
+    /// If the key does not exist, or its file is invalid.
     pub fn label(&self, key: &KeyReference) -> Result<Label, Error> {
         if let KeyReference::Named(name) = key
             && self.place(name)? == Place::Keyring
@@ -227,17 +227,17 @@ impl KeyStore {
         self.read(key).map(|key| key.label())
     }
 
-    /// Keeps a key under a name that is free.
+    /// Stores a key under a new name.
     ///
     /// # Errors
-    /// [`Error`]; nothing has changed then.
+    /// [`Error`]; nothing was changed.
     pub fn add(&self, name: &Name, key: &Key, place: Place) -> Result<(), Error> {
-        // The lock lies beside it.
+        // The lock is in its parent folder.
         self.make_folder(name)?;
         self.add_in(&instance::Lock::take(&self.lock)?, name, key, place)
     }
 
-    /// The same in a turn of the caller's, who has more to do in it.
+    /// The same while the caller holds the lock.
     pub(super) fn add_in(
         &self,
         _turn: &instance::Lock,
@@ -256,7 +256,7 @@ impl KeyStore {
                 keyring::add(name, key).map_err(|error| of_keyring(name, error))?;
                 let written = durable::create(&path, format!("{}\n", key.label()).as_bytes());
                 if written.is_err() {
-                    // Ours: it has just been put there.
+                    // The entry was added just now, so it is safe to remove it.
                     let _ = keyring::remove(name);
                 }
                 written
@@ -271,15 +271,15 @@ impl KeyStore {
         private_folder::make(path).map_err(failed)
     }
 
-    /// Forgets a key.
+    /// Deletes a key.
     ///
     /// # Errors
-    /// [`Error`]; it is still there.
+    /// [`Error`]; the key still exists.
     pub fn remove(&self, name: &Name) -> Result<(), Error> {
         self.remove_in(&instance::Lock::take(&self.lock)?, name)
     }
 
-    /// The same in a turn of the caller's.
+    /// The same while the caller holds the lock.
     pub(super) fn remove_in(&self, _turn: &instance::Lock, name: &Name) -> Result<(), Error> {
         let place = self.place(name)?;
         if place == Place::Keyring {
@@ -289,7 +289,7 @@ impl KeyStore {
         fs::remove_file(&path).map_err(|error| Error::Remove(path, error))
     }
 
-    /// All keys, sorted by name. The keyring is not asked.
+    /// All keys, sorted by name. Does not use the keyring.
     ///
     /// # Errors
     /// [`Error::List`].
@@ -301,7 +301,7 @@ impl KeyStore {
         Ok(self.names()?.into_iter().map(stored).collect())
     }
 
-    /// The names of all keys, sorted, and where each is kept. No key is read.
+    /// The names of all keys, sorted, and where each is stored. Reads no key.
     ///
     /// # Errors
     /// [`Error::List`].
@@ -324,7 +324,7 @@ impl KeyStore {
         Ok(found)
     }
 
-    /// Where a key is kept.
+    /// Where a key is stored.
     ///
     /// # Errors
     /// [`Error::Unknown`].
@@ -344,13 +344,13 @@ impl KeyStore {
         meant.parse().ok()
     }
 
-    /// Where a key's file is, or would be.
+    /// The path of a key's file, which need not exist.
     pub fn path(&self, name: &Name) -> PathBuf {
         self.file(name, Place::File)
     }
 
-    /// Whether this is the key of this name: the name, or the path of its file, which may lead there by
-    /// links.
+    /// Whether a reference means the key of this name: by its name, or by the path of its file, which
+    /// may be a link.
     pub fn is_meant(&self, name: &Name, key: &KeyReference) -> bool {
         match key {
             KeyReference::Named(named) => named == name,
@@ -415,7 +415,7 @@ mod tests {
         store.add(&named("laptop"), &generate_key().unwrap(), Place::File).unwrap();
         for (typed, is_like_it) in [("labtop", true), ("LAPTOP", true), ("phone", false)] {
             let error = store.read(&KeyReference::Named(named(typed))).unwrap_err().to_string();
-            assert_eq!(error.contains("did you mean laptop?"), is_like_it, "{error}");
+            assert_eq!(error.contains("(did you mean laptop?)"), is_like_it, "{error}");
             assert!(error.contains("ruroco-client key list"), "{error}");
         }
     }

@@ -1,8 +1,7 @@
 //! The operating system's keyring: the Keychain of macOS, the Credential Manager of Windows, the
 //! Secret Service of a Linux desktop.
 //!
-//! It is reached only when one of its keys is asked for: a knock with a key in a file costs nothing
-//! of this.
+//! The client uses the keyring only for keys that are stored there.
 //!
 //! Rationale: decision 0021.
 
@@ -13,32 +12,32 @@ use ruroco_keys::{
 };
 use zeroize::Zeroizing;
 
-/// What its entries for us are filed under, beside the key's name.
+/// The service name of the client's entries in the keyring. The user name of an entry is the key's name.
 pub const SERVICE: &str = "ruroco";
 
-/// Something that could not be done with the keyring.
+/// An operation on the keyring failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none, or it does not answer.
+    /// There is no keyring, or it does not respond.
     #[error(
-        "this system's keyring cannot be reached ({0}): log in to a desktop that has one, or keep \
-         the key in a file"
+        "cannot reach this system's keyring ({0}). Log in to a desktop session with a keyring, or store the \
+         key in a file"
     )]
     Unreachable(String),
-    /// It has no such entry.
-    #[error("this system's keyring has no entry for it (service `{SERVICE}`, user `{0}`)")]
+    /// The keyring has no such entry.
+    #[error("this system's keyring has no entry for this key (service `{SERVICE}`, user `{0}`)")]
     Missing(Name),
-    /// It has such an entry, which nobody here knows of.
+    /// The keyring already has such an entry, which does not belong to this folder.
     #[error(
-        "this system's keyring has an entry for it that is not this folder's (service `{SERVICE}`, \
-         user `{0}`): choose another name, or remove that entry with the system's own program"
+        "this system's keyring already has an entry of this name (service `{SERVICE}`, user `{0}`), which \
+         this client did not store. Choose another name, or delete that entry with the system's keyring program"
     )]
     Occupied(Name),
-    /// It is no key.
-    #[error("what this system's keyring has for it is damaged: {0}")]
+    /// The entry is not a key.
+    #[error("the entry in this system's keyring is damaged: {0}")]
     Content(key::ParseError),
-    /// It refused.
-    #[error("this system's keyring refused: {0}")]
+    /// The keyring reported an error.
+    #[error("this system's keyring reported an error: {0}")]
     Refused(String),
 }
 
@@ -47,12 +46,12 @@ impl Error {
         if matches!(error, keyring::Error::NoEntry) {
             return Self::Missing(name.clone());
         }
-        // Some hold bytes of the secret, and none shows them.
+        // Some of these errors contain bytes of the secret, but no message shows them.
         Self::Refused(error.to_string())
     }
 }
 
-/// The key of this name.
+/// Reads the key of this name.
 ///
 /// # Errors
 /// [`Error`].
@@ -61,10 +60,10 @@ pub(super) fn read(name: &Name) -> Result<Key, Error> {
     Key::parse(&Zeroizing::new(text)).map_err(Error::Content)
 }
 
-/// Keeps a key under a name that it has no entry for.
+/// Stores a key under a name for which the keyring has no entry.
 ///
 /// # Errors
-/// [`Error`]; nothing has changed then.
+/// [`Error`]; nothing was changed.
 pub(super) fn add(name: &Name, key: &Key) -> Result<(), Error> {
     let entry = entry(name)?;
     match entry.get_password().map(Zeroizing::new) {
@@ -75,7 +74,7 @@ pub(super) fn add(name: &Name, key: &Key) -> Result<(), Error> {
     entry.set_password(&key.to_text()).map_err(|error| Error::of(&error, name))
 }
 
-/// Forgets a key; that there was none is no error.
+/// Deletes a key. A missing entry is not an error.
 ///
 /// # Errors
 /// [`Error`].

@@ -1,4 +1,4 @@
-//! Making a knock and putting it on the wire.
+//! Knocks: building one and sending it.
 
 use std::{
     io,
@@ -26,11 +26,11 @@ use super::{
 };
 use crate::resolve::{ResolveError, resolve};
 
-/// Between knocks to several addresses of one host, so that they arrive in the order of their
-/// counters; an older one that arrives later would be refused.
+/// The time between knocks to several addresses of one host, so that they arrive in the order of their
+/// counters: a server rejects a counter that is less than the last one.
 const DELAY_BETWEEN_ADDRESSES: Duration = Duration::from_millis(50);
 
-/// A knock that can be made: where to, with which key, what for.
+/// A knock: its destination, its key and its request.
 #[derive(Clone, Debug)]
 pub struct Knock {
     destination: Destination,
@@ -40,84 +40,83 @@ pub struct Knock {
     request: Request,
 }
 
-/// What to ask of a server.
+/// What a knock requests from the server.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Name of the command.
     pub command: String,
-    /// Whether a claimed source has to be the real one.
+    /// Whether the claimed source must be the address that the knock comes from.
     pub strict: bool,
-    /// The address to act for, if it is not the one the packet comes from.
+    /// The address to run the command for, if it is not the address that the knock comes from.
     pub claimed_source: Option<IpAddr>,
 }
 
-/// A knock that is on its way: to which addresses, at least one, and to which not.
+/// A knock that was sent to at least one address.
 #[derive(Debug)]
 pub struct Sent {
-    /// The first address it went to.
+    /// The first address to which it was sent.
     pub to: SocketAddr,
-    /// The others, where there are several to knock at.
+    /// The other addresses, if it goes to all addresses of the host.
     pub also_to: Vec<SocketAddr>,
-    /// Those it could not be sent to.
+    /// The addresses to which it could not be sent.
     pub not_to: Vec<Unsent>,
-    /// How far its counter was ahead of this computer's clock, because the clock was set back.
+    /// How far its counter is ahead of this computer's clock.
     pub ahead_of_clock: Duration,
     routes: Vec<Route>,
 }
 
-/// The ways there are to a host's addresses, at least one. Nothing has been sent.
+/// The routes to a host's addresses, at least one.
 #[derive(Debug)]
 pub struct Routes {
-    /// The way that the knock will go first.
+    /// The first route to use.
     pub first: Route,
-    /// The others: for as many more knocks if all addresses are to be knocked at, or else in case
-    /// that it does not get away on the first.
+    /// The other routes: for a knock to all addresses, or in case that sending fails on the first route.
     pub others: Vec<Route>,
-    /// The addresses that there is no way to.
+    /// The addresses to which there is no route.
     pub not_to: Vec<Unsent>,
 }
 
-/// An address that a datagram could not be sent to.
+/// An address to which a datagram could not be sent.
 #[derive(Debug, thiserror::Error)]
 #[error("{to}: {error}")]
 pub struct Unsent {
     /// The address.
     pub to: SocketAddr,
-    /// Why.
+    /// The reason.
     pub error: WhyUnsent,
 }
 
-/// Why a datagram is not on its way to one address.
+/// Why a datagram was not sent to one address.
 #[derive(Debug, thiserror::Error)]
 pub enum WhyUnsent {
-    /// The network did not take it.
+    /// The network reported an error.
     #[error(transparent)]
     Network(#[from] io::Error),
-    /// There is no counter for it, though there was one for an address before.
+    /// No counter is available, although one was for an earlier address.
     #[error(transparent)]
     Counter(#[from] counter::Error),
-    /// It could not be made, though one for an address before could.
+    /// The datagram cannot be sealed, although one was for an earlier address.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
 
-/// A knock that is not on its way.
+/// A knock was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody knows where to.
+    /// The host's address is unknown.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// There is no counter for it.
+    /// No counter is available.
     #[error(transparent)]
     Counter(#[from] counter::Error),
-    /// It could not be made.
+    /// The datagram cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// The person did not want it any more.
-    #[error("given up before it was sent")]
+    /// The user stopped the attempt.
+    #[error("stopped before the knock was sent")]
     GivenUp,
-    /// The network took it for none of the addresses.
-    #[error("could not send to {}; check the network and the address", list(.0))]
+    /// The network reported an error for every address.
+    #[error("cannot send to {}. Check the network and the address", list(.0))]
     Unsent(Vec<Unsent>),
 }
 
@@ -125,22 +124,22 @@ fn list(unsent: &[Unsent]) -> String {
     unsent.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and to ")
 }
 
-/// Random numbers or encryption failed; neither is known to happen.
+/// Random numbers or encryption failed. Neither should ever happen.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum SealError {
-    /// The operating system has no random numbers.
-    #[error("could not get random numbers for the nonce: {0}")]
+    /// The operating system provides no random numbers.
+    #[error("cannot get random numbers for the nonce: {0}")]
     Random(getrandom::Error),
-    /// The cipher refused.
-    #[error("could not encrypt the datagram")]
+    /// The cipher reported an error.
+    #[error("cannot encrypt the datagram")]
     Cipher,
 }
 
 impl Knock {
-    /// The knock that asks this host for this command.
+    /// The knock that requests this command from this host.
     ///
     /// # Errors
-    /// If the host's key is not to be had.
+    /// If the host's key cannot be read.
     pub fn at(host: &Host, command: &str, keys: &KeyStore) -> Result<Self, key_store::Error> {
         Ok(Self {
             destination: host.address.clone(),
@@ -155,17 +154,17 @@ impl Knock {
         })
     }
 
-    /// What it asks for.
+    /// What it requests.
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// The key it is made with.
+    /// The key that seals it.
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Whether it goes to every address of the host, and not to one of them.
+    /// Whether it goes to every address of the host instead of one.
     pub fn goes_to_all_addresses(&self) -> bool {
         self.all_addresses
     }
@@ -173,15 +172,15 @@ impl Knock {
     /// The host's addresses, at least one.
     ///
     /// # Errors
-    /// If there is none, or none was found in this time.
+    /// If no address was found within the limit.
     pub fn addresses(&self, limit: Duration) -> Result<Vec<SocketAddr>, ResolveError> {
         resolve(&self.destination, self.family, limit)
     }
 
-    /// The ways to these addresses.
+    /// The routes to these addresses.
     ///
     /// # Errors
-    /// [`Error::Unsent`] if there is no way to any.
+    /// [`Error::Unsent`] if there is no route to any of them.
     pub fn routes(&self, addresses: &[SocketAddr]) -> Result<Routes, Error> {
         let mut routes = Vec::new();
         let mut not_to = Vec::new();
@@ -198,14 +197,13 @@ impl Knock {
         }
     }
 
-    /// Sends it by the first of these routes on which it gets away: a name with an IPv4 and an IPv6
-    /// address is one host, and one packet is one run of the command. By all of them, if all addresses
-    /// were asked for, each time with a counter of its own. `give_up` is asked before each: all that
-    /// comes before can take its time, but no more than is left of the limit.
+    /// Sends the knock by the first route that works: a name with an IPv4 and an IPv6 address is one
+    /// host, and each packet runs the command once. If the knock goes to all addresses, sends it by
+    /// every route, each time with a new counter. Calls `give_up` before each packet, because waiting
+    /// for the counter can take time.
     ///
     /// # Errors
-    /// If it could not be sent to any. As soon as it is on its way to one, all that fails is in
-    /// [`Sent::not_to`].
+    /// If it was sent to no address. Later failures are in [`Sent::not_to`].
     pub fn send(
         &self,
         routes: Routes,
@@ -235,11 +233,11 @@ impl Knock {
             }
             match route.send(&datagram) {
                 Ok(()) => used.push(route),
-                // The network's trouble with one address says nothing about the others.
+                // Another address may still work.
                 Err(error) => unsent.push(Unsent { to: route.to(), error: error.into() }),
             }
             if !used.is_empty() && !self.all_addresses {
-                // It is on its way, so it does not matter where it could not go.
+                // It was sent, so earlier failures no longer matter.
                 unsent.clear();
                 break;
             }
@@ -271,7 +269,7 @@ impl Knock {
 }
 
 impl Routes {
-    /// The same, beginning with the n-th, counted from 0 and round and round.
+    /// The same routes, rotated so that the n-th comes first, counted from 0.
     #[must_use]
     pub fn beginning_with(mut self, n: usize) -> Self {
         let count = self.others.len().saturating_add(1);
@@ -293,7 +291,7 @@ pub fn ahead(counter: u128, now: SystemTime) -> Duration {
 }
 
 impl Sent {
-    /// A knock that was sent to this address alone, by no route that can still report an objection.
+    /// A knock that was sent to this address only, without a route that could report an ICMP error.
     pub fn to(to: SocketAddr) -> Self {
         Self {
             to,
@@ -304,18 +302,18 @@ impl Sent {
         }
     }
 
-    /// All addresses it went to.
+    /// All addresses to which it was sent.
     pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
         std::iter::once(self.to).chain(self.also_to.iter().copied())
     }
 
-    /// The ICMP error that has come back for it, if there is one; tells it once.
-    pub fn objection(&self) -> Option<io::Error> {
-        self.routes.iter().find_map(Route::objection)
+    /// The ICMP error that the network returned for it, if any. Each error is returned once.
+    pub fn icmp_error(&self) -> Option<io::Error> {
+        self.routes.iter().find_map(Route::icmp_error)
     }
 }
 
-/// Makes the datagram that asks for this at `destination`.
+/// Seals the datagram of a request for the server at `destination`.
 ///
 /// # Errors
 /// [`SealError`].
@@ -355,10 +353,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_fails_after_the_first_address_is_told_of_the_others() {
+    fn a_failure_after_the_first_address_is_reported_for_the_other_addresses() {
         let dir = tempfile::tempdir().unwrap();
         let counter = CounterFile::in_directory(dir.path()).unwrap();
-        // There is a number for one address, and none for another.
+        // One more counter is available, so the second address gets none.
         fs::write(dir.path().join("counter"), (u128::MAX - 1).to_be_bytes()).unwrap();
         let hosts = ["127.0.0.1:0", "127.0.0.2:0"].map(|at| UdpSocket::bind(at).unwrap());
         let [one, other] = hosts.each_ref().map(|host| host.local_addr().unwrap());

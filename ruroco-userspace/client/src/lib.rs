@@ -1,12 +1,12 @@
-//! The knocking side: seals one datagram, sends it and expects nothing back.
+//! The client: seals one datagram, sends it and expects no reply.
 //!
-//! Nothing in here is particular to Linux. What a person has is in a [`folder`]: hosts
-//! ([`profiles`]), keys ([`key_store`]) and the [`counter`]. From a host comes a [`knock`], from the
-//! host's name its [`destination`](ruroco_invite::destination) and the [`route`] there, from a knock and the
-//! look at its [`effect`] an [`attempt`], and from one that failed, [`advice`]; a [`rehearsal`] is an
-//! attempt that sends nothing. Hosts and keys come by an invitation that one [accepts](accept), or from
-//! [`upstream`] ruroco, and go to another device by [`export`]; keys may lie in the system's
-//! [`keyring`]. [`cli`] and the window show all this and do nothing of it themselves.
+//! The user's files are in a [`folder`]: hosts ([`profiles`]), keys ([`key_store`]) and the [`counter`].
+//! A [`knock`] goes to the [`destination`](ruroco_invite::destination) of a host by a [`route`]. An
+//! [`attempt`] sends a knock and checks its [`effect`]; if the port does not open, [`advice`] lists what
+//! to check. A [`rehearsal`] does all of this except sending. Hosts and keys are added by [accepting an
+//! invitation](accept) or imported from [`upstream`] ruroco. [`export`] writes keys for other devices,
+//! and the system's [`keyring`] can store them. [`cli`] and the window only present all this. Nothing in
+//! this crate is specific to Linux.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
@@ -33,14 +33,13 @@ pub mod upstream;
 
 use std::process::ExitCode;
 
-/// The whole of a program of this side: `main`, or the other program that it starts itself as, to read
-/// a picture with a QR code without any rights.
+/// Runs a client program: `main`, or the picture reader if this process was started as one.
 pub fn main(main: impl FnOnce() -> ExitCode) -> ExitCode {
     qr_reader::serve().unwrap_or_else(main)
 }
 
-/// File name of the lock that is held while hosts or keys change.
+/// File name of the lock that a process holds while it changes hosts or keys.
 const CHANGES_LOCK: &str = "changes.lock";
 
-/// Name of the variable that names another [folder] than the platform's.
+/// The environment variable that sets the client's [folder] instead of the platform's default.
 pub const FOLDER_VARIABLE: &str = "RUROCO_CONF_DIR";

@@ -2,7 +2,7 @@
 //!
 //! The system's resolver sends a query for each address family and waits for both answers. If a name
 //! server drops one of the two, the other answer is of no use until the system gives up, which takes
-//! half a minute or more. Therefore only the family that is asked for is queried. If either family will
+//! half a minute or more. Therefore only the requested family is queried. If either family will
 //! do and the system has not answered after [`PATIENCE`], each family is queried alone, and the answers
 //! that arrive in time are used.
 
@@ -17,14 +17,14 @@ use std::{
 use dns_lookup::{AddrFamily, AddrInfoHints, SockType, getaddrinfo};
 use ruroco_invite::destination::Family;
 
-/// How long the system's resolver has for both families, before each is queried alone.
+/// How long to wait for the system's answer for both families before querying each family alone.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long the second family's answer is awaited after the first family's answer (RFC 8305, section 3,
+/// How long to wait for the second family's answer after the first family's answer (RFC 8305, section 3,
 /// "Resolution Delay").
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
-/// A look-up that gave no address.
+/// A look-up that found no address.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The resolver reported an error.

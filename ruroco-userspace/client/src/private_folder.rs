@@ -1,8 +1,8 @@
-//! Folders that their owner alone can look into.
+//! Folders that only their owner can read.
 
 use std::{fs, io, path::Path};
 
-/// Makes such a folder if there is none.
+/// Creates such a folder if it does not exist.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

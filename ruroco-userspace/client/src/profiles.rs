@@ -1,4 +1,4 @@
-//! `client.toml`: the hosts that a person knocks at.
+//! `client.toml`: the user's hosts.
 //!
 //! ```toml
 //! [hosts.home]
@@ -8,8 +8,8 @@
 //! wait = 22
 //! ```
 //!
-//! Programs change the file too (`file`): what they do not change stays as the person wrote it,
-//! comments included.
+//! Programs change this file too (`file`). What they do not change stays as the user wrote it, including
+//! comments.
 
 mod confirm;
 mod file;
@@ -37,11 +37,11 @@ pub use self::{
 };
 use super::key_store::KeyReference;
 
-/// All hosts, by name. A host with a mistake in its entry is none: what it was meant to be, nobody can say.
+/// All hosts, by name. A host with an invalid entry is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profiles {
     hosts: BTreeMap<Name, Host>,
-    /// The names of the entries with mistakes.
+    /// The names of the invalid entries.
     invalid: BTreeSet<String>,
 }
 
@@ -51,12 +51,12 @@ impl Profiles {
         self.hosts.iter()
     }
 
-    /// The host of this name.
+    /// The host of this name, if it exists and is valid.
     pub fn get(&self, name: &str) -> Option<&Host> {
         self.hosts.iter().find(|(known, _)| known.as_str() == name).map(|(_, host)| host)
     }
 
-    /// The host of this name, which is to be there.
+    /// The host of this name.
     ///
     /// # Errors
     /// [`UnknownHost`].
@@ -73,21 +73,21 @@ impl Profiles {
         })
     }
 
-    /// Whether an entry has this name, with or without mistakes.
+    /// Whether an entry has this name, valid or not.
     pub fn has_entry(&self, name: &str) -> bool {
         self.get(name).is_some() || self.invalid.contains(name)
     }
 
-    /// The entry with this name in whatever case. `ssh` passes names in lower case, so a second one could
-    /// take the place of the first.
+    /// The entry with this name in any case. `ssh` passes names in lower case, so two such hosts could be
+    /// confused.
     pub fn namesake(&self, name: &str) -> Option<Name> {
         let invalid = self.invalid.iter().filter_map(|invalid| invalid.parse().ok());
         let mut names = self.hosts.keys().cloned().chain(invalid);
         names.find(|other: &Name| other.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// The other hosts with the same address, maybe with another port: given that address, nobody can say
-    /// which of them is meant.
+    /// The other hosts with the same address, with any port. An address that several hosts share does not
+    /// identify one of them.
     pub fn sharing<'a>(
         &'a self,
         name: &'a Name,
@@ -97,11 +97,10 @@ impl Profiles {
         others.filter(|(_, host)| host.address.is_same_host(address)).map(|(other, _)| other)
     }
 
-    /// The host of this name, or at this address: `ssh` knows it by either, and passes names in lower
-    /// case.
+    /// The host of this name or address. `ssh` passes either, and names in lower case.
     ///
     /// # Errors
-    /// Which of several is meant, nobody can say, or the entry has a mistake.
+    /// If more than one host matches, or the entry is invalid.
     pub fn find(&self, name_or_address: &str) -> Result<Option<(&Name, &Host)>, FindError> {
         let asked = name_or_address;
         let exact = self.hosts.iter().find(|(name, _)| name.as_str() == asked);
@@ -125,10 +124,10 @@ impl Profiles {
         Ok(candidates.into_iter().next())
     }
 
-    /// The other host that would be taken for this one, because the name of one is the address of the
+    /// The other host that could be confused with this one, because the name of one is the address of the
     /// other.
-    fn mistaken_for(&self, name: &Name, host: &Host) -> Option<&Name> {
-        // A host that is called what its own address is stands for that address.
+    fn confusable_with(&self, name: &Name, host: &Host) -> Option<&Name> {
+        // A host whose name is its own address is not ambiguous.
         let takes = |name: &Name, host: &Host, other: &Host| {
             !host.address.is_of_host(name.as_str()) && other.address.is_of_host(name.as_str())
         };
@@ -147,7 +146,7 @@ impl Profiles {
         self.hosts.is_empty()
     }
 
-    /// Checks a file that has been read.
+    /// Checks the content of a file.
     pub fn check(file: &Source) -> Checked<Self> {
         let mut problems = Problems::default();
         let Some(Parsed { raw, left_out }) = problems.good_of(file.parse::<Raw>()) else {
@@ -211,15 +210,15 @@ impl Checker<'_> {
         let address = self.needed(name, "address", raw.address, "\"203.0.113.5:80\"");
         let key_at = raw.key.as_ref().map_or(name.span(), Spanned::span);
         let key = self.needed(name, "key", raw.key, "\"home\"");
-        let key = key.and_then(|key| self.whole_path(key, key_at));
+        let key = key.and_then(|key| self.absolute_path(key, key_at));
         let wait = raw.wait.map(|port| {
             let wait = NonZero::new(*port.get_ref());
-            wait.ok_or_else(|| self.error(port.span(), "`wait` is a port; write 1 to 65535"))
+            wait.ok_or_else(|| self.error(port.span(), "`wait` must be a port from 1 to 65535"))
         });
         let wait = wait.and_then(|wait| self.problems.good(wait));
         let ip = raw.ip.map(|ip| self.parse("ip", &ip));
         let ip = ip.and_then(|ip| self.problems.good(ip));
-        // The first that is named is the one that is mostly meant.
+        // The first command is the default one.
         let commands = raw.command.into_iter().chain(raw.commands);
         let commands: Vec<_> = commands.map(|name| self.command(name)).collect();
         let commands: Option<Vec<String>> = commands.into_iter().collect();
@@ -229,7 +228,7 @@ impl Checker<'_> {
             wait,
             ip,
             permissive: raw.permissive,
-            ..Host::new(address?, key?).that_does(commands?)
+            ..Host::new(address?, key?).with_commands(commands?)
         };
         let confirm = self.confirm(name, raw.confirm, &host)?;
         Some((checked?, Host { confirm, ..host }))
@@ -248,7 +247,7 @@ impl Checker<'_> {
         let Some(value) = value else {
             if !self.left_out.has(&[HOSTS, host.get_ref(), field]) {
                 let message = format!(
-                    "`{}` has no `{field}`; write, for example, {field} = {example}",
+                    "host `{}` has no `{field}`. Add it, for example: {field} = {example}",
                     host.get_ref()
                 );
                 self.problems.add(self.error(host.span(), message));
@@ -265,13 +264,13 @@ impl Checker<'_> {
         self.problems.good(checked.map_err(|error| self.error(at, error)))
     }
 
-    /// A file is named by its whole path: where a program is started is nothing to depend on.
-    fn whole_path(&mut self, key: KeyReference, at: Range<usize>) -> Option<KeyReference> {
+    /// Rejects a relative path of a key file, which would depend on the current directory.
+    fn absolute_path(&mut self, key: KeyReference, at: Range<usize>) -> Option<KeyReference> {
         match &key {
             KeyReference::File(path) if !path.is_absolute() => {
                 let message = format!(
-                    "`key`: {} is a file, but not where it is; write its whole path, or take it over \
-                     with `ruroco-client key import` and write the name",
+                    "`key`: {} is a relative path. Set the absolute path of the file, or import it with \
+                     `ruroco-client key import NAME` and set `key` to that name",
                     path.display()
                 );
                 self.problems.add(self.error(at, message));
@@ -289,8 +288,8 @@ impl Checker<'_> {
     where
         T::Err: std::fmt::Display,
     {
-        let refusal = |error| self.error(value.span(), format!("`{field}`: {error}"));
-        value.get_ref().parse().map_err(refusal)
+        let rejected = |error| self.error(value.span(), format!("`{field}`: {error}"));
+        value.get_ref().parse().map_err(rejected)
     }
 
     fn error(&self, span: Range<usize>, message: impl std::fmt::Display) -> Problem {
@@ -313,17 +312,20 @@ mod tests {
         let host = profiles.get("home").unwrap();
         assert_eq!(host.address.to_string(), "203.0.113.5:80");
         assert_eq!(host.all_commands().collect::<Vec<_>>(), ["default"]);
-        let told = check("[hosts.a]\n[hosts.b]\naddress = \"x:0\"\nkey = 1\n").unwrap_err();
-        let lines: Vec<_> = told.iter().filter_map(Problem::line).collect();
-        assert_eq!(lines, [1, 1, 3, 4], "{told}");
+        let message = check("[hosts.a]\n[hosts.b]\naddress = \"x:0\"\nkey = 1\n").unwrap_err();
+        let lines: Vec<_> = message.iter().filter_map(Problem::line).collect();
+        assert_eq!(lines, [1, 1, 3, 4], "{message}");
     }
 
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         let host = "[hosts.h]\naddress = \"a\"\nkey = \"k\"\n";
         let relative = "[hosts.h]\naddress = \"a\"\n\nkey = \"keys/h.key\"\n";
-        let told = check(relative).unwrap_err().to_string();
-        assert!(told.starts_with("/client.toml:4: `key`: keys/h.key is a file"), "{told}");
+        let message = check(relative).unwrap_err().to_string();
+        assert!(
+            message.starts_with("/client.toml:4: `key`: keys/h.key is a relative path"),
+            "{message}"
+        );
         for wrong in [
             "wait = 0",
             "ip = \"10.0.0.0/8\"",
@@ -332,9 +334,9 @@ mod tests {
             "command = \"\"",
             "family = \"ipv5\"",
         ] {
-            let told = check(&format!("{host}{wrong}\n")).unwrap_err().to_string();
-            assert!(told.starts_with("/client.toml:4: "), "{told}");
-            assert!(!told.contains("[2J"), "{told}");
+            let message = check(&format!("{host}{wrong}\n")).unwrap_err().to_string();
+            assert!(message.starts_with("/client.toml:4: "), "{message}");
+            assert!(!message.contains("[2J"), "{message}");
         }
     }
 
@@ -367,13 +369,13 @@ mod tests {
             assert_eq!(problems.len(), 1, "{problems}");
             assert!(profiles.get("good").is_some() && profiles.get("bad").is_none(), "{wrong}");
             assert_eq!(profiles.namesake("BAD"), Some("bad".parse().unwrap()));
-            for told in [
+            for message in [
                 profiles.known("bad").unwrap_err().to_string(),
                 profiles.find("BAD").unwrap_err().to_string(),
             ] {
                 assert!(
-                    told.contains("the entry of host bad") && told.contains("is invalid"),
-                    "{told}"
+                    message.contains("the entry of host bad") && message.contains("is invalid"),
+                    "{message}"
                 );
             }
             assert_eq!(found(&profiles, "192.0.2.1"), "good");
@@ -386,9 +388,12 @@ mod tests {
             ["chacha20poly1305:AAEC", "chacha20poly1305:AA/EC", &generate_key().unwrap().to_text()]
         {
             let text = format!("[hosts.h]\naddress = \"a\"\nkey = \"{key}\"\n");
-            let told = check(&text).unwrap_err().to_string();
-            assert!(told.starts_with("/client.toml:3: `key`: this is a key itself"), "{told}");
-            assert!(told.contains("key import") && !told.contains(key), "{told}");
+            let message = check(&text).unwrap_err().to_string();
+            assert!(
+                message.starts_with("/client.toml:3: `key`: this is a key, not the name of one"),
+                "{message}"
+            );
+            assert!(message.contains("key import") && !message.contains(key), "{message}");
         }
     }
 
@@ -453,8 +458,8 @@ mod tests {
             ("host.example-81", "host.example:81"),
         ]);
         for (asked, candidates) in [("203.0.113.5", "203.0.113.5, home"), ("192.0.2.1", "a, b")] {
-            let told = profiles.find(asked).unwrap_err().to_string();
-            assert!(told.contains(&format!("more than one host: {candidates}.")), "{told}");
+            let message = profiles.find(asked).unwrap_err().to_string();
+            assert!(message.contains(&format!("more than one host: {candidates}.")), "{message}");
         }
         for (asked, name) in [("home", "home"), ("a", "a"), ("host.example", "host.example")] {
             assert_eq!(found(&profiles, asked), name);
@@ -466,9 +471,9 @@ mod tests {
         let text = "[hosts.home]\naddress = \"a\"\nkey = \"k\"\n";
         let profiles = check(text).unwrap();
         assert!(profiles.known("home").is_ok());
-        let told = |profiles: &Profiles, name| profiles.known(name).unwrap_err().to_string();
-        assert_eq!(told(&profiles, "hoem"), "there is no host hoem; did you mean home?");
-        assert!(told(&profiles, "office").contains("host list"));
-        assert!(told(&Profiles::default(), "office").contains("invite"));
+        let message = |profiles: &Profiles, name| profiles.known(name).unwrap_err().to_string();
+        assert_eq!(message(&profiles, "hoem"), "host hoem not found. Did you mean home?");
+        assert!(message(&profiles, "office").contains("host list"));
+        assert!(message(&Profiles::default(), "office").contains("ruroco-client join"));
     }
 }

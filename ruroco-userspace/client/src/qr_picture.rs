@@ -1,8 +1,8 @@
-//! QR codes in pictures: as SVG, as PNG, and read again out of a PNG or a JPEG that somebody has
-//! saved, photographed or taken of a screen.
+//! QR codes in pictures: drawn as SVG or PNG, and read from a PNG or JPEG file, such as a photo or a
+//! screenshot.
 //!
-//! A picture comes from elsewhere and may be anything: its size is bounded here, and the work that it makes
-//! by the [`reader`](crate::qr_reader).
+//! A picture is untrusted input. This module limits its size; the [`reader`](crate::qr_reader) limits
+//! the time and memory to process it.
 
 use std::io::Cursor;
 
@@ -17,42 +17,42 @@ use zeroize::Zeroizing;
 /// Side of a module in pixels of a PNG: large enough to be photographed from a screen.
 const MODULE: u32 = 8;
 
-/// Largest picture in bytes. Telephones make photographs of some 10 MiB.
+/// Largest picture in bytes. Phones take photos of about 10 MiB.
 pub const MAX_SIZE: u64 = 32 << 20;
 
-/// Longest side in pixels: telephones make photographs of 12,000.
+/// Longest side in pixels. Phones take photos of 12,000.
 const MAX_SIDE: u32 = 16_384;
 
-/// Most memory in bytes for a picture's pixels: 80 million of them, three bytes each.
+/// Maximum memory in bytes for the pixels of a picture: 80 million pixels of three bytes.
 const MAX_MEMORY: u64 = 240 << 20;
 
-/// Longer side in pixels from which a picture is looked at in half its size, too: in a large one
-/// noise hides what a small one shows.
+/// Longer side in pixels above which a picture is also searched at half its size: noise can hide a code in a
+/// large picture.
 const LARGE: u32 = 800;
 
-/// A picture that no text was found in. The message repeats nothing of it.
+/// No text was found in a picture. The message repeats nothing of the picture.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// No picture, or too large a one.
-    #[error("could not be read as a PNG or JPEG picture: {0}")]
+    /// The file is not a picture, or it is too large.
+    #[error("not a readable PNG or JPEG picture: {0}")]
     Picture(ImageError),
-    /// There is no code to be seen.
+    /// The picture shows no QR code.
     #[error(
-        "no QR code was found in the picture; take it anew, sharp, from straight ahead, with the \
-         white border around the code"
+        "no QR code was found in the picture. Take a sharp picture from straight ahead that includes the white \
+         border around the code"
     )]
     None,
-    /// There is one, which cannot be read.
+    /// The picture shows a QR code that cannot be read.
     #[error(
-        "the QR code in the picture cannot be read ({0}); take the picture anew, sharp and whole"
+        "the QR code in the picture cannot be read ({0}). Take a sharp picture of the whole code"
     )]
     Unreadable(rqrr::DeQRError),
-    /// There are several.
-    #[error("there are several QR codes in the picture; cut out the one that is meant")]
+    /// The picture shows several QR codes.
+    #[error("the picture contains more than one QR code. Crop it to the one you want")]
     Several,
 }
 
-// Not by `#[from]`: the message has the source in it, which would then be told twice.
+// Not by `#[from]`: the message contains the source, so it would appear twice.
 impl From<ImageError> for ReadError {
     fn from(error: ImageError) -> Self {
         Self::Picture(error)
@@ -76,15 +76,15 @@ pub fn png(text: &str) -> Result<Zeroizing<Vec<u8>>, PngError> {
     let picture = code.render::<Luma<u8>>().module_dimensions(MODULE, MODULE).build();
     let mut file = Zeroizing::new(Vec::new());
     picture.write_to(&mut Cursor::new(&mut *file), ImageFormat::Png)?;
-    // Its pixels are the secret, too.
+    // The pixels show the secret, too.
     drop(Zeroizing::new(picture.into_raw()));
     Ok(file)
 }
 
-/// A text that was not made a picture.
+/// A text could not be drawn as a picture.
 #[derive(Debug, thiserror::Error)]
 pub enum PngError {
-    /// It does not fit into a code.
+    /// The text does not fit into a code.
     #[error(transparent)]
     Code(#[from] QrError),
     /// The picture could not be written.
@@ -92,8 +92,8 @@ pub enum PngError {
     Picture(#[from] ImageError),
 }
 
-/// The text of the only code in a picture, which is a PNG or JPEG file. How much work that is depends on the
-/// picture and has no bound: programs leave it to a [reader](crate::qr_reader).
+/// The text of the only code in a picture, which is a PNG or JPEG file. The time that this takes has no
+/// limit, so programs run it in a [reader](crate::qr_reader).
 ///
 /// # Errors
 /// [`ReadError`].
@@ -104,7 +104,7 @@ pub fn read(file: &[u8]) -> Result<Zeroizing<String>, ReadError> {
         imageops::thumbnail(&whole, whole.width().div_ceil(2), whole.height().div_ceil(2))
     });
     let mut missed = ReadError::None;
-    // A code that was drawn on a dark ground has dark and light exchanged.
+    // A code on a dark background is inverted.
     for inverted in [false, true] {
         for picture in std::iter::once(&whole).chain(&half) {
             match read_luma(picture, inverted) {

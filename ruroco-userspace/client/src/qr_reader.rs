@@ -1,9 +1,9 @@
-//! Reading a picture in a process of its own.
+//! Reading a QR code in a separate process.
 //!
-//! A picture comes from elsewhere and may be anything. What a reader of QR codes does with it cannot be
-//! bounded from outside: its work can grow with the cube of what it finds, and a mistake in it would end the
-//! whole program. So the program starts itself once more, with `ARGUMENT`, and the kernel limits that
-//! process's time and memory. Where there are no such limits (Windows), it is only a process of its own.
+//! A picture is untrusted input. The time that the QR library takes can grow with the cube of what it
+//! finds in the picture, and a bug in it would crash the whole program. So the program starts itself
+//! again with `ARGUMENT`, and the kernel limits the time and memory of that process. On Windows, which
+//! has no such limits, it is only a separate process.
 //!
 //! Rationale: decision 0030.
 
@@ -19,45 +19,45 @@ use zeroize::Zeroizing;
 
 use crate::qr_picture;
 
-/// What a program of ours is started with to read a picture from standard input, and nothing else.
+/// The only argument of a process that reads a picture from standard input.
 const ARGUMENT: &str = "--read-a-picture";
 
-/// Most seconds of CPU time; photographs of telephones take one or two.
+/// Maximum CPU time in seconds. A photo of a phone takes one or two.
 #[cfg(unix)]
 const MAX_SECONDS: u64 = 10;
 
-/// Most memory in bytes: the largest picture that is decoded, and its copies in grey.
+/// Maximum memory in bytes: the largest decoded picture, and its copies in grey.
 #[cfg(unix)]
 const MAX_MEMORY: u64 = 1 << 30;
 
 /// Longest answer in bytes: the text of a code is shorter (2,953 bytes, ISO/IEC 18004), and so are messages.
 const MAX_ANSWER: u64 = 16 << 10;
 
-/// A picture that no text was found in.
+/// No text was found in a picture.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none, or no picture.
+    /// The reader reported an error.
     #[error("{0}")]
     Unreadable(String),
-    /// The search for one was stopped.
+    /// The reader exceeded a limit, or crashed.
     #[error(
-        "the search for a QR code in the picture was stopped, because it took too much time or memory; \
-         take a picture that shows the code and nothing else"
+        "the search for a QR code in the picture was stopped, because it took too much time or memory. Take a \
+         picture that shows only the code"
     )]
     Stopped,
-    /// The reader could not be started.
+    /// The reader cannot be started.
     #[error(
-        "could not start the program that reads pictures: {0}; if ruroco was updated while this program ran, \
-         restart this program"
+        "cannot start the process that reads pictures: {0}. If ruroco was updated while this program was \
+         running, restart this program"
     )]
     Start(#[source] io::Error),
 }
 
-/// The program that reads pictures: this one, as it was started. On Linux it can be started after an update has
-/// deleted its file, too.
+/// The program that reads pictures: this one. On Linux it can be started even after an update deleted
+/// its file.
 ///
 /// # Errors
-/// If nobody knows where it is.
+/// If the path of the program is unknown.
 pub fn this_program() -> io::Result<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if cfg!(target_os = "linux") && running.exists() {
@@ -66,7 +66,7 @@ pub fn this_program() -> io::Result<PathBuf> {
     env::current_exe()
 }
 
-/// The text of the only code in a picture, which is a PNG or JPEG file, found by this program.
+/// Runs this program to read the only code in a picture, which is a PNG or JPEG file.
 ///
 /// # Errors
 /// [`Error`].
@@ -89,14 +89,14 @@ fn ask(reader: &mut Child, file: &[u8]) -> io::Result<Zeroizing<String>> {
     let mut answer =
         Zeroizing::new(String::with_capacity(usize::try_from(MAX_ANSWER).unwrap_or(0)));
     thread::scope(|scope| {
-        // A reader that has found out enough reads no more; its answer says why.
+        // The reader may stop reading early. Its answer contains the reason.
         scope.spawn(move || input.map(|mut input| input.write_all(file)));
         output.map_or(Ok(0), |output| output.take(MAX_ANSWER).read_to_string(&mut answer))
     })?;
     Ok(answer)
 }
 
-/// Reads a picture, if that is what this process was started for; gives how it ends.
+/// If this process was started to read a picture, reads it and returns the exit code.
 pub fn serve() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let is_meant = arguments.next().is_some_and(|first| first == ARGUMENT);
@@ -118,7 +118,7 @@ fn read_input() -> io::Result<Zeroizing<String>> {
     qr_picture::read(&file).map_err(io::Error::other)
 }
 
-/// Nothing lifts these limits again.
+/// Limits this process's time and memory. It cannot raise these limits again.
 #[cfg(unix)]
 fn limit_this_process() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -126,7 +126,7 @@ fn limit_this_process() -> io::Result<()> {
     for (resource, most) in
         [(Resource::Cpu, MAX_SECONDS), (Resource::As, MAX_MEMORY), (Resource::Core, 0)]
     {
-        // A limit that is lower already stays.
+        // A lower limit stays in force.
         let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }

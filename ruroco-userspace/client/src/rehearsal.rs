@@ -1,5 +1,4 @@
-//! A knock that is not sent: everything that could keep it from being sent is tried, and what it would
-//! say is told.
+//! A dry run of a knock: does everything except sending, so that any problem shows, and describes the knock.
 
 use std::{net::SocketAddr, time::SystemTime};
 
@@ -13,35 +12,35 @@ use super::{
     route::Route,
 };
 
-/// What would be sent.
+/// The knock that would be sent.
 #[derive(Debug)]
 pub struct Rehearsal {
-    /// From where to where; at least one.
-    pub ways: Vec<Way>,
-    /// The addresses that there is no way to.
+    /// The source and destination of each datagram; at least one.
+    pub paths: Vec<Path>,
+    /// The addresses to which there is no route.
     pub not_to: Vec<Unsent>,
-    /// The port that would be waited for.
+    /// The port that the attempt would wait for.
     pub effect: Option<Effect>,
-    /// What is wrong with the clock.
+    /// A problem with the clock.
     pub warning: Option<Advice>,
     command: String,
     key: String,
 }
 
-/// From where to where a datagram would go.
+/// The source and destination of a datagram.
 #[derive(Clone, Copy, Debug)]
-pub struct Way {
-    /// An address of this computer's, and some port.
+pub struct Path {
+    /// An address of this computer, with an arbitrary port.
     pub from: SocketAddr,
-    /// An address of the host's.
+    /// An address of the host.
     pub to: SocketAddr,
 }
 
 impl Rehearsal {
-    /// Does all but sending. No counter is used up.
+    /// Does everything except sending. No counter is used up.
     ///
     /// # Errors
-    /// What a knock would fail with.
+    /// The error that a knock would fail with.
     pub fn of(
         knock: &Knock,
         effect: Option<Effect>,
@@ -52,13 +51,13 @@ impl Rehearsal {
         let routes = knock.routes(&knock.addresses(limit.left())?)?;
         let all = std::iter::once(&routes.first).chain(&routes.others);
         let used = if knock.goes_to_all_addresses() { usize::MAX } else { 1 };
-        let way = |route: &Route| Some(Way { from: route.from().ok()?, to: route.to() });
-        let ways = all.take(used).filter_map(way).collect();
+        let path = |route: &Route| Some(Path { from: route.from().ok()?, to: route.to() });
+        let paths = all.take(used).filter_map(path).collect();
         let now = SystemTime::now();
         let warning = advice::on_clock(ahead(counter.rehearse(now, limit.left())?, now));
         let (command, key) = (&knock.request().command, knock.key());
         Ok(Self {
-            ways,
+            paths,
             not_to: routes.not_to,
             effect,
             warning,
@@ -67,20 +66,22 @@ impl Rehearsal {
         })
     }
 
-    /// The same for a person, with a client's words for what can be done about the warning.
+    /// The same as text, with the client's words for the remedy.
     pub fn lines(&self, host: &str, words: impl FnOnce(Remedy) -> &'static str) -> Vec<String> {
         let mut lines = vec![
-            format!("would ask {host} for {}", self.command),
-            format!("with the key with the id {}", self.key),
+            format!("would request {} from {host}", self.command),
+            format!("with key id {}", self.key),
         ];
-        lines.extend(self.ways.iter().map(|way| format!("from {} to {}", way.from.ip(), way.to)));
-        lines.extend(self.not_to.iter().map(|unsent| format!("could not send to {unsent}")));
+        lines.extend(
+            self.paths.iter().map(|path| format!("from {} to {}", path.from.ip(), path.to)),
+        );
+        lines.extend(self.not_to.iter().map(|unsent| format!("cannot send to {unsent}")));
         lines.extend(self.effect.map(|effect| {
-            format!("and wait for port {} to open, {:?} at most", effect.port, effect.limit)
+            format!("then wait up to {:?} for port {} to open", effect.limit, effect.port)
         }));
-        let warning = self.warning.as_ref().map(|warning| warning.told(words));
+        let warning = self.warning.as_ref().map(|warning| warning.text_with(words));
         lines.extend(warning.map(|warning| format!("Warning: {warning}")));
-        lines.push("Nothing was sent, and no counter used up.".to_owned());
+        lines.push("Nothing was sent, and no counter was used up.".to_owned());
         lines
     }
 }

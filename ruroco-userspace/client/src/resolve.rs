@@ -1,4 +1,4 @@
-//! From the [destination](Destination) that a person wrote to the addresses that a datagram can go to.
+//! Resolving a [destination](Destination) to the addresses to which a datagram can go.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -6,16 +6,18 @@ use ruroco_invite::destination::{Destination, Family};
 
 use crate::lookup::{self, Failure};
 
-/// A host without an address to send to.
+/// No address of a host was found.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The look-up failed.
-    #[error("could not find the address of {0}: {1}; check the name and the network")]
+    #[error("cannot find the address of {0}: {1}. Check the name and the network")]
     Lookup(String, io::Error),
-    /// No name server has answered.
-    #[error("could not find the address of {0} in {1:.0?}; check the network and its name servers")]
+    /// No name server replied in time.
+    #[error(
+        "cannot find the address of {0} within {1:.0?}. Check the network and its name servers"
+    )]
     Late(String, Duration),
-    /// There are addresses, but none of the family asked for.
+    /// The host has addresses, but none of the requested family.
     #[error("{0} has no {1} address")]
     NoneOf(String, &'static str),
 }
@@ -23,7 +25,7 @@ pub enum ResolveError {
 /// All addresses of the family, each once, in the order of preference. There is at least one.
 ///
 /// # Errors
-/// [`ResolveError`], also if no answer arrives within the limit.
+/// [`ResolveError`], even if an answer arrives after the limit.
 pub fn resolve(
     destination: &Destination,
     family: Family,

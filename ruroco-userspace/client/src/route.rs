@@ -1,7 +1,7 @@
-//! A way to a host: a UDP socket that is connected to one of its addresses.
+//! A route to a host: a UDP socket that is connected to one of its addresses.
 //!
-//! Connecting sends nothing. The kernel looks for a way and says at once if there is none, before a
-//! counter is used up; and it keeps for this socket what the network has to say of what is sent.
+//! Connecting sends nothing. If there is no route, the kernel reports that at once, before a counter is
+//! used up. The kernel also stores ICMP errors for a connected socket.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// Finds the way to this address.
+    /// Finds the route to this address.
     ///
     /// # Errors
     /// Those of the socket: no route, no such family.
@@ -33,12 +33,12 @@ impl Route {
         Ok(Self { socket, to })
     }
 
-    /// Where it leads.
+    /// The destination.
     pub fn to(&self) -> SocketAddr {
         self.to
     }
 
-    /// Where it begins: the address that this computer sends from.
+    /// The source: the address that this computer sends from.
     ///
     /// # Errors
     /// Those of the socket.
@@ -46,18 +46,18 @@ impl Route {
         self.socket.local_addr()
     }
 
-    /// Sends a datagram. That this succeeds means only that the kernel took it: servers do not
-    /// answer.
+    /// Sends a datagram. Success means only that the kernel accepted it: servers never reply.
     ///
     /// # Errors
-    /// Those of the socket: a firewall of this computer's, a network that has just gone.
+    /// Those of the socket, for example if this computer's firewall rejects the packet or its network is
+    /// down.
     pub fn send(&self, datagram: &Datagram) -> io::Result<()> {
         self.socket.send(datagram.as_bytes()).map(drop)
     }
 
-    /// The ICMP error that came back, if one did and this has not been asked before. Nobody waits
-    /// for one: it is looked at when it is known already that nothing has opened.
-    pub fn objection(&self) -> Option<io::Error> {
+    /// The ICMP error that the network returned, if any. Each error is returned once. This does not wait
+    /// for one.
+    pub fn icmp_error(&self) -> Option<io::Error> {
         self.socket.take_error().ok().flatten()
     }
 }
@@ -74,10 +74,10 @@ mod tests {
         let route = Route::find(address).unwrap();
         assert_eq!(route.from().unwrap().ip(), address.ip());
         route.send(&Datagram::new_zeroed()).unwrap();
-        assert!(route.objection().is_none());
+        assert!(route.icmp_error().is_none());
         drop(free);
         route.send(&Datagram::new_zeroed()).unwrap();
-        let objection = route.objection().map(|error| error.kind());
-        assert_eq!(objection, Some(io::ErrorKind::ConnectionRefused));
+        let icmp_error = route.icmp_error().map(|error| error.kind());
+        assert_eq!(icmp_error, Some(io::ErrorKind::ConnectionRefused));
     }
 }

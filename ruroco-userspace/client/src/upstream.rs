@@ -1,5 +1,5 @@
-//! What a person has of upstream ruroco's client: its window keeps the commands in
-//! `commands_list.toml`, one entry for each button.
+//! Importing from upstream ruroco's client: its window saves commands in `commands_list.toml`, one entry
+//! for each button.
 //!
 //! ```toml
 //! [[list]]
@@ -11,8 +11,8 @@
 //! ipv6 = false
 //! ```
 //!
-//! An older form has a text for each: `list = ["send --address 203.0.113.5 --command open_ssh"]`.
-//! Upstream keeps no key in there. The `counter` beside it is used in place, see
+//! An older format has a text for each entry: `list = ["send --address 203.0.113.5 --command
+//! open_ssh"]`. The file contains no key. The client uses the `counter` file next to it in place, see
 //! [`counter`](super::counter).
 
 use std::{
@@ -35,22 +35,22 @@ use super::{
     profiles::{EditError, Host, Profiles},
 };
 
-/// Name of the file in the client's folder, which is the same for both.
+/// Name of the file in the client's folder. Both clients use the same folder.
 pub const FILE: &str = "commands_list.toml";
 
 /// Longest file in bytes; an entry has about 200.
 const MAX_SIZE: u64 = 4 << 20;
 
-/// What such a file holds, in its order.
+/// The entries of such a file, in its order.
 #[derive(Debug)]
 pub struct CommandsList {
-    /// What can be taken over.
+    /// The entries that can be imported.
     pub entries: Vec<Entry>,
-    /// What cannot.
-    pub refused: Vec<Refused>,
+    /// The entries that cannot be imported.
+    pub rejected: Vec<Rejected>,
 }
 
-/// A command, and where and how to ask for it.
+/// A command, and the address and options to request it with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     address: Destination,
@@ -60,39 +60,40 @@ pub struct Entry {
     family: Family,
 }
 
-/// An entry that cannot be taken over. The message repeats of it what the window shows, and nothing
-/// of a field that nobody knows.
+/// An entry that cannot be imported. The message does not repeat unknown fields, which may contain a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Which one, counted from 1.
+pub struct Rejected {
+    /// Its position in the file, counted from 1.
     pub number: usize,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "entry {}: {}", self.number, self.why)
     }
 }
 
-/// A file that could not be read at all.
+/// The file cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The operating system said no.
-    #[error("could not read {0}: {1}")]
+    /// The operating system reported an error.
+    #[error("cannot read {0}: {1}")]
     Unreadable(PathBuf, io::Error),
-    /// It is too long to be one.
-    #[error("{0} is longer than {MAX_SIZE} bytes: it is no list of commands")]
+    /// The file is too long.
+    #[error("{0} is longer than {MAX_SIZE} bytes, so it is not a list of commands")]
     TooLong(PathBuf),
-    /// It is no such list.
-    #[error("{path}:{line}: {message}; expected a list of commands as upstream ruroco writes it")]
+    /// The file is not such a list.
+    #[error(
+        "{path}:{line}: {message}. Expected a list of commands in the format of upstream ruroco"
+    )]
     Content {
         /// The file.
         path: PathBuf,
-        /// Line of the first mistake, counted from 1.
+        /// Line of the first error, counted from 1.
         line: usize,
-        /// What is wrong there.
+        /// The error.
         message: String,
     },
 }
@@ -105,7 +106,7 @@ struct Raw {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with an address and a command")]
 struct RawEntry {
     address: String,
     command: Option<String>,
@@ -140,14 +141,14 @@ impl CommandsList {
                 message: error.message().replace('\n', ", "),
             }
         })?;
-        let (mut entries, mut refused) = (Vec::new(), Vec::new());
+        let (mut entries, mut rejected) = (Vec::new(), Vec::new());
         for (place, raw) in raw.list.into_iter().enumerate() {
             match Entry::of(raw) {
                 Ok(entry) => entries.push(entry),
-                Err(why) => refused.push(Refused { number: place.saturating_add(1), why }),
+                Err(why) => rejected.push(Rejected { number: place.saturating_add(1), why }),
             }
         }
-        Ok(Self { entries, refused })
+        Ok(Self { entries, rejected })
     }
 }
 
@@ -156,20 +157,20 @@ impl Entry {
         let raw = if let toml::Value::String(line) = value {
             RawEntry::of_line(&line)?
         } else {
-            // It repeats what it does not like.
-            let refusal = |error: toml::de::Error| error.message().replace(char::is_control, " ");
-            value.try_into().map_err(refusal)?
+            // The message repeats the invalid value, which may contain control characters.
+            let rejected = |error: toml::de::Error| error.message().replace(char::is_control, " ");
+            value.try_into().map_err(rejected)?
         };
         let RawEntry { address, command, permissive, ip, ipv4, ipv6 } = raw;
         let ip = ip.filter(|ip| !ip.is_empty());
-        let ip = ip.map(|ip| ip.parse().map_err(|_| format!("`ip`: {ip:?} is no address")));
+        let ip = ip.map(|ip| ip.parse().map_err(|_| format!("`ip`: {ip:?} is not an IP address")));
         Ok(Self {
             address: address.parse().map_err(|error| format!("`address`: {error}"))?,
             command: command_name::check(command.unwrap_or_else(|| DEFAULT_COMMAND.to_owned()))
                 .map_err(|error| format!("`command`: {error}"))?,
             permissive,
             ip: ip.transpose()?,
-            // Both is as good as neither there.
+            // In upstream ruroco, both flags together mean the same as neither.
             family: match (ipv4, ipv6) {
                 (true, false) => Family::V4,
                 (false, true) => Family::V6,
@@ -178,7 +179,7 @@ impl Entry {
         })
     }
 
-    /// Whether a host is knocked at for this, whatever the command.
+    /// Whether the host has the address and options of this entry.
     fn is_for(&self, host: &Host, key: &KeyReference) -> bool {
         let Self { address, command: _, permissive, ip, family } = self;
         (&host.address, host.permissive, host.ip, host.family, &host.key)
@@ -188,7 +189,7 @@ impl Entry {
 }
 
 impl RawEntry {
-    /// The older form, as the command line of upstream's `send`.
+    /// Parses the older format: the command line of upstream's `send`.
     fn of_line(line: &str) -> Result<Self, String> {
         let mut words = line.split_whitespace();
         let mut raw = Self::default();
@@ -205,41 +206,41 @@ impl RawEntry {
                 "--permissive" => raw.permissive = true,
                 "--ipv4" => raw.ipv4 = true,
                 "--ipv6" => raw.ipv6 = true,
-                // Not repeated: behind an older flag there was a key.
-                _ => return Err("it has a flag that nobody knows".to_owned()),
+                // Not repeated, because it may be a key: an older version had an option for it.
+                _ => return Err("contains an unknown option".to_owned()),
             }
         }
         if raw.address.is_empty() {
-            return Err("it has no `--address`".to_owned());
+            return Err("`--address` is missing".to_owned());
         }
         Ok(raw)
     }
 }
 
-/// What was taken over.
+/// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// Hosts that are new.
+    /// Hosts that were added.
     pub added: Vec<Name>,
-    /// Hosts that were there and have got more commands.
+    /// Existing hosts to which commands were added.
     pub extended: Vec<Name>,
-    /// How many entries were there already.
-    pub there: usize,
+    /// The number of entries that had already been imported.
+    pub unchanged: usize,
 }
 
-/// Why hosts were not taken over. Those that were before stay; doing it again goes on there.
+/// The import failed. Hosts that were already added stay; another import continues after them.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// `client.toml` is wrong.
+    /// `client.toml` is invalid.
     #[error("{0}")]
     Profiles(Problems),
-    /// It could not be changed.
+    /// `client.toml` cannot be changed.
     #[error(transparent)]
     Edit(#[from] EditError),
 }
 
-/// Makes hosts of entries: those with one address and the same options become one host, with all
-/// their commands. They have this key.
+/// Adds hosts with this key. Entries with the same address and options become one host with all their
+/// commands.
 ///
 /// # Errors
 /// [`ImportError`].
@@ -263,13 +264,13 @@ pub fn import(
                     ip: entry.ip,
                     permissive: entry.permissive,
                     ..Host::new(entry.address.clone(), key.clone())
-                        .that_does([entry.command.clone()])
+                        .with_commands([entry.command.clone()])
                 };
                 file.add(&name, &host)?;
                 imported.added.push(name);
             }
             Some((_, host)) if host.all_commands().any(|known| known == entry.command) => {
-                imported.there = imported.there.saturating_add(1);
+                imported.unchanged = imported.unchanged.saturating_add(1);
             }
             Some((name, host)) => {
                 let mut host = host.clone();
@@ -284,7 +285,7 @@ pub fn import(
     Ok(imported)
 }
 
-/// A name that says where the host is, and that no other host has.
+/// A name that contains the address and that no other host has.
 fn free_name(address: &Destination, profiles: &Profiles) -> Name {
     let host = address.host();
     let port = match address.port() {
@@ -332,7 +333,7 @@ mod tests {
         let other = profiles.get("2001-db8--1").unwrap();
         assert_eq!(other.ip, Some("198.51.100.7".parse().unwrap()));
         assert_eq!((other.permissive, other.family), (true, Family::V6));
-        assert_eq!(import_all(&folder, TABLES), Imported { there: 3, ..Imported::default() });
+        assert_eq!(import_all(&folder, TABLES), Imported { unchanged: 3, ..Imported::default() });
     }
 
     #[test]
@@ -342,7 +343,7 @@ mod tests {
                      --permissive\",\n  \"send --address host.example:8080 --command open\",\n]\n";
         let (older, newer) = (list(lines), list(TABLES));
         assert_eq!(older.entries, newer.entries);
-        assert!(older.refused.is_empty() && newer.refused.is_empty());
+        assert!(older.rejected.is_empty() && newer.rejected.is_empty());
     }
 
     #[test]
@@ -382,11 +383,11 @@ mod tests {
         );
         let list = list(&lines);
         assert_eq!(list.entries.len(), 1);
-        let numbers: Vec<_> = list.refused.iter().map(|refused| refused.number).collect();
+        let numbers: Vec<_> = list.rejected.iter().map(|rejected| rejected.number).collect();
         assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8, 9, 10]);
-        let told: Vec<String> = list.refused.iter().map(ToString::to_string).collect();
-        assert!(!told.concat().contains(secret), "{told:?}");
-        assert!(!told.concat().contains(char::is_control), "{told:?}");
+        let rejected: Vec<String> = list.rejected.iter().map(ToString::to_string).collect();
+        assert!(!rejected.concat().contains(secret), "{rejected:?}");
+        assert!(!rejected.concat().contains(char::is_control), "{rejected:?}");
         let unlike = CommandsList::parse(Path::new("/c.toml"), "list = []\nlist2 = 1\n");
         assert!(unlike.unwrap_err().to_string().starts_with("/c.toml:2: "));
     }

@@ -1,7 +1,8 @@
-//! Command lines: how a program reads its own, and what it prints about a wrong one.
+//! Parsing of command lines, and messages about invalid ones.
 //!
-//! clap repeats what it rejects, which may be a key that somebody has pasted in the wrong place. So its
-//! messages are printed like all others: [redacted](ruroco_messages::redaction), and with the same `Error:`.
+//! clap's messages repeat the arguments that it rejects, which may contain a key that was pasted in the
+//! wrong place. So its messages are printed like all others: [redacted](ruroco_messages::redaction), and
+//! with the same `Error:`.
 
 pub mod completion;
 
@@ -15,18 +16,18 @@ use std::{
 use clap::Parser;
 use ruroco_messages::redaction::redacted;
 
-/// Exit code of a program whose command line is wrong.
+/// Exit code of a program whose command line is invalid.
 pub const WRONG: u8 = 2;
 
-/// Reads a command line.
+/// Parses a command line.
 ///
 /// # Errors
-/// The exit code, once the help or the error has been printed.
+/// The exit code, after printing the help or the error.
 pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, ExitCode> {
     T::try_parse_from(arguments).map_err(|error| show(&error))
 }
 
-/// Reads a port for clap.
+/// Parses a port for clap.
 ///
 /// # Errors
 /// What to use instead.
@@ -34,12 +35,12 @@ pub fn port(text: &str) -> Result<NonZero<u16>, &'static str> {
     text.parse().map_err(|_| "use a port number from 1 to 65535")
 }
 
-/// Reads a number of things for clap.
+/// Parses a count for clap.
 ///
 /// # Errors
 /// What to use instead.
 pub fn count(text: &str) -> Result<NonZero<u32>, &'static str> {
-    text.parse().map_err(|_| "use a whole number from 1 on")
+    text.parse().map_err(|_| "use a whole number of at least 1")
 }
 
 fn show(error: &clap::Error) -> ExitCode {
@@ -79,8 +80,8 @@ mod tests {
             ("--wait=70000", "use a port number from 1 to 65535"),
             ("--wait=0", "use a port number from 1 to 65535"),
             ("--wait=ssh", "use a port number from 1 to 65535"),
-            ("--tries=0", "use a whole number from 1 on"),
-            ("--tries=-1", "use a whole number from 1 on"),
+            ("--tries=0", "use a whole number of at least 1"),
+            ("--tries=-1", "use a whole number of at least 1"),
             ("--trys=1", "similar argument exists: '--tries'"),
         ] {
             let error = Cli::try_parse_from(["program", argument]).unwrap_err();

@@ -1,4 +1,4 @@
-//! From what a person writes as a host's address to the socket address that a datagram goes to.
+//! Destinations: the address of a host, as the user enters it.
 
 use std::{
     fmt,
@@ -9,33 +9,33 @@ use std::{
 use ruroco_messages::visible::is_hidden;
 use serde::Deserialize;
 
-/// The port where the address names none.
+/// The port of an address that contains none.
 pub const DEFAULT_PORT: u16 = 80;
 
 /// A host name or address, with a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// An address as it is.
+    /// An IP address.
     Address(SocketAddr),
-    /// A name to be looked up.
+    /// A host name to look up.
     Host(String, u16),
 }
 
-/// A text that is no address.
+/// A text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// Something behind the colon that is not a port.
-    #[error("`{}` is not a port; write a number from 1 to 65535 behind the colon", .0.escape_debug())]
+    /// The text after the colon is not a port.
+    #[error("`{}` is not a port. After the colon, enter a number from 1 to 65535", .0.escape_debug())]
     Port(String),
     /// Anything else.
-    #[error("expected HOST, HOST:PORT, IP, IP:PORT or [IPV6]:PORT")]
+    #[error("not an address. Use HOST, HOST:PORT, IP, IP:PORT or [IPV6]:PORT")]
     Form,
 }
 
 /// Which addresses of a host may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Family {
-    /// Whichever the system prefers.
+    /// IPv4 or IPv6, as the system prefers.
     #[serde(rename = "any")]
     Any,
     /// IPv4 only.
@@ -55,10 +55,10 @@ impl FromStr for Destination {
 }
 
 impl Destination {
-    /// Reads an address as a person writes it, with this port where it names none.
+    /// Parses an address. If it contains no port, the port is `default_port`.
     ///
     /// # Errors
-    /// [`ParseError`] if it is none.
+    /// [`ParseError`].
     pub fn parse(text: &str, default_port: u16) -> Result<Self, ParseError> {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return match address.port() {
@@ -66,7 +66,7 @@ impl Destination {
                 _ => Ok(Self::Address(address)),
             };
         }
-        // Before looking for a port: the colons of a bare IPv6 address are its own.
+        // Checked before the port is split off, because an IPv6 address contains colons.
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::Address(SocketAddr::new(address, default_port)));
         }
@@ -86,14 +86,14 @@ impl Destination {
     }
 }
 
-/// A port in digits alone: a number could have a sign.
+/// A port, digits only: `parse` would also accept a sign.
 fn numbered(port: &str) -> Option<u16> {
     let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
     port.parse().ok().filter(|port| is_number && *port > 0)
 }
 
-/// Whether the name of a host may contain this character. Punctuation that a text was copied with is not
-/// looked up.
+/// Whether a host name may contain this character. Punctuation, which may have been copied with the name, is
+/// rejected.
 fn is_for_hosts(c: char) -> bool {
     (c.is_alphanumeric() && !is_hidden(c)) || "._-".contains(c)
 }
@@ -116,7 +116,7 @@ impl Destination {
         }
     }
 
-    /// Whether this is the same host, maybe with another port.
+    /// Whether this is the same host, with any port.
     pub fn is_same_host(&self, other: &Self) -> bool {
         self.is_of_host(&other.host())
     }
@@ -129,8 +129,8 @@ impl Destination {
         }
     }
 
-    /// Whether this is the host, without a port, that somebody means: its address, or its name in
-    /// whatever case (RFC 4343).
+    /// Whether this is the host with this address or name, without a port. Names are compared without
+    /// regard to case (RFC 4343).
     pub fn is_of_host(&self, host: &str) -> bool {
         match self {
             Self::Address(address) => host.parse() == Ok(address.ip()),
@@ -140,7 +140,7 @@ impl Destination {
 }
 
 impl Family {
-    /// The name it has in `client.toml`.
+    /// Its value in `client.toml`.
     pub const fn field(self) -> &'static str {
         match self {
             Self::Any => "any",
@@ -201,7 +201,7 @@ mod tests {
         ] {
             assert!(matches!(text.parse::<Destination>(), Err(ParseError::Port(_))), "{text}");
         }
-        let told = "a:\u{1b}[2J".parse::<Destination>().unwrap_err().to_string();
-        assert!(told.contains("\\u{1b}[2J"), "{told:?}");
+        let message = "a:\u{1b}[2J".parse::<Destination>().unwrap_err().to_string();
+        assert!(message.contains("\\u{1b}[2J"), "{message:?}");
     }
 }

@@ -1,16 +1,17 @@
-//! Invitations: all that a client has to know of a host, as one line of text. `ruroco-gate` shows it,
-//! as text and as a QR code, and `ruroco-client invite` makes a host and a key of it.
+//! Invitations: everything that a client needs to know about a host, as one line of text. `ruroco
+//! invite` shows an invitation as text and as a QR code, and `ruroco-client join` adds the host and the
+//! key.
 //!
 //! ```text
 //! ruroco://203.0.113.5:80?name=home&key=chacha20poly1305%3AAAEC…&command=open_ssh&wait=22
 //! ```
 //!
-//! Behind `ruroco://` stands the address that datagrams go to, then fields as in an HTML form
-//! (WHATWG URL Standard, `application/x-www-form-urlencoded`): `name` and `key` once each, `command`
-//! any number of times (the first is the default one), `wait`, a TCP port that opens, at most once.
-//! Unknown fields are rejected, because what a newer host requires cannot be left out.
+//! After `ruroco://` comes the address that datagrams go to, then fields as in an HTML form (WHATWG URL
+//! Standard, `application/x-www-form-urlencoded`): `name` and `key` once each; `command` any number of
+//! times, the first is the default one; `wait`, a TCP port that opens, at most once. Unknown fields are
+//! rejected, because a newer server may require them.
 //!
-//! A line that was changed on its way is rejected, too: each value must be encoded exactly as
+//! A line that was altered is rejected, too: each value must be encoded exactly as
 //! [`Invitation::to_text`] encodes it. The reader accepts these differences only: white space around the
 //! line, another order of the fields, a missing port, which is 80, another notation of an IP address, and a
 //! slash before the question mark.
@@ -32,92 +33,90 @@ use crate::destination::Destination;
 
 const SCHEME: &str = "ruroco://";
 
-/// Longest text in bytes in which an invitation or a key is looked for. `ruroco invite` draws a QR code
-/// above its line, with up to 50 KiB.
+/// Longest text in bytes that is searched for an invitation or a key. `ruroco invite` draws a QR code
+/// above its line, which takes up to 50 KiB.
 pub const MAX_SOURCE_SIZE: usize = 64 << 10;
 
-/// Longest text in bytes; what a QR code can hold is less (2,953 bytes, ISO/IEC 18004).
+/// Longest invitation in bytes. A QR code can contain less (2,953 bytes, ISO/IEC 18004).
 const MAX_SIZE: usize = 4096;
 
-/// All that a client has to know of a host.
+/// Everything that a client needs to know about a host.
 #[derive(Clone, Debug)]
 pub struct Invitation {
-    /// What to call the host, and its key.
+    /// The name for the host and its key.
     pub name: Name,
-    /// Where datagrams go.
+    /// Where knocks go.
     pub address: Destination,
     /// The key.
     pub key: Key,
-    /// What the host does, the default command first.
+    /// The commands of the host, the default one first.
     pub commands: Vec<String>,
-    /// The TCP port that opens, if one does.
+    /// The TCP port that the default command opens, if any.
     pub wait: Option<NonZero<u16>>,
 }
 
-/// A text that is no invitation. The message never repeats the text, which may contain a key: all that it
-/// can repeat is one character that no key contains.
+/// A text is not a valid invitation. The text may contain a key, so the message repeats at most one
+/// character of it, which no key contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// It is longer than any that is made.
+    /// The text is longer than any invitation.
     #[error(
-        "the invitation is longer than {MAX_SIZE} bytes; on the host, offer fewer commands with \
-         `ruroco invite KEY --command COMMAND`"
+        "the invitation is longer than {MAX_SIZE} bytes. On the server, create one with fewer commands: `ruroco \
+         invite KEY --command COMMAND`"
     )]
     TooLong,
-    /// Something else.
+    /// The text is something else.
     #[error(
-        "not an invitation: expected one line that begins with `{SCHEME}`, as `ruroco-gate` shows it"
+        "not an invitation: expected a line that begins with `{SCHEME}`, as `ruroco invite` shows it"
     )]
     Form,
-    /// Something stands before it.
+    /// The line contains more than the invitation.
     #[error(
-        "the invitation is not on a line of its own; copy the line from `{SCHEME}` to its end, without \
+        "the invitation is not on a line of its own. Copy it from `{SCHEME}` to the end of the line, without \
          quotes or brackets"
     )]
     Surrounded,
-    /// More than one, each in a line.
-    #[error("the text contains more than one invitation; paste only one of them")]
+    /// The text contains several invitations.
+    #[error("the text contains more than one invitation. Paste only one of them")]
     Several,
-    /// A character that stands in no invitation.
+    /// A character that no invitation contains.
     #[error("the invitation contains {}, {ALTERED}", Shown(*.0))]
     Character(char),
-    /// A value that is not written as it would be written.
-    #[error(
-        "the value of `{0}` in the invitation is not encoded as `ruroco-gate` does it, {ALTERED}"
-    )]
+    /// A value is not encoded as an invitation encodes it.
+    #[error("the value of `{0}` in the invitation is not encoded correctly, {ALTERED}")]
     Encoding(&'static str),
-    /// No address behind the scheme.
+    /// The address is missing or invalid.
     #[error("the invitation has no valid address, {ALTERED}")]
     Address,
-    /// A name that is none.
-    #[error("the name in the invitation cannot be the name of a host, {ALTERED}")]
+    /// The name is invalid.
+    #[error("the name in the invitation is not valid for a host, {ALTERED}")]
     Name,
-    /// A key that is none.
+    /// The key is invalid.
     #[error("the key in the invitation is damaged, {ALTERED} ({0})")]
     Key(key::ParseError),
-    /// A command that cannot be shown.
+    /// The name of a command is invalid.
     #[error("a command in the invitation has an invalid name: {0}")]
     Command(NotACommand),
-    /// A port that is none.
+    /// The port is invalid.
     #[error("`wait` in the invitation is not a port from 1 to 65535")]
     Wait,
-    /// Something that is needed is not there.
+    /// A required field is missing.
     #[error("the invitation has no `{0}`, {ALTERED}")]
     Missing(&'static str),
-    /// Something is there twice.
+    /// A field appears twice.
     #[error("the invitation contains `{0}` twice")]
     Twice(&'static str),
-    /// Something that this program does not know.
+    /// A field is unknown.
     #[error(
-        "the invitation contains a field that this version does not know; install a newer version"
+        "the invitation contains a field that this version of ruroco does not support. Install a newer version"
     )]
     Unknown,
 }
 
-/// Why an invitation can be damaged, and what to do.
-const ALTERED: &str = "so it was not copied as it was shown; copy the whole line again";
+/// The cause and the remedy if an invitation is damaged.
+const ALTERED: &str = "so it was altered when it was copied. Copy the whole line again";
 
-/// A character in a message: quoted if it can be seen, otherwise by its number.
+/// A character in a message. Invisible characters are shown by their number.
 struct Shown(char);
 
 impl fmt::Display for Shown {
@@ -131,10 +130,10 @@ impl fmt::Display for Shown {
 }
 
 impl Invitation {
-    /// Reads an invitation from its text; white space around it is ignored.
+    /// Parses an invitation. White space around it is ignored.
     ///
     /// # Errors
-    /// [`ParseError`] if it is none, or is not as it was written.
+    /// [`ParseError`].
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.trim();
         let rest = text.strip_prefix(SCHEME).ok_or(ParseError::Form)?;
@@ -175,7 +174,7 @@ impl Invitation {
         })
     }
 
-    /// Reads an invitation that is a line of its own in a text, such as what `ruroco-gate` prints.
+    /// Parses the invitation that is a line of its own in a text, such as the output of `ruroco invite`.
     ///
     /// # Errors
     /// [`ParseError`] if there is none, or more than one.
@@ -211,19 +210,19 @@ fn once<T>(field: &'static str, place: &mut Option<T>, value: T) -> Result<(), P
     }
 }
 
-/// Whether a character can stand in the fields of an invitation, which are percent-encoded.
+/// Whether the fields of an invitation, which are percent-encoded, can contain this character.
 fn is_written(c: char) -> bool {
     c.is_ascii_alphanumeric() || "*-._+%=&".contains(c)
 }
 
-/// The value, if this is how it is written.
+/// The value, if it is encoded exactly like this.
 fn as_written<'a>(
     field: &'static str,
     value: &'a str,
     written: &str,
 ) -> Result<&'a str, ParseError> {
     let written = written.strip_prefix(field).and_then(|rest| rest.strip_prefix('='));
-    // Not one string, which would be a copy of the secret.
+    // Compared in parts: a whole string would be another copy of the secret.
     let mut rest = written.ok_or(ParseError::Encoding(field))?;
     for part in byte_serialize(value.as_bytes()) {
         rest = rest.strip_prefix(part).ok_or(ParseError::Encoding(field))?;
@@ -324,8 +323,8 @@ mod tests {
                     false => good.replacen(between, instead, 1),
                 };
                 if let Err(error) = Invitation::parse(&mangled) {
-                    let told = error.to_string();
-                    assert!(!told.contains("AAECAwQF"), "{mangled}: {told}");
+                    let message = error.to_string();
+                    assert!(!message.contains("AAECAwQF"), "{mangled}: {message}");
                 }
             }
         }
@@ -368,11 +367,11 @@ mod tests {
             ] {
                 let damaged = format!("{}{added}", &*good);
                 for read in [Invitation::parse(&damaged), Invitation::find(&damaged)] {
-                    let told = read.unwrap_err().to_string();
-                    assert!(!told.contains("AAECAwQF"), "{told}");
+                    let message = read.unwrap_err().to_string();
+                    assert!(!message.contains("AAECAwQF"), "{message}");
                 }
             }
-            // What a person cannot mean to be part of it does no harm.
+            // What the user cannot mean to be part of it does no harm.
             for around in [" ", "\u{a0}", "\t", "\r\n"] {
                 assert!(Invitation::find(&format!("{around}{}{around}", &*good)).is_ok());
             }
@@ -382,16 +381,14 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_copied_line_is_said() {
         let good = line();
-        let told = |text: &str| Invitation::find(text).unwrap_err().to_string();
+        let message = |text: &str| Invitation::find(text).unwrap_err().to_string();
         assert!(
-            told(&format!("{good}\u{200b}"))
-                .contains("the invisible character U+200B, so it was not")
+            message(&format!("{good}\u{200b}"))
+                .contains("the invisible character U+200B, so it was altered")
         );
-        assert!(
-            told(&format!("{good}>")).contains("the character >, so it was not copied as it was")
-        );
-        assert!(told(&format!("<{good}>")).contains("not on a line of its own"));
-        assert!(told(&format!("> {good}")).contains("not on a line of its own"));
+        assert!(message(&format!("{good}>")).contains("the character >, so it was altered"));
+        assert!(message(&format!("<{good}>")).contains("not on a line of its own"));
+        assert!(message(&format!("> {good}")).contains("not on a line of its own"));
     }
 
     /// Makes sure that a text is rejected, or is as it would be written, but for the address.

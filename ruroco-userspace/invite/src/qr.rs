@@ -1,15 +1,15 @@
-//! Texts as QR codes, drawn with characters or as squares, for a screen that somebody photographs.
+//! Texts as QR codes, drawn with characters or as squares, to be photographed from a screen.
 
 use qrcode::{Color, EcLevel, QrCode, render::unicode::Dense1x2, types::QrError};
 use zeroize::Zeroizing;
 
-/// A code of the least size: on screens and in files nothing of it is lost.
+/// The smallest code for a text. Screens and files damage no part of it, so it needs little error correction.
 pub fn code(text: &str) -> Result<QrCode, QrError> {
     QrCode::with_error_correction_level(text.as_bytes(), EcLevel::L)
 }
 
-/// Draws it with characters, light on dark as terminals are; readers want a dark code on light
-/// ground. The drawing is wiped from memory when dropped: what is drawn is mostly a secret.
+/// Draws a code with characters for a terminal with a dark background: readers expect a dark code on a light
+/// background. The drawing is wiped from memory when it is dropped, because it usually contains a secret.
 ///
 /// # Errors
 /// If the text is too long for a code (2,953 bytes, ISO/IEC 18004).
@@ -20,16 +20,16 @@ pub fn for_terminal(text: &str) -> Result<Zeroizing<String>, QrError> {
     Ok(Zeroizing::new(drawing.build()))
 }
 
-/// A code as squares, for a window. They are wiped from memory when dropped.
+/// A code as squares, for a window. They are wiped from memory when they are dropped.
 #[derive(Clone)]
 pub struct Squares {
-    /// How many stand side by side.
+    /// The number of squares on each side.
     pub side: usize,
-    /// Which are dark, row by row.
+    /// Whether each square is dark, row by row.
     pub dark: Zeroizing<Vec<bool>>,
 }
 
-/// The code of this text; around it belong four light squares on each side (ISO/IEC 18004).
+/// The code of a text, without the border of four light squares that it needs (ISO/IEC 18004).
 ///
 /// # Errors
 /// As for [`for_terminal`].

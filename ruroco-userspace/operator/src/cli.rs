@@ -76,7 +76,7 @@ enum Action {
     /// upstream's blocklist, so that no packet that has run runs again. Originals are kept, with
     /// `.before-import` appended to their names. Run it as root.
     Import(import::Options),
-    /// Show a key as an invitation, which `ruroco-client invite` takes: a QR code, and a line of text
+    /// Show a key as an invitation, which `ruroco-client join` takes: a QR code, and a line of text
     ///
     /// It holds the key. Run it as root, whose file that is.
     Invite(invite::Options),

@@ -89,8 +89,8 @@ pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Res
         out,
         "{}\n\n\
          It holds the key {}: whoever sees it can knock. On the machine that will:\n\n  \
-         ruroco-client invite          # and paste the line above\n  \
-         ruroco-client send {}",
+         ruroco-client join          # and paste the line above\n  \
+         ruroco-client knock {}",
         &*text, options.key, invitation.name
     )?;
     Ok(())

@@ -35,13 +35,13 @@ fn person() -> Person {
 fn hosts_keys_and_commands_are_completed() {
     let person = person();
     for (words, expected) in [
-        (&["send", "w"][..], &["web1", "web2"][..]),
+        (&["knock", "w"][..], &["web1", "web2"][..]),
         (&["proxy", "web2"], &["web2"]),
-        (&["send", "web1", "o"], &["open_ssh"]),
+        (&["knock", "web1", "o"], &["open_ssh"]),
         (&["open", "web2", ""], &["open_www"]),
         (&["proxy", "192.0.2.1", "22", "--command", ""], &["open_ssh", "stop"]),
         (&["proxy", "--command", "open"], &["open_ssh", "open_www"]),
-        (&["send", "web1", "--key", "h"], &["home"]),
+        (&["knock", "web1", "--key", "h"], &["home"]),
         (&["host", "remove", "web"], &["web1", "web2"]),
         (&["key", "export", ""], &["home"]),
         (&["key", "ex"], &["export"]),
@@ -55,9 +55,9 @@ fn hosts_keys_and_commands_are_completed() {
 #[test]
 fn a_shell_that_completes_changes_nothing_and_is_told_nothing_else() {
     let person = Person::new();
-    assert!(completions(&person, &["send", "w"]).is_empty());
+    assert!(completions(&person, &["knock", "w"]).is_empty());
     assert!(!person.folder().exists());
     let mut client = person.command(CLIENT);
     let done = client.arg("host").arg("list").env("COMPLETE", "bash").output().unwrap();
-    assert!(String::from_utf8_lossy(&done.stdout).contains("no host yet"), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stdout).contains("No hosts yet"), "{done:?}");
 }

@@ -44,24 +44,22 @@ fn a_host_is_added_listed_changed_and_removed() {
     assert_eq!(hosts(&person), json!({ "hosts": [home] }));
     let listed = person.run(&["host", "list"]);
     assert!(
-        listed.starts_with(
-            "home  [2001:db8::1]:81  open close  (key home, asks before close, port 22"
-        ),
+        listed.starts_with("home  [2001:db8::1]:81  open close  (key home, confirm close, port 22"),
         "{listed}"
     );
 
     let refused = person.refused(&EVERYTHING);
     assert!(refused.contains("host home already exists"), "{refused}");
     let changed = [&EVERYTHING[..], &["--replace", "--default", "close"]].concat();
-    assert!(person.run(&changed).starts_with("changed the host home"));
+    assert!(person.run(&changed).starts_with("changed host home"));
     home["command"] = "close".into();
     home["commands"] = json!(["close", "open"]);
     assert_eq!(hosts(&person), json!({ "hosts": [home] }));
 
-    assert!(person.run(&["host", "remove", "home"]).contains("the key home stays"));
-    assert!(person.run(&["host", "list"]).contains("no host yet"));
+    assert!(person.run(&["host", "remove", "home"]).contains("its key home was kept"));
+    assert!(person.run(&["host", "list"]).contains("No hosts yet"));
     let unknown = person.refused(&["host", "remove", "home"]);
-    assert!(unknown.contains("there is no host home"), "{unknown}");
+    assert!(unknown.contains("host home not found"), "{unknown}");
 }
 
 #[test]
@@ -85,11 +83,11 @@ fn an_address_without_a_port_is_told_the_default_one() {
         err
     };
     let told = add("a", "192.0.2.1");
-    assert_eq!(told, "Warning: 192.0.2.1 has no port, so UDP port 80, the default, is used\n");
+    assert_eq!(told, "Warning: 192.0.2.1 has no port, so the default UDP port 80 is used\n");
     assert_eq!(add("b", "192.0.2.2:80"), "");
     assert_eq!(add("c", "[2001:db8::1]:62201"), "");
     assert!(add("d", "2001:db8::2").contains("2001:db8::2 has no port"));
-    let send = ["send", "--address", "192.0.2.1", "--key", "home", "--dry-run"];
+    let send = ["knock", "--address", "192.0.2.1", "--key", "home", "--dry-run"];
     let (_, _, err) = person.start(&send, "");
     assert!(err.starts_with("Warning: 192.0.2.1 has no port"), "{err}");
 }
@@ -112,12 +110,12 @@ fn a_command_that_is_not_listed_is_met_with_the_likely_one_and_can_be_sent_never
     ]);
     for typed in ["open_shh", "OPEN_SSH", "open-ssh"] {
         for action in
-            [&["send", "web1", typed][..], &["open", "web1", typed, "--wait", "22", "--", "true"]]
+            [&["knock", "web1", typed][..], &["open", "web1", typed, "--wait", "22", "--", "true"]]
         {
             let refused = person.refused(action);
             assert!(
                 refused.contains(&format!(
-                    "web1 does not list a command {typed}; did you mean open_ssh?"
+                    "command {typed} is not in the list of host web1. Did you mean open_ssh?"
                 )),
                 "{refused}"
             );
@@ -125,27 +123,27 @@ fn a_command_that_is_not_listed_is_met_with_the_likely_one_and_can_be_sent_never
         }
         let refused = person.refused(&["proxy", "web1", "22", "--command", typed]);
         assert!(
-            refused.contains("did you mean open_ssh?") && refused.contains("client.toml"),
+            refused.contains("Did you mean open_ssh?") && refused.contains("client.toml"),
             "{refused}"
         );
-        person.run(&["send", "web1", "--command", typed, "--dry-run"]);
+        person.run(&["knock", "web1", "--command", typed, "--dry-run"]);
     }
     for other in ["open_ssh", "close_ssh", "restart_nginx"] {
-        person.run(&["send", "web1", other, "--dry-run"]);
+        person.run(&["knock", "web1", other, "--dry-run"]);
     }
 }
 
 #[test]
 fn an_unknown_host_is_met_with_the_likely_one() {
     let person = Person::with_key();
-    assert!(person.refused(&["send", "home"]).contains("ruroco-client invite"));
+    assert!(person.refused(&["knock", "home"]).contains("ruroco-client join"));
     person.run(&["host", "add", "home", "--address", "192.0.2.1", "--key", "home"]);
-    for asked in [["send", "hoem"], ["send", "Home"]] {
+    for asked in [["knock", "hoem"], ["knock", "Home"]] {
         let refused = person.refused(&asked);
-        assert!(refused.contains("did you mean home?"), "{refused}");
+        assert!(refused.contains("Did you mean home?"), "{refused}");
     }
     let refused = person.refused(&["host", "remove", "hom"]);
-    assert!(refused.contains("did you mean home?"), "{refused}");
+    assert!(refused.contains("Did you mean home?"), "{refused}");
 }
 
 #[test]
@@ -177,8 +175,8 @@ fn a_key_file_is_kept_by_its_whole_path() {
     person.run(&["host", "add", "h", "--address", "192.0.2.1", "--key", "k.key"]);
     assert!(person.hosts().contains(&format!("key = \"{file}\"")), "{}", person.hosts());
     person.write_hosts("[hosts.h]\naddress = \"192.0.2.1\"\nkey = \"k.key\"\n");
-    let refused = person.refused(&["send", "h"]);
-    assert!(refused.contains("client.toml:3: `key`: k.key is a file"), "{refused}");
+    let refused = person.refused(&["knock", "h"]);
+    assert!(refused.contains("client.toml:3: `key`: k.key is a relative path"), "{refused}");
 }
 
 #[test]
@@ -187,14 +185,14 @@ fn a_mistake_is_told_with_its_line_and_hides_no_host() {
     let text = "[hosts.good]\naddress = \"192.0.2.1\"\nkey = \"home\"\n\n[hosts.bad]\n\
                 address = \"192.0.2.1:0\"\nkey = \"home\"\ncomand = \"x\"\n";
     person.write_hosts(text);
-    let send = ["send", "good", "--dry-run"];
-    for asked in [&send[..], &["send", "bad"], &["proxy", "bad", "22"]] {
+    let send = ["knock", "good", "--dry-run"];
+    for asked in [&send[..], &["knock", "bad"], &["proxy", "bad", "22"]] {
         let (code, out, told) = person.start(asked, "");
         for line in ["client.toml:6: `address`", "client.toml:8: "] {
             assert_eq!(told.matches(line).count(), 1, "{line}: {told}");
         }
         if asked[1] == "good" {
-            assert!(code == 0 && out.contains("would ask good"), "{out}{told}");
+            assert!(code == 0 && out.contains("from good"), "{out}{told}");
             assert!(told.lines().all(|line| line.starts_with("Warning: ")), "{told}");
         } else {
             assert!(
@@ -216,8 +214,8 @@ fn a_mistake_is_told_with_its_line_and_hides_no_host() {
     person.run(&["host", "remove", "h"]);
     assert_eq!(person.hosts().trim_end(), text.trim_end());
     let refused = person.refused(&["key", "remove", "home", "--yes"]);
-    assert!(refused.contains("Pass --force to delete it anyway"), "{refused}");
-    assert!(person.run(&["host", "remove", "bad"]).starts_with("removed the host bad"));
+    assert!(refused.contains("pass --force to delete the key anyway"), "{refused}");
+    assert!(person.run(&["host", "remove", "bad"]).starts_with("removed host bad"));
     person.run(&["host", "list"]);
 }
 
@@ -225,13 +223,13 @@ fn a_mistake_is_told_with_its_line_and_hides_no_host() {
 fn a_list_of_hosts_that_is_no_toml_leaves_a_way_to_knock() {
     let person = Person::with_key();
     person.write_hosts("[hosts.good]\naddress = \"192.0.2.1\"\nkey =\n");
-    for asked in [&["send", "good"][..], &["proxy", "good", "22"]] {
+    for asked in [&["knock", "good"][..], &["proxy", "good", "22"]] {
         let refused = person.refused(asked);
         assert!(refused.contains("client.toml:3: "), "{refused}");
-        assert!(refused.contains("ruroco-client send --address ADDRESS --key KEY"), "{refused}");
+        assert!(refused.contains("ruroco-client knock --address ADDRESS --key KEY"), "{refused}");
     }
     person.run(&[
-        "send",
+        "knock",
         "--address",
         "127.0.0.1:9",
         "--key",
@@ -249,8 +247,8 @@ fn a_key_that_cannot_be_used_is_in_the_way_of_no_other_host() {
                  [hosts.bad]\naddress = \"192.0.2.2\"\nkey = \"broken\"\n";
     person.write_hosts(hosts);
     std::fs::write(person.folder().join("keys/broken.key"), "no key").unwrap();
-    person.run(&["send", "good", "--dry-run"]);
-    person.refused(&["send", "bad", "--dry-run"]);
+    person.run(&["knock", "good", "--dry-run"]);
+    person.refused(&["knock", "bad", "--dry-run"]);
 }
 
 #[test]
@@ -270,26 +268,26 @@ fn a_command_that_is_to_be_confirmed_is_not_sent_without_a_terminal_or_yes() {
     let add = ["host", "add", "nas", "--address", "127.0.0.1:9", "--key", "home"];
     let commands = ["--command", "open_ssh", "--command", "shut_down", "--confirm", "shut_down"];
     person.run(&[&add[..], &commands].concat());
-    person.run(&["send", "nas"]);
+    person.run(&["knock", "nas"]);
     for asked in [
-        &["send", "nas", "shut_down"][..],
-        &["send", "nas", "shut_down", "--json"],
+        &["knock", "nas", "shut_down"][..],
+        &["knock", "nas", "shut_down", "--json"],
         &["open", "nas", "shut_down", "--wait", "9", "--", "true"],
     ] {
         let refused = person.refused(asked);
         assert_eq!(
             refused,
-            "Error: Refusing to send shut_down without confirmation (no terminal): `confirm` in \
-             client.toml lists it. Pass --yes to send it\n",
+            "Error: Refusing to send shut_down without confirmation (no terminal). `confirm` in \
+             client.toml lists it. Pass --yes to send it.\n",
             "{asked:?}"
         );
     }
     let refused = person.refused(&["proxy", "nas", "22", "--command", "shut_down"]);
-    assert!(refused.contains("ruroco-client send nas shut_down"), "{refused}");
+    assert!(refused.contains("ruroco-client knock nas shut_down"), "{refused}");
     let by_address = person.refused(&["proxy", "127.0.0.1", "22", "--command", "shut_down"]);
-    assert_eq!(by_address, refused, "`send` knows names only");
-    person.run(&["send", "nas", "shut_down", "--dry-run"]);
-    let sent = person.run(&["send", "nas", "shut_down", "--yes"]);
+    assert_eq!(by_address, refused, "`knock` accepts names only");
+    person.run(&["knock", "nas", "shut_down", "--dry-run"]);
+    let sent = person.run(&["knock", "nas", "shut_down", "--yes"]);
     assert!(sent.contains("sent shut_down"), "{sent}");
 }
 
@@ -302,7 +300,7 @@ fn a_host_that_is_replaced_without_its_safeguard_is_pointed_out() {
     let (_, _, err) = person.start(&[&add[..], &["--replace", "--confirm", "stop"]].concat(), "");
     assert_eq!(err, "");
     let (_, _, err) = person.start(&[&add[..], &["--replace"]].concat(), "");
-    assert!(err.contains("Warning: nas no longer asks before stop"), "{err}");
+    assert!(err.contains("Warning: host nas no longer requires a confirmation for stop."), "{err}");
 }
 
 #[test]
@@ -316,7 +314,7 @@ fn a_name_that_differs_only_in_case_does_not_take_the_place_of_a_known_host() {
         "{refused}"
     );
     let invitation = crate::person::INVITATION.replace("name=home", "name=WEB1");
-    let refused = person.refused_input(&["invite"], &invitation.replace("AAEC", "BAEC"));
+    let refused = person.refused_input(&["join"], &invitation.replace("AAEC", "BAEC"));
     assert!(refused.contains("host Web1 already exists with another key"), "{refused}");
 }
 
@@ -327,8 +325,8 @@ fn every_command_that_reads_the_hosts_warns_of_mistakes_in_them() {
     let add = ["host", "add", "a", "--address", "192.0.2.1:80", "--key", "home"];
     for (arguments, input) in [
         (&add[..], ""),
-        (&["invite", "--name", "b"], crate::person::INVITATION),
-        (&["send", "a", "--dry-run"], ""),
+        (&["join", "--name", "b"], crate::person::INVITATION),
+        (&["knock", "a", "--dry-run"], ""),
     ] {
         let (_, _, err) = person.start(arguments, input);
         assert!(
@@ -336,7 +334,7 @@ fn every_command_that_reads_the_hosts_warns_of_mistakes_in_them() {
             "{arguments:?}: {err}"
         );
     }
-    let refused = person.refused(&["send", "my host"]);
+    let refused = person.refused(&["knock", "my host"]);
     assert!(refused.contains("ruroco-client host remove 'my host'"), "{refused}");
     person.run(&["host", "remove", "my host"]);
     assert!(!person.hosts().contains("my host"));

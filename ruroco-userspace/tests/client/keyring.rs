@@ -10,13 +10,13 @@ fn without_a_keyring_nothing_is_put_anywhere_else() {
     for (arguments, input) in [
         (&["key", "gen", "home", "--keyring"][..], ""),
         (&["key", "import", "home", "--keyring"], KEY),
-        (&["invite", "--keyring"], INVITATION),
+        (&["join", "--keyring"], INVITATION),
     ] {
         let refused = person.refused_input(arguments, input);
-        assert!(refused.contains("keyring cannot be reached"), "{refused}");
-        assert!(refused.contains("keep the key in a file"), "{refused}");
+        assert!(refused.contains("cannot reach this system's keyring"), "{refused}");
+        assert!(refused.contains("store the key in a file"), "{refused}");
     }
-    assert!(person.run(&["key", "list"]).contains("no key yet"));
+    assert!(person.run(&["key", "list"]).contains("No keys yet"));
     assert_eq!(person.hosts(), "");
 }
 
@@ -24,14 +24,19 @@ fn without_a_keyring_nothing_is_put_anywhere_else() {
 fn who_has_no_key_in_it_does_not_need_one() {
     let person = Person::with_key();
     person.run(&["host", "add", "home", "--address", "127.0.0.1:9", "--key", "home"]);
-    person.run(&["send", "home"]);
+    person.run(&["knock", "home"]);
     // Nor does a list of what is in it.
     let marker = person.folder().join("keys/far.keyring");
     std::fs::write(&marker, format!("chacha20poly1305 {KEY_ID}\n")).unwrap();
     assert!(person.run(&["key", "list"]).contains("the system's keyring"));
-    let refused = person.refused(&["send", "--address", "127.0.0.1:9", "--key", "far"]);
-    assert!(refused.contains("the key far: this system's keyring cannot be reached"), "{refused}");
-    assert!(person.refused_input(&["key", "import", "far"], KEY).contains("a key far already"));
+    let refused = person.refused(&["knock", "--address", "127.0.0.1:9", "--key", "far"]);
+    assert!(
+        refused.contains("cannot use key far: cannot reach this system's keyring"),
+        "{refused}"
+    );
+    assert!(
+        person.refused_input(&["key", "import", "far"], KEY).contains("key far already exists")
+    );
 }
 
 /// A real keyring, of its own session and in a home directory of its own.
@@ -69,14 +74,14 @@ fn a_key_is_kept_in_a_real_keyring() {
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{out}{err}");
     expect_no_secret(&format!("{out}{err}"));
-    let said = format!("imported the key home: chacha20poly1305 {KEY_ID}, in the system's keyring");
+    let said = format!("imported key home: chacha20poly1305 {KEY_ID}, in the system's keyring");
     assert!(out.contains(&said) && out.contains("sent default to 127.0.0.1:9"), "{out}{err}");
     let sum = |what: &str| {
         let line = out.lines().find(|line| line.starts_with(what));
         line.unwrap_or_else(|| panic!("{out}{err}")).split_once(' ').unwrap().1.to_owned()
     };
     assert_eq!(sum("came-out"), sum("went-in"));
-    assert!(err.contains("has an entry for it that is not this folder's"), "{err}");
-    assert!(err.contains("has another key for home than was put there"), "{err}");
-    assert!(out.trim_end().ends_with("ruroco-client invite"), "nothing is left: {out}");
+    assert!(err.contains("already has an entry of this name"), "{err}");
+    assert!(err.contains("contains a different key than the one stored as home"), "{err}");
+    assert!(out.trim_end().ends_with("ruroco-client join"), "nothing is left: {out}");
 }

@@ -12,7 +12,7 @@ use crate::{
 #[test]
 fn a_key_is_made_kept_listed_and_removed() {
     let person = Person::new();
-    assert!(person.run(&["key", "list"]).contains("ruroco-client invite"));
+    assert!(person.run(&["key", "list"]).contains("ruroco-client join"));
     let said = person.run(&["key", "gen", "home"]);
     assert!(said.contains("ruroco-client key export home"), "{said}");
     let file = person.folder().join("keys/home.key");
@@ -26,7 +26,7 @@ fn a_key_is_made_kept_listed_and_removed() {
     assert!(!listed.contains(text.trim()) && !said.contains(text.trim()));
 
     let refused = person.refused(&["key", "gen", "home"]);
-    assert!(refused.contains("there is a key home already"), "{refused}");
+    assert!(refused.contains("key home already exists"), "{refused}");
     let refused = person.refused(&["key", "remove", "home"]);
     assert!(refused.contains("without confirmation (no terminal). Pass --yes"), "{refused}");
     assert_eq!(fs::read_to_string(&file).unwrap(), text, "it is as it was");
@@ -43,7 +43,7 @@ fn a_key_goes_to_a_file_that_is_not_there_yet() {
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(mode(&path), 0o600);
     let refused = person.refused(&["key", "gen", "--out", "k.key"]);
-    assert!(refused.contains("k.key is there already"), "{refused}");
+    assert!(refused.contains("k.key already exists"), "{refused}");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
     assert!(!person.folder().exists(), "no folder is made for it");
 }
@@ -63,12 +63,12 @@ fn a_key_comes_from_a_file_and_from_standard_input() {
     let person = Person::new();
     let file = person.write("k.key", KEY, 0o600);
     let said = person.run(&["key", "import", "a", &file]);
-    assert!(said.contains(KEY_ID) && said.contains("k.key holds it, too"), "{said}");
+    assert!(said.contains(KEY_ID) && said.contains("k.key also contains the key"), "{said}");
     person.say(&["key", "import", "b", "-"], &format!("  {KEY}\n"));
     for name in ["a", "b"] {
         assert_eq!(person.reveal(&["key", "export", name]), format!("{KEY}\n"));
     }
-    assert!(person.refused_input(&["key", "import", "a"], KEY).contains("a key a already"));
+    assert!(person.refused_input(&["key", "import", "a"], KEY).contains("key a already exists"));
 }
 
 #[test]
@@ -78,13 +78,13 @@ fn what_is_no_key_is_refused_and_not_repeated() {
     for (input, told) in [
         ("", "not a key"),
         (cut, "not a key"),
-        (crate::person::INVITATION, "ruroco-client invite"),
+        (crate::person::INVITATION, "ruroco-client join"),
         (&*"a".repeat(70_000), "longer than"),
     ] {
         let refused = person.refused_input(&["key", "import", "a"], input);
         assert!(refused.contains(told), "{refused}");
     }
-    assert!(person.run(&["key", "list"]).contains("no key yet"), "nothing half done");
+    assert!(person.run(&["key", "list"]).contains("No keys yet"), "nothing half done");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_key_file_that_others_can_read_is_refused() {
     assert!(refused.contains("chmod 600"), "{refused}");
     let kept = person.folder().join("keys/home.key");
     fs::set_permissions(&kept, fs::Permissions::from_mode(0o640)).unwrap();
-    let sent = person.refused(&["send", "--address", "127.0.0.1:9", "--key", "home"]);
+    let sent = person.refused(&["knock", "--address", "127.0.0.1:9", "--key", "home"]);
     assert!(sent.contains("chmod 600"), "{sent}");
     let listed = person.run(&["key", "list"]);
     assert!(listed.contains("cannot be used") && listed.contains("chmod 600"), "{listed}");
@@ -122,7 +122,7 @@ fn a_key_goes_to_another_device_as_text_and_as_a_picture() {
         assert_eq!(mode(&path), 0o600, "{name}");
         let before = fs::read(&path).unwrap();
         let refused = person.refused(&["key", "export", "home", flag, name]);
-        assert!(refused.contains("is there already"), "{refused}");
+        assert!(refused.contains("already exists"), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), before);
     }
     assert_eq!(fs::read_to_string(person.path("k.key")).unwrap(), format!("{KEY}\n"));
@@ -131,10 +131,10 @@ fn a_key_goes_to_another_device_as_text_and_as_a_picture() {
 
     let other = Person::new();
     let said = other.run(&["key", "import", "home", "--qr", &person.path("k.png")]);
-    assert!(said.contains(KEY_ID) && said.contains("remove it"), "{said}");
+    assert!(said.contains(KEY_ID) && said.contains("Delete it"), "{said}");
     assert_eq!(other.reveal(&["key", "export", "home"]), format!("{KEY}\n"));
     let refused = other.refused(&["key", "import", "x", "--qr", &person.path("k.svg")]);
-    assert!(refused.contains("could not be read as a PNG or JPEG"), "{refused}");
+    assert!(refused.contains("not a readable PNG or JPEG picture"), "{refused}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_key_that_hosts_have_is_not_removed() {
     assert!(refused.contains("one, three, two") && refused.contains("--force"), "{refused}");
     person.run(&["key", "remove", "home", "--yes", "--force"]);
     let listed = person.run(&["host", "list"]);
-    assert!(listed.contains("cannot be knocked at: key home not found"), "{listed}");
-    let sent = person.refused(&["send", "one"]);
+    assert!(listed.contains("cannot knock: key home not found"), "{listed}");
+    let sent = person.refused(&["knock", "one"]);
     assert!(sent.contains("ruroco-client key import home"), "{sent}");
 }

@@ -20,6 +20,7 @@ mod hosts;
 mod invitations;
 mod keyring;
 mod keys;
+mod names_of_commands;
 mod person;
 mod proxy;
 mod rfc8452;

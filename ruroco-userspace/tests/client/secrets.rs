@@ -52,10 +52,10 @@ fn no_secret_on_the_command_line_is_repeated() {
 
 #[test]
 fn who_puts_an_invitation_on_the_command_line_is_told_what_to_run() {
-    let (code, out, err) = Person::new().start(&["invite", INVITATION], "");
+    let (code, out, err) = Person::new().start(&["join", INVITATION], "");
     assert_eq!((code, &*out), (2, ""));
     let told = "Do not put an invitation on the command line: other users can read it there. Run \
-                `ruroco-client invite` and paste it when prompted.";
+                `ruroco-client join` and paste it when prompted.";
     assert!(err.contains(told), "{err}");
 }
 
@@ -65,7 +65,7 @@ fn no_secret_in_the_name_of_a_file_or_in_client_toml_is_repeated() {
     // Base64 has slashes, and files have no names that have.
     let file = INVITATION.replace('/', "_");
     let missing = person.path(&file);
-    let (_, out, err) = person.start(&["invite", &missing], "");
+    let (_, out, err) = person.start(&["join", &missing], "");
     expect_no_secret(&format!("{out}{err}"));
     for value in [
         format!("[hosts.a]\naddress = \"{INVITATION}\"\nkey = \"home\"\n"),
@@ -80,7 +80,7 @@ fn no_secret_in_the_name_of_a_file_or_in_client_toml_is_repeated() {
         person.write_hosts(&value);
         for asked in [
             &["host", "list"][..],
-            &["send", "a"],
+            &["knock", "a"],
             &["proxy", "a", "22"],
             &["host", "list", "--json"],
         ] {
@@ -90,6 +90,6 @@ fn no_secret_in_the_name_of_a_file_or_in_client_toml_is_repeated() {
     }
     fs::remove_file(person.folder().join("client.toml")).unwrap();
     let (_, out, err) = person
-        .start(&["send", "--json", "--address", "127.0.0.1:9", "--key", "home", "--", KEY], "");
+        .start(&["knock", "--json", "--address", "127.0.0.1:9", "--key", "home", "--", KEY], "");
     expect_no_secret(&format!("{out}{err}"));
 }

@@ -74,7 +74,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn a_packet_differs_from_upstreams_only_in_nonce_and_counter() {
     let laptop = Laptop::with_key(Key::parse(KEY).unwrap(), "");
-    laptop.client(&["send", "home", "default"]).expect(0);
+    laptop.client(&["knock", "home", "default"]).expect(0);
     let ours = laptop.datagram();
     let (mut our_content, their_content) = (content(&ours), content(&upstream()));
     assert_eq!(ours[..8], upstream()[..8], "the key id");
@@ -97,7 +97,7 @@ fn a_packet_differs_from_upstreams_only_in_nonce_and_counter() {
 fn every_field_is_where_upstream_has_it() {
     let laptop = Laptop::with_key(Key::parse(KEY).unwrap(), "");
     let flags = ["--permissive", "--ip", "2001:db8::7"];
-    laptop.client(&[&["send", "home", "open_port"][..], &flags].concat()).expect(0);
+    laptop.client(&[&["knock", "home", "open_port"][..], &flags].concat()).expect(0);
     let content = content(&laptop.datagram());
     assert_eq!(content[0], 1, "version");
     assert_eq!(content[1..9], 0x9b93_0839_59d8_550a_u64.to_be_bytes(), "command");

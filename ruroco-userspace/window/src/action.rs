@@ -1,13 +1,13 @@
-//! What a person can do. Screens give [`Action`]s; the model answers with
-//! [`Task`](super::task::Task)s, which take their time and are done elsewhere; what comes of them is a
-//! [`Report`](super::task::Report).
+//! The user's actions. Screens return [`Action`]s, the model turns them into
+//! [`Task`](super::task::Task)s for the workers, and the workers send [`Report`](super::task::Report)s
+//! back.
 
 use ruroco_client::profiles::Host;
 use ruroco_keys::name::Name;
 
 use super::preferences::Theme;
 
-/// What a person wants.
+/// An action of the user.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
     ShowHosts,
@@ -16,30 +16,30 @@ pub(super) enum Action {
     ShowImport,
     /// Closes the dialog, or discards the form and shows the hosts.
     Back,
-    /// The Escape key: asks before it discards a begun form.
+    /// The Escape key: prompts before it discards a form with changes.
     Escape,
-    /// Discards a begun form.
-    Leave,
+    /// Discards a form with changes.
+    DiscardForm,
     NewHost,
     EditHost(Name),
     SaveHost,
     RemoveHost(Name),
     /// Undoes a removal.
     RestoreHost(Name, Box<Host>),
-    /// Puts the keyboard into the field to search in.
+    /// Moves the keyboard focus to the search field.
     Search,
     /// Shows all hosts again.
     EndSearch,
-    /// Knocks, after a question if the command asks one.
+    /// Sends a knock, after a confirmation if the command requires one.
     Knock(Name, String),
-    /// The answer was yes.
-    KnockSurely(Name, String),
-    /// No longer waits.
-    Cancel(Name),
+    /// Sends a knock that the user has confirmed.
+    KnockConfirmed(Name, String),
+    /// Stops waiting for the result of a knock.
+    StopKnock(Name),
     /// Dismisses the result of a knock.
-    PutAway(Name),
+    DismissResult(Name),
     Reseed,
-    /// The name of a new key is asked for.
+    /// Prompts for the name of a new key.
     AskNewKey,
     MakeKey,
     AskImportKey,
@@ -49,12 +49,12 @@ pub(super) enum Action {
     AskRemoveKey(Name),
     RemoveKey(Name),
     CopyKey,
-    EmptyClipboard,
+    ClearClipboard,
     ChooseFile(Purpose),
     AcceptInvitation,
     AskClearHistory,
     ClearHistory,
-    Switch(Theme),
+    SwitchTheme(Theme),
     OpenFolder,
     /// Reads everything again.
     Refresh,
@@ -62,7 +62,7 @@ pub(super) enum Action {
     Dismiss(String),
 }
 
-/// What a file is chosen for.
+/// What a chosen file should contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Invitation,

@@ -62,8 +62,8 @@ impl Display {
     }
 }
 
-/// Whether anybody listens where a Wayland display of this name has its socket: names are relative to the
-/// session's folder (wayland-client's `wl_display_connect`).
+/// Whether a Wayland display of this name accepts connections. Names are relative to the session's
+/// folder (wayland-client's `wl_display_connect`).
 fn try_wayland(
     name: &OsStr,
     session: Option<OsString>,

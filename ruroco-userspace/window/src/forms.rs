@@ -1,4 +1,4 @@
-//! Forms as a person fills them in, and their checks.
+//! The forms for hosts and keys, and their validation.
 
 use std::{net::IpAddr, num::NonZero};
 
@@ -19,46 +19,46 @@ use super::{
     secret_field::{SecretField, check_length},
 };
 
-/// A host as it is written.
+/// A host as the user edits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostForm {
-    /// What it was called before, if it is not a new one.
+    /// The name before editing; none for a new host.
     pub(super) original: Option<Name>,
     pub(super) name: String,
     pub(super) address: String,
     pub(super) key: String,
-    /// The key that a new one begins with.
+    /// The preselected key of a new host.
     proposed: String,
-    /// Separated by commas; the first is the default one.
+    /// Separated by commas. The first is the default command.
     pub(super) commands: String,
-    /// Those that ask before they are sent, separated by commas.
+    /// The commands that require a confirmation, separated by commas.
     pub(super) confirm: String,
-    /// As both were, if it is not a new one.
+    /// The commands before editing; none for a new host.
     known: Option<KnownCommands>,
     pub(super) wait: String,
     pub(super) ip: String,
     pub(super) permissive: bool,
     pub(super) family: Family,
     pub(super) all_addresses: bool,
-    /// Whether what is wrong is shown: not before somebody has wanted to save it.
+    /// Whether errors are shown: only after the user has tried to save.
     pub(super) tried: bool,
-    /// By which name it is on its way to the disk.
+    /// The name under which it is being saved.
     pub(super) saving: Option<Name>,
-    /// Whether what few need is shown.
+    /// Whether the additional settings are shown.
     pub(super) more: bool,
-    /// Whether the keyboard has been given its first field.
+    /// Whether the first field has received the keyboard focus.
     pub(super) entered: bool,
 }
 
-/// Names of commands before they are changed.
+/// Names of commands before editing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct KnownNames {
-    /// What the field begins with.
+    /// The initial text of the field.
     text: String,
     all: Vec<String>,
 }
 
-/// The commands of a host before they are changed.
+/// The commands of a host before editing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct KnownCommands {
     /// The default one first.
@@ -71,12 +71,12 @@ impl KnownNames {
         Self { text: all.join(", "), all }
     }
 
-    /// Whether the field can express the names: not with a comma in a name, or a blank at its end.
+    /// Whether the field can express the names: not if one contains a comma, or begins or ends with a space.
     fn can_be_written(&self) -> bool {
         self.text.is_empty() || commands_in(&self.text) == self.all
     }
 
-    /// What the field means. Names that were not changed stay as they were in the file.
+    /// The names in the field. If the text was not changed, these are exactly the names in the file.
     fn changed_to(&self, text: &str) -> Result<Vec<String>, NotACommand> {
         if self.text == text { Ok(self.all.clone()) } else { checked_commands_in(text) }
     }
@@ -94,7 +94,7 @@ impl KnownCommands {
     }
 }
 
-/// What is wrong with a host's fields.
+/// The errors in a host's fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct HostFaults {
     pub(super) name: Option<String>,
@@ -153,14 +153,14 @@ impl HostForm {
         }
     }
 
-    /// Whether something would be lost without it.
-    pub(super) fn is_begun(&self, hosts: &Profiles) -> bool {
+    /// Whether the form contains unsaved changes.
+    pub(super) fn has_changes(&self, hosts: &Profiles) -> bool {
         let known = self.original.as_ref().and_then(|name| Some((name, hosts.get(name.as_str())?)));
         let before = known.map_or_else(
             || Self::proposing(self.proposed.clone()),
             |(name, host)| Self::of(name, host),
         );
-        // All but how it is shown.
+        // Ignores how the form is displayed.
         let before = Self {
             known: self.known.clone(),
             tried: self.tried,
@@ -172,10 +172,10 @@ impl HostForm {
         *self != before
     }
 
-    /// The host that is meant, beside these.
+    /// The host that the form describes.
     ///
     /// # Errors
-    /// What is wrong, by field.
+    /// The errors, by field.
     pub(super) fn check(&self, hosts: &Profiles) -> Result<(Name, Host), Box<HostFaults>> {
         let mut faults = Box::<HostFaults>::default();
         let name = self.name.trim().parse::<Name>().map_err(|error| {
@@ -204,10 +204,12 @@ impl HostForm {
         let wait: Option<Option<NonZero<u16>>> = kept(wait, &mut faults.wait);
         let ip = optional(&self.ip, "Enter an IPv4 or IPv6 address, or leave this empty.");
         let ip: Option<Option<IpAddr>> = kept(ip, &mut faults.ip);
-        let told = |error: NotACommand| sentence(&error.to_string());
-        let commands = self.known_or(|known| &known.commands, &self.commands).map_err(told);
+        let in_words = |error: NotACommand| sentence(&error.to_string());
+        let commands =
+            self.commands_or_known(|known| &known.commands, &self.commands).map_err(in_words);
         let commands = kept(commands, &mut faults.commands);
-        let confirm = self.known_or(|known| &known.confirm, &self.confirm).map_err(told);
+        let confirm =
+            self.commands_or_known(|known| &known.confirm, &self.confirm).map_err(in_words);
         let confirm = kept(confirm, &mut faults.confirm);
         let all = (name, address, key, wait, ip, commands, confirm);
         let (
@@ -228,7 +230,7 @@ impl HostForm {
             wait,
             ip,
             permissive: self.permissive && ip.is_some(),
-            ..Host::new(address, key).that_does(commands)
+            ..Host::new(address, key).with_commands(commands)
         };
         if let Some(unknown) = host.first_unlisted(confirm.iter().map(String::as_str)) {
             let fault = format!("“{unknown}” is not one of the commands.");
@@ -238,7 +240,7 @@ impl HostForm {
         Ok((name, Host { confirm, ..host }))
     }
 
-    /// Whether the commands can be changed here.
+    /// Whether the commands can be edited in the form.
     pub(super) fn can_write_commands(&self) -> bool {
         let fits = |known: &KnownCommands| {
             known.commands.can_be_written() && known.confirm.can_be_written()
@@ -246,7 +248,7 @@ impl HostForm {
         self.known.as_ref().is_none_or(fits)
     }
 
-    fn known_or(
+    fn commands_or_known(
         &self,
         of: impl Fn(&KnownCommands) -> &KnownNames,
         text: &str,
@@ -258,13 +260,13 @@ impl HostForm {
     }
 }
 
-/// In the order they are written in.
+/// The names in a text, in their order.
 fn commands_in(text: &str) -> Vec<String> {
     let named = text.split(',').map(str::trim).filter(|command| !command.is_empty());
     named.map(str::to_owned).collect()
 }
 
-/// The same, if each of them can be the name of a command.
+/// The same names, if each is valid for a command.
 fn checked_commands_in(text: &str) -> Result<Vec<String>, NotACommand> {
     commands_in(text).into_iter().map(command_name::check).collect()
 }
@@ -280,21 +282,21 @@ fn optional<T: std::str::FromStr>(text: &str, fault: &str) -> Result<Option<T>, 
     }
 }
 
-/// A new key as it is asked for.
+/// The form for a new or imported key.
 #[derive(Debug, Default)]
 pub(super) struct KeyForm {
     pub(super) name: String,
     /// The key to import.
     pub(super) secret: SecretField,
     pub(super) tried: bool,
-    /// By which name it is on its way to the disk.
+    /// The name under which it is being saved.
     pub(super) saving: Option<Name>,
     pub(super) entered: bool,
 }
 
 impl KeyForm {
     /// # Errors
-    /// Why it cannot be called so.
+    /// Why the name cannot be used.
     pub(super) fn name(&self, keys: &[KeyRow]) -> Result<Name, String> {
         match self.name.trim() {
             "" => Err("Enter a name.".to_owned()),
@@ -305,14 +307,14 @@ impl KeyForm {
     }
 
     /// # Errors
-    /// Why it is no key.
+    /// Why the text is not a key.
     pub(super) fn key(&self) -> Result<Key, String> {
         let text = check_length(&self.secret.text).map_err(|error| sentence(&error.to_string()))?;
         Key::parse(text).map_err(|error| sentence(&error.to_string()))
     }
 
     /// # Errors
-    /// If anything is wrong.
+    /// The first error.
     pub(super) fn check(&self, keys: &[KeyRow]) -> Result<(Name, Key), String> {
         Ok((self.name(keys)?, self.key()?))
     }
@@ -358,7 +360,7 @@ mod tests {
     fn commands_that_the_field_cannot_say_stay_as_they_are() {
         let (name, host) = form().check(&Profiles::default()).unwrap();
         for command in ["open, then close", " open", ""] {
-            let host = host.clone().that_does([command, "close"].map(str::to_owned));
+            let host = host.clone().with_commands([command, "close"].map(str::to_owned));
             let form = HostForm { wait: "22".to_owned(), ..HostForm::of(&name, &host) };
             assert!(!form.can_write_commands(), "{command:?}");
             let (_, after) = form.check(&Profiles::default()).unwrap();
@@ -374,7 +376,7 @@ mod tests {
             ..form()
         };
         let (name, host) = form.check(&Profiles::default()).unwrap();
-        assert!(host.asks_before("shut_down") && !host.asks_before("open_ssh"));
+        assert!(host.needs_confirmation("shut_down") && !host.needs_confirmation("open_ssh"));
         assert_eq!(HostForm::of(&name, &host).confirm, "shut_down");
         let wrong = HostForm { confirm: "shut_donw".to_owned(), ..form };
         let fault = wrong.check(&Profiles::default()).unwrap_err().confirm;

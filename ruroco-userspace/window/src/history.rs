@@ -1,5 +1,5 @@
-//! Past knocks and their results. An entry is on the disk as soon as its knock is sent; its result is
-//! added later. So it exists even if the window is killed.
+//! The history of knocks. An entry is written to the disk as soon as its knock is sent, so it exists
+//! even if the window is killed. Its result is added later.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state_file::{Found, StateFile, WriteError};
 
-/// Entries that are kept; the oldest go first.
+/// The maximum number of entries. The oldest are removed first.
 pub(super) const MAX_ENTRIES: usize = 500;
 
 const FILE: &str = "history.json";
@@ -19,35 +19,35 @@ const FILE: &str = "history.json";
 /// One knock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Nanoseconds since the epoch; no two entries have the same.
+    /// Nanoseconds since the epoch; unique among the entries.
     pub(super) at: u64,
     pub(super) host: String,
     pub(super) command: String,
-    /// Where it went, as far as that is known.
+    /// The addresses to which it was sent, if known.
     pub(super) address: Option<String>,
     pub(super) result: Result,
 }
 
-/// What came of it.
+/// The result of a knock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Result {
-    /// It is on its way. Nobody looked for an effect, or the window was ended while it did.
+    /// The knock was sent. No port was checked, or the window was closed before the result was known.
     Sent,
-    /// The port opened after so many milliseconds.
+    /// The port opened after this time.
     Opened { port: u16, milliseconds: u64 },
-    /// The port was open before: what the knock did cannot be seen.
+    /// The port was already open, so it cannot show the effect of the knock.
     WasOpen { port: u16 },
     /// The port did not open.
     NothingOpened { port: u16 },
-    /// The person did not wait for the end.
+    /// The user stopped waiting.
     Cancelled,
-    /// It was not sent.
+    /// The knock was not sent.
     NotSent { why: String },
 }
 
 impl Entry {
-    /// When it was.
+    /// The time of the knock.
     pub(super) fn time(&self) -> SystemTime {
         UNIX_EPOCH.checked_add(Duration::from_nanos(self.at)).unwrap_or(UNIX_EPOCH)
     }
@@ -56,7 +56,7 @@ impl Entry {
 /// All entries, the newest first.
 pub(super) type Entries = VecDeque<Entry>;
 
-/// Where it is in the client's folder.
+/// The path of the history in the client's folder.
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
@@ -74,10 +74,10 @@ impl History {
         self.0.read()
     }
 
-    /// Adds an entry where it belongs by its time; gives all that there are now.
+    /// Adds an entry in the order of time, and returns all entries.
     ///
     /// # Errors
-    /// If it is not on the disk.
+    /// If the history cannot be written.
     pub(super) fn add(&self, entry: Entry) -> std::result::Result<Entries, WriteError> {
         self.0.change(|entries: &mut Entries| {
             let newer = entries.partition_point(|other| other.at > entry.at);
@@ -86,11 +86,11 @@ impl History {
         })
     }
 
-    /// The same for what has come of an entry that was added: it takes its place, unless somebody
-    /// has cleared the history meanwhile.
+    /// Replaces an entry by one with its result, unless the history was cleared in the meantime. Returns
+    /// all entries.
     ///
     /// # Errors
-    /// If it is not on the disk.
+    /// If the history cannot be written.
     pub(super) fn replace(&self, entry: Entry) -> std::result::Result<Entries, WriteError> {
         self.0.change(|entries: &mut Entries| {
             if let Some(same) = entries.iter_mut().find(|other| other.at == entry.at) {
@@ -99,16 +99,16 @@ impl History {
         })
     }
 
-    /// Forgets all of them.
+    /// Removes all entries.
     ///
     /// # Errors
-    /// If the empty history is not on the disk.
+    /// If the history cannot be written.
     pub(super) fn clear(&self) -> std::result::Result<Entries, WriteError> {
         self.0.change(Entries::clear)
     }
 }
 
-/// The time now as an entry has it.
+/// The current time in the format of an entry.
 pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

@@ -1,9 +1,9 @@
-//! The icons, by what they stand for. They are painted and never part of a text, so that a screen
-//! reader does not try to read them.
+//! The icons, named after their meaning. They are painted and never part of a text, so a screen reader
+//! does not try to read them.
 
 use eframe::egui::{Align2, Color32, FontFamily, FontId, Sense, Ui, Vec2};
 
-/// The font family that holds them.
+/// The font family that contains them.
 pub(super) const FAMILY: &str = "icons";
 
 /// One of Lucide's icons, cut into `fonts/icons.ttf`.

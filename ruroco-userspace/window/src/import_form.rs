@@ -1,5 +1,5 @@
-//! The form for an invitation, and what accepting that would do. The office finds out the latter, by the rules
-//! of the command line: it has to read keys, which can take its time.
+//! The form for an invitation, and the changes that accepting it makes. A worker plans these changes,
+//! because it must read keys, which can take time.
 
 use ruroco_client::accept::Plan;
 use ruroco_invite::invitation::Invitation;
@@ -11,32 +11,32 @@ use super::{
     secret_text::SecretText,
 };
 
-/// An invitation as it is pasted.
+/// An invitation that the user has pasted or chosen.
 #[derive(Debug, Default)]
 pub(super) struct ImportForm {
     pub(super) secret: SecretField,
-    /// What to call the host, if not as the invitation says.
+    /// The name for the host, which may differ from the name in the invitation.
     pub(super) name: String,
     pub(super) tried: bool,
-    /// What is being done.
+    /// The plan that is being carried out.
     pub(super) saving: Option<Box<Plan>>,
     pub(super) entered: bool,
-    /// The last question to the office that it has not answered yet.
+    /// The question that a worker has not answered yet.
     asked: Option<Question>,
     answer: Option<(Question, Result<Plan, String>)>,
 }
 
-/// What the office is to plan.
+/// A question to a worker: what accepting this invitation changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Question {
     text: SecretText,
     name: String,
-    /// Which hosts and keys there are, as a number that differs whenever they do.
+    /// The revision of the hosts and keys.
     state: u64,
 }
 
 impl ImportForm {
-    /// What comes of a text that was changed: the name follows it.
+    /// Takes the name from the invitation after the text has changed.
     pub(super) fn follow_text(&mut self) {
         self.tried = true;
         if let Ok(invitation) = self.invitation() {
@@ -45,16 +45,16 @@ impl ImportForm {
     }
 
     /// # Errors
-    /// What is wrong with it.
+    /// Why the text is not an invitation.
     pub(super) fn invitation(&self) -> Result<Invitation, String> {
         let text = check_length(&self.secret.text).map_err(|error| sentence(&error.to_string()))?;
         Invitation::find(text).map_err(|error| sentence(&error.to_string()))
     }
 
-    /// What accepting it would do beside the hosts and keys of this state; none while that is not known.
+    /// The plan for this revision of the hosts and keys; none until a worker has answered.
     ///
     /// # Errors
-    /// Why it cannot be accepted so.
+    /// Why the invitation cannot be accepted.
     pub(super) fn plan(&self, state: u64) -> Option<Result<&Plan, String>> {
         if let Err(fault) = self.host_name() {
             return Some(Err(fault));
@@ -63,7 +63,7 @@ impl ImportForm {
         self.is_asked_by(question, state).then(|| plan.as_ref().map_err(Clone::clone))
     }
 
-    /// What the office has to find out next: one thing at a time, because it may have to ask the person.
+    /// The next question to a worker: only one at a time, because a keyring may prompt the user.
     pub(super) fn ask(&mut self, state: u64) -> Option<(Question, Invitation, Option<Name>)> {
         if self.asked.is_some() || self.saving.is_some() || self.plan(state).is_some() {
             return None;
@@ -71,12 +71,12 @@ impl ImportForm {
         let (invitation, name) = (self.invitation().ok()?, self.host_name().ok()?);
         let question = Question { text: self.secret.text.clone(), name: self.name.clone(), state };
         self.asked = Some(question.clone());
-        // Its own name is not one that somebody has chosen.
+        // The name in the invitation does not count as chosen by the user.
         let chosen = Some(name).filter(|name| *name != invitation.name);
         Some((question, invitation, chosen))
     }
 
-    /// The office has answered.
+    /// Stores the answer of a worker.
     pub(super) fn answer(&mut self, question: Question, plan: Result<Plan, String>) {
         self.asked.take_if(|asked| *asked == question);
         self.answer = Some((question, plan));

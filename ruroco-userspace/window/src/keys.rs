@@ -1,4 +1,4 @@
-//! What the window shows of keys: never the secret, unless somebody asks for it.
+//! The list of keys, without their secrets.
 
 use ruroco_client::key_store::{self, KeyStore, Place, Stored};
 use ruroco_keys::{
@@ -6,19 +6,19 @@ use ruroco_keys::{
     name::Name,
 };
 
-/// A key as a line.
+/// A row of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyRow {
     pub(super) name: Name,
     pub(super) place: Place,
-    /// What is public of it, or why it cannot be used.
+    /// Its public facts, or why it cannot be used.
     pub(super) facts: Result<Facts, String>,
 }
 
-/// What everybody may see of a key.
+/// The public facts of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// As the host's status shows it.
+    /// The id that `ruroco status` shows on the server.
     pub(super) id: String,
     pub(super) cipher: Cipher,
 }
@@ -33,7 +33,7 @@ impl Facts {
     pub(super) const fn cipher(&self) -> &'static str {
         match self.cipher {
             Cipher::ChaCha20Poly1305 => "ChaCha20-Poly1305",
-            Cipher::Aes256GcmSiv => "AES-256-GCM-SIV (of upstream ruroco)",
+            Cipher::Aes256GcmSiv => "AES-256-GCM-SIV (upstream ruroco)",
         }
     }
 }
@@ -41,7 +41,7 @@ impl Facts {
 /// All keys of a store.
 ///
 /// # Errors
-/// If nobody knows which there are. One that cannot be read is a row like the others.
+/// If the keys cannot be listed. A key that cannot be used is a row, too.
 pub(super) fn rows(store: &KeyStore) -> Result<Vec<KeyRow>, key_store::Error> {
     let row = |Stored { name, place, label }| {
         let facts = label.map(Facts::from).map_err(|error| error.to_string());

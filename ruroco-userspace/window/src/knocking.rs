@@ -1,4 +1,4 @@
-//! A knock as the window shows it, while it is under way and after it.
+//! The progress and the result of a knock, as the window shows them.
 
 use std::{
     net::SocketAddr,
@@ -29,14 +29,14 @@ use super::{
 /// The last knock at a host.
 #[derive(Debug)]
 pub(super) struct Knocking {
-    /// Which of all knocks it is: reports about an earlier one come too late.
+    /// The number of the knock. Reports about an earlier knock are ignored.
     pub(super) number: u64,
     pub(super) command: String,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) state: State,
 }
 
-/// How far it is.
+/// The progress of a knock.
 #[derive(Debug)]
 pub(super) enum State {
     LookingUp,
@@ -45,7 +45,7 @@ pub(super) enum State {
     Ended(Ended),
 }
 
-/// A step of one that is under way.
+/// A report about a knock.
 #[derive(Debug)]
 pub(super) enum Step {
     LookingUp,
@@ -54,7 +54,7 @@ pub(super) enum Step {
     Ended(Ended),
 }
 
-/// A port that was seen open at a moment. How long it stays so only its host knows.
+/// A port that was open at a certain time. Only the server knows for how long it stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeenOpen {
     pub(super) port: u16,
@@ -62,18 +62,18 @@ pub(super) struct SeenOpen {
 }
 
 impl SeenOpen {
-    /// How long it is shown as open: no longer than a person takes to go on.
+    /// How long the window shows the port as open.
     const FRESH: Duration = Duration::from_secs(10);
 
-    /// For how long it may still be shown as open.
+    /// For how long the window may still show the port as open.
     fn fresh_for(self, now: SystemTime) -> Option<Duration> {
-        // A clock that was set back proves nothing.
+        // If the clock was set back, the age is unknown.
         let age = now.duration_since(self.at).ok()?;
         Self::FRESH.checked_sub(age).filter(|left| !left.is_zero())
     }
 }
 
-/// Why a host cannot be knocked at, and what can be done about it.
+/// Why a knock to a host would fail, and the remedies.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Trouble {
     pub(super) text: String,
@@ -108,22 +108,22 @@ impl Trouble {
     }
 }
 
-/// How it ended.
+/// The end of a knock.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ended {
     pub(super) tone: Tone,
     pub(super) icon: Icon,
     pub(super) title: String,
     pub(super) text: String,
-    /// The port that has opened: title and tone say so only for a while.
+    /// The port that opened. The title and the tone show it as open only for a while.
     pub(super) seen_open: Option<SeenOpen>,
-    /// Things to check, the likeliest first.
+    /// What to check, the most likely cause first.
     pub(super) advice: Vec<String>,
     pub(super) offers: Vec<Offer>,
 }
 
 impl Knocking {
-    /// The person does not want to wait any longer.
+    /// Stops the knock.
     pub(super) fn give_up(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let text = match &self.state {
@@ -139,13 +139,13 @@ impl Knocking {
         });
     }
 
-    pub(super) fn take(&mut self, step: Step) {
+    pub(super) fn update(&mut self, step: Step) {
         let given_up = self.stop.load(Ordering::Relaxed);
         match (step, &mut self.state) {
             (Step::Sent(to), State::Ended(ended)) if given_up => {
                 ended.text = format!("The knock had already been sent to {to}.");
             }
-            // A knock that was given up is over, whatever is still reported.
+            // Later reports about a stopped knock are ignored.
             (_, State::Ended(_)) if given_up => {}
             (Step::LookingUp, state) => *state = State::LookingUp,
             (Step::Sent(to), State::Sent(addresses)) => addresses.push(to),
@@ -155,7 +155,7 @@ impl Knocking {
         }
     }
 
-    /// Its offers are for the host by its new name.
+    /// Updates the host's name in the offers.
     pub(super) fn host_renamed(&mut self, old: &Name, name: &Name) {
         let State::Ended(ended) = &mut self.state else { return };
         for offer in &mut ended.offers {
@@ -165,11 +165,11 @@ impl Knocking {
         }
     }
 
-    pub(super) const fn is_under_way(&self) -> bool {
+    pub(super) const fn is_running(&self) -> bool {
         !matches!(self.state, State::Ended(_))
     }
 
-    /// For how long it still shows a port as open.
+    /// For how long the result still shows a port as open.
     pub(super) fn fresh_for(&self, now: SystemTime) -> Option<Duration> {
         match &self.state {
             State::Ended(ended) => ended.seen_open?.fresh_for(now),
@@ -179,7 +179,7 @@ impl Knocking {
 }
 
 impl State {
-    /// What it is doing, in a few words.
+    /// The progress in a few words.
     pub(super) fn words(&self) -> String {
         match self {
             Self::LookingUp => "Looking up the address…".to_owned(),
@@ -189,7 +189,7 @@ impl State {
         }
     }
 
-    /// How much of the time to wait is over, from 0 to 1.
+    /// The elapsed fraction of the time limit, from 0 to 1.
     pub(super) fn fraction(&self) -> Option<f32> {
         match self {
             Self::Waiting { since, .. } => {
@@ -207,7 +207,7 @@ impl Ended {
         Self { tone, icon: tone.icon(), title, text, seen_open: None, advice, offers }
     }
 
-    /// What it looks like now: a port is not claimed to be open when nobody knows any more.
+    /// The tone and title at this time. A port is not shown as open for longer than [`SeenOpen::FRESH`].
     pub(super) fn headline(&self, now: SystemTime) -> (Tone, String) {
         match self.seen_open.filter(|seen| seen.fresh_for(now).is_none()) {
             Some(SeenOpen { port, at }) => {
@@ -217,16 +217,16 @@ impl Ended {
         }
     }
 
-    /// Of a knock that is on its way, and whose effect was looked at until now.
+    /// The end of a knock that was sent.
     pub(super) fn of(outcome: &Outcome, key: &Key, now: SystemTime) -> Self {
         let to = list(outcome.sent.all());
         let mut ended = match &outcome.effect {
-            Observation::NotLooked => Self {
+            Observation::NotChecked => Self {
                 icon: Icon::Knock,
                 ..Self::new(
                     Tone::Information,
                     format!("Sent to {to}"),
-                    "Hosts never answer a knock. To see the result here, set the port that opens in \
+                    "Servers never reply to a knock. To see the result here, set the port that opens in \
                      the host's settings.",
                 )
             },
@@ -247,11 +247,11 @@ impl Ended {
                     format!("It opened {} ms after the knock to {to}.", after.as_millis()),
                 )
             },
-            Observation::Shut { at, limit, error } => Self::new(
+            Observation::NotOpened { at, limit, error } => Self::new(
                 Tone::Bad,
                 format!("Port {} did not open", at.port()),
                 sentence(&format!(
-                    "{at} was tried for {} s after the knock to {to}: {error}",
+                    "Cannot connect to {at}, {} s after the knock to {to}: {error}",
                     limit.as_secs()
                 )),
             ),
@@ -261,7 +261,7 @@ impl Ended {
             },
         };
         let advice = advice::on(outcome, key);
-        ended.advice = advice.iter().map(|advice| advice.told(words)).collect();
+        ended.advice = advice.iter().map(|advice| advice.text_with(words)).collect();
         if advice.iter().any(|advice| advice.remedy == Some(Remedy::Reseed)) {
             ended = ended.offering_reseed();
             if ended.tone == Tone::Information {
@@ -277,7 +277,7 @@ impl Ended {
         ended
     }
 
-    /// Of a knock that was not sent.
+    /// The end of a knock that was not sent.
     pub(super) fn not_sent(error: &knock::Error) -> Self {
         let ended = Self::new(Tone::Bad, "Not sent", sentence(&error.to_string()));
         match error {
@@ -300,7 +300,7 @@ impl Ended {
         }
     }
 
-    /// Of a knock whose key cannot be used.
+    /// The end of a knock whose key cannot be used.
     pub(super) fn without_key(error: &key_store::Error, host: &Name) -> Self {
         let Trouble { text, offers } = Trouble::of_key(error, host);
         Self { offers, ..Self::new(Tone::Bad, "Not sent", text) }
@@ -316,7 +316,7 @@ impl Ended {
     }
 }
 
-/// What can be done about something, in the window.
+/// Remedies in the words of the window.
 const fn words(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Reseed => "If the clock is correct now, reset the counter.",
@@ -327,10 +327,10 @@ const fn words(remedy: Remedy) -> &'static str {
     }
 }
 
-/// What the history says of an outcome.
+/// The outcome as an entry of the history.
 pub(super) fn result(outcome: &Outcome) -> history::Result {
     match &outcome.effect {
-        Observation::NotLooked => history::Result::Sent,
+        Observation::NotChecked => history::Result::Sent,
         Observation::Opened { at, was_open: true, .. } => {
             history::Result::WasOpen { port: at.port() }
         }
@@ -338,17 +338,17 @@ pub(super) fn result(outcome: &Outcome) -> history::Result {
             port: at.port(),
             milliseconds: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
         },
-        Observation::Shut { at, .. } => history::Result::NothingOpened { port: at.port() },
+        Observation::NotOpened { at, .. } => history::Result::NothingOpened { port: at.port() },
         Observation::GivenUp => history::Result::Cancelled,
     }
 }
 
-/// All addresses it went to, as a person reads them.
+/// All addresses to which a knock was sent, as text.
 pub(super) fn addresses(sent: &Sent) -> String {
     list(sent.all())
 }
 
-/// A time as a clock on the wall shows it, and the day, unless it was today.
+/// A time of day, followed by the date unless it is today.
 fn clock(at: SystemTime) -> String {
     let Ok(at) = Timestamp::try_from(at) else { return "an unknown time".to_owned() };
     let at = at.to_zoned(TimeZone::system());
@@ -376,19 +376,19 @@ mod tests {
         let outcome = Outcome {
             sent,
             knocks: 1,
-            effect: Observation::Shut {
+            effect: Observation::NotOpened {
                 at: "192.0.2.1:22".parse().unwrap(),
                 limit: Duration::from_secs(1),
                 error: error(113),
             },
             not_repeated: Some(knock::Error::Unsent(vec![unsent()])),
             other_addresses: Vec::new(),
-            objection: Some(error(113)),
+            icmp_error: Some(error(113)),
         };
         let ended = Ended::of(&outcome, &generate_key().unwrap(), SystemTime::now());
-        let told = [vec![ended.title, ended.text], ended.advice].concat().join("\n");
-        assert!(told.contains("No route to host") && told.contains("Network is unreachable"));
-        assert!(!told.contains("os error"), "{told}");
+        let shown = [vec![ended.title, ended.text], ended.advice].concat().join("\n");
+        assert!(shown.contains("No route to host") && shown.contains("Network is unreachable"));
+        assert!(!shown.contains("os error"), "{shown}");
     }
 
     #[test]

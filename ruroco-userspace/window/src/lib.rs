@@ -1,10 +1,9 @@
-//! The window: hosts and keys as things to click, over the same [`ruroco_client`] as the command line.
+//! The window. It uses the same [`ruroco_client`] as the command line.
 //!
-//! What a person does is an `action`, given by one of the `screens` (made of `widgets`, in the colours
-//! of `style`). The `model` changes by it, and gives away as a task what takes its time; the `office`
-//! does these in other threads and reports. So nothing keeps the window from answering once it is open:
-//! no name server, no network, no lock, no disk. What it keeps for itself, the `history` and the
-//! `preferences`, are state files that cannot keep it from opening.
+//! The `screens` (made of `widgets`, in the colours of `style`) turn the user's input into an `action`.
+//! The `model` handles it, and returns a task if it takes time. The `workers` run tasks in other threads
+//! and send reports. So no name server, network, lock or disk can block the window after it has opened.
+//! A damaged `history` or `preferences` file does not prevent it from opening.
 //!
 //! Rationale: decision 0022.
 
@@ -22,7 +21,7 @@ mod knocking;
 mod missing_glyph;
 mod model;
 mod notice;
-mod office;
+mod platform;
 mod preferences;
 mod screens;
 mod search;
@@ -31,9 +30,9 @@ mod secret_text;
 mod shortcuts;
 mod state_file;
 mod style;
-mod surroundings;
 mod task;
 mod widgets;
+mod workers;
 
 use std::{
     env,
@@ -59,27 +58,27 @@ use self::{
     action::Action,
     model::{Model, Place, Screen},
     notice::{Notice, without_source},
-    office::Office,
     preferences::{Preferences, PreferencesFile},
     state_file::Found,
     style::Tone,
     task::{Report, Task},
+    workers::Workers,
 };
 pub use self::{
+    platform::{Desktop, Platform},
     style::install,
-    surroundings::{Desktop, Surroundings},
 };
 
-/// What the desktop knows the program by; also the name of its desktop entry.
+/// The application id for the desktop; also the name of the desktop entry.
 const APPLICATION: &str = "ruroco-client-ui";
 
-/// How often what moves is drawn: ten times a second is often enough for a bar that fills in ten.
+/// How often progress is drawn. Ten times a second is enough for a bar that fills in ten seconds.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Smallest window in points: a narrow telephone's.
+/// Smallest window in points: a narrow phone.
 const SMALLEST: Vec2 = Vec2::new(340.0, 400.0);
 
-/// The whole program: command line in, exit code out.
+/// Runs the program: parses the command line and opens the window.
 pub fn main() -> ExitCode {
     match ruroco_command_line::parse(env::args_os()) {
         Ok(Cli {}) => {}
@@ -115,11 +114,11 @@ fn run() -> anyhow::Result<()> {
     })
 }
 
-/// What is so when there is no window, and what helps.
+/// The error and its remedy if there is no display.
 const CANNOT_OPEN: &str = "Cannot open a window, which needs X11 or Wayland, and OpenGL. Run this program in \
                            a desktop session, or use `ruroco-client` in a terminal";
 
-/// Has the window open on the display that answers, whatever else the environment names.
+/// Selects the display that accepts connections, whatever else the environment names.
 #[cfg(target_os = "linux")]
 fn display() -> anyhow::Result<Option<eframe::EventLoopBuilderHook>> {
     use winit::platform::x11::EventLoopBuilderExtX11;
@@ -131,7 +130,7 @@ fn display() -> anyhow::Result<Option<eframe::EventLoopBuilderHook>> {
     })
 }
 
-/// Elsewhere there is only one.
+/// Other systems have only one kind of display.
 #[cfg(not(target_os = "linux"))]
 fn display() -> anyhow::Result<Option<eframe::EventLoopBuilderHook>> {
     Ok(None)
@@ -143,8 +142,8 @@ fn icon() -> IconData {
     eframe::icon_data::from_png_bytes(picture).unwrap_or_default()
 }
 
-/// A client's folder, and the window's own settings in it. They are read before the window opens, which
-/// takes its size from them, and only once, because damage is reported once.
+/// A client's folder, and the window's own settings in it. They are read before the window opens,
+/// because they contain its size, and only once, because damage is reported once.
 #[derive(Debug)]
 pub struct Settings {
     folder: Folder,
@@ -152,7 +151,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads them. The window reports whatever is wrong with them.
+    /// Reads the settings. The window reports any errors in them.
     pub fn read(folder: Folder) -> Self {
         let found = PreferencesFile::in_folder(folder.path()).read();
         Self { folder, found }
@@ -163,45 +162,45 @@ impl Settings {
 #[derive(Debug)]
 pub struct Window {
     model: Model,
-    office: Office,
-    surroundings: Arc<dyn Surroundings>,
+    workers: Workers,
+    platform: Arc<dyn Platform>,
     reports: Receiver<Report>,
-    /// Whether Escape has a text field to leave first.
+    /// Whether the next Escape key first leaves a text field.
     was_typing: bool,
     was_focused: bool,
 }
 
 impl Window {
-    /// The window over a client's folder. Whatever is wrong with that is shown in the window.
-    pub fn new(settings: Settings, surroundings: Arc<dyn Surroundings>, context: &Context) -> Self {
+    /// The window for a client's folder. The window shows any errors in the folder.
+    pub fn new(settings: Settings, platform: Arc<dyn Platform>, context: &Context) -> Self {
         let Settings { folder, found } = settings;
         let (sender, reports) = mpsc::channel();
-        let office = Office::open(&folder, Arc::clone(&surroundings), sender, context.clone());
+        let workers = Workers::open(&folder, Arc::clone(&platform), sender, context.clone());
         context.set_zoom_factor(found.content.zoom());
         let mut model = Model::new(found.content);
         if let Some(damage) = found.damage {
             let title = "The window's settings were reset";
-            model.tell(Notice::new(Tone::Warning, title, damage.to_string()));
+            model.notify(Notice::new(Tone::Warning, title, damage.to_string()));
         }
         // Before the first frame, so that it does not show an empty window.
-        office.do_now(Task::ReadAll);
-        Self { model, office, surroundings, reports, was_typing: false, was_focused: true }
+        workers.run_now(Task::ReadAll);
+        Self { model, workers, platform, reports, was_typing: false, was_focused: true }
     }
 
-    /// Draws it, and does what the person has done since the last time.
+    /// Draws the window and handles the user's input.
     pub fn show(&mut self, ui: &mut Ui) {
-        self.model.now = self.surroundings.now();
+        self.model.now = self.platform.now();
         while let Ok(report) = self.reports.try_recv() {
             let before = self.model.place();
-            if let Some(task) = self.model.take(report) {
-                self.office.give(task);
+            if let Some(task) = self.model.handle_report(report) {
+                self.workers.submit(task);
             }
             self.forget_texts(ui.ctx(), before);
         }
         ui.ctx().set_theme(self.model.preferences.theme);
-        let mut actions = self.notice_surroundings(ui.ctx());
+        let mut actions = self.window_events(ui.ctx());
         actions.extend(shortcuts::pressed(ui.ctx(), &self.model, self.was_typing));
-        // They are changed while the rest is looked at.
+        // The screens change these while they read the rest of the model.
         let mut screen = mem::replace(&mut self.model.screen, Screen::Hosts);
         let mut dialog = self.model.dialog.take();
         let mut search = mem::take(&mut self.model.search);
@@ -212,7 +211,7 @@ impl Window {
         self.was_typing = ui.ctx().text_edit_focused();
         self.act(ui.ctx(), actions);
         if let Some(task) = self.model.plan_due() {
-            self.office.give(task);
+            self.workers.submit(task);
         }
         self.keep_zoom(ui.ctx().zoom_factor());
         if self.model.is_busy() {
@@ -222,19 +221,19 @@ impl Window {
         }
     }
 
-    /// egui zooms by itself, at Ctrl and plus, minus or zero.
+    /// Saves the zoom factor, which egui changes at Ctrl and plus, minus or zero.
     fn keep_zoom(&mut self, zoom: f32) {
         let preferences = Preferences { zoom, ..self.model.preferences };
         if preferences != mem::replace(&mut self.model.preferences, preferences) {
-            self.office.give(Task::WritePreferences(preferences));
+            self.workers.submit(Task::WritePreferences(preferences));
         }
     }
 
     fn act(&mut self, context: &Context, actions: Vec<Action>) {
         for action in actions {
             let before = self.model.place();
-            if let Some(task) = self.model.act(action) {
-                self.office.give(task);
+            if let Some(task) = self.model.handle_action(action) {
+                self.workers.submit(task);
             }
             if let Some(text) = self.model.to_copy.take() {
                 context.copy_text(text.to_string());
@@ -243,21 +242,21 @@ impl Window {
         }
     }
 
-    /// Takes from egui what was written in the place that was left: it finds a field again by where
-    /// it stands, and would undo in one form what was done in another.
+    /// Deletes egui's undo history of the text fields after a change of screen or dialog. egui
+    /// identifies a field by its position, so it would undo in one form what the user did in another.
     fn forget_texts(&self, context: &Context, before: Place) {
         if self.model.place() != before {
             context.data_mut(|data| data.remove_by_type::<TextEditState>());
         }
     }
 
-    /// Files that were dropped, and a person who comes back and may have changed files meanwhile.
-    fn notice_surroundings(&mut self, context: &Context) -> Vec<Action> {
+    /// Handles dropped files, and refreshes when the window gets the focus: files may have changed.
+    fn window_events(&mut self, context: &Context) -> Vec<Action> {
         let (dropped, focused) =
             context.input_mut(|input| (mem::take(&mut input.raw.dropped_files), input.focused));
         let before = self.model.place();
         if let Some(task) = self.model.dropped(dropped.iter().map(|file| file.path())) {
-            self.office.give(task);
+            self.workers.submit(task);
         }
         self.forget_texts(context, before);
         let came_back = focused && !mem::replace(&mut self.was_focused, focused);
@@ -268,7 +267,7 @@ impl Window {
 impl eframe::App for Window {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         self.show(ui);
-        // A window is opened before it is zoomed.
+        // The size is saved without zoom, because a window opens before it is zoomed.
         let (size, zoom) = (ui.ctx().content_rect().size(), ui.ctx().zoom_factor());
         if !ui.ctx().input(|input| input.viewport().maximized.unwrap_or(false)) {
             self.model.preferences.size = (size.x * zoom, size.y * zoom);
@@ -276,7 +275,7 @@ impl eframe::App for Window {
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
-        self.office.give(Task::WritePreferences(self.model.preferences));
-        self.office.close();
+        self.workers.submit(Task::WritePreferences(self.model.preferences));
+        self.workers.close();
     }
 }

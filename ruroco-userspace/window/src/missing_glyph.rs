@@ -1,4 +1,4 @@
-//! Characters that no font on this computer has. Each is drawn as a box with its Unicode number in it, so
+//! Characters that no font on this computer contains. Each is drawn as a box with its Unicode number, so
 //! that no name looks empty and no two names look the same.
 //!
 //! Rationale: decision 0031.
@@ -33,10 +33,10 @@ const DIGITS: [[&str; 5]; 16] = [
 /// Dots of a box above the line on which letters stand; three are below it.
 const ABOVE: f32 = 12.0;
 
-/// A grapheme can be as long as a text: no more of its characters are shown.
+/// The maximum number of characters that are shown of a grapheme, which can be as long as a text.
 const MAX_BOXES: usize = 8;
 
-/// Has everything in this context draw missing glyphs so.
+/// Draws missing glyphs as boxes in this context.
 pub(super) fn install(context: &Context) {
     context.add_glyph_rasterizer(GlyphRasterizer::new("ruroco::missing_glyph", |request| {
         Some(rasterize(request))

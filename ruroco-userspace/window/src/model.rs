@@ -1,5 +1,5 @@
-//! What the window knows and shows, and how a person's actions and the office's reports change it.
-//! Nothing in here blocks: what takes time is given away as a [`Task`].
+//! The state of the window, and how the user's actions and the workers' reports change it. Nothing in
+//! this module blocks: it returns a [`Task`] for anything that takes time.
 
 mod files;
 mod hosts;
@@ -31,39 +31,39 @@ use super::{
     task::{Report, Task},
 };
 
-/// All of it.
+/// The state of the window.
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) screen: Screen,
     pub(super) dialog: Option<Dialog>,
     pub(super) hosts: Profiles,
-    /// What is wrong in `client.toml`.
+    /// The errors in `client.toml`.
     pub(super) faults: Problems,
     pub(super) keys: Vec<KeyRow>,
     /// The hosts that use each key.
     users: BTreeMap<Name, Vec<Name>>,
-    /// Why hosts cannot be knocked at.
+    /// The hosts for which a knock would fail, with the reason.
     pub(super) troubles: BTreeMap<Name, Trouble>,
-    /// Counts how often hosts or keys have changed.
+    /// Increases whenever hosts or keys change.
     pub(super) revision: u64,
     pub(super) search: Search,
-    /// What the clock shows: how old something is depends on it.
+    /// The current time.
     pub(super) now: SystemTime,
     pub(super) knockings: BTreeMap<Name, Knocking>,
     pub(super) history: Entries,
     /// The newest first.
     pub(super) notices: Vec<Notice>,
     pub(super) preferences: Preferences,
-    /// What is to go into the clipboard.
+    /// The text to copy to the clipboard.
     pub(super) to_copy: Option<SecretText>,
     knocks: u64,
-    /// How many files were read.
+    /// The number of files that were read.
     reads: u64,
-    /// The file that is being read: one at a time, because a picture takes a process of up to 1 GiB.
+    /// The file that is being read. Only one at a time, because reading a picture may take 1 GiB of memory.
     reading: Option<u64>,
 }
 
-/// What the window is filled with.
+/// The content of the window.
 #[derive(Debug)]
 pub(super) enum Screen {
     Hosts,
@@ -73,18 +73,18 @@ pub(super) enum Screen {
     History,
 }
 
-/// What stands before it and has to be answered first.
+/// A dialog, which the user must answer first.
 #[derive(Debug)]
 pub(super) enum Dialog {
     MakeKey(KeyForm),
     ImportKey(KeyForm),
     Key(ShownKey),
     RemoveKey(Name),
-    /// A command that asks before it is sent.
+    /// Confirms a command.
     Knock(Name, String),
     ClearHistory,
-    /// A begun form, for this screen.
-    Leave(Box<Screen>),
+    /// Confirms discarding a form with changes, to show this screen.
+    DiscardForm(Box<Screen>),
 }
 
 /// One of the navigation's choices.
@@ -96,7 +96,7 @@ pub(super) enum Section {
 }
 
 impl Screen {
-    /// Where the navigation leads to it.
+    /// The section of the navigation to which it belongs.
     pub(super) const fn section(&self) -> Section {
         match self {
             Self::Hosts | Self::Host(_) | Self::Import(_) => Section::Hosts,
@@ -106,20 +106,20 @@ impl Screen {
     }
 }
 
-/// Where a person is: on which screen, before which dialog.
+/// The current screen and dialog.
 pub(super) type Place = (Discriminant<Screen>, Option<Discriminant<Dialog>>);
 
-/// A key that somebody wants to see.
+/// A key that the user has asked to see.
 #[derive(Debug)]
 pub(super) struct ShownKey {
     pub(super) name: Name,
     pub(super) key: Box<Key>,
     pub(super) text: bool,
-    /// Its QR code, or why there is none, while it is to be seen.
+    /// Its QR code while it is shown, or why it cannot be drawn.
     pub(super) code: Option<Result<Code, String>>,
 }
 
-/// A picture that goes from the graphics memory with whoever holds it.
+/// A picture that is deleted from the graphics memory when it is dropped.
 pub(super) struct Code(pub(super) TextureHandle);
 
 impl fmt::Debug for Code {
@@ -152,8 +152,8 @@ impl Model {
         }
     }
 
-    /// What a person does; gives what has to be done about it.
-    pub(super) fn act(&mut self, action: Action) -> Option<Task> {
+    /// Handles an action of the user. Returns the task to run, if any.
+    pub(super) fn handle_action(&mut self, action: Action) -> Option<Task> {
         match action {
             Action::ShowHosts => self.leave_for(Screen::Hosts),
             Action::ShowKeys => self.leave_for(Screen::Keys),
@@ -176,8 +176,8 @@ impl Model {
                     self.leave_for(Screen::Host(Box::new(form)));
                 }
             }
-            Action::Leave => {
-                if let Some(Dialog::Leave(screen)) = self.dialog.take() {
+            Action::DiscardForm => {
+                if let Some(Dialog::DiscardForm(screen)) = self.dialog.take() {
                     self.go(*screen);
                 }
             }
@@ -185,16 +185,16 @@ impl Model {
             Action::RemoveHost(name) => return self.remove_host(name),
             Action::RestoreHost(name, host) => return Some(Task::RestoreHost(name, host)),
             Action::Knock(host, command) => return self.knock(host, command),
-            Action::KnockSurely(host, command) => {
+            Action::KnockConfirmed(host, command) => {
                 self.dialog = None;
-                return self.knock_surely(host, command);
+                return self.send_knock(host, command);
             }
-            Action::Cancel(host) => {
+            Action::StopKnock(host) => {
                 if let Some(knocking) = self.knockings.get_mut(&host) {
                     knocking.give_up();
                 }
             }
-            Action::PutAway(host) => drop(self.knockings.remove(&host)),
+            Action::DismissResult(host) => drop(self.knockings.remove(&host)),
             Action::Reseed => return Some(Task::Reseed),
             Action::AskNewKey => self.dialog = Some(Dialog::MakeKey(KeyForm::default())),
             Action::AskImportKey => self.dialog = Some(Dialog::ImportKey(KeyForm::default())),
@@ -207,7 +207,7 @@ impl Model {
                 return Some(Task::RemoveKey(name));
             }
             Action::CopyKey => self.copy_key(),
-            Action::EmptyClipboard => self.empty_clipboard(),
+            Action::ClearClipboard => self.clear_clipboard(),
             Action::ChooseFile(purpose) => return Some(Task::ChooseFile(purpose)),
             Action::AcceptInvitation => return self.accept(),
             Action::AskClearHistory => self.dialog = Some(Dialog::ClearHistory),
@@ -215,7 +215,7 @@ impl Model {
                 self.dialog = None;
                 return Some(Task::ClearHistory);
             }
-            Action::Switch(theme) => {
+            Action::SwitchTheme(theme) => {
                 self.preferences.theme = theme;
                 return Some(Task::WritePreferences(self.preferences));
             }
@@ -226,8 +226,8 @@ impl Model {
         None
     }
 
-    /// What has come of a task; gives what has to be done about it.
-    pub(super) fn take(&mut self, report: Report) -> Option<Task> {
+    /// Handles the report of a worker. Returns the next task to run, if any.
+    pub(super) fn handle_report(&mut self, report: Report) -> Option<Task> {
         match report {
             Report::Hosts(hosts, faults) => self.hosts_read(hosts, faults),
             Report::Keys(keys) => {
@@ -249,10 +249,10 @@ impl Model {
             }
             Report::NotSaved(notice) => {
                 self.no_longer_saving();
-                self.tell(notice);
+                self.notify(notice);
             }
             Report::KeyAdded(name) => self.key_added(&name),
-            // Whoever has gone on meanwhile asks again.
+            // The user has opened another dialog in the meantime.
             Report::KeyRead(..) if self.dialog.is_some() => {}
             Report::KeyRead(name, key) => {
                 self.dialog = Some(Dialog::Key(ShownKey { name, key, text: false, code: None }));
@@ -264,38 +264,38 @@ impl Model {
                     form.answer(*question, plan.map(|plan| *plan));
                 }
             }
-            Report::Knock(number, step) => self.knock_went_on(number, step),
-            Report::Told(notice) => self.tell(notice),
+            Report::Knock(number, step) => self.knock_step(number, step),
+            Report::Notice(notice) => self.notify(notice),
         }
         None
     }
 
-    /// A notice replaces an earlier one with the same title.
-    pub(super) fn tell(&mut self, notice: Notice) {
+    /// Shows a notice. It replaces an earlier one with the same title.
+    pub(super) fn notify(&mut self, notice: Notice) {
         self.dismiss(&notice.title);
-        self.notices.insert(0, notice.told_in(self.screen.section()));
+        self.notices.insert(0, notice.in_section(self.screen.section()));
         self.notices.truncate(MAX_NOTICES);
     }
 
-    /// Where the person is.
+    /// The current screen and dialog.
     pub(super) fn place(&self) -> Place {
         (mem::discriminant(&self.screen), self.dialog.as_ref().map(mem::discriminant))
     }
 
-    /// Whether something moves of its own accord.
+    /// Whether the window must be drawn repeatedly.
     pub(super) fn is_busy(&self) -> bool {
-        self.knockings.values().any(Knocking::is_under_way)
+        self.knockings.values().any(Knocking::is_running)
     }
 
-    /// When something that is shown is too old to be claimed any longer.
+    /// When the window must be drawn again because a shown result is out of date.
     pub(super) fn next_change(&self) -> Option<Duration> {
         self.knockings.values().filter_map(|knocking| knocking.fresh_for(self.now)).min()
     }
 
-    /// Whether something that was written is not kept yet.
-    pub(super) fn has_begun_form(&self) -> bool {
+    /// Whether the current form contains unsaved changes.
+    pub(super) fn has_unsaved_form(&self) -> bool {
         match &self.screen {
-            Screen::Host(form) => form.is_begun(&self.hosts),
+            Screen::Host(form) => form.has_changes(&self.hosts),
             Screen::Import(form) => !form.secret.text.is_empty(),
             Screen::Hosts | Screen::Keys | Screen::History => false,
         }
@@ -318,10 +318,10 @@ impl Model {
         self.screen = screen;
     }
 
-    /// Asks first, if something would be lost.
+    /// Shows another screen. Prompts first if unsaved changes would be lost.
     fn leave_for(&mut self, screen: Screen) {
-        if self.has_begun_form() {
-            self.dialog = Some(Dialog::Leave(Box::new(screen)));
+        if self.has_unsaved_form() {
+            self.dialog = Some(Dialog::DiscardForm(Box::new(screen)));
         } else {
             self.go(screen);
         }
@@ -359,5 +359,5 @@ impl Model {
     }
 }
 
-/// Nobody reads more.
+/// The maximum number of notices.
 const MAX_NOTICES: usize = 4;

@@ -1,22 +1,22 @@
-//! What a person has to be told, and what they can do about it.
+//! Notices to the user, and the actions that they offer.
 
 use ruroco_messages::{plain_error::Plain, redaction::redacted};
 
 use super::{action::Action, icons::Icon, model::Section, style::Tone};
 
-/// Something that is shown until it is dismissed.
+/// A message that is shown until the user dismisses it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Notice {
     pub(super) tone: Tone,
     pub(super) title: String,
     pub(super) text: String,
     pub(super) offers: Vec<Offer>,
-    /// The only section that it is shown in; it goes when the person leaves that one. Failures stay
-    /// everywhere until they are dismissed.
+    /// The only section in which it is shown; it disappears when the user leaves that section. Failures
+    /// are shown in every section until they are dismissed.
     pub(super) section: Option<Section>,
 }
 
-/// Something to do about it.
+/// An action that a message offers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Offer {
     pub(super) icon: Icon,
@@ -35,8 +35,8 @@ impl Notice {
         self
     }
 
-    /// The same as it is told to a person in this section.
-    pub(super) fn told_in(self, section: Section) -> Self {
+    /// The same notice, for this section.
+    pub(super) fn in_section(self, section: Section) -> Self {
         let stays = match self.tone {
             Tone::Bad | Tone::Warning => true,
             Tone::Good | Tone::Information | Tone::Past => false,
@@ -45,13 +45,14 @@ impl Notice {
     }
 }
 
-/// A text as it can be shown, whatever it repeats: an error repeats what was pasted into the wrong field, and
-/// has a number that means nothing to a person.
+/// A text without secrets and without error numbers. An error can repeat a key that was pasted into the wrong
+/// field.
 pub(super) fn shown(text: &str) -> String {
     Plain(redacted(text)).to_string()
 }
 
-/// An error as a sentence: errors begin with a lower-case letter, because a terminal shows a prefix.
+/// An error as a sentence. Errors begin with a lower-case letter, because the command line prints them
+/// after `Error:`.
 pub(super) fn sentence(text: &str) -> String {
     let text = shown(without_source(text));
     let mut characters = text.chars();
@@ -60,8 +61,7 @@ pub(super) fn sentence(text: &str) -> String {
     format!("{first}{}{end}", characters.as_str())
 }
 
-/// What a library reports, without the place in its source, which is a path of the computer that the
-/// program was built on.
+/// The message of a library without the path of its source file.
 pub(super) fn without_source(text: &str) -> &str {
     let after = |place: usize| text.get(place..)?.split_once(": ").map(|(_, rest)| rest);
     text.rfind(".rs:").and_then(after).unwrap_or(text)

@@ -1,4 +1,4 @@
-//! What a person has chosen about the window itself.
+//! The user's preferences for the window itself.
 
 use std::path::Path;
 
@@ -12,21 +12,21 @@ const FILE: &str = "window.json";
 /// Smallest and largest window that is opened, in points.
 const SIZES: (f32, f32) = (360.0, 10_000.0);
 
-/// Least and greatest zoom that the keyboard leads to.
+/// Smallest and greatest zoom that the keyboard shortcuts can set.
 const ZOOMS: (f32, f32) = (0.2, 5.0);
 
-/// The choices.
+/// The preferences.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Preferences {
     pub(super) theme: Theme,
     /// The window's width and height in points, without zoom.
     pub(super) size: (f32, f32),
-    /// How much larger everything is drawn.
+    /// The zoom factor.
     pub(super) zoom: f32,
 }
 
-/// Which colours.
+/// The colour theme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Theme {
@@ -43,14 +43,14 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// A size that a window can have, whatever the file says.
+    /// The size, limited to a usable range.
     pub(super) fn window_size(&self) -> Vec2 {
         let (least, most) = SIZES;
         let fit = |side: f32| if side.is_finite() { side.clamp(least, most) } else { least };
         Vec2::new(fit(self.size.0), fit(self.size.1))
     }
 
-    /// A zoom that leaves something to see, whatever the file says.
+    /// The zoom, limited to a usable range.
     pub(super) fn zoom(&self) -> f32 {
         let (least, most) = ZOOMS;
         if self.zoom.is_finite() { self.zoom.clamp(least, most) } else { 1.0 }
@@ -58,7 +58,7 @@ impl Preferences {
 }
 
 impl Theme {
-    /// What comes after it when it is switched.
+    /// The next theme in the cycle.
     pub(super) const fn next(self) -> Self {
         match self {
             Self::System => Self::Light,
@@ -86,7 +86,7 @@ impl From<Theme> for egui::ThemePreference {
     }
 }
 
-/// Their file.
+/// The file with the preferences.
 #[derive(Clone, Debug)]
 pub(super) struct PreferencesFile(StateFile);
 
@@ -100,7 +100,7 @@ impl PreferencesFile {
     }
 
     /// # Errors
-    /// If they are not on the disk.
+    /// If the file cannot be written.
     pub(super) fn write(&self, preferences: Preferences) -> Result<(), WriteError> {
         self.0.change(|kept: &mut Preferences| *kept = preferences).map(drop)
     }

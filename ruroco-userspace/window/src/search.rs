@@ -1,33 +1,33 @@
-//! Finding a host among many.
+//! Searching for a host.
 
 use ruroco_client::profiles::Host;
 use ruroco_keys::name::Name;
 
-/// As many hosts as are seen at a glance: with more of them there is a field to search in.
+/// With more hosts than this, the search field is always shown.
 const FEW: usize = 8;
 
-/// What is searched for among the hosts.
+/// The search for hosts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Search {
     pub(super) text: String,
-    /// Whether the person has asked for the field, however few hosts there are.
+    /// Whether the user has opened the search field.
     pub(super) is_open: bool,
-    /// Whether the keyboard goes there next.
+    /// Whether the search field gets the keyboard focus next.
     pub(super) wants_focus: bool,
 }
 
 impl Search {
-    /// Puts the keyboard into the field.
+    /// Opens the search field and moves the keyboard focus to it.
     pub(super) fn open(&mut self) {
         (self.is_open, self.wants_focus) = (true, true);
     }
 
-    /// Whether there is a field to search in among so many hosts.
+    /// Whether the search field is shown.
     pub(super) fn is_shown(&self, hosts: usize) -> bool {
         hosts > FEW || self.is_open || !self.text.is_empty()
     }
 
-    /// Whether each word that is searched for is part of the host's name, address or commands.
+    /// Whether the host's name, address or commands contain each word of the search text.
     pub(super) fn finds(&self, name: &Name, host: &Host) -> bool {
         let address = host.address.to_string();
         let texts = [name.as_str(), &address].into_iter().chain(host.all_commands());
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_host_is_found_by_its_name_address_and_commands_in_any_order() {
         let host = Host::new("NAS.example.net:81".parse().unwrap(), "k".parse().unwrap());
-        let host = host.that_does(["open_ssh".to_owned()]);
+        let host = host.with_commands(["open_ssh".to_owned()]);
         let finds = |text: &str| {
             let search = Search { text: text.to_owned(), ..Search::default() };
             search.finds(&"Cellar".parse().unwrap(), &host)

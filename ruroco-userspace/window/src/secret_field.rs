@@ -1,5 +1,5 @@
-//! A field for an invitation or a key, which is typed, pasted, or read out of a file. Reading a picture takes
-//! seconds, in which a person can go on writing: what they have written since stays.
+//! A field for an invitation or a key, which the user types, pastes or reads from a file. Reading a
+//! picture takes seconds. If the user edits the field in the meantime, the text of the file is ignored.
 
 use ruroco_invite::invitation::MAX_SOURCE_SIZE;
 
@@ -14,7 +14,7 @@ pub(super) struct SecretField {
     reading: Option<Reading>,
 }
 
-/// A file whose text is to replace the text of a field.
+/// A file whose text will replace the text of a field.
 #[derive(Debug)]
 struct Reading {
     number: u64,
@@ -24,12 +24,12 @@ struct Reading {
 /// The text is longer than any that contains an invitation or a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the text is longer than {} KiB, so it is not an invitation or a key; copy only the line that is",
+    "the text is longer than {} KiB, so it is not an invitation or a key. Copy only the line that is one",
     MAX_SOURCE_SIZE >> 10
 )]
 pub(super) struct TooLong;
 
-/// A text that is short enough to be looked into.
+/// Checks that a text is short enough to contain an invitation or a key.
 ///
 /// # Errors
 /// [`TooLong`].
@@ -38,7 +38,7 @@ pub(super) const fn check_length(text: &str) -> Result<&str, TooLong> {
 }
 
 impl SecretField {
-    /// Has the text of the file that is read under this number replace the text, unless that changes first.
+    /// Lets the text of the file with this number replace the text, unless the text changes first.
     pub(super) fn wait_for(&mut self, number: u64) {
         self.reading = Some(Reading { number, replaces: self.text.clone() });
     }
@@ -48,7 +48,7 @@ impl SecretField {
         self.reading.as_ref().is_some_and(|reading| *reading.replaces == *self.text)
     }
 
-    /// Waits no longer for this file. Returns whether the field was waiting for it.
+    /// Stops waiting for this file. Returns whether the field was waiting for it.
     pub(super) fn end_reading(&mut self, number: u64) -> bool {
         let was_waiting = self.is_waiting();
         self.reading.take_if(|reading| reading.number == number).is_some() && was_waiting

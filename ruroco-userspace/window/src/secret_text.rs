@@ -1,6 +1,6 @@
-//! A text that may hold a key, on its way through the window: between a field, a file and the
-//! clipboard. It is not printed with what it is part of, and is zeroed at its end. What egui draws and
-//! copies of it is out of reach.
+//! A text that may contain a key, in a field, from a file or for the clipboard. Debug output does not
+//! show it, and it is wiped from memory when it is dropped. Copies that egui makes to draw it are not
+//! wiped.
 
 use std::{
     fmt,
@@ -9,7 +9,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// Such a text.
+/// A text that may contain a key.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct SecretText(Zeroizing<String>);
 
@@ -27,7 +27,7 @@ impl Deref for SecretText {
     }
 }
 
-/// A field is written into where it is.
+/// Lets a text field edit the text in place.
 impl DerefMut for SecretText {
     fn deref_mut(&mut self) -> &mut String {
         &mut self.0

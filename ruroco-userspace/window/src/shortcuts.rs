@@ -1,4 +1,4 @@
-//! Keyboard shortcuts. Everything is also reached with Tab, and pressed with Enter or Space.
+//! Keyboard shortcuts. Every control can also be reached with Tab and activated with Enter or Space.
 
 use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Popup};
 
@@ -10,7 +10,7 @@ use super::{
 pub(super) const HOSTS: KeyboardShortcut = with_control(Key::Num1);
 pub(super) const KEYS: KeyboardShortcut = with_control(Key::Num2);
 pub(super) const HISTORY: KeyboardShortcut = with_control(Key::Num3);
-/// Another of what the screen shows.
+/// The shortcut to add something on the current screen.
 pub(super) const NEW: KeyboardShortcut = with_control(Key::N);
 pub(super) const IMPORT: KeyboardShortcut = with_control(Key::I);
 pub(super) const SEARCH: KeyboardShortcut = with_control(Key::F);
@@ -22,12 +22,12 @@ const fn with_control(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::COMMAND, key)
 }
 
-/// What the keys that were pressed mean here.
+/// The actions for the keys that were pressed.
 pub(super) fn pressed(context: &Context, model: &Model, was_typing: bool) -> Vec<Action> {
     let pressed = |shortcut| context.input_mut(|input| input.consume_shortcut(&shortcut));
-    // The first Escape in a form leaves the field, so that a slip does not discard the form.
-    let leaves_field = was_typing && model.dialog.is_none() && model.has_begun_form();
-    // An open list takes the key for itself: egui closes it.
+    // The first Escape in a form only leaves the field, so that it does not discard the form by accident.
+    let leaves_field = was_typing && model.dialog.is_none() && model.has_unsaved_form();
+    // Escape closes an open list; egui does that.
     if !Popup::is_any_open(context) && pressed(ESCAPE) && !leaves_field {
         return vec![Action::Escape];
     }
@@ -61,7 +61,7 @@ pub(super) fn pressed(context: &Context, model: &Model, was_typing: bool) -> Vec
     actions
 }
 
-/// As a tooltip shows it.
+/// The text with its shortcut, for a tooltip.
 pub(super) fn with_keys(context: &Context, text: &str, shortcut: &KeyboardShortcut) -> String {
     format!("{text} ({})", context.format_shortcut(shortcut))
 }

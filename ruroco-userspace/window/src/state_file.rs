@@ -10,29 +10,29 @@ use std::{
 use ruroco_files::{durable, instance};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Longest file in bytes that is read; a full history has about a hundredth of that.
+/// Longest file in bytes that is read. A full history takes about a hundredth of that.
 const MAX_SIZE: u64 = 16 << 20;
 
-/// Such a file, as JSON.
+/// A JSON file.
 #[derive(Clone, Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
     lock: PathBuf,
 }
 
-/// What was found.
+/// The result of reading the file.
 #[derive(Debug)]
 pub(super) struct Found<T> {
-    /// What the file said; the beginning if there was none, or none that can be used.
+    /// The content; the default if the file does not exist or cannot be used.
     pub(super) content: T,
-    /// That it could not be used.
+    /// Why the file could not be used, if so.
     pub(super) damage: Option<Damage>,
 }
 
 /// A file that could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Damage {
-    /// It was not what the window writes, and is kept.
+    /// The content was damaged, and the file was renamed.
     #[error(
         "{path} was damaged ({why}). It was renamed to {kept}.",
         path = path.display(), kept = kept_as.display()
@@ -40,22 +40,22 @@ pub(super) enum Damage {
     Kept {
         /// The file.
         path: PathBuf,
-        /// Where it is now.
+        /// Its new name.
         kept_as: PathBuf,
-        /// What was wrong.
+        /// The error.
         why: String,
     },
-    /// It could not be read, or not be kept aside.
+    /// The file could not be read or renamed.
     #[error("Cannot read {}: {error}. Check its permissions.", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
 }
 
-/// Content that is not in the file.
+/// The content was not written.
 #[derive(Debug, thiserror::Error)]
 #[error("Cannot write {}: {error}", path.display())]
 pub(super) struct WriteError {
@@ -64,12 +64,12 @@ pub(super) struct WriteError {
 }
 
 impl StateFile {
-    /// The file of this name in a folder, which is there.
+    /// The file of this name in an existing folder.
     pub(super) fn new(folder: &Path, name: &str) -> Self {
         Self { path: folder.join(name), lock: folder.join(format!("{name}.lock")) }
     }
 
-    /// What is in it.
+    /// Reads the file.
     pub(super) fn read<T: Default + DeserializeOwned>(&self) -> Found<T> {
         let damage = match self.try_read() {
             Ok(content) => return Found { content: content.unwrap_or_default(), damage: None },
@@ -79,10 +79,10 @@ impl StateFile {
         Found { content: T::default(), damage: Some(damage) }
     }
 
-    /// Changes what is in it, while no other process does. A damaged file is kept aside.
+    /// Changes the content while no other process does. A damaged file is renamed first.
     ///
     /// # Errors
-    /// If it cannot be read, kept aside or written; what was there is then still there.
+    /// If the file cannot be read, renamed or written. Its content was not changed.
     pub(super) fn change<T: Default + DeserializeOwned + Serialize>(
         &self,
         change: impl FnOnce(&mut T),
@@ -121,7 +121,7 @@ impl StateFile {
         }
     }
 
-    /// No damaged file takes the place of an earlier one.
+    /// A name for a damaged file that no earlier one has.
     fn free_name(&self) -> PathBuf {
         let named = |number: u32| {
             let mut name = OsString::from(&self.path);

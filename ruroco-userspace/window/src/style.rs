@@ -1,5 +1,5 @@
-//! How everything looks: the colours of both themes, distances, and text styles. Nothing else in the
-//! window writes down a colour or a size of its own.
+//! The colours of both themes, distances, and text styles. No other module of the window defines a
+//! colour or a size.
 
 use std::sync::Arc;
 
@@ -30,9 +30,9 @@ pub(super) const LARGE_ICON: f32 = 44.0;
 pub(super) const CONTENT_WIDTH: f32 = 760.0;
 /// Width of the navigation at the side.
 pub(super) const NAVIGATION_WIDTH: f32 = 184.0;
-/// Below this the navigation moves to the bottom and what stood side by side goes below each other.
+/// If the window is narrower than this, the navigation moves to the bottom, and controls go below each other.
 pub(super) const NARROW: f32 = 620.0;
-/// Below this the navigation at the bottom has icons without words.
+/// If the window is narrower than this, the navigation at the bottom shows icons without words.
 pub(super) const ICONS_ONLY: f32 = 300.0;
 /// Thickness of the ring around what has the keyboard's focus.
 const FOCUS: f32 = 2.0;
@@ -48,7 +48,7 @@ pub(super) fn name_style() -> TextStyle {
     TextStyle::Name(NAME.into())
 }
 
-/// What colours mean, in one theme.
+/// The colours of one theme.
 #[derive(Debug)]
 pub(super) struct Palette {
     /// Behind everything.
@@ -92,14 +92,14 @@ pub(super) struct Shades {
     pub(super) ground: Color32,
 }
 
-/// What something means for the person.
+/// The meaning of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
     Bad,
     Warning,
     Information,
-    /// What was so once, and may not be so now.
+    /// Something that was true earlier and may no longer be.
     Past,
 }
 
@@ -157,7 +157,7 @@ const LIGHT: Palette = Palette {
 };
 
 impl Palette {
-    /// That of the theme that this is shown in.
+    /// The palette of the current theme.
     pub(super) fn of(ui: &Ui) -> &'static Self {
         Self::of_theme(if ui.visuals().dark_mode { Theme::Dark } else { Theme::Light })
     }
@@ -179,7 +179,7 @@ impl Palette {
         }
     }
 
-    /// How a button looks with these colours, whatever state it is in.
+    /// The visuals of a button with these colours, in every state.
     pub(super) fn button(&self, fill: Color32, hovered: Color32, text: Color32) -> Widgets {
         let of = |fill, ring| WidgetVisuals {
             bg_fill: fill,
@@ -199,7 +199,7 @@ impl Palette {
         }
     }
 
-    /// A ring that can be told from what it goes around.
+    /// A ring that contrasts with what it surrounds.
     fn ring(&self, around: Color32) -> Color32 {
         if around == self.accent { self.text } else { self.focus }
     }
@@ -236,7 +236,7 @@ impl Palette {
 const SHADOW: Shadow =
     Shadow { offset: [0, 8], blur: 24, spread: 0, color: Color32::from_black_alpha(60) };
 
-/// Has everything in this context look like this.
+/// Applies the style to this context.
 pub fn install(context: &Context) {
     context.set_fonts(fonts());
     missing_glyph::install(context);

@@ -1,4 +1,4 @@
-//! What is done elsewhere, because it takes its time, and what comes of it.
+//! The tasks of the workers, and their reports.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ use super::{
     secret_text::SecretText,
 };
 
-/// What takes its time.
+/// Anything that takes time.
 #[derive(Debug)]
 pub(super) enum Task {
     ReadAll,
@@ -44,9 +44,9 @@ pub(super) enum Task {
     ReadKey(Name),
     ExportKey(Name),
     ChooseFile(Purpose),
-    /// Reads the file, under this number.
+    /// Reads a file. The report has the same number.
     ReadFile(u64, PathBuf),
-    /// Finds out what accepting an invitation would do, under another name if one is chosen.
+    /// Plans to accept an invitation, under another name if the user has chosen one.
     Plan(Box<Question>, Box<Invitation>, Option<Name>),
     Accept(Box<Invitation>, Box<Plan>),
     Knock {
@@ -62,35 +62,35 @@ pub(super) enum Task {
     OpenFolder,
 }
 
-/// What came of it.
+/// The report about a task.
 #[derive(Debug)]
 pub(super) enum Report {
     Hosts(Profiles, Problems),
     Keys(Vec<KeyRow>),
     /// The hosts that use each key.
     Users(BTreeMap<Name, Vec<Name>>),
-    /// Why hosts cannot be knocked at.
+    /// The hosts for which a knock would fail, with the reason.
     Troubles(BTreeMap<Name, Trouble>),
     History(Entries),
-    /// All files were read again. What a plan was made of may have changed, even if hosts and keys are as they
-    /// were shown last.
+    /// All files were read again. A plan may be out of date, even if the shown hosts and keys have not
+    /// changed.
     ReadAgain,
-    /// The host of a form is in the file.
+    /// The host of a form was saved.
     HostSaved(Name),
     /// A host was renamed: its old name, and its new one.
     HostRenamed(Name, Name),
-    /// A removal is undone.
+    /// The removal of a host was undone.
     HostRestored(Name),
-    /// What a form was to keep is not kept.
+    /// A form could not be saved.
     NotSaved(Notice),
     KeyAdded(Name),
     KeyRead(Name, Box<Key>),
     FileChosen(Purpose, PathBuf),
-    /// The text in the file that was read under this number.
+    /// The text of the file with this number.
     FileRead(u64, Result<SecretText, Notice>),
-    /// What accepting an invitation would do, or why it cannot be accepted.
+    /// The plan for an invitation, or why it cannot be accepted.
     Planned(Box<Question>, Result<Box<Plan>, String>),
     /// A step of the knock with this number.
     Knock(u64, Step),
-    Told(Notice),
+    Notice(Notice),
 }

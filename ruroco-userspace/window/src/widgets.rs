@@ -1,5 +1,5 @@
-//! What screens are made of. Every control has a name for a screen reader and a ring when it has the
-//! keyboard's focus, and comes into view then.
+//! The controls of the screens. Every control has a name for a screen reader. When it gets the keyboard
+//! focus, it shows a ring and scrolls into view.
 
 mod field;
 
@@ -23,16 +23,16 @@ use super::{
 /// Widest text on a button in points.
 const MAX_BUTTON_TEXT: f32 = 260.0;
 
-/// How much a button asks to be pressed.
+/// The prominence of a button.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rank {
-    /// What is mostly wanted here; at most one in a group.
+    /// The most likely choice; at most one in a group.
     First,
-    /// Anything else.
+    /// Any other choice.
     Other,
-    /// Without a ground, for what is there if it is looked for.
+    /// A rare choice, without a background.
     Quiet,
-    /// What cannot be undone.
+    /// A choice that cannot be undone.
     Danger,
 }
 
@@ -59,12 +59,12 @@ impl Rank {
     }
 }
 
-/// A button; its name is what it says.
+/// A button whose name is its text.
 pub(super) fn button(ui: &mut Ui, rank: Rank, icon: Option<Icon>, text: &str) -> Response {
     named_button(ui, rank, icon, text, text)
 }
 
-/// A button that says less than a screen reader has to know.
+/// A button whose name for screen readers is longer than its text.
 pub(super) fn named_button(
     ui: &mut Ui,
     rank: Rank,
@@ -119,7 +119,7 @@ fn dressed(ui: &mut Ui, rank: Rank, name: &str, add: impl FnOnce(&mut Ui) -> Res
     into_view(response.accessible_name(name))
 }
 
-/// Where the keyboard goes, the screen goes too.
+/// Scrolls to the control that has the keyboard focus.
 pub(super) fn into_view(response: Response) -> Response {
     if response.gained_focus() {
         response.scroll_to_me(None);
@@ -127,20 +127,20 @@ pub(super) fn into_view(response: Response) -> Response {
     response
 }
 
-/// Puts the keyboard into the first field of a form that was just opened.
+/// Moves the keyboard focus to the first field of a form that was just opened.
 pub(super) fn enter(entered: &mut bool, first: &Response) {
     if !mem::replace(entered, true) {
         first.request_focus();
     }
 }
 
-/// Text that can be overlooked.
+/// Less important text.
 pub(super) fn quiet(ui: &mut Ui, text: &str) {
     let color = Palette::of(ui).quiet;
     ui.add(Label::new(RichText::new(text).color(color).size(13.0)).wrap());
 }
 
-/// A name of something; what does not fit is in the tooltip.
+/// A name. If it does not fit, the tooltip shows all of it.
 pub(super) fn name(ui: &mut Ui, text: &str) -> Response {
     ui.add(Label::new(RichText::new(text).text_style(name_style())).truncate())
 }
@@ -167,7 +167,7 @@ impl Tone {
     }
 }
 
-/// A thing of its own.
+/// A card.
 pub(super) fn card<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
     let palette = Palette::of(ui);
     Frame::new()
@@ -182,9 +182,9 @@ pub(super) fn card<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
         .inner
 }
 
-/// A message, which a screen reader reads out when it appears. It is dismissed with a button of the name
-/// `away`; returns whether it was.
-pub(super) fn told(
+/// A message, which a screen reader reads out when it appears. The button with the name `away` dismisses
+/// it. Returns whether the user has dismissed it.
+pub(super) fn message(
     ui: &mut Ui,
     tone: Tone,
     icon: Option<Icon>,
@@ -230,13 +230,13 @@ fn close(ui: &mut Ui, name: &str) -> bool {
     icon_button(&mut ui, Icon::Close, name).clicked()
 }
 
-/// What a screen is.
+/// The title of a screen.
 pub(super) fn title(ui: &mut Ui, text: &str) {
     let title = ui.add(Label::new(RichText::new(text).heading()).truncate());
     is_heading(ui, &title, text);
 }
 
-/// Has a screen reader announce it as a heading.
+/// Marks a label as a heading for screen readers.
 pub(super) fn is_heading(ui: &Ui, title: &Response, text: &str) {
     ui.ctx().accesskit_node_builder(title.id, |node| {
         node.set_role(Role::Heading);
@@ -244,7 +244,7 @@ pub(super) fn is_heading(ui: &Ui, title: &Response, text: &str) {
     });
 }
 
-/// The top of a screen that leads back to another: whether a person wants that.
+/// The title of a screen with a button that leads back. Returns whether the user has clicked it.
 pub(super) fn heading_with_way_back(ui: &mut Ui, text: &str, back: &str) -> bool {
     let back = ui.horizontal(|ui| {
         let back = icon_button(ui, Icon::Back, back);
@@ -255,7 +255,7 @@ pub(super) fn heading_with_way_back(ui: &mut Ui, text: &str, back: &str) -> bool
     back.inner
 }
 
-/// The top of a screen: what it is, and what can be begun here.
+/// The title of a screen and its buttons.
 pub(super) fn heading(ui: &mut Ui, text: &str, add: impl FnOnce(&mut Ui)) {
     if ui.available_width() < 430.0 {
         title(ui, text);
@@ -269,7 +269,7 @@ pub(super) fn heading(ui: &mut Ui, text: &str, add: impl FnOnce(&mut Ui)) {
     ui.add_space(NEAR);
 }
 
-/// What a screen shows that has nothing to show yet.
+/// The content of a screen that is still empty.
 pub(super) fn nothing_here(
     ui: &mut Ui,
     icon: Icon,
@@ -315,7 +315,7 @@ pub(super) fn content<R>(ui: &mut Ui, salt: &str, add: impl FnOnce(&mut Ui) -> R
     .inner
 }
 
-/// Lines of text in which nothing is to be pressed, so that they need no height for that.
+/// Lines of text without buttons, which need less height.
 pub(super) fn text_lines<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
     ui.scope(|ui| {
         ui.spacing_mut().interact_size.y = 0.0;

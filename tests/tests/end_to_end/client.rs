@@ -68,7 +68,7 @@ impl Laptop {
         let mut words = launcher.iter().map(Path::new).chain([client.as_path()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args([
-            "send",
+            "knock",
             "--address",
             &self.host.local_addr().unwrap().to_string(),
         ]);
@@ -128,7 +128,7 @@ fn on_a_full_disk_a_counter_that_is_there_goes_on_and_without_one_nothing_is_sen
     let laptop = Laptop::on_disk(64 << 10);
     let filler = fill(&laptop.folder());
     for _ in 0..3 {
-        laptop.expect_refusal(&["could not write the counter", "nothing was sent", "Make room"]);
+        laptop.expect_refusal(&["cannot write the counter", "nothing was sent", "Free some space"]);
         assert!(!laptop.folder().join("counter").exists());
     }
     fs::remove_file(filler).unwrap();
@@ -172,13 +172,13 @@ fn a_name_server_that_does_not_answer_is_not_waited_for_beyond_the_limit() {
     fs::write(&names, "nameserver 127.0.0.1\noptions timeout:30\n").unwrap();
     let _names = Mount::file(&names, Path::new("/etc/resolv.conf"));
     let mut client = host.command();
-    client.arg(programs::path("ruroco-client")).args(["send", "--address", "gate.test"]);
+    client.arg(programs::path("ruroco-client")).args(["knock", "--address", "gate.test"]);
     client.arg("--key").arg(laptop.place.path().join("laptop.key"));
     client.args(["--wait", "22", "--timeout", "0.3"]).env("RUROCO_CONF_DIR", laptop.folder());
     let sent = client.output().unwrap();
     let said = String::from_utf8_lossy(&sent.stderr);
     assert_eq!(sent.status.code(), Some(1), "{said}");
-    assert!(said.contains("could not find the address of gate.test in 300ms"), "{said}");
+    assert!(said.contains("cannot find the address of gate.test within 300ms"), "{said}");
 }
 
 /// Answers queries for IPv4 addresses, and drops all others, until there is an empty datagram.
@@ -217,7 +217,7 @@ fn a_name_server_that_drops_queries_for_ipv6_keeps_no_knock_back() {
         for family in [&["-4"][..], &[]] {
             let mut client = host.command();
             let address = format!("gate.test:{}", port.local_addr().unwrap().port());
-            client.arg(programs::path("ruroco-client")).args(["send", "--address", &address]);
+            client.arg(programs::path("ruroco-client")).args(["knock", "--address", &address]);
             client.arg("--key").arg(laptop.place.path().join("laptop.key"));
             client.args(family).env("RUROCO_CONF_DIR", laptop.folder());
             let sent = client.output().unwrap();

@@ -293,7 +293,7 @@ fn send_waits_for_the_port_and_open_becomes_ssh() {
     let client = || site.on_client(programs::path("ruroco-client"));
     for family in Family::BOTH {
         site.expect_shut_again(family);
-        let sent = client().args(["send", name(family)]).output().unwrap();
+        let sent = client().args(["knock", name(family)]).output().unwrap();
         let (out, err) = text(&sent);
         assert_eq!(sent.status.code(), Some(0), "{err}");
         let opened = format!("{} is open, ", sshd(family));

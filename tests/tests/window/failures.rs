@@ -122,8 +122,8 @@ fn a_name_that_nobody_knows_is_told() {
     });
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
-    person.sees("Could not find the address of nowhere.invalid");
-    person.sees("check the name and the network");
+    person.sees("Cannot find the address of nowhere.invalid");
+    person.sees("Check the name and the network");
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn a_network_that_takes_nothing_is_told() {
     });
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
-    person.sees("Could not send to 255.255.255.255:80");
-    person.sees("check the network and the address");
+    person.sees("Cannot send to 255.255.255.255:80");
+    person.sees("Check the network and the address");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_folder_that_cannot_be_written_costs_no_window() {
     }
     let mut person = Person::opens(folder);
     person.presses("Knock at home: default");
-    person.sees("Could not write the counter");
+    person.sees("Cannot write the counter");
     person.sees("Not sent");
     person.sees("The history was not saved");
     person.presses("Edit home");

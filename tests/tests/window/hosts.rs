@@ -31,11 +31,11 @@ fn a_host_is_added_with_a_new_key() {
     person.presses("Save");
     person.sees("Choose a key, or make one.");
     person.presses("Make a key");
-    person.sees("the host logs keys by name");
+    person.sees("the server logs keys by name");
     person.writes("Name", "laptop");
     person.presses("Make the key");
     // It is chosen at once.
-    person.no_longer_sees("the host logs keys by name");
+    person.no_longer_sees("the server logs keys by name");
     person.presses("Save");
     person.sees("Knock at home: open_ssh");
     person.sees("Knock at home: close_ssh");
@@ -60,14 +60,14 @@ fn each_field_says_what_is_wrong_with_it_and_nothing_is_saved() {
     person.writes("Address", "host:99999");
     person.writes("Port that opens", "0");
     person.presses("More settings");
-    person.writes("Act for another address", "10.0.0.0/8");
+    person.writes("Run commands for another address", "10.0.0.0/8");
     assert!(!person.sees_now("Not saved"), "nobody is told off while still writing");
     person.presses("Save");
     person.sees("Not saved. Correct the fields that are marked above.");
     assert!(person.description("Name").contains("cannot be a name"));
     assert!(person.description("Address").contains("is not a port"));
     assert!(person.description("Port that opens").contains("from 1 to 65535"));
-    assert!(person.description("Act for another address").contains("IPv4 or IPv6"));
+    assert!(person.description("Run commands for another address").contains("IPv4 or IPv6"));
     person.presses("Cancel");
     person.sees("Knock at home: default");
     let after = fs::read_to_string(person.folder.path().join("client.toml")).unwrap();

@@ -88,7 +88,7 @@ fn what_is_no_invitation_is_told_in_words() {
     assert!(person.description("Invitation").contains("Not an invitation"));
     let half = invitation(&key);
     person.writes("Invitation", &half[..half.len() / 2]);
-    assert!(person.description("Invitation").contains("copy the whole line again"));
+    assert!(person.description("Invitation").contains("Copy the whole line again"));
     person.drops(&picture);
     person.sees("Cannot read the file");
     person.sees("no QR code was found in the picture");
@@ -220,7 +220,10 @@ fn another_key_with_the_id_of_an_invitations_is_left_alone() {
     let mut person = Person::opens(folder);
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&forged));
-    person.is_told("Name", "Key home already exists and is another key. Enter another name.");
+    person.is_told(
+        "Name",
+        "Key home already exists and is not the key of this invitation. Enter another name.",
+    );
     person.presses("Add this host");
     assert!(!person.sees_now("was added"));
 }

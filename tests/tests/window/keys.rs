@@ -107,7 +107,7 @@ fn an_export_takes_the_place_of_no_file() {
     person.presses("Keys");
     person.presses("Export the key home to a file");
     person.sees("The key was not exported");
-    person.sees("is there already and stays as it is");
+    person.sees("already exists and was not changed");
     for name in ["home.key", "home.key.new"] {
         assert_eq!(fs::read_to_string(elsewhere.path().join(name)).unwrap(), "another");
     }

@@ -16,7 +16,7 @@ use ruroco_client::{folder::Folder, key_store::Place, profiles::Host};
 use ruroco_invite::destination::Destination;
 use ruroco_keys::key::Key as Secret;
 use ruroco_lab::{programs, wait};
-use ruroco_window::{Settings, Surroundings, Window};
+use ruroco_window::{Platform, Settings, Window};
 use tempfile::TempDir;
 
 use crate::server::Server;
@@ -41,7 +41,7 @@ pub(crate) struct Desktop {
     passed: Mutex<Duration>,
 }
 
-impl Surroundings for Desktop {
+impl Platform for Desktop {
     fn choose_file(&self, _title: &str) -> Option<PathBuf> {
         self.chosen.lock().unwrap().clone()
     }
@@ -131,9 +131,9 @@ impl Person {
                 },
                 None,
             );
-        let surroundings = Arc::clone(&desktop) as Arc<dyn Surroundings>;
+        let platform = Arc::clone(&desktop) as Arc<dyn Platform>;
         let settings = Settings::read(Folder::at(folder.path()));
-        let window = Window::new(settings, surroundings, &harness.ctx);
+        let window = Window::new(settings, platform, &harness.ctx);
         *harness.state_mut() = Some(window);
         harness.step();
         Self { desktop, folder, harness, copied: Vec::new() }

@@ -36,7 +36,7 @@ fn folder() -> (tempfile::TempDir, Folder) {
     (directory, folder)
 }
 
-fn told(plan: &Plan) -> Vec<String> {
+fn descriptions(plan: &Plan) -> Vec<String> {
     let Step::Update(changes) = &plan.step else { panic!("{plan:?}") };
     changes.iter().map(ToString::to_string).collect()
 }
@@ -79,7 +79,10 @@ fn a_second_invitation_to_a_known_host_updates_it_and_leaves_the_rest() {
     assert_eq!(folder.profiles().read().or_problems().unwrap().get("home"), Some(&own));
     let changes =
         ["commands: open_ssh, close_ssh -> open_ssh, close_ssh, status", "wait: none -> 22"];
-    assert_eq!((plan.name.as_str(), told(&plan)), ("home", changes.map(str::to_owned).to_vec()));
+    assert_eq!(
+        (plan.name.as_str(), descriptions(&plan)),
+        ("home", changes.map(str::to_owned).to_vec())
+    );
     plan.carry_out(&folder, &more, Place::File).unwrap();
     let read = folder.profiles().read().or_problems().unwrap();
     assert_eq!(read.iter().count(), 1);
@@ -102,8 +105,8 @@ fn commands_that_ask_before_they_are_sent_still_ask_after_an_update() {
     let commands = ["status", "open_ssh"].map(str::to_owned).to_vec();
     let other = accepted(&folder, &Invitation { commands, ..one });
     let confirm = "confirm: open_ssh, close_ssh -> open_ssh".to_owned();
-    assert!(told(&other).contains(&confirm), "{other:?}");
-    assert!(other.host.asks_before("open_ssh"));
+    assert!(descriptions(&other).contains(&confirm), "{other:?}");
+    assert!(other.host.needs_confirmation("open_ssh"));
     assert_eq!(folder.profiles().read().or_problems().unwrap().get("home"), Some(&other.host));
 }
 
@@ -113,7 +116,7 @@ fn a_host_that_has_moved_is_updated_by_its_name_and_key() {
     let one = invitation();
     accepted(&folder, &one);
     let moved = Invitation { address: "198.51.100.1:81".parse().unwrap(), ..one };
-    let changes = told(&accepted(&folder, &moved));
+    let changes = descriptions(&accepted(&folder, &moved));
     assert_eq!(changes, ["address: 203.0.113.5:80 -> 198.51.100.1:81"]);
 }
 
@@ -209,7 +212,7 @@ fn a_key_that_was_lost_comes_back_with_its_invitation_and_nothing_else_changes()
     folder.keys().remove(&one.name).unwrap();
     let more = Invitation { commands: vec!["status".to_owned()], ..one.clone() };
     let plan = accepted(&folder, &more);
-    let changes = told(&plan);
+    let changes = descriptions(&plan);
     assert!(changes.len() == 1 && changes[0].starts_with("key: missing -> "), "{changes:?}");
     assert!(plan.restores_key());
     assert_eq!(kept(&folder, "home"), (host, vec!["home".to_owned()]));
@@ -247,8 +250,8 @@ fn lost(folder: &Folder) -> Invitation {
 fn has_lost_its_key(folder: &Folder, invitation: &Invitation, host: &str) {
     let planned = Plan::new(folder, invitation, None);
     assert!(
-        matches!(&planned, Err(Error::Conflict(Conflict::KeyMissing { host: told, .. }))
-                 if told.as_str() == host),
+        matches!(&planned, Err(Error::Conflict(Conflict::KeyMissing { host: reported, .. }))
+                 if reported.as_str() == host),
         "{planned:?}"
     );
 }
@@ -302,13 +305,13 @@ fn a_key_that_cannot_be_read_is_reported_and_not_taken_for_another() {
         let error = Plan::new(&folder, &one, None).unwrap_err();
         let Error::Conflict(conflict) = &error else { panic!("{error:?}") };
         assert!(
-            matches!(conflict, Conflict::HostUnclear { host: told, .. } if told.as_str() == host)
+            matches!(conflict, Conflict::HostUnclear { host: reported, .. } if reported.as_str() == host)
                 || matches!(conflict, Conflict::KeyUnclear { .. } if host.is_empty()),
             "{error:?}"
         );
-        let told = error.to_string();
-        assert!(told.contains(&format!("chmod 600 {}", path.display())), "{told}");
-        assert!(!told.contains("another key") && !told.contains("--name"), "{told}");
+        let message = error.to_string();
+        assert!(message.contains(&format!("chmod 600 {}", path.display())), "{message}");
+        assert!(!message.contains("another key") && !message.contains("--name"), "{message}");
     };
     set_mode(0o644);
     refused("home");

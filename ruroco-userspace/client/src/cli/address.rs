@@ -1,12 +1,12 @@
-//! An address as a person types it on the command line, where a forgotten port is easy to miss.
+//! An address that the user types on the command line, where a forgotten port is easy to miss.
 
 use std::str::FromStr;
 
 use ruroco_invite::destination::{DEFAULT_PORT, Destination, ParseError};
 
-use super::note;
+use super::print_note;
 
-/// A destination, and whether its port was typed.
+/// A destination, and whether the user typed its port.
 #[derive(Clone, Debug)]
 pub(super) struct TypedAddress {
     destination: Destination,
@@ -21,24 +21,24 @@ impl FromStr for TypedAddress {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let destination: Destination = text.parse()?;
-        // A port that was typed does not depend on the default.
+        // A typed port does not depend on the default port.
         let has_port = Destination::parse(text, OTHER_PORT)? == destination;
         Ok(Self { destination, has_port })
     }
 }
 
 impl TypedAddress {
-    /// The destination. Warns if its port is the default because none was typed.
+    /// The destination. Prints a warning if no port was typed, so that the default port is used.
     pub(super) fn destination(self) -> Destination {
         if !self.has_port {
-            note(&self.warning());
+            print_note(&self.warning());
         }
         self.destination
     }
 
     fn warning(&self) -> String {
         let host = self.destination.host();
-        format!("Warning: {host} has no port, so UDP port {DEFAULT_PORT}, the default, is used")
+        format!("Warning: {host} has no port, so the default UDP port {DEFAULT_PORT} is used")
     }
 }
 

@@ -1,5 +1,5 @@
-//! From this process's arguments to its exit code: what a person typed is checked for secrets before anything
-//! else sees it, because whatever fails next would repeat it.
+//! From this process's arguments to its exit code. The arguments are checked for secrets before clap parses
+//! them, because clap's error messages repeat the arguments that it rejects.
 
 use std::{
     env,
@@ -10,20 +10,20 @@ use std::{
 use ruroco_messages::redaction::{Kind, secret_in};
 use {ruroco_command_line, ruroco_command_line::completion};
 
-use super::{Cli, Exit, note, run};
+use super::{Cli, Exit, print_note, run};
 
-/// Behind this, arguments are another program's.
-const END_OF_OURS: &str = "--";
+/// The arguments after this one belong to another program.
+const END_OF_OPTIONS: &str = "--";
 
-/// Does what the arguments of this process ask for.
+/// Parses the arguments of this process and runs the command that they name.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
     if let Some(code) = completion::answer::<Cli>(&arguments) {
         return code;
     }
-    let ours = arguments.iter().skip(1).take_while(|argument| *argument != END_OF_OURS);
+    let ours = arguments.iter().skip(1).take_while(|argument| *argument != END_OF_OPTIONS);
     if let Some(kind) = ours.into_iter().find_map(|argument| secret(argument)) {
-        note(&format!("Error: {}", advice(kind)));
+        print_note(&format!("Error: {}", advice(kind)));
         return Exit::WrongCommandLine.into();
     }
     match ruroco_command_line::parse::<Cli>(arguments) {
@@ -40,11 +40,11 @@ fn advice(kind: Kind) -> &'static str {
     match kind {
         Kind::Invitation => {
             "Do not put an invitation on the command line: other users can read it there. Run \
-             `ruroco-client invite` and paste it when prompted."
+             `ruroco-client join` and paste it when prompted."
         }
         Kind::Key | Kind::Fragment => {
             "Do not put a key on the command line: other users can read it there. Run `ruroco-client \
-             key import NAME` and paste it when prompted; then use NAME in place of the key."
+             key import NAME` and paste it when prompted. Then pass NAME instead of the key."
         }
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     const KEY: &str = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
     const SECRET: &str = "ISIjJCUm";
 
-    /// What a person may have in the clipboard.
+    /// Texts that the user may have in the clipboard.
     fn secrets() -> [String; 4] {
         let bare = KEY.split(':').nth(1).unwrap();
         let encoded = KEY.replace(':', "%3A").replace('+', "%2B").replace('=', "%3D");
@@ -66,7 +66,7 @@ mod tests {
         [KEY.to_owned(), bare.to_owned(), bare[..54].to_owned(), invitation]
     }
 
-    /// Every way to put a text into the command line of a command and its subcommands.
+    /// Every position in which a text can appear on the command line of a command and its subcommands.
     fn places(command: &Command, path: &[String], text: &str, found: &mut Vec<Vec<String>>) {
         let line = |more: &[&str]| {
             path.iter()
@@ -111,9 +111,9 @@ mod tests {
             assert!(lines.len() > 200, "all subcommands: {}", lines.len());
             for line in lines {
                 let Err(error) = Cli::try_parse_from(&line) else { continue };
-                let told = error.render().to_string();
-                repeated += usize::from(told.contains(SECRET));
-                let shown = redacted(&told);
+                let message = error.render().to_string();
+                repeated += usize::from(message.contains(SECRET));
+                let shown = redacted(&message);
                 assert!(!shown.contains(SECRET), "{line:?}: {shown}");
             }
         }

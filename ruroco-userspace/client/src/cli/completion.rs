@@ -1,7 +1,7 @@
-//! What a shell can complete on the client's command line: this person's hosts, keys and commands.
+//! Shell completions for the client's command line: the user's hosts, keys and commands.
 //!
-//! This reads `client.toml` and the names of the keys, but no key, and asks no keyring. What is wrong
-//! with a host in `client.toml` only means that it is not among the completions.
+//! Completing reads `client.toml` and the file names of the keys. It reads no key and does not use the
+//! keyring. Invalid entries in `client.toml` are left out without a message.
 
 use std::{collections::BTreeSet, ffi::OsStr};
 
@@ -28,7 +28,7 @@ pub(super) fn hosts() -> ArgValueCandidates {
     })
 }
 
-/// Commands of the host that has been typed, or of all hosts.
+/// Commands of the host on the command line, or of all hosts if no host has been typed yet.
 pub(super) fn commands() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let profiles = profiles();

@@ -1,40 +1,40 @@
-//! How `ruroco-client` ends: its exit codes, which scripts rely on.
+//! The exit codes of `ruroco-client`. Scripts depend on them.
 
 use std::process::ExitCode;
 
 use crate::attempt::Observation;
 
-/// What becomes of the process.
+/// The result of a command, as an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done what was asked; of a knock: it is on its way and, if that was looked at, the port is open.
+    /// The command succeeded. If it sent a knock and waited for a port, the port is open.
     Done,
-    /// Not done, and said why; of a knock: it is not on its way.
+    /// The command failed and printed the reason. No knock was sent.
     Failed,
-    /// Not done: nobody can say what was asked.
+    /// The command line is invalid. Nothing was done.
     WrongCommandLine,
-    /// The knock is on its way, and the port did not open.
+    /// The knock was sent, but the port did not open.
     NotOpened,
-    /// The port is open, and what was to come after that failed.
+    /// The knock was sent and the port is open, but a later step failed.
     FailedAfterwards,
-    /// That of a program that was run.
-    Of(u8),
+    /// The exit code of another program, which this one started.
+    OfProgram(u8),
 }
 
-/// The same for people: a part of `--help`, the man page and the book. A paragraph in each of them, and
-/// lines in the first.
+/// The exit codes as text for `--help`, the man page and the book. `--help` keeps the lines; the others join
+/// them to a paragraph.
 pub(super) const HELP: &str = "\
-Exit codes: 0, done: a knock is on its way and, if that was waited for, the port is open;
-1, not done: a knock is not on its way;
-2, the command line is wrong;
-3, a knock is on its way, and the port did not open;
-4, a knock is on its way and the port is open, and what was to come after that failed.";
+Exit codes: 0, success: the knock was sent and, if the program waited for a port, the port is open;
+1, failure: no knock was sent;
+2, the command line is invalid;
+3, the knock was sent, but the port did not open;
+4, the knock was sent and the port is open, but a later step failed.";
 
 impl From<&Observation> for Exit {
     fn from(observation: &Observation) -> Self {
         match observation {
-            Observation::NotLooked | Observation::Opened { .. } => Self::Done,
-            Observation::Shut { .. } | Observation::GivenUp => Self::NotOpened,
+            Observation::NotChecked | Observation::Opened { .. } => Self::Done,
+            Observation::NotOpened { .. } | Observation::GivenUp => Self::NotOpened,
         }
     }
 }
@@ -47,7 +47,7 @@ impl From<Exit> for ExitCode {
             Exit::WrongCommandLine => ruroco_command_line::WRONG,
             Exit::NotOpened => 3,
             Exit::FailedAfterwards => 4,
-            Exit::Of(code) => code,
+            Exit::OfProgram(code) => code,
         })
     }
 }

@@ -9,7 +9,9 @@ use ruroco_keys::name::Name;
 use ruroco_messages::problems::Problems;
 use serde_json::{Value, json};
 
-use super::{address::TypedAddress, completion, hosts, manner::Manner, note, say};
+use super::{
+    address::TypedAddress, completion, hosts, knock_options::KnockOptions, print_line, print_note,
+};
 use crate::{
     folder::Folder,
     key_store::{KeyReference, KeyStore},
@@ -21,57 +23,56 @@ use crate::{
 pub(super) enum Action {
     /// Add a host
     Add(Box<Add>),
-    /// List the hosts, and what is wrong with them
+    /// List the hosts and any problems with them
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Remove a host; its key stays
+    /// Remove a host, but keep its key
     Remove {
         /// Name of the host
         #[arg(add = completion::hosts())]
         name: String,
     },
-    /// Take over the commands that upstream ruroco's window has kept
+    /// Import the saved commands of upstream ruroco's window
     ///
-    /// Those with one address and the same options become one host, with a name made of the address.
-    /// The file stays as it is. Ends with 1 if there is an entry that cannot be taken over.
+    /// Entries with the same address and the same options become one host, which is named after the address.
+    /// The file is not changed. Exits with 1 if an entry cannot be imported.
     Import {
-        /// Key that the hosts know: the name of one of yours, or a file; may be left out if you have
-        /// one only
+        /// Key for these hosts: the name of a key, or a file. Optional if you have only one key
         #[arg(short, long, value_name = "KEY", add = completion::keys_and_files())]
         key: Option<KeyReference>,
-        /// The file; by default `commands_list.toml` where upstream's client has it
+        /// File to import [default: `commands_list.toml` in the folder of upstream's client]
         file: Option<PathBuf>,
     },
 }
 
 #[derive(Args)]
 pub(super) struct Add {
-    /// What to call it
+    /// Name for the host
     name: Name,
-    /// Where it is: NAME, NAME:PORT, IP, IP:PORT or `[IPV6]:PORT`; the default port is 80
+    /// Address of the host: NAME, NAME:PORT, IP, IP:PORT or `[IPV6]:PORT`. The default port is 80
     #[arg(short, long, value_name = "ADDRESS")]
     address: TypedAddress,
-    /// Key that it knows: the name of one of yours, or a file
+    /// Key to knock with: the name of a key, or a file
     #[arg(short, long, value_name = "KEY", add = completion::keys_and_files())]
     key: KeyReference,
-    /// Command that it can be asked for; again for more
+    /// Command that the host offers. Repeat the option to add more
     #[arg(short, long = "command", value_name = "COMMAND")]
     commands: Vec<String>,
-    /// Command to ask for where none is named, instead of the first --command
+    /// Command to request if `knock` names none [default: the first --command]
     #[arg(long, value_name = "COMMAND")]
     default: Option<String>,
-    /// Command to confirm before it is sent; repeat for more
+    /// Command that requires a confirmation before it is sent. Repeat the option to add more
     #[arg(long, value_name = "COMMAND")]
     confirm: Vec<String>,
     /// TCP port that a knock opens
     #[arg(short, long, value_name = "PORT", value_parser = ruroco_command_line::port)]
     wait: Option<NonZero<u16>>,
     #[command(flatten)]
-    manner: Manner,
-    /// Replace the host of this name if it exists; options that you do not pass are reset
+    options: KnockOptions,
+    /// If the host exists, replace it. Options that you do not pass are reset to their defaults
     #[arg(long)]
     replace: bool,
 }
@@ -86,22 +87,25 @@ pub(super) fn run(action: Action, folder: &Folder) -> anyhow::Result<()> {
 }
 
 fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
-    let Add { name, address, key, commands, default, confirm, wait, manner, replace } = arguments;
-    let key = with_whole_path(key)?;
-    // A host that cannot be knocked at shows when somebody is in a hurry.
+    let Add { name, address, key, commands, default, confirm, wait, options, replace } = arguments;
+    let key = with_absolute_path(key)?;
+    // An unusable key must be reported now, not when the user needs the host.
     folder.keys().label(&key)?;
     let host = Host { wait, ..Host::new(address.destination(), key) };
-    let host = manner.applied_to(host.that_does(default.into_iter().chain(commands)));
+    let host = options.applied_to(host.with_commands(default.into_iter().chain(commands)));
     if let Some(unknown) = host.first_unlisted(confirm.iter().map(String::as_str)) {
-        bail!("--confirm {unknown}: not a command of this host; add it with --command {unknown}");
+        bail!(
+            "--confirm {unknown}: not a command of this host. To add it, pass --command {unknown}"
+        );
     }
     let host = Host { confirm, ..host };
     let known = hosts(folder)?;
     if let Some(old) = known.get(name.as_str()).filter(|_| replace) {
-        let no_longer = old.confirm.iter().filter(|command| !host.asks_before(command));
+        let no_longer = old.confirm.iter().filter(|command| !host.needs_confirmation(command));
         no_longer.for_each(|command| {
-            note(&format!(
-                "Warning: {name} no longer asks before {command}; pass --confirm to keep that"
+            print_note(&format!(
+                "Warning: host {name} no longer requires a confirmation for {command}. To keep it, pass --confirm \
+                 {command}"
             ));
         });
     }
@@ -114,17 +118,16 @@ fn add(arguments: Add, folder: &Folder) -> anyhow::Result<()> {
     } else {
         file.add(&name, &host).map(|()| "added")
     }?;
-    say(&format!("{done} the host {name} in {}", file.path().display()))
+    print_line(&format!("{done} host {name} in {}", file.path().display()))
 }
 
-/// Where a program is started is nothing that a file may depend on.
-fn with_whole_path(key: KeyReference) -> anyhow::Result<KeyReference> {
+/// Makes the path of a key file absolute, so that `client.toml` does not depend on the current directory.
+fn with_absolute_path(key: KeyReference) -> anyhow::Result<KeyReference> {
     match key {
         KeyReference::File(path) => {
-            let whole = std::path::absolute(&path);
-            let whole =
-                whole.with_context(|| format!("could not find out where {} is", path.display()))?;
-            Ok(KeyReference::File(whole))
+            let absolute = std::path::absolute(&path)
+                .with_context(|| format!("cannot make {} an absolute path", path.display()))?;
+            Ok(KeyReference::File(absolute))
         }
         KeyReference::Named(_) => Ok(key),
     }
@@ -140,7 +143,7 @@ fn list(folder: &Folder, as_json: bool) -> anyhow::Result<()> {
             .iter()
             .map(|(name, host)| to_json(name, host, trouble(host).as_deref()))
             .collect();
-        say(&json!({ "hosts": hosts }).to_string())?;
+        print_line(&json!({ "hosts": hosts }).to_string())?;
     } else {
         let width = |of: &dyn Fn(&Name, &Host) -> String| {
             profiles.iter().map(|(name, host)| of(name, host).chars().count()).max().unwrap_or(0)
@@ -149,20 +152,23 @@ fn list(folder: &Folder, as_json: bool) -> anyhow::Result<()> {
         let address_width = width(&|_, host| host.address.to_string());
         for (name, host) in profiles.iter() {
             let address = host.address.to_string();
-            say(&format!("{name:name_width$}  {address:address_width$}  {}", rest(host)))?;
+            print_line(&format!(
+                "{name:name_width$}  {address:address_width$}  {}",
+                commands_and_options(host)
+            ))?;
             if let Some(trouble) = trouble(host) {
-                say(&format!("{:name_width$}  cannot be knocked at: {trouble}", ""))?;
+                print_line(&format!("{:name_width$}  cannot knock: {trouble}", ""))?;
             }
         }
         if profiles.is_empty() && problems.is_empty() {
-            say("there is no host yet; add one with: ruroco-client invite")?;
+            print_line("No hosts yet. To add one from an invitation, run `ruroco-client join`.")?;
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.sorted().into()) }
 }
 
-/// What there is to say of a host behind its name and address.
-fn rest(host: &Host) -> String {
+/// The commands and options of a host, which are listed after its name and address.
+fn commands_and_options(host: &Host) -> String {
     let Host {
         address: _,
         family,
@@ -177,7 +183,7 @@ fn rest(host: &Host) -> String {
     } = host;
     let commands: Vec<&str> = host.all_commands().collect();
     let mut words = vec![commands.join(" "), format!("(key {key}")];
-    words.extend((!confirm.is_empty()).then(|| format!("asks before {}", confirm.join(" "))));
+    words.extend((!confirm.is_empty()).then(|| format!("confirm {}", confirm.join(" "))));
     words.extend(wait.map(|port| format!("port {port}")));
     words.extend(ip.map(|ip| format!("for {ip}")));
     words.extend(permissive.then(|| "permissive".to_owned()));
@@ -219,8 +225,8 @@ fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
 fn remove(folder: &Folder, name: &str) -> anyhow::Result<()> {
     let key = hosts(folder)?.get(name).map(|host| host.key.to_string());
     folder.profiles().remove(name)?;
-    let rest = key.map(|key| format!("; the key {key} stays")).unwrap_or_default();
-    say(&format!("removed the host {}{rest}", name.escape_debug()))
+    let rest = key.map(|key| format!("; its key {key} was kept")).unwrap_or_default();
+    print_line(&format!("removed host {}{rest}", name.escape_debug()))
 }
 
 fn import(folder: &Folder, key: Option<KeyReference>, file: Option<PathBuf>) -> anyhow::Result<()> {
@@ -228,41 +234,41 @@ fn import(folder: &Folder, key: Option<KeyReference>, file: Option<PathBuf>) -> 
     let list = CommandsList::read(&path)?;
     let keys = folder.keys();
     let key = match key {
-        Some(key) => with_whole_path(key)?,
+        Some(key) => with_absolute_path(key)?,
         None => only_key(&keys)?,
     };
     keys.label(&key)?;
-    // Warns of mistakes in client.toml.
+    // Prints warnings about errors in client.toml.
     hosts(folder)?;
     let imported = upstream::import(folder, &list.entries, &key)?;
     for name in &imported.added {
-        say(&format!("added the host {name}"))?;
+        print_line(&format!("added host {name}"))?;
     }
     for name in &imported.extended {
-        say(&format!("added commands to the host {name}"))?;
+        print_line(&format!("added commands to host {name}"))?;
     }
-    if imported.there > 0 {
-        say(&format!("{} entries were there already", imported.there))?;
+    if imported.unchanged > 0 {
+        print_line(&format!("{} entries had already been imported", imported.unchanged))?;
     }
-    say(&format!("{} stays as it is", path.display()))?;
-    if list.refused.is_empty() {
+    print_line(&format!("{} was not changed", path.display()))?;
+    if list.rejected.is_empty() {
         return Ok(());
     }
-    let refused: Vec<String> = list.refused.iter().map(ToString::to_string).collect();
-    bail!("not taken over of {}:\n{}", path.display(), refused.join("\n"))
+    let rejected: Vec<String> = list.rejected.iter().map(ToString::to_string).collect();
+    bail!("cannot import these entries of {}:\n{}", path.display(), rejected.join("\n"))
 }
 
-/// The key that must be meant, because there is no other.
+/// The user's only key.
 fn only_key(keys: &KeyStore) -> anyhow::Result<KeyReference> {
     match keys.list()?.as_slice() {
         [only] => Ok(KeyReference::Named(only.name.clone())),
         [] => bail!(
-            "upstream keeps no key in this file, and you have none here: import it first with \
-             `ruroco-client key import NAME FILE`"
+            "you have no key yet, and this file contains none. Import the key first: `ruroco-client key import \
+             NAME FILE`"
         ),
         several => {
             let names: Vec<&str> = several.iter().map(|key| key.name.as_str()).collect();
-            bail!("say which key the hosts know: --key, one of {}", names.join(", "))
+            bail!("you have more than one key. Pass --key with one of: {}", names.join(", "))
         }
     }
 }

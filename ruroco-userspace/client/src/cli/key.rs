@@ -1,9 +1,8 @@
-//! `ruroco-client key`: a person's keys. No line that this prints has a secret in it, but those that
-//! were asked for: `export`, and `gen` without a name or a file.
+//! `ruroco-client key`: the user's keys. Only `export`, and `gen` without a name or a file, print a secret.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use ruroco_invite::qr;
 use ruroco_keys::{
@@ -14,7 +13,7 @@ use ruroco_messages::problems::Problems;
 use ruroco_seal::generate_key_for;
 use serde_json::json;
 
-use super::{completion, confirm, reveal, say, secret};
+use super::{completion, confirm, print_line, print_secret, secret};
 use crate::{
     export::{self, Form},
     folder::Folder,
@@ -23,18 +22,18 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Action {
-    /// Make a key: the same one goes to the client and to the server
+    /// Create a key. The client and the server need the same one
     Gen(Gen),
-    /// Take a key over, from a file, a picture of its QR code, standard input or the keyboard
+    /// Import a key from a file, a picture of its QR code, standard input or a prompt
     Import {
-        /// What to call it
+        /// Name for the key
         name: Name,
         #[command(flatten)]
         place: PlaceFlag,
         #[command(flatten)]
         source: secret::Source,
     },
-    /// Show a key, or write it down: whoever sees it can knock
+    /// Show a key or write it to a file. Anyone with the key can knock
     Export {
         /// Name of the key
         #[arg(add = completion::keys())]
@@ -44,19 +43,21 @@ pub(super) enum Action {
     },
     /// List the keys, without their secrets
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Forget a key, which cannot be brought back
+    /// Delete a key permanently from this computer
+    ///
+    /// The server still accepts the key until it is revoked there.
     Remove {
         /// Name of the key
         #[arg(add = completion::keys())]
         name: Name,
-        /// Also if hosts have it
+        /// Delete the key even if hosts use it
         #[arg(long)]
         force: bool,
-        /// Do not ask
+        /// Do not prompt for confirmation
         #[arg(long)]
         yes: bool,
     },
@@ -64,23 +65,23 @@ pub(super) enum Action {
 
 #[derive(Args)]
 pub(super) struct Gen {
-    /// Keep it under this name
+    /// Name for the key
     #[arg(required_unless_present = "out", conflicts_with = "out")]
     name: Option<Name>,
     #[command(flatten)]
     place: PlaceFlag,
-    /// Write it to this new file instead, readable by you alone
+    /// Write the key to this new file instead, which only you can read
     #[arg(long, value_name = "FILE", conflicts_with = "keyring")]
     out: Option<PathBuf>,
-    /// For a server of upstream ruroco (AES-256-GCM-SIV); the kernel cannot check such keys
+    /// Create a key for an upstream ruroco server (AES-256-GCM-SIV). The kernel cannot authenticate such keys
     #[arg(long)]
     upstream: bool,
 }
 
-/// Where a new key is to be kept.
+/// Where to store a new key.
 #[derive(Args)]
 pub(super) struct PlaceFlag {
-    /// Keep the key in this system's keyring, and not in a file
+    /// Store the key in the system's keyring instead of a file
     #[arg(long)]
     keyring: bool,
 }
@@ -94,45 +95,47 @@ impl PlaceFlag {
 #[derive(Args)]
 #[group(multiple = false)]
 pub(super) struct FormFlags {
-    /// As text, into this new file, readable by you alone
+    /// Write the key as text to this new file, which only you can read
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// As a QR code on the terminal
+    /// Show a QR code on the terminal
     #[arg(long)]
     qr: bool,
-    /// As a QR code, into this new SVG file
+    /// Write a QR code to this new SVG file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// As a QR code, into this new PNG file
+    /// Write a QR code to this new PNG file
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
 }
 
-const PROMPT: &str = "Paste the key, one line (it is not shown): ";
+const PROMPT: &str = "Paste the key, which is one line (it is not shown): ";
 
 pub(super) fn run(action: Action) -> anyhow::Result<()> {
-    // A key in a file of its own needs no folder.
+    // A key that goes to a file of its own does not need the client's folder.
     if let Action::Gen(Gen { out: Some(path), upstream, .. }) = &action {
         let key = generate(*upstream)?;
         export::write(&key.to_text(), Form::Text, path)?;
-        return say(&format!("made a key in {}: {}", path.display(), key.label()));
+        return print_line(&format!("created a key in {}: {}", path.display(), key.label()));
     }
     let folder = Folder::of_user()?;
     let keys = folder.keys();
     match action {
         Action::Gen(Gen { name, place, upstream, .. }) => {
-            let name = name.context("say a NAME or --out")?;
+            let name = name.context("pass a NAME or --out FILE")?;
             let key = generate(upstream)?;
             keys.add(&name, &key, place.chosen())?;
-            tell_kept("made", &name, &key, &keys)?;
-            say(&format!("The host needs it, too: ruroco-client key export {name}"))
+            print_stored("created", &name, &key, &keys)?;
+            print_line(&format!(
+                "The server needs the same key. To show it, run: ruroco-client key export {name}"
+            ))
         }
         Action::Import { name, place, source } => {
             let key = parse(&source.read(PROMPT)?)?;
             keys.add(&name, &key, place.chosen())?;
-            tell_kept("imported", &name, &key, &keys)?;
+            print_stored("imported", &name, &key, &keys)?;
             source.leftover().map_or(Ok(()), |leftover| {
-                say(&format!("{} holds it, too: remove it", leftover.display()))
+                print_line(&format!("{} also contains the key. Delete it.", leftover.display()))
             })
         }
         Action::Export { name, form } => show(&keys.read(&KeyReference::Named(name))?, &form),
@@ -141,31 +144,30 @@ pub(super) fn run(action: Action) -> anyhow::Result<()> {
     }
 }
 
-/// Makes a key without a name, as upstream ruroco's client does: into a file, or for everybody who
-/// reads standard output.
+/// Creates a key without a name, as upstream ruroco's client does: in a file, or on standard output.
 pub(super) fn generate_unnamed(out: Option<&Path>) -> anyhow::Result<()> {
     let key = generate(false)?;
     match out {
         Some(path) => Ok(export::write(&key.to_text(), Form::Text, path)?),
-        None => reveal(&key.to_text()),
+        None => print_secret(&key.to_text()),
     }
 }
 
 fn generate(upstream: bool) -> anyhow::Result<Key> {
     let cipher = if upstream { Cipher::Aes256GcmSiv } else { Cipher::ChaCha20Poly1305 };
-    generate_key_for(cipher).context("could not get random numbers for a key")
+    generate_key_for(cipher).context("cannot get random numbers for a key")
 }
 
 fn parse(text: &str) -> anyhow::Result<Key> {
     if text.trim_start().starts_with("ruroco:") {
-        bail!("this is an invitation, not a key; accept it with: ruroco-client invite");
+        bail!("this is an invitation, not a key. To accept it, run `ruroco-client join`");
     }
     Ok(Key::parse(text)?)
 }
 
-fn tell_kept(done: &str, name: &Name, key: &Key, keys: &KeyStore) -> anyhow::Result<()> {
+fn print_stored(done: &str, name: &Name, key: &Key, keys: &KeyStore) -> anyhow::Result<()> {
     let place = shown_place(keys.place(name)?, name, keys);
-    say(&format!("{done} the key {name}: {}, in {place}", key.label()))
+    print_line(&format!("{done} key {name}: {}, in {place}", key.label()))
 }
 
 fn shown_place(place: Place, name: &Name, keys: &KeyStore) -> String {
@@ -182,12 +184,14 @@ fn show(key: &Key, form: &FormFlags) -> anyhow::Result<()> {
         FormFlags { svg: Some(path), .. } => (Form::Svg, path),
         FormFlags { png: Some(path), .. } => (Form::Png, path),
         FormFlags { qr: true, .. } => {
-            return reveal(&qr::for_terminal(&text).context("could not draw the key")?);
+            return print_secret(
+                &qr::for_terminal(&text).context("cannot draw a QR code of the key")?,
+            );
         }
-        FormFlags { qr: false, .. } => return reveal(&text),
+        FormFlags { qr: false, .. } => return print_secret(&text),
     };
     export::write(&text, form, path)?;
-    say(&format!("wrote {}: whoever can read it can knock", path.display()))
+    print_line(&format!("wrote {}. Anyone who can read this file can knock.", path.display()))
 }
 
 fn list(keys: &KeyStore, as_json: bool) -> anyhow::Result<()> {
@@ -206,7 +210,9 @@ fn list(keys: &KeyStore, as_json: bool) -> anyhow::Result<()> {
                 "trouble": trouble(key),
             })
         };
-        return say(&json!({ "keys": stored.iter().map(of).collect::<Vec<_>>() }).to_string());
+        return print_line(
+            &json!({ "keys": stored.iter().map(of).collect::<Vec<_>>() }).to_string(),
+        );
     }
     let width = stored.iter().map(|key| key.name.as_str().chars().count()).max().unwrap_or(0);
     for key in &stored {
@@ -214,10 +220,12 @@ fn list(keys: &KeyStore, as_json: bool) -> anyhow::Result<()> {
             Ok(label) => format!("{label}  {}", shown_place(key.place, &key.name, keys)),
             Err(error) => format!("cannot be used: {error}"),
         };
-        say(&format!("{:width$}  {what}", key.name))?;
+        print_line(&format!("{:width$}  {what}", key.name))?;
     }
     if stored.is_empty() {
-        say("there is no key yet; a host's invitation brings one: ruroco-client invite")?;
+        print_line(
+            "No keys yet. An invitation contains one: to accept it, run `ruroco-client join`.",
+        )?;
     }
     Ok(())
 }
@@ -226,14 +234,16 @@ fn remove(folder: &Folder, name: &Name, force: bool, yes: bool) -> anyhow::Resul
     let keys = folder.keys();
     let place = keys.place(name)?;
     if !force {
-        let users = users(folder, name).context(
-            "Cannot tell which hosts use this key, because client.toml has mistakes. Pass --force to \
-             delete it anyway",
-        )?;
+        let users = users(folder, name).map_err(|problems| {
+            anyhow!(
+                "cannot tell which hosts use this key, because client.toml has errors:\n{problems}\nFix \
+                 them, or pass --force to delete the key anyway"
+            )
+        })?;
         if !users.is_empty() {
             bail!(
-                "the key {name} is that of {}; remove them first with `ruroco-client host remove`, \
-                 or say --force",
+                "key {name} is used by {}. Remove these hosts first with `ruroco-client host remove`, or pass \
+                 --force to delete the key anyway",
                 users.join(", ")
             );
         }
@@ -244,16 +254,16 @@ fn remove(folder: &Folder, name: &Name, force: bool, yes: bool) -> anyhow::Resul
             "Refusing to delete key {name} without confirmation (no terminal). Pass --yes to delete it \
              permanently."
         );
-        confirm(&format!("Delete the key {name} in {place} permanently?"), &without)?;
+        confirm(&format!("Delete key {name} ({place}) permanently?"), &without)?;
     }
     keys.remove(name)?;
-    say(&format!(
-        "Deleted key {name} from this computer. The host still accepts it: to revoke it, remove it there \
+    print_line(&format!(
+        "Deleted key {name} from this computer. The server still accepts it: to revoke it, remove it there \
          too."
     ))
 }
 
-/// The hosts that have a key.
+/// The hosts that use a key.
 fn users(folder: &Folder, key: &Name) -> Result<Vec<String>, Problems> {
     let (profiles, keys) = (folder.profiles().read().or_problems()?, folder.keys());
     let users = profiles.iter().filter(|(_, host)| keys.is_meant(key, &host.key));

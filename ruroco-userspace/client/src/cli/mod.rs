@@ -1,22 +1,22 @@
-//! `ruroco-client`'s command line: raw flags, then what the rest of the client sees.
+//! The command line of `ruroco-client`.
 //!
-//! Each action has a module of its own; `target` is what they have in common: where to knock. How
-//! all of it ends is an [`Exit`].
+//! Each command has a module of its own. Those that send a knock share `target` (the host and the command to
+//! request), `knock_options` and `waiting`. The result of every command is an [`Exit`].
 
 mod address;
 mod arguments;
 mod completion;
 mod exit;
 mod host;
-mod invite;
+mod join;
 mod key;
-mod manner;
+mod knock;
+mod knock_options;
 mod open;
 mod proxy;
 mod remedy;
 mod report;
 mod secret;
-mod send;
 mod target;
 mod waiting;
 pub mod window;
@@ -34,11 +34,11 @@ use ruroco_messages::{plain_error::Plain, problems::Problems, redaction::redacte
 pub use self::{arguments::main, exit::Exit};
 use super::{folder::Folder, profiles::Profiles};
 
-/// Knock at a host that shows no open port.
+/// Send a knock to a server that shows no open port.
 ///
-/// Sends one encrypted datagram that asks for one command, chosen in advance by the host's
-/// operator. There is no answer: that this program succeeds means the datagram is on its way and, if
-/// it was to wait for a port, that the port is open.
+/// A knock is one encrypted UDP datagram that requests one command. The server's operator defines the
+/// commands. The server never replies, so success means that the knock was sent and, if the program waited
+/// for a port, that the port is open.
 #[derive(Parser)]
 #[command(name = "ruroco-client", version, after_help = exit::HELP)]
 pub struct Cli {
@@ -48,42 +48,41 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Import an invitation: add the host and its key
+    /// Accept an invitation: add the host and its key
     ///
-    /// Reads the line that `ruroco init` or `ruroco invite` has shown, and prompts for it
-    /// if no FILE is given. If the host is already known, shows what would change, and asks before
-    /// updating it. Sends nothing.
-    Invite(invite::Arguments),
+    /// Reads the line that `ruroco init` or `ruroco invite` shows on the server. Without a FILE, prompts for
+    /// it. If the host already exists, shows what would change and prompts before updating it. Sends nothing.
+    #[command(alias = "invite")]
+    Join(join::Arguments),
     /// Send a knock
-    Send(send::Arguments),
-    /// Knock, wait until a port is open, and become another program, such as ssh
+    #[command(visible_alias = "send")]
+    Knock(knock::Arguments),
+    /// Send a knock, wait for the port to open, and start another program, such as ssh
     Open(open::Arguments),
-    /// Knock, wait until a port is open, and connect standard input and output to it: for ssh's
+    /// Send a knock, wait for the port to open, and connect it to standard input and output, for ssh's
     /// ProxyCommand
     Proxy(proxy::Arguments),
-    /// The hosts to knock at, in `client.toml`
+    /// Manage hosts, which are the entries in `client.toml`
     #[command(subcommand, arg_required_else_help = true)]
     Host(host::Action),
-    /// The keys to knock with
+    /// Manage keys
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::Action),
-    /// Have the counter follow the clock again, after the clock was wrong or the counter's file was
-    /// damaged
+    /// Reset the knock counter to the current time, after a wrong clock or a damaged counter file
     Reseed,
-    /// Make a key, as upstream ruroco's client does it; see `key gen`
+    /// Create a key, as upstream ruroco's client does. See `key gen`
     #[command(hide = true)]
     Gen {
-        /// Write it to this new file, readable by you alone, rather than to standard output
+        /// Write the key to this new file, which only you can read, instead of standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
 }
 
-/// Does what the command line says. What went wrong, and what to do about it, is told on standard
-/// error.
+/// Runs the command. Prints an error on standard error if it fails.
 pub fn run(cli: Cli) -> Exit {
     act(cli.action).unwrap_or_else(|error| {
-        note(&format!("Error: {error:#}"));
+        print_note(&format!("Error: {error:#}"));
         Exit::Failed
     })
 }
@@ -92,70 +91,71 @@ fn act(action: Action) -> anyhow::Result<Exit> {
     let done = |()| Exit::Done;
     match action {
         Action::Gen { out } => key::generate_unnamed(out.as_deref()).map(done),
-        Action::Invite(arguments) => invite::run(arguments, &Folder::of_user()?).map(done),
-        Action::Send(arguments) => send::run(arguments, &Folder::of_user()?),
+        Action::Join(arguments) => join::run(arguments, &Folder::of_user()?).map(done),
+        Action::Knock(arguments) => knock::run(arguments, &Folder::of_user()?),
         Action::Open(arguments) => open::run(arguments, &Folder::of_user()?),
         Action::Proxy(arguments) => proxy::run(arguments, &Folder::of_user()?),
         Action::Host(action) => host::run(action, &Folder::of_user()?).map(done),
         Action::Key(action) => key::run(action).map(done),
         Action::Reseed => {
             let counter = Folder::of_user()?.counter()?.reseed(SystemTime::now())?;
-            say(&format!("the next counter will be greater than {counter}")).map(done)
+            print_line(&format!("the knock counter is now {counter}")).map(done)
         }
     }
 }
 
-/// Asks a person whether to do something. Standard output is for results, which may go to a file.
+/// Prompts the user for a confirmation, on standard error: standard output may go to a file.
 ///
 /// # Errors
-/// If the answer is not yes; without a terminal, with this message.
+/// If the answer is not yes. Without a terminal, the error is `without_terminal`.
 fn confirm(question: &str, without_terminal: &str) -> anyhow::Result<()> {
     let mut terminal = io::stderr();
     if !io::stdin().is_terminal() || !terminal.is_terminal() {
         bail!("{without_terminal}");
     }
-    write!(terminal, "{question} [y/N] ").context("could not ask")?;
+    write!(terminal, "{question} [y/N] ").context("cannot prompt on the terminal")?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("could not read the answer")?;
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("cancelled") }
 }
 
-/// The hosts in `client.toml`. A mistake in one of them is a warning: the others can be used.
+/// The hosts in `client.toml`. Prints a warning for each invalid entry; the other hosts can be used.
 ///
 /// # Errors
-/// If nothing in the file can be used.
+/// If the whole file is invalid.
 fn hosts(folder: &Folder) -> anyhow::Result<Profiles> {
     let mut problems = Problems::default();
     let hosts = problems.good_of(folder.profiles().read());
     let problems = problems.sorted();
     let Some(hosts) = hosts else {
         bail!(
-            "{problems}\nUntil this is fixed, knock with: ruroco-client send --address ADDRESS --key KEY \
+            "{problems}\nUntil you fix this, send a knock with: ruroco-client knock --address ADDRESS --key KEY \
              --command COMMAND"
         )
     };
-    problems.iter().for_each(|problem| note(&format!("Warning: {problem}")));
+    problems.iter().for_each(|problem| print_note(&format!("Warning: {problem}")));
     Ok(hosts)
 }
 
-/// Prints a line for the person, without secrets and without numbers of errors.
-fn say(line: &str) -> anyhow::Result<()> {
-    reveal(&redacted(&Plain(line).to_string()))
+/// Prints a line on standard output, without secrets and without error numbers. A closed pipe is not an
+/// error.
+fn print_line(line: &str) -> anyhow::Result<()> {
+    print_secret(&redacted(&Plain(line).to_string()))
 }
 
-/// Prints a line that may be the secret that the person has asked for. A closed pipe is not an error.
-fn reveal(line: &str) -> anyhow::Result<()> {
+/// Prints a line that may contain a secret, because the user asked for it. A closed pipe is not an error.
+fn print_secret(line: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("could not write to standard output")
+            Err(error).context("cannot write to standard output")
         }
         _ => Ok(()),
     }
 }
 
-/// Prints a message on standard error, without secrets and without numbers of errors. A closed pipe is
-/// not an error.
-fn note(line: &str) {
+/// Prints a message on standard error, without secrets and without error numbers. A closed pipe is not an
+/// error.
+fn print_note(line: &str) {
     let _ = writeln!(io::stderr(), "{}", redacted(&Plain(line).to_string()));
 }
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_wrong_source_address_is_an_error_and_not_ignored() {
         for ip in ["10.0.0.0/8", "10.0.0.01", "fe80::1%eth0", "", " 10.0.0.1"] {
-            let line = ["ruroco-client", "send", "--address", "host", "--key", "k", "--ip", ip];
+            let line = ["ruroco-client", "knock", "--address", "host", "--key", "k", "--ip", ip];
             assert!(Cli::try_parse_from(line).is_err(), "{ip}");
         }
     }

@@ -1,4 +1,4 @@
-//! `ruroco-client open`: a knock, and then the program that needs the open port.
+//! `ruroco-client open`: sends a knock, and starts a program that needs the open port.
 
 use std::{
     ffi::OsString,
@@ -7,14 +7,14 @@ use std::{
     process::Command,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::{
     exit::{self, Exit},
-    note,
-    send::needed_port,
-    target::Target,
+    knock::needed_port,
+    print_note,
+    target::TargetArguments,
     waiting::{self, Waiting},
 };
 use crate::{
@@ -26,13 +26,13 @@ use crate::{
 #[command(after_help = exit::HELP)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    target: Target,
-    /// TCP port of the host that is to open, if it is not the host's `wait`
+    target: TargetArguments,
+    /// Wait for this TCP port to open [default: the host's `wait` port]
     #[arg(long, value_name = "PORT", value_parser = ruroco_command_line::port)]
     wait: Option<NonZero<u16>>,
     #[command(flatten)]
     waiting: Waiting,
-    /// The program to become once the port is open, and its arguments
+    /// Program to start when the port is open, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
 }
@@ -40,15 +40,15 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit> {
     let Arguments { target, wait, waiting, program } = arguments;
     let is_confirmed = target.is_confirmed();
-    let asked = target.asked(folder)?;
+    let target = target.resolve(folder)?;
     if !is_confirmed {
-        asked.confirm()?;
+        target.confirm()?;
     }
-    let port = wait.map_or_else(|| needed_port(&asked), Ok)?;
+    let port = wait.map_or_else(|| needed_port(&target), Ok)?;
     let effect = waiting.effect(port);
-    let attempt = Attempt { knock: asked.knock(folder)?, effect: Some(effect) };
-    let mut progress = |progress: Progress| waiting::show(&progress, effect.limit);
-    let (program, arguments) = program.split_first().context("no PROGRAM was named")?;
+    let attempt = Attempt { knock: target.knock(folder)?, effect: Some(effect) };
+    let mut progress = |progress: Progress| waiting::print_progress(&progress, effect.limit);
+    let (program, arguments) = program.split_first().context("PROGRAM is missing")?;
     let mut command = Command::new(program);
     command.args(arguments);
     let outcome = waiting::knock(&attempt, folder, &mut progress)?;
@@ -57,13 +57,15 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
     Ok(waiting::once_open(outcome, &attempt.knock, |connection| {
         // The program makes connections of its own.
         drop(connection);
-        waiting::warn(&advice);
+        waiting::print_warnings(&advice);
         if io::stderr().is_terminal() {
-            sentence.iter().for_each(|sentence| note(sentence));
+            sentence.iter().for_each(|sentence| print_note(sentence));
         }
-        become_program(&mut command).with_context(|| {
+        become_program(&mut command).map_err(|error| {
             let name = program.display();
-            format!("the port is open, but {name} could not be started; is it installed?")
+            anyhow!(
+                "the port is open, but {name} cannot be started: {error}. Check that it is installed"
+            )
         })
     }))
 }
@@ -75,10 +77,12 @@ fn become_program(command: &mut Command) -> io::Result<Exit> {
     Err(command.exec())
 }
 
-/// Runs the program, where no process can become another one.
+/// Runs the program and returns its exit code, on systems where a process cannot replace itself.
 #[cfg(not(unix))]
 fn become_program(command: &mut Command) -> io::Result<Exit> {
     let code = command.status()?.code();
-    // What fits no exit code, or has none, is a failure, too.
-    Ok(code.and_then(|code| u8::try_from(code).ok()).map_or(Exit::FailedAfterwards, Exit::Of))
+    // A code that is too large, or the end by a signal, is a failure, too.
+    Ok(code
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(Exit::FailedAfterwards, Exit::OfProgram))
 }

@@ -1,6 +1,5 @@
-//! `ruroco-client proxy`: what `ssh` starts as its `ProxyCommand`, so that plain `ssh host` knocks by
-//! itself. Standard output belongs to ssh; the few things that there are to say go to standard error,
-//! which ssh shows.
+//! `ruroco-client proxy`: `ssh` starts it as its `ProxyCommand`, so that plain `ssh host` sends a knock
+//! first. Standard output carries the connection. Messages go to standard error, which ssh shows.
 
 use std::{
     io::{self, Read, Write},
@@ -16,7 +15,7 @@ use super::{
     completion,
     exit::{self, Exit},
     hosts,
-    target::Asked,
+    target::Target,
     waiting::{self, Waiting},
 };
 use crate::{attempt::Attempt, folder::Folder};
@@ -24,33 +23,33 @@ use crate::{attempt::Attempt, folder::Folder};
 #[derive(Args)]
 #[command(after_help = exit::HELP)]
 pub(super) struct Arguments {
-    /// Name or address of a host of yours: %h, or %n for the name as it was typed
+    /// Name or address of a host. In ~/.ssh/config, pass %n (the name as typed) or %h
     #[arg(value_name = "HOST", add = completion::hosts())]
     host: String,
-    /// TCP port to connect to once it is open: %p
+    /// TCP port to connect to when it is open. In ~/.ssh/config, pass %p
     #[arg(value_name = "PORT", value_parser = ruroco_command_line::port)]
     port: NonZero<u16>,
-    /// Name of the command to ask for, if it is not the host's first
+    /// Command to request [default: the host's first command]
     #[arg(short, long, value_name = "COMMAND", add = completion::commands())]
     command: Option<String>,
     #[command(flatten)]
     waiting: Waiting,
-    /// Hand the connection over to ssh and end: for `ProxyUseFdpass yes`
+    /// Pass the open connection to ssh and exit. Use it with `ProxyUseFdpass yes`
     #[cfg(unix)]
     #[arg(long)]
     fdpass: bool,
 }
 
 pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit> {
-    let asked = asked(&arguments.host, arguments.command, folder)?;
+    let target = target(&arguments.host, arguments.command, folder)?;
     let effect = Some(arguments.waiting.effect(arguments.port));
-    let attempt = Attempt { knock: asked.knock(folder)?, effect };
+    let attempt = Attempt { knock: target.knock(folder)?, effect };
     let outcome = waiting::knock(&attempt, folder, &mut |_| {})?;
     Ok(waiting::once_open(outcome, &attempt.knock, |connection| {
         #[cfg(unix)]
         if arguments.fdpass {
             hand_over(&connection)
-                .context("could not hand the connection over on standard output")?;
+                .context("cannot pass the connection to ssh on standard output")?;
             return Ok(Exit::Done);
         }
         relay(connection)?;
@@ -58,59 +57,59 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
     }))
 }
 
-/// What `client.toml` says of a host that ssh knows by one name or another.
-fn asked(host: &str, command: Option<String>, folder: &Folder) -> anyhow::Result<Asked> {
+/// The host that ssh passes by its name or its address.
+fn target(host: &str, command: Option<String>, folder: &Folder) -> anyhow::Result<Target> {
     let file = folder.profiles();
     let profiles = hosts(folder)?;
     let (name, known) = profiles.find(host)?.with_context(|| {
         format!(
-            "no host in {} has the name or the address {host}; add it with: ruroco-client host add, \
-             or have ssh pass the host's name: %n in place of %h",
+            "no host in {} has the name or address {host}. To add it, run `ruroco-client host add`. If it has \
+             another name there, pass that name: %n instead of %h in ~/.ssh/config",
             file.path().display()
         )
     })?;
     let known = known.clone();
     let command = command.unwrap_or_else(|| known.command.clone());
-    let asked = Asked { name: Some(name.to_string()), host: known, command };
-    let Asked { host, command, .. } = &asked;
+    let target = Target { name: Some(name.to_string()), host: known, command };
+    let Target { host, command, .. } = &target;
     let path = file.path().display();
-    asked
+    target
         .check_spelling(&format!("to request {command} anyway, add it to `commands` in {path}"))?;
-    // Standard input is ssh's, and nobody looks at every `ssh` that a script starts.
-    if host.asks_before(command) {
-        let name = asked.called();
+    // Standard input belongs to ssh, and `ssh` may be started by a script.
+    if host.needs_confirmation(command) {
+        let name = target.label();
         let quoted = shlex::try_quote(command)?;
         bail!(
-            "`confirm` in {path} lists {command}, and `proxy` cannot ask; send it with: ruroco-client \
-             send {name} {quoted}"
+            "{command} requires a confirmation (`confirm` in {path}), and `proxy` cannot prompt. To send it, \
+             run: ruroco-client knock {name} {quoted}"
         );
     }
-    Ok(asked)
+    Ok(target)
 }
 
-/// Carries bytes both ways until both ends have said all they have to.
+/// Copies bytes in both directions until both ends have finished.
 fn relay(connection: TcpStream) -> anyhow::Result<()> {
-    // ssh wants its packets sent when it has written them.
-    connection.set_nodelay(true).context("could not set up the connection")?;
-    let mut from_host = connection.try_clone().context("could not share the connection")?;
+    // ssh expects each packet to be sent as soon as it writes it.
+    connection.set_nodelay(true).context("cannot configure the connection")?;
+    let mut from_host = connection.try_clone().context("cannot duplicate the connection")?;
     let mut to_host = connection;
-    let there = thread::spawn(move || {
-        let carried = carry(&mut io::stdin().lock(), &mut to_host);
-        // Else the host would wait for more for ever. It may have gone already.
+    let sending = thread::spawn(move || {
+        let copied = copy(&mut io::stdin().lock(), &mut to_host);
+        // Otherwise the server would wait for more data forever. It may have closed the connection already.
         let _ = to_host.shutdown(Shutdown::Write);
-        carried
+        copied
     });
-    carry(&mut from_host, &mut io::stdout().lock()).context("the connection broke off")?;
-    // Whoever reads the output is to see its end, even if the host still listens.
+    copy(&mut from_host, &mut io::stdout().lock()).context("the connection was interrupted")?;
+    // The reader of standard output must see its end, even if the server keeps the connection open.
     close_output();
-    match there.join() {
-        Ok(carried) => carried.context("the connection broke off"),
-        Err(_) => anyhow::bail!("the connection broke off"),
+    match sending.join() {
+        Ok(copied) => copied.context("the connection was interrupted"),
+        Err(_) => anyhow::bail!("the connection was interrupted"),
     }
 }
 
-/// Carries bytes until there are no more. That nobody takes them any more is an end like another.
-fn carry(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+/// Copies bytes until the end of the input. A closed pipe on the output is a normal end, too.
+fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     let mut buffer = [0; 32 * 1024];
     loop {
         let read = match from.read(&mut buffer) {
@@ -127,7 +126,7 @@ fn carry(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// Ends standard output, where a process can.
+/// Closes standard output, on systems where a process can.
 fn close_output() {
     #[cfg(unix)]
     if let Ok(nothing) = std::fs::File::options().write(true).open("/dev/null") {

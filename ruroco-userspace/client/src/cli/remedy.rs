@@ -1,4 +1,4 @@
-//! What can be done about something, in a terminal.
+//! Remedies as commands for a terminal.
 
 use crate::advice::Remedy;
 
@@ -6,8 +6,8 @@ pub(super) const fn words(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Reseed => "If the clock is correct now, run `ruroco-client reseed`.",
         Remedy::ChooseAddresses => {
-            "Choose one with -4, -6 or `family` in client.toml, or pass --tries or --all-addresses."
+            "To choose one, pass -4 or -6, or set `family` in client.toml. To try all of them, pass --all-addresses."
         }
-        Remedy::MakeKey => "Make a new key with `ruroco-client key gen`.",
+        Remedy::MakeKey => "To create a new key, run `ruroco-client key gen NAME`.",
     }
 }

@@ -1,18 +1,18 @@
-//! What `send --json` prints: one object, with names that stay.
+//! The JSON object that `knock --json` prints. Scripts depend on its names.
 
 use std::net::SocketAddr;
 
 use ruroco_common::command::CommandHash;
 use serde::Serialize;
 
-use super::{remedy, target::Asked, waiting};
+use super::{remedy, target::Target, waiting};
 use crate::{
     attempt::{Attempt, Observation, Outcome},
     knock::{Knock, Unsent},
     rehearsal::Rehearsal,
 };
 
-/// The object. What is not known is left out.
+/// The object. Unknown fields are left out.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     result: Kind,
@@ -46,20 +46,20 @@ pub(super) struct Report {
     advice: Vec<String>,
 }
 
-/// What it came to.
+/// The value of `result`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
-    /// The knock is not on its way, and `error` says why.
+    /// The knock was not sent. `error` contains the reason.
     #[default]
     Failed,
-    /// It could be sent; it was not.
+    /// The knock could be sent, but --dry-run was passed.
     DryRun,
-    /// It is on its way.
+    /// The knock was sent.
     Sent,
-    /// It is on its way, and the port is open.
+    /// The knock was sent, and the port is open.
     Opened,
-    /// It is on its way, and the port did not open; `error` says what was met there.
+    /// The knock was sent, but the port did not open. `error` contains the last connection error.
     NotOpened,
 }
 
@@ -76,10 +76,10 @@ impl From<&Unsent> for NotTo {
 }
 
 impl Report {
-    pub(super) fn asked(&mut self, asked: &Asked) {
-        self.host = Some(asked.called());
-        self.command = Some(asked.command.clone());
-        self.command_hash = Some(CommandHash::of(&asked.command).to_string());
+    pub(super) fn target(&mut self, target: &Target) {
+        self.host = Some(target.label());
+        self.command = Some(target.command.clone());
+        self.command_hash = Some(CommandHash::of(&target.command).to_string());
     }
 
     pub(super) fn knock(&mut self, knock: &Knock) {
@@ -93,11 +93,12 @@ impl Report {
 
     pub(super) fn rehearsed(&mut self, rehearsal: &Rehearsal) {
         self.result = Kind::DryRun;
-        self.from = rehearsal.ways.iter().map(|way| way.from).collect();
-        self.to = rehearsal.ways.iter().map(|way| way.to).collect();
+        self.from = rehearsal.paths.iter().map(|path| path.from).collect();
+        self.to = rehearsal.paths.iter().map(|path| path.to).collect();
         self.not_to = rehearsal.not_to.iter().map(NotTo::from).collect();
         self.port = rehearsal.effect.map(|effect| effect.port.get());
-        self.advice.extend(rehearsal.warning.iter().map(|warning| warning.told(remedy::words)));
+        self.advice
+            .extend(rehearsal.warning.iter().map(|warning| warning.text_with(remedy::words)));
     }
 
     pub(super) fn made(&mut self, outcome: &Outcome, attempt: &Attempt) {
@@ -107,14 +108,14 @@ impl Report {
         self.port = attempt.effect.map(|effect| effect.port.get());
         self.advice = waiting::advice(outcome, &attempt.knock);
         self.result = match &outcome.effect {
-            Observation::NotLooked => Kind::Sent,
+            Observation::NotChecked => Kind::Sent,
             Observation::Opened { was_open, after, .. } => {
                 self.was_open = Some(*was_open);
                 let after = u64::try_from(after.as_millis()).ok();
                 self.opened_after_ms = after.filter(|_| !was_open);
                 Kind::Opened
             }
-            Observation::Shut { error, .. } => {
+            Observation::NotOpened { error, .. } => {
                 self.error = Some(error.to_string());
                 Kind::NotOpened
             }
@@ -122,8 +123,8 @@ impl Report {
         };
     }
 
-    /// Whether a knock is on its way, whatever came of it.
-    pub(super) fn is_about_a_sent_knock(&self) -> bool {
+    /// Whether a knock was sent.
+    pub(super) fn is_sent(&self) -> bool {
         match self.result {
             Kind::Failed | Kind::DryRun => false,
             Kind::Sent | Kind::Opened | Kind::NotOpened => true,

@@ -1,5 +1,5 @@
-//! Secret texts from a person: out of a file, a picture, another program or the keyboard, and never
-//! from the command line, where everybody on the computer could see them.
+//! Secret texts from the user: from a file, a picture, standard input or a prompt. They are never read
+//! from the command line, where other users of the computer could see them.
 
 use std::{
     fs::File,
@@ -15,22 +15,22 @@ use zeroize::Zeroizing;
 
 use crate::{qr_picture, qr_reader};
 
-/// Where to read the text.
+/// Where to read the text from.
 #[derive(Args)]
 pub(super) struct Source {
-    /// File with it, readable by you alone, or `-` for standard input; without one, it is asked for
+    /// File to read, which only you may be able to read, or `-` for standard input [default: prompt]
     #[arg(value_name = "FILE", conflicts_with = "qr")]
     file: Option<PathBuf>,
-    /// Picture of its QR code, as PNG or JPEG
+    /// Picture of a QR code to read (PNG or JPEG)
     #[arg(long, value_name = "IMAGE")]
     qr: Option<PathBuf>,
 }
 
 impl Source {
-    /// The text; a person is asked with this, and what they type is not shown.
+    /// The text. If this prompts the user, the terminal does not show what they type.
     ///
     /// # Errors
-    /// If there is none to be had.
+    /// If the text cannot be read.
     pub(super) fn read(&self, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
         match (&self.qr, &self.file) {
             (Some(picture), _) => read_picture(picture),
@@ -39,13 +39,13 @@ impl Source {
             }
             (None, None) if io::stdin().is_terminal() => {
                 let typed = rpassword::prompt_password(prompt);
-                typed.map(Zeroizing::new).context("could not read what you type")
+                typed.map(Zeroizing::new).context("cannot read from the terminal")
             }
-            (None, _) => read_text(io::stdin().lock()).context("could not read standard input"),
+            (None, _) => read_text(io::stdin().lock()).context("cannot read standard input"),
         }
     }
 
-    /// What is left behind and still holds the secret, if anything is.
+    /// The file that still contains the secret, if the text came from one.
     pub(super) fn leftover(&self) -> Option<&Path> {
         let file = self.file.as_deref().filter(|file| *file != Path::new("-"));
         self.qr.as_deref().or(file)
@@ -63,7 +63,7 @@ fn read_picture(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 
 fn read_text(input: impl Read) -> anyhow::Result<Zeroizing<String>> {
     let content = read_at_most(MAX_SOURCE_SIZE, input)?;
-    let text = str::from_utf8(&content).ok().context("it is not UTF-8")?;
+    let text = str::from_utf8(&content).ok().context("the text is not valid UTF-8")?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
@@ -73,7 +73,7 @@ fn read_at_most(max: usize, input: impl Read) -> anyhow::Result<Zeroizing<Vec<u8
     let mut content = Zeroizing::new(Vec::with_capacity(limit));
     input.take(u64::try_from(limit)?).read_to_end(&mut content)?;
     if content.len() > max {
-        bail!("it is longer than {max} bytes");
+        bail!("the input is longer than {max} bytes");
     }
     Ok(content)
 }

@@ -1,5 +1,4 @@
-//! How a port that is to open is waited for: flags that all actions have that wait, and what they tell
-//! about it.
+//! Waiting for a port: the options of all commands that wait, and their messages.
 
 use std::{
     io::{self, IsTerminal},
@@ -11,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 
-use super::{exit::Exit, note, remedy};
+use super::{exit::Exit, print_note, remedy};
 use crate::{
     advice,
     attempt::{Attempt, Observation, Outcome, Progress},
@@ -22,11 +21,10 @@ use crate::{
 
 #[derive(Args)]
 pub(super) struct Waiting {
-    /// How long all of it may take: finding the address, knocking and waiting [default: 10]
+    /// Total time for the address look-up, the knocks and the waiting [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Knock up to N times in this time, as long as the port stays shut; the command may run N times
-    /// [default: 1]
+    /// Send up to N knocks until the port opens. The command may run N times [default: 1]
     #[arg(long, value_name = "N", value_parser = ruroco_command_line::count)]
     tries: Option<NonZero<u32>>,
 }
@@ -41,24 +39,24 @@ impl Waiting {
         }
     }
 
-    /// Whether anything was said of waiting.
-    pub(super) fn is_asked_for(&self) -> bool {
+    /// Whether any of these options was passed.
+    pub(super) fn is_requested(&self) -> bool {
         self.timeout.is_some() || self.tries.is_some()
     }
 }
 
-/// A time in seconds. A day is more than anybody waits for, and less than any clock can count.
+/// A time in seconds, at most a day, so that adding it to a time cannot overflow.
 fn seconds(text: &str) -> Result<Duration, String> {
     const DAY: Duration = Duration::from_secs(86_400);
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let seconds = seconds.filter(|time| !time.is_zero() && *time <= DAY);
-    seconds.ok_or_else(|| "write a number of seconds, from a fraction of one to 86400".to_owned())
+    seconds.ok_or_else(|| "use a number of seconds, more than 0 and at most 86400".to_owned())
 }
 
 /// Makes the attempt.
 ///
 /// # Errors
-/// If no knock is on its way.
+/// If no knock was sent.
 pub(super) fn knock(
     attempt: &Attempt,
     folder: &Folder,
@@ -70,8 +68,8 @@ pub(super) fn knock(
         .context("nothing was sent")
 }
 
-/// Does what needs the open port, or says that the port did not open. Whatever fails now, the knock
-/// was sent, and the exit says so.
+/// Runs `then` if the port is open; otherwise prints why it did not open. The knock has been sent, so no
+/// failure here is reported as [`Exit::Failed`].
 pub(super) fn once_open(
     outcome: Outcome,
     knock: &Knock,
@@ -80,56 +78,56 @@ pub(super) fn once_open(
     let exit = Exit::from(&outcome.effect);
     let Observation::Opened { connection, .. } = outcome.effect else {
         for unsent in &outcome.sent.not_to {
-            note(&format!("could not send to {unsent}"));
+            print_note(&format!("cannot send to {unsent}"));
         }
-        tell_not_opened(&outcome, knock);
+        print_not_opened(&outcome, knock);
         return exit;
     };
     then(connection).unwrap_or_else(|error| {
-        note(&format!("Error: {error:#}"));
+        print_note(&format!("Error: {error:#}"));
         Exit::FailedAfterwards
     })
 }
 
-/// Shows a person at a terminal, and nobody else, how far an attempt is.
-pub(super) fn show(progress: &Progress, limit: Duration) {
+/// Prints the progress if standard error is a terminal.
+pub(super) fn print_progress(progress: &Progress, limit: Duration) {
     if let Progress::Waiting(at) = progress
         && io::stderr().is_terminal()
     {
-        note(&format!("waiting for {at} to open, {limit:?} at most"));
+        print_note(&format!("waiting up to {limit:?} for {at} to open"));
     }
 }
 
-/// What has come of looking, in one sentence; nothing if nobody has.
+/// The result of waiting in one sentence; none if the program did not wait.
 pub(super) fn sentence(observation: &Observation) -> Option<String> {
     match observation {
-        Observation::NotLooked => None,
+        Observation::NotChecked => None,
         Observation::Opened { at, was_open: true, .. } => {
-            Some(format!("{at} is open, and was before the knock"))
+            Some(format!("{at} is open, and was already open before the knock"))
         }
         Observation::Opened { at, after, .. } => {
             Some(format!("{at} is open, {} ms after the knock", after.as_millis()))
         }
-        Observation::Shut { at, limit, error } => {
+        Observation::NotOpened { at, limit, error } => {
             Some(format!("{at} did not open within {limit:?}: {error}"))
         }
-        Observation::GivenUp => Some("nobody waited for the port any longer".to_owned()),
+        Observation::GivenUp => Some("stopped waiting for the port".to_owned()),
     }
 }
 
-/// Says that the port did not open, and what to look at.
-pub(super) fn tell_not_opened(outcome: &Outcome, knock: &Knock) {
-    note(&format!("Error: {}", sentence(&outcome.effect).unwrap_or_default()));
-    advice(outcome, knock).iter().for_each(|advice| note(&format!("- {advice}")));
+/// Prints that the port did not open, and what to check.
+pub(super) fn print_not_opened(outcome: &Outcome, knock: &Knock) {
+    print_note(&format!("Error: {}", sentence(&outcome.effect).unwrap_or_default()));
+    advice(outcome, knock).iter().for_each(|advice| print_note(&format!("- {advice}")));
 }
 
-/// Says what to look at, where nothing is known to be wrong.
-pub(super) fn warn(advice: &[String]) {
-    advice.iter().for_each(|advice| note(&format!("Warning: {advice}")));
+/// Prints advice as warnings, after a knock that may have worked.
+pub(super) fn print_warnings(advice: &[String]) {
+    advice.iter().for_each(|advice| print_note(&format!("Warning: {advice}")));
 }
 
-/// What to look at after a knock.
+/// What to check after a knock.
 pub(super) fn advice(outcome: &Outcome, knock: &Knock) -> Vec<String> {
     let advice = advice::on(outcome, knock.key());
-    advice.iter().map(|advice| advice.told(remedy::words)).collect()
+    advice.iter().map(|advice| advice.text_with(remedy::words)).collect()
 }

@@ -1,12 +1,12 @@
-//! `ruroco-client-ui`'s command line. It is here so that the manual can be written without building a
-//! window.
+//! The command line of `ruroco-client-ui`. It is in this crate so that the manual can be generated without
+//! building the window.
 
 use clap::Parser;
 
-/// Knock at hosts that show no open port, from a window.
+/// Send knocks to servers that show no open port, from a window.
 ///
-/// Shows the hosts of `client.toml`, which ruroco-client uses too, and knocks at a click.
-// It takes no invitation: everybody on this computer can read what a program was started with.
+/// Shows the hosts in `client.toml`, which `ruroco-client` also uses. Click a command to send a knock.
+// It accepts no invitation as an argument: other users of the computer can read the arguments of a program.
 #[derive(Debug, Parser)]
 #[command(name = "ruroco-client-ui", version)]
 pub struct Cli {}

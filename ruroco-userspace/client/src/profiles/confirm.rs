@@ -1,5 +1,5 @@
-//! Commands that a person confirms before they are sent: one click, or one line from a shell's history,
-//! must not shut a host down.
+//! Commands that require a confirmation before they are sent: a click, or a line from a shell's history,
+//! must not shut a server down by accident.
 
 use ruroco_files::toml_file::nearest;
 use toml::Spanned;
@@ -7,13 +7,13 @@ use toml::Spanned;
 use super::{Checker, HOSTS, Host};
 
 impl Host {
-    /// Whether a person confirms this command before it is sent.
-    pub fn asks_before(&self, command: &str) -> bool {
+    /// Whether this command requires a confirmation before it is sent.
+    pub fn needs_confirmation(&self, command: &str) -> bool {
         self.confirm.iter().any(|asking| asking == command)
     }
 
-    /// The first of these that is not in the host's list of commands: with a typo here, the command that
-    /// was meant would be sent without confirmation.
+    /// The first of these names that is not one of the host's commands. If such a typo were accepted,
+    /// the intended command would be sent without a confirmation.
     pub fn first_unlisted<'a>(
         &self,
         confirm: impl IntoIterator<Item = &'a str>,
@@ -31,7 +31,7 @@ impl Checker<'_> {
         host: &Host,
     ) -> Option<Vec<String>> {
         let is_left_out = |field| self.left_out.has(&[HOSTS, name.get_ref(), field]);
-        // The error in these fields is already reported; which commands are missing, nobody knows.
+        // The errors in these fields are already reported, and the list of commands is incomplete.
         if is_left_out("command") || is_left_out("commands") {
             return None;
         }
@@ -40,11 +40,11 @@ impl Checker<'_> {
             if let Some(unknown) = host.first_unlisted([name.get_ref().as_str()]) {
                 let meant = nearest(unknown, host.all_commands());
                 let remedy = meant.map_or_else(
-                    || "list only commands of this host".to_owned(),
-                    |meant| format!("did you mean {meant}?"),
+                    || "List only commands of this host".to_owned(),
+                    |meant| format!("Did you mean {meant}?"),
                 );
                 let message =
-                    format!("`confirm`: {unknown:?} is not one of the host's commands; {remedy}");
+                    format!("`confirm`: {unknown:?} is not one of the host's commands. {remedy}");
                 self.problems.add(self.error(name.span(), message));
                 good = false;
             }
@@ -66,21 +66,24 @@ mod tests {
         let text = format!("{HOST}confirm = [\"shut_down\"]\n");
         let profiles = Profiles::check(&Source::new("/client.toml", text)).or_problems().unwrap();
         let host = profiles.get("nas").unwrap();
-        assert!(host.asks_before("shut_down") && !host.asks_before("open_ssh"));
+        assert!(host.needs_confirmation("shut_down") && !host.needs_confirmation("open_ssh"));
     }
 
     #[test]
     fn an_error_in_the_commands_is_reported_once() {
         let text = HOST.replace("\"shut_down\"", "1") + "confirm = [\"shut_down\"]\n";
         let checked = Profiles::check(&Source::new("/client.toml", text)).or_problems();
-        let told = checked.unwrap_err().to_string();
-        assert!(told.starts_with("/client.toml:4: ") && !told.contains("confirm"), "{told}");
+        let message = checked.unwrap_err().to_string();
+        assert!(
+            message.starts_with("/client.toml:4: ") && !message.contains("confirm"),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_typo_does_not_leave_a_command_without_confirmation() {
         for (typo, remedy) in
-            [("shut_donw", "did you mean shut_down?"), ("x", "list only commands")]
+            [("shut_donw", "Did you mean shut_down?"), ("x", "List only commands")]
         {
             let text = format!("{HOST}confirm = [\"{typo}\"]\n");
             let checked = Profiles::check(&Source::new("/client.toml", text)).or_problems();

@@ -1,4 +1,4 @@
-//! Reading and changing `client.toml` where it is.
+//! Reading and changing `client.toml`.
 
 use std::{
     fs, io,
@@ -21,45 +21,45 @@ pub struct ProfilesFile {
     lock: PathBuf,
 }
 
-/// The file was not changed.
+/// Why the file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// It cannot be read, or the change would make something in it invalid.
+    /// The file cannot be read, or the change would make it invalid.
     #[error("{0}")]
-    Refused(Problems),
-    /// There is a host of this name already.
+    Invalid(Problems),
+    /// A host of this name already exists.
     #[error(
-        "host {0} already exists; choose another name, or first run `ruroco-client host remove {0}`"
+        "host {0} already exists. Choose another name, or first run `ruroco-client host remove {0}`"
     )]
     Exists(Name),
-    /// The name of one of two hosts is the address of the other.
+    /// The name of one host is the address of another.
     #[error(
         "host {name} was not saved: its name is the address of host {other}, or the reverse, so ssh could \
          reach the wrong host. Choose another name"
     )]
-    Mistakable {
-        /// The host that was to be written.
+    Confusable {
+        /// The host that was not written.
         name: Name,
-        /// The one that is there.
+        /// The host in the file.
         other: Name,
     },
-    /// There is none.
+    /// The host does not exist.
     #[error(transparent)]
     Unknown(#[from] UnknownHost),
-    /// Another program's turn never ends, or there can be no lock.
+    /// Another process holds the lock for too long, or the file cannot be locked.
     #[error(transparent)]
     Lock(#[from] instance::Error),
-    /// The new file could not be written; the old one is still there.
-    #[error("could not write {0}: {1}")]
+    /// The new file cannot be written. The old one was not changed.
+    #[error("cannot write {0}: {1}")]
     Write(PathBuf, io::Error),
 }
 
-/// Where a host goes in the file.
+/// The entry that a host is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place<'a> {
-    /// Nothing is known by its name yet.
+    /// A new entry.
     New,
-    /// That of the host that goes by this name so far.
+    /// The entry of this name.
     Of(&'a Name),
 }
 
@@ -68,12 +68,12 @@ impl ProfilesFile {
         Self { path: folder.join("client.toml"), lock: folder.join(CHANGES_LOCK) }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What is in it. That there is no file means that there is no host.
+    /// Reads the hosts. A missing file contains none.
     pub fn read(&self) -> Checked<Profiles> {
         let mut problems = Problems::default();
         match problems.good(self.source()) {
@@ -85,26 +85,26 @@ impl ProfilesFile {
     /// Adds a host.
     ///
     /// # Errors
-    /// [`EditError`]; the file is as it was.
+    /// [`EditError`]; the file was not changed.
     pub fn add(&self, name: &Name, host: &Host) -> Result<(), EditError> {
-        self.add_in(&self.turn()?, name, host)
+        self.add_in(&self.lock()?, name, host)
     }
 
-    /// The same in a turn of the caller's, who has more to do in it.
+    /// The same while the caller holds the lock.
     pub(crate) fn add_in(
         &self,
-        turn: &instance::Lock,
+        lock: &instance::Lock,
         name: &Name,
         host: &Host,
     ) -> Result<(), EditError> {
-        self.put(turn, name, host, Place::New)
+        self.put(lock, name, host, Place::New)
     }
 
-    /// Waits until nobody else changes hosts or keys, and keeps others from it until dropped.
+    /// Locks hosts and keys until the lock is dropped. Waits until no other process holds the lock.
     ///
     /// # Errors
-    /// That there is no folder, or [`EditError::Lock`].
-    pub(crate) fn turn(&self) -> Result<instance::Lock, EditError> {
+    /// If the folder cannot be created, or [`EditError::Lock`].
+    pub(crate) fn lock(&self) -> Result<instance::Lock, EditError> {
         if let Some(folder) = self.path.parent() {
             let failed = |error| EditError::Write(self.path.clone(), error);
             private_folder::make(folder).map_err(failed)?;
@@ -115,35 +115,35 @@ impl ProfilesFile {
     /// Changes a host.
     ///
     /// # Errors
-    /// [`EditError`]; the file is as it was.
+    /// [`EditError`]; the file was not changed.
     pub fn replace(&self, name: &Name, host: &Host) -> Result<(), EditError> {
         self.rename(name, name, host)
     }
 
-    /// The same in a turn of the caller's.
+    /// The same while the caller holds the lock.
     pub(crate) fn replace_in(
         &self,
-        turn: &instance::Lock,
+        lock: &instance::Lock,
         name: &Name,
         host: &Host,
     ) -> Result<(), EditError> {
-        self.put(turn, name, host, Place::Of(name))
+        self.put(lock, name, host, Place::Of(name))
     }
 
-    /// Changes a host and what it is called, at once.
+    /// Changes a host and its name at once.
     ///
     /// # Errors
-    /// [`EditError`]; the file is as it was.
+    /// [`EditError`]; the file was not changed.
     pub fn rename(&self, old: &Name, new: &Name, host: &Host) -> Result<(), EditError> {
-        self.put(&self.turn()?, new, host, Place::Of(old))
+        self.put(&self.lock()?, new, host, Place::Of(old))
     }
 
     /// Removes an entry. Neither the entry nor its name needs to be valid.
     ///
     /// # Errors
-    /// [`EditError`]; the file is as it was.
+    /// [`EditError`]; the file was not changed.
     pub fn remove(&self, name: &str) -> Result<(), EditError> {
-        self.edit(&self.turn()?, |profiles, document| {
+        self.edit(&self.lock()?, |profiles, document| {
             if !profiles.has_entry(name) {
                 profiles.known(name)?;
             }
@@ -156,12 +156,12 @@ impl ProfilesFile {
 
     fn put(
         &self,
-        turn: &instance::Lock,
+        lock: &instance::Lock,
         name: &Name,
         host: &Host,
         place: Place<'_>,
     ) -> Result<(), EditError> {
-        self.edit(turn, |mut profiles, document| {
+        self.edit(lock, |mut profiles, document| {
             if let Place::Of(old) = place {
                 profiles.known(old.as_str())?;
                 profiles.forget(old);
@@ -169,12 +169,12 @@ impl ProfilesFile {
             if let Some(namesake) = profiles.namesake(name.as_str()) {
                 return Err(EditError::Exists(namesake));
             }
-            if let Some(other) = profiles.mistaken_for(name, host) {
-                return Err(EditError::Mistakable { name: name.clone(), other: other.clone() });
+            if let Some(other) = profiles.confusable_with(name, host) {
+                return Err(EditError::Confusable { name: name.clone(), other: other.clone() });
             }
             let hosts = document.entry("hosts").or_insert_with(|| {
                 let mut hosts = Table::new();
-                // No line of its own: [hosts.home] says it all.
+                // [hosts.home] needs no line [hosts] above it.
                 hosts.set_implicit(true);
                 Item::Table(hosts)
             });
@@ -192,19 +192,19 @@ impl ProfilesFile {
         })
     }
 
-    /// Reads the file, changes it and replaces it, while nobody else does. Entries with mistakes stay as
-    /// they are, and a change that would bring another mistake is not written.
+    /// Reads the file, changes it and replaces it. Invalid entries are not changed, and a change that
+    /// would add an error is not written.
     fn edit(
         &self,
-        _turn: &instance::Lock,
+        _lock: &instance::Lock,
         change: impl FnOnce(Profiles, &mut DocumentMut) -> Result<(), EditError>,
     ) -> Result<(), EditError> {
         let failed = |error| EditError::Write(self.path.clone(), error);
         let source =
-            self.source().map_err(|problem| EditError::Refused(Problems::from(problem)))?;
+            self.source().map_err(|problem| EditError::Invalid(Problems::from(problem)))?;
         let mut known = Problems::default();
         let profiles = known.good_of(Profiles::check(&source));
-        let Some(profiles) = profiles else { return Err(EditError::Refused(known.sorted())) };
+        let Some(profiles) = profiles else { return Err(EditError::Invalid(known.sorted())) };
         let unlike = |error| failed(io::Error::new(io::ErrorKind::InvalidData, error));
         let mut document: DocumentMut = source.text().parse().map_err(unlike)?;
         change(profiles, &mut document)?;
@@ -212,15 +212,15 @@ impl ProfilesFile {
         let mut left = Problems::default();
         let changed = left.good_of(Profiles::check(&Source::new(&self.path, text.as_str())));
         if changed.is_none() || left.len() > known.len() {
-            return Err(EditError::Refused(left.sorted()));
+            return Err(EditError::Invalid(left.sorted()));
         }
-        // Whoever keeps the file somewhere else has a link here, which is to stay one.
+        // If the path is a link, the file it points to is replaced, and the link stays.
         let place = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         durable::replace(&place, source.with_its_line_ends(&text).as_bytes()).map_err(failed)
     }
 
     fn no_table(&self, name: &str) -> EditError {
-        let error = format!("`{name}` in it is not a table");
+        let error = format!("`{name}` is not a table");
         EditError::Write(self.path.clone(), io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
@@ -234,7 +234,7 @@ impl ProfilesFile {
     }
 }
 
-/// Sets every field of a host; one that says what is so anyway is left out.
+/// Sets every field of a host. Fields with their default value are left out.
 fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
     let Host {
         address,
@@ -265,7 +265,7 @@ fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
     ];
     for (name, field) in fields {
         match field {
-            // What is so already keeps its comments.
+            // An unchanged value keeps its comments.
             Some(new) => {
                 let old = table.get(name).and_then(Item::as_value).map(bare);
                 if old != Some(bare(&new)) {
@@ -317,7 +317,7 @@ mod tests {
             ip: Some("2001:db8::1".parse().unwrap()),
             permissive: true,
             confirm: vec!["close \"x\"".to_owned()],
-            ..host().that_does(["open".to_owned(), "close \"x\"".to_owned()])
+            ..host().with_commands(["open".to_owned(), "close \"x\"".to_owned()])
         };
         let one = Host { command: "open".to_owned(), ..host() };
         for (name, host) in [("all", &all), ("one", &one), ("least.of all", &host())] {
@@ -377,13 +377,13 @@ mod tests {
         let at = |address: &str| Host::new(address.parse().unwrap(), "k".parse().unwrap());
         for (name, host) in [("192.0.2.1", at("192.0.2.66")), ("b", at("A")), ("b", at("a:81"))] {
             let added = file.add(&named(name), &host);
-            assert!(matches!(added, Err(EditError::Mistakable { .. })), "{name}: {added:?}");
+            assert!(matches!(added, Err(EditError::Confusable { .. })), "{name}: {added:?}");
         }
         assert_eq!(fs::read_to_string(file.path()).unwrap(), COMMENTED);
         file.add(&named("b"), &at("192.0.2.2")).unwrap();
         let changed = file.replace(&named("b"), &at("a"));
-        assert!(matches!(changed, Err(EditError::Mistakable { .. })), "{changed:?}");
-        // What is called what its address is misleads nobody.
+        assert!(matches!(changed, Err(EditError::Confusable { .. })), "{changed:?}");
+        // A host whose name is its own address is not ambiguous.
         file.add(&named("192.0.2.1"), &at("192.0.2.1")).unwrap();
     }
 
@@ -422,8 +422,8 @@ mod tests {
     fn a_file_that_is_no_toml_is_left_alone() {
         let text = format!("{COMMENTED}wait = \n");
         let (_folder, file) = file(&text);
-        assert!(matches!(file.add(&named("b"), &host()), Err(EditError::Refused(_))));
-        assert!(matches!(file.remove("a"), Err(EditError::Refused(_))));
+        assert!(matches!(file.add(&named("b"), &host()), Err(EditError::Invalid(_))));
+        assert!(matches!(file.remove("a"), Err(EditError::Invalid(_))));
         assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
     }
 

@@ -8,34 +8,34 @@ use ruroco_keys::command_name::DEFAULT_COMMAND;
 
 use crate::key_store::KeyReference;
 
-/// A host to knock at, and how.
+/// A host: an entry in `client.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Where datagrams go.
+    /// Where knocks go.
     pub address: Destination,
     /// Which of its addresses may be used.
     pub family: Family,
-    /// Whether to knock at every one of them; the command runs once for each that is reached.
+    /// Whether to send a knock to every address. The command runs once for each knock that arrives.
     pub all_addresses: bool,
-    /// The key that the host knows.
+    /// The key to knock with.
     pub key: KeyReference,
-    /// What is asked for where no command is named.
+    /// The default command.
     pub command: String,
-    /// What else the host is known to do; [`Host::that_does`] keeps [`Host::command`] out of it, and
-    /// each in it once, so that hosts that do the same are equal.
+    /// The other commands, each once and without [`Host::command`], so that hosts with the same commands
+    /// are equal. Use [`Host::with_commands`] to set them.
     pub commands: Vec<String>,
-    /// Those of all commands that a person confirms before they are sent.
+    /// The commands that require a confirmation before they are sent.
     pub confirm: Vec<String>,
-    /// The TCP port that opens, if one does.
+    /// The TCP port that the default command opens, if any.
     pub wait: Option<NonZero<u16>>,
-    /// The address to act for, if it is not the one that packets come from.
+    /// The address to run the command for, if it is not the address that the knock comes from.
     pub ip: Option<IpAddr>,
-    /// Whether [`Host::ip`] may be another than the one that packets come from.
+    /// Whether [`Host::ip`] may differ from the address that the knock comes from.
     pub permissive: bool,
 }
 
 impl Host {
-    /// A host of which no more is known than where it is and which key it knows.
+    /// A host with this address and key, and the defaults for everything else.
     pub fn new(address: Destination, key: KeyReference) -> Self {
         Self {
             address,
@@ -51,9 +51,9 @@ impl Host {
         }
     }
 
-    /// The same host with these commands, the one that is asked for by default first; without any,
-    /// that is [`DEFAULT_COMMAND`].
-    pub fn that_does(self, commands: impl IntoIterator<Item = String>) -> Self {
+    /// The same host with these commands, of which the first is the default one. Without any, the default is
+    /// [`DEFAULT_COMMAND`].
+    pub fn with_commands(self, commands: impl IntoIterator<Item = String>) -> Self {
         let mut commands = commands.into_iter();
         let command = commands.next().unwrap_or_else(|| DEFAULT_COMMAND.to_owned());
         let mut others: Vec<String> = Vec::new();
@@ -65,13 +65,13 @@ impl Host {
         Self { command, commands: others, ..self }
     }
 
-    /// The listed command that a person probably meant by a name that is not listed.
+    /// A listed command with a name similar to this one, if this one is not listed.
     pub fn probably_meant(&self, command: &str) -> Option<&str> {
         let is_listed = self.all_commands().any(|listed| listed == command);
         if is_listed { None } else { nearest(command, self.all_commands()) }
     }
 
-    /// All commands, the one that is asked for by default first.
+    /// All commands, the default one first.
     pub fn all_commands(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.command).chain(&self.commands).map(String::as_str)
     }

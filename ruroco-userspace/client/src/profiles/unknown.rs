@@ -1,13 +1,13 @@
-//! Names and addresses that do not say which host is meant, and what a person can do about it.
+//! Errors for names and addresses that match no host, or more than one, with a remedy.
 
 use std::borrow::Cow;
 
 use ruroco_keys::name::Name;
 
-/// Why a name or an address does not say which host is meant.
+/// Why a name or an address does not identify a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FindError {
-    /// Several hosts can be meant.
+    /// Several hosts match.
     #[error(
         "{asked} matches more than one host: {}. Use a host name instead of the address (in \
          ~/.ssh/config: `ProxyCommand ruroco-client proxy %n %p`)",
@@ -16,10 +16,10 @@ pub enum FindError {
     Ambiguous {
         /// The name or address.
         asked: String,
-        /// The hosts.
+        /// The matching hosts.
         candidates: Vec<Name>,
     },
-    /// The entry of this name has a mistake.
+    /// The entry of this name is invalid.
     #[error(transparent)]
     Invalid(UnknownHost),
 }
@@ -28,7 +28,7 @@ fn list(names: &[Name]) -> String {
     names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// There is no host of a name.
+/// No valid host has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.message())]
 pub struct UnknownHost {
@@ -36,16 +36,16 @@ pub struct UnknownHost {
     why: Why,
 }
 
-/// Why there is none.
+/// The reason, and so the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// Its entry has a mistake.
+    /// The entry is invalid.
     Invalid,
-    /// This one may be meant.
+    /// A host has this similar name.
     Misspelt(String),
-    /// No host at all is there.
+    /// There are no hosts.
     NoHosts,
-    /// Others are there.
+    /// There are other hosts.
     OtherHosts,
 }
 
@@ -63,19 +63,17 @@ impl UnknownHost {
         let name = self.name.escape_debug().to_string();
         match &self.why {
             Why::Invalid => format!(
-                "the entry of host {name} in client.toml is invalid; fix it, or remove it with \
+                "the entry of host {name} in client.toml is invalid. Fix it, or remove it with \
                  `ruroco-client host remove {}`",
                 shlex::try_quote(&name).unwrap_or_else(|_| Cow::Borrowed(&name))
             ),
-            Why::Misspelt(meant) => format!("there is no host {name}; did you mean {meant}?"),
+            Why::Misspelt(meant) => format!("host {name} not found. Did you mean {meant}?"),
             Why::NoHosts => format!(
-                "there is no host {name}, and no other host; add one with `ruroco-client invite`, \
-                 which asks for the line that the host has shown, or with `ruroco-client host add`"
+                "host {name} not found, because you have no hosts yet. Add one with `ruroco-client join`, \
+                 which prompts for an invitation, or with `ruroco-client host add`"
             ),
             Why::OtherHosts => {
-                format!(
-                    "there is no host {name}; to list your hosts, run `ruroco-client host list`"
-                )
+                format!("host {name} not found. To list your hosts, run `ruroco-client host list`")
             }
         }
     }

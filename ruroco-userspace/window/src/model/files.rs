@@ -1,4 +1,4 @@
-//! Files that a person drops or chooses: one at a time, for the form that they are at.
+//! Files that the user drops or chooses: one at a time, for the current form.
 
 use std::path::{Path, PathBuf};
 
@@ -17,21 +17,21 @@ impl Model {
         let mut files = files.into_iter();
         let path = files.next()?;
         if files.next().is_some() {
-            return self.tell_not_read("Drop one file at a time.");
+            return self.notify_not_read("Drop one file at a time.");
         }
         let purpose = match (&self.dialog, &self.screen) {
             (Some(Dialog::ImportKey(form)), _) if form.saving.is_none() => Purpose::Key,
             (Some(_), _) => {
-                return self.tell_not_read("Close the dialog first, then drop the file again.");
+                return self.notify_not_read("Close the dialog first, then drop the file again.");
             }
             (None, Screen::Import(form)) if form.saving.is_some() => {
                 return self
-                    .tell_not_read("Wait until the host is saved, then drop the file again.");
+                    .notify_not_read("Wait until the host is saved, then drop the file again.");
             }
             (None, Screen::Import(_)) => Purpose::Invitation,
-            (None, _) if self.has_begun_form() => {
+            (None, _) if self.has_unsaved_form() => {
                 let text = "Save or discard your changes, then drop the file again.";
-                return self.tell_not_read(text);
+                return self.notify_not_read(text);
             }
             (None, _) if self.reading.is_some() => Purpose::Invitation,
             (None, _) => {
@@ -42,7 +42,7 @@ impl Model {
         self.read(purpose, path.to_owned())
     }
 
-    /// A file that was chosen, which can have taken long: the person may have gone on meanwhile.
+    /// Reads a file that the user chose, unless the user has left the form in the meantime.
     pub(super) fn file_chosen(&mut self, purpose: Purpose, path: PathBuf) -> Option<Task> {
         self.field_for(purpose)?;
         self.read(purpose, path)
@@ -56,7 +56,7 @@ impl Model {
             self.field_for(Purpose::Key).is_some_and(|field| field.end_reading(number));
         let text = match read {
             Ok(text) => text,
-            Err(notice) => return self.tell(notice),
+            Err(notice) => return self.notify(notice),
         };
         if let Screen::Import(form) = &mut self.screen
             && is_for_invitation
@@ -72,7 +72,7 @@ impl Model {
 
     fn read(&mut self, purpose: Purpose, path: PathBuf) -> Option<Task> {
         if self.reading.is_some() {
-            return self.tell_not_read("Another file is still being read. Wait, then try again.");
+            return self.notify_not_read("Another file is still being read. Wait, then try again.");
         }
         let number = self.reads.wrapping_add(1);
         self.field_for(purpose)?.wait_for(number);
@@ -80,7 +80,7 @@ impl Model {
         Some(Task::ReadFile(number, path))
     }
 
-    /// Where the text of a file goes.
+    /// The field for the text of a file.
     fn field_for(&mut self, purpose: Purpose) -> Option<&mut SecretField> {
         match (purpose, &mut self.dialog, &mut self.screen) {
             (Purpose::Key, Some(Dialog::ImportKey(form)), _) => Some(&mut form.secret),
@@ -89,8 +89,8 @@ impl Model {
         }
     }
 
-    fn tell_not_read(&mut self, why: &str) -> Option<Task> {
-        self.tell(Notice::new(Tone::Warning, "The file was not read", why));
+    fn notify_not_read(&mut self, why: &str) -> Option<Task> {
+        self.notify(Notice::new(Tone::Warning, "The file was not read", why));
         None
     }
 }
@@ -118,10 +118,10 @@ mod tests {
     }
 
     fn read(model: &mut Model, number: u64, text: &str) {
-        model.take(Report::FileRead(number, Ok(text.into())));
+        model.handle_report(Report::FileRead(number, Ok(text.into())));
     }
 
-    fn told(model: &Model) -> Vec<&str> {
+    fn notices(model: &Model) -> Vec<&str> {
         model.notices.iter().map(|notice| notice.text.as_str()).collect()
     }
 
@@ -129,7 +129,7 @@ mod tests {
     fn a_picture_that_was_read_late_replaces_nothing_that_was_written_meanwhile() {
         for form in [Action::ShowImport, Action::AskImportKey] {
             let mut model = model();
-            model.act(form);
+            model.handle_action(form);
             let number = dropped(&mut model, &["a.png"]).unwrap();
             assert!(field(&mut model).is_waiting());
             field(&mut model).text = "pasted".into();
@@ -149,10 +149,10 @@ mod tests {
             [(Action::ShowImport, Action::Back), (Action::AskImportKey, Action::Escape)]
         {
             let mut model = model();
-            model.act(form.clone());
+            model.handle_action(form.clone());
             let number = dropped(&mut model, &["a.png"]).unwrap();
-            model.act(leave);
-            model.act(form);
+            model.handle_action(leave);
+            model.handle_action(form);
             read(&mut model, number, "read");
             assert!(field(&mut model).text.is_empty());
         }
@@ -161,15 +161,15 @@ mod tests {
     #[test]
     fn nothing_is_accepted_while_a_file_is_read_that_replaces_it() {
         let mut model = model();
-        model.act(Action::AskImportKey);
+        model.handle_action(Action::AskImportKey);
         let Some(Dialog::ImportKey(form)) = &mut model.dialog else { panic!("no dialog") };
         form.name = "laptop".to_owned();
         form.secret.text = ruroco_seal::generate_key().unwrap().to_text().into();
         let number = dropped(&mut model, &["a.png"]).unwrap();
-        assert!(model.act(Action::ImportKey).is_none());
+        assert!(model.handle_action(Action::ImportKey).is_none());
         let notice = Notice::new(Tone::Bad, "Cannot read the file", "");
-        model.take(Report::FileRead(number, Err(notice)));
-        assert!(model.act(Action::ImportKey).is_some());
+        model.handle_report(Report::FileRead(number, Err(notice)));
+        assert!(model.handle_action(Action::ImportKey).is_some());
     }
 
     #[test]
@@ -177,18 +177,20 @@ mod tests {
         let mut model = model();
         let many = vec!["a.png"; 200];
         assert_eq!(dropped(&mut model, &many), None);
-        assert_eq!(told(&model), ["Drop one file at a time."]);
+        assert_eq!(notices(&model), ["Drop one file at a time."]);
         assert!(matches!(model.screen, Screen::Hosts));
         let number = dropped(&mut model, &["a.png"]).unwrap();
         for _ in 0..3 {
             assert_eq!(dropped(&mut model, &["b.png"]), None);
         }
         let chosen = Report::FileChosen(Purpose::Invitation, "c.png".into());
-        assert!(model.take(chosen).is_none());
+        assert!(model.handle_report(chosen).is_none());
         // Leaving the form does not end the process.
-        model.act(Action::Back);
+        model.handle_action(Action::Back);
         assert_eq!(dropped(&mut model, &["b.png"]), None);
-        assert!(told(&model).contains(&"Another file is still being read. Wait, then try again."));
+        assert!(
+            notices(&model).contains(&"Another file is still being read. Wait, then try again.")
+        );
         read(&mut model, number, "read");
         assert!(dropped(&mut model, &["b.png"]).is_some());
     }
@@ -196,14 +198,14 @@ mod tests {
     #[test]
     fn a_file_is_not_read_before_what_it_would_replace_is_closed() {
         let mut model = model();
-        model.act(Action::AskNewKey);
+        model.handle_action(Action::AskNewKey);
         assert_eq!(dropped(&mut model, &["a.png"]), None);
-        assert_eq!(told(&model), ["Close the dialog first, then drop the file again."]);
-        model.act(Action::Back);
-        model.act(Action::NewHost);
+        assert_eq!(notices(&model), ["Close the dialog first, then drop the file again."]);
+        model.handle_action(Action::Back);
+        model.handle_action(Action::NewHost);
         let Screen::Host(form) = &mut model.screen else { panic!("no form") };
         form.name = "home".to_owned();
         assert_eq!(dropped(&mut model, &["a.png"]), None);
-        assert_eq!(told(&model), ["Save or discard your changes, then drop the file again."]);
+        assert_eq!(notices(&model), ["Save or discard your changes, then drop the file again."]);
     }
 }

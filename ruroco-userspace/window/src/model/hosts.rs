@@ -1,4 +1,4 @@
-//! Hosts, and the knocks at them.
+//! Hosts and knocks.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -31,7 +31,7 @@ impl Model {
         })
     }
 
-    /// Closes the form that was to be saved, and no other: the person may have gone on meanwhile.
+    /// Closes the form of the host that was saved. The user may have opened another form in the meantime.
     pub(super) fn host_saved(&mut self, name: &Name) {
         match &self.screen {
             Screen::Host(form) if form.saving.as_ref() == Some(name) => self.show_all_hosts(),
@@ -43,7 +43,7 @@ impl Model {
                 };
                 self.show_all_hosts();
                 let text = "Delete the invitation: anyone who has it can knock as you.";
-                self.tell(Notice::new(Tone::Good, title, text));
+                self.notify(Notice::new(Tone::Good, title, text));
             }
             Screen::Hosts
             | Screen::Host(_)
@@ -53,13 +53,13 @@ impl Model {
         }
     }
 
-    /// With the one that the person has just dealt with, whatever they have searched for before.
+    /// Ends the search, so that the host that was just changed is visible.
     fn show_all_hosts(&mut self) {
         self.go(Screen::Hosts);
         self.search = Search::default();
     }
 
-    /// Its knock is given up: nobody could stop it any more.
+    /// Removes a host and stops its knock, because the user could no longer stop it.
     pub(super) fn remove_host(&mut self, name: Name) -> Option<Task> {
         let host = self.hosts.get(name.as_str())?.clone();
         if let Some(knocking) = self.knockings.get_mut(&name) {
@@ -76,9 +76,9 @@ impl Model {
         }
     }
 
-    /// What is in the file now; of hosts that are not there any more, no knock is left.
+    /// Updates the hosts from the file. Knocks of removed hosts are stopped.
     pub(super) fn hosts_read(&mut self, hosts: Profiles, faults: Problems) {
-        // One with a mistake in it is left out, and yet there.
+        // An invalid entry is missing from `hosts`, but it has not been removed.
         if faults.is_empty() {
             self.knockings.retain(|name, knocking| {
                 let is_there = hosts.get(name.as_str()).is_some();
@@ -104,26 +104,26 @@ impl Model {
         Some(Task::Accept(Box::new(invitation), plan))
     }
 
-    /// What the office has to find out for the form of an invitation.
+    /// The next task for the form of an invitation, if any.
     pub(crate) fn plan_due(&mut self) -> Option<Task> {
         let Screen::Import(form) = &mut self.screen else { return None };
         let (question, invitation, name) = form.ask(self.revision)?;
         Some(Task::Plan(Box::new(question), Box::new(invitation), name))
     }
 
-    /// Knocks, or asks first. What comes of it is seen at the hosts.
+    /// Sends a knock, or prompts for a confirmation first. Shows the hosts, where its result appears.
     pub(super) fn knock(&mut self, host: Name, command: String) -> Option<Task> {
         if matches!(self.screen, Screen::History) {
             self.show_all_hosts();
         }
-        if self.hosts.get(host.as_str())?.asks_before(&command) {
+        if self.hosts.get(host.as_str())?.needs_confirmation(&command) {
             self.dialog = Some(Dialog::Knock(host, command));
             return None;
         }
-        self.knock_surely(host, command)
+        self.send_knock(host, command)
     }
 
-    pub(super) fn knock_surely(&mut self, host: Name, command: String) -> Option<Task> {
+    pub(super) fn send_knock(&mut self, host: Name, command: String) -> Option<Task> {
         let at = Box::new(self.hosts.get(host.as_str())?.clone());
         if let Some(earlier) = self.knockings.get_mut(&host) {
             earlier.give_up();
@@ -140,9 +140,9 @@ impl Model {
         Some(Task::Knock { host, at, command, number, stop })
     }
 
-    pub(super) fn knock_went_on(&mut self, number: u64, step: Step) {
+    pub(super) fn knock_step(&mut self, number: u64, step: Step) {
         if let Some(knocking) = self.knockings.values_mut().find(|one| one.number == number) {
-            knocking.take(step);
+            knocking.update(step);
         }
     }
 }
@@ -176,13 +176,13 @@ mod tests {
     #[test]
     fn a_host_that_is_saved_late_closes_no_other_form() {
         let mut model = Model { screen: form("home"), ..model() };
-        assert!(model.act(Action::SaveHost).is_some());
-        assert!(model.act(Action::SaveHost).is_none(), "it is saved once");
-        model.screen = form("office");
-        model.take(Report::HostSaved(name("home")));
+        assert!(model.handle_action(Action::SaveHost).is_some());
+        assert!(model.handle_action(Action::SaveHost).is_none(), "it is saved once");
+        model.screen = form("workers");
+        model.handle_report(Report::HostSaved(name("home")));
         assert!(matches!(model.screen, Screen::Host(_)));
-        assert!(model.act(Action::SaveHost).is_some());
-        model.take(Report::HostSaved(name("office")));
+        assert!(model.handle_action(Action::SaveHost).is_some());
+        model.handle_report(Report::HostSaved(name("workers")));
         assert!(matches!(model.screen, Screen::Hosts));
     }
 
@@ -190,18 +190,18 @@ mod tests {
     fn a_search_is_over_once_a_host_is_shown_that_it_could_hide() {
         for shown in ["saved", "restored", "knocked at"] {
             let mut model = model();
-            model.take(Report::Hosts(hosts(&["home"]), Problems::default()));
-            model.search.text = "office".to_owned();
+            model.handle_report(Report::Hosts(hosts(&["home"]), Problems::default()));
+            model.search.text = "workers".to_owned();
             match shown {
                 "saved" => {
                     model.screen = form("nas");
-                    model.act(Action::SaveHost);
-                    model.take(Report::HostSaved(name("nas")));
+                    model.handle_action(Action::SaveHost);
+                    model.handle_report(Report::HostSaved(name("nas")));
                 }
-                "restored" => _ = model.take(Report::HostRestored(name("nas"))),
+                "restored" => _ = model.handle_report(Report::HostRestored(name("nas"))),
                 _ => {
-                    model.act(Action::ShowHistory);
-                    model.act(Action::Knock(name("home"), "open".to_owned()));
+                    model.handle_action(Action::ShowHistory);
+                    model.handle_action(Action::Knock(name("home"), "open".to_owned()));
                 }
             }
             assert!(matches!(model.screen, Screen::Hosts));
@@ -220,8 +220,8 @@ mod tests {
     /// A window with this host, and a knock that is under way there.
     fn knocking_at(host: &str) -> (Model, Arc<AtomicBool>) {
         let mut model = model();
-        model.take(Report::Hosts(hosts(&[host]), Problems::default()));
-        let task = model.act(Action::Knock(name(host), "open".to_owned()));
+        model.handle_report(Report::Hosts(hosts(&[host]), Problems::default()));
+        let task = model.handle_action(Action::Knock(name(host), "open".to_owned()));
         let Some(Task::Knock { stop, .. }) = task else { panic!("{task:?}") };
         (model, stop)
     }
@@ -229,10 +229,10 @@ mod tests {
     #[test]
     fn a_knock_at_a_host_that_is_removed_is_given_up() {
         let (mut model, stop) = knocking_at("home");
-        assert!(model.act(Action::RemoveHost(name("home"))).is_some());
+        assert!(model.handle_action(Action::RemoveHost(name("home"))).is_some());
         assert!(stop.load(Ordering::Relaxed));
         for names in [&[][..], &["home"]] {
-            model.take(Report::Hosts(hosts(names), Problems::default()));
+            model.handle_report(Report::Hosts(hosts(names), Problems::default()));
             assert!(model.knockings.is_empty(), "the next one of the name is another");
         }
     }
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_knock_at_a_host_that_another_program_has_removed_is_given_up() {
         let (mut model, stop) = knocking_at("home");
-        model.take(Report::Hosts(hosts(&["office"]), Problems::default()));
+        model.handle_report(Report::Hosts(hosts(&["workers"]), Problems::default()));
         assert!(stop.load(Ordering::Relaxed) && model.knockings.is_empty());
     }
 
@@ -249,18 +249,18 @@ mod tests {
         let (mut model, stop) = knocking_at("home");
         let mut faults = Problems::default();
         faults.add(Problem::error(Path::new("client.toml"), "a mistake"));
-        model.take(Report::Hosts(Profiles::default(), faults));
+        model.handle_report(Report::Hosts(Profiles::default(), faults));
         assert!(!stop.load(Ordering::Relaxed) && !model.knockings.is_empty());
     }
 
     #[test]
     fn a_knock_goes_with_its_host_to_another_name() {
         let (mut model, stop) = knocking_at("home");
-        model.take(Report::HostRenamed(name("home"), name("house")));
-        model.take(Report::Hosts(hosts(&["house"]), Problems::default()));
+        model.handle_report(Report::HostRenamed(name("home"), name("house")));
+        model.handle_report(Report::Hosts(hosts(&["house"]), Problems::default()));
         assert!(!stop.load(Ordering::Relaxed));
         let to = SocketAddr::from(([203, 0, 113, 5], 80));
-        model.take(Report::Knock(1, Step::Sent(to)));
+        model.handle_report(Report::Knock(1, Step::Sent(to)));
         let knocking = model.knockings.get(&name("house")).unwrap();
         assert!(matches!(knocking.state, State::Sent(_)), "{knocking:?}");
     }
@@ -271,8 +271,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = Folder::at(folder.path()).keys().read(&"laptop".parse().unwrap());
         let ended = Ended::without_key(&missing.unwrap_err(), &name("home"));
-        model.take(Report::Knock(1, Step::Ended(ended)));
-        model.take(Report::HostRenamed(name("home"), name("house")));
+        model.handle_report(Report::Knock(1, Step::Ended(ended)));
+        model.handle_report(Report::HostRenamed(name("home"), name("house")));
         let knocking = model.knockings.get(&name("house")).unwrap();
         let State::Ended(ended) = &knocking.state else { panic!("{knocking:?}") };
         let offered = |action| ended.offers.iter().any(|offer| offer.action == action);

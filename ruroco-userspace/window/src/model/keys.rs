@@ -1,11 +1,11 @@
-//! Keys that are made, imported and copied.
+//! Creating, importing and copying keys.
 
 use ruroco_keys::name::Name;
 
 use super::{Dialog, Model, Screen};
 use crate::{action::Action, icons::Icon, notice::Notice, style::Tone, task::Task};
 
-/// What is told when a key was copied. Whether it still is there is not known.
+/// The title of the notice after a key was copied. The key may no longer be in the clipboard.
 const COPIED: &str = "The key was copied to the clipboard";
 
 impl Model {
@@ -30,7 +30,7 @@ impl Model {
                 | Dialog::RemoveKey(_)
                 | Dialog::Knock(..)
                 | Dialog::ClearHistory
-                | Dialog::Leave(_),
+                | Dialog::DiscardForm(_),
             )
             | None => None,
         }
@@ -46,7 +46,7 @@ impl Model {
                 | Dialog::RemoveKey(_)
                 | Dialog::Knock(..)
                 | Dialog::ClearHistory
-                | Dialog::Leave(_),
+                | Dialog::DiscardForm(_),
             )
             | None => false,
         };
@@ -58,8 +58,8 @@ impl Model {
         {
             form.key = name.to_string();
         } else {
-            let text = "The host needs the same key.";
-            self.tell(Notice::new(Tone::Good, format!("Key {name} was saved"), text).offering(
+            let text = "The server needs the same key.";
+            self.notify(Notice::new(Tone::Good, format!("Key {name} was saved"), text).offering(
                 Icon::Shown,
                 "Show the key",
                 Action::ShowKey(name.clone()),
@@ -70,16 +70,16 @@ impl Model {
     pub(super) fn copy_key(&mut self) {
         let Some(Dialog::Key(shown)) = &self.dialog else { return };
         self.to_copy = Some(shown.key.to_text().into());
-        let why = "Other programs can read it until something else is copied.";
-        self.tell(Notice::new(Tone::Warning, COPIED, why).offering(
+        let why = "Other programs can read it until you copy something else.";
+        self.notify(Notice::new(Tone::Warning, COPIED, why).offering(
             Icon::Delete,
             "Clear the clipboard",
-            Action::EmptyClipboard,
+            Action::ClearClipboard,
         ));
         self.dialog = None;
     }
 
-    pub(super) fn empty_clipboard(&mut self) {
+    pub(super) fn clear_clipboard(&mut self) {
         self.dismiss(COPIED);
         // Not every clipboard accepts an empty text.
         self.to_copy = Some(" ".into());
@@ -103,26 +103,29 @@ mod tests {
     #[test]
     fn a_key_is_made_once_however_often_the_button_is_pressed() {
         let mut model = model();
-        model.act(Action::AskNewKey);
+        model.handle_action(Action::AskNewKey);
         if let Some(Dialog::MakeKey(form)) = &mut model.dialog {
             form.name = "laptop".to_owned();
         }
-        assert!(model.act(Action::MakeKey).is_some());
-        assert!(model.act(Action::MakeKey).is_none());
+        assert!(model.handle_action(Action::MakeKey).is_some());
+        assert!(model.handle_action(Action::MakeKey).is_none());
         let notice = Notice::new(Tone::Bad, "The key was not kept", "");
-        model.take(Report::NotSaved(notice));
-        assert!(model.act(Action::MakeKey).is_some(), "after a failure it is tried again");
-        model.take(Report::KeyAdded(name("laptop")));
+        model.handle_report(Report::NotSaved(notice));
+        assert!(
+            model.handle_action(Action::MakeKey).is_some(),
+            "after a failure it is tried again"
+        );
+        model.handle_report(Report::KeyAdded(name("laptop")));
         assert!(model.dialog.is_none());
     }
 
     #[test]
     fn a_key_that_was_read_late_takes_the_place_of_no_other_dialog() {
         let mut model = model();
-        model.act(Action::ShowKey(name("home")));
-        model.act(Action::AskNewKey);
+        model.handle_action(Action::ShowKey(name("home")));
+        model.handle_action(Action::AskNewKey);
         let key = Box::new(generate_key().unwrap());
-        model.take(Report::KeyRead(name("home"), key));
+        model.handle_report(Report::KeyRead(name("home"), key));
         assert!(matches!(model.dialog, Some(Dialog::MakeKey(_))));
     }
 }

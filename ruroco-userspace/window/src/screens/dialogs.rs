@@ -1,4 +1,4 @@
-//! Dialogs, which have to be answered before anything else.
+//! Dialogs, which the user must answer first.
 
 use eframe::egui::{
     Color32, ColorImage, Frame, Label, Modal, RichText, ScrollArea, TextureHandle, TextureOptions,
@@ -22,7 +22,7 @@ use crate::{
 /// Widest dialog in points.
 const WIDTH: f32 = 440.0;
 
-/// Between the edge of a dialog and what it shows, in points.
+/// The margin inside a dialog, in points.
 const PADDING: f32 = 20.0;
 
 /// Squares of light around a QR code (ISO/IEC 18004).
@@ -44,9 +44,10 @@ pub(super) fn show(ui: &Ui, model: &Model, dialog: &mut Dialog, actions: &mut Ac
             Dialog::MakeKey(form) => make_key(ui, model, form, actions),
             Dialog::ImportKey(form) => import_key(ui, model, form, actions),
             Dialog::Key(shown) => key(ui, shown, actions),
-            Dialog::RemoveKey(_) | Dialog::Knock(..) | Dialog::ClearHistory | Dialog::Leave(_) => {
-                question(ui, model, dialog, actions)
-            }
+            Dialog::RemoveKey(_)
+            | Dialog::Knock(..)
+            | Dialog::ClearHistory
+            | Dialog::DiscardForm(_) => question(ui, model, dialog, actions),
         });
     });
     // Escape is one of the shortcuts.
@@ -55,11 +56,11 @@ pub(super) fn show(ui: &Ui, model: &Model, dialog: &mut Dialog, actions: &mut Ac
     }
 }
 
-/// A question that is answered by one of two buttons.
+/// A question with two buttons.
 struct Question {
     title: String,
     text: String,
-    /// What cannot be undone.
+    /// The answer yes, which cannot be undone.
     yes: (Icon, String, Action),
     no: &'static str,
 }
@@ -84,11 +85,11 @@ impl Question {
             }
             Dialog::Knock(host, command) => Self {
                 title: format!("Send {command} to {host}?"),
-                text: "The host is set to ask before this command is sent.".to_owned(),
+                text: "This command requires a confirmation.".to_owned(),
                 yes: (
                     Icon::Knock,
                     format!("Send {command}"),
-                    Action::KnockSurely(host.clone(), command.clone()),
+                    Action::KnockConfirmed(host.clone(), command.clone()),
                 ),
                 no: "Cancel",
             },
@@ -98,10 +99,10 @@ impl Question {
                 yes: (Icon::Delete, "Clear".to_owned(), Action::ClearHistory),
                 no: "Cancel",
             },
-            Dialog::Leave(_) => Self {
+            Dialog::DiscardForm(_) => Self {
                 title: "Discard your changes?".to_owned(),
                 text: String::new(),
-                yes: (Icon::Delete, "Discard".to_owned(), Action::Leave),
+                yes: (Icon::Delete, "Discard".to_owned(), Action::DiscardForm),
                 no: "Keep editing",
             },
             Dialog::MakeKey(_) | Dialog::ImportKey(_) | Dialog::Key(_) => return None,
@@ -140,7 +141,7 @@ fn make_key(ui: &mut Ui, model: &Model, form: &mut KeyForm, actions: &mut Action
     let fault = form.name(&model.keys).err().filter(|_| form.tried);
     let field = Field::new("Name")
         .hint("e.g. laptop")
-        .help("Name the key after this computer: the host logs keys by name.")
+        .help("Name the key after this computer: the server logs keys by name.")
         .fault(fault.as_deref());
     let field = field.show(ui, &mut form.name);
     enter(&mut form.entered, &field);
@@ -239,7 +240,7 @@ fn key(ui: &mut Ui, shown: &mut ShownKey, actions: &mut Actions) {
     });
 }
 
-/// Dark on light in every theme, as readers expect.
+/// Dark on light in every theme, as QR readers expect.
 fn code(ui: &Ui, text: &str) -> Result<Code, String> {
     let squares = qr::squares(text).map_err(|error| format!("Cannot show a QR code: {error}."))?;
     let around = QUIET_ZONE.saturating_mul(2);

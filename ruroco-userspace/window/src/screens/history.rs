@@ -1,4 +1,4 @@
-//! Past knocks, the newest first, by day.
+//! The history of knocks, the newest first, by day.
 
 use eframe::egui::{Align, Label, Layout, RichText, Ui};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
@@ -59,7 +59,7 @@ pub(super) fn show(ui: &mut Ui, model: &Model, actions: &mut Actions) {
     }
 }
 
-/// The host and the command of an entry, if the host still has it.
+/// The host and the command of an entry, if the host still has this command.
 fn again(model: &Model, entry: &Entry) -> Option<(Name, String)> {
     let host = model.hosts.get(&entry.host)?;
     let name = entry.host.parse().ok()?;
@@ -111,7 +111,7 @@ fn one(ui: &mut Ui, entry: &Entry, time: &Zoned) {
     });
 }
 
-/// Its result; without a tone if that is not known.
+/// The result of an entry. No tone if the result is unknown.
 fn words(result: &Result) -> (Option<Tone>, Icon, String) {
     match result {
         Result::Sent => (None, Icon::Knock, "Sent".to_owned()),

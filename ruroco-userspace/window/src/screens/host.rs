@@ -1,4 +1,4 @@
-//! A host as a form.
+//! The form for a host.
 
 use eframe::egui::{ComboBox, Response, RichText, Ui};
 use ruroco_invite::destination::Family;
@@ -52,7 +52,7 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut HostForm, actions: &mu
     end(ui, form, &faults, actions);
 }
 
-/// What fields change.
+/// The parts of the form.
 type Filled<'a> = (&'a mut HostForm, &'a mut Actions);
 
 fn save_when(field: &Response, actions: &mut Actions) {
@@ -104,7 +104,7 @@ fn needed(
         });
         match &faults.key {
             Some(fault) => toned_line(ui, Tone::Bad, fault),
-            None => quiet(ui, "The host needs the same key."),
+            None => quiet(ui, "The server needs the same key."),
         }
     });
 }
@@ -115,9 +115,9 @@ fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut A
         let field = Field::new("Commands").hint("e.g. open_ssh, close_ssh");
         let can_write = form.can_write_commands();
         let field = field.help(if can_write {
-            "The host's names for them, separated by commas, the default one first."
+            "Names of the host's commands, separated by commas, the default one first."
         } else {
-            "A name contains a comma, or begins or ends with a space. Edit it in client.toml."
+            "The name of a command contains a comma, or begins or ends with a space. Edit it in client.toml."
         });
         let field = field.fault(faults.commands.as_deref());
         let field = ui.add_enabled_ui(can_write, |ui| field.show(ui, &mut form.commands));
@@ -125,7 +125,8 @@ fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut A
     };
     let wait = |ui: &mut Ui, (form, actions): &mut Filled<'_>| {
         let field = Field::new("Port that opens").hint("e.g. 22");
-        let field = field.help("If a knock opens a TCP port, you see here whether it did.");
+        let field =
+            field.help("If you set this, the window shows whether a knock opened the port.");
         let field = field.fault(faults.wait.as_deref()).show(ui, &mut form.wait);
         save_when(&field, actions);
     };
@@ -140,9 +141,9 @@ fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut A
 }
 
 fn more(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Actions) {
-    let field = Field::new("Act for another address")
+    let field = Field::new("Run commands for another address")
         .hint("e.g. 198.51.100.7")
-        .help("The host rejects the knock if it comes from any other address.")
+        .help("The server rejects the knock if it comes from any other address.")
         .fault(faults.ip.as_deref())
         .show(ui, &mut form.ip);
     save_when(&field, actions);

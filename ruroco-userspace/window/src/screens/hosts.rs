@@ -16,8 +16,8 @@ use crate::{
     shortcuts::{self, with_keys},
     style::{ICON, NEAR, Palette, TIGHT, Tone},
     widgets::{
-        Field, Rank, button, card, heading, icon_button, name, named_button, nothing_here,
-        progress, quiet, row, told, toned_line,
+        Field, Rank, button, card, heading, icon_button, message, name, named_button, nothing_here,
+        progress, quiet, row, toned_line,
     },
 };
 
@@ -59,7 +59,7 @@ fn nothing_found(ui: &mut Ui, search: &Search, actions: &mut Actions) {
 }
 
 fn nothing_yet(ui: &mut Ui, actions: &mut Actions) {
-    let text = "The operator of a host gives you an invitation, which is a line of text or a QR code. It \
+    let text = "The operator of a server gives you an invitation, which is a line of text or a QR code. It \
                 contains the address and the key.";
     nothing_here(ui, Icon::Hosts, "No host yet", text, |ui| {
         let import = button(ui, Rank::First, Some(Icon::Import), "Add from an invitation");
@@ -114,7 +114,7 @@ fn one(ui: &mut Ui, model: &Model, host_name: &Name, host: &Host, actions: &mut 
     });
 }
 
-/// Why the host cannot be knocked at, before anybody tries. The result of an attempt has the same offers.
+/// Shows why a knock would fail. The result of a knock offers the same actions.
 fn cannot_knock(
     ui: &mut Ui,
     host: &Name,
@@ -129,7 +129,7 @@ fn cannot_knock(
     ui.add_space(TIGHT);
 }
 
-/// Where it is, and what opens.
+/// The address of a host, and the port that opens.
 fn facts(ui: &mut Ui, host: &Host) {
     let mut facts = host.address.to_string();
     if let Some(port) = host.wait {
@@ -146,10 +146,10 @@ fn commands(ui: &mut Ui, host_name: &Name, host: &Host, actions: &mut Actions) {
                 if place == 0 { (Rank::First, Some(Icon::Knock)) } else { (Rank::Other, None) };
             let text = if command == DEFAULT_COMMAND { "Knock" } else { command };
             // As usual for a button that asks something first.
-            let text = format!("{text}{}", if host.asks_before(command) { "…" } else { "" });
+            let text = format!("{text}{}", if host.needs_confirmation(command) { "…" } else { "" });
             let name = format!("Knock at {host_name}: {command}");
             let button = named_button(ui, rank, icon, &text, &name);
-            let tooltip = if host.asks_before(command) {
+            let tooltip = if host.needs_confirmation(command) {
                 format!("Send {command} to {host_name}, after a confirmation")
             } else {
                 format!("Send {command} to {host_name}")
@@ -171,14 +171,14 @@ fn last_knock(
     match &knocking.state {
         State::Ended(ended) => over(ui, now, host, knocking, ended, actions),
         state @ (State::LookingUp | State::Sent(_) | State::Waiting { .. }) => {
-            told(ui, Tone::Information, None, &state.words(), None, |ui| {
+            message(ui, Tone::Information, None, &state.words(), None, |ui| {
                 quiet(ui, &format!("Command: {}", knocking.command));
                 if let Some(fraction) = state.fraction() {
                     progress(ui, fraction, Tone::Information);
                 }
                 let name = format!("Stop knocking at {host}");
                 if named_button(ui, Rank::Other, Some(Icon::Close), "Stop", &name).clicked() {
-                    actions.push(Action::Cancel(host.clone()));
+                    actions.push(Action::StopKnock(host.clone()));
                 }
             });
         }
@@ -195,7 +195,7 @@ fn over(
 ) {
     let away = format!("Dismiss the result for {host}");
     let (tone, title) = ended.headline(now);
-    if told(ui, tone, Some(ended.icon), &title, Some(&away), |ui| {
+    if message(ui, tone, Some(ended.icon), &title, Some(&away), |ui| {
         ui.add(Label::new(&ended.text).wrap());
         if !ended.advice.is_empty() {
             advice(ui, &ended.advice);
@@ -211,13 +211,16 @@ fn over(
             }
         }
     }) {
-        actions.push(Action::PutAway(host.clone()));
+        actions.push(Action::DismissResult(host.clone()));
     }
 }
 
 fn advice(ui: &mut Ui, advice: &[String]) {
     ui.add_space(TIGHT);
-    quiet(ui, "A host that rejects a knock does not reply. Check these, the likeliest first:");
+    quiet(
+        ui,
+        "A server that rejects a knock does not reply. Check the following, the most likely cause first:",
+    );
     for (place, one) in (1..).zip(advice) {
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = NEAR;

@@ -1,5 +1,5 @@
-//! A host from an invitation that is pasted, chosen, or dropped onto the window, and reviewed before the
-//! host is added.
+//! The form for an invitation, which the user pastes, chooses, or drops onto the window, and reviews
+//! before adding the host.
 
 use eframe::egui::{Grid, Label, RichText, Ui};
 use ruroco_client::accept::{Plan, Step};
@@ -92,7 +92,7 @@ fn preview(
     });
 }
 
-/// Shows what would change for known hosts. Gives the name of the button that does it.
+/// Shows the changes to existing hosts. Returns the name of the button that makes them.
 fn changes(ui: &mut Ui, plan: &Plan) -> String {
     let name = &plan.name;
     if let [first, others @ ..] = plan.sharing.as_slice() {

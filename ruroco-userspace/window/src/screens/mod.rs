@@ -1,4 +1,4 @@
-//! What the window shows: the navigation, notices, one screen, and sometimes a dialog.
+//! The content of the window: the navigation, notices, one screen, and sometimes a dialog.
 
 mod dialogs;
 mod history;
@@ -21,13 +21,13 @@ use super::{
         CONTROL_HEIGHT, ICONS_ONLY, NARROW, NAVIGATION_WIDTH, NEAR, Palette, TIGHT, Tone,
         name_style,
     },
-    widgets::{self, Rank, button, icon_button, named_button, told},
+    widgets::{self, Rank, button, icon_button, message, named_button},
 };
 
-/// What is shown adds what a person does to these.
+/// The user's actions. The screens add to them.
 pub(super) type Actions = Vec<Action>;
 
-/// All but a dialog.
+/// Shows everything except the dialog.
 pub(super) fn show(
     ui: &mut Ui,
     model: &Model,
@@ -136,13 +136,13 @@ fn theme_button(ui: &mut Ui, theme: Theme, actions: &mut Actions) {
     let (text, name) = (format!("Colours: {}", theme.name()), theme_name(theme));
     let button = named_button(ui, Rank::Quiet, Some(icon_of(theme)), &text, &name);
     if button.on_hover_text(name).clicked() {
-        actions.push(Action::Switch(theme.next()));
+        actions.push(Action::SwitchTheme(theme.next()));
     }
 }
 
 fn theme_icon(ui: &mut Ui, theme: Theme, actions: &mut Actions) {
     if icon_button(ui, icon_of(theme), &theme_name(theme)).clicked() {
-        actions.push(Action::Switch(theme.next()));
+        actions.push(Action::SwitchTheme(theme.next()));
     }
 }
 
@@ -165,7 +165,7 @@ fn notices(ui: &mut Ui, model: &Model, actions: &mut Actions) {
 fn show_notice(ui: &mut Ui, notice: &Notice, actions: &mut Actions) {
     let away = format!("Dismiss: {}", notice.title);
     let icon = Some(notice.tone.icon());
-    if told(ui, notice.tone, icon, &notice.title, Some(&away), |ui| {
+    if message(ui, notice.tone, icon, &notice.title, Some(&away), |ui| {
         ui.add(Label::new(&notice.text).wrap());
         if !notice.offers.is_empty() {
             offers(ui, &notice.offers, actions);
@@ -175,7 +175,7 @@ fn show_notice(ui: &mut Ui, notice: &Notice, actions: &mut Actions) {
     }
 }
 
-/// What can be done about something.
+/// The actions that a message offers.
 pub(super) fn offers(ui: &mut Ui, offers: &[Offer], actions: &mut Actions) {
     widgets::row(ui, |ui| {
         for offer in offers {
@@ -193,7 +193,7 @@ fn file_faults(ui: &mut Ui, model: &Model, actions: &mut Actions) {
         1 => "client.toml has an error".to_owned(),
         count => format!("client.toml has {count} errors"),
     };
-    told(ui, Tone::Bad, Some(Tone::Bad.icon()), &title, None, |ui| {
+    message(ui, Tone::Bad, Some(Tone::Bad.icon()), &title, None, |ui| {
         for problem in model.faults.iter() {
             let place = problem.line().map(|line| format!("Line {line}: ")).unwrap_or_default();
             let text = format!("{place}{}", problem.message());

@@ -1,4 +1,4 @@
-//! A text that a person writes.
+//! Text fields.
 
 use eframe::egui::{
     Margin, Response, RichText, Stroke, TextEdit, Ui, accesskit::Invalid, text_edit::TextEditState,
@@ -12,7 +12,7 @@ use crate::{
     style::{CONTROL_HEIGHT, NEAR, Palette, TIGHT, Tone},
 };
 
-/// A field with its name above, and beneath it what it is for, or what is wrong with it.
+/// A text field with its name above, and a help text or an error below.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field<'a> {
     label: &'a str,
@@ -22,19 +22,19 @@ pub(crate) struct Field<'a> {
     secrecy: Secrecy,
 }
 
-/// Who may see what is written.
+/// Whether the text is secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Secrecy {
-    /// It is no secret.
+    /// The text is not secret.
     None,
     /// A secret whose characters are not shown.
     Masked,
-    /// A secret that the person has asked to see.
+    /// A secret that the user has asked to see.
     Revealed,
 }
 
-/// Whether Enter was pressed in a field, which does what the first button does. The focus stays there,
-/// because the field may have to be corrected.
+/// Whether the user has pressed Enter in a field, which activates the first button. The focus stays in
+/// the field, because the user may have to correct it.
 pub(crate) fn confirmed(field: &Response) -> bool {
     let confirmed =
         field.lost_focus() && field.ctx.input(|input| input.key_pressed(eframe::egui::Key::Enter));
@@ -66,7 +66,7 @@ impl<'a> Field<'a> {
         self.framed(ui, |ui| self.edit(ui, text))
     }
 
-    /// The same for a secret, which is only shown to a person who asks for it.
+    /// The same for a secret, which is shown only on request.
     pub(crate) fn show_secret(self, ui: &mut Ui, secret: &mut SecretField) -> Response {
         let is_waiting = secret.is_waiting();
         let SecretField { text, is_shown, .. } = secret;

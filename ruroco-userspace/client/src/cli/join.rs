@@ -1,11 +1,11 @@
-//! `ruroco-client invite`: from a host's invitation to the first knock.
+//! `ruroco-client join`: accepts an invitation.
 
 use anyhow::Context;
 use clap::Args;
 use ruroco_invite::invitation::Invitation;
 use ruroco_keys::name::Name;
 
-use super::{confirm, hosts, key::PlaceFlag, note, remedy, say, secret};
+use super::{confirm, hosts, key::PlaceFlag, print_line, print_note, remedy, secret};
 use crate::{
     accept::{Plan, Step},
     effect::Effect,
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// Name for the host and its key, instead of the name in the invitation
     #[arg(long, value_name = "NAME")]
     name: Option<Name>,
-    /// Update the host without asking if it is already known
+    /// If the host already exists, update it without a prompt
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
@@ -44,37 +44,39 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<()> {
     }
     plan.carry_out(folder, &invitation, place.chosen())?;
     let done = match plan.step {
-        Step::Nothing => "there already:",
+        Step::Nothing => "unchanged:",
         Step::Add => "added",
         Step::Update(_) => "updated",
     };
     let Plan { name, host, step, .. } = plan;
-    say(&format!("{done} host {name} ({}) and its key, {}", host.address, invitation.key.label()))?;
+    print_line(&format!(
+        "{done} host {name} ({}) and its key, {}",
+        host.address,
+        invitation.key.label()
+    ))?;
     if let Some(leftover) = source.leftover().filter(|_| step != Step::Nothing) {
-        say(&format!("{} holds the key, too: remove it", leftover.display()))?;
+        print_line(&format!("{} also contains the key. Delete it.", leftover.display()))?;
     }
-    // What a knock needs is looked at now, and not when somebody is in a hurry.
+    // Problems must show now, not when the user needs the host.
     let knock = Knock::at(&host, &host.command, &folder.keys())?;
     match Rehearsal::of(&knock, host.wait.map(Effect::of), &folder.counter()?) {
         Ok(rehearsal) => {
-            say("\nA knock:")?;
+            print_line("\nDry run of a knock:")?;
             let lines = rehearsal.lines(name.as_str(), remedy::words);
-            lines.iter().try_for_each(|line| say(&format!("  {line}")))?;
+            lines.iter().try_for_each(|line| print_line(&format!("  {line}")))?;
         }
-        // It may be accepted in another place than the one to knock from.
+        // The user may accept an invitation in one network and knock from another.
         Err(error @ (knock::Error::Resolve(_) | knock::Error::Unsent(_))) => {
-            say(&format!("\nA knock could not be sent from here: {error}"))?
+            print_line(&format!("\nA knock cannot be sent from this network: {error}"))?
         }
         Err(error) => {
-            return Err(error)
-                .context(format!("the host {name} is there, but cannot be knocked at"));
+            return Err(error).context(format!("host {name} was saved, but a knock would fail"));
         }
     }
-    say(&format!("\nNow knock: ruroco-client send {name}"))
+    print_line(&format!("\nTo send a knock, run: ruroco-client knock {name}"))
 }
 
-/// Makes sure that the person wants a second host with an address that another one has: a name that was
-/// given says so.
+/// Prompts before adding a host whose address another host already has. `--name` counts as the answer yes.
 fn allow_addition(plan: &Plan, is_named: bool) -> anyhow::Result<()> {
     if plan.sharing.is_empty() {
         return Ok(());
@@ -85,25 +87,25 @@ fn allow_addition(plan: &Plan, is_named: bool) -> anyhow::Result<()> {
     }
     let name = &plan.name;
     let question = format!("Add {name} as another host with this address?");
-    let without = "Nothing was added, because nobody can be asked (no terminal). Pass --name NAME to \
-                   add the host under that name.";
+    let without = "Nothing was added: another host has this address, and there is no terminal to prompt on. \
+                   Pass --name NAME to add the host under that name.";
     confirm(&question, without)
 }
 
-/// Shows what would be different, and makes sure that the person wants it.
-fn allow_update(plan: &Plan, is_asked_for: bool) -> anyhow::Result<()> {
+/// Shows the changes, and prompts before making them. `--replace` counts as the answer yes.
+fn allow_update(plan: &Plan, is_confirmed: bool) -> anyhow::Result<()> {
     let Step::Update(changes) = &plan.step else { return Ok(()) };
     let name = &plan.name;
-    note(&format!("The invitation changes host {name}:"));
-    changes.iter().for_each(|change| note(&format!("  {change}")));
+    print_note(&format!("The invitation changes host {name}:"));
+    changes.iter().for_each(|change| print_note(&format!("  {change}")));
     if !plan.sharing.is_empty() {
         warn_of_sharing(plan);
     }
-    if is_asked_for {
+    if is_confirmed {
         return Ok(());
     }
     let without = format!(
-        "Host {name} already exists with other settings. Use --replace to update it, or --name NAME to \
+        "Host {name} already exists with other settings. Pass --replace to update it, or --name NAME to \
          add a second host."
     );
     confirm(&format!("Update {name}?"), &without)
@@ -112,9 +114,9 @@ fn allow_update(plan: &Plan, is_asked_for: bool) -> anyhow::Result<()> {
 fn warn_of_sharing(plan: &Plan) {
     let others: Vec<&str> = plan.sharing.iter().map(Name::as_str).collect();
     let (name, others, address) = (&plan.name, others.join(", "), plan.host.address.host());
-    note(&format!(
-        "Warning: {name} has the same address as {others}. `ruroco-client proxy {address}` cannot tell \
-         them apart and will fail. In ~/.ssh/config, use host names: `ProxyCommand ruroco-client proxy \
-         %n %p`."
+    print_note(&format!(
+        "Warning: {name} has the same address as {others}, so `ruroco-client proxy {address}` will fail: the \
+         address matches more than one host. In ~/.ssh/config, pass host names: `ProxyCommand ruroco-client \
+         proxy %n %p`."
     ));
 }

@@ -1,6 +1,6 @@
-//! Where tasks are done: never by the thread that draws, once the window is open, so that no lock, disk
-//! or name server can block it. Tasks about files are done one after the other, in the order of the
-//! actions; a task that waits for a network, for a person, or for a keyring that may ask one, has a
+//! The workers: threads that run tasks, so that no lock, disk or name server can block the thread that
+//! draws. One thread runs the tasks about files one after the other, in the order of the actions. A task
+//! that waits for the network, for the user, or for a keyring, which may prompt the user, runs in a
 //! thread of its own.
 
 mod files;
@@ -28,91 +28,91 @@ use super::{
     icons::Icon,
     keys::rows,
     notice::{Notice, sentence},
+    platform::Platform,
     preferences::PreferencesFile,
     state_file::Damage,
     style::Tone,
-    surroundings::Surroundings,
     task::{Report, Task},
 };
 
-/// How long a window that is closed waits for what was to be written.
+/// How long the window waits for unfinished tasks when it is closed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Does tasks, until it is dropped.
+/// Runs tasks until it is closed or dropped.
 #[derive(Debug)]
-pub(super) struct Office {
-    desk: Desk,
-    /// None once it is closed.
-    open: Option<Open>,
-    /// Ends with the clerk.
-    clerk: Receiver<()>,
+pub(super) struct Workers {
+    worker: Worker,
+    /// None after [`Workers::close`].
+    running: Option<Running>,
+    /// Disconnected when the thread for file tasks has ended.
+    files_done: Receiver<()>,
 }
 
-/// What ends with the office.
+/// Channels whose end stops the threads.
 #[derive(Debug)]
-struct Open {
+struct Running {
     queue: Sender<Task>,
-    /// The watch ends with it.
+    /// The thread that watches files ends when this is dropped.
     _closing: Sender<()>,
 }
 
-/// What everybody in the office has at hand.
+/// Runs tasks. Each thread has its own clone.
 #[derive(Clone, Debug)]
-struct Desk {
+struct Worker {
     folder: Folder,
     history: History,
     preferences: PreferencesFile,
-    surroundings: Arc<dyn Surroundings>,
+    platform: Arc<dyn Platform>,
     reports: Sender<Report>,
     context: Context,
 }
 
-impl Office {
+impl Workers {
     pub(super) fn open(
         folder: &Folder,
-        surroundings: Arc<dyn Surroundings>,
+        platform: Arc<dyn Platform>,
         reports: Sender<Report>,
         context: Context,
     ) -> Self {
-        let desk = Desk {
+        let worker = Worker {
             history: History::in_folder(folder.path()),
             preferences: PreferencesFile::in_folder(folder.path()),
             folder: folder.clone(),
-            surroundings,
+            platform,
             reports,
             context,
         };
         let (queue, tasks) = mpsc::channel();
-        let clerk = desk.clone();
-        let (at_work, ended) = mpsc::channel();
+        let file_worker = worker.clone();
+        let (done, files_done) = mpsc::channel();
         thread::spawn(move || {
-            tasks.into_iter().for_each(|task| clerk.do_it(task));
-            drop(at_work);
+            tasks.into_iter().for_each(|task| file_worker.run(task));
+            drop(done);
         });
         let (closing, closed) = mpsc::channel();
         let (watch, watched) = (queue.clone(), Watched::of(folder));
-        thread::spawn(move || watched.keep_watch(&watch, &closed));
-        Self { desk, open: Some(Open { queue, _closing: closing }), clerk: ended }
+        thread::spawn(move || watched.run(&watch, &closed));
+        Self { worker, running: Some(Running { queue, _closing: closing }), files_done }
     }
 
-    /// Takes no more tasks, and waits until those that were given are done, but not for long.
+    /// Accepts no more tasks, and waits up to [`PATIENCE`] for those that were submitted.
     pub(super) fn close(&mut self) {
-        if self.open.take().is_some() {
-            let _ = self.clerk.recv_timeout(PATIENCE);
+        if self.running.take().is_some() {
+            let _ = self.files_done.recv_timeout(PATIENCE);
         }
     }
 
-    /// Has a task done in this thread, which waits for it.
-    pub(super) fn do_now(&self, task: Task) {
-        self.desk.do_it(task);
+    /// Runs a task in the current thread.
+    pub(super) fn run_now(&self, task: Task) {
+        self.worker.run(task);
     }
 
-    /// Has a task done.
-    pub(super) fn give(&self, task: Task) {
-        let Some(open) = &self.open else { return };
-        // A keyring may ask a person meanwhile.
+    /// Runs a task in another thread.
+    pub(super) fn submit(&self, task: Task) {
+        let Some(running) = &self.running else { return };
+        // These may wait for a keyring that prompts the user.
         let changes_key = matches!(task, Task::RemoveKey(_) | Task::Accept(..));
-        let of_its_own = changes_key
+        let needs_own_thread = changes_key
             || matches!(
                 task,
                 Task::Knock { .. }
@@ -122,23 +122,24 @@ impl Office {
                     | Task::ExportKey(_)
                     | Task::ReadKey(_)
             );
-        if !of_its_own {
-            // The clerk ends only with the office.
-            let _ = open.queue.send(task);
+        if !needs_own_thread {
+            // The receiver ends only with the queue.
+            let _ = running.queue.send(task);
             return;
         }
-        // The clerk ends with the last queue: so a window that is closed waits for this change, too.
-        let queue = changes_key.then(|| open.queue.clone());
-        let desk = self.desk.clone();
+        // The thread for file tasks ends with the last clone of the queue, so `close` waits for this
+        // task, too.
+        let queue = changes_key.then(|| running.queue.clone());
+        let worker = self.worker.clone();
         thread::spawn(move || {
-            desk.do_it(task);
+            worker.run(task);
             drop(queue);
         });
     }
 }
 
-impl Desk {
-    fn do_it(&self, task: Task) {
+impl Worker {
+    fn run(&self, task: Task) {
         match task {
             Task::ReadAll => self.read_all(),
             Task::AddHost(name, host) => self.add_host(&name, &host),
@@ -157,19 +158,19 @@ impl Desk {
             }
             Task::Accept(invitation, plan) => self.accept(&invitation, &plan),
             Task::Knock { host, at, command, number, stop } => {
-                KnockTask { desk: self, host, command, number, stop }.make(&at);
+                KnockTask { worker: self, host, command, number, stop }.make(&at);
             }
             Task::Reseed => self.reseed(),
             Task::ClearHistory => match self.history.clear() {
                 Ok(entries) => self.report(Report::History(entries)),
-                Err(error) => self.tell_failure("The history was not cleared", &error),
+                Err(error) => self.report_failure("The history was not cleared", &error),
             },
             Task::WritePreferences(preferences) => {
                 if let Err(error) = self
                     .make_folder()
                     .and(self.preferences.write(preferences).map_err(|e| e.to_string()))
                 {
-                    self.tell_failure("The window's settings were not saved", &error);
+                    self.report_failure("The window's settings were not saved", &error);
                 }
             }
             Task::OpenFolder => self.open_folder(),
@@ -177,27 +178,27 @@ impl Desk {
     }
 
     fn report(&self, report: Report) {
-        // There is nobody to report to once the window is closed.
+        // Fails only after the window was closed.
         let _ = self.reports.send(report);
         self.context.request_repaint();
     }
 
-    fn tell(&self, notice: Notice) {
-        self.report(Report::Told(notice));
+    fn notify(&self, notice: Notice) {
+        self.report(Report::Notice(notice));
     }
 
-    fn tell_failure(&self, title: &str, error: &impl ToString) {
-        self.tell(Notice::new(Tone::Bad, title, sentence(&error.to_string())));
+    fn report_failure(&self, title: &str, error: &impl ToString) {
+        self.notify(Notice::new(Tone::Bad, title, sentence(&error.to_string())));
     }
 
-    /// The same, of what a form was to keep.
+    /// The same for a form that could not be saved.
     fn report_not_saved(&self, title: &str, error: &impl ToString) {
         let text = sentence(&error.to_string());
         self.report(Report::NotSaved(Notice::new(Tone::Bad, title, text)));
     }
 
     fn make_folder(&self) -> Result<(), String> {
-        // Opening the counter makes the folder.
+        // Opening the counter creates the folder.
         self.folder.counter().map(drop).map_err(|error| error.to_string())
     }
 
@@ -210,13 +211,13 @@ impl Desk {
                 Damage::Kept { .. } => "A new history was started",
                 Damage::Unreadable { .. } => "The history cannot be read",
             };
-            self.tell(Notice::new(Tone::Warning, title, damage.to_string()));
+            self.notify(Notice::new(Tone::Warning, title, damage.to_string()));
         }
         self.report(Report::History(found.content));
         self.report(Report::ReadAgain);
     }
 
-    /// What keys there are now, and which hosts can be knocked at with them.
+    /// Reads the keys again, and the hosts, whose state depends on the keys.
     fn read_keys_again(&self) {
         self.read_keys();
         self.read_hosts();
@@ -225,7 +226,7 @@ impl Desk {
     fn read_keys(&self) {
         match rows(&self.folder.keys()) {
             Ok(rows) => self.report(Report::Keys(rows)),
-            Err(error) => self.tell(
+            Err(error) => self.notify(
                 Notice::new(Tone::Bad, "Cannot list the keys", sentence(&error.to_string()))
                     .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
             ),
@@ -235,20 +236,20 @@ impl Desk {
     fn reseed(&self) {
         let counter = self.folder.counter();
         match counter.and_then(|counter| counter.reseed(SystemTime::now())) {
-            Ok(_) => self.tell(Notice::new(
+            Ok(_) => self.notify(Notice::new(
                 Tone::Good,
                 "The counter was reset",
                 "It follows this computer's clock again. Repeat your knock.",
             )),
-            Err(error) => self.tell_failure("The counter was not reset", &error),
+            Err(error) => self.report_failure("The counter was not reset", &error),
         }
     }
 
     fn open_folder(&self) {
         let path = self.folder.path();
-        if let Err(error) = self.surroundings.open(path) {
-            let text = format!("Open {} in your file manager ({error}).", path.display());
-            self.tell(Notice::new(Tone::Warning, "Cannot open the folder", text));
+        if let Err(error) = self.platform.open(path) {
+            let text = format!("Running {} in your file manager ({error}).", path.display());
+            self.notify(Notice::new(Tone::Warning, "Cannot open the folder", text));
         }
     }
 }
@@ -256,7 +257,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surroundings::Desktop;
+    use crate::platform::Desktop;
     use ruroco_client::{accept::Plan, key_store::Place, profiles::Host};
     use ruroco_files::instance;
     use ruroco_invite::invitation::Invitation;
@@ -268,13 +269,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::at(place.path());
         let (reports, _kept) = mpsc::channel();
-        let mut office = Office::open(&folder, Arc::new(Desktop), reports, Context::default());
+        let mut workers = Workers::open(&folder, Arc::new(Desktop), reports, Context::default());
         let host = Host::new("203.0.113.5".parse().unwrap(), "laptop".parse().unwrap());
         for number in 0..20 {
             let name = format!("host{number}").parse().unwrap();
-            office.give(Task::AddHost(name, Box::new(host.clone())));
+            workers.submit(Task::AddHost(name, Box::new(host.clone())));
         }
-        office.close();
+        workers.close();
         assert_eq!(folder.profiles().read().or_problems().unwrap().iter().count(), 20);
     }
 
@@ -286,11 +287,11 @@ mod tests {
         folder.keys().add(&name, &generate_key().unwrap(), Place::File).unwrap();
         let turn = instance::Lock::take(&place.path().join("changes.lock")).unwrap();
         let (reports, _kept) = mpsc::channel();
-        let mut office = Office::open(&folder, Arc::new(Desktop), reports, Context::default());
-        office.give(Task::RemoveKey(name));
+        let mut workers = Workers::open(&folder, Arc::new(Desktop), reports, Context::default());
+        workers.submit(Task::RemoveKey(name));
         let (closed, is_closed) = mpsc::channel();
         let closing = thread::spawn(move || {
-            office.close();
+            workers.close();
             closed.send(())
         });
         is_closed.recv_timeout(PATIENCE / 10).unwrap_err();
@@ -313,15 +314,15 @@ mod tests {
         let plan = Plan::new(&folder, &invitation, None).unwrap();
         // As for as long as a keyring prompts for its password.
         let turn = instance::Lock::take(&place.path().join("changes.lock")).unwrap();
-        let (reports, told) = mpsc::channel();
-        let mut office = Office::open(&folder, Arc::new(Desktop), reports, Context::default());
-        office.give(Task::Accept(Box::new(invitation), Box::new(plan)));
-        office.give(Task::ReadAll);
-        let read = told.recv_timeout(instance::PATIENCE / 2);
+        let (reports, received) = mpsc::channel();
+        let mut workers = Workers::open(&folder, Arc::new(Desktop), reports, Context::default());
+        workers.submit(Task::Accept(Box::new(invitation), Box::new(plan)));
+        workers.submit(Task::ReadAll);
+        let read = received.recv_timeout(instance::PATIENCE / 2);
         assert!(matches!(read, Ok(Report::Hosts(..))), "{read:?}");
         drop(turn);
-        office.close();
-        let saved = told.try_iter().any(|report| matches!(report, Report::HostSaved(_)));
+        workers.close();
+        let saved = received.try_iter().any(|report| matches!(report, Report::HostSaved(_)));
         assert!(saved, "a window that is closed waits for it");
     }
 }

@@ -1,4 +1,4 @@
-//! What is done with keys.
+//! Tasks about keys.
 
 use std::{fs, path::Path};
 
@@ -9,10 +9,10 @@ use ruroco_client::{
 use ruroco_keys::{key::Key, name::Name};
 use ruroco_seal::generate_key;
 
-use super::Desk;
+use super::Worker;
 use crate::{notice::Notice, style::Tone, task::Report};
 
-impl Desk {
+impl Worker {
     pub(super) fn make_key(&self, name: Name) {
         match generate_key() {
             Ok(key) => self.add_key(name, &key),
@@ -35,7 +35,7 @@ impl Desk {
 
     pub(super) fn remove_key(&self, name: &Name) {
         if let Err(error) = self.folder.keys().remove(name) {
-            self.tell_failure("The key was not deleted", &error);
+            self.report_failure("The key was not deleted", &error);
         }
         self.read_keys_again();
     }
@@ -43,19 +43,19 @@ impl Desk {
     pub(super) fn read_key(&self, name: Name) {
         match self.folder.keys().read(&KeyReference::Named(name.clone())) {
             Ok(key) => self.report(Report::KeyRead(name, Box::new(key))),
-            Err(error) => self.tell_failure("Cannot read the key", &error),
+            Err(error) => self.report_failure("Cannot read the key", &error),
         }
     }
 
     pub(super) fn export_key(&self, name: &Name) {
         let file = format!("{name}.key");
-        let Some(path) = self.surroundings.choose_new_file("Export the key", &file) else { return };
+        let Some(path) = self.platform.choose_new_file("Export the key", &file) else { return };
         let key = match self.folder.keys().read(&KeyReference::Named(name.clone())) {
             Ok(key) => key,
-            Err(error) => return self.tell_failure("Cannot read the key", &error),
+            Err(error) => return self.report_failure("Cannot read the key", &error),
         };
         if let Err(error) = export::write(&key.to_text(), Form::Text, &path) {
-            return self.tell_failure("The key was not exported", &error);
+            return self.report_failure("The key was not exported", &error);
         }
         let readers = if is_private(&path) {
             "Only you can read this file"
@@ -64,18 +64,18 @@ impl Desk {
         };
         let text =
             format!("Saved as {}. {readers}. Anyone who has it can knock as you.", path.display());
-        self.tell(Notice::new(Tone::Good, format!("Key {name} was exported"), text));
+        self.notify(Notice::new(Tone::Good, format!("Key {name} was exported"), text));
     }
 }
 
-/// Not every file system keeps what a file was made with.
+/// Not every file system stores the permissions with which a file was created.
 #[cfg(unix)]
 fn is_private(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0)
 }
 
-/// Nobody says so there.
+/// Unknown on other systems.
 #[cfg(not(unix))]
 fn is_private(_: &Path) -> bool {
     false

@@ -1,4 +1,4 @@
-//! How to knock at a host, as flags say it: for a knock, and for a host that is added.
+//! Options that change how a knock is sent. `knock` and `open` use them once; `host add` saves them.
 
 use std::net::IpAddr;
 
@@ -8,26 +8,26 @@ use ruroco_invite::destination::Family;
 use crate::profiles::Host;
 
 #[derive(Args)]
-pub(super) struct Manner {
-    /// Address the command shall act for, instead of the one that packets come from
+pub(super) struct KnockOptions {
+    /// Run the command for this address instead of the address that the knock comes from
     #[arg(short, long)]
     ip: Option<IpAddr>,
-    /// Let --ip be another address than the one that the host sees
+    /// Allow --ip to differ from the address that the knock comes from
     #[arg(short = 'e', long)]
     permissive: bool,
-    /// Use the host's IPv4 address
+    /// Use only the host's IPv4 addresses
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
-    /// Use the host's IPv6 address
+    /// Use only the host's IPv6 addresses
     #[arg(short = '6', long)]
     ipv6: bool,
-    /// Knock at every address of the host; the command runs once for each that is reached
+    /// Send a knock to every address of the host. The command runs once for each knock that arrives
     #[arg(long)]
     all_addresses: bool,
 }
 
-impl Manner {
-    /// The host as it is to be knocked at: flags go before what is known of it.
+impl KnockOptions {
+    /// The host with these options. Options on the command line override those in `client.toml`.
     pub(super) fn applied_to(self, host: Host) -> Host {
         Host {
             ip: self.ip.or(host.ip),

@@ -1,4 +1,4 @@
-//! What is done with hosts, and the invitations that they come from.
+//! Tasks about hosts and invitations.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use ruroco_invite::invitation::Invitation;
 use ruroco_keys::name::Name;
 use ruroco_messages::problems::Problems;
 
-use super::Desk;
+use super::Worker;
 use crate::{
     action::Action,
     icons::Icon,
@@ -22,7 +22,7 @@ use crate::{
     task::Report,
 };
 
-impl Desk {
+impl Worker {
     pub(super) fn read_hosts(&self) {
         let mut problems = Problems::default();
         let profiles = problems.good_of(self.folder.profiles().read()).unwrap_or_default();
@@ -49,7 +49,7 @@ impl Desk {
     pub(super) fn restore_host(&self, name: &Name, host: &Host) {
         match self.folder.profiles().add(name, host) {
             Ok(()) => self.report(Report::HostRestored(name.clone())),
-            Err(error) => self.tell(told_of(&error)),
+            Err(error) => self.notify(notice_of(&error)),
         }
         self.read_hosts();
     }
@@ -66,7 +66,7 @@ impl Desk {
     }
 
     fn not_saved(&self, error: &EditError) {
-        self.report(Report::NotSaved(told_of(error)));
+        self.report(Report::NotSaved(notice_of(error)));
     }
 
     pub(super) fn remove_host(&self, name: Name, host: Box<Host>) {
@@ -76,14 +76,14 @@ impl Desk {
                 let text = "Its key was kept.";
                 let undo = Action::RestoreHost(name, host);
                 let notice = Notice::new(Tone::Information, title, text);
-                self.tell(notice.offering(Icon::Undo, "Undo", undo));
+                self.notify(notice.offering(Icon::Undo, "Undo", undo));
             }
-            Err(error) => self.tell_failure("The host was not removed", &error),
+            Err(error) => self.report_failure("The host was not removed", &error),
         }
         self.read_hosts();
     }
 
-    /// What accepting an invitation would do. The keyring is asked only for a key that seems to be the same.
+    /// Plans to accept an invitation. Uses the keyring only for a key with the same id.
     pub(super) fn plan(
         &self,
         question: Box<Question>,
@@ -127,10 +127,12 @@ fn not_accepted(error: &accept::Error) -> String {
             format!("Host {name} already exists with another key. Enter another name.")
         }
         accept::Error::Conflict(Conflict::Key(name)) => {
-            format!("Key {name} already exists and is another key. Enter another name.")
+            format!(
+                "Key {name} already exists and is not the key of this invitation. Enter another name."
+            )
         }
         accept::Error::Conflict(Conflict::KeyMissing { host, key }) => format!(
-            "Key {key} of host {host} is missing, so nothing shows whether the invitation is for that host. \
+            "Key {key} of host {host} is missing, so it is not clear whether the invitation is for that host. \
              If you have a copy of the key, import it. Otherwise enter another name."
         ),
         accept::Error::Profiles(problems) => format!("Fix client.toml first. {}", listed(problems)),
@@ -141,32 +143,33 @@ fn not_accepted(error: &accept::Error) -> String {
     }
 }
 
-/// Why `client.toml` is as it was.
-fn told_of(error: &EditError) -> Notice {
-    let told = |text: String| Notice::new(Tone::Bad, NOT_SAVED, text);
+/// Why `client.toml` was not changed.
+fn notice_of(error: &EditError) -> Notice {
+    let notice = |text: String| Notice::new(Tone::Bad, NOT_SAVED, text);
     match error {
         EditError::Exists(name) => {
-            told(format!("Host {name} already exists. Choose another name."))
+            notice(format!("Host {name} already exists. Choose another name."))
         }
-        EditError::Mistakable { .. } => told(sentence(&error.to_string())),
+        EditError::Confusable { .. } => notice(sentence(&error.to_string())),
         EditError::Unknown(host) => {
-            told(format!("Another program has removed host {} in the meantime.", host.name()))
+            notice(format!("Another program has removed host {} in the meantime.", host.name()))
         }
-        EditError::Refused(problems) => told(format!(
+        EditError::Invalid(problems) => notice(format!(
             "Nothing was changed in client.toml. {}",
             listed(problems)
         ))
         .offering(Icon::Folder, "Open the folder", Action::OpenFolder),
         EditError::Lock(_) | EditError::Write(..) => {
-            told(format!("{} Nothing was changed.", sentence(&error.to_string())))
+            notice(format!("{} Nothing was changed.", sentence(&error.to_string())))
         }
     }
 }
 
-/// What is wrong with `client.toml` as it is, or as it would be: so the lines are not those of the file.
+/// The errors in `client.toml` before or after the change, without line numbers, which the change may
+/// have moved.
 fn listed(problems: &Problems) -> String {
-    let told = problems.iter().map(|problem| sentence(problem.message()));
-    told.collect::<Vec<_>>().join(" ")
+    let sentences = problems.iter().map(|problem| sentence(problem.message()));
+    sentences.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -179,7 +182,7 @@ mod tests {
     fn a_change_that_the_file_cannot_contain_is_reported_with_its_reason() {
         let mut problems = Problems::default();
         problems.add(Problem::error(Path::new("client.toml"), "`wait` is not a port").at_line(7));
-        let told = told_of(&EditError::Refused(problems)).text;
-        assert_eq!(told, "Nothing was changed in client.toml. `wait` is not a port.");
+        let text = notice_of(&EditError::Invalid(problems)).text;
+        assert_eq!(text, "Nothing was changed in client.toml. `wait` is not a port.");
     }
 }

@@ -1,4 +1,4 @@
-//! What the window asks of the desktop around it; tests have one of their own.
+//! Services of the desktop that the window uses. Tests replace them.
 
 use std::{
     fmt::Debug,
@@ -9,15 +9,15 @@ use std::{
 
 use ruroco_client::qr_reader;
 
-/// A desktop. Methods that involve a person take as long as that person does.
-pub trait Surroundings: Debug + Send + Sync {
-    /// Has a person choose a file to read.
+/// Services of the desktop. Methods that show a dialog return when the user has answered it.
+pub trait Platform: Debug + Send + Sync {
+    /// Prompts the user to choose an existing file.
     fn choose_file(&self, title: &str) -> Option<PathBuf>;
 
-    /// Has a person choose where a new file goes; `name` is proposed.
+    /// Prompts the user to choose the path of a new file, and suggests `name`.
     fn choose_new_file(&self, title: &str, name: &str) -> Option<PathBuf>;
 
-    /// Shows a folder with the program that the person uses for that.
+    /// Opens a folder in the user's file manager.
     ///
     /// # Errors
     /// If there is no such program.
@@ -26,22 +26,22 @@ pub trait Surroundings: Debug + Send + Sync {
     /// The program that reads pictures of QR codes.
     ///
     /// # Errors
-    /// If nobody knows where it is.
+    /// If the path of the program is unknown.
     fn picture_reader(&self) -> io::Result<PathBuf> {
         qr_reader::this_program()
     }
 
-    /// What its clock shows, at once.
+    /// The current time.
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
 }
 
-/// The one that the program runs on.
+/// The user's desktop.
 #[derive(Clone, Copy, Debug)]
 pub struct Desktop;
 
-impl Surroundings for Desktop {
+impl Platform for Desktop {
     fn choose_file(&self, title: &str) -> Option<PathBuf> {
         rfd::FileDialog::new().set_title(title).pick_file()
     }

@@ -1,4 +1,4 @@
-//! `ruroco-client send`: a knock and, if it is to open a port, the look at it.
+//! `ruroco-client knock`: sends a knock and, if it opens a port, waits for the port.
 
 use std::num::NonZero;
 
@@ -7,10 +7,9 @@ use clap::Args;
 
 use super::{
     exit::{self, Exit},
-    note, remedy,
+    print_line, print_note, remedy,
     report::Report,
-    say,
-    target::{Asked, Target},
+    target::{Target, TargetArguments},
     waiting::{self, Waiting},
 };
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
 #[command(after_help = exit::HELP)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    target: Target,
+    target: TargetArguments,
     /// Wait for this TCP port to open [default: the host's `wait` port]. Hosts with a `wait` port are
     /// waited for automatically when you send their default command
     #[arg(long, value_name = "PORT", num_args = 0..=1, conflicts_with = "no_wait")]
@@ -34,7 +33,7 @@ pub(super) struct Arguments {
     no_wait: bool,
     #[command(flatten)]
     waiting: Waiting,
-    /// Check everything and print what would be sent, but send nothing
+    /// Check everything and print what would be sent, without sending it
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON object, even on failure
@@ -50,8 +49,8 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
         if let Err(error) = &ended {
             report.failed(error);
         }
-        let said = report.to_json().and_then(|line| say(&line));
-        if report.is_about_a_sent_knock() { regardless(said) } else { said? }
+        let said = report.to_json().and_then(|line| print_line(&line));
+        if report.is_sent() { warn_if_not_printed(said) } else { said? }
     }
     ended
 }
@@ -59,86 +58,88 @@ pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit>
 fn send(arguments: Arguments, folder: &Folder, report: &mut Report) -> anyhow::Result<Exit> {
     let Arguments { target, wait, no_wait, waiting, dry_run, json } = arguments;
     let is_confirmed = target.is_confirmed();
-    let asked = target.asked(folder)?;
-    report.asked(&asked);
-    let port = if no_wait { None } else { port(wait, &asked, &waiting)? };
+    let target = target.resolve(folder)?;
+    report.target(&target);
+    let port = if no_wait { None } else { port(wait, &target, &waiting)? };
     let effect = port.map(|port| waiting.effect(port));
-    let knock = asked.knock(folder)?;
+    let knock = target.knock(folder)?;
     report.knock(&knock);
     if dry_run {
         let rehearsal = Rehearsal::of(&knock, effect, &folder.counter()?)?;
         report.rehearsed(&rehearsal);
         if !json {
-            let lines = rehearsal.lines(&asked.called(), remedy::words);
-            lines.iter().try_for_each(|line| say(line))?;
+            let lines = rehearsal.lines(&target.label(), remedy::words);
+            lines.iter().try_for_each(|line| print_line(line))?;
         }
         return Ok(Exit::Done);
     }
     if !is_confirmed {
-        asked.confirm()?;
+        target.confirm()?;
     }
     let attempt = Attempt { knock, effect };
     let mut progress = |progress: Progress| match &progress {
         Progress::Sent(to) if !json => {
-            regardless(say(&format!("sent {} to {to}", asked.command)));
+            warn_if_not_printed(print_line(&format!("sent {} to {to}", target.command)));
         }
         Progress::LookingUp | Progress::Sent(_) | Progress::Waiting(_) => {
-            effect.iter().for_each(|effect| waiting::show(&progress, effect.limit))
+            effect.iter().for_each(|effect| waiting::print_progress(&progress, effect.limit))
         }
     };
     let outcome = waiting::knock(&attempt, folder, &mut progress)?;
     report.made(&outcome, &attempt);
     if !json {
-        tell(&outcome, &attempt);
+        print_outcome(&outcome, &attempt);
     }
     Ok(Exit::from(&outcome.effect))
 }
 
-/// A knock that was sent is not undone because that could not be said: who reads exit codes is not to
-/// knock again.
-fn regardless(said: anyhow::Result<()>) {
+/// Turns a failure to print into a warning: the knock was sent, so the exit code must not report
+/// failure, or a script would send it again.
+fn warn_if_not_printed(said: anyhow::Result<()>) {
     if let Err(error) = said {
-        note(&format!("Warning: the knock was sent; {error:#}"));
+        print_note(&format!("Warning: the knock was sent, but {error:#}"));
     }
 }
 
-/// The port to wait for, if there is one.
+/// The port to wait for, if any.
 fn port(
     wait: Option<Option<NonZero<u16>>>,
-    asked: &Asked,
+    target: &Target,
     waiting: &Waiting,
 ) -> anyhow::Result<Option<NonZero<u16>>> {
     match wait {
         Some(Some(port)) => Ok(Some(port)),
-        // Flags about waiting ask for it, too.
-        None if !waiting.is_asked_for() => {
-            // Another command of the host's may be the one that shuts the port.
-            Ok(asked.host.wait.filter(|_| asked.command == asked.host.command))
+        // Options about waiting imply --wait.
+        None if !waiting.is_requested() => {
+            // Another command may close the port.
+            Ok(target.host.wait.filter(|_| target.command == target.host.command))
         }
-        _ => needed_port(asked).map(Some),
+        _ => needed_port(target).map(Some),
     }
 }
 
-/// The port that the host is known to open.
+/// The host's `wait` port.
 ///
 /// # Errors
-/// If it is not.
-pub(super) fn needed_port(asked: &Asked) -> anyhow::Result<NonZero<u16>> {
-    asked.host.wait.with_context(|| {
-        let host = asked.called();
-        format!("no port is known that {host} opens: name it with --wait PORT, or in client.toml")
+/// If the host has none.
+pub(super) fn needed_port(target: &Target) -> anyhow::Result<NonZero<u16>> {
+    target.host.wait.with_context(|| {
+        let host = target.label();
+        format!("no port is set for {host}. Pass --wait PORT, or set `wait` in client.toml")
     })
 }
 
-fn tell(outcome: &Outcome, attempt: &Attempt) {
+fn print_outcome(outcome: &Outcome, attempt: &Attempt) {
     for unsent in &outcome.sent.not_to {
-        regardless(say(&format!("could not send to {unsent}")));
+        warn_if_not_printed(print_line(&format!("cannot send to {unsent}")));
     }
     match &outcome.effect {
-        Observation::Shut { .. } => waiting::tell_not_opened(outcome, &attempt.knock),
-        seen @ (Observation::NotLooked | Observation::Opened { .. } | Observation::GivenUp) => {
-            waiting::sentence(seen).iter().for_each(|sentence| regardless(say(sentence)));
-            waiting::warn(&waiting::advice(outcome, &attempt.knock));
+        Observation::NotOpened { .. } => waiting::print_not_opened(outcome, &attempt.knock),
+        seen @ (Observation::NotChecked | Observation::Opened { .. } | Observation::GivenUp) => {
+            waiting::sentence(seen)
+                .iter()
+                .for_each(|sentence| warn_if_not_printed(print_line(sentence)));
+            waiting::print_warnings(&waiting::advice(outcome, &attempt.knock));
         }
     }
 }

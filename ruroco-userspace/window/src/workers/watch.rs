@@ -1,4 +1,4 @@
-//! Other programs change the client's files, too: the command line, an editor, or a second window.
+//! Detects changes of the client's files by other programs: the command line, an editor, or a second window.
 
 #[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
@@ -17,16 +17,16 @@ use crate::{history, task::Task};
 /// How often the client's files are checked for changes.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The files that others change.
+/// The files to watch.
 #[derive(Debug)]
 pub(super) struct Watched {
     files: Vec<PathBuf>,
-    /// The folder of keys: each of its files counts, because one that gets other permissions cannot be
-    /// used any more, or can be again.
+    /// The folder of keys. Its files are watched, too, because their permissions decide whether a key
+    /// can be used.
     keys: PathBuf,
 }
 
-/// What tells one state of a file from another, without reading it.
+/// The metadata of a file, which shows whether it was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
@@ -39,7 +39,7 @@ struct State {
     modified: Option<SystemTime>,
     size: u64,
     permissions: Permissions,
-    /// When anything about it last changed, permissions included, even if they are what they were.
+    /// When the content or the metadata last changed.
     #[cfg(unix)]
     changed: (i64, i64),
 }
@@ -50,7 +50,7 @@ impl Watched {
         Self { files, keys: folder.path().join("keys") }
     }
 
-    pub(super) fn keep_watch(&self, tasks: &Sender<Task>, closed: &Receiver<()>) {
+    pub(super) fn run(&self, tasks: &Sender<Task>, closed: &Receiver<()>) {
         let mut before = self.stamps();
         while closed.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
             let now = self.stamps();

@@ -10,19 +10,19 @@ use ruroco_client::{qr_picture, qr_reader};
 use ruroco_messages::plain_error::Plain;
 use zeroize::Zeroizing;
 
-use super::Desk;
+use super::Worker;
 use crate::{
     action::Purpose, notice::Notice, secret_field::check_length, secret_text::SecretText,
     style::Tone, task::Report,
 };
 
-impl Desk {
+impl Worker {
     pub(super) fn choose_file(&self, purpose: Purpose) {
         let title = match purpose {
             Purpose::Invitation => "Choose an invitation: a text file, or a picture of its QR code",
             Purpose::Key => "Choose a key: a text file, or a picture of its QR code",
         };
-        if let Some(path) = self.surroundings.choose_file(title) {
+        if let Some(path) = self.platform.choose_file(title) {
             self.report(Report::FileChosen(purpose, path));
         }
     }
@@ -51,7 +51,7 @@ impl Desk {
         match str::from_utf8(&content) {
             Ok(text) => check_length(text).map(Into::into).map_err(|error| error.to_string()),
             Err(_) => {
-                let program = self.surroundings.picture_reader();
+                let program = self.platform.picture_reader();
                 let read = program
                     .map_err(qr_reader::Error::Start)
                     .and_then(|program| qr_reader::read(&program, &content));

@@ -1,4 +1,4 @@
-//! One knock, made by the same [`Attempt`] as on the command line, and what the history keeps of it.
+//! One knock, made by the same [`Attempt`] as on the command line, and its entry in the history.
 
 use std::sync::{
     Arc,
@@ -13,26 +13,26 @@ use ruroco_client::{
 };
 use ruroco_keys::name::Name;
 
-use super::Desk;
+use super::Worker;
 use crate::{
     history::{self, Entry},
     knocking::{self, Ended, Step},
     task::Report,
 };
 
-/// One knock, from the click to its end.
+/// A knock and its reports.
 pub(super) struct KnockTask<'a> {
-    pub(super) desk: &'a Desk,
+    pub(super) worker: &'a Worker,
     pub(super) host: Name,
     pub(super) command: String,
     pub(super) number: u64,
     pub(super) stop: Arc<AtomicBool>,
 }
 
-/// What the history keeps of it.
+/// The entry in the history.
 struct Record {
     entry: Entry,
-    /// Whether the history has it already, unless it was cleared since.
+    /// Whether the entry was added to the history.
     is_kept: bool,
 }
 
@@ -52,7 +52,7 @@ impl KnockTask<'_> {
     }
 
     fn knock(&self, at: &Host, record: &mut Record) -> Ended {
-        let knock = match Knock::at(at, &self.command, &self.desk.folder.keys()) {
+        let knock = match Knock::at(at, &self.command, &self.worker.folder.keys()) {
             Ok(knock) => knock,
             Err(error) => {
                 record.entry.result = history::Result::NotSent { why: error.to_string() };
@@ -66,19 +66,19 @@ impl KnockTask<'_> {
             Progress::Sent(to) => {
                 self.step(Step::Sent(to));
                 record.entry.address.get_or_insert(to.to_string());
-                // Now, so that the history has it even if the window ends.
+                // Saved now, so that the entry exists even if the window is closed.
                 self.note(record);
             }
             Progress::Waiting(at) => self.step(Step::Waiting(at)),
         };
         let give_up = || self.stop.load(Ordering::Relaxed);
-        let counter = self.desk.folder.counter().map_err(knock::Error::from);
+        let counter = self.worker.folder.counter().map_err(knock::Error::from);
         let outcome = counter.and_then(|counter| attempt.make(&counter, &mut report, &give_up));
         match outcome {
             Ok(outcome) => {
                 record.entry.address = Some(knocking::addresses(&outcome.sent));
                 record.entry.result = knocking::result(&outcome);
-                Ended::of(&outcome, attempt.knock.key(), self.desk.surroundings.now())
+                Ended::of(&outcome, attempt.knock.key(), self.worker.platform.now())
             }
             Err(error) => {
                 record.entry.result = match &error {
@@ -96,18 +96,18 @@ impl KnockTask<'_> {
     }
 
     fn step(&self, step: Step) {
-        self.desk.report(Report::Knock(self.number, step));
+        self.worker.report(Report::Knock(self.number, step));
     }
 
     fn note(&self, record: &mut Record) {
-        let (history, entry) = (&self.desk.history, record.entry.clone());
+        let (history, entry) = (&self.worker.history, record.entry.clone());
         let written = if record.is_kept { history.replace(entry) } else { history.add(entry) };
         match written {
             Ok(entries) => {
                 record.is_kept = true;
-                self.desk.report(Report::History(entries));
+                self.worker.report(Report::History(entries));
             }
-            Err(error) => self.desk.tell_failure("The history was not saved", &error),
+            Err(error) => self.worker.report_failure("The history was not saved", &error),
         }
     }
 }
