@@ -1,4 +1,4 @@
-//! What the gate remembers of itself: since when it runs, since when it is closed, and what it has
+//! What the gate remembers of itself: since when it runs, since when it is attached, and what it has
 //! said about the packets that it refused.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ pub struct History {
     started: Moment,
     /// Seconds since 1970 at the start.
     start_time: u64,
-    closed: bool,
+    attached: bool,
     changed: Moment,
     refused: Refused,
 }
@@ -36,12 +36,12 @@ impl Moment {
 }
 
 impl History {
-    /// Begins now, with a gate that is open.
+    /// Begins now, with a gate that is not attached.
     pub fn begin() -> Self {
         let started = Moment::now();
         let start_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let refused = Refused::since(started.at);
-        Self { changed: started.clone(), started, start_time, closed: false, refused }
+        Self { changed: started.clone(), started, start_time, attached: false, refused }
     }
 
     /// When the gate was started.
@@ -54,24 +54,22 @@ impl History {
         self.start_time
     }
 
-    /// Since when it is closed, or open.
+    /// Since when it is attached to all interfaces, or not.
     pub fn changed(&self) -> &Moment {
         &self.changed
     }
 
-    /// Takes note of whether the gate is closed, and logs it when that has changed. Says whether it
-    /// has.
-    pub fn note_closed(&mut self, closed: bool) -> bool {
-        if closed == self.closed {
-            return false;
+    /// Takes note of whether the gate is attached to all of its interfaces, and logs it when that has changed.
+    pub fn note_attached(&mut self, attached: bool) {
+        if attached == self.attached {
+            return;
         }
-        self.closed = closed;
+        self.attached = attached;
         self.changed = Moment::now();
-        match closed {
-            true => tracing::info!("gate is closed"),
-            false => tracing::warn!("gate is not on all of its interfaces"),
+        match attached {
+            true => tracing::info!("gate is attached"),
+            false => tracing::warn!("gate is not attached to all of its interfaces"),
         }
-        true
     }
 
     /// Logs how many packets were refused since this was last logged, if there were any and that is

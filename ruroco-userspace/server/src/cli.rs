@@ -14,8 +14,8 @@ use ruroco_daemon::logging;
 
 use super::{
     clock::Now,
+    daemon,
     floor_file::FloorFile,
-    run,
     sandbox::{self, Policy},
 };
 
@@ -69,7 +69,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         None => {
             let (config, keys) =
                 logging::or_refuse(Settings::read_as_server(&cli.config, Occasion::Start))?;
-            run::run(config, keys.usable, cli.sandbox)
+            daemon::run(config, keys.usable, cli.sandbox)
         }
         Some(Action::Init { if_missing }) => {
             init(&logging::or_refuse(Config::read_as_server(&cli.config))?, if_missing)

@@ -1,5 +1,7 @@
 //! Where candidates come from: the ring that the gate hands over, or an ordinary socket. With the ring
 //! come the keys.
+//!
+//! A source yields what has arrived and knows nothing of what becomes of it.
 
 mod ring;
 mod udp;
@@ -7,21 +9,34 @@ mod xdp;
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
+use ruroco_common::candidate::Candidate;
 use ruroco_config as config;
 use ruroco_config::Config;
+use ruroco_keys::named_key::NamedKey;
 
+pub use self::xdp::NewRing;
 use self::{udp::UdpSource, xdp::XdpSource};
-use super::{clock::Now, serve::Server};
-
-/// Candidates taken in one go, so that a flood does not keep the loop from seeing a signal.
-const BATCH: usize = 256;
+use super::{clock::Now, refusal::Refusal};
 
 /// A source of candidates.
 pub enum Source {
     /// The gate's ring.
-    Xdp(XdpSource),
+    Xdp(Box<XdpSource>),
     /// A UDP socket.
     Udp(UdpSource),
+}
+
+/// What has arrived.
+pub enum Arrival {
+    /// A candidate, or why a packet is none. Its place in the ring is free when the source is asked for more.
+    Candidate(Result<Candidate, Refusal>),
+    /// The gate has handed over. What was in the ring before has all arrived, and belongs to the keys before.
+    Handover {
+        /// The ring to [change to](Source::change_to) once the keys are in force.
+        ring: NewRing,
+        /// The keys that belong to it.
+        keys: Vec<NamedKey>,
+    },
 }
 
 impl Source {
@@ -32,16 +47,41 @@ impl Source {
     /// not an error: it may come.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         match config.source {
-            config::Source::Xdp => Ok(Self::Xdp(XdpSource::new(&config.socket_dir))),
+            config::Source::Xdp => Ok(Self::Xdp(Box::new(XdpSource::new(&config.socket_dir)))),
             config::Source::Udp => UdpSource::open(config).map(Self::Udp),
         }
     }
 
-    /// What to wait for.
+    /// What has arrived next, if anything has.
+    ///
+    /// # Errors
+    /// Those after which the source is of no more use.
+    pub fn next(&mut self, now: Now) -> anyhow::Result<Option<Arrival>> {
+        match self {
+            Self::Xdp(source) => Ok(source.next(now)),
+            Self::Udp(source) => Ok(source.next(now)?.map(Arrival::Candidate)),
+        }
+    }
+
+    /// Goes on with a ring whose keys are in force.
+    pub fn change_to(&mut self, ring: NewRing) {
+        if let Self::Xdp(source) = self {
+            source.change_to(ring);
+        }
+    }
+
+    /// Asks the gate again later, because its keys could not be put into force.
+    pub fn retry(&mut self, now: Now, why: &anyhow::Error) {
+        if let Self::Xdp(source) = self {
+            source.retry(now, why);
+        }
+    }
+
+    /// What to wait for: the gate, and candidates.
     pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
         match self {
             Self::Xdp(source) => source.descriptors(),
-            Self::Udp(source) => [Some(source.descriptor()), None],
+            Self::Udp(source) => [None, Some(source.descriptor())],
         }
     }
 
@@ -82,19 +122,6 @@ impl Source {
         match self {
             Self::Xdp(source) => source.next_attempt(),
             Self::Udp(_) => None,
-        }
-    }
-
-    /// Passes a batch of what has come to the server, and new keys before that. Of what is left then, the descriptors tell: both
-    /// a socket and a ring can be read for as long as there is something in them (for the ring:
-    /// `ringbuf_map_poll_kern`, kernel/bpf/ringbuf.c), whether or not anything more comes.
-    ///
-    /// # Errors
-    /// Those after which the source is of no more use.
-    pub fn drain(&mut self, now: Now, server: &mut Server) -> anyhow::Result<()> {
-        match self {
-            Self::Xdp(source) => source.drain(now, server),
-            Self::Udp(source) => source.drain(now, |candidate| server.take(now, candidate)),
         }
     }
 }

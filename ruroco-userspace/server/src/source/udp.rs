@@ -18,10 +18,7 @@ use ruroco_config::Config;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use zerocopy::FromBytes;
 
-use super::{
-    super::{clock::Now, refusal::Refusal},
-    BATCH,
-};
+use crate::{clock::Now, refusal::Refusal};
 
 /// One byte more than a datagram has, so that a longer one shows instead of being cut to size.
 const BUFFER_SIZE: usize = datagram::SIZE + 1;
@@ -77,27 +74,17 @@ impl UdpSource {
         self.socket.as_fd()
     }
 
-    pub(super) fn drain(
-        &self,
-        now: Now,
-        mut take: impl FnMut(Result<&Candidate, Refusal>),
-    ) -> anyhow::Result<()> {
+    /// The next packet: a candidate, or why it is none.
+    pub(super) fn next(&self, now: Now) -> anyhow::Result<Option<Result<Candidate, Refusal>>> {
         let mut buffer = [0; BUFFER_SIZE];
-        for _ in 0..BATCH {
-            let (length, sender) = match self.socket.recv_from(&mut buffer) {
-                Ok(received) => received,
-                Err(error) if is_passing(&error) => break,
-                Err(error) => {
-                    return Err(anyhow::Error::new(error).context("the UDP socket is broken"));
-                }
-            };
-            let payload = buffer.get(..length).unwrap_or_default();
-            match Datagram::read_from_bytes(payload) {
-                Ok(datagram) => take(Ok(&candidate(now, sender, datagram))),
-                Err(_) => take(Err(Refusal::WrongLength)),
-            }
-        }
-        Ok(())
+        let (length, sender) = match self.socket.recv_from(&mut buffer) {
+            Ok(received) => received,
+            Err(error) if is_passing(&error) => return Ok(None),
+            Err(error) => return Err(error).context("the UDP socket is broken"),
+        };
+        let datagram = Datagram::read_from_bytes(buffer.get(..length).unwrap_or_default());
+        let candidate = datagram.map(|datagram| candidate(now, sender, datagram));
+        Ok(Some(candidate.map_err(|_| Refusal::WrongLength)))
     }
 }
 
