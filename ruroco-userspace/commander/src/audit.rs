@@ -73,24 +73,6 @@ enum Ending {
     CouldNotRun,
 }
 
-/// Why lines are missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Loss {
-    NoRoomForRefusals,
-    NotWritten,
-    QueueFull,
-}
-
-impl Loss {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::NoRoomForRefusals => "no_room_for_refusals",
-            Self::NotWritten => "not_written",
-            Self::QueueFull => "queue_full",
-        }
-    }
-}
-
 /// How many runs have ended in which way since the commander started, and how many orders were
 /// refused.
 #[derive(Debug, Default)]
@@ -168,7 +150,7 @@ impl Audit {
     }
 
     /// Orders were refused.
-    pub fn refused(&self, due: &Due<'_, Reason>) {
+    pub(super) fn refused(&self, due: &Due<'_, Reason>) {
         let line = line(REFUSED)
             .text("reason", due.kind.name())
             .number("count", due.count)
@@ -199,7 +181,7 @@ fn run(event: &str, permitted: &Permitted) -> Object {
 
 fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
     let mut totals = Totals::default();
-    let mut losses = Notices::<Loss>::default();
+    let mut losses = Notices::<&'static str>::default();
     loop {
         let entry = match losses.next() {
             None => entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -210,16 +192,16 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
             let (subject, line) = totals.count(entry);
             match file.append(subject, &line) {
                 Ok(true) => {}
-                Ok(false) => losses.note(Loss::NoRoomForRefusals, "the trail goes on without"),
+                Ok(false) => losses.note("no_room_for_refusals", "the trail goes on without"),
                 Err(error) => {
                     let path = file.path().display();
-                    losses.note(Loss::NotWritten, format_args!("could not write {path}: {error}"));
+                    losses.note("not_written", format_args!("could not write {path}: {error}"));
                 }
             }
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            losses.note(Loss::QueueFull, format_args!("{lost} lines; the disk does not keep up"));
+            losses.note("queue_full", format_args!("{lost} lines; the disk does not keep up"));
         }
         let now = Instant::now();
         if is_end {
@@ -230,8 +212,8 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
     }
 }
 
-fn report_loss(Due { kind, count, total, detail }: Due<'_, Loss>) {
-    tracing::error!(reason = %kind.name(), count, total, %detail, "missing from the audit trail");
+fn report_loss(Due { kind, count, total, detail }: Due<'_, &'static str>) {
+    tracing::error!(reason = %kind, count, total, %detail, "missing from the audit trail");
 }
 
 impl Totals {

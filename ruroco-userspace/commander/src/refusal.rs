@@ -57,40 +57,26 @@ pub enum Refusal {
 
 /// The kinds of what the commander rejects or cannot do, as the log and the audit trail name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// [`Refusal::WrongLength`].
+pub(super) enum Reason {
     WrongLength,
-    /// [`Refusal::WrongVersion`].
     WrongVersion,
-    /// [`Refusal::Expired`].
     Expired,
-    /// [`Refusal::UnknownCommand`].
     UnknownCommand,
-    /// [`Refusal::UnknownKey`].
     UnknownKey,
-    /// [`Refusal::KeyNotAllowed`].
     KeyNotAllowed,
-    /// [`Refusal::UnfitAddress`], which no command ever runs for.
     UnusableAddress,
-    /// [`Refusal::UnfitAddress`], not of the public Internet.
     NonRoutableAddress,
-    /// [`Refusal::TooManyRunning`].
     TooManyRunning,
-    /// [`Refusal::Stopping`].
     Stopping,
-    /// More servers have connected than there is room for.
     TooManyConnections,
-    /// The kernel has no connection to give.
     NoConnection,
-    /// A connection to a server cannot be read.
     BrokenConnection,
-    /// A run that was permitted could not get a thread.
     NoThread,
 }
 
 impl Refusal {
     /// Of which kind it is.
-    pub fn reason(&self) -> Reason {
+    pub(super) fn reason(&self) -> Reason {
         match self {
             Self::WrongLength => Reason::WrongLength,
             Self::WrongVersion(_) => Reason::WrongVersion,
@@ -108,7 +94,7 @@ impl Refusal {
 
 impl Reason {
     /// Its one name.
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::WrongLength => "wrong_length",
             Self::WrongVersion => "wrong_version",

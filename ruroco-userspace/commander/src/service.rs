@@ -234,7 +234,7 @@ impl Daemon<EVENTS> for Service {
         [
             (Event::SlotFreed, Some(self.runs.as_fd())),
             (Event::ServerConnecting, self.listener.descriptor(now)),
-            (Event::StatusQuestion, self.status.descriptor(now)),
+            (Event::StatusQuestion, self.status.listener.descriptor(now)),
             message(0),
             message(1),
             message(2),
@@ -248,7 +248,7 @@ impl Daemon<EVENTS> for Service {
             self.queue.due().and_then(boot_clock::to_instant),
             self.is_behind().then(|| now.checked_add(REPORT_AGAIN)).flatten(),
             self.listener.next_wake(now),
-            self.status.next_wake(now),
+            self.status.listener.next_wake(now),
         ];
         wakes.into_iter().flatten().min()
     }

@@ -6,7 +6,6 @@
 
 use std::{
     io,
-    os::fd::BorrowedFd,
     path::{self, Path},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -23,7 +22,8 @@ use super::json::Object;
 /// Where the commander listens for questions, and the part of the answer that never changes.
 #[derive(Debug)]
 pub struct StatusSocket {
-    listener: Listener,
+    /// Where questions come.
+    pub listener: Listener,
     start_time: u64,
     commands_file: String,
 }
@@ -60,15 +60,5 @@ impl StatusSocket {
             .close();
         let _ = send(&peer, answer.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         Ok(())
-    }
-
-    /// What to wait for at `now`, if anything.
-    pub fn descriptor(&self, now: Instant) -> Option<BorrowedFd<'_>> {
-        self.listener.descriptor(now)
-    }
-
-    /// When to wait for questions again, if that is not so now.
-    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
-        self.listener.next_wake(now)
     }
 }

@@ -9,7 +9,10 @@ use ruroco_config::{
     key_directory::{self, Occasion},
     settings::Settings,
 };
-use ruroco_daemon::event_loop::{Daemon, EventLoop, Watched};
+use ruroco_daemon::{
+    event_loop::{Daemon, EventLoop, Watched},
+    listener::Listener,
+};
 use ruroco_files::instance;
 use ruroco_ipc::private_socket;
 use ruroco_keys::named_key::NamedKey;
@@ -25,7 +28,7 @@ use super::{
     program::Program,
     ring_fill,
     ring_socket::RingSocket,
-    status::{self, InterfaceStatus, KeyStatus, Status, StatusSocket},
+    status::{self, InterfaceStatus, KeyStatus, Status},
 };
 
 /// Runs the gate until it is told to end, and then detaches the program.
@@ -42,7 +45,8 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Held before anything is replaced that another gate could be using.
     let _lock = instance::Lock::try_take(&config.socket_dir.join("gate.lock"))?;
-    let status_socket = StatusSocket::listen(&config.socket_dir, geteuid().as_raw())?;
+    let status_path = config.socket_dir.join(status::SOCKET);
+    let status_listener = Listener::listen(&status_path, geteuid().as_raw())?;
     let ring_socket = RingSocket::listen(&config.socket_dir, server_uid)?;
 
     let mut program = Program::load_configured(&config, &keys.usable)?;
@@ -66,7 +70,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         interfaces,
         addresses,
         ring_socket,
-        status_socket,
+        status_listener,
         history,
     };
     event_loop.run(&mut gate)?;
@@ -85,7 +89,8 @@ pub(super) struct Gate {
     pub(super) interfaces: Interfaces,
     addresses: Addresses,
     pub(super) ring_socket: RingSocket,
-    status_socket: StatusSocket,
+    /// Where the operator asks for the status.
+    status_listener: Listener,
     history: History,
 }
 
@@ -115,7 +120,7 @@ impl Daemon<6> for Gate {
             (Event::Addresses, Some(self.addresses.as_fd())),
             (Event::ServerGone, self.ring_socket.server()),
             (Event::ServerConnecting, self.ring_socket.descriptor(now)),
-            (Event::StatusQuestion, self.status_socket.descriptor(now)),
+            (Event::StatusQuestion, self.status_listener.descriptor(now)),
             (Event::ProgramLog, self.program.log()),
         ]
     }
@@ -123,7 +128,7 @@ impl Daemon<6> for Gate {
     fn next_wake(&self, now: Instant) -> Option<Instant> {
         let wakes = [
             self.ring_socket.next_wake(now),
-            self.status_socket.next_wake(now),
+            self.status_listener.next_wake(now),
             self.history.next_look(),
         ];
         wakes.into_iter().flatten().min()
@@ -183,7 +188,7 @@ impl Gate {
     }
 
     fn answer_status(&mut self) {
-        if let Some(peer) = self.status_socket.accept(Instant::now()) {
+        if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
             status::answer(peer.as_fd(), self.status());
         }
     }
@@ -203,10 +208,10 @@ impl Gate {
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             program: self.program.status(),
-            start_time_seconds: self.history.start_time(),
-            uptime_ms: millis(self.history.started()),
-            since: self.history.changed().time.clone(),
-            since_ms: millis(self.history.changed()),
+            start_time_seconds: self.history.start_time,
+            uptime_ms: millis(&self.history.started),
+            since: self.history.changed.time.clone(),
+            since_ms: millis(&self.history.changed),
             attached: self.interfaces.are_guarded(),
             interfaces: self.interfaces.iter().map(interface_status).collect(),
             port: self.config.port,

@@ -12,11 +12,13 @@ pub const INTERVAL: Duration = Duration::from_secs(60);
 /// Since when things are as they are.
 #[derive(Debug)]
 pub struct History {
-    started: Moment,
-    /// Seconds since 1970 at the start.
-    start_time: u64,
+    /// When the gate was started.
+    pub started: Moment,
+    /// The same in seconds since 1970.
+    pub start_time: u64,
     attached: bool,
-    changed: Moment,
+    /// Since when it is attached to all interfaces, or not.
+    pub changed: Moment,
     refused: Refused,
 }
 
@@ -42,21 +44,6 @@ impl History {
         let start_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let refused = Refused::since(started.at);
         Self { changed: started.clone(), started, start_time, attached: false, refused }
-    }
-
-    /// When the gate was started.
-    pub fn started(&self) -> &Moment {
-        &self.started
-    }
-
-    /// The same in seconds since 1970.
-    pub fn start_time(&self) -> u64 {
-        self.start_time
-    }
-
-    /// Since when it is attached to all interfaces, or not.
-    pub fn changed(&self) -> &Moment {
-        &self.changed
     }
 
     /// Takes note of whether the gate is attached to all of its interfaces, and logs it when that has changed.
@@ -178,7 +165,7 @@ mod tests {
     #[test]
     fn it_looks_once_a_minute_if_nothing_happens() {
         let mut history = History::begin();
-        let start = history.started().at;
+        let start = history.started.at;
         assert_eq!(history.next_look(), Some(start + INTERVAL));
         history.tell_refused(start + INTERVAL, || Ok(counters(0, 0, 0)));
         assert_eq!(history.next_look(), Some(start + INTERVAL * 2));

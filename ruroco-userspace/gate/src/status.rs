@@ -4,13 +4,12 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{BufReader, BufWriter, Seek},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
-use ruroco_daemon::listener::Listener;
 use ruroco_ipc::private_socket::{connect, receive_descriptor, send_descriptor};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -110,38 +109,7 @@ pub struct KeyStatus {
     pub id: String,
 }
 
-/// Where the gate listens for questions.
-#[derive(Debug)]
-pub struct StatusSocket {
-    listener: Listener,
-}
-
-impl StatusSocket {
-    /// Listens in `socket_dir` for processes of `user` (a uid).
-    ///
-    /// # Errors
-    /// If the socket cannot be made.
-    pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
-        Ok(Self { listener: Listener::listen(&socket_dir.join(SOCKET), user)? })
-    }
-
-    /// What to wait for at `now`, if anything.
-    pub fn descriptor(&self, now: Instant) -> Option<BorrowedFd<'_>> {
-        self.listener.descriptor(now)
-    }
-
-    /// When to wait for questions again, if that is not so now.
-    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
-        self.listener.next_wake(now)
-    }
-
-    /// One who has connected: connecting is the question.
-    pub fn accept(&mut self, now: Instant) -> Option<OwnedFd> {
-        self.listener.accept(now).ok().flatten()
-    }
-}
-
-/// Answers a question. The answer is a file without a name, so that it may have any length and nobody waits
+/// Answers one who has connected: connecting is the question. The answer is a file without a name, so that it may have any length and nobody waits
 /// for the reader.
 pub(super) fn answer(peer: BorrowedFd<'_>, status: anyhow::Result<Status>) {
     let answered = status.and_then(|status| {

@@ -1,7 +1,7 @@
 //! The program as it runs: candidates and keys from the [`Source`] go to the [`Server`], until a signal ends
 //! it.
 
-use std::{fmt, os::fd::BorrowedFd, time::Instant};
+use std::{fmt, time::Instant};
 
 use anyhow::Context;
 use ruroco_config::Config;
@@ -20,7 +20,7 @@ use super::{
     reload::NotAdopted,
     sandbox::{self, Needs, Policy},
     server::Server,
-    source::{Arrival, NewRing, Source},
+    source::{self, Arrival, NewRing, Source},
 };
 
 /// Arrivals taken in one go, so that a flood does not keep the loop from a signal.
@@ -37,7 +37,7 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
     }
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
-    let source = Source::open(&config)?;
+    let source = source::open(&config)?;
     let record = refusals::open_or_warn(&config.blocklist_dir);
     sandbox::enter(policy, &Needs::of(&config, source.network_socket()))?;
 
@@ -53,7 +53,7 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
 /// The server with what it reads from.
 pub struct ServerDaemon {
     /// Where candidates and keys come from.
-    pub source: Source,
+    pub source: Box<dyn Source>,
     /// What becomes of them.
     pub server: Server,
     pauses: Pauses,
@@ -72,7 +72,7 @@ pub enum Event {
 
 impl ServerDaemon {
     /// Puts it together; nothing happens yet.
-    pub fn new(source: Source, server: Server) -> Self {
+    pub fn new(source: Box<dyn Source>, server: Server) -> Self {
         Self { source, server, pauses: Pauses::starting(Instant::now()) }
     }
 
@@ -113,7 +113,7 @@ impl Daemon<3> for ServerDaemon {
     type Event = Event;
 
     fn watched(&self, _: Instant) -> [Watched<'_, Event>; 3] {
-        let [gate, candidates]: [Option<BorrowedFd<'_>>; 2] = self.source.descriptors();
+        let [gate, candidates] = self.source.descriptors();
         [
             (Event::Gate, gate),
             (Event::Candidates, candidates),

@@ -18,6 +18,7 @@ use ruroco_config::Config;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use zerocopy::FromBytes;
 
+use super::{Arrival, Source};
 use crate::{clock::Now, refusal::Refusal};
 
 /// One byte more than a datagram has, so that a longer one shows instead of being cut to size.
@@ -25,7 +26,7 @@ const BUFFER_SIZE: usize = datagram::SIZE + 1;
 
 /// Candidates from a UDP socket.
 #[derive(Debug)]
-pub struct UdpSource {
+pub(super) struct UdpSource {
     socket: UdpSocket,
     /// The port, if somebody else has opened it.
     passed_port: Option<u16>,
@@ -65,17 +66,10 @@ impl UdpSource {
         tracing::info!(source = %"udp", %address, "ready");
         Ok(Self { socket, passed_port })
     }
+}
 
-    pub(super) fn passed_port(&self) -> Option<u16> {
-        self.passed_port
-    }
-
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
-    /// The next packet: a candidate, or why it is none.
-    pub(super) fn next(&self, now: Now) -> anyhow::Result<Option<Result<Candidate, Refusal>>> {
+impl Source for UdpSource {
+    fn next(&mut self, now: Now) -> anyhow::Result<Option<Arrival>> {
         let mut buffer = [0; BUFFER_SIZE];
         let (length, sender) = match self.socket.recv_from(&mut buffer) {
             Ok(received) => received,
@@ -84,7 +78,19 @@ impl UdpSource {
         };
         let datagram = Datagram::read_from_bytes(buffer.get(..length).unwrap_or_default());
         let candidate = datagram.map(|datagram| candidate(now, sender, datagram));
-        Ok(Some(candidate.map_err(|_| Refusal::WrongLength)))
+        Ok(Some(Arrival::Candidate(candidate.map_err(|_| Refusal::WrongLength))))
+    }
+
+    fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        [None, Some(self.socket.as_fd())]
+    }
+
+    fn network_socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn passed_port(&self) -> Option<u16> {
+        self.passed_port
     }
 }
 

@@ -18,7 +18,7 @@ use ruroco_ipc::{
 };
 use ruroco_keys::named_key::NamedKey;
 
-use super::{Arrival, ring::Ring};
+use super::{Arrival, Source, ring::Ring};
 use crate::clock::Now;
 
 /// Between attempts to reach a gate that is away. Short: a new ring may already be filling.
@@ -35,7 +35,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A gate that was killed leaves its program in the driver, which goes on filling its ring; so the
 /// last ring is read until there is another, and with the keys that came with it.
 #[derive(Debug)]
-pub struct XdpSource {
+pub(super) struct XdpSource {
     path: PathBuf,
     gate: Gate,
     ring: Option<Ring>,
@@ -71,55 +71,6 @@ impl XdpSource {
             waits_because: Some("it was not asked yet".to_owned()),
             reported: BTreeSet::new(),
         }
-    }
-
-    pub(super) fn has_ring(&self) -> bool {
-        self.ring.is_some()
-    }
-
-    pub(super) fn waits_because(&self) -> Option<&str> {
-        self.waits_because.as_deref()
-    }
-
-    pub(super) fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        let gate = match &self.gate {
-            Gate::Away { .. } => None,
-            Gate::Asked { gate, .. } | Gate::Connected(gate) => Some(gate.as_fd()),
-        };
-        [gate, self.ring.as_ref().map(AsFd::as_fd)]
-    }
-
-    pub(super) fn next_attempt(&self) -> Option<Duration> {
-        match self.gate {
-            Gate::Away { next_attempt } => Some(next_attempt),
-            Gate::Asked { since, is_late, .. } => {
-                Some(since.saturating_add(if is_late { TIMEOUT } else { PATIENCE }))
-            }
-            Gate::Connected(_) => None,
-        }
-    }
-
-    /// What has arrived next. The gate is asked whenever the ring is empty, and what comes into the ring
-    /// until it has answered still belongs to the keys before: by the time it hands over, the new program has
-    /// taken the old one's place, so nothing more comes after that.
-    pub(super) fn next(&mut self, now: Now) -> Option<Arrival> {
-        loop {
-            if let Some(candidate) = self.ring.as_mut().and_then(Ring::next) {
-                return Some(Arrival::Candidate(Ok(candidate)));
-            }
-            if let Some((ring, keys)) = self.handed_over.take() {
-                return Some(Arrival::Handover { ring, keys });
-            }
-            self.handed_over = Some(self.ask_gate(now)?);
-        }
-    }
-
-    /// Goes on with this ring.
-    pub(super) fn change_to(&mut self, NewRing { ring, gate }: NewRing) {
-        self.ring = Some(ring);
-        self.gate = Gate::Connected(gate);
-        self.waits_because = None;
-        self.reported.clear();
     }
 
     /// Ring and keys, if a gate has sent them; connects to a gate if that is due.
@@ -166,12 +117,6 @@ impl XdpSource {
         None
     }
 
-    /// Tries again later, and reports why.
-    pub(super) fn retry(&mut self, now: Now, why: &anyhow::Error) {
-        self.report(why);
-        self.gate = Gate::Away { next_attempt: now.boot.saturating_add(RETRY) };
-    }
-
     fn report(&mut self, why: &anyhow::Error) {
         let why = format!("{why:#}");
         if !self.reported.contains(&why) {
@@ -179,6 +124,64 @@ impl XdpSource {
             self.reported.insert(why.clone());
         }
         self.waits_because = Some(why);
+    }
+}
+
+impl Source for XdpSource {
+    /// What has arrived next. The gate is asked whenever the ring is empty, and what comes into the ring
+    /// until it has answered still belongs to the keys before: by the time it hands over, the new program has
+    /// taken the old one's place, so nothing more comes after that.
+    fn next(&mut self, now: Now) -> anyhow::Result<Option<Arrival>> {
+        loop {
+            if let Some(candidate) = self.ring.as_mut().and_then(Ring::next) {
+                return Ok(Some(Arrival::Candidate(Ok(candidate))));
+            }
+            if let Some((ring, keys)) = self.handed_over.take() {
+                return Ok(Some(Arrival::Handover { ring, keys }));
+            }
+            self.handed_over = self.ask_gate(now);
+            if self.handed_over.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        let gate = match &self.gate {
+            Gate::Away { .. } => None,
+            Gate::Asked { gate, .. } | Gate::Connected(gate) => Some(gate.as_fd()),
+        };
+        [gate, self.ring.as_ref().map(AsFd::as_fd)]
+    }
+
+    fn change_to(&mut self, NewRing { ring, gate }: NewRing) {
+        self.ring = Some(ring);
+        self.gate = Gate::Connected(gate);
+        self.waits_because = None;
+        self.reported.clear();
+    }
+
+    fn retry(&mut self, now: Now, why: &anyhow::Error) {
+        self.report(why);
+        self.gate = Gate::Away { next_attempt: now.boot.saturating_add(RETRY) };
+    }
+
+    fn next_attempt(&self) -> Option<Duration> {
+        match self.gate {
+            Gate::Away { next_attempt } => Some(next_attempt),
+            Gate::Asked { since, is_late, .. } => {
+                Some(since.saturating_add(if is_late { TIMEOUT } else { PATIENCE }))
+            }
+            Gate::Connected(_) => None,
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    fn waits_because(&self) -> Option<&str> {
+        self.waits_because.as_deref()
     }
 }
 

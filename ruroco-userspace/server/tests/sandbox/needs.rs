@@ -35,7 +35,7 @@ use ruroco_server::{
     floor_file::FloorFile,
     sandbox::{Needs, State},
     server::Server,
-    source::Source,
+    source,
 };
 use rustix::{
     fs::{MemfdFlags, ftruncate, memfd_create},
@@ -263,7 +263,7 @@ pub(crate) const NEEDS: &[Need] = &[
     Need {
         name: "take a ring and keys from each gate that comes",
         meet: |host| {
-            let source = Source::open(&host.config()).unwrap();
+            let source = source::open(&host.config()).unwrap();
             let mut daemon = ServerDaemon::new(source, server(host));
             for _ in 0..2 {
                 eventually("the gate", || {
