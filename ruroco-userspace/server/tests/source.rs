@@ -1,6 +1,7 @@
 //! What a source yields, and in which order, when gates come and go. A file in memory stands for each ring.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a test may fail loudly"
@@ -39,7 +40,7 @@ use zerocopy::IntoBytes;
 const RING_SIZE: u32 = 1 << 16;
 
 /// Size of a record, with its header.
-const RECORD: u64 = candidate::SIZE as u64 + 8;
+const RECORD: u64 = 144 + 8;
 
 /// A ring as the kernel lays it out: the consumer's page, the producer's, the data.
 struct Ring(File);
