@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use ruroco_commander::permit::{Permitted, Rules};
+use ruroco_commander::rules::{Permitted, Rules};
 use ruroco_commands::{
     commands::{Command, Commands},
     keys::Keys,

@@ -92,7 +92,7 @@ impl Lab {
     /// Starts the gate and waits until it is closed.
     #[track_caller]
     pub fn start_gate(&mut self) {
-        self.start_gate_until(&["gate is closed"]);
+        self.start_gate_until(&["gate is attached"]);
     }
 
     /// Starts the gate and waits for a line of its log.

@@ -68,7 +68,7 @@ fn show_parts(lab: &mut Lab) -> Result<()> {
     let mode = mode.and_then(serde_json::Value::as_str).context("the gate is not attached")?;
     println!("client     {} and {}, a network namespace of its own", CLIENT.v4, CLIENT.v6);
     println!(
-        "gate       closed: XDP, {mode}, on {SERVER_INTERFACE}; guards UDP port {} of {} and {}",
+        "gate       attached: XDP, {mode}, on {SERVER_INTERFACE}; guards UDP port {} of {} and {}",
         network::PORT,
         SERVER.v4,
         SERVER.v6

@@ -36,7 +36,8 @@ use super::{
     audit_file::{AuditFile, Subject},
     json::Object,
     outcome::Outcome,
-    permit::Permitted,
+    refusal::Reason,
+    rules::Permitted,
 };
 
 /// Lines that may wait to be written.
@@ -151,9 +152,9 @@ impl Audit {
     }
 
     /// Orders were refused.
-    pub fn refused(&self, due: &Due<'_>) {
+    pub(super) fn refused(&self, due: &Due<'_, Reason>) {
         let line = line(REFUSED)
-            .text("reason", due.kind)
+            .text("reason", due.kind.name())
             .number("count", due.count)
             .number("total", due.total)
             .text("detail", &Plain(due.detail).to_string());
@@ -182,7 +183,7 @@ fn run(event: &str, permitted: &Permitted) -> Object {
 
 fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
     let mut totals = Totals::default();
-    let mut losses = Notices::<Instant>::default();
+    let mut losses = Notices::<&'static str>::default();
     loop {
         let entry = match losses.next() {
             None => entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -213,7 +214,7 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
     }
 }
 
-fn report_loss(Due { kind, count, total, detail }: Due<'_>) {
+fn report_loss(Due { kind, count, total, detail }: Due<'_, &'static str>) {
     tracing::error!(reason = %kind, count, total, %detail, "missing from the audit trail");
 }
 

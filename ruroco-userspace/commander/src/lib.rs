@@ -7,8 +7,8 @@
 //! An order's way through these modules:
 //!
 //! 1. a [private socket](ruroco_ipc::private_socket) lets only the server's user connect;
-//! 2. [`serve`] reads one message after the other;
-//! 3. [`permit`] judges it by the [commands](ruroco_commands::commands), the [keys](ruroco_commands::keys) and the
+//! 2. [`service`] reads one message after the other;
+//! 3. the [`rules`] permit it, or there is a [`refusal`]: they judge it by the [commands](ruroco_commands::commands), the [keys](ruroco_commands::keys) and the
 //!    key's share of the slots, all of which the operator has [approved](ruroco_commands::approved);
 //! 4. the [`queue`] starts no more in a second than the rate limit allows;
 //! 5. [`runs`] gives each one a thread, in which [`run`] starts, watches and ends it, with
@@ -18,7 +18,7 @@
 //! What becomes of each goes into the [audit trail](audit). How the commander itself is, its operator can
 //! [ask](status).
 //!
-//! [`daemon`] is the program.
+//! [`cli`] is the way in.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
@@ -26,17 +26,19 @@ pub mod arguments;
 pub mod audit;
 pub mod audit_file;
 mod audit_rotation;
-pub mod daemon;
+pub mod cli;
+mod connection;
 pub mod head_start;
 pub mod inherited;
 pub mod json;
 pub mod left_behind;
 pub mod outcome;
 pub mod output;
-pub mod permit;
 pub mod queue;
+pub mod refusal;
+pub mod rules;
 pub mod run;
 pub mod runs;
-pub mod serve;
+pub mod service;
 mod spawn;
 pub mod status;

@@ -9,10 +9,7 @@ use std::{collections::VecDeque, mem, time::Duration};
 
 use ruroco_daemon::rate::TokenBucket;
 
-use super::{
-    permit::{Permitted, Refusal},
-    runs::Slot,
-};
+use super::{refusal::Refusal, rules::Permitted, runs::Slot};
 
 /// The runs that wait, and the limit.
 #[derive(Debug)]

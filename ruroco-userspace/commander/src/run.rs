@@ -28,7 +28,7 @@ use super::{
     audit::Audit,
     outcome::Outcome,
     output::{LogShares, Output},
-    permit::Permitted,
+    rules::Permitted,
     spawn::{Started, spawn},
 };
 

@@ -18,7 +18,7 @@ use ruroco_common::datagram::{KEY_ID_SIZE, KeyId};
 use ruroco_daemon::shares::Shares;
 use ruroco_ipc::slots::SLOTS;
 
-use super::{audit::Audit, left_behind::LeftBehind, output::LogShares, permit::Permitted, run};
+use super::{audit::Audit, left_behind::LeftBehind, output::LogShares, rules::Permitted, run};
 
 /// The running commands.
 #[derive(Debug)]

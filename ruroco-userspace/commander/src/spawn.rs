@@ -24,7 +24,7 @@ use rustix::{
     process::setsid,
 };
 
-use super::{head_start::HeadStart, inherited::leave_session_keyring, permit::Permitted};
+use super::{head_start::HeadStart, inherited::leave_session_keyring, rules::Permitted};
 
 /// A command that has begun.
 pub(super) struct Started {

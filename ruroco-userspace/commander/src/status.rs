@@ -6,12 +6,12 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd},
     path::{self, Path},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ruroco_ipc::{commander_status, private_socket::PrivateListener, slots::SLOTS};
+use ruroco_daemon::listener::Listener;
+use ruroco_ipc::{commander_status, slots::SLOTS};
 use rustix::{
     net::{SendFlags, send},
     process::geteuid,
@@ -22,7 +22,8 @@ use super::json::Object;
 /// Where the commander listens for questions, and the part of the answer that never changes.
 #[derive(Debug)]
 pub struct StatusSocket {
-    listener: PrivateListener,
+    /// Where questions come.
+    pub listener: Listener,
     start_time: u64,
     commands_file: String,
 }
@@ -33,10 +34,8 @@ impl StatusSocket {
     /// # Errors
     /// If the socket cannot be made.
     pub fn listen(socket_dir: &Path, commands: &Path) -> anyhow::Result<Self> {
-        let listener = PrivateListener::listen(
-            &socket_dir.join(commander_status::SOCKET),
-            geteuid().as_raw(),
-        )?;
+        let path = socket_dir.join(commander_status::SOCKET);
+        let listener = Listener::listen(&path, geteuid().as_raw())?;
         let start_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         // The one who asks may be in another directory.
         let commands_file = path::absolute(commands).unwrap_or_else(|_| commands.to_owned());
@@ -48,8 +47,8 @@ impl StatusSocket {
     ///
     /// # Errors
     /// If the kernel has no connection to give.
-    pub fn answer(&self, running: usize, connections: usize) -> io::Result<()> {
-        let Some(peer) = self.listener.accept()? else { return Ok(()) };
+    pub fn answer(&mut self, now: Instant, running: usize, connections: usize) -> io::Result<()> {
+        let Some(peer) = self.listener.accept(now)? else { return Ok(()) };
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let answer = Object::default()
             .text("version", env!("CARGO_PKG_VERSION"))
@@ -61,12 +60,5 @@ impl StatusSocket {
             .close();
         let _ = send(&peer, answer.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         Ok(())
-    }
-}
-
-impl AsFd for StatusSocket {
-    /// Readable when somebody has connected.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
     }
 }

@@ -1,4 +1,4 @@
-//! A listening socket that does not wake the gate at full speed while nobody can be accepted.
+//! A listening socket that does not wake a daemon at full speed while no connection can be accepted.
 
 use std::{
     io,
@@ -9,8 +9,8 @@ use std::{
 
 use ruroco_ipc::private_socket::PrivateListener;
 
-/// How long nobody is asked for after a failure: there are no descriptors or no memory left, which
-/// passes. The gate has other things to do meanwhile, so it does not sleep.
+/// How long no connection is waited for after a failure: there are no descriptors or no memory left, which
+/// passes. The daemon has other things to do meanwhile, so it does not sleep.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A [`PrivateListener`], and whether to wait for it.
@@ -29,22 +29,22 @@ impl Listener {
         Ok(Self { listener: PrivateListener::listen(path, user)?, paused_until: None })
     }
 
-    /// What to wait for, if anything.
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.paused_until.is_none().then(|| self.listener.as_fd())
+    /// What to wait for at `now`, if anything.
+    pub fn descriptor(&self, now: Instant) -> Option<BorrowedFd<'_>> {
+        self.next_wake(now).is_none().then(|| self.listener.as_fd())
     }
 
-    /// When to come back though nobody was waited for.
-    pub fn next_wake(&self) -> Option<Instant> {
-        self.paused_until
+    /// When to wait for connections again, during a pause.
+    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
+        self.paused_until.filter(|until| now < *until)
     }
 
-    /// The next connection from the right user; `None` if nobody is waiting, or during a pause.
+    /// The next connection from the right user; `None` if no process is waiting, or during a pause.
     ///
     /// # Errors
     /// If the kernel has no connection to give.
     pub fn accept(&mut self, now: Instant) -> io::Result<Option<OwnedFd>> {
-        if self.paused_until.is_some_and(|until| now < until) {
+        if self.next_wake(now).is_some() {
             return Ok(None);
         }
         let accepted = self.listener.accept();
@@ -64,7 +64,7 @@ mod tests {
     use rustix::process::geteuid;
 
     #[test]
-    fn after_a_failure_nobody_is_waited_for_or_accepted_for_a_moment() {
+    fn after_a_failure_no_connection_is_waited_for_or_accepted_for_a_moment() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
         let mut listener = Listener::listen(&path, geteuid().as_raw()).unwrap();
@@ -72,11 +72,12 @@ mod tests {
         let now = Instant::now();
         listener.pause_after::<()>(now, &Err(io::ErrorKind::OutOfMemory.into()));
         assert!(listener.accept(now).unwrap().is_none());
-        assert!(listener.descriptor().is_none());
-        assert_eq!(listener.next_wake(), Some(now + PAUSE));
+        assert!(listener.descriptor(now).is_none());
+        let end = now + PAUSE;
+        assert_eq!(listener.next_wake(now), Some(end));
 
-        assert!(listener.accept(now + PAUSE).unwrap().is_some());
-        assert!(listener.descriptor().is_some());
-        assert_eq!(listener.next_wake(), None);
+        assert!(listener.descriptor(end).is_some());
+        assert_eq!(listener.next_wake(end), None);
+        assert!(listener.accept(end).unwrap().is_some());
     }
 }

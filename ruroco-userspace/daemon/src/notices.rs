@@ -14,13 +14,14 @@ use std::{
 /// There is at most one line per kind in this time.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Counts what happens by kind and says when which is due to be logged. `T` is a reading of a clock
-/// that never goes back.
+/// Counts what happens by kind and says when which is due to be logged. `K` is the type of kinds, `T` a
+/// reading of a clock that never goes back.
 #[derive(Debug)]
-pub struct Notices<T = Instant>(BTreeMap<&'static str, Kind<T>>);
+pub struct Notices<K, T = Instant>(BTreeMap<K, Noted<T>>);
 
+/// What was noted of a kind.
 #[derive(Debug)]
-struct Kind<T> {
+struct Noted<T> {
     quiet_until: Option<T>,
     waiting: u64,
     total: u64,
@@ -29,9 +30,9 @@ struct Kind<T> {
 
 /// What to log about a kind.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Due<'a> {
+pub struct Due<'a, K> {
     /// The kind.
-    pub kind: &'static str,
+    pub kind: K,
     /// How many there were since the last line.
     pub count: u64,
     /// How many there were since the start.
@@ -40,38 +41,38 @@ pub struct Due<'a> {
     pub detail: &'a str,
 }
 
-impl<T> Default for Notices<T> {
+impl<K: Ord, T> Default for Notices<K, T> {
     fn default() -> Self {
-        Self::of([])
+        Self(BTreeMap::new())
     }
 }
 
-impl<T> Notices<T> {
+impl<K: Copy + Ord, T> Notices<K, T> {
     /// With room for these kinds; there may be others.
-    pub fn of(kinds: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(kinds.into_iter().map(|kind| (kind, Kind::new())).collect())
+    pub fn of(kinds: impl IntoIterator<Item = K>) -> Self {
+        Self(kinds.into_iter().map(|kind| (kind, Noted::new())).collect())
     }
 
     /// Takes note of something; [`Notices::due`] then says whether it is to be logged yet.
-    pub fn note(&mut self, kind: &'static str, detail: impl fmt::Display) {
-        let kind = self.0.entry(kind).or_insert_with(Kind::new);
-        kind.waiting = kind.waiting.saturating_add(1);
-        kind.total = kind.total.saturating_add(1);
-        kind.last.clear();
+    pub fn note(&mut self, kind: K, detail: impl fmt::Display) {
+        let noted = self.0.entry(kind).or_insert_with(Noted::new);
+        noted.waiting = noted.waiting.saturating_add(1);
+        noted.total = noted.total.saturating_add(1);
+        noted.last.clear();
         // A string takes everything, and what cannot be shown is left out.
-        let _ = write!(kind.last, "{detail}");
+        let _ = write!(noted.last, "{detail}");
     }
 }
 
-impl<T: Copy + Ord + Add<Duration, Output = T>> Notices<T> {
+impl<K: Copy + Ord, T: Copy + Ord + Add<Duration, Output = T>> Notices<K, T> {
     /// The kinds that have something to tell and have been quiet for long enough.
-    pub fn due(&mut self, now: T) -> impl Iterator<Item = Due<'_>> {
-        let is_due = move |kind: &Kind<T>| kind.quiet_until.is_none_or(|until| until <= now);
+    pub fn due(&mut self, now: T) -> impl Iterator<Item = Due<'_, K>> {
+        let is_due = move |noted: &Noted<T>| noted.quiet_until.is_none_or(|until| until <= now);
         self.waiting(now, is_due)
     }
 
     /// The kinds that have something to tell, at the end, when nothing can wait any more.
-    pub fn rest(&mut self, now: T) -> impl Iterator<Item = Due<'_>> {
+    pub fn rest(&mut self, now: T) -> impl Iterator<Item = Due<'_, K>> {
         self.waiting(now, |_| true)
     }
 
@@ -79,24 +80,28 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Notices<T> {
     fn waiting(
         &mut self,
         now: T,
-        is_due: impl Fn(&Kind<T>) -> bool,
-    ) -> impl Iterator<Item = Due<'_>> {
-        self.0.iter_mut().filter_map(move |(name, kind)| {
-            (kind.waiting > 0 && is_due(kind)).then(|| {
-                kind.quiet_until = Some(now + INTERVAL);
-                let count = std::mem::take(&mut kind.waiting);
-                Due { kind: name, count, total: kind.total, detail: &kind.last }
+        is_due: impl Fn(&Noted<T>) -> bool,
+    ) -> impl Iterator<Item = Due<'_, K>> {
+        self.0.iter_mut().filter_map(move |(kind, noted)| {
+            (noted.waiting > 0 && is_due(noted)).then(|| {
+                noted.quiet_until = Some(now + INTERVAL);
+                let count = std::mem::take(&mut noted.waiting);
+                Due { kind: *kind, count, total: noted.total, detail: &noted.last }
             })
         })
     }
 
-    /// When to look again, so that what was counted is told even if nothing more happens.
+    /// When the next of what was counted is due, even if nothing more happens.
     pub fn next(&self) -> Option<T> {
-        self.0.values().filter(|kind| kind.waiting > 0).filter_map(|kind| kind.quiet_until).min()
+        self.0
+            .values()
+            .filter(|noted| noted.waiting > 0)
+            .filter_map(|noted| noted.quiet_until)
+            .min()
     }
 }
 
-impl<T> Kind<T> {
+impl<T> Noted<T> {
     const fn new() -> Self {
         Self { quiet_until: None, waiting: 0, total: 0, last: String::new() }
     }
@@ -106,7 +111,10 @@ impl<T> Kind<T> {
 mod tests {
     use super::*;
 
-    fn lines<T>(notices: &mut Notices<T>, now: T) -> Vec<(&'static str, u64, u64, String)>
+    fn lines<T>(
+        notices: &mut Notices<&'static str, T>,
+        now: T,
+    ) -> Vec<(&'static str, u64, u64, String)>
     where
         T: Copy + Ord + Add<Duration, Output = T>,
     {

@@ -72,14 +72,21 @@ impl AsFd for Signals {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::wait::wait;
     use signal_hook::low_level::raise;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    // One test: signals are the whole process's.
+    /// Signals are the whole process's: one test at a time sends any.
+    pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
+        static SIGNALS: Mutex<()> = Mutex::new(());
+        SIGNALS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[test]
     fn a_reload_is_asked_for_once_and_an_end_for_good() {
+        let _signals = one_at_a_time();
         let mut signals = Signals::handle().unwrap();
         assert_eq!(signals.next_request(), None);
         for _ in 0..3 {

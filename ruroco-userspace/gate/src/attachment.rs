@@ -125,7 +125,9 @@ impl Attachment {
         match fs::remove_file(&self.pin) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let pin = self.pin.display();
-                Err(error).with_context(|| format!("could not remove {pin}: it is still closed"))
+                Err(error).with_context(|| {
+                    format!("could not remove {pin}: the program is still attached")
+                })
             }
             Ok(()) | Err(_) => Ok(()),
         }

@@ -6,7 +6,7 @@ use clap::Parser;
 use ruroco_config::{DEFAULT_PATH, key_directory::Occasion, settings::Settings};
 use ruroco_daemon::logging;
 
-use crate::run;
+use crate::gate;
 
 /// Attach the XDP filter to the configured interfaces and keep it attached.
 ///
@@ -33,5 +33,5 @@ pub fn main() -> ExitCode {
 }
 
 fn start(cli: &Cli) -> anyhow::Result<()> {
-    run::run(logging::or_refuse(Settings::read(&cli.config, Occasion::Start))?)
+    gate::run(logging::or_refuse(Settings::read(&cli.config, Occasion::Start))?)
 }

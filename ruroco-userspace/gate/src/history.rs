@@ -1,4 +1,4 @@
-//! What the gate remembers of itself: since when it runs, since when it is closed, and what it has
+//! What the gate remembers of itself: since when it runs, since when it is attached, and what it has
 //! said about the packets that it refused.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,11 +12,13 @@ pub const INTERVAL: Duration = Duration::from_secs(60);
 /// Since when things are as they are.
 #[derive(Debug)]
 pub struct History {
-    started: Moment,
-    /// Seconds since 1970 at the start.
-    start_time: u64,
-    closed: bool,
-    changed: Moment,
+    /// When the gate was started.
+    pub started: Moment,
+    /// The same in seconds since 1970.
+    pub start_time: u64,
+    attached: bool,
+    /// Since when it is attached to all interfaces, or not.
+    pub changed: Moment,
     refused: Refused,
 }
 
@@ -36,42 +38,25 @@ impl Moment {
 }
 
 impl History {
-    /// Begins now, with a gate that is open.
+    /// Begins now, with a gate that is not attached.
     pub fn begin() -> Self {
         let started = Moment::now();
         let start_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let refused = Refused::since(started.at);
-        Self { changed: started.clone(), started, start_time, closed: false, refused }
+        Self { changed: started.clone(), started, start_time, attached: false, refused }
     }
 
-    /// When the gate was started.
-    pub fn started(&self) -> &Moment {
-        &self.started
-    }
-
-    /// The same in seconds since 1970.
-    pub fn start_time(&self) -> u64 {
-        self.start_time
-    }
-
-    /// Since when it is closed, or open.
-    pub fn changed(&self) -> &Moment {
-        &self.changed
-    }
-
-    /// Takes note of whether the gate is closed, and logs it when that has changed. Says whether it
-    /// has.
-    pub fn note_closed(&mut self, closed: bool) -> bool {
-        if closed == self.closed {
-            return false;
+    /// Takes note of whether the gate is attached to all of its interfaces, and logs it when that has changed.
+    pub fn note_attached(&mut self, attached: bool) {
+        if attached == self.attached {
+            return;
         }
-        self.closed = closed;
+        self.attached = attached;
         self.changed = Moment::now();
-        match closed {
-            true => tracing::info!("gate is closed"),
-            false => tracing::warn!("gate is not on all of its interfaces"),
+        match attached {
+            true => tracing::info!("gate is attached"),
+            false => tracing::warn!("gate is not attached to all of its interfaces"),
         }
-        true
     }
 
     /// Logs how many packets were refused since this was last logged, if there were any and that is
@@ -180,7 +165,7 @@ mod tests {
     #[test]
     fn it_looks_once_a_minute_if_nothing_happens() {
         let mut history = History::begin();
-        let start = history.started().at;
+        let start = history.started.at;
         assert_eq!(history.next_look(), Some(start + INTERVAL));
         history.tell_refused(start + INTERVAL, || Ok(counters(0, 0, 0)));
         assert_eq!(history.next_look(), Some(start + INTERVAL * 2));

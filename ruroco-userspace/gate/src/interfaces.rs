@@ -71,7 +71,7 @@ impl Interfaces {
         let mut interfaces = Self { interfaces, mode: config.mode, pins, changes };
         let left_on: Vec<u32> = left.iter().map(|pin| pin.index).collect();
         let devices = interfaces.devices();
-        interfaces.close(devices, &left_on, program, &mut left);
+        interfaces.guard(devices, &left_on, program, &mut left);
         if let Some(error) = interfaces.refused(&interfaces.interfaces) {
             // The refusal says more than what could be added here.
             let _ = interfaces.detach();
@@ -87,15 +87,15 @@ impl Interfaces {
         netlink::drain(&self.changes);
         let devices = self.devices();
         let named: Vec<Option<u32>> = devices.iter().map(Device::index).collect();
-        // First, as what is to be closed may be one of ours that had another name.
+        // First, as a new one may be one of ours that had another name.
         self.follow_names(&named);
         let mut kept = Kept::of(&self.interfaces);
-        self.close(devices, &[], program, &mut kept);
+        self.guard(devices, &[], program, &mut kept);
     }
 
     /// Attaches the program to those of these devices, one for each interface, that it is not on. Those
     /// with the excepted indices are not touched.
-    fn close(
+    fn guard(
         &mut self,
         devices: Vec<Device>,
         excepted: &[u32],
@@ -104,11 +104,11 @@ impl Interfaces {
     ) {
         let is_excepted =
             |device: &Device| device.index().is_some_and(|index| excepted.contains(&index));
-        let open =
+        let missing =
             self.interfaces.iter_mut().zip(devices).filter(|(interface, device)| {
                 interface.attachment.is_none() && !is_excepted(device)
             });
-        close(open.collect(), program, &self.pins, self.mode, elsewhere);
+        guard_all(missing.collect(), program, &self.pins, self.mode, elsewhere);
     }
 
     /// What the name of each interface means now.
@@ -138,14 +138,14 @@ impl Interfaces {
         for ((interface, named), next) in self.interfaces.iter_mut().zip(named).zip(after) {
             if let Some(at) = moved.iter().position(|(_, one)| Some(one.index) == next) {
                 let (old_name, attachment) = moved.swap_remove(at);
-                tracing::info!(interface = %interface.name, "it was {old_name} and stays closed");
+                tracing::info!(interface = %interface.name, "it was {old_name} and stays attached");
                 interface.attachment = Some(attachment);
             }
             let Some(held) = next else { continue };
             match name_of(held).filter(|_| *named != next) {
                 None => interface.problem = interface.mode_problem(self.mode),
                 Some(name) => {
-                    interface.report(format!("it is called {name} now and stays closed"));
+                    interface.report(format!("it is called {name} now and stays attached"));
                 }
             }
         }
@@ -185,16 +185,16 @@ impl Interfaces {
     }
 
     /// Whether the program is on every one of them.
-    pub fn are_closed(&self) -> bool {
-        self.interfaces.iter().all(Interface::is_closed)
+    pub fn are_guarded(&self) -> bool {
+        self.interfaces.iter().all(Interface::is_guarded)
     }
 
-    /// Why one of these interfaces, which exists, could not be closed.
+    /// Why one of these interfaces, which exists, could not be attached to.
     fn refused(&self, interfaces: &[Interface]) -> Option<anyhow::Error> {
         interfaces.iter().find_map(|interface| {
-            let problem = interface.problem.as_ref().filter(|_| !interface.is_closed())?;
+            let problem = interface.problem.as_ref().filter(|_| !interface.is_guarded())?;
             let exists = devices::index(&self.changes, &interface.name).is_some();
-            exists.then(|| anyhow!("could not close {}: {problem}", interface.name))
+            exists.then(|| anyhow!("could not attach to {}: {problem}", interface.name))
         })
     }
 
@@ -212,7 +212,7 @@ impl Interfaces {
                 if let Ok(name) = index_to_name(&self.changes, pin.index) {
                     tracing::warn!(
                         interface = %name,
-                        "closed by an earlier gate, and not configured by this name: it is open"
+                        "attached by an earlier gate, and not configured by this name: it is open"
                     );
                 }
                 pin.remove();
@@ -240,7 +240,7 @@ impl Interface {
     }
 
     /// Whether the program is on its device.
-    pub fn is_closed(&self) -> bool {
+    pub fn is_guarded(&self) -> bool {
         self.attachment.is_some() || self.same_as.is_some()
     }
 
@@ -250,7 +250,7 @@ impl Interface {
     }
 
     /// Puts the program on it, or reports why not.
-    fn close(
+    fn guard(
         &mut self,
         program: &mut Xdp,
         pins: &Pins,
@@ -292,7 +292,7 @@ impl Interface {
 }
 
 /// Puts the program on these interfaces, or reports why not.
-fn close(
+fn guard_all(
     interfaces: Vec<(&mut Interface, Device)>,
     program: &mut Xdp,
     pins: &Pins,
@@ -312,7 +312,7 @@ fn close(
     }
     found.sort_by_key(|(_, link)| devices::order(link.as_ref().ok().and_then(Option::as_ref)));
     for (interface, link) in found {
-        interface.close(program, pins, link, mode, elsewhere);
+        interface.guard(program, pins, link, mode, elsewhere);
     }
 }
 

@@ -11,7 +11,7 @@
 //! - [`privileges`] drops what is no longer needed;
 //! - `reload` puts another configuration into force.
 //!
-//! [`cli`] is the way in, [`run`] the loop. The operator's tool, crate `ruroco-operator`, asks a running
+//! [`cli`] is the way in, [`gate`] the whole. The operator's tool, crate `ruroco-operator`, asks a running
 //! gate for its status, and examines a host with the same [`netlink`] and the same [`program`].
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
@@ -19,6 +19,7 @@
 pub mod addresses;
 pub mod attachment;
 pub mod cli;
+pub mod gate;
 pub mod history;
 pub mod interfaces;
 pub mod netlink;
@@ -27,6 +28,5 @@ pub mod program;
 mod reload;
 mod ring_fill;
 pub mod ring_socket;
-pub mod run;
 pub mod status;
 mod tables;

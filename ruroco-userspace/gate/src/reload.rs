@@ -22,8 +22,8 @@ use ruroco_messages::problems::Problems;
 use rustix::thread::{MembarrierCommand, membarrier};
 
 use super::{
+    gate::{Gate, key_statuses},
     program::Program,
-    run::{Gate, key_statuses},
 };
 
 /// How long a packet may take to be judged where the kernel does not tell when all have been:
@@ -35,8 +35,8 @@ impl Gate {
     ///
     /// # Errors
     /// What is wrong with them, or keeps the successor from its place. All is as it was then.
-    pub(super) fn reload(&mut self) -> anyhow::Result<()> {
-        let settings = Settings::read_anew(&self.config, self.server, Daemon::Gate)
+    pub(super) fn succeed(&mut self) -> anyhow::Result<()> {
+        let settings = Settings::read_anew(&self.config, self.server_uid, Daemon::Gate)
             .and(|settings| self.check_mode(&settings.config));
         let Settings { config, keys, .. } = logging::or_refuse(settings)?;
         let keys = keys.usable;
@@ -69,7 +69,7 @@ impl Gate {
         self.interfaces.hand_over(self.program.xdp()?, successor.xdp()?, &config.gate)
     }
 
-    /// The mode of an interface can change only while the gate is open there.
+    /// The mode of an interface can change only while the program is not attached to it.
     fn check_mode(&self, config: &Config) -> Problems {
         let mut problems = Problems::default();
         let (old, new) = (self.config.gate.mode, config.gate.mode);

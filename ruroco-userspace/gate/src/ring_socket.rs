@@ -11,7 +11,7 @@
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::Context;
@@ -19,14 +19,11 @@ use ruroco_common::maps::RING_SIZE;
 use ruroco_daemon::{listener::Listener, notices::Notices, rate::TokenBucket, wait::wait};
 use ruroco_ipc::{
     handover::{self, Handover, memory},
+    order::MAX_WAIT,
     private_socket::{has_gone, send_descriptors},
 };
 use ruroco_keys::named_key::NamedKey;
 use rustix::net::sockopt::socket_peercred;
-
-/// How long a ring is kept that nothing is written to any more. What has waited in it for so long
-/// the server would refuse (`expired`).
-const KEPT: Duration = Duration::from_secs(30);
 
 /// Most servers that get something in a second: whoever has taken over the server could otherwise keep
 /// the gate reading keys. One that is turned away comes again.
@@ -41,7 +38,7 @@ pub struct RingSocket {
     old_rings: Vec<OldRing>,
     limit: TokenBucket,
     started: Instant,
-    notices: Notices,
+    notices: Notices<&'static str>,
 }
 
 /// A ring that nothing is written to any more.
@@ -63,9 +60,14 @@ impl RingSocket {
         Ok(Self { listener, server: None, old_rings, limit, started, notices })
     }
 
-    /// What to wait for.
-    pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        [self.listener.descriptor(), self.server.as_ref().map(AsFd::as_fd)]
+    /// What to wait for at `now`, for servers that come, if anything.
+    pub fn descriptor(&self, now: Instant) -> Option<BorrowedFd<'_>> {
+        self.listener.descriptor(now)
+    }
+
+    /// The connection to the server that has the ring, readable when that has gone.
+    pub fn server(&self) -> Option<BorrowedFd<'_>> {
+        self.server.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether a server has the ring.
@@ -80,9 +82,9 @@ impl RingSocket {
     }
 
     /// Has the server, if there is one, fetch another ring than this one, to which nothing is
-    /// written any more.
+    /// written any more. It is kept as long as the server accepts what has waited in it.
     pub fn retire(&mut self, ring: OwnedFd, now: Instant) {
-        self.old_rings.push(OldRing { ring, until: now.checked_add(KEPT) });
+        self.old_rings.push(OldRing { ring, until: now.checked_add(MAX_WAIT) });
         self.server = None;
         self.let_go_of_old_rings(now);
     }
@@ -92,21 +94,34 @@ impl RingSocket {
         self.old_rings.retain(|old| old.until.is_none_or(|until| now < until) && old.is_filled());
     }
 
-    /// Notices a server that has gone, and gives the ring, and what `keys` reads, to one that has come.
-    /// Takes one connection at a time, so that many of them do not keep the gate from everything else.
-    pub fn serve(
+    /// Notices that the server has gone, if it has.
+    pub fn notice_end(&mut self) {
+        if let Some(server) = &self.server
+            && has_gone(server.as_fd())
+        {
+            self.server = None;
+            self.notices.note("server disconnected", "the gate stays attached");
+        }
+    }
+
+    /// Lets go of old rings whose time is up, and logs what is due.
+    pub fn tend(&mut self, now: Instant) {
+        self.let_go_of_old_rings(now);
+        for due in self.notices.due(now) {
+            tracing::info!(count = due.count, detail = %due.detail, "{}", due.kind);
+        }
+    }
+
+    /// Gives the ring, and what `keys` reads, to a server that has come. Takes one connection at a time, so
+    /// that many of them do not keep the gate from everything else.
+    pub fn accept(
         &mut self,
         now: Instant,
         ring: BorrowedFd<'_>,
         keys: impl FnOnce() -> anyhow::Result<Vec<NamedKey>>,
     ) {
         self.let_go_of_old_rings(now);
-        if let Some(server) = &self.server
-            && has_gone(server.as_fd())
-        {
-            self.server = None;
-            self.notices.note("server disconnected", "the gate stays closed");
-        }
+        self.notice_end();
         match self.listener.accept(now) {
             Ok(Some(_)) if self.server.is_some() => {
                 self.notices.note("turned away a second server", "the first is still connected");
@@ -120,9 +135,6 @@ impl RingSocket {
             Ok(Some(server)) => self.hand_over(server, ring, keys),
             Ok(None) => {}
             Err(error) => self.notices.note("could not accept a connection", error),
-        }
-        for due in self.notices.due(now) {
-            tracing::info!(count = due.count, detail = %due.detail, "{}", due.kind);
         }
     }
 
@@ -149,10 +161,10 @@ impl RingSocket {
         }
     }
 
-    /// When there is something to do though nobody comes, on the clock of [`RingSocket::serve`].
-    pub fn next_wake(&self) -> Option<Instant> {
+    /// When to [tend](RingSocket::tend) to something, or to wait for servers again.
+    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
         let old_ring = self.old_rings.iter().filter_map(|old| old.until).min();
-        [self.notices.next(), old_ring, self.listener.next_wake()].into_iter().flatten().min()
+        [self.notices.next(), old_ring, self.listener.next_wake(now)].into_iter().flatten().min()
     }
 }
 
@@ -184,7 +196,10 @@ fn send(
 mod tests {
     use super::*;
     use rustix::process::geteuid;
-    use std::io::{PipeWriter, Write, pipe};
+    use std::{
+        io::{PipeWriter, Write, pipe},
+        time::Duration,
+    };
 
     /// What stands for a ring: it can be read while there is something in it.
     fn ring(content: &[u8]) -> (OwnedFd, PipeWriter) {
@@ -193,29 +208,24 @@ mod tests {
         (read.into(), write)
     }
 
-    fn serve(socket: &mut RingSocket, now: Instant) {
-        let (current, _end) = ring(b"");
-        socket.serve(now, current.as_fd(), || Ok(Vec::new()));
-    }
-
     #[test]
-    fn old_rings_are_let_go_when_they_are_empty_or_their_time_is_up_also_without_a_server() {
+    fn old_rings_are_let_go_when_they_are_empty_or_their_time_is_up_even_without_a_server() {
         let dir = tempfile::tempdir().unwrap();
         let mut socket = RingSocket::listen(dir.path(), geteuid().as_raw()).unwrap();
         let now = Instant::now();
         let (empty, _end) = ring(b"");
         socket.retire(empty, now);
-        assert_eq!((socket.old_rings.len(), socket.next_wake()), (0, None));
+        assert_eq!((socket.old_rings.len(), socket.next_wake(now)), (0, None));
 
         let [(first, _a), (second, _b)] = [ring(b"x"), ring(b"x")];
         let later = now + Duration::from_secs(1);
         socket.retire(first, now);
         socket.retire(second, later);
-        for (at, left) in [(later, 2), (now + KEPT, 1), (later + KEPT, 0)] {
-            serve(&mut socket, at);
+        for (at, left) in [(later, 2), (now + MAX_WAIT, 1), (later + MAX_WAIT, 0)] {
+            socket.tend(at);
             assert_eq!(socket.old_rings.len(), left);
-            let next = [None, Some(later + KEPT), Some(now + KEPT)];
-            assert_eq!(socket.next_wake(), next[left]);
+            let next = [None, Some(later + MAX_WAIT), Some(now + MAX_WAIT)];
+            assert_eq!(socket.next_wake(at), next[left]);
         }
     }
 }

@@ -6,11 +6,10 @@ use std::{
     io::{BufReader, BufWriter, Seek},
     os::fd::{AsFd, BorrowedFd},
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
-use ruroco_daemon::listener::Listener;
 use ruroco_ipc::private_socket::{connect, receive_descriptor, send_descriptor};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,7 @@ pub const SOCKET: &str = "status.sock";
 
 /// The only version of the answer there is: one byte, with the descriptor of a file that holds a
 /// [`Status`] as JSON.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// How long a gate that is running may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,7 +38,7 @@ pub struct Status {
     /// How long ago that was when it answered, in milliseconds.
     pub uptime_ms: u64,
     /// Whether the program is on all configured interfaces.
-    pub closed: bool,
+    pub attached: bool,
     /// Since when this is so (RFC 3339, UTC).
     pub since: String,
     /// For how long, in milliseconds.
@@ -110,43 +109,16 @@ pub struct KeyStatus {
     pub id: String,
 }
 
-/// Where the gate listens for questions.
-#[derive(Debug)]
-pub struct StatusSocket {
-    listener: Listener,
-}
-
-impl StatusSocket {
-    /// Listens in `socket_dir` for processes of `user` (a uid).
-    ///
-    /// # Errors
-    /// If the socket cannot be made.
-    pub fn listen(socket_dir: &Path, user: u32) -> anyhow::Result<Self> {
-        Ok(Self { listener: Listener::listen(&socket_dir.join(SOCKET), user)? })
-    }
-
-    /// What to wait for, if anything.
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.listener.descriptor()
-    }
-
-    /// When to come back though nobody was waited for, on the clock of [`StatusSocket::answer`].
-    pub fn next_wake(&self) -> Option<Instant> {
-        self.listener.next_wake()
-    }
-
-    /// Answers one who has connected: connecting is the question. The answer is a file without a
-    /// name, so that it may have any length and nobody waits for the reader.
-    pub fn answer(&mut self, now: Instant, status: impl FnOnce() -> anyhow::Result<Status>) {
-        let Ok(Some(peer)) = self.listener.accept(now) else { return };
-        let answered = status().and_then(|status| {
-            let file = memfd_create("ruroco-status", MemfdFlags::CLOEXEC)?;
-            serde_json::to_writer(BufWriter::new(File::from(file.try_clone()?)), &status)?;
-            Ok(send_descriptor(peer.as_fd(), &[VERSION], file.as_fd())?)
-        });
-        if let Err(error) = answered {
-            tracing::warn!("could not answer a question for the status: {error:#}");
-        }
+/// Answers one who has connected: connecting is the question. The answer is a file without a name, so that it may have any length and nobody waits
+/// for the reader.
+pub(super) fn answer(peer: BorrowedFd<'_>, status: anyhow::Result<Status>) {
+    let answered = status.and_then(|status| {
+        let file = memfd_create("ruroco-status", MemfdFlags::CLOEXEC)?;
+        serde_json::to_writer(BufWriter::new(File::from(file.try_clone()?)), &status)?;
+        Ok(send_descriptor(peer, &[VERSION], file.as_fd())?)
+    });
+    if let Err(error) = answered {
+        tracing::warn!("could not answer a question for the status: {error:#}");
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Rationale: decision 0006.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -14,4 +14,9 @@ pub fn now() -> Duration {
         u64::try_from(now.tv_sec).unwrap_or_default(),
         u32::try_from(now.tv_nsec).unwrap_or_default(),
     )
+}
+
+/// A reading of this clock on that of [`Instant`], for waiting until then.
+pub fn to_instant(at: Duration) -> Option<Instant> {
+    Instant::now().checked_add(at.saturating_sub(now()))
 }

@@ -94,9 +94,9 @@ impl Text {
                 status.start_time_seconds,
             ),
             (
-                "ruroco_closed",
+                "ruroco_attached",
                 "Whether the XDP program is on all configured interfaces.",
-                status.closed.into(),
+                status.attached.into(),
             ),
             (
                 "ruroco_server_connected",
@@ -211,7 +211,7 @@ mod tests {
             "ruroco_ring_waiting_bytes 152",
             "ruroco_build_info{version=\"0.1.0\",program_tag=\"0123456789abcdef\"} 1",
             "ruroco_start_time_seconds 1767225600",
-            "ruroco_closed 0",
+            "ruroco_attached 0",
             "ruroco_server_connected 1",
             "ruroco_keys 1",
             "ruroco_map_memory_bytes 3145728",
@@ -234,7 +234,7 @@ mod tests {
             text.contains("\nruroco_gate_up 0\n") && text.contains("\nruroco_ready 0\n"),
             "{text}"
         );
-        for unknown in ["ruroco_closed", "ruroco_packets_total", "ruroco_interface_attached"] {
+        for unknown in ["ruroco_attached", "ruroco_packets_total", "ruroco_interface_attached"] {
             assert!(!families.contains_key(unknown), "{text}");
         }
         assert!(families.contains_key("ruroco_commander_up"), "{text}");

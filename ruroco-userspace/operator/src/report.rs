@@ -141,9 +141,9 @@ impl Report {
     }
 
     fn write_gate(&self, f: &mut String, status: &Status) -> fmt::Result {
-        let state = match (status.closed, self.open) {
-            (true, false) => "closed",
-            (true, true) => "closed, but NOT ON ALL INTERFACES,",
+        let state = match (status.attached, self.open) {
+            (true, false) => "attached",
+            (true, true) => "attached, but NOT ON ALL INTERFACES,",
             (false, _) => "OPEN on some interface",
         };
         let seconds = status.since_ms.checked_div(1000).unwrap_or_default();
@@ -292,7 +292,7 @@ pub(super) mod tests {
             },
             start_time_seconds: 1_767_225_600,
             uptime_ms: 100_000,
-            closed: false,
+            attached: false,
             since: "2026-01-01T00:00:00.000000Z".to_owned(),
             since_ms: 90_061_000,
             interfaces: vec![
@@ -424,10 +424,13 @@ key         0001020304050607 laptop
     #[test]
     fn a_gate_that_is_closed_where_it_is_and_missing_elsewhere_is_not_simply_closed() {
         let mut health = health();
-        health.status = Some(Ok(Status { closed: true, ..status() }));
+        health.status = Some(Ok(Status { attached: true, ..status() }));
         let text = Report::new(health, None, Ok(trail()), Ok(refused())).to_text(Keys::Count);
         assert!(text.starts_with("NOT READY   "), "{text}");
-        assert!(text.contains("\ngate        closed, but NOT ON ALL INTERFACES, since"), "{text}");
+        assert!(
+            text.contains("\ngate        attached, but NOT ON ALL INTERFACES, since"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -435,7 +438,7 @@ key         0001020304050607 laptop
         let mut health = health();
         health.parts.retain(health::is_good);
         health.unguarded.retain(|one| !one.from.is_problem());
-        health.status = Some(Ok(Status { closed: true, ..status() }));
+        health.status = Some(Ok(Status { attached: true, ..status() }));
         let report = Report::new(health, None, Ok(trail()), Ok(refused()));
         assert!(report.ready && !report.open);
         assert!(report.to_text(Keys::Count).starts_with("ready "));
@@ -451,7 +454,7 @@ key         0001020304050607 laptop
         let report = Report::new(health, Some(&status()), Ok(trail()), Ok(refused()));
         let json = serde_json::to_value(&report).unwrap();
         assert!(json["error"].as_str().unwrap().contains("not running"), "{json}");
-        assert!(json.get("closed").is_none(), "{json}");
+        assert!(json.get("attached").is_none(), "{json}");
         assert_eq!(json["parts"][4]["name"], "commander");
         assert_eq!(
             (&json["parts"][4]["state"], &json["ready"]),

@@ -25,7 +25,7 @@ use super::{
 /// every other error.
 const OPEN: u8 = 3;
 
-/// Exit code: the gate is closed, and a knock would not work.
+/// Exit code: the gate is attached, and a knock would not work.
 const NOT_READY: u8 = 4;
 
 /// Between two questions.

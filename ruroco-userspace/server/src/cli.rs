@@ -16,9 +16,9 @@ use ruroco_daemon::logging;
 
 use super::{
     clock::Now,
+    daemon,
     floor_file::FloorFile,
     floors::Floors,
-    run,
     sandbox::{self, Policy},
 };
 
@@ -76,7 +76,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         None => {
             let (config, keys) =
                 logging::or_refuse(Settings::read_as_server(&cli.config, Occasion::Start))?;
-            run::run(config, keys.usable, cli.sandbox)
+            daemon::run(config, keys.usable, cli.sandbox)
         }
         Some(Action::Init { if_missing, floors }) => {
             init(&logging::or_refuse(Config::read_as_server(&cli.config))?, if_missing, floors)

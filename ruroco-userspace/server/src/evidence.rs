@@ -85,19 +85,19 @@ pub(super) struct LastEvidence([Option<Evidence>; Refusal::ALL.len()]);
 impl LastEvidence {
     /// Keeps it, in the place of what was there for the same refusal.
     pub(super) fn keep(&mut self, refused: Refused) {
-        if let Some(kept) = self.of(refused.reason.name()) {
+        if let Some(kept) = self.of(refused.reason) {
             *kept = refused.evidence;
         }
     }
 
-    /// Gives away what there is for the refusal of this name.
-    pub(super) fn take(&mut self, name: &str) -> Option<Evidence> {
-        self.of(name)?.take()
+    /// Gives away what there is for a refusal.
+    pub(super) fn take(&mut self, reason: Refusal) -> Option<Evidence> {
+        self.of(reason)?.take()
     }
 
-    fn of(&mut self, name: &str) -> Option<&mut Option<Evidence>> {
+    fn of(&mut self, reason: Refusal) -> Option<&mut Option<Evidence>> {
         let mut all = Refusal::ALL.iter().zip(&mut self.0);
-        all.find(|(refusal, _)| refusal.name() == name).map(|(_, kept)| kept)
+        all.find(|(refusal, _)| **refusal == reason).map(|(_, kept)| kept)
     }
 }
 
@@ -285,9 +285,15 @@ mod tests {
         kept.keep(refused(Refusal::RateLimited, 2));
         kept.keep(refused(Refusal::OldCounter, 3));
         kept.keep(Refusal::Forged.into());
-        assert_eq!(kept.take("rate_limited").map(|evidence| evidence.key), Some(KeyId([2; 8])));
-        assert_eq!(kept.take("rate_limited"), None);
-        assert_eq!(kept.take("forged"), None);
-        assert_eq!(kept.take("old_counter").map(|evidence| evidence.key), Some(KeyId([3; 8])));
+        assert_eq!(
+            kept.take(Refusal::RateLimited).map(|evidence| evidence.key),
+            Some(KeyId([2; 8]))
+        );
+        assert_eq!(kept.take(Refusal::RateLimited), None);
+        assert_eq!(kept.take(Refusal::Forged), None);
+        assert_eq!(
+            kept.take(Refusal::OldCounter).map(|evidence| evidence.key),
+            Some(KeyId([3; 8]))
+        );
     }
 }

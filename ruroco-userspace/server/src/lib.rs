@@ -16,10 +16,10 @@
 //! What a candidate costs does not depend on how many keys there are, and no memory is allocated for
 //! it, whether it is refused or accepted.
 //!
-//! [`cli`] is the way in, [`run`] the loop that waits, with [`pauses`] however much there is to do, and
-//! [`serve`] connects the steps; only [`source`],
-//! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from
-//! their [files](ruroco_config::server_keys); how others take their place is in [`reload`]. What was refused to a
+//! [`cli`] is the way in. [`daemon`] is the program as it runs, with [`pauses`] however much there is to do: it
+//! passes what the source yields on to the [`server`], which connects the other steps. Only [`source`],
+//! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from their
+//! [files](ruroco_config::server_keys); how others take their place is in [`reload`]. What was refused to a
 //! key holder the operator finds among the [`refusals`].
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
@@ -28,6 +28,7 @@ pub mod account;
 pub mod cli;
 pub mod clock;
 pub mod commander;
+pub mod daemon;
 pub mod evidence;
 pub mod floor_file;
 pub mod floor_log;
@@ -37,8 +38,7 @@ pub mod pauses;
 pub mod refusal;
 pub mod refusals;
 pub mod reload;
-pub mod run;
 pub mod sandbox;
-pub mod serve;
+pub mod server;
 pub mod source;
 pub mod verifier;

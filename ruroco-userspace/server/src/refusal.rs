@@ -4,7 +4,7 @@
 use ruroco_config::routable::Unfit;
 
 /// The reason for a refusal. None of them consumes the packet's counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
     /// The datagram is not 94 bytes long (only `source = "udp"`; XDP has its own verdict).
     WrongLength,
@@ -81,6 +81,11 @@ impl Refusal {
         !matches!(self, Self::WrongLength | Self::Expired | Self::UnknownKey | Self::Forged)
     }
 
+    /// The refusal of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.name() == name)
+    }
+
     /// The one name of this refusal.
     pub const fn name(self) -> &'static str {
         match self {
@@ -112,8 +117,7 @@ mod tests {
     #[test]
     fn every_refusal_has_its_own_name() {
         for refusal in Refusal::ALL {
-            let same = Refusal::ALL.iter().filter(|other| other.name() == refusal.name());
-            assert_eq!(same.count(), 1);
+            assert_eq!(Refusal::of_name(refusal.name()), Some(refusal));
         }
     }
 }

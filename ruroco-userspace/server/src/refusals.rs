@@ -40,7 +40,7 @@ pub struct Refusals {
 struct Line {
     /// 0 for a blank line.
     sequence: u64,
-    of: Option<(KeyId, &'static str)>,
+    of: Option<(KeyId, Refusal)>,
     /// When this process wrote it, on the boot clock.
     written_at: Option<Duration>,
 }
@@ -66,10 +66,8 @@ impl Refusals {
         let mut lines = [Line::default(); RECORDS];
         for (line, bytes) in lines.iter_mut().zip(content.chunks_exact(SIZE)) {
             if let Some(record) = Record::decode(bytes) {
-                let mut names = Refusal::ALL.map(Refusal::name).into_iter();
-                let reason = names.find(|name| *name == record.reason);
                 line.sequence = record.sequence;
-                line.of = reason.map(|reason| (record.key, reason));
+                line.of = Refusal::of_name(&record.reason).map(|reason| (record.key, reason));
             }
         }
         let sequence = lines.iter().map(|line| line.sequence).max().unwrap_or_default();
@@ -79,7 +77,7 @@ impl Refusals {
 
     /// Records that a knock with this key, from this address, was refused for this reason. The caller has
     /// made sure that its tag is right. Allocates nothing.
-    pub fn note(&mut self, now: Now, key: KeyId, reason: &'static str, from: Address) {
+    pub fn note(&mut self, now: Now, key: KeyId, reason: Refusal, from: Address) {
         let of = Some((key, reason));
         let lines = self.lines.iter_mut().enumerate();
         // Its own line, or else the one that was written longest ago.
@@ -94,7 +92,8 @@ impl Refusals {
         let Some(sequence) = self.sequence.checked_add(1) else { return };
         self.time.clear();
         timestamp::write_now(&mut self.time);
-        let record = Record { sequence, time: &*self.time, key, reason, address: from.into() };
+        let (time, reason) = (&*self.time, reason.name());
+        let record = Record { sequence, time, key, reason, address: from.into() };
         let offset = u64::try_from(index.saturating_mul(SIZE)).unwrap_or(u64::MAX);
         // Not synced: what a power cut loses is of no use after it.
         match record.encode().and_then(|text| self.file.write_all_at(&text, offset)) {
@@ -168,16 +167,16 @@ mod tests {
     fn a_key_has_one_line_for_each_reason_and_writes_it_once_a_second() {
         let dir = tempfile::tempdir().unwrap();
         let mut refusals = Refusals::open(dir.path()).unwrap();
-        refusals.note(at(1), OTHER, "wrong_source", from(9));
+        refusals.note(at(1), OTHER, Refusal::WrongSource, from(9));
         for packet in 0..100_000 {
             let from = from(u8::try_from(packet % 7).unwrap());
-            refusals.note(at(2), KEY, "old_counter", from);
-            refusals.note(at(2), KEY, "rate_limited", from);
+            refusals.note(at(2), KEY, Refusal::OldCounter, from);
+            refusals.note(at(2), KEY, Refusal::RateLimited, from);
         }
         let one = |reason: &str, from: &str| (reason.to_owned(), from.to_owned());
         let expected = [one("rate_limited", "192.0.2.0"), one("old_counter", "192.0.2.0")];
         assert_eq!(records(dir.path(), KEY), expected);
-        refusals.note(at(3), KEY, "old_counter", from(5));
+        refusals.note(at(3), KEY, Refusal::OldCounter, from(5));
         let expected = [one("old_counter", "192.0.2.5"), one("rate_limited", "192.0.2.0")];
         assert_eq!(records(dir.path(), KEY), expected);
         assert_eq!(records(dir.path(), OTHER), [one("wrong_source", "192.0.2.9")]);
@@ -188,7 +187,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let note = |key: u8| {
             let mut refusals = Refusals::open(dir.path()).unwrap();
-            refusals.note(at(1), KeyId([key; 8]), "old_counter", from(1));
+            refusals.note(at(1), KeyId([key; 8]), Refusal::OldCounter, from(1));
             assert!(refusals.problem().is_none());
         };
         (0..100).for_each(note);

@@ -15,7 +15,7 @@ use ruroco_daemon::logging;
 use ruroco_keys::named_key::NamedKey;
 use ruroco_messages::problems::{Checked, Problems};
 
-use super::{clock::Now, floor_file, serve::Server, verifier::Verifier};
+use super::{clock::Now, floor_file, server::Server, verifier::Verifier};
 
 /// Keys that were handed over and not taken.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,8 @@
 //! The same candidate at the same time in the same state always gets the same verdict. The state
 //! is bounded by the number of keys: nothing is remembered about senders.
 
+mod permit;
+
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -21,6 +23,7 @@ use ruroco_ipc::order::{self, Order};
 use ruroco_keys::named_key::NamedKey;
 use ruroco_seal::Aead;
 
+pub use self::permit::Permit;
 use super::{
     clock::Now,
     evidence::{Compared, Evidence, Refused},
@@ -54,25 +57,6 @@ struct Knock {
     source: Address,
     key: KeyId,
     plaintext: Plaintext,
-}
-
-/// A knock that may be carried out once its counter is on the disk. Only [`Verifier::judge`] makes
-/// one, and only [`FloorFile::persist`](super::floor_file::FloorFile::persist) takes it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Permit {
-    order: Order,
-}
-
-impl Permit {
-    /// What will be ordered.
-    pub fn order(&self) -> &Order {
-        &self.order
-    }
-
-    /// What is to be ordered; the permit is used up.
-    pub(super) fn into_order(self) -> Order {
-        self.order
-    }
 }
 
 impl Verifier {
@@ -183,7 +167,7 @@ impl Verifier {
             return refused(Refusal::GlobalRateLimited, Compared::GlobalRate);
         }
         state.bucket.take(now.boot);
-        Ok(Permit { order: Order { command, address, key, counter, received_at } })
+        Ok(Permit::new(Order { command, address, key, counter, received_at }))
     }
 
     fn open(&self, candidate: &Candidate) -> Result<Knock, Refused> {

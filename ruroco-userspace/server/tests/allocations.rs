@@ -30,10 +30,10 @@ use ruroco_common::{
     address::Address, candidate::Candidate, command::CommandHash, datagram::KeyId,
     plaintext::Plaintext,
 };
-use ruroco_daemon::{logging::journal::Journal, shares::Shares, wait::wait};
+use ruroco_daemon::{event_loop::Daemon, logging::journal::Journal, shares::Shares, wait::wait};
 use ruroco_ipc::{order, private_socket::PrivateListener, slots};
 use ruroco_server::{
-    clock::Now, refusal::Refusal, refusals::Refusals, serve::Server, source::Source,
+    clock::Now, daemon::ServerDaemon, refusal::Refusal, refusals::Refusals, server::Server, source,
 };
 use rustix::{
     net::{RecvFlags, SendFlags, getsockname, recv, send},
@@ -164,7 +164,9 @@ fn refused(host: &Host) -> Vec<(Refusal, Candidate)> {
 
 /// The server, and the commander's end of what it sends to.
 struct Bench {
-    server: Server,
+    daemon: ServerDaemon,
+    /// Room for what the service manager is told.
+    summary: String,
     commander: OwnedFd,
     /// How many orders have come.
     orders: u16,
@@ -172,7 +174,7 @@ struct Bench {
 
 impl Bench {
     fn take(&mut self, candidate: Result<&Candidate, Refusal>) {
-        self.server.take(NOW, candidate);
+        self.daemon.server.take(NOW, candidate);
         self.receive();
     }
 
@@ -193,11 +195,13 @@ impl Bench {
     }
 
     /// One turn of the server's loop.
-    fn turn(&mut self, source: &mut Source) {
-        let [socket, _] = source.descriptors();
-        wait([None, socket, None], Instant::now().checked_add(Duration::from_secs(5))).unwrap();
-        source.drain(NOW, &mut self.server).unwrap();
-        self.server.tidy(NOW);
+    fn turn(&mut self) {
+        let [_, socket] = self.daemon.source.descriptors();
+        wait([socket], Instant::now().checked_add(Duration::from_secs(5))).unwrap();
+        self.daemon.take_batch(NOW).unwrap();
+        self.daemon.server.tidy(NOW);
+        self.summary.clear();
+        self.daemon.summarise(&mut self.summary).unwrap();
         self.receive();
     }
 }
@@ -246,7 +250,12 @@ fn no_candidate_makes_the_server_allocate() {
     });
     server.take(NOW, Ok(&host.knock(TIRED, START + 1)));
     let (listener, commander) = commander.join().unwrap();
-    let mut bench = Bench { server, commander, orders: 0 };
+    host.config.address.set_port(0); // the kernel's choice
+    let source = source::open(&host.config).unwrap();
+    let [_, socket] = source.descriptors();
+    let address = SocketAddr::try_from(getsockname(socket.unwrap()).unwrap()).unwrap();
+    let daemon = ServerDaemon::new(source, server);
+    let mut bench = Bench { daemon, summary: String::with_capacity(1024), commander, orders: 0 };
     bench.receive();
 
     let accepted = |key: usize| -> Vec<Candidate> {
@@ -254,7 +263,7 @@ fn no_candidate_makes_the_server_allocate() {
     };
     for key in [TIRED, CHACHA, AES] {
         // Other rules may make it allocate, and no candidate after them.
-        bench.server.adopt(NOW, host.keys.clone()).unwrap();
+        bench.daemon.server.adopt(NOW, host.keys.clone()).unwrap();
         let knocks = accepted(key);
         let count = allocations(|| knocks.iter().for_each(|knock| bench.take(Ok(knock))));
         assert_eq!(count, 0, "accepted from key {key}");
@@ -275,7 +284,7 @@ fn no_candidate_makes_the_server_allocate() {
     assert_eq!(count, 0, "{:?}", Refusal::FloorNotPersisted);
     assert_eq!(bench.orders, orders);
     // What went wrong with the disk is told once in five seconds, which may allocate.
-    bench.server.tidy(NOW);
+    bench.daemon.server.tidy(NOW);
 
     let knock = host.knock(BUSY, LATER);
     let mut busy = Shares::new(slots::SLOTS, 1);
@@ -287,11 +296,7 @@ fn no_candidate_makes_the_server_allocate() {
     bench.report(&slots::encode(orders.into(), std::iter::empty()));
 
     // The line about the knocks that found no slot is due: a line is text, and is made once in seconds.
-    bench.server.tidy(NOW);
-    host.config.address.set_port(0); // the kernel's choice
-    let mut source = Source::open(&host.config).unwrap();
-    let [socket, _] = source.descriptors();
-    let address = SocketAddr::try_from(getsockname(socket.unwrap()).unwrap()).unwrap();
+    bench.daemon.server.tidy(NOW);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for above in 1..=u128::from(EACH) {
         // From the loopback interface, which is not public.
@@ -299,7 +304,7 @@ fn no_candidate_makes_the_server_allocate() {
         let candidate = host.seal(NETWORK, plaintext.encode());
         client.send_to(candidate.datagram.as_bytes(), address).unwrap();
         client.send_to(b"too short", address).unwrap();
-        assert_eq!(allocations(|| bench.turn(&mut source)), 0);
+        assert_eq!(allocations(|| bench.turn()), 0);
     }
     orders += EACH;
     assert_eq!(bench.orders, orders);
@@ -320,7 +325,7 @@ fn no_candidate_makes_the_server_allocate() {
 
     // All of them were what they were to be.
     let later = Now { boot: NOW.boot + Duration::from_secs(60), ..NOW };
-    bench.server.tidy(later);
+    bench.daemon.server.tidy(later);
     let log = LOG.lock().unwrap();
     let log = str::from_utf8(&log).unwrap();
     for refusal in Refusal::ALL {

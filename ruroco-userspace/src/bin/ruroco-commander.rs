@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ruroco_commander::daemon::main()
+    ruroco_commander::cli::main()
 }

@@ -121,7 +121,7 @@ fn an_interface_that_is_renamed_stays_closed() {
             name = new_name;
             // The gate has heard of the new name before it answers.
             let status = lab.status();
-            assert_eq!(status["closed"], true, "{status:#}");
+            assert_eq!(status["attached"], true, "{status:#}");
             assert_eq!(status["interfaces"][0]["attached"], true, "{status:#}");
             for family in Family::BOTH {
                 lab.expect_next_knock_to_run(family);
@@ -162,7 +162,11 @@ fn interfaces_that_exchange_their_names_stay_closed_all_the_time() {
     for what in wrong {
         assert_eq!(lab.gate().lines_with(&[what]), [""; 0]);
     }
-    assert_eq!(lab.gate().lines_with(&["attached"]).len(), 2, "at the start, and never again");
+    assert_eq!(
+        lab.gate().lines_with(&["attached", "mode="]).len(),
+        2,
+        "at the start, and never again"
+    );
     lab.expect_silence();
 }
 
@@ -188,12 +192,12 @@ fn a_renamed_interface_is_opened_for_another_one_of_its_name_and_the_log_says_so
 fn a_gate_that_starts_opens_what_was_renamed_and_the_log_says_so() {
     let mut lab = Lab::running(&Default::default());
     lab.network.server.ip(&format!("link set dev {SERVER_INTERFACE} name renamed0"));
-    assert_eq!(lab.status()["closed"], true);
+    assert_eq!(lab.status()["attached"], true);
     lab.gate().crash();
     lab.start_gate_until(&["no such interface"]);
     lab.gate().wait_for(&["WARN", "renamed0", "not configured", "it is open"]);
     let status = lab.status();
-    assert_eq!(status["closed"], false, "{status:#}");
+    assert_eq!(status["attached"], false, "{status:#}");
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn an_altname_means_its_interface() {
         // It comes by that name under the gate, and goes by it.
         lab.network.server.ip(&format!("link property add dev server0 altname {altname}\n"));
         let status = wait::until("the gate to be closed", || {
-            Some(lab.status()).filter(|status| status["closed"] == true)
+            Some(lab.status()).filter(|status| status["attached"] == true)
         });
         let interface = &status["interfaces"][0];
         assert_eq!(interface["name"], altname, "{status:#}");
@@ -241,7 +245,7 @@ fn two_names_of_one_interface_are_one_attachment() {
     assert!(checked.contains("`server0` and `alt0` are the same interface, server0"), "{checked}");
     let expect_one_each = |lab: &Lab| {
         let status = lab.status();
-        assert_eq!(status["closed"], true, "{status:#}");
+        assert_eq!(status["attached"], true, "{status:#}");
         assert_eq!(lab.files.pinned().len(), 2, "{status:#}");
     };
     expect_one_each(&lab);

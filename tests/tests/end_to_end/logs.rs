@@ -181,7 +181,7 @@ fn parse(mut rest: &[u8]) -> BTreeMap<String, String> {
 fn services_log_to_the_journal_with_fields() {
     let mut lab = Lab::new(&Default::default());
     let journal = Journal::listen();
-    let ready = ["gate is closed", "ready", "listening"];
+    let ready = ["gate is attached", "ready", "listening"];
     let daemons: Vec<_> = all_programs(&lab)
         .into_iter()
         .zip(ready)

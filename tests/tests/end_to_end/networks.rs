@@ -102,7 +102,7 @@ fn build(arrangement: &Arrangement) -> Lab {
     lab.network.client.ip(arrangement.on_client);
     lab.network.bring_link_up(arrangement.server, arrangement.client);
     let status = wait::until("the gate to be closed", || {
-        Some(lab.status()).filter(|status| status["closed"] == true)
+        Some(lab.status()).filter(|status| status["attached"] == true)
     });
     for interface in status["interfaces"].as_array().unwrap() {
         assert_eq!(interface["mode"], attached, "{status:#}");
@@ -208,7 +208,7 @@ fn a_team_gets_its_ports_under_the_gate() {
     lab.network.server.ip("link set server0 master team0\nlink set team0 up\n");
     let status = lab.status();
     assert_eq!(status["interfaces"][0]["mode"], "generic", "{status:#}");
-    assert_eq!(status["closed"], true, "{status:#}");
+    assert_eq!(status["attached"], true, "{status:#}");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn the_interface_below_can_be_guarded_instead_by_a_reload_and_by_a_start_after_a
                 }
                 lab.gate().wait_for(&["WARN", above, "detached", "server0, which lies below"]);
                 let status = lab.status();
-                assert_eq!(status["closed"], true, "{status:#}");
+                assert_eq!(status["attached"], true, "{status:#}");
                 assert_eq!(lab.files.pinned().len(), interfaces.len(), "{status:#}");
                 expect_to_be_guarded(&mut lab);
             }
@@ -422,5 +422,5 @@ fn queues_and_offloads_change_under_the_gate() {
         expect_to_be_guarded(&mut lab);
     }
     lab.network.server.ip("link set server0 down\nlink set server0 up\n");
-    assert_eq!(lab.status()["closed"], true);
+    assert_eq!(lab.status()["attached"], true);
 }

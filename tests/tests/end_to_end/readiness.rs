@@ -161,10 +161,12 @@ fn a_server_that_is_dead_or_hangs_is_named() {
 fn a_gate_that_is_dead_or_not_on_its_interface_is_named() {
     let mut lab = Lab::running(&Default::default());
     lab.network.disconnect_client();
-    lab.gate().wait_for(&["gate is not on all of its interfaces"]);
+    lab.gate().wait_for(&["gate is not attached to all of its interfaces"]);
     expect_broken(&lab, &["gate", "addresses"], OPEN);
     lab.network.connect_client();
-    wait::until("the gate to close again", || (lab.status()["closed"] == true).then_some(()));
+    wait::until("the gate to be attached again", || {
+        (lab.status()["attached"] == true).then_some(())
+    });
     expect_ready(&lab);
 
     lab.gate().crash();
@@ -267,7 +269,7 @@ fn an_interface_that_leads_past_the_gate_is_named_as_soon_as_it_is_there() {
     assert_eq!(metrics.as_deref(), Some("1"));
     let text = lab.tool_command(&["status"]).output().unwrap().stdout;
     let text = String::from_utf8(text).unwrap();
-    assert!(text.contains("closed, but NOT ON ALL INTERFACES"), "{text}");
+    assert!(text.contains("attached, but NOT ON ALL INTERFACES"), "{text}");
     assert!(text.contains("\ninterface   second0: NOT GUARDED\n"), "{text}");
 
     // Who sets a gate up is told, too. Whether there is a user for it on this host does not matter here.

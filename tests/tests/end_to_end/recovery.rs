@@ -335,7 +335,7 @@ fn a_gate_that_starts_before_its_interface_waits_for_it() {
     lab.start_gate_until(&["no such interface"]);
     lab.start_server();
     lab.network.add_client_link();
-    lab.gate().wait_for(&["gate is closed"]);
+    lab.gate().wait_for(&["gate is attached"]);
     lab.network.bring_client_link_up();
     for family in Family::BOTH {
         lab.expect_next_knock_to_run(family);

@@ -303,7 +303,7 @@ fn a_renamed_interface_goes_by_its_new_name() {
     under_fire(&mut lab, |lab| {
         lab.network.server.ip("link set dev server0 name renamed0");
         lab.reload_gate();
-        assert_eq!(lab.status()["closed"], true);
+        assert_eq!(lab.status()["attached"], true);
         lab.expect_next_knock_to_run(Family::V4);
         lab.files.change_config(|text| text.replace("\"server0\"", "\"renamed0\""));
         lab.reload_gate();

@@ -93,7 +93,7 @@ fn a_second_gate_with_the_same_pins_is_refused() {
         expect_no_start("the second ruroco-gate", second(&lab), &["another process holds"]);
     }
     let status = lab.status();
-    assert_eq!(status["closed"], true, "{status:#}");
+    assert_eq!(status["attached"], true, "{status:#}");
     for family in Family::BOTH {
         lab.expect_next_knock_to_run(family);
     }
@@ -102,7 +102,7 @@ fn a_second_gate_with_the_same_pins_is_refused() {
     // When the first one has died, the second one takes its place.
     lab.gate().crash();
     let second = Daemon::start("the second ruroco-gate", &mut second(&lab));
-    second.wait_for(&["gate is closed"]);
+    second.wait_for(&["gate is attached"]);
     lab.send(Family::V4, b"anybody there?");
     lab.expect_silence();
 }

@@ -68,7 +68,7 @@ fn it_shows_the_gate_and_what_came_of_the_last_knocks() {
     assert!(shown.status.success());
     let shown = text(&shown.stdout);
     assert!(
-        shown.starts_with("ready       a knock would work now\ngate        closed since 20"),
+        shown.starts_with("ready       a knock would work now\ngate        attached since 20"),
         "{shown}"
     );
     assert!(shown.contains(&format!("program {tag}")), "{shown}");
@@ -93,10 +93,10 @@ fn its_exit_code_tells_open_from_closed_and_from_nobody_knows() {
     assert_eq!(codes(&lab), [Some(0); 3]);
     let since = lab.status()["since"].clone();
     lab.network.disconnect_client();
-    lab.gate().wait_for(&["gate is not on all of its interfaces"]);
+    lab.gate().wait_for(&["gate is not attached to all of its interfaces"]);
     assert_eq!(codes(&lab), [Some(3); 3]);
     let open = lab.status();
-    assert_eq!(open["closed"], false);
+    assert_eq!(open["attached"], false);
     assert_ne!(open["since"], since);
     let shown = text(&status(&lab, &[]).stdout);
     assert!(shown.contains("\ngate        OPEN on some interface"), "{shown}");
@@ -129,7 +129,7 @@ fn prometheus_gets_a_file_that_is_never_half_written_nor_stale() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o644);
     for line in [
         "ruroco_gate_up 1",
-        "ruroco_closed 1",
+        "ruroco_attached 1",
         "ruroco_server_connected 1",
         "ruroco_interface_attached{interface=\"server0\",mode=\"native\"} 1",
         "ruroco_packets_total{verdict=\"candidate\"} 1",
@@ -145,7 +145,7 @@ fn prometheus_gets_a_file_that_is_never_half_written_nor_stale() {
     assert_eq!(status(&lab, &arguments).status.code(), Some(1));
     let exposed = fs::read_to_string(&file).unwrap();
     assert!(exposed.contains("\nruroco_gate_up 0\n"), "{exposed}");
-    assert!(!exposed.contains("ruroco_closed"), "{exposed}");
+    assert!(!exposed.contains("ruroco_attached"), "{exposed}");
     families(&exposed);
     assert!(!file.with_extension("prom.new").exists());
 }
@@ -190,14 +190,14 @@ fn it_can_be_watched_through_a_pipe_and_the_gate_may_go_and_come() {
     lab.gate().crash();
     wait::until("the gate to be missed", || next()["error"].as_str().map(|_| ()));
     lab.start_gate();
-    wait::until("the gate to be back", || (next()["closed"] == true).then_some(()));
+    wait::until("the gate to be back", || (next()["attached"] == true).then_some(()));
 
     let mut watch = Watch::start(lab.tool_command(&["status", "--watch"]));
     let mut lines = watch.output().lines().map(Result::unwrap);
     for _ in 0..2 {
         let screen: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
         assert!(screen[0].starts_with("ready "), "{screen:?}");
-        assert!(screen[1].starts_with("gate        closed"), "{screen:?}");
+        assert!(screen[1].starts_with("gate        attached"), "{screen:?}");
         assert!(screen.contains(&"keys        1".to_owned()), "{screen:?}");
         assert!(!screen.concat().contains('\x1b'), "{screen:?}");
     }

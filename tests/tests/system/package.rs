@@ -47,7 +47,7 @@ fn it_installs_runs_a_knock_survives_a_power_cut_and_leaves_nothing_behind() {
     }
     assert!(
         host.guest.property("ruroco-gate", "Before").contains("network-pre.target"),
-        "the gate is closed before there is a network"
+        "the gate is attached before there is a network"
     );
     host.expect_a_knock_to_run(KEY);
     host.expect_silence();

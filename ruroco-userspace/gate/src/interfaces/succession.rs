@@ -9,7 +9,7 @@ use aya::programs::Xdp;
 use ruroco_config as config;
 use rustix::net::netdevice::index_to_name;
 
-use super::{Attachment, Interface, Interfaces, close, devices, elsewhere::Running};
+use super::{Attachment, Interface, Interfaces, devices, elsewhere::Running, guard_all};
 
 impl Interfaces {
     /// Puts `new` into the place of `old`, with the interfaces of another configuration: first on
@@ -34,11 +34,11 @@ impl Interfaces {
         let all = next.iter_mut().zip(meant).zip(&staying);
         let coming = all.filter(|(_, stays)| stays.is_none()).map(|(one, _)| one);
         let mut running = Running(&mut self.interfaces);
-        close(coming.collect(), new, &self.pins, config.mode, &mut running);
+        guard_all(coming.collect(), new, &self.pins, config.mode, &mut running);
         let refused = self.refused(&next).map_or(Ok(()), Err);
         if let Err(error) = refused.and_then(|()| self.exchange(&staying, old, new)) {
             for interface in next {
-                open(interface.attachment);
+                detach(interface.attachment);
             }
             // Where it has given way.
             self.follow(old);
@@ -56,7 +56,7 @@ impl Interfaces {
         for interface in std::mem::replace(&mut self.interfaces, next) {
             if interface.attachment.is_some() {
                 tracing::warn!(interface = %interface.name, "no longer configured: it is open");
-                open(interface.attachment);
+                detach(interface.attachment);
             }
         }
         self.follow(new);
@@ -121,8 +121,8 @@ impl Interfaces {
                 && index_to_name(&self.changes, attachment.index).is_ok()
             {
                 interface.report(format!(
-                    "it is closed for knocks, too: a reload failed half-way and could not be undone \
-                     here; restart the gate ({error:#})"
+                    "it accepts no knocks: a reload failed half-way and could not be undone here; restart \
+                     the gate ({error:#})"
                 ));
             }
         }
@@ -130,7 +130,7 @@ impl Interfaces {
 }
 
 /// Takes the program off an interface, if it is on it.
-fn open(attachment: Option<Attachment>) {
+fn detach(attachment: Option<Attachment>) {
     if let Some(Err(error)) = attachment.map(Attachment::detach) {
         tracing::error!("{error:#}");
     }

@@ -92,7 +92,7 @@ impl Health {
     /// Whether packets reach the host past the gate's program.
     pub fn is_open(&self) -> bool {
         let attached = self.status.as_ref().and_then(|status| status.as_ref().ok());
-        attached.is_some_and(|status| !status.closed)
+        attached.is_some_and(|status| !status.attached)
             || self.unguarded.iter().any(|one| one.from.is_problem())
     }
 

@@ -1,5 +1,7 @@
 //! Where candidates come from: the ring that the gate hands over, or an ordinary socket. With the ring
 //! come the keys.
+//!
+//! A source yields what has arrived and knows nothing of what becomes of it.
 
 mod ring;
 mod udp;
@@ -7,94 +9,79 @@ mod xdp;
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
+use ruroco_common::candidate::Candidate;
 use ruroco_config as config;
 use ruroco_config::Config;
+use ruroco_keys::named_key::NamedKey;
 
+pub use self::xdp::NewRing;
 use self::{udp::UdpSource, xdp::XdpSource};
-use super::{clock::Now, serve::Server};
+use super::{clock::Now, refusal::Refusal};
 
-/// Candidates taken in one go, so that a flood does not keep the loop from seeing a signal.
-const BATCH: usize = 256;
-
-/// A source of candidates.
-pub enum Source {
-    /// The gate's ring.
-    Xdp(XdpSource),
-    /// A UDP socket.
-    Udp(UdpSource),
+/// What has arrived.
+pub enum Arrival {
+    /// A candidate, or why a packet is none. Its place in the ring is free when the source is asked for more.
+    Candidate(Result<Candidate, Refusal>),
+    /// The gate has handed over. What was in the ring before has all arrived, and belongs to the keys before.
+    Handover {
+        /// The ring to [change to](Source::change_to) once the keys are in force.
+        ring: NewRing,
+        /// The keys that belong to it.
+        keys: Vec<NamedKey>,
+    },
 }
 
-impl Source {
-    /// The source that the configuration names.
-    ///
-    /// # Errors
-    /// If a socket is to be bound and cannot, or one was passed that cannot be meant. A gate that is away is
-    /// not an error: it may come.
-    pub fn open(config: &Config) -> anyhow::Result<Self> {
-        match config.source {
-            config::Source::Xdp => Ok(Self::Xdp(XdpSource::new(&config.socket_dir))),
-            config::Source::Udp => UdpSource::open(config).map(Self::Udp),
-        }
-    }
-
-    /// What to wait for.
-    pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        match self {
-            Self::Xdp(source) => source.descriptors(),
-            Self::Udp(source) => [Some(source.descriptor()), None],
-        }
-    }
-
-    /// The socket of the network that there is, with `source = "udp"`.
-    pub fn network_socket(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Self::Xdp(_) => None,
-            Self::Udp(source) => Some(source.descriptor()),
-        }
-    }
-
-    /// Whether candidates can come from it.
-    pub fn is_there(&self) -> bool {
-        match self {
-            Self::Xdp(source) => source.has_ring(),
-            Self::Udp(_) => true,
-        }
-    }
-
-    /// Why it waits for a gate, if it does.
-    pub fn waits_because(&self) -> Option<&str> {
-        match self {
-            Self::Xdp(source) => source.waits_because(),
-            Self::Udp(_) => None,
-        }
-    }
-
-    /// The port of a socket that somebody else has opened.
-    pub fn passed_port(&self) -> Option<u16> {
-        match self {
-            Self::Xdp(_) => None,
-            Self::Udp(source) => source.passed_port(),
-        }
-    }
-
-    /// When to look again even if nothing happens, as a time on the boot clock.
-    pub fn next_attempt(&self) -> Option<Duration> {
-        match self {
-            Self::Xdp(source) => source.next_attempt(),
-            Self::Udp(_) => None,
-        }
-    }
-
-    /// Passes a batch of what has come to the server, and new keys before that. Of what is left then, the descriptors tell: both
-    /// a socket and a ring can be read for as long as there is something in them (for the ring:
-    /// `ringbuf_map_poll_kern`, kernel/bpf/ringbuf.c), whether or not anything more comes.
+/// A source of candidates. What is only for one that a gate feeds does nothing for the other.
+pub trait Source {
+    /// What has arrived next, if anything has.
     ///
     /// # Errors
     /// Those after which the source is of no more use.
-    pub fn drain(&mut self, now: Now, server: &mut Server) -> anyhow::Result<()> {
-        match self {
-            Self::Xdp(source) => source.drain(now, server),
-            Self::Udp(source) => source.drain(now, |candidate| server.take(now, candidate)),
-        }
+    fn next(&mut self, now: Now) -> anyhow::Result<Option<Arrival>>;
+
+    /// What to wait for: the gate, and candidates.
+    fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2];
+
+    /// Goes on with a ring whose keys are in force.
+    fn change_to(&mut self, _: NewRing) {}
+
+    /// Asks the gate again later, because its keys could not be put into force.
+    fn retry(&mut self, _now: Now, _why: &anyhow::Error) {}
+
+    /// When to look again even if nothing happens, as a time on the boot clock.
+    fn next_attempt(&self) -> Option<Duration> {
+        None
     }
+
+    /// Whether candidates can come from it.
+    fn is_there(&self) -> bool {
+        true
+    }
+
+    /// Why it waits for a gate, if it does.
+    fn waits_because(&self) -> Option<&str> {
+        None
+    }
+
+    /// The socket of the network that there is, with `source = "udp"`.
+    fn network_socket(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// The port of a socket that somebody else has opened.
+    fn passed_port(&self) -> Option<u16> {
+        None
+    }
+}
+
+/// The source that the configuration names.
+///
+/// # Errors
+/// If a socket is to be bound and cannot, or one was passed that cannot be meant. A gate that is away is
+/// not an error: it may come.
+pub fn open(config: &Config) -> anyhow::Result<Box<dyn Source>> {
+    Ok(match config.source {
+        config::Source::Xdp => Box::new(XdpSource::new(&config.socket_dir)),
+        config::Source::Udp => Box::new(UdpSource::open(config)?),
+    })
 }

@@ -36,6 +36,14 @@ pub(super) struct Ring {
     consumer: Mapping,
     producer: Mapping,
     size: usize,
+    /// The end of the record that was yielded last, whose place is not free yet.
+    yielded_to: Option<usize>,
+}
+
+/// A record: the candidate in it, unless it is of another kind, and where it ends.
+struct Record {
+    candidate: Option<Candidate>,
+    end: usize,
 }
 
 impl Ring {
@@ -55,18 +63,36 @@ impl Ring {
         let consumer =
             Mapping::new(descriptor.as_fd(), 0, page, ProtFlags::READ | ProtFlags::WRITE)?;
         let producer = Mapping::new(descriptor.as_fd(), page, data, ProtFlags::READ)?;
-        Ok(Self { descriptor, consumer, producer, size })
+        Ok(Self { descriptor, consumer, producer, size, yielded_to: None })
     }
 
-    /// Passes the next candidate to `take` and then frees its place; whether there was a record.
-    /// Should this process end in between, the record is there again for its successor.
-    pub(super) fn take_next(&mut self, take: impl FnOnce(&Candidate)) -> bool {
+    /// The next candidate. Its place becomes free only when this is called again: should this process end
+    /// before, the record is there again for its successor.
+    pub(super) fn next(&mut self) -> Option<Candidate> {
+        loop {
+            self.free_yielded();
+            let Record { candidate, end } = self.record()?;
+            self.yielded_to = Some(end);
+            if candidate.is_some() {
+                return candidate;
+            }
+        }
+    }
+
+    fn free_yielded(&mut self) {
+        if let Some(end) = self.yielded_to.take() {
+            // Release: the kernel may write over the record only after it was read.
+            self.consumed().store(end, Ordering::Release);
+        }
+    }
+
+    fn record(&self) -> Option<Record> {
         let at = self.consumed().load(Ordering::Relaxed);
         // Acquire: what the kernel wrote before it moved the position is seen after this.
         let produced = self.produced().load(Ordering::Acquire);
         let available = produced.wrapping_sub(at);
         if available == 0 {
-            return false;
+            return None;
         }
         let offset = at & self.size.wrapping_sub(1);
         if available > self.size || !offset.is_multiple_of(HEADER_SIZE) {
@@ -75,7 +101,7 @@ impl Ring {
         // Acquire: the record is read only after its header no longer says that it is written.
         let header = self.header(offset).load(Ordering::Acquire);
         if header & BUSY != 0 {
-            return false;
+            return None;
         }
         let length = usize::try_from(header & !DISCARD).unwrap_or(usize::MAX);
         let Some(used) = length.checked_next_multiple_of(HEADER_SIZE) else {
@@ -85,18 +111,15 @@ impl Ring {
         if used > available {
             return self.resynchronise(produced);
         }
-        if header & DISCARD == 0 && length == candidate::SIZE {
-            take(&self.candidate(offset));
-        }
-        // Release: the kernel may write over the record only after it was read.
-        self.consumed().store(at.wrapping_add(used), Ordering::Release);
-        true
+        let is_candidate = header & DISCARD == 0 && length == candidate::SIZE;
+        let candidate = is_candidate.then(|| self.candidate(offset));
+        Some(Record { candidate, end: at.wrapping_add(used) })
     }
 
     /// Gives up what is in the ring: a predecessor has left a position that cannot be.
-    fn resynchronise(&self, produced: usize) -> bool {
+    fn resynchronise(&self, produced: usize) -> Option<Record> {
         self.consumed().store(produced, Ordering::Release);
-        false
+        None
     }
 
     fn consumed(&self) -> &AtomicUsize {
@@ -131,6 +154,13 @@ impl Ring {
 
     fn data(&self, offset: usize) -> *const u8 {
         self.producer.start.cast::<u8>().wrapping_add(page_size()).wrapping_add(offset)
+    }
+}
+
+impl Drop for Ring {
+    /// What was yielded has been judged by now.
+    fn drop(&mut self) {
+        self.free_yielded();
     }
 }
 

@@ -18,17 +18,15 @@ use ruroco_config::Config;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use zerocopy::FromBytes;
 
-use super::{
-    super::{clock::Now, refusal::Refusal},
-    BATCH,
-};
+use super::{Arrival, Source};
+use crate::{clock::Now, refusal::Refusal};
 
 /// One byte more than a datagram has, so that a longer one shows instead of being cut to size.
 const BUFFER_SIZE: usize = datagram::SIZE + 1;
 
 /// Candidates from a UDP socket.
 #[derive(Debug)]
-pub struct UdpSource {
+pub(super) struct UdpSource {
     socket: UdpSocket,
     /// The port, if somebody else has opened it.
     passed_port: Option<u16>,
@@ -68,36 +66,31 @@ impl UdpSource {
         tracing::info!(source = %"udp", %address, "ready");
         Ok(Self { socket, passed_port })
     }
+}
 
-    pub(super) fn passed_port(&self) -> Option<u16> {
-        self.passed_port
-    }
-
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
-    pub(super) fn drain(
-        &self,
-        now: Now,
-        mut take: impl FnMut(Result<&Candidate, Refusal>),
-    ) -> anyhow::Result<()> {
+impl Source for UdpSource {
+    fn next(&mut self, now: Now) -> anyhow::Result<Option<Arrival>> {
         let mut buffer = [0; BUFFER_SIZE];
-        for _ in 0..BATCH {
-            let (length, sender) = match self.socket.recv_from(&mut buffer) {
-                Ok(received) => received,
-                Err(error) if is_passing(&error) => break,
-                Err(error) => {
-                    return Err(anyhow::Error::new(error).context("the UDP socket is broken"));
-                }
-            };
-            let payload = buffer.get(..length).unwrap_or_default();
-            match Datagram::read_from_bytes(payload) {
-                Ok(datagram) => take(Ok(&candidate(now, sender, datagram))),
-                Err(_) => take(Err(Refusal::WrongLength)),
-            }
-        }
-        Ok(())
+        let (length, sender) = match self.socket.recv_from(&mut buffer) {
+            Ok(received) => received,
+            Err(error) if is_passing(&error) => return Ok(None),
+            Err(error) => return Err(error).context("the UDP socket is broken"),
+        };
+        let datagram = Datagram::read_from_bytes(buffer.get(..length).unwrap_or_default());
+        let candidate = datagram.map(|datagram| candidate(now, sender, datagram));
+        Ok(Some(Arrival::Candidate(candidate.map_err(|_| Refusal::WrongLength))))
+    }
+
+    fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        [None, Some(self.socket.as_fd())]
+    }
+
+    fn network_socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn passed_port(&self) -> Option<u16> {
+        self.passed_port
     }
 }
 

@@ -18,11 +18,8 @@ use ruroco_ipc::{
 };
 use ruroco_keys::named_key::NamedKey;
 
-use super::{
-    super::{clock::Now, reload::NotAdopted, serve::Server},
-    BATCH,
-    ring::Ring,
-};
+use super::{Arrival, Source, ring::Ring};
+use crate::clock::Now;
 
 /// Between attempts to reach a gate that is away. Short: a new ring may already be filling.
 const RETRY: Duration = Duration::from_millis(200);
@@ -38,14 +35,23 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A gate that was killed leaves its program in the driver, which goes on filling its ring; so the
 /// last ring is read until there is another, and with the keys that came with it.
 #[derive(Debug)]
-pub struct XdpSource {
+pub(super) struct XdpSource {
     path: PathBuf,
     gate: Gate,
     ring: Option<Ring>,
+    /// A gate's that has handed over: to be yielded once nothing is left in the ring before.
+    handed_over: Option<(NewRing, Vec<NamedKey>)>,
     /// Why the gate is waited for, if it is.
     waits_because: Option<String>,
-    /// What was said of why the gate is waited for: each reason is worth a line once.
-    told: BTreeSet<String>,
+    /// The reasons for waiting that were logged: each is worth a line once.
+    reported: BTreeSet<String>,
+}
+
+/// A ring that was handed over, and the gate that did so.
+#[derive(Debug)]
+pub struct NewRing {
+    ring: Ring,
+    gate: OwnedFd,
 }
 
 #[derive(Debug)]
@@ -61,20 +67,86 @@ impl XdpSource {
             path: socket_dir.join(handover::SOCKET),
             gate: Gate::Away { next_attempt: Duration::ZERO },
             ring: None,
+            handed_over: None,
             waits_because: Some("it was not asked yet".to_owned()),
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
         }
     }
 
-    pub(super) fn has_ring(&self) -> bool {
-        self.ring.is_some()
+    /// Ring and keys, if a gate has sent them; connects to a gate if that is due.
+    fn ask_gate(&mut self, now: Now) -> Option<(NewRing, Vec<NamedKey>)> {
+        if let Gate::Connected(gate) = &self.gate
+            && has_gone(gate.as_fd())
+        {
+            tracing::warn!("the gate has gone; its ring is read until there is another");
+            self.gate = Gate::Away { next_attempt: now.boot };
+            self.waits_because = Some("it has gone".to_owned());
+            self.reported.clear();
+        }
+        if let Gate::Away { next_attempt } = self.gate
+            && next_attempt <= now.boot
+        {
+            match connect(&self.path) {
+                Ok(gate) => self.gate = Gate::Asked { gate, since: now.boot, is_late: false },
+                Err(error) => {
+                    let path = self.path.display();
+                    self.retry(now, &anyhow!("could not connect to {path}: {error}"));
+                }
+            }
+        }
+        let Gate::Asked { since, .. } = self.gate else { return None };
+        let retry = Gate::Away { next_attempt: now.boot.saturating_add(RETRY) };
+        let Gate::Asked { gate, .. } = mem::replace(&mut self.gate, retry) else { return None };
+        let waited = now.boot.saturating_sub(since);
+        match receive(gate.as_fd()) {
+            Ok(Some((ring, keys))) => return Some((NewRing { ring, gate }, keys)),
+            Ok(None) if waited < TIMEOUT => {
+                let is_late = waited >= PATIENCE;
+                if is_late {
+                    self.report(&anyhow!("it says nothing yet"));
+                }
+                self.gate = Gate::Asked { gate, since, is_late };
+            }
+            Ok(None) => self.retry(now, &anyhow!("it says nothing")),
+            Err(error) => {
+                let path = self.path.display();
+                let error = error.context(format!("could not take over from {path}"));
+                self.retry(now, &error);
+            }
+        }
+        None
     }
 
-    pub(super) fn waits_because(&self) -> Option<&str> {
-        self.waits_because.as_deref()
+    fn report(&mut self, why: &anyhow::Error) {
+        let why = format!("{why:#}");
+        if !self.reported.contains(&why) {
+            tracing::warn!("waiting for the gate: {why}");
+            self.reported.insert(why.clone());
+        }
+        self.waits_because = Some(why);
+    }
+}
+
+impl Source for XdpSource {
+    /// What has arrived next. The gate is asked whenever the ring is empty, and what comes into the ring
+    /// until it has answered still belongs to the keys before: by the time it hands over, the new program has
+    /// taken the old one's place, so nothing more comes after that.
+    fn next(&mut self, now: Now) -> anyhow::Result<Option<Arrival>> {
+        loop {
+            if let Some(candidate) = self.ring.as_mut().and_then(Ring::next) {
+                return Ok(Some(Arrival::Candidate(Ok(candidate))));
+            }
+            if let Some((ring, keys)) = self.handed_over.take() {
+                return Ok(Some(Arrival::Handover { ring, keys }));
+            }
+            self.handed_over = self.ask_gate(now);
+            if self.handed_over.is_none() {
+                return Ok(None);
+            }
+        }
     }
 
-    pub(super) fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
+    fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
         let gate = match &self.gate {
             Gate::Away { .. } => None,
             Gate::Asked { gate, .. } | Gate::Connected(gate) => Some(gate.as_fd()),
@@ -82,7 +154,19 @@ impl XdpSource {
         [gate, self.ring.as_ref().map(AsFd::as_fd)]
     }
 
-    pub(super) fn next_attempt(&self) -> Option<Duration> {
+    fn change_to(&mut self, NewRing { ring, gate }: NewRing) {
+        self.ring = Some(ring);
+        self.gate = Gate::Connected(gate);
+        self.waits_because = None;
+        self.reported.clear();
+    }
+
+    fn retry(&mut self, now: Now, why: &anyhow::Error) {
+        self.report(why);
+        self.gate = Gate::Away { next_attempt: now.boot.saturating_add(RETRY) };
+    }
+
+    fn next_attempt(&self) -> Option<Duration> {
         match self.gate {
             Gate::Away { next_attempt } => Some(next_attempt),
             Gate::Asked { since, is_late, .. } => {
@@ -92,106 +176,13 @@ impl XdpSource {
         }
     }
 
-    pub(super) fn drain(&mut self, now: Now, server: &mut Server) -> anyhow::Result<()> {
-        if let Gate::Connected(gate) = &self.gate
-            && has_gone(gate.as_fd())
-        {
-            tracing::warn!("the gate has gone; its ring is read until there is another");
-            self.gate = Gate::Away { next_attempt: now.boot };
-            self.waits_because = Some("it has gone".to_owned());
-            self.told.clear();
-        }
-        if let Gate::Away { next_attempt } = self.gate
-            && next_attempt <= now.boot
-        {
-            match connect(&self.path) {
-                Ok(gate) => self.gate = Gate::Asked { gate, since: now.boot, is_late: false },
-                Err(error) => {
-                    let path = self.path.display();
-                    self.wait(now, &anyhow!("could not connect to {path}: {error}"));
-                }
-            }
-        }
-        if let Gate::Asked { since, .. } = self.gate {
-            self.listen(now, since, server)?;
-        }
-        if let Some(ring) = &mut self.ring {
-            take_batch(ring, now, server);
-        }
-        Ok(())
+    fn is_there(&self) -> bool {
+        self.ring.is_some()
     }
 
-    /// Takes what the gate has to say to one who has just connected.
-    fn listen(&mut self, now: Now, since: Duration, server: &mut Server) -> anyhow::Result<()> {
-        let retry = Gate::Away { next_attempt: now.boot.saturating_add(RETRY) };
-        let Gate::Asked { gate, .. } = mem::replace(&mut self.gate, retry) else { return Ok(()) };
-        let waited = now.boot.saturating_sub(since);
-        match receive(gate.as_fd()) {
-            Ok(Some((ring, keys))) => return self.take_over(now, gate, ring, keys, server),
-            Ok(None) if waited < TIMEOUT => {
-                let is_late = waited >= PATIENCE;
-                if is_late {
-                    self.tell(&anyhow!("it says nothing yet"));
-                }
-                self.gate = Gate::Asked { gate, since, is_late };
-            }
-            Ok(None) => self.wait(now, &anyhow!("it says nothing")),
-            Err(error) => {
-                let error =
-                    error.context(format!("could not take over from {}", self.path.display()));
-                self.wait(now, &error);
-            }
-        }
-        Ok(())
+    fn waits_because(&self) -> Option<&str> {
+        self.waits_because.as_deref()
     }
-
-    /// Puts ring and keys in the place of those there were.
-    fn take_over(
-        &mut self,
-        now: Now,
-        gate: OwnedFd,
-        ring: Ring,
-        keys: Vec<NamedKey>,
-        server: &mut Server,
-    ) -> anyhow::Result<()> {
-        // By now the new program has taken the old one's place, so nothing more comes here, and what
-        // is there is still judged as it was when it came.
-        if let Some(old) = &mut self.ring {
-            while take_batch(old, now, server) {}
-        }
-        match server.adopt(now, keys) {
-            Ok(keys) => {
-                self.ring = Some(ring);
-                self.gate = Gate::Connected(gate);
-                self.waits_because = None;
-                self.told.clear();
-                tracing::info!(source = %"xdp", keys, "ready");
-            }
-            Err(NotAdopted::Floors(error)) => self.wait(now, &error.into()),
-            Err(NotAdopted::Configuration(error)) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Tries again later, and says why.
-    fn wait(&mut self, now: Now, why: &anyhow::Error) {
-        self.tell(why);
-        self.gate = Gate::Away { next_attempt: now.boot.saturating_add(RETRY) };
-    }
-
-    fn tell(&mut self, why: &anyhow::Error) {
-        let why = format!("{why:#}");
-        if !self.told.contains(&why) {
-            tracing::warn!("waiting for the gate: {why}");
-            self.told.insert(why.clone());
-        }
-        self.waits_because = Some(why);
-    }
-}
-
-/// Takes what is there, up to a batch; whether there may be more.
-fn take_batch(ring: &mut Ring, now: Now, server: &mut Server) -> bool {
-    (0..BATCH).all(|_| ring.take_next(|candidate| server.take(now, Ok(candidate))))
 }
 
 /// Ring and keys, if they have come; the keys are then nowhere else any more.

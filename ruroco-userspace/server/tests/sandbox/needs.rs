@@ -17,6 +17,7 @@ use ruroco_common::{
     address::Address, candidate::Candidate, command::CommandHash, plaintext::Plaintext,
 };
 use ruroco_daemon::{
+    event_loop::Daemon,
     signals::{Request, Signals},
     wait::wait,
 };
@@ -30,10 +31,11 @@ use ruroco_keys::named_key::NamedKey;
 use ruroco_seal::Aead;
 use ruroco_server::{
     clock::Now,
+    daemon::{Event, ServerDaemon},
     floor_file::FloorFile,
     sandbox::{Needs, State},
-    serve::Server,
-    source::Source,
+    server::Server,
+    source,
 };
 use rustix::{
     fs::{MemfdFlags, ftruncate, memfd_create},
@@ -261,18 +263,18 @@ pub(crate) const NEEDS: &[Need] = &[
     Need {
         name: "take a ring and keys from each gate that comes",
         meet: |host| {
-            let mut source = Source::open(&host.config()).unwrap();
-            let mut server = server(host);
+            let source = source::open(&host.config()).unwrap();
+            let mut daemon = ServerDaemon::new(source, server(host));
             for _ in 0..2 {
                 eventually("the gate", || {
-                    source.drain(Now::read(), &mut server).unwrap();
+                    daemon.on(Event::Gate).unwrap();
                     // None is due once there is a gate.
-                    source.next_attempt().is_none().then_some(())
+                    daemon.source.next_attempt().is_none().then_some(())
                 });
                 wait_for_outside();
                 eventually("the gate's end", || {
-                    source.drain(Now::read(), &mut server).unwrap();
-                    source.next_attempt()
+                    daemon.on(Event::Gate).unwrap();
+                    daemon.source.next_attempt()
                 });
             }
         },

@@ -27,7 +27,7 @@ pub struct Server {
     pub(super) verifier: Verifier,
     pub(super) floors: FloorFile,
     commander: Commander,
-    refusals: Notices<Duration>,
+    refusals: Notices<Refusal, Duration>,
     evidence: LastEvidence,
     /// Where refused knocks of known keys are recorded for the operator.
     record: Option<Refusals>,
@@ -45,7 +45,7 @@ impl Server {
             commander: Commander::new(&config.socket_dir),
             config,
             keys,
-            refusals: Notices::of(Refusal::ALL.map(Refusal::name)),
+            refusals: Notices::of(Refusal::ALL),
             evidence: LastEvidence::default(),
             not_persisted: None,
             record: None,
@@ -67,11 +67,11 @@ impl Server {
         let outcome = candidate.map_err(Refused::from);
         if let Err(refused) = outcome.and_then(|candidate| self.carry_out(now, candidate)) {
             let reason = refused.reason;
-            self.refusals.note(reason.name(), "");
+            self.refusals.note(reason, "");
             if let (Ok(candidate), Some(record)) = (candidate, &mut self.record)
                 && reason.is_of_a_key_holder()
             {
-                record.note(now, candidate.datagram.key_id, reason.name(), candidate.source);
+                record.note(now, candidate.datagram.key_id, reason, candidate.source);
             }
             self.evidence.keep(refused);
         }
@@ -110,16 +110,21 @@ impl Server {
         Ok(())
     }
 
-    /// The connection to the commander, readable when [`Server::tidy`] has something to do for it.
+    /// The connection to the commander, readable when there is something to
+    /// [hear](Server::hear_commander).
     pub fn commander(&self) -> Option<BorrowedFd<'_>> {
         self.commander.descriptor()
     }
 
+    /// Reads what the commander reports, and notices when it has gone.
+    pub fn hear_commander(&mut self) {
+        self.commander.hear();
+    }
+
     /// Does what no candidate has to wait for.
     pub fn tidy(&mut self, now: Now) {
-        self.commander.hear();
         for due in self.refusals.due(now.boot) {
-            let is_disk = due.kind == Refusal::FloorNotPersisted.name();
+            let is_disk = due.kind == Refusal::FloorNotPersisted;
             let problem = is_disk.then(|| self.not_persisted.take()).flatten();
             let evidence = self.evidence.take(due.kind);
             let key = evidence.and_then(|evidence| self.verifier.name(evidence.key));
@@ -129,7 +134,7 @@ impl Server {
             });
             let detail = detail.or(problem.map(|error| error.to_string()));
             let (key, detail) = (key.map(field::display), detail.map(field::display));
-            tracing::warn!(reason = %due.kind, count = due.count, total = due.total, key, detail, "refused");
+            tracing::warn!(reason = %due.kind.name(), count = due.count, total = due.total, key, detail, "refused");
         }
         if let Some((path, error)) = self.record.as_ref().and_then(Refusals::problem) {
             refusals::warn_without(path, error);

@@ -9,77 +9,12 @@ use ruroco_commands::{
     commands::{Command, Commands},
     keys::Keys,
 };
-use ruroco_common::{command::CommandHash, datagram::KeyId};
-use ruroco_config::routable::{self, Unfit};
+use ruroco_common::datagram::KeyId;
+use ruroco_config::{Config, routable};
 use ruroco_daemon::shares::Shares;
-use ruroco_ipc::order::{self, Order, WrongVersion};
+use ruroco_ipc::order::{self, Order};
 
-/// Why an order is not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Not the size of an order.
-    #[error("a message that is not exactly {size} bytes long", size = order::SIZE)]
-    WrongLength,
-    /// Made by another release.
-    #[error(transparent)]
-    WrongVersion(#[from] WrongVersion),
-    /// It waited longer than [`MAX_WAIT`](order::MAX_WAIT) for this process.
-    #[error("a knock from {} seconds ago: whoever knocked has given up", .0.as_secs())]
-    Expired(Duration),
-    /// A hash that belongs to no command.
-    #[error(
-        "no command has the hash {0}: is it in commands.toml, and was the commander reloaded since?"
-    )]
-    UnknownCommand(CommandHash),
-    /// An id that belongs to no key.
-    #[error(
-        "no key has the id {0}: is its file in config_dir, and was the commander reloaded since?"
-    )]
-    UnknownKey(KeyId),
-    /// A key that is not among the command's `keys`.
-    #[error("the key {key} may not call {command}")]
-    KeyNotAllowed {
-        /// The command's name.
-        command: String,
-        /// The key's name.
-        key: Arc<str>,
-    },
-    /// An address that no command is run for.
-    #[error(transparent)]
-    UnfitAddress(#[from] Unfit),
-    /// The key has its share of the [slots](ruroco_ipc::slots). A server that is sound knows that beforehand.
-    #[error("the key {key} has as many commands running as its share allows")]
-    TooManyRunning {
-        /// The key's name.
-        key: Arc<str>,
-    },
-    /// The commander has ended while the run waited for the rate limit.
-    #[error("the commander stopped before {command} could start for the key {key}; knock again")]
-    Stopping {
-        /// The command's name.
-        command: String,
-        /// The key's name.
-        key: Arc<str>,
-    },
-}
-
-impl Refusal {
-    /// The name in logs.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::WrongLength => "wrong_length",
-            Self::WrongVersion(_) => "wrong_version",
-            Self::Expired(_) => "expired",
-            Self::UnknownCommand(_) => "unknown_command",
-            Self::UnknownKey(_) => "unknown_key",
-            Self::KeyNotAllowed { .. } => "key_not_allowed",
-            Self::UnfitAddress(Unfit::Unusable(_)) => "unusable_address",
-            Self::UnfitAddress(Unfit::NonRoutable(_)) => "non_routable_address",
-            Self::TooManyRunning { .. } => "too_many_running",
-            Self::Stopping { .. } => "stopping",
-        }
-    }
-}
+use super::refusal::Refusal;
 
 /// A run that passed every check.
 #[derive(Debug)]
@@ -144,6 +79,16 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Those of a configuration, with commands and keys that were approved.
+    pub fn of(config: &Config, commands: Commands, keys: Keys) -> Self {
+        Self {
+            commands,
+            keys,
+            allow_non_routable_ips: config.allow_non_routable_ips,
+            max_per_second: config.max_requests_per_second_global,
+        }
+    }
+
     /// Judges one message, of which not a byte is trusted, while commands have these slots; `now` is a
     /// reading of the boot clock.
     ///
@@ -197,6 +142,7 @@ fn check_age(received_at: Duration, now: Duration) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::Reason;
 
     /// A command that does nothing.
     fn example(name: &str) -> Command {
@@ -213,7 +159,7 @@ mod tests {
         }
     }
     use proptest::prelude::*;
-    use ruroco_common::address::Address;
+    use ruroco_common::{address::Address, command::CommandHash};
     use ruroco_ipc::slots;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -248,8 +194,8 @@ mod tests {
         }
     }
 
-    fn refusal(order: Order) -> &'static str {
-        judge(NOW, &order.encode()).unwrap_err().name()
+    fn refusal(order: Order) -> Reason {
+        judge(NOW, &order.encode()).unwrap_err().reason()
     }
 
     #[test]
@@ -264,9 +210,9 @@ mod tests {
 
     #[test]
     fn an_order_must_name_what_is_known_and_allowed() {
-        assert_eq!(refusal(order("anything", LAPTOP)), "unknown_command");
-        assert_eq!(refusal(order("anyone", KeyId([3; 8]))), "unknown_key");
-        assert_eq!(refusal(order("laptop_only", PHONE)), "key_not_allowed");
+        assert_eq!(refusal(order("anything", LAPTOP)), Reason::UnknownCommand);
+        assert_eq!(refusal(order("anyone", KeyId([3; 8]))), Reason::UnknownKey);
+        assert_eq!(refusal(order("laptop_only", PHONE)), Reason::KeyNotAllowed);
     }
 
     #[test]
@@ -276,7 +222,7 @@ mod tests {
         assert_eq!(permitted.check_age(NOW + order::MAX_WAIT), Ok(()));
         let late = NOW + order::MAX_WAIT + Duration::from_millis(1);
         let refusal = judge(late, &message).unwrap_err();
-        assert_eq!(refusal.name(), "expired");
+        assert_eq!(refusal.reason(), Reason::Expired);
         assert!(refusal.to_string().contains(" 30 seconds ago"), "{refusal}");
         assert_eq!(permitted.check_age(late), Err(refusal));
     }
@@ -286,7 +232,7 @@ mod tests {
         for ip in ["::", "0.0.0.0", "255.255.255.255", "224.0.0.1", "239.1.2.3", "ff02::1"] {
             let address = Address::from(ip.parse::<IpAddr>().unwrap());
             let refused = refusal(Order { address, ..order("anyone", LAPTOP) });
-            assert_eq!(refused, "unusable_address", "{ip}");
+            assert_eq!(refused, Reason::UnusableAddress, "{ip}");
         }
     }
 
@@ -297,16 +243,16 @@ mod tests {
             let address = Address::from(ip.parse::<IpAddr>().unwrap());
             let message = Order { address, ..order("anyone", LAPTOP) }.encode();
             let judged = rules.judge(NOW, &message, &no_slots_taken());
-            judged.map(drop).map_err(|refusal| refusal.name())
+            judged.map(drop).map_err(|refusal| refusal.reason())
         };
         for ip in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "::1", "fd00::1", "2001:db8::1"] {
-            assert_eq!(judge(false, ip), Err("non_routable_address"), "{ip}");
+            assert_eq!(judge(false, ip), Err(Reason::NonRoutableAddress), "{ip}");
             assert_eq!(judge(true, ip), Ok(()), "{ip}");
         }
         for ip in ["1.1.1.1", "2606:4700::1111"] {
             assert_eq!(judge(false, ip), Ok(()), "{ip}");
         }
-        assert_eq!(judge(false, "0.0.0.0"), Err("unusable_address"));
+        assert_eq!(judge(false, "0.0.0.0"), Err(Reason::UnusableAddress));
     }
 
     #[test]
@@ -315,7 +261,7 @@ mod tests {
         (0..slots::SLOTS / 2).for_each(|_| slots.take(LAPTOP));
         let judge = |key| rules().judge(NOW, &order("anyone", key).encode(), &slots);
         let refusal = judge(LAPTOP).unwrap_err();
-        assert_eq!(refusal.name(), "too_many_running");
+        assert_eq!(refusal.reason(), Reason::TooManyRunning);
         assert!(refusal.to_string().contains("laptop"), "{refusal}");
         assert_eq!(judge(PHONE).unwrap().key(), "phone");
     }
@@ -325,7 +271,7 @@ mod tests {
         let waiting = judge(NOW, &order("laptop_only", LAPTOP).encode()).unwrap();
         let again = |rules: Rules| {
             let judged = rules.judge_again(NOW, &waiting);
-            judged.map_err(|refusal| refusal.name())
+            judged.map_err(|refusal| refusal.reason())
         };
         let changed = Command { program: "/bin/other".to_owned(), ..example("laptop_only") };
         let permitted =
@@ -335,10 +281,13 @@ mod tests {
         let without_key = [(PHONE, "phone")].into_iter().collect();
         let for_phone = Command { keys: Some(BTreeSet::from([PHONE])), ..example("laptop_only") };
         for (rules, refusal) in [
-            (Rules { commands: Commands::from_iter([]), ..rules() }, "unknown_command"),
-            (Rules { keys: without_key, ..rules() }, "unknown_key"),
-            (Rules { commands: Commands::from_iter([for_phone]), ..rules() }, "key_not_allowed"),
-            (Rules { allow_non_routable_ips: false, ..rules() }, "non_routable_address"),
+            (Rules { commands: Commands::from_iter([]), ..rules() }, Reason::UnknownCommand),
+            (Rules { keys: without_key, ..rules() }, Reason::UnknownKey),
+            (
+                Rules { commands: Commands::from_iter([for_phone]), ..rules() },
+                Reason::KeyNotAllowed,
+            ),
+            (Rules { allow_non_routable_ips: false, ..rules() }, Reason::NonRoutableAddress),
         ] {
             assert_eq!(again(rules).unwrap_err(), refusal);
         }
@@ -350,11 +299,11 @@ mod tests {
             message in prop::collection::vec(any::<u8>(), 0..2 * order::SIZE),
         ) {
             // So early that nothing has expired.
-            let refused = judge(Duration::ZERO, &message).unwrap_err().name();
+            let refused = judge(Duration::ZERO, &message).unwrap_err().reason();
             let expected = match (message.len(), message.first()) {
-                (order::SIZE, Some(&order::VERSION)) => "unknown_command",
-                (order::SIZE, _) => "wrong_version",
-                _ => "wrong_length",
+                (order::SIZE, Some(&order::VERSION)) => Reason::UnknownCommand,
+                (order::SIZE, _) => Reason::WrongVersion,
+                _ => Reason::WrongLength,
             };
             prop_assert_eq!(refused, expected);
         }

@@ -1,0 +1,241 @@
+//! The gate as a whole: sets everything up, gives up what is not needed for going on, and then follows
+//! interfaces, addresses and servers, and answers questions, until it is told to end.
+
+use std::{fmt, net::IpAddr, os::fd::AsFd, time::Instant};
+
+use anyhow::{Context, bail};
+use ruroco_config::{
+    Config, Source,
+    key_directory::{self, Occasion},
+    settings::Settings,
+};
+use ruroco_daemon::{
+    event_loop::{Daemon, EventLoop, Watched},
+    listener::Listener,
+};
+use ruroco_files::instance;
+use ruroco_ipc::private_socket;
+use ruroco_keys::named_key::NamedKey;
+use ruroco_messages::plain_error::Plain;
+use ruroco_trust::private_directory;
+use rustix::process::geteuid;
+
+use super::{
+    addresses::Addresses,
+    history::{History, Moment},
+    interfaces::{Interface, Interfaces},
+    privileges,
+    program::Program,
+    ring_fill,
+    ring_socket::RingSocket,
+    status::{self, InterfaceStatus, KeyStatus, Status},
+};
+
+/// Runs the gate until it is told to end, and then detaches the program.
+///
+/// # Errors
+/// What keeps it from starting, or from going on. After an error later than the start, the program stays
+/// attached.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let Settings { config, keys, server: server_uid } = settings;
+    if config.source == Source::Udp {
+        bail!("`source` is \"udp\" in the configuration: there is no gate to run");
+    }
+    let event_loop = EventLoop::begin()?;
+    private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
+    // Held before anything is replaced that another gate could be using.
+    let _lock = instance::Lock::try_take(&config.socket_dir.join("gate.lock"))?;
+    let status_path = config.socket_dir.join(status::SOCKET);
+    let status_listener = Listener::listen(&status_path, geteuid().as_raw())?;
+    let ring_socket = RingSocket::listen(&config.socket_dir, server_uid)?;
+
+    let mut program = Program::load_configured(&config, &keys.usable)?;
+    let keys = key_statuses(keys.usable);
+    privileges::drop_all_but_needed()?;
+    let addresses = Addresses::watch().context("could not list this host's addresses")?;
+    // The last step of all that can fail: from here on a gate that crashed has a successor.
+    let interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            program.wipe_keys()?;
+            return Err(error);
+        }
+    };
+    let history = History::begin();
+    let mut gate = Gate {
+        config,
+        server_uid,
+        keys,
+        program,
+        interfaces,
+        addresses,
+        ring_socket,
+        status_listener,
+        history,
+    };
+    event_loop.run(&mut gate)?;
+    gate.interfaces.detach()?;
+    tracing::info!("ending: the program is detached");
+    gate.program.wipe_keys()
+}
+
+/// What is in force.
+pub(super) struct Gate {
+    pub(super) config: Config,
+    /// The uid of `server_user`.
+    pub(super) server_uid: u32,
+    pub(super) keys: Vec<KeyStatus>,
+    pub(super) program: Program,
+    pub(super) interfaces: Interfaces,
+    addresses: Addresses,
+    pub(super) ring_socket: RingSocket,
+    /// Where the operator asks for the status.
+    status_listener: Listener,
+    history: History,
+}
+
+/// What the gate waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A network interface has come, gone or changed.
+    Links,
+    /// An address of this host has come or gone.
+    Addresses,
+    /// The server that has the ring has gone.
+    ServerGone,
+    /// A server has come for the ring.
+    ServerConnecting,
+    /// The operator asks for the status.
+    StatusQuestion,
+    /// The program has written to its debug log.
+    ProgramLog,
+}
+
+impl Daemon<6> for Gate {
+    type Event = Event;
+
+    fn watched(&self, now: Instant) -> [Watched<'_, Event>; 6] {
+        [
+            (Event::Links, Some(self.interfaces.as_fd())),
+            (Event::Addresses, Some(self.addresses.as_fd())),
+            (Event::ServerGone, self.ring_socket.server()),
+            (Event::ServerConnecting, self.ring_socket.descriptor(now)),
+            (Event::StatusQuestion, self.status_listener.descriptor(now)),
+            (Event::ProgramLog, self.program.log()),
+        ]
+    }
+
+    fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let wakes = [
+            self.ring_socket.next_wake(now),
+            self.status_listener.next_wake(now),
+            self.history.next_look(),
+        ];
+        wakes.into_iter().flatten().min()
+    }
+
+    fn on(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Links => self.interfaces.follow(self.program.xdp()?),
+            Event::Addresses => self.addresses.follow(&self.ips()),
+            Event::ServerGone => self.ring_socket.notice_end(),
+            Event::ServerConnecting => self.hand_over_ring(),
+            Event::StatusQuestion => self.answer_status(),
+            Event::ProgramLog => self.program.flush_log(),
+        }
+        Ok(())
+    }
+
+    fn tend(&mut self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        self.history.note_attached(self.interfaces.are_guarded());
+        self.history.tell_refused(now, || self.program.verdicts());
+        self.ring_socket.tend(now);
+        Ok(())
+    }
+
+    fn reload(&mut self) -> anyhow::Result<()> {
+        self.succeed()?;
+        self.addresses.follow(&self.ips());
+        Ok(())
+    }
+
+    fn summarise(&self, line: &mut dyn fmt::Write) -> fmt::Result {
+        let names = |guarded: bool| {
+            let of = self.interfaces.iter().filter(|interface| interface.is_guarded() == guarded);
+            of.map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match (names(true).as_str(), names(false).as_str()) {
+            (guarded, "") => write!(line, "attached to {guarded}"),
+            ("", missing) => write!(line, "not attached to {missing}"),
+            (guarded, missing) => write!(line, "attached to {guarded}, not to {missing}"),
+        }
+    }
+}
+
+impl Gate {
+    fn hand_over_ring(&mut self) {
+        let read_keys = || {
+            // Where the program has keys, a directory without any is a mistake until a reload.
+            let occasion = match self.keys.is_empty() {
+                true => Occasion::Reload,
+                false => Occasion::Start,
+            };
+            let keys = key_directory::read_configured(&self.config, None, occasion);
+            Ok(keys.or_problems()?.usable)
+        };
+        self.ring_socket.accept(Instant::now(), self.program.ring(), read_keys);
+    }
+
+    fn answer_status(&mut self) {
+        if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
+            status::answer(peer.as_fd(), self.status());
+        }
+    }
+
+    fn status(&self) -> anyhow::Result<Status> {
+        let interface_status = |interface: &Interface| InterfaceStatus {
+            name: interface.name.clone(),
+            device: self.interfaces.other_name(interface),
+            index: interface.attachment.as_ref().map(|on| on.index),
+            attached: interface.is_guarded(),
+            mode: interface.attachment.as_ref().map(|on| on.attached.name().to_owned()),
+            problem: interface.problem.as_ref().map(|problem| Plain(problem).to_string()),
+        };
+        let verdicts = self.program.verdicts()?;
+        let millis =
+            |since: &Moment| u64::try_from(since.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            program: self.program.status(),
+            start_time_seconds: self.history.start_time,
+            uptime_ms: millis(&self.history.started),
+            since: self.history.changed.time.clone(),
+            since_ms: millis(&self.history.changed),
+            attached: self.interfaces.are_guarded(),
+            interfaces: self.interfaces.iter().map(interface_status).collect(),
+            port: self.config.port,
+            ips: self.config.ips.iter().map(ToString::to_string).collect(),
+            addresses: self.addresses.statuses(&self.ips()),
+            appearance: self.config.gate.appearance.name().to_owned(),
+            keys: self.keys.clone(),
+            server_connected: self.ring_socket.server_is_connected(),
+            server_pid: self.ring_socket.server_pid(),
+            ring: ring_fill::of(self.program.ring()).unwrap_or_default(),
+            verdicts: verdicts
+                .into_iter()
+                .map(|(verdict, count)| (verdict.name().to_owned(), count))
+                .collect(),
+        })
+    }
+
+    fn ips(&self) -> Vec<IpAddr> {
+        self.config.ips.iter().map(|ip| IpAddr::from(*ip)).collect()
+    }
+}
+
+/// What may be told of keys; their secrets are wiped.
+pub(super) fn key_statuses(keys: Vec<NamedKey>) -> Vec<KeyStatus> {
+    let status = |named: NamedKey| KeyStatus { name: named.name, id: named.key.id.to_string() };
+    keys.into_iter().map(status).collect()
+}
