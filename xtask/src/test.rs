@@ -32,7 +32,7 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
 
     step("format", &mut cargo(workspace, &["fmt", "--all", "--check"]))?;
     // The same for each step, so that nothing is built twice.
-    let everything = all_with("ruroco-lab/lab,ruroco-lab/window");
+    let everything = all_with("ruroco-lab/lab,ruroco-lab/window,ruroco-userspace/with-gui");
     let deny = ["--", "--deny", "warnings"];
     let lint = [&["clippy", "--all-targets"][..], &everything, &deny].concat();
     step("lints", &mut cargo(workspace, &lint))?;
@@ -59,7 +59,7 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
 fn test_packages(workspace: &Workspace) -> Result<()> {
     dist::run(workspace)?;
     let base = debian::ensure(workspace)?;
-    let everything = all_with("ruroco-lab/lab,ruroco-lab/window,ruroco-lab/system");
+    let everything = all_with("ruroco-lab/lab,ruroco-lab/window,ruroco-userspace/with-gui,ruroco-lab/system");
     let mut tests = cargo(workspace, &[&["test"][..], &everything, &["--test", "system"]].concat());
     tests.env(guest::BASE, base).env(guest::PACKAGES, workspace.dist());
     step("packages", &mut tests)
