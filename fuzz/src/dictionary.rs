@@ -30,8 +30,11 @@ const WITHIN: &str = r##""\"192.0.2.1\""
 "\x0d\x0a"
 "##;
 
+/// Writes a dictionary.
+pub type Text = fn() -> String;
+
 /// The name of each dictionary, and its content.
-pub const DICTIONARIES: [(&str, fn() -> String); 2] = [
+pub const DICTIONARIES: [(&str, Text); 2] = [
     ("config", || of(&[fields::top(), fields::gate(), fields::key()].concat())),
     ("commands", || of(&ruroco_commands::fields::command())),
 ];

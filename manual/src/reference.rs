@@ -20,8 +20,11 @@ This page is written by `cargo run -p ruroco-manual -- --docs docs/operate/refer
 out of date.
 ";
 
+/// Writes a page.
+type Text = fn() -> String;
+
 /// The pages, and what is in each.
-const PAGES: [(&str, fn() -> String); 2] = [(PAGE, page), (fields::PAGE, fields::page)];
+const PAGES: [(&str, Text); 2] = [(PAGE, page), (fields::PAGE, fields::page)];
 
 /// Writes the pages into a folder.
 ///

@@ -1,7 +1,8 @@
-//! The roles that `ruroco-userspace` is cut into: each builds without the others, and the
-//! commander, which runs as root, links nothing that it has no business with.
-//!
-//! Rationale: decision 0019.
+//! The programs of `ruroco-userspace`: each builds without the others, and each daemon links exactly the
+//! third-party crates that are listed here, so that a new one is a decision. Which of our own crates a program
+//! may use is for Cargo to enforce: what is not among its dependencies cannot be named.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
@@ -28,24 +29,132 @@ pub(crate) const PROGRAMS: [(&str, &str); 6] = [
     ("with-operator", "ruroco"),
 ];
 
-/// Crates for ciphers, random numbers, BPF and networks, by the beginning of their names.
-const NOT_FOR_THE_COMMANDER: [&str; 16] = [
+/// Third-party crates that every daemon links: files, errors, the log, the service manager.
+const EVERY_DAEMON: &[&str] = &[
+    "anyhow",
+    "base64ct",
+    "bitflags",
+    "cfg-if",
+    "errno",
+    "lazy_static",
+    "libc",
+    "linux-raw-sys",
+    "nix",
+    "once_cell",
+    "pin-project-lite",
+    "rustix",
+    "sd-notify",
+    "serde",
+    "serde_core",
+    "serde_spanned",
+    "sharded-slab",
+    "signal-hook",
+    "signal-hook-registry",
+    "strsim",
+    "thiserror",
+    "thread_local",
+    "toml",
+    "toml_datetime",
+    "toml_parser",
+    "tracing",
+    "tracing-core",
+    "tracing-subscriber",
+    "winnow",
+    "zerocopy",
+    "zeroize",
+];
+
+/// What the commander links besides: its command line, and the hash of command names.
+const COMMANDER: &[&str] = &[
+    "blake2",
+    "block-buffer",
+    "cmov",
+    "crypto-common",
+    "ctutils",
+    "digest",
+    "hybrid-array",
+    "lexopt",
+    "typenum",
+];
+
+/// What the gate links besides: BPF, its command line, and its status as JSON.
+const GATE: &[&str] = &[
+    "anstream",
+    "anstyle",
+    "anstyle-parse",
+    "anstyle-query",
+    "assert_matches",
+    "aya",
+    "aya-log",
+    "aya-log-common",
+    "aya-obj",
+    "bytes",
+    "clap",
+    "clap_builder",
+    "clap_complete",
+    "clap_lex",
+    "colorchoice",
+    "crc32fast",
+    "equivalent",
+    "foldhash",
+    "hashbrown",
+    "indexmap",
+    "is_executable",
+    "is_terminal_polyfill",
+    "itoa",
+    "log",
+    "memchr",
+    "num_enum",
+    "object",
+    "scopeguard",
+    "serde_json",
+    "shlex",
+    "utf8parse",
+    "zmij",
+];
+
+/// What the server links besides: ciphers, its sandbox, its command line, and the hash of command names.
+const SERVER: &[&str] = &[
     "aead",
     "aes",
-    "aya",
+    "aes-gcm-siv",
+    "anstream",
+    "anstyle",
+    "anstyle-parse",
+    "anstyle-query",
+    "blake2",
+    "block-buffer",
     "chacha20",
+    "chacha20poly1305",
     "cipher",
+    "clap",
+    "clap_builder",
+    "clap_complete",
+    "clap_lex",
+    "cmov",
+    "colorchoice",
+    "cpubits",
+    "cpufeatures",
+    "crypto-common",
+    "ctr",
+    "ctutils",
+    "digest",
+    "enumflags2",
     "getrandom",
-    "hyper",
+    "hybrid-array",
+    "inout",
+    "is_executable",
+    "is_terminal_polyfill",
+    "landlock",
     "listenfd",
-    "mio",
-    "openssl",
     "poly1305",
     "polyval",
-    "rand",
-    "ring",
-    "socket2",
-    "tokio",
+    "rand_core",
+    "seccompiler",
+    "shlex",
+    "typenum",
+    "universal-hash",
+    "utf8parse",
 ];
 
 /// Other systems that the client is for, beside Linux.
@@ -94,26 +203,37 @@ pub(crate) fn check_each_alone(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Checks what the commander links.
+/// Checks what each daemon links.
 ///
 /// # Errors
-/// If there is something that it must not have, or another role needs less than it.
-pub(crate) fn check_commander_tree(workspace: &Workspace) -> Result<()> {
-    let commander = crates(workspace, "with-commander")?;
-    for name in &commander {
-        let unwanted = NOT_FOR_THE_COMMANDER.iter().any(|start| name.starts_with(start));
-        ensure!(!unwanted, "ruroco-commander links {name}, which it must not");
-    }
-    for role in ["with-gate", "with-server"] {
-        let other = crates(workspace, role)?.len();
+/// If a daemon links a crate that is not listed, or no longer links one that is, or if the commander's tree is
+/// not the smallest.
+pub(crate) fn check_daemons(workspace: &Workspace) -> Result<()> {
+    let mut smallest = usize::MAX;
+    for (role, own) in [("with-gate", GATE), ("with-server", SERVER), ("with-commander", COMMANDER)]
+    {
+        let linked = third_party(workspace, role)?;
+        let listed: BTreeSet<&str> = EVERY_DAEMON.iter().chain(own).copied().collect();
+        let new = linked.iter().find(|name| !listed.contains(name.as_str()));
+        ensure!(new.is_none(), "{role} links {new:?}, which xtask/src/roles.rs does not list");
+        let gone = listed.iter().find(|name| !linked.contains(**name));
         ensure!(
-            commander.len() < other,
-            "ruroco-commander links {} crates, {role} only {other}; its tree shall be the smallest",
-            commander.len()
+            gone.is_none(),
+            "{role} no longer links {gone:?}: remove it from xtask/src/roles.rs"
         );
+        ensure!(
+            linked.len() < smallest || role != "with-commander",
+            "the commander's tree is not the smallest"
+        );
+        smallest = smallest.min(linked.len());
+        println!("== {role}: links {} third-party crates, all of them listed", linked.len());
     }
-    println!("== commander: links {} crates, no cipher and no network among them", commander.len());
     Ok(())
+}
+
+fn third_party(workspace: &Workspace, role: &str) -> Result<BTreeSet<String>> {
+    let names = crates_on(workspace, role, &[])?.into_iter();
+    Ok(names.filter(|name| !name.starts_with("ruroco-")).collect())
 }
 
 /// Checks what the client would link on other systems. That it builds there is more than this says.
@@ -130,10 +250,6 @@ pub(crate) fn check_client_elsewhere(workspace: &Workspace) -> Result<()> {
         println!("== client: would link {} crates on {system}, none for Linux alone", linked.len());
     }
     Ok(())
-}
-
-fn crates(workspace: &Workspace, role: &str) -> Result<Vec<String>> {
-    crates_on(workspace, role, &[])
 }
 
 fn crates_on(workspace: &Workspace, role: &str, target: &[&str]) -> Result<Vec<String>> {

@@ -38,7 +38,7 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     step("lints", &mut cargo(workspace, &lint))?;
     lint_ebpf(workspace)?;
     roles::check_each_alone(workspace)?;
-    roles::check_commander_tree(workspace)?;
+    roles::check_daemons(workspace)?;
     roles::check_client_elsewhere(workspace)?;
     document(workspace, &everything)?;
     let python = python::ensure(workspace)?;
@@ -59,7 +59,8 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
 fn test_packages(workspace: &Workspace) -> Result<()> {
     dist::run(workspace)?;
     let base = debian::ensure(workspace)?;
-    let everything = all_with("ruroco-lab/lab,ruroco-lab/window,ruroco-userspace/with-gui,ruroco-lab/system");
+    let everything =
+        all_with("ruroco-lab/lab,ruroco-lab/window,ruroco-userspace/with-gui,ruroco-lab/system");
     let mut tests = cargo(workspace, &[&["test"][..], &everything, &["--test", "system"]].concat());
     tests.env(guest::BASE, base).env(guest::PACKAGES, workspace.dist());
     step("packages", &mut tests)

@@ -223,7 +223,8 @@ fn no_candidate_makes_the_server_allocate() {
         KEYS,
         &format!(
             "source = \"udp\"\n\
-             address = \"127.0.0.1:1\"\n\
+             port = 1\n\
+             listen = \"127.0.0.1\"\n\
              max_knocks_per_second_per_key = {EACH}\n\
              max_knocks_per_second = {}\n\
              allow_non_public_addresses = false\n\

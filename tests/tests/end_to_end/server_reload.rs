@@ -93,13 +93,13 @@ fn a_bad_configuration_is_refused_with_its_line_and_all_stays() {
         let mut cases = vec![
             ("[keys.latop]", text.clone() + "\n[keys.latop]\n", "did you mean `laptop`?"),
             ("prot", format!("prot = 1\n{text}"), "did you mean `port`?"),
-            ("socket_dir", changed("socket_dir"), "restart"),
-            ("blocklist_dir", changed("blocklist_dir"), "restart"),
-            ("source", text.replace(&format!("{source:?}"), other_source), "restart"),
+            ("socket_dir", changed("socket_dir"), "Restart ruroco-server"),
+            ("state_dir", changed("state_dir"), "Restart ruroco-server"),
+            ("source", text.replace(&format!("{source:?}"), other_source), "Restart ruroco-server"),
         ];
         if source == "udp" {
             let old = text.lines().find(|line| line.starts_with("port")).unwrap();
-            cases.push(("port", text.replace(old, "port = 1"), "restart"));
+            cases.push(("port", text.replace(old, "port = 1"), "Restart ruroco-server"));
         }
         for (beginning, bad, told) in cases {
             assert_ne!(bad, text);

@@ -316,7 +316,7 @@ fn every_program_tells_all_that_is_wrong_and_not_only_the_first() {
         for (name, mut command) in all_programs(&lab) {
             let mut daemon = Daemon::start(name, &mut command);
             assert!(!daemon.wait_for_end().success(), "{name} says that it succeeded");
-            daemon.wait_for(&[&format!("{config}:1: "), "no host's address"]);
+            daemon.wait_for(&[&format!("{config}:1: "), "is not the address of a host"]);
             daemon.wait_for(&[&format!("{config}:2: "), "did you mean `port`?"]);
             // Where there is a gate, the server has no keys before that hands them over.
             let has_keys = name != "ruroco-server" || source == "udp";

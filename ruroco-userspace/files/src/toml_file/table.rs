@@ -154,7 +154,12 @@ impl<'a> Table<'a> {
             DeValue::Table(table) => {
                 Taken::Is(Located { value: Self::new(self.file, at, table), at: name_at })
             }
-            _ => {
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
                 let message =
                     format!("`{name}` must be a table, with a line for each of its fields");
                 problems.add(self.file.error(name_at, message));

@@ -42,7 +42,12 @@ pub(super) fn convert(file: &File) -> Result<(Option<String>, Vec<String>), Prob
                     }
                 }
             }
-            _ => {}
+            // Not a command: the check of the new text says so.
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {}
         }
     }
     Ok((edit.finish(), lines))

@@ -126,7 +126,7 @@ fn warn_of_deafness(
              BindIPv6Only=both, an empty ListenDatagram=, and ListenDatagram=[::]:{port}"
         )
     } else {
-        format!("write address = \"[::]:{port}\", which receives both families")
+        "set listen = \"::\", which receives both families".to_owned()
     };
     tracing::warn!(
         "the socket at {address} receives no {family}, so no knock at {ip} (`addresses`); {remedy}"

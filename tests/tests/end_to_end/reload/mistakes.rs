@@ -16,13 +16,13 @@ fn what_is_wrong_leaves_all_as_it_was() {
     let [run, pins] = [lab.files.sockets(), lab.files.pins()].map(|path| format!("{path:?}"));
     let cases = [
         ("port = 34020", "prot = 34020", at("port ="), "did you mean `port`?"),
-        ("port = 34020", "port = 0", at("port ="), "between 1 and 65535"),
+        ("port = 34020", "port = 0", at("port ="), "from 1 to 65535"),
         ("\"server0\"", "\"server0\", \"tun0\"", "tun0".to_owned(), "not an Ethernet interface"),
-        ("\"xdp\"", "\"udp\"", at("source ="), "restart"),
-        (run.as_str(), "\"/run/other\"", at("socket_dir ="), "restart"),
-        ("\"nobody\"", "\"daemon\"", at("server_user ="), "restart"),
-        (pins.as_str(), "\"/sys/fs/bpf/other\"", at("pin_dir ="), "restart"),
-        ("\"native\"", "\"generic\"", at("mode ="), "restart"),
+        ("\"xdp\"", "\"udp\"", at("source ="), "Restart ruroco-gate"),
+        (run.as_str(), "\"/run/other\"", at("socket_dir ="), "Restart ruroco-gate"),
+        ("\"nobody\"", "\"daemon\"", at("server_user ="), "Restart ruroco-gate"),
+        (pins.as_str(), "\"/sys/fs/bpf/other\"", at("pin_dir ="), "Restart ruroco-gate"),
+        ("\"native\"", "\"generic\"", at("mode ="), "Restart ruroco-gate"),
     ];
     let before = lab.status();
     under_fire(&mut lab, |lab| {
@@ -84,7 +84,7 @@ fn all_that_is_wrong_is_told_with_a_line_for_each() {
     fs::write(&bad, "nonsense").unwrap();
     fs::set_permissions(&bad, fs::Permissions::from_mode(0o600)).unwrap();
     let told = [
-        "between 1 and 65535",
+        "from 1 to 65535",
         "`mode` is",
         "`pin_dir`",
         "did you mean `laptop`?",
