@@ -10,7 +10,7 @@ use crate::{
     programs::{Package, Section},
 };
 
-/// The page about the configuration files, and the one that lists their fields.
+/// The page about the configuration files, and the page with their fields.
 const CONFIGURATION: &str = concat!(
     include_str!("../../docs/operate/configuration.md"),
     include_str!("../../docs/operate/reference/configuration.md")

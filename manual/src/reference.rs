@@ -1,5 +1,5 @@
-//! The reference pages of the book, which are kept beside the others so that they can be read without
-//! building anything. A test fails if they are not what the programs say.
+//! The reference pages of the book. The repository contains them, so that they can be read without building
+//! anything. A test fails if they are not what the programs say.
 
 use std::{fs, path::Path};
 

@@ -14,7 +14,7 @@ use super::tests::{files, root};
 
 /// Places whose text is still to be rewritten: files, and folders with all that is below them. The list only
 /// gets shorter: a place without a finding fails the test, too.
-const NOT_YET: [&str; 27] = [
+const NOT_YET: [&str; 26] = [
     "bench",
     "docs/operate/configuration.md",
     "docs/start/coming-from-ruroco.md",
@@ -24,7 +24,6 @@ const NOT_YET: [&str; 27] = [
     "ruroco-common",
     "ruroco-ebpf",
     "ruroco-userspace/client",
-    "ruroco-userspace/command-line",
     "ruroco-userspace/commander",
     "ruroco-userspace/commands",
     "ruroco-userspace/config",

@@ -1,5 +1,7 @@
 //! Files that upstream ruroco, or an earlier release of this one, was configured by: no daemon starts with
 //! one. `ruroco import` converts it.
+//!
+//! Rationale: decisions 0017 and 0036.
 
 use ruroco_files::toml_file::table::Table;
 use ruroco_messages::problems::Problem;
