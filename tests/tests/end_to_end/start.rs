@@ -311,7 +311,7 @@ fn every_program_tells_all_that_is_wrong_and_not_only_the_first() {
         let [config, of_key, of_commands] = [
             path(&lab.files.config()).to_owned(),
             format!("{}:1: not a key", path(&bad_key)),
-            format!("{}:3: `timeout`", path(&lab.files.commands())),
+            format!("{}:3: `timeout = 0`", path(&lab.files.commands())),
         ];
         for (name, mut command) in all_programs(&lab) {
             let mut daemon = Daemon::start(name, &mut command);
