@@ -121,7 +121,7 @@ impl EarlierLook {
         Some(Self { socket, begun })
     }
 
-    /// Whether the port was open. After [`SECOND_SYN`], the server may have answered the kernel's second
+    /// Whether the port was open. After `SECOND_SYN`, the server may have answered the kernel's second
     /// packet.
     pub fn has_seen_it_open(&self) -> bool {
         self.begun.elapsed() < SECOND_SYN && self.socket.peer_addr().is_ok()

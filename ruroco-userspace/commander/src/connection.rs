@@ -1,4 +1,4 @@
-//! A connected server: orders come from it, and reports of the [slots](ruroco_ipc::slots) go to it.
+//! A connected server: orders come from it, and reports of the [slots] go to it.
 //!
 //! A report never waits: a server that does not read knows less, and misses nothing else, as the next report
 //! says everything again.
