@@ -31,7 +31,7 @@ const WITHIN: &str = r##""\"192.0.2.1\""
 "##;
 
 /// Writes a dictionary.
-pub type Text = fn() -> String;
+type Text = fn() -> String;
 
 /// The name of each dictionary, and its content.
 pub const DICTIONARIES: [(&str, Text); 2] = [
