@@ -124,6 +124,8 @@ fn enter_does_what_the_first_button_of_a_dialog_does() {
     person.writes("Name", "laptop");
     person.types(Modifiers::NONE, Key::Enter);
     person.sees("Key laptop was saved");
+    // The new row moves what is below it.
+    person.sees("Show the key laptop");
     person.presses("Import a key");
     person.writes("Name", "copy");
     person.writes("Key", &key.to_text());
