@@ -51,7 +51,7 @@ const REPORT_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Service {
     config: Config,
-    /// The uid of `socket_user`.
+    /// The uid of `server_user`.
     server_uid: u32,
     commands_file: PathBuf,
     listener: Listener,

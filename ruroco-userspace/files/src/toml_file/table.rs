@@ -42,11 +42,6 @@ impl<T> Taken<T> {
         }
     }
 
-    /// Whether it says what is wrong.
-    pub fn is_wrong(&self) -> bool {
-        matches!(self, Self::Wrong)
-    }
-
     /// Whether it says nothing.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
@@ -94,11 +89,6 @@ impl<'a> Table<'a> {
     /// Where it stands.
     pub fn at(&self) -> Range<usize> {
         self.at.clone()
-    }
-
-    /// Whether nothing is left in it.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// Whether it has a field of this name that was not taken yet.
