@@ -90,7 +90,7 @@ pub fn config(data: &[u8]) -> bool {
 fn check_addresses(config: &Config, untyped: &Table) {
     let parse = |ip: &str| Address::from(ip.parse::<IpAddr>().unwrap());
     let ips: Vec<Address> = text::strings(&untyped["addresses"]).into_iter().map(parse).collect();
-    assert_eq!(config.ips, ips);
+    assert_eq!(config.addresses, ips);
     assert!((1..=1024).contains(&ips.len()), "{} addresses", ips.len());
     for ip in ips {
         let is_one_hosts = match IpAddr::from(ip) {
@@ -115,25 +115,25 @@ fn known(fields: &[Info], others: &[&'static str]) -> Vec<&'static str> {
 fn check_surroundings(config: &Config, untyped: &Table) {
     let text = |field, default| untyped.get(field).map_or(Some(default), Value::as_str).unwrap();
     for (dir, expected) in [
-        (&config.config_dir, text("keys_dir", "/etc/ruroco/keys")),
-        (&config.blocklist_dir, text("state_dir", "/var/lib/ruroco")),
+        (&config.keys_dir, text("keys_dir", "/etc/ruroco/keys")),
+        (&config.state_dir, text("state_dir", "/var/lib/ruroco")),
         (&config.socket_dir, text("socket_dir", "/run/ruroco")),
         (&config.audit_dir, text("audit_dir", "/var/lib/ruroco-commander")),
     ] {
         assert_eq!(dir.to_str(), Some(expected));
         assert!(expected.starts_with('/'), "{expected:?} depends on a directory");
     }
-    assert_eq!(config.socket_user, text("server_user", "ruroco").trim());
-    assert!(!config.socket_user.is_empty(), "the name of no user");
+    assert_eq!(config.server_user, text("server_user", "ruroco").trim());
+    assert!(!config.server_user.is_empty(), "the name of no user");
     let allow = untyped.get("allow_non_public_addresses").map(|allow| allow.as_bool().unwrap());
-    assert_eq!(config.allow_non_routable_ips, allow.unwrap_or(true));
+    assert_eq!(config.allow_non_public_addresses, allow.unwrap_or(true));
 }
 
 fn check_limits(config: &Config, untyped: &Table) {
     let number = |field, default| untyped.get(field).map_or(Some(default), Value::as_integer);
     for (field, default, limit) in [
-        ("max_knocks_per_second_per_key", 2, config.max_requests_per_second),
-        ("max_knocks_per_second", 100, config.max_requests_per_second_global),
+        ("max_knocks_per_second_per_key", 2, config.max_knocks_per_second_per_key),
+        ("max_knocks_per_second", 100, config.max_knocks_per_second),
     ] {
         assert_eq!(number(field, default), Some(limit.into()), "{field}");
         assert_ne!(limit, 0, "{field} refuses everything");

@@ -100,7 +100,7 @@ fn rules() -> Rules {
         assert!(commands.get(CommandHash::from_bytes(hash)).is_some_and(|c| c.name == name));
     }
     let keys = Keys::from_iter([(LAPTOP, "laptop"), (PHONE, "phone")]);
-    Rules { commands, keys, allow_non_routable_ips: true, max_per_second: 1 }
+    Rules { commands, keys, allow_non_public_addresses: true, max_per_second: 1 }
 }
 
 fn command(name: &str, keys: Option<BTreeSet<KeyId>>) -> Command {

@@ -50,6 +50,7 @@ impl KeyEntry {
     const NO_KEY: u32 = 0;
     const TAG: u32 = 1;
     const THROTTLE: u32 = 2;
+    const REMOVED: u32 = 3;
 
     /// A key of ChaCha20-Poly1305.
     pub const fn authenticated(id: KeyId, key: Key) -> Self {
@@ -61,7 +62,13 @@ impl KeyEntry {
         Self { id, check: Self::THROTTLE, ..Self::EMPTY }
     }
 
-    /// Whether there is no key.
+    /// The place of a key that the program no longer accepts. Unlike an empty slot, it does not end the search for
+    /// the keys that stand behind it.
+    pub const fn removed(id: KeyId) -> Self {
+        Self { id, check: Self::REMOVED, ..Self::EMPTY }
+    }
+
+    /// Whether no key ever stood here.
     #[inline(always)]
     pub const fn is_empty(&self) -> bool {
         self.check == Self::NO_KEY
@@ -77,8 +84,8 @@ pub const fn home(id: KeyId, shift: u32) -> u32 {
     (u64::from_ne_bytes(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (shift & 63)) as u32
 }
 
-/// Looks a key up among the entries of a map. An empty slot ends the search, so whoever takes out
-/// one key of several has to see to those that stand behind it.
+/// Looks a key up among the entries of a map. An empty slot ends the search, so a single key is removed with
+/// [`KeyEntry::removed`].
 #[inline(always)]
 pub fn find<'a>(id: KeyId, shift: u32, entry: impl Fn(u32) -> Option<&'a KeyEntry>) -> Check<'a> {
     let home = home(id, shift);
@@ -89,7 +96,8 @@ pub fn find<'a>(id: KeyId, shift: u32, entry: impl Fn(u32) -> Option<&'a KeyEntr
             Some(entry) if entry.is_empty() => return Check::NoKey,
             Some(entry) if entry.id != id => {}
             Some(entry) if entry.check == KeyEntry::TAG => return Check::Tag(&entry.key, slot),
-            Some(_) => return Check::Throttle(slot),
+            Some(entry) if entry.check == KeyEntry::THROTTLE => return Check::Throttle(slot),
+            Some(_) => return Check::NoKey,
         }
     }
     Check::NoKey

@@ -61,8 +61,8 @@ pub const MOST_SHARE: u32 = RING_HOLDS / 2;
 /// A key's share of the ring, which the server reads while it accepts at most this many knocks of a key
 /// in a second: twice as many, so that it is the server that rejects, and logs, what is only a little too
 /// much. At least 69 keys have to use up all of the smallest share at once to fill the ring.
-pub const fn share(max_requests_per_second: u32) -> Rate {
-    let twice = max_requests_per_second.saturating_mul(2);
+pub const fn share(max_knocks_per_second_per_key: u32) -> Rate {
+    let twice = max_knocks_per_second_per_key.saturating_mul(2);
     Rate::per_second(match twice {
         ..LEAST_SHARE => LEAST_SHARE,
         LEAST_SHARE..MOST_SHARE => twice,

@@ -39,7 +39,7 @@ pub struct Options {
     /// `interfaces` of the gate.
     pub interfaces: Vec<&'static str>,
     /// `max_knocks_per_second_per_key`; high, so that only the test that wants to meets it.
-    pub max_requests_per_second: u32,
+    pub max_knocks_per_second_per_key: u32,
     /// Names of keys beside the one that every lab has.
     pub more_keys: Vec<&'static str>,
     /// Lines to be added to `[gate]`.
@@ -58,7 +58,7 @@ impl Default for Options {
             source: "xdp",
             mode: "native",
             interfaces: vec![SERVER_INTERFACE],
-            max_requests_per_second: 1_000,
+            max_knocks_per_second_per_key: 1_000,
             more_keys: Vec::new(),
             gate: "",
             config: String::new(),
@@ -299,7 +299,7 @@ impl Files {
             self.sockets(),
             self.audit(),
             self.user.name,
-            options.max_requests_per_second,
+            options.max_knocks_per_second_per_key,
         );
         if options.source == "xdp" {
             write!(

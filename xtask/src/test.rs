@@ -42,7 +42,7 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     roles::check_client_elsewhere(workspace)?;
     document(workspace, &everything)?;
     let python = python::ensure(workspace)?;
-    let mut tests = cargo(workspace, &[&["test"][..], &everything].concat());
+    let mut tests = cargo(workspace, &[&["test", "--no-fail-fast"][..], &everything].concat());
     tests.env("RUROCO_PYTHON", python);
     step("tests", tests.env("RUST_TEST_THREADS", threads().to_string()))?;
     // What takes more than `cargo test` may ask of a machine, and setup has seen to.

@@ -1,6 +1,6 @@
 //! Why the commander does not carry out an order, and the reason's one name.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use ruroco_common::{command::CommandHash, datagram::KeyId};
 use ruroco_config::routable::Unfit;
@@ -25,10 +25,24 @@ pub enum Refusal {
     UnknownCommand(CommandHash),
     /// An id that belongs to no key.
     #[error(
-        "no key has the id {0}: is its file in config_dir, and was the commander reloaded since?"
+        "no key has the id {0}: is its file in `keys_dir`, and was the commander reloaded since?"
     )]
     UnknownKey(KeyId),
-    /// A key that is not among the command's `keys`.
+    /// A key that is no longer accepted.
+    #[error("the key {key} has expired; see `expires` in [keys.{key}] in config.toml")]
+    KeyExpired {
+        /// The key's name.
+        key: Arc<str>,
+    },
+    /// An address outside the key's `sources`.
+    #[error("{address} is in none of the `sources` of the key {key} in config.toml")]
+    SourceNotAllowed {
+        /// The address that the command would run for.
+        address: IpAddr,
+        /// The key's name.
+        key: Arc<str>,
+    },
+    /// A key that is not among the command's `keys`, or whose own `commands` do not name it.
     #[error("the key {key} may not call {command}")]
     KeyNotAllowed {
         /// The command's name.
@@ -63,6 +77,8 @@ pub(super) enum Reason {
     Expired,
     UnknownCommand,
     UnknownKey,
+    KeyExpired,
+    SourceNotAllowed,
     KeyNotAllowed,
     UnusableAddress,
     NonRoutableAddress,
@@ -83,6 +99,8 @@ impl Refusal {
             Self::Expired(_) => Reason::Expired,
             Self::UnknownCommand(_) => Reason::UnknownCommand,
             Self::UnknownKey(_) => Reason::UnknownKey,
+            Self::KeyExpired { .. } => Reason::KeyExpired,
+            Self::SourceNotAllowed { .. } => Reason::SourceNotAllowed,
             Self::KeyNotAllowed { .. } => Reason::KeyNotAllowed,
             Self::UnfitAddress(Unfit::Unusable(_)) => Reason::UnusableAddress,
             Self::UnfitAddress(Unfit::NonRoutable(_)) => Reason::NonRoutableAddress,
@@ -101,6 +119,8 @@ impl Reason {
             Self::Expired => "expired",
             Self::UnknownCommand => "unknown_command",
             Self::UnknownKey => "unknown_key",
+            Self::KeyExpired => "key_expired",
+            Self::SourceNotAllowed => "source_not_allowed",
             Self::KeyNotAllowed => "key_not_allowed",
             Self::UnusableAddress => "unusable_address",
             Self::NonRoutableAddress => "non_routable_address",

@@ -3,15 +3,15 @@
 //! It is a function of its arguments, without I/O and without a clock. Only [`Rules::judge`] makes a
 //! [`Permitted`], and nothing but a `Permitted` can be run.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use ruroco_commands::{
     commands::{Command, Commands},
     keys::Keys,
 };
-use ruroco_common::datagram::KeyId;
-use ruroco_config::{Config, routable};
-use ruroco_daemon::shares::Shares;
+use ruroco_common::{command::CommandHash, datagram::KeyId};
+use ruroco_config::{Config, key_policy::KeyPolicy, routable};
+use ruroco_daemon::{clock::Now, shares::Shares};
 use ruroco_ipc::order::{self, Order};
 
 use super::refusal::Refusal;
@@ -72,8 +72,10 @@ pub struct Rules {
     pub commands: Commands,
     /// Whose knocks.
     pub keys: Keys,
+    /// What each of these keys may do; one that is not here may do everything.
+    pub policies: BTreeMap<KeyId, KeyPolicy>,
     /// Whether for addresses that are not of the public Internet, too.
-    pub allow_non_routable_ips: bool,
+    pub allow_non_public_addresses: bool,
     /// How many runs may be started in a second.
     pub max_per_second: u32,
 }
@@ -81,25 +83,22 @@ pub struct Rules {
 impl Rules {
     /// Those of a configuration, with commands and keys that were approved.
     pub fn of(config: &Config, commands: Commands, keys: Keys) -> Self {
+        let policy =
+            |(name, _): (&str, _)| Some((keys.id(name)?, config.policy_of(name, CommandHash::of)));
         Self {
             commands,
+            policies: config.rules().filter_map(policy).collect(),
             keys,
-            allow_non_routable_ips: config.allow_non_routable_ips,
-            max_per_second: config.max_requests_per_second_global,
+            allow_non_public_addresses: config.allow_non_public_addresses,
+            max_per_second: config.max_knocks_per_second,
         }
     }
 
-    /// Judges one message, of which not a byte is trusted, while commands have these slots; `now` is a
-    /// reading of the boot clock.
+    /// Judges one message, of which not a byte is trusted, while commands have these slots.
     ///
     /// # Errors
     /// The first [`Refusal`] that applies.
-    pub fn judge(
-        &self,
-        now: Duration,
-        message: &[u8],
-        slots: &Shares,
-    ) -> Result<Permitted, Refusal> {
+    pub fn judge(&self, now: Now, message: &[u8], slots: &Shares) -> Result<Permitted, Refusal> {
         let message = message.try_into().map_err(|_| Refusal::WrongLength)?;
         let permitted = self.permit(now, Order::decode(message)?)?;
         if !slots.may_take(permitted.key_id()) {
@@ -113,21 +112,28 @@ impl Rules {
     ///
     /// # Errors
     /// The first [`Refusal`] that applies.
-    pub fn judge_again(&self, now: Duration, waiting: &Permitted) -> Result<Permitted, Refusal> {
+    pub fn judge_again(&self, now: Now, waiting: &Permitted) -> Result<Permitted, Refusal> {
         self.permit(now, waiting.order)
     }
 
-    fn permit(&self, now: Duration, order: Order) -> Result<Permitted, Refusal> {
-        check_age(order.received_at, now)?;
+    fn permit(&self, now: Now, order: Order) -> Result<Permitted, Refusal> {
+        check_age(order.received_at, now.boot)?;
         let (hash, id) = (order.command, order.key);
         let command = self.commands.get(hash).ok_or(Refusal::UnknownCommand(hash))?;
         let key = self.keys.name(id).ok_or(Refusal::UnknownKey(id))?;
-        if !command.allows(id) {
+        let ip = IpAddr::from(order.address);
+        let policy = self.policies.get(&id);
+        if policy.is_some_and(|policy| policy.has_expired(now.epoch)) {
+            return Err(Refusal::KeyExpired { key: Arc::clone(key) });
+        }
+        if !command.allows(id) || policy.is_some_and(|policy| !policy.allows(hash)) {
             let (command, key) = (command.name.clone(), Arc::clone(key));
             return Err(Refusal::KeyNotAllowed { command, key });
         }
-        let ip = IpAddr::from(order.address);
-        routable::check(ip, self.allow_non_routable_ips)?;
+        if policy.is_some_and(|policy| !policy.admits(order.address)) {
+            return Err(Refusal::SourceNotAllowed { address: ip, key: Arc::clone(key) });
+        }
+        routable::check(ip, self.allow_non_public_addresses)?;
         Ok(Permitted { command: Arc::clone(command), key: Arc::clone(key), ip, order })
     }
 }
@@ -159,13 +165,20 @@ mod tests {
         }
     }
     use proptest::prelude::*;
-    use ruroco_common::{address::Address, command::CommandHash};
+    use ruroco_common::address::Address;
+    use ruroco_files::toml_file::Source;
     use ruroco_ipc::slots;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
+    use std::path::Path;
 
     const LAPTOP: KeyId = KeyId([1; 8]);
     const PHONE: KeyId = KeyId([2; 8]);
     const NOW: Duration = Duration::from_secs(1000);
+
+    /// This time on the boot clock, in 2001.
+    fn at(boot: Duration) -> Now {
+        Now { epoch: 1_000_000_000_000_000_000, boot }
+    }
 
     fn rules() -> Rules {
         let keys = [(LAPTOP, "laptop"), (PHONE, "phone")].into_iter().collect();
@@ -173,7 +186,13 @@ mod tests {
             example("anyone"),
             Command { keys: Some(BTreeSet::from([LAPTOP])), ..example("laptop_only") },
         ]);
-        Rules { commands, keys, allow_non_routable_ips: true, max_per_second: 1 }
+        Rules {
+            commands,
+            keys,
+            policies: BTreeMap::new(),
+            allow_non_public_addresses: true,
+            max_per_second: 1,
+        }
     }
 
     fn no_slots_taken() -> Shares {
@@ -181,7 +200,7 @@ mod tests {
     }
 
     fn judge(now: Duration, message: &[u8]) -> Result<Permitted, Refusal> {
-        rules().judge(now, message, &no_slots_taken())
+        rules().judge(at(now), message, &no_slots_taken())
     }
 
     fn order(command: &str, key: KeyId) -> Order {
@@ -216,6 +235,36 @@ mod tests {
     }
 
     #[test]
+    fn a_key_can_do_what_its_own_rules_say_and_no_more() {
+        let text = "addresses = [\"192.0.2.1\"]\ngate.interfaces = [\"eth0\"]\n\
+                    [keys.laptop]\ncommands = [\"laptop_only\"]\nexpires = 2001-09-09\n\
+                    sources = [\"192.0.2.0/31\"]\n";
+        let file = Source::new(Path::new("config.toml"), text.to_owned());
+        let config = Config::check(file).or_problems().unwrap();
+        let Rules { commands, keys, .. } = rules();
+        let rules = Rules::of(&config, commands, keys);
+        let judge = |epoch, order: Order| {
+            let now = Now { epoch, boot: NOW };
+            let judged = rules.judge(now, &order.encode(), &no_slots_taken());
+            judged.map(drop).map_err(|refusal| refusal.reason())
+        };
+        const SECOND: u128 = 1_000_000_000;
+        let end = 1_000_080_000 * SECOND;
+        let good = order("laptop_only", LAPTOP);
+        assert_eq!(judge(end - 1, good), Ok(()));
+        assert_eq!(judge(end, good), Err(Reason::KeyExpired));
+        assert_eq!(judge(end - 1, order("anyone", LAPTOP)), Err(Reason::KeyNotAllowed));
+        let outside = Order { address: Address::from_ipv4([192, 0, 2, 2]), ..good };
+        assert_eq!(judge(end - 1, outside), Err(Reason::SourceNotAllowed));
+        for order in [
+            order("anyone", PHONE),
+            Order { key: PHONE, command: CommandHash::of("anyone"), ..outside },
+        ] {
+            assert_eq!(judge(end, order), Ok(()));
+        }
+    }
+
+    #[test]
     fn nothing_is_run_for_a_knock_that_has_waited_too_long() {
         let message = order("anyone", LAPTOP).encode();
         let permitted = judge(NOW + order::MAX_WAIT, &message).unwrap();
@@ -238,11 +287,11 @@ mod tests {
 
     #[test]
     fn who_does_not_want_them_gets_no_orders_from_within() {
-        let judge = |allow_non_routable_ips, ip: &str| {
-            let rules = Rules { allow_non_routable_ips, ..rules() };
+        let judge = |allow_non_public_addresses, ip: &str| {
+            let rules = Rules { allow_non_public_addresses, ..rules() };
             let address = Address::from(ip.parse::<IpAddr>().unwrap());
             let message = Order { address, ..order("anyone", LAPTOP) }.encode();
-            let judged = rules.judge(NOW, &message, &no_slots_taken());
+            let judged = rules.judge(at(NOW), &message, &no_slots_taken());
             judged.map(drop).map_err(|refusal| refusal.reason())
         };
         for ip in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "::1", "fd00::1", "2001:db8::1"] {
@@ -259,7 +308,7 @@ mod tests {
     fn a_key_has_its_share_of_the_slots_and_no_more() {
         let mut slots = no_slots_taken();
         (0..slots::SLOTS / 2).for_each(|_| slots.take(LAPTOP));
-        let judge = |key| rules().judge(NOW, &order("anyone", key).encode(), &slots);
+        let judge = |key| rules().judge(at(NOW), &order("anyone", key).encode(), &slots);
         let refusal = judge(LAPTOP).unwrap_err();
         assert_eq!(refusal.reason(), Reason::TooManyRunning);
         assert!(refusal.to_string().contains("laptop"), "{refusal}");
@@ -270,7 +319,7 @@ mod tests {
     fn a_waiting_run_is_what_the_rules_of_now_say() {
         let waiting = judge(NOW, &order("laptop_only", LAPTOP).encode()).unwrap();
         let again = |rules: Rules| {
-            let judged = rules.judge_again(NOW, &waiting);
+            let judged = rules.judge_again(at(NOW), &waiting);
             judged.map_err(|refusal| refusal.reason())
         };
         let changed = Command { program: "/bin/other".to_owned(), ..example("laptop_only") };
@@ -287,7 +336,7 @@ mod tests {
                 Rules { commands: Commands::from_iter([for_phone]), ..rules() },
                 Reason::KeyNotAllowed,
             ),
-            (Rules { allow_non_routable_ips: false, ..rules() }, Reason::NonRoutableAddress),
+            (Rules { allow_non_public_addresses: false, ..rules() }, Reason::NonRoutableAddress),
         ] {
             assert_eq!(again(rules).unwrap_err(), refusal);
         }

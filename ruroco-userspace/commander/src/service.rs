@@ -16,6 +16,7 @@ use std::{
 use ruroco_commands::approved::Approved;
 use ruroco_config::Config;
 use ruroco_daemon::{
+    clock::Now,
     event_loop::{Daemon, Watched},
     listener::Listener,
     logging,
@@ -88,7 +89,7 @@ impl Service {
     /// If a socket cannot be made, or there are no descriptors left.
     pub fn listen(approved: Approved, commands_file: &Path, audit: Audit) -> anyhow::Result<Self> {
         let names = approved.command_names();
-        let Approved { config, server: server_uid, keys, commands } = approved;
+        let Approved { config, server_uid, keys, commands } = approved;
         let path = config.socket_dir.join(SOCKET);
         let listener = Listener::listen(&path, server_uid)?;
         let status = StatusSocket::listen(&config.socket_dir, commands_file)?;
@@ -107,7 +108,7 @@ impl Service {
             audit,
             config,
         };
-        let (socket, user) = (path.display(), &service.config.socket_user);
+        let (socket, user) = (path.display(), &service.config.server_user);
         tracing::info!(%socket, %user, commands = %names, "listening");
         Ok(service)
     }
@@ -193,7 +194,7 @@ impl Service {
     }
 
     fn obey(&mut self, message: &[u8]) {
-        match self.rules.judge(boot_clock::now(), message, self.runs.slots()) {
+        match self.rules.judge(Now::read(), message, self.runs.slots()) {
             Ok(permitted) => {
                 let slot = self.runs.take_slot(permitted.key_id());
                 self.queue.push(permitted, slot);
@@ -290,7 +291,7 @@ impl Daemon<EVENTS> for Service {
         self.config = config;
         tracing::info!(commands = %names, "reloaded");
         self.queue.change(self.rules.max_per_second);
-        let now = boot_clock::now();
+        let now = Now::read();
         for refusal in self.queue.judge_again(|waiting| self.rules.judge_again(now, waiting)) {
             self.refusals.note(refusal.reason(), &refusal);
         }

@@ -15,7 +15,7 @@ pub struct Approved {
     /// The content of `config.toml`.
     pub config: Config,
     /// The uid of `server_user`.
-    pub server: u32,
+    pub server_uid: u32,
     /// Names and ids of the keys.
     pub keys: Keys,
     /// The content of `commands.toml`.
@@ -30,8 +30,8 @@ impl Approved {
 
     /// The same for a commander that runs with this configuration, for the server's user with this uid:
     /// what takes a restart must not have changed.
-    pub fn read_anew(running: &Config, server: u32, commands: &Path) -> Checked<Self> {
-        let settings = Settings::read_anew(running, server, Daemon::Commander);
+    pub fn read_anew(running: &Config, server_uid: u32, commands: &Path) -> Checked<Self> {
+        let settings = Settings::read_anew(running, server_uid, Daemon::Commander);
         Self::of(settings, commands)
     }
 
@@ -40,15 +40,15 @@ impl Approved {
         let settings = problems.good_of(settings);
         let settings = settings.map(|mut settings| {
             let keys = Keys::of(mem::take(&mut settings.keys));
-            (settings.config, settings.server, keys)
+            (settings.config, settings.server_uid, keys)
         });
         let keys = settings.as_ref().map(|(_, _, keys)| keys);
         let commands = problems.good_of(command_file::read(commands, keys));
-        let (Some((config, server, keys)), Some(commands)) = (settings, commands) else {
+        let (Some((config, server_uid, keys)), Some(commands)) = (settings, commands) else {
             return problems.of_nothing();
         };
         problems.extend(commands_that_are_not_there(&config, &commands));
-        problems.of(Self { config, server, keys, commands })
+        problems.of(Self { config, server_uid, keys, commands })
     }
 
     /// The commands' names, for a line of the log.

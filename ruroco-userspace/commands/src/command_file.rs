@@ -373,9 +373,9 @@ impl Checker<'_> {
 
     fn keys(&mut self, names: &Located<Vec<Located<String>>>) -> BTreeSet<KeyId> {
         if names.value.is_empty() {
-            let message = "`keys` is empty, so no key could request this command. Name a key, or remove \
+            let message = "`keys` is empty, so no key may request this command. Name a key, or remove \
                            `keys` to allow every key";
-            self.problems.add(self.file.error(names.at.clone(), message));
+            self.problems.add(self.file.error(names.at.clone(), message).as_warning());
         }
         let Some(keys) = self.keys else { return BTreeSet::new() };
         let mut ids = BTreeSet::new();

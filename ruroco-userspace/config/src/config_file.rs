@@ -5,6 +5,7 @@
 
 mod earlier;
 mod gate;
+mod key_rules;
 #[cfg(test)]
 mod tests;
 
@@ -16,10 +17,10 @@ use std::{
     time::Duration,
 };
 
-use ruroco_common::{address::Address, guarded::MAX_ADDRESSES};
+use ruroco_common::{address::Address, command::CommandHash, guarded::MAX_ADDRESSES};
 use ruroco_files::toml_file::{
     Source as File,
-    field::{Change, Daemon, Field, Info},
+    field::{Change, Daemon, Field},
     nearest,
     table::{Table, Taken},
     value::{Located, Value},
@@ -31,8 +32,14 @@ use ruroco_trust::{
     users,
 };
 
-pub use self::gate::{Appearance, Gate};
-use crate::fields::{self, Source};
+pub use self::{
+    gate::{Appearance, Gate},
+    key_rules::KeyRules,
+};
+use crate::{
+    fields::{self, Source},
+    key_policy::KeyPolicy,
+};
 
 /// Where `config.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/config.toml";
@@ -47,31 +54,31 @@ pub const UPSTREAM_BLOCKLIST: &str = "blocklist.msgpck";
 #[derive(Debug)]
 pub struct Config {
     /// Our addresses: packets to others are not ours, knocks for others are rejected.
-    pub ips: Vec<Address>,
+    pub addresses: Vec<Address>,
     /// Our UDP port.
     pub port: u16,
     /// Where the server gets its candidates from.
     pub source: Source,
     /// The address to bind with `source = "udp"`.
-    pub address: SocketAddr,
+    pub listen: SocketAddr,
     /// Where the keys are, as `NAME.key`.
-    pub config_dir: PathBuf,
+    pub keys_dir: PathBuf,
     /// Where the server keeps its floors.
-    pub blocklist_dir: PathBuf,
+    pub state_dir: PathBuf,
     /// Where gate and commander put their sockets.
     pub socket_dir: PathBuf,
     /// Where the commander keeps its audit trail.
     pub audit_dir: PathBuf,
     /// The user the server runs as, the only one who may connect to gate and commander.
-    pub socket_user: String,
+    pub server_user: String,
     /// Most knocks of one key that are accepted in a second.
-    pub max_requests_per_second: u32,
+    pub max_knocks_per_second_per_key: u32,
     /// Most orders that the commander runs in a second, from all keys together.
-    pub max_requests_per_second_global: u32,
+    pub max_knocks_per_second: u32,
     /// How far a knock's counter may be ahead of this host's clock.
     pub max_clock_skew: Duration,
     /// Whether commands run for addresses that are not of the public Internet.
-    pub allow_non_routable_ips: bool,
+    pub allow_non_public_addresses: bool,
     /// What the gate needs beside.
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
@@ -91,13 +98,6 @@ pub enum Place<'a> {
     Interface(&'a str),
     /// The rules of this key.
     Key(&'a str),
-}
-
-/// `[keys.NAME]`: what a key may do.
-#[derive(Debug, Default)]
-pub struct KeyRules {
-    /// Names of the only commands that knocks with this key may request.
-    pub commands: Option<Vec<String>>,
 }
 
 /// Where fields stand in the file, and what those hold that only a restart changes.
@@ -229,15 +229,15 @@ impl Config {
         let source = reader.value(&fields::SOURCE)?.0;
         let port = reader.value(&fields::PORT)?.0;
         let listen = reader.value(&fields::LISTEN)?;
-        let config_dir = reader.value(&fields::KEYS_DIR)?;
-        let blocklist_dir = reader.value(&fields::STATE_DIR)?;
+        let keys_dir = reader.value(&fields::KEYS_DIR)?;
+        let state_dir = reader.value(&fields::STATE_DIR)?;
         let socket_dir = reader.value(&fields::SOCKET_DIR)?;
         let audit_dir = reader.value(&fields::AUDIT_DIR_FIELD)?;
-        let socket_user = reader.value(&fields::SERVER_USER)?.0;
-        let max_requests_per_second = reader.value(&fields::MAX_KNOCKS_PER_SECOND_PER_KEY)?.0;
-        let max_requests_per_second_global = reader.value(&fields::MAX_KNOCKS_PER_SECOND)?.0;
+        let server_user = reader.value(&fields::SERVER_USER)?.0;
+        let max_knocks_per_second_per_key = reader.value(&fields::MAX_KNOCKS_PER_SECOND_PER_KEY)?.0;
+        let max_knocks_per_second = reader.value(&fields::MAX_KNOCKS_PER_SECOND)?.0;
         let max_clock_skew = reader.value(&fields::MAX_CLOCK_SKEW)?.0;
-        let allow_non_routable_ips = reader.value(&fields::ALLOW_NON_PUBLIC_ADDRESSES)?;
+        let allow_non_public_addresses = reader.value(&fields::ALLOW_NON_PUBLIC_ADDRESSES)?;
         let keys = reader.table.take_table(KEYS, reader.problems);
         let gate = reader.table.take_table(GATE, reader.problems);
         let Reader { table, .. } = reader;
@@ -245,21 +245,21 @@ impl Config {
         places.addresses = addresses;
         let gate = Gate::check(file, gate, source, &mut places, problems)?;
         Some(Self {
-            ips: places.addresses.iter().map(|address| address.value).collect(),
+            addresses: places.addresses.iter().map(|address| address.value).collect(),
             port,
             source,
-            address: SocketAddr::from((listen, port)),
-            config_dir,
-            blocklist_dir,
+            listen: SocketAddr::from((listen, port)),
+            keys_dir,
+            state_dir,
             socket_dir,
             audit_dir,
-            socket_user,
-            max_requests_per_second,
-            max_requests_per_second_global,
+            server_user,
+            max_knocks_per_second_per_key,
+            max_knocks_per_second,
             max_clock_skew,
-            allow_non_routable_ips,
+            allow_non_public_addresses,
             gate,
-            keys: keys.ok().map(|keys| rules(keys.value, problems)).unwrap_or_default(),
+            keys: keys.ok().map(|keys| key_rules::of(keys.value, problems)).unwrap_or_default(),
             places,
             file: File::new(file.path(), ""),
         })
@@ -269,9 +269,9 @@ impl Config {
     ///
     /// # Errors
     /// If there is none, with the line.
-    pub fn find_socket_user(&self) -> Result<nix::unistd::User, Problem> {
+    pub fn find_server_user(&self) -> Result<nix::unistd::User, Problem> {
         let field = fields::SERVER_USER.name;
-        users::find(&self.socket_user)
+        users::find(&self.server_user)
             .map_err(|error| self.problem(Place::Field(field), format!("{field}: {error:#}")))
     }
 
@@ -340,7 +340,7 @@ impl Config {
         let unknown = self.keys.iter().filter(|(name, _)| !is_known.contains(name.as_str()));
         let mut problems = Problems::default();
         problems.extend(unknown.map(|(unknown, _)| {
-            let dir = self.config_dir.display();
+            let dir = self.keys_dir.display();
             let mut message = format!("there is no key file {unknown}.key in `keys_dir`, {dir}");
             if let Some(meant) = nearest(unknown, known.iter().copied()) {
                 message = format!("{message}; did you mean `{meant}`?");
@@ -386,20 +386,20 @@ impl Config {
     /// Floors of upstream ruroco, or of an earlier release, that were not imported, while there are none in
     /// `state_dir`: with new floors, packets that have run could run again.
     pub fn check_floors_left_behind(&self) -> Option<Problem> {
-        if self.blocklist_dir.join(FLOORS).exists() {
+        if self.state_dir.join(FLOORS).exists() {
             return None;
         }
-        let here = self.blocklist_dir.display();
-        let left = [&self.blocklist_dir, &self.config_dir].map(|dir| dir.join(UPSTREAM_BLOCKLIST));
+        let here = self.state_dir.display();
+        let left = [&self.state_dir, &self.keys_dir].map(|dir| dir.join(UPSTREAM_BLOCKLIST));
         let upstreams = left.into_iter().find(|file| file.exists());
-        let own = Some(self.config_dir.join(FLOORS)).filter(|file| file.exists());
+        let own = Some(self.keys_dir.join(FLOORS)).filter(|file| file.exists());
         let (left, remedy) = match (upstreams, own) {
             (Some(file), _) => {
                 let remedy = format!("Run `ruroco import --floors {}`", shell_word(&file));
                 (file, remedy)
             }
             (None, Some(file)) => {
-                let to = shell_word(&self.blocklist_dir);
+                let to = shell_word(&self.state_dir);
                 let remedy = format!("Run `mv {} {to}/`", shell_word(&file));
                 (file, remedy)
             }
@@ -416,6 +416,11 @@ impl Config {
     /// The rules of all keys that have any, by the keys' names.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &KeyRules)> {
         self.keys.iter().map(|(name, rules)| (name.as_str(), &rules.value))
+    }
+
+    /// What a key may do; `hash` gives the hash of a command's name.
+    pub fn policy_of(&self, key: &str, hash: impl Fn(&str) -> CommandHash) -> KeyPolicy {
+        KeyPolicy::of(self.rules_of(key), hash)
     }
 
     /// The rules of a key, if it has any.
@@ -440,31 +445,9 @@ fn addresses(reader: &mut Reader<'_, '_>) -> Vec<Located<Address>> {
             return Vec::new();
         }
     };
-    // One that is wrong is not in the list, and has been reported.
-    if list.value.is_empty() && file.text().get(list.at.clone()).is_some_and(is_empty_list) {
-        let message =
-            format!("`addresses` is empty, so no knock would be for this host. {example}");
-        reader.problems.add(file.error(list.at.clone(), message));
-    }
-    if list.value.len() > MAX_ADDRESSES {
+    if list.value.0.len() > MAX_ADDRESSES {
         let message = format!("`addresses` has more than {MAX_ADDRESSES} addresses. Remove some");
         reader.problems.add(file.error(list.at, message));
     }
-    list.value.into_iter().map(|at| Located { value: at.value.0, at: at.at }).collect()
-}
-
-fn is_empty_list(text: &str) -> bool {
-    text.trim_matches(['[', ']']).trim().is_empty()
-}
-
-fn rules(mut keys: Table<'_>, problems: &mut Problems) -> BTreeMap<String, Located<KeyRules>> {
-    let known: Vec<Info> = fields::key();
-    let tables = keys.take_tables(problems);
-    let rules = |(name, table): (Located<String>, Taken<Table<'_>>)| {
-        let mut table = table.ok()?.value;
-        let commands = table.take(&fields::COMMANDS, problems).ok().map(|commands| commands.value);
-        table.reject_unknown(&known, &[], problems);
-        Some((name.value, Located { value: KeyRules { commands }, at: name.at }))
-    };
-    tables.into_iter().filter_map(rules).collect()
+    list.value.0.into_iter().map(|at| Located { value: at.value.0, at: at.at }).collect()
 }

@@ -13,11 +13,15 @@ use ruroco_files::{
             Daemon::{Commander, Gate, Server},
             Default,
         },
-        value::{Choice, Count, Located, OneOf, Port, Time},
+        value::{Choice, Count, Filled, Located, OneOf, Port, Time},
     },
 };
 
-use crate::values::{HostAddress, InterfaceName, UserName};
+use crate::{
+    expiry::Expiry,
+    network::Network,
+    values::{HostAddress, InterfaceName, UserName},
+};
 
 /// The port where the file does not say: the one that clients use by default.
 pub const DEFAULT_PORT: u16 = 80;
@@ -38,7 +42,7 @@ fields! {
 
     /// The addresses of this host that clients send knocks to. Knocks for other addresses are rejected. Behind
     /// NAT, name both the outer and the inner addresses.
-    ADDRESSES: Vec<Located<HostAddress>> = "addresses", Default::Required, Reload;
+    ADDRESSES: Filled<Located<HostAddress>> = "addresses", Default::Required, Reload;
 
     /// The UDP port that clients send knocks to.
     PORT: Port = "port", Default::Value(|| Port(DEFAULT_PORT)), Reload;
@@ -100,7 +104,7 @@ fields! {
 
     /// The interfaces that the XDP program is attached to. The names that `ip -brief link` shows, or
     /// altnames. Required with `source = "xdp"`.
-    INTERFACES: Vec<Located<InterfaceName>> = "interfaces", Default::Required, Reload;
+    INTERFACES: Filled<Located<InterfaceName>> = "interfaces", Default::Required, Reload;
 
     /// How the XDP program is attached: `"native"` is in the driver, `"generic"` in the network stack, which
     /// works with every driver and is slower. `"auto"` tries the driver first on devices of hardware, and uses
@@ -127,6 +131,19 @@ fields! {
 
     /// The commands that knocks with this key may request.
     COMMANDS: Vec<String> = "commands", Default::Nothing("all that allow the key"), Reload;
+
+    /// The last day, in UTC, on which knocks with this key are accepted: `expires = 2027-01-31`, without quotes. A
+    /// date with a time and an offset names the moment: `2027-01-31T18:00:00Z`. From then on, the gate treats the
+    /// key as unknown.
+    EXPIRES: Expiry = "expires", Default::Nothing("never"), Reload;
+
+    /// The networks that knocks with this key may come from, such as `["203.0.113.0/24", "2001:db8::/48"]`. The
+    /// address that a command runs for must also be in one of them.
+    SOURCES: Filled<Network> = "sources", Default::Nothing("every address"), Reload;
+
+    /// Whether a knock with this key must name the address that its command runs for. Then nobody can use a
+    /// knock for another address by sending it on from there before it arrives.
+    REQUIRE_ADDRESS: bool = "require_address", Default::Value(|| false), Reload;
 }
 
 /// `source`: where the server gets its candidates from.

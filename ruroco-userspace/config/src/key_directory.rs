@@ -66,7 +66,7 @@ pub fn read_configured(
     also_allowed: Option<u32>,
     occasion: Occasion,
 ) -> Checked<Keys> {
-    read(&config.config_dir, also_allowed, occasion).and(|keys| keys.check_configured(config))
+    read(&config.keys_dir, also_allowed, occasion).and(|keys| keys.check_configured(config))
 }
 
 /// Makes sure that a configuration goes with these keys, which are all there are, and have these names.

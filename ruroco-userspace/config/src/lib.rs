@@ -4,9 +4,12 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
 mod config_file;
+pub mod expiry;
 pub mod fields;
 mod interface_name;
 pub mod key_directory;
+pub mod key_policy;
+pub mod network;
 pub mod routable;
 pub mod server_keys;
 pub mod settings;

@@ -26,11 +26,11 @@ pub enum Unfit {
 ///
 /// # Errors
 /// [`Unfit`].
-pub fn check(ip: IpAddr, allow_non_routable: bool) -> Result<(), Unfit> {
+pub fn check(ip: IpAddr, allow_non_public: bool) -> Result<(), Unfit> {
     if !is_usable(ip) {
         return Err(Unfit::Unusable(ip));
     }
-    if !(allow_non_routable || is_routable(ip)) {
+    if !(allow_non_public || is_routable(ip)) {
         return Err(Unfit::NonRoutable(ip));
     }
     Ok(())
@@ -78,8 +78,8 @@ mod tests {
     fn nothing_is_ever_run_for_everybody() {
         for ip in ["::", "0.0.0.0", "255.255.255.255", "224.0.0.1", "239.1.2.3", "ff02::1"] {
             let ip = ip.parse().unwrap();
-            for allow_non_routable in [true, false] {
-                assert_eq!(check(ip, allow_non_routable), Err(Unfit::Unusable(ip)));
+            for allow_non_public in [true, false] {
+                assert_eq!(check(ip, allow_non_public), Err(Unfit::Unusable(ip)));
             }
         }
     }

@@ -17,7 +17,7 @@ const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 pub fn directory(config: &Config) -> Option<PathBuf> {
     match config.source {
         Source::Xdp => None,
-        Source::Udp => Some(passed_in().unwrap_or_else(|| config.config_dir.clone())),
+        Source::Udp => Some(passed_in().unwrap_or_else(|| config.keys_dir.clone())),
     }
 }
 
@@ -25,7 +25,7 @@ pub fn directory(config: &Config) -> Option<PathBuf> {
 pub fn read(config: &Config, occasion: Occasion) -> Checked<Keys> {
     let keys = match passed_in() {
         Some(directory) => key_directory::read_credentials(&directory, occasion),
-        None => key_directory::read(&config.config_dir, None, occasion),
+        None => key_directory::read(&config.keys_dir, None, occasion),
     };
     keys.and(|keys| keys.check_configured(config))
 }

@@ -21,23 +21,23 @@ pub struct Settings {
     /// The keys in its `keys_dir`.
     pub keys: Keys,
     /// The uid of `server_user`.
-    pub server: u32,
+    pub server_uid: u32,
 }
 
 impl Settings {
     /// Reads them for gate and commander, which talk to the server: its user has to be there. Keys may
     /// belong to it if it is the server that reads them.
     pub fn read(path: &Path, occasion: Occasion) -> Checked<Self> {
-        let find_server = |config: &Config| Ok(config.find_socket_user()?.uid.as_raw());
+        let find_server = |config: &Config| Ok(config.find_server_user()?.uid.as_raw());
         Self::of(Config::read(path), occasion, find_server)
     }
 
     /// The same from the same file for a program that runs with these and goes on with the server's
     /// user and whatever else only a restart changes: that it has changed is a problem.
-    pub fn read_anew(running: &Config, server: u32, daemon: Daemon) -> Checked<Self> {
+    pub fn read_anew(running: &Config, server_uid: u32, daemon: Daemon) -> Checked<Self> {
         let config = running.read_again();
         let config = config.and(|config| config.check_unchanged(running, daemon));
-        Self::of(config, Occasion::Reload, |_| Ok(server))
+        Self::of(config, Occasion::Reload, |_| Ok(server_uid))
     }
 
     fn of(
@@ -50,13 +50,13 @@ impl Settings {
             return problems.of_nothing();
         };
         // Without it there is no saying whom the keys may belong to.
-        let Some(server) = problems.good(find_server(&config)) else {
+        let Some(server_uid) = problems.good(find_server(&config)) else {
             return problems.of_nothing();
         };
-        let also_allowed = (config.source == Source::Udp).then_some(server);
+        let also_allowed = (config.source == Source::Udp).then_some(server_uid);
         let keys = key_directory::read_configured(&config, also_allowed, occasion);
         let keys = problems.good_of(keys).unwrap_or_default();
-        problems.of(Self { config, keys, server })
+        problems.of(Self { config, keys, server_uid })
     }
 
     /// Reads them for the server itself, which is that user.

@@ -15,20 +15,20 @@ use ruroco_daemon::{
 };
 use ruroco_files::instance;
 use ruroco_ipc::private_socket;
-use ruroco_keys::named_key::NamedKey;
 use ruroco_messages::plain_error::Plain;
 use ruroco_trust::private_directory;
 use rustix::process::geteuid;
 
 use super::{
     addresses::Addresses,
+    held_keys::HeldKeys,
     history::{History, Moment},
     interfaces::{Interface, Interfaces},
     privileges,
     program::Program,
     ring_fill,
     ring_socket::RingSocket,
-    status::{self, InterfaceStatus, KeyStatus, Status},
+    status::{self, InterfaceStatus, Status},
 };
 
 /// Runs the gate until it is told to end, and then detaches the program.
@@ -37,7 +37,7 @@ use super::{
 /// What keeps it from starting, or from going on. After an error later than the start, the program stays
 /// attached.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    let Settings { config, keys, server: server_uid } = settings;
+    let Settings { config, keys, server_uid } = settings;
     if config.source == Source::Udp {
         bail!("`source` is \"udp\" in the configuration: there is no gate to run");
     }
@@ -49,8 +49,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     let status_listener = Listener::listen(&status_path, geteuid().as_raw())?;
     let ring_socket = RingSocket::listen(&config.socket_dir, server_uid)?;
 
-    let mut program = Program::load_configured(&config, &keys.usable)?;
-    let keys = key_statuses(keys.usable);
+    let (mut program, keys) = HeldKeys::load(&config, keys.usable)?;
     privileges::drop_all_but_needed()?;
     let addresses = Addresses::watch().context("could not list this host's addresses")?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
@@ -84,7 +83,7 @@ pub(super) struct Gate {
     pub(super) config: Config,
     /// The uid of `server_user`.
     pub(super) server_uid: u32,
-    pub(super) keys: Vec<KeyStatus>,
+    pub(super) keys: HeldKeys,
     pub(super) program: Program,
     pub(super) interfaces: Interfaces,
     addresses: Addresses,
@@ -130,6 +129,7 @@ impl Daemon<6> for Gate {
             self.ring_socket.next_wake(now),
             self.status_listener.next_wake(now),
             self.history.next_look(),
+            self.keys.next_wake(now),
         ];
         wakes.into_iter().flatten().min()
     }
@@ -151,6 +151,9 @@ impl Daemon<6> for Gate {
         self.history.note_attached(self.interfaces.are_guarded());
         self.history.tell_refused(now, || self.program.verdicts());
         self.ring_socket.tend(now);
+        if let Err(error) = self.keys.expire(&mut self.program) {
+            tracing::error!("{error:#}");
+        }
         Ok(())
     }
 
@@ -215,10 +218,9 @@ impl Gate {
             attached: self.interfaces.are_guarded(),
             interfaces: self.interfaces.iter().map(interface_status).collect(),
             port: self.config.port,
-            ips: self.config.ips.iter().map(ToString::to_string).collect(),
             addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
-            keys: self.keys.clone(),
+            keys: self.keys.statuses(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),
             ring: ring_fill::of(self.program.ring()).unwrap_or_default(),
@@ -230,12 +232,6 @@ impl Gate {
     }
 
     fn ips(&self) -> Vec<IpAddr> {
-        self.config.ips.iter().map(|ip| IpAddr::from(*ip)).collect()
+        self.config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect()
     }
-}
-
-/// What may be told of keys; their secrets are wiped.
-pub(super) fn key_statuses(keys: Vec<NamedKey>) -> Vec<KeyStatus> {
-    let status = |named: NamedKey| KeyStatus { name: named.name, id: named.key.id.to_string() };
-    keys.into_iter().map(status).collect()
 }

@@ -20,6 +20,7 @@ pub mod addresses;
 pub mod attachment;
 pub mod cli;
 pub mod gate;
+mod held_keys;
 pub mod history;
 pub mod interfaces;
 pub mod netlink;

@@ -9,7 +9,7 @@ use aya::{
     programs::Xdp,
 };
 use aya_log::EbpfLogger;
-use ruroco_common::{guarded::Guarded, maps, verdict::Verdict};
+use ruroco_common::{datagram::KeyId, guarded::Guarded, maps, verdict::Verdict};
 use ruroco_config::Config;
 use ruroco_keys::named_key::NamedKey;
 
@@ -39,9 +39,10 @@ impl Program {
     /// # Errors
     /// As [`Program::load`].
     pub fn load_configured(config: &Config, keys: &[NamedKey]) -> anyhow::Result<Self> {
-        let guarded = Guarded::new(config.port, &config.ips, config.gate.appearance.pass_refused());
+        let guarded =
+            Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
-        guarded.share = maps::share(config.max_requests_per_second);
+        guarded.share = maps::share(config.max_knocks_per_second_per_key);
         Self::load(guarded, keys)
     }
 
@@ -92,6 +93,14 @@ impl Program {
     /// If the object file holds no such program.
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
         xdp(&mut self.ebpf)
+    }
+
+    /// Has the program treat a key as unknown.
+    ///
+    /// # Errors
+    /// If the kernel does not do it.
+    pub(super) fn remove_key(&mut self, id: KeyId) -> anyhow::Result<()> {
+        self.keys.remove(id).context("could not remove a key from the BPF maps")
     }
 
     /// Has the program forget its keys and writes over them. For when it is no longer attached, or

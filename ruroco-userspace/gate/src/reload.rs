@@ -21,10 +21,7 @@ use ruroco_daemon::logging;
 use ruroco_messages::problems::Problems;
 use rustix::thread::{MembarrierCommand, membarrier};
 
-use super::{
-    gate::{Gate, key_statuses},
-    program::Program,
-};
+use super::{gate::Gate, held_keys::HeldKeys, program::Program};
 
 /// How long a packet may take to be judged where the kernel does not tell when all have been:
 /// thousands of times as long as it does.
@@ -39,11 +36,9 @@ impl Gate {
         let settings = Settings::read_anew(&self.config, self.server_uid, Daemon::Gate)
             .and(|settings| self.check_mode(&settings.config));
         let Settings { config, keys, .. } = logging::or_refuse(settings)?;
-        let keys = keys.usable;
         let old_ring = BorrowedFd::try_clone_to_owned(&self.program.ring())
             .context("could not keep the ring")?;
-        let mut successor = Program::load_configured(&config, &keys)?;
-        let keys = key_statuses(keys);
+        let (mut successor, keys) = HeldKeys::load(&config, keys.usable)?;
         if let Err(error) = self.hand_over(&mut successor, &config) {
             forget_keys(&mut successor);
             return Err(error);
@@ -61,7 +56,7 @@ impl Gate {
         self.ring_socket.retire(old_ring, Instant::now());
         predecessor.flush_log();
         forget_keys(&mut predecessor);
-        tracing::info!(keys = self.keys.len(), "reloaded");
+        tracing::info!(keys = self.keys.in_force(), "reloaded");
         Ok(())
     }
 

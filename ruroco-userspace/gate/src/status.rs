@@ -47,9 +47,7 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// Our UDP port.
     pub port: u16,
-    /// Our addresses.
-    pub ips: Vec<String>,
-    /// Each of them, as it is on this host.
+    /// Our addresses, as each is on this host.
     pub addresses: Vec<AddressStatus>,
     /// What our port looks like from outside: `filtered` or `closed`.
     pub appearance: String,
@@ -107,6 +105,10 @@ pub struct KeyStatus {
     pub name: String,
     /// Its id in hexadecimal.
     pub id: String,
+    /// Its `expires`.
+    pub expires: Option<String>,
+    /// Whether the program treats it as unknown, because it has expired.
+    pub expired: bool,
 }
 
 /// Answers one who has connected: connecting is the question. The answer is a file without a name, so that it may have any length and nobody waits

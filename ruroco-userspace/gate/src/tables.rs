@@ -77,7 +77,7 @@ fn slots(ids: &[KeyId], shift: u32) -> Option<Vec<u32>> {
 /// The keys as the program has them.
 pub(super) struct Keys {
     entries: Array<MapData, EntryBytes>,
-    filled: Vec<u32>,
+    filled: Vec<(KeyId, u32)>,
 }
 
 /// Says what the program is to guard.
@@ -113,9 +113,20 @@ impl Keys {
     #[expect(clippy::needless_borrows_for_generic_args, reason = "a copy would not be wiped")]
     fn add(&mut self, key: &Key, slot: u32) -> anyhow::Result<()> {
         // Before it is in the map, so that it is wiped with the others if it gets there.
-        self.filled.push(slot);
+        self.filled.push((key.id, slot));
         let entry: Zeroizing<EntryBytes> = Zeroizing::new(transmute!(entry(key)));
         Ok(self.entries.set(slot, &*entry, 0)?)
+    }
+
+    /// Has the program forget one key and treat it as unknown. A packet that is judged meanwhile may find half of
+    /// the key, and is then forged; the server has the last word.
+    ///
+    /// # Errors
+    /// If the kernel does not do it.
+    pub(super) fn remove(&mut self, id: KeyId) -> anyhow::Result<()> {
+        let mut places = self.filled.iter().filter(|(filled, _)| *filled == id);
+        let removed: EntryBytes = transmute!(KeyEntry::removed(id));
+        Ok(places.try_for_each(|(_, slot)| self.entries.set(*slot, removed, 0))?)
     }
 
     /// Has the program forget its keys, by writing over them.
@@ -123,7 +134,7 @@ impl Keys {
     /// # Errors
     /// The first one; all keys were tried.
     pub(super) fn wipe(&mut self) -> anyhow::Result<()> {
-        let outcomes = self.filled.iter().map(|slot| self.entries.set(*slot, EMPTY, 0));
+        let outcomes = self.filled.iter().map(|(_, slot)| self.entries.set(*slot, EMPTY, 0));
         Ok(outcomes.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()?)
     }
 }
@@ -160,6 +171,10 @@ mod tests {
         for (id, slot) in ids.iter().zip(slots) {
             assert!(entries.insert(slot, KeyEntry::unchecked(*id)).is_none(), "a slot for each");
         }
+        all_can_be_found(ids, shift, &entries)
+    }
+
+    fn all_can_be_found(ids: &[KeyId], shift: u32, entries: &HashMap<u32, KeyEntry>) -> bool {
         let empty = KeyEntry::EMPTY;
         let find = |id| keys::find(id, shift, |slot| Some(entries.get(&slot).unwrap_or(&empty)));
         ids.iter().all(|id| {
@@ -198,6 +213,28 @@ mod tests {
             let ids: Vec<KeyId> = ids.into_iter().map(KeyId).collect();
             let mut shifts = (LEAST_SHIFT..=63).rev().filter(|shift| slots(&ids, *shift).is_some());
             prop_assert!(all_are_found(&ids, shifts.next().unwrap()));
+        }
+
+        #[test]
+        fn a_key_that_is_removed_is_unknown_and_hides_no_other(
+            ids in prop::collection::hash_set(prop::array::uniform8(0_u8..4), 1..200),
+            removed: prop::sample::Index,
+        ) {
+            let mut ids: Vec<KeyId> = ids.into_iter().map(KeyId).collect();
+            let mut shifts = (LEAST_SHIFT..=63).rev().filter(|shift| slots(&ids, *shift).is_some());
+            let shift = shifts.next().unwrap();
+            let places = slots(&ids, shift).unwrap();
+            let removed = ids[removed.index(ids.len())];
+            let entry = |id: &KeyId| match *id == removed {
+                true => KeyEntry::removed(*id),
+                false => KeyEntry::unchecked(*id),
+            };
+            let entries = places.into_iter().zip(ids.iter().map(entry)).collect();
+            ids.retain(|id| *id != removed);
+            prop_assert!(all_can_be_found(&ids, shift, &entries));
+            let empty = KeyEntry::EMPTY;
+            let entry = |slot| Some(entries.get(&slot).unwrap_or(&empty));
+            prop_assert!(matches!(keys::find(removed, shift, entry), Check::NoKey));
         }
     }
 }

@@ -15,7 +15,7 @@ use ruroco_config::{Config, DEFAULT_PATH};
 use ruroco_daemon::logging;
 use serde_json::Value;
 
-use crate::{check, doctor, import, init, invite, show};
+use crate::{check, doctor, import, init, invite, key, show};
 
 /// Set up and look after a host that runs ruroco.
 ///
@@ -80,6 +80,8 @@ enum Action {
     ///
     /// It holds the key. Run it as root, whose file that is.
     Invite(invite::Options),
+    /// Manage the keys of this host
+    Key(key::Options),
     /// Show whether a knock would work now, and the state of each part: gate, server, commander, files
     ///
     /// Also shows packets by verdict, the last knocks, the last refused knocks of known keys, and the
@@ -126,6 +128,7 @@ fn run(config: &Path, action: Action) -> anyhow::Result<ExitCode> {
         }
         Action::Import(options) => import::run(config, &options).map(done),
         Action::Invite(options) => invite::run(config, options, &mut io::stdout().lock()).map(done),
+        Action::Key(options) => key::run(config, options).map(done),
         Action::Status(arguments) => show::run(&Config::read(config).or_problems()?, &arguments),
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn keys() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let config = Config::read(Path::new(config::DEFAULT_PATH));
         let config = Problems::default().good_of(config);
-        let files = config.and_then(|config| key_directory::owners(&config.config_dir).ok());
+        let files = config.and_then(|config| key_directory::owners(&config.keys_dir).ok());
         let names = files.into_iter().flatten();
         names.filter_map(|(path, _)| Some(CompletionCandidate::new(path.file_stem()?))).collect()
     })

@@ -59,6 +59,18 @@ impl Options {
             commands_file: commands_file.to_owned(),
         }
     }
+
+    /// For a key that was created with these options.
+    pub(super) fn for_new_key(
+        key: &str,
+        commands_file: &Path,
+        commands: Vec<String>,
+        address: Option<String>,
+        wait: Option<NonZero<u16>>,
+        name: Option<Name>,
+    ) -> Self {
+        Self { address, commands, wait, name, ..Self::usual(key, commands_file) }
+    }
 }
 
 /// Shows it, as a QR code and as a line.
@@ -100,10 +112,10 @@ fn find_key(approved: &Approved, name: &str) -> anyhow::Result<Key> {
     if approved.keys.id(name).is_none() {
         let meant = nearest(name, approved.keys.all_names());
         let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-        let directory = approved.config.config_dir.display();
+        let directory = approved.config.keys_dir.display();
         bail!("there is no key {name} in {directory}{meant}");
     }
-    Ok(key_directory::read_one(&approved.config.config_dir, name)?)
+    Ok(key_directory::read_one(&approved.config.keys_dir, name)?)
 }
 
 /// What a client may ask for with this key, what it is to ask for by default first.
@@ -139,13 +151,13 @@ fn offered(
 /// Where clients send to.
 fn address(config: &Config, said: Option<&str>) -> anyhow::Result<Destination> {
     let Some(said) = said else {
-        let ip = config.ips.first().context("there is no address in `addresses`")?;
+        let ip = config.addresses.first().context("there is no address in `addresses`")?;
         return Ok(Destination::Address((IpAddr::from(*ip), config.port).into()));
     };
     let address = Destination::parse(said, config.port)
         .with_context(|| format!("--address {said} is no address"))?;
     if let Destination::Address(socket) = &address
-        && !config.ips.contains(&socket.ip().into())
+        && !config.addresses.contains(&socket.ip().into())
     {
         bail!(
             "{} is not in `addresses`, so knocks that are sent there would be refused; behind NAT, put it \

@@ -20,6 +20,7 @@ mod identity;
 pub mod import;
 pub mod init;
 pub mod invite;
+mod key;
 pub mod knocks;
 pub mod prometheus;
 mod refused;

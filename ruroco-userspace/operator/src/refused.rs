@@ -98,7 +98,7 @@ mod tests {
     fn the_latest_comes_first_with_the_name_of_its_key() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(by_server(dir.path(), &[], 5).unwrap(), []);
-        let keys = [KeyStatus { name: "laptop".to_owned(), id: "01".repeat(8) }];
+        let keys = [crate::report::tests::key("laptop", &"01".repeat(8))];
         let garbage = vec![0x1b; SIZE];
         let lines =
             [line(7, 1, "old_counter"), garbage, line(9, 2, "wrong_source"), line(8, 1, "x")];

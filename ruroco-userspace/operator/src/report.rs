@@ -1,6 +1,9 @@
 //! What `ruroco status` shows: whether a knock would work, how each part is, how fast the gate's
 //! counters rise, and the last knocks.
 
+#[cfg(test)]
+pub(super) mod tests;
+
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
@@ -134,9 +137,10 @@ impl Report {
         let known = self.status.iter().flat_map(|status| &status.keys);
         match keys {
             Keys::Count => writeln!(f, "keys        {}", known.count()),
-            Keys::Each => known
-                .into_iter()
-                .try_for_each(|key| writeln!(f, "key         {} {}", key.id, harmless(&key.name))),
+            Keys::Each => known.into_iter().try_for_each(|key| {
+                let expired = if key.expired { " (expired)" } else { "" };
+                writeln!(f, "key         {} {}{expired}", key.id, harmless(&key.name))
+            }),
         }
     }
 
@@ -148,7 +152,8 @@ impl Report {
         };
         let seconds = status.since_ms.checked_div(1000).unwrap_or_default();
         writeln!(f, "gate        {state} since {} ({})", status.since, span(seconds))?;
-        writeln!(f, "guards      UDP port {} of {}", status.port, status.ips.join(", "))?;
+        let addresses: Vec<_> = status.addresses.iter().map(|on| on.ip.as_str()).collect();
+        writeln!(f, "guards      UDP port {} of {}", status.port, addresses.join(", "))?;
         writeln!(f, "appearance  {}", status.appearance)?;
         for interface in &status.interfaces {
             match &interface.device {
@@ -267,235 +272,4 @@ fn span(seconds: u64) -> String {
 /// A name as it may be shown on a terminal.
 fn harmless(name: &str) -> String {
     name.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::health::paths::From;
-    use ruroco_gate::status::{KeyStatus, ProgramStatus, RingFill};
-
-    pub(crate) fn status() -> Status {
-        let interface = |name: &str, mode: Option<&str>, problem: Option<&str>| InterfaceStatus {
-            name: name.to_owned(),
-            device: None,
-            index: mode.map(|_| 2),
-            attached: mode.is_some(),
-            mode: mode.map(str::to_owned),
-            problem: problem.map(str::to_owned),
-        };
-        Status {
-            version: "0.1.0".to_owned(),
-            program: ProgramStatus {
-                tag: Some("0123456789abcdef".to_owned()),
-                map_memory_bytes: 3 << 20,
-            },
-            start_time_seconds: 1_767_225_600,
-            uptime_ms: 100_000,
-            attached: false,
-            since: "2026-01-01T00:00:00.000000Z".to_owned(),
-            since_ms: 90_061_000,
-            interfaces: vec![
-                interface("eth0", Some("native"), None),
-                interface("eth1", None, Some("there is no such interface; waiting for it")),
-            ],
-            port: 80,
-            ips: vec!["192.0.2.1".to_owned(), "2001:db8::1".to_owned()],
-            addresses: Vec::new(),
-            appearance: "filtered".to_owned(),
-            keys: vec![KeyStatus { name: "laptop".to_owned(), id: "0001020304050607".to_owned() }],
-            server_connected: true,
-            server_pid: None,
-            ring: RingFill { waiting_bytes: 152, read_up_to: 8000 },
-            verdicts: Verdict::ALL
-                .into_iter()
-                .map(|verdict| (verdict.name().to_owned(), u64::from(verdict.index()) * 1000))
-                .collect(),
-        }
-    }
-
-    pub(crate) fn health() -> Health {
-        Health {
-            status: Some(Ok(status())),
-            commander: Some(CommanderState {
-                version: "0.1.0".to_owned(),
-                start_time_seconds: 1,
-                running: 2,
-                max_running: 64,
-                connections: 1,
-                commands_file: "/etc/ruroco/commands.toml".to_owned(),
-            }),
-            unguarded: vec![
-                Unguarded::alone(From::Network, "eth2", "ether"),
-                Unguarded::alone(From::Tunnel, "wg0", "wireguard"),
-            ],
-            parts: vec![
-                Finding::problem("gate", "runs, but is open on eth1", "see the log"),
-                Finding::problem("unguarded", "eth2 is up but not guarded", "add it"),
-                Finding::warning("unguarded", "wg0 cannot be guarded", "drop them"),
-                Finding::ok("server", "connected"),
-                Finding::problem("commander", "is not running", "start it"),
-            ],
-        }
-    }
-
-    /// What the server has refused.
-    pub(crate) fn refused() -> Vec<Refused> {
-        vec![Refused {
-            time: "2026-01-01T00:00:50.000000Z".to_owned(),
-            by: "server",
-            key: Some("laptop".to_owned()),
-            reason: "wrong_destination".to_owned(),
-            ip: Some("192.0.2.9".to_owned()),
-            detail: None,
-        }]
-    }
-
-    pub(crate) fn trail() -> Trail {
-        let knock = |command: &str, result: Option<&str>| Knock {
-            time: "2026-01-01T00:01:00.000000Z".to_owned(),
-            key: "laptop".to_owned(),
-            command: command.to_owned(),
-            ip: "192.0.2.9".to_owned(),
-            counter: "17".to_owned(),
-            result: result.map(str::to_owned),
-            duration_ms: result.map(|_| 12),
-        };
-        Trail {
-            refused: vec![Refused::by_commander(
-                "2026-01-01T00:00:30.000000Z".to_owned(),
-                "too_many_running".to_owned(),
-                "64 commands are running\u{1b} already".to_owned(),
-            )],
-            knocks: vec![knock("sly\u{1b}[2J", None), knock("open_ssh", Some("exit:0"))],
-            totals: [("succeeded".to_owned(), 3), ("failed".to_owned(), 1)].into(),
-        }
-    }
-
-    fn report(before: Option<&Status>) -> Report {
-        Report::new(health(), before, Ok(trail()), Ok(refused()))
-    }
-
-    #[test]
-    fn one_screen_shows_it_all() {
-        let mut before = status();
-        before.uptime_ms -= 2_000;
-        before.verdicts.insert("forged".to_owned(), 1);
-        let report = report(Some(&before));
-        let expected = "\
-NOT READY   gate, unguarded, commander
-gate        OPEN on some interface since 2026-01-01T00:00:00.000000Z (1 d 1 h)
-guards      UDP port 80 of 192.0.2.1, 2001:db8::1
-appearance  filtered
-interface   eth0: attached, native
-interface   eth1: there is no such interface; waiting for it
-interface   eth2: NOT GUARDED
-version     0.1.0, program 0123456789abcdef, maps of 3072 KiB
-problem     gate: runs, but is open on eth1
-            -> see the log
-problem     unguarded: eth2 is up but not guarded
-            -> add it
-warning     unguarded: wg0 cannot be guarded
-            -> drop them
-ok          server: connected
-problem     commander: is not running
-            -> start it
-verdict     not_ours                   0          0.0/s
-verdict     malformed               1000          0.0/s
-verdict     fragment                2000          0.0/s
-verdict     wrong_length            3000          0.0/s
-verdict     unknown_key             4000          0.0/s
-verdict     replayed                5000          0.0/s
-verdict     throttled               6000          0.0/s
-verdict     forged                  7000       3499.5/s
-verdict     over_share              8000          0.0/s
-verdict     candidate               9000          0.0/s
-verdict     ring_full              10000          0.0/s
-knock       2026-01-01T00:01:00.000000Z laptop sly\u{fffd}[2J 192.0.2.9 running
-knock       2026-01-01T00:01:00.000000Z laptop open_ssh 192.0.2.9 exit:0 12 ms
-refused     2026-01-01T00:00:50.000000Z wrong_destination laptop 192.0.2.9 (by the server)
-refused     2026-01-01T00:00:30.000000Z too_many_running 64 commands are running\u{fffd} already (by the commander)
-key         0001020304050607 laptop
-";
-        assert_eq!(report.to_text(Keys::Each), expected);
-        assert!(report.to_text(Keys::Count).ends_with("\nkeys        1\n"));
-    }
-
-    #[test]
-    fn a_gate_that_is_closed_where_it_is_and_missing_elsewhere_is_not_simply_closed() {
-        let mut health = health();
-        health.status = Some(Ok(Status { attached: true, ..status() }));
-        let text = Report::new(health, None, Ok(trail()), Ok(refused())).to_text(Keys::Count);
-        assert!(text.starts_with("NOT READY   "), "{text}");
-        assert!(
-            text.contains("\ngate        attached, but NOT ON ALL INTERFACES, since"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn what_works_is_ready_in_spite_of_warnings_and_what_nobody_could_look_at_is_not() {
-        let mut health = health();
-        health.parts.retain(health::is_good);
-        health.unguarded.retain(|one| !one.from.is_problem());
-        health.status = Some(Ok(Status { attached: true, ..status() }));
-        let report = Report::new(health, None, Ok(trail()), Ok(refused()));
-        assert!(report.ready && !report.open);
-        assert!(report.to_text(Keys::Count).starts_with("ready "));
-        let mut health = self::health();
-        health.parts = vec![Finding::unknown("gate", "permission denied")];
-        assert!(!Report::new(health, None, Ok(trail()), Ok(refused())).ready);
-    }
-
-    #[test]
-    fn without_a_gate_that_answers_the_other_parts_are_shown() {
-        let away = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        let health = Health { status: Some(Err(away.into())), ..health() };
-        let report = Report::new(health, Some(&status()), Ok(trail()), Ok(refused()));
-        let json = serde_json::to_value(&report).unwrap();
-        assert!(json["error"].as_str().unwrap().contains("not running"), "{json}");
-        assert!(json.get("attached").is_none(), "{json}");
-        assert_eq!(json["parts"][4]["name"], "commander");
-        assert_eq!(
-            (&json["parts"][4]["state"], &json["ready"]),
-            (&"problem".into(), &false.into())
-        );
-        assert!(report.to_text(Keys::Each).contains("\nproblem     commander: "));
-    }
-
-    #[test]
-    fn no_rate_is_made_of_two_gates_or_of_no_time() {
-        let mut before = status();
-        assert_eq!(report(Some(&before)).rates, None);
-        before.uptime_ms -= 1;
-        assert!(report(Some(&before)).rates.is_some());
-        before.start_time_seconds -= 1;
-        assert_eq!(report(Some(&before)).rates, None);
-    }
-
-    #[test]
-    fn what_cannot_be_read_of_knocks_is_said_to_be_unknown() {
-        let error = || anyhow::anyhow!("could not read it");
-        let report = Report::new(health(), None, Err(error()), Err(error()));
-        let text = report.to_text(Keys::Each);
-        assert!(text.contains("\nknock       unknown: could not read it\n"), "{text}");
-        assert!(text.contains("\nrefused     unknown: could not read it\n"), "{text}");
-        let json = serde_json::to_value(&report).unwrap();
-        assert_eq!(json["audit_problem"], "could not read it");
-        assert_eq!(json["rates"], serde_json::Value::Null);
-    }
-
-    #[test]
-    fn times_are_told_in_their_greatest_units() {
-        for (seconds, told) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min 0 s"),
-            (3_599, "59 min 59 s"),
-            (86_399, "23 h 59 min"),
-            (86_400 * 400, "400 d 0 h"),
-        ] {
-            assert_eq!(span(seconds), told);
-        }
-    }
 }

@@ -82,7 +82,7 @@ fn report(config: &Config, arguments: &Arguments, before: Option<&Status>) -> Re
     let health = Health::examine(config);
     let status = health.status.as_ref().and_then(|status| status.as_ref().ok());
     let keys = status.map(|status| status.keys.as_slice()).unwrap_or_default();
-    let refused = refused::by_server(&config.blocklist_dir, keys, arguments.knocks);
+    let refused = refused::by_server(&config.state_dir, keys, arguments.knocks);
     let trail = knocks::read(&config.audit_dir, arguments.knocks);
     Report::new(health, before, trail, refused)
 }

@@ -1,5 +1,6 @@
 //! `ruroco-server`'s command line.
 
+use ruroco_daemon::clock::Now;
 use std::{
     env,
     io::{self, BufRead, Write},
@@ -15,7 +16,6 @@ use ruroco_config::{self as config, Config, key_directory::Occasion, settings::S
 use ruroco_daemon::logging;
 
 use super::{
-    clock::Now,
     daemon,
     floor_file::FloorFile,
     floors::Floors,
@@ -85,7 +85,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 }
 
 fn init(config: &Config, if_missing: bool, with_floors: bool) -> anyhow::Result<()> {
-    let dir = &config.blocklist_dir;
+    let dir = &config.state_dir;
     if with_floors {
         return import(dir, &read_floors(io::stdin().lock())?);
     }

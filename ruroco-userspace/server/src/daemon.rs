@@ -1,6 +1,7 @@
 //! The program as it runs: candidates and keys from the [`Source`] go to the [`Server`], until a signal ends
 //! it.
 
+use ruroco_daemon::clock::Now;
 use std::{fmt, time::Instant};
 
 use anyhow::Context;
@@ -13,7 +14,6 @@ use ruroco_ipc::boot_clock;
 use ruroco_keys::named_key::NamedKey;
 
 use super::{
-    clock::Now,
     floor_file::FloorFile,
     pauses::Pauses,
     refusals,
@@ -36,9 +36,9 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
         return Err(problem.into());
     }
     let ids = keys.iter().map(|named| named.key.id);
-    let floors = FloorFile::open(&config.blocklist_dir, ids, Now::read().epoch)?;
+    let floors = FloorFile::open(&config.state_dir, ids, Now::read().epoch)?;
     let source = source::open(&config)?;
-    let record = refusals::open_or_warn(&config.blocklist_dir);
+    let record = refusals::open_or_warn(&config.state_dir);
     sandbox::enter(policy, &Needs::of(&config, source.network_socket()))?;
 
     let mut server = Server::new(config, keys, floors);

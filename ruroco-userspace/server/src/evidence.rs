@@ -60,6 +60,12 @@ pub enum Compared {
         /// The one it came from.
         actual: Address,
     },
+    /// The time, with the key's `expires`.
+    Expiry,
+    /// That it names no address, with the key's `require_address`.
+    NoAddress,
+    /// An address outside the key's `sources`.
+    Network(Address),
     /// The address that the command would run for.
     Address(Address),
     /// The command, with those of the key.
@@ -139,8 +145,8 @@ impl fmt::Display for Explained<'_> {
                 config.max_clock_skew.as_secs()
             ),
             Compared::Destination(address) => {
-                write!(f, "it was made for {address}; ips: ")?;
-                list(f, &config.ips)
+                write!(f, "it was made for {address}; `addresses`: ")?;
+                list(f, &config.addresses)
             }
             Compared::Source { claimed, actual } => {
                 write!(f, "it names {claimed} as its source, and came from {actual}")
@@ -156,13 +162,28 @@ impl fmt::Display for Explained<'_> {
                 let rules = config.rules_of(self.key);
                 list(f, rules.and_then(|rules| rules.commands.as_deref()).unwrap_or_default())
             }
+            Compared::Expiry => {
+                f.write_str("the key expired")?;
+                match config.rules_of(self.key).and_then(|rules| rules.expires) {
+                    Some(expires) => write!(f, ": expires = {expires}"),
+                    None => Ok(()),
+                }
+            }
+            Compared::NoAddress => {
+                f.write_str("it names no address, and the key has require_address = true")
+            }
+            Compared::Network(address) => {
+                write!(f, "{address} is in none of the key's sources: ")?;
+                let rules = config.rules_of(self.key);
+                list(f, rules.and_then(|rules| rules.sources.as_deref()).unwrap_or_default())
+            }
             Compared::Address(address) => {
                 write!(f, "the command would run for {address}")
             }
             Compared::GlobalRate => write!(
                 f,
                 "the key has used its share of max_knocks_per_second = {}",
-                config.max_requests_per_second_global
+                config.max_knocks_per_second
             ),
             Compared::Slots => {
                 write!(f, "the key's commands have their share of the commander's {SLOTS} slots")
@@ -170,7 +191,7 @@ impl fmt::Display for Explained<'_> {
             Compared::Rate => write!(
                 f,
                 "the key knocks more often than max_knocks_per_second_per_key = {}",
-                config.max_requests_per_second
+                config.max_knocks_per_second_per_key
             ),
         }
     }
@@ -246,7 +267,7 @@ mod tests {
             ),
             (
                 Compared::Destination(address(9)),
-                "it was made for 203.0.113.9; ips: 192.0.2.1, 2001:db8::1, 192.0.2.2, 192.0.2.3, \
+                "it was made for 203.0.113.9; `addresses`: 192.0.2.1, 2001:db8::1, 192.0.2.2, 192.0.2.3, \
                  192.0.2.4 and 1 more",
             ),
             (

@@ -26,7 +26,6 @@
 
 pub mod account;
 pub mod cli;
-pub mod clock;
 pub mod commander;
 pub mod daemon;
 pub mod evidence;

@@ -16,14 +16,20 @@ pub enum Refusal {
     Forged,
     /// Authentic, but of another version.
     WrongVersion,
+    /// The key is no longer accepted: `expires` in `[keys.NAME]`.
+    KeyExpired,
     /// The counter is not greater than the key's floor: a copy, or overtaken.
     OldCounter,
     /// The counter is too far ahead of this host's clock.
     FutureCounter,
     /// Made for another host.
     WrongDestination,
+    /// It names no address, and `require_address` in `[keys.NAME]` is true.
+    AddressRequired,
     /// Strict, and the claimed source is not the real one.
     WrongSource,
+    /// Its source, or the address that the command would run for, is in none of the `sources` in `[keys.NAME]`.
+    SourceNotAllowed,
     /// [No command runs](ruroco_config::routable::Unfit::Unusable) for the address.
     UnusableAddress,
     /// The address is not of the public Internet, and `allow_non_public_addresses` is false.
@@ -43,7 +49,7 @@ pub enum Refusal {
 }
 
 /// How many refusals there are.
-const COUNT: usize = 17;
+const COUNT: usize = 20;
 
 impl From<Unfit> for Refusal {
     fn from(unfit: Unfit) -> Self {
@@ -62,10 +68,13 @@ impl Refusal {
         Self::UnknownKey,
         Self::Forged,
         Self::WrongVersion,
+        Self::KeyExpired,
         Self::OldCounter,
         Self::FutureCounter,
         Self::WrongDestination,
+        Self::AddressRequired,
         Self::WrongSource,
+        Self::SourceNotAllowed,
         Self::UnusableAddress,
         Self::NonRoutableAddress,
         Self::CommandNotAllowed,
@@ -94,10 +103,13 @@ impl Refusal {
             Self::UnknownKey => "unknown_key",
             Self::Forged => "forged",
             Self::WrongVersion => "wrong_version",
+            Self::KeyExpired => "key_expired",
             Self::OldCounter => "old_counter",
             Self::FutureCounter => "future_counter",
             Self::WrongDestination => "wrong_destination",
+            Self::AddressRequired => "address_required",
             Self::WrongSource => "wrong_source",
+            Self::SourceNotAllowed => "source_not_allowed",
             Self::UnusableAddress => "unusable_address",
             Self::NonRoutableAddress => "non_routable_address",
             Self::CommandNotAllowed => "command_not_allowed",

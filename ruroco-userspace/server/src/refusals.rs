@@ -5,6 +5,7 @@
 //! each reason and writes it at most once a second, so neither the work nor the room that a key holder can
 //! cause grows with the number of packets. Only when all lines are in use, the oldest gives way.
 
+use ruroco_daemon::clock::Now;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read},
@@ -17,7 +18,7 @@ use ruroco_common::{address::Address, datagram::KeyId};
 use ruroco_daemon::timestamp;
 use ruroco_ipc::refusal_record::{BLANK, FILE, FILE_SIZE, RECORDS, Record, SIZE};
 
-use super::{clock::Now, refusal::Refusal};
+use super::refusal::Refusal;
 
 /// A line is written at most once in this time.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@
 //! Floors, the totals of refusals and what the rate limits remember go on. A key that is new has its
 //! floor on the disk before it can be used.
 
+use ruroco_daemon::clock::Now;
 use std::fmt::Write;
 
 use ruroco_config::{
@@ -15,7 +16,7 @@ use ruroco_daemon::logging;
 use ruroco_keys::named_key::NamedKey;
 use ruroco_messages::problems::{Checked, Problems};
 
-use super::{clock::Now, floor_file, server::Server, verifier::Verifier};
+use super::{floor_file, server::Server, verifier::Verifier};
 
 /// Keys that were handed over and not taken.
 #[derive(Debug, thiserror::Error)]

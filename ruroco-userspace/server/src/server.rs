@@ -1,6 +1,7 @@
 //! What happens to a candidate: it is judged, its floor is persisted, and its order is forwarded, in
 //! that order.
 
+use ruroco_daemon::clock::Now;
 use std::{os::fd::BorrowedFd, time::Duration};
 
 use ruroco_common::candidate::Candidate;
@@ -10,7 +11,6 @@ use ruroco_keys::named_key::NamedKey;
 use tracing::field;
 
 use super::{
-    clock::Now,
     commander::Commander,
     evidence::{Compared, Evidence, Explained, LastEvidence, Refused},
     floor_file::{self, FloorFile},

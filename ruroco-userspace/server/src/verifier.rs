@@ -5,6 +5,7 @@
 
 mod permit;
 
+use ruroco_daemon::clock::Now;
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -17,7 +18,7 @@ use ruroco_common::{
     datagram::KeyId,
     plaintext::{Plaintext, WrongVersion},
 };
-use ruroco_config::{Config, routable};
+use ruroco_config::{Config, key_policy::KeyPolicy, routable};
 use ruroco_daemon::rate::{SharedRate, TokenBucket};
 use ruroco_ipc::order::{self, Order};
 use ruroco_keys::named_key::NamedKey;
@@ -25,7 +26,6 @@ use ruroco_seal::Aead;
 
 pub use self::permit::Permit;
 use super::{
-    clock::Now,
     evidence::{Compared, Evidence, Refused},
     floors::Floors,
     refusal::Refusal,
@@ -37,7 +37,7 @@ pub struct Verifier {
     ips: HashSet<Address>,
     /// Nanoseconds.
     max_clock_skew: u128,
-    allow_non_routable_ips: bool,
+    allow_non_public_addresses: bool,
     /// What all keys together may ask for.
     global_rate: SharedRate,
 }
@@ -48,7 +48,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct KeyState {
     name: Box<str>,
     aead: Aead,
-    allowed: Option<Box<[CommandHash]>>,
+    policy: KeyPolicy,
     bucket: TokenBucket,
 }
 
@@ -62,25 +62,20 @@ struct Knock {
 impl Verifier {
     /// A verifier for these keys under this configuration.
     pub fn new<'a>(config: &Config, keys: impl IntoIterator<Item = &'a NamedKey>) -> Self {
-        let state = |named: &NamedKey| {
-            let rules = config.rules_of(&named.name);
-            let allowed = rules.and_then(|rules| rules.commands.as_ref());
-            KeyState {
-                name: named.name.as_str().into(),
-                aead: Aead::new(&named.key),
-                allowed: allowed
-                    .map(|names| names.iter().map(|name| CommandHash::of(name)).collect()),
-                bucket: TokenBucket::new(config.max_requests_per_second),
-            }
+        let state = |named: &NamedKey| KeyState {
+            name: named.name.as_str().into(),
+            aead: Aead::new(&named.key),
+            policy: config.policy_of(&named.name, CommandHash::of),
+            bucket: TokenBucket::new(config.max_knocks_per_second_per_key),
         };
         let keys: HashMap<_, _> =
             keys.into_iter().map(|named| (named.key.id, state(named))).collect();
-        let most = config.max_requests_per_second_global;
+        let most = config.max_knocks_per_second;
         Self {
             global_rate: SharedRate::new(most, SECOND, keys.len()),
             keys,
-            allow_non_routable_ips: config.allow_non_routable_ips,
-            ips: config.ips.iter().copied().collect(),
+            allow_non_public_addresses: config.allow_non_public_addresses,
+            ips: config.addresses.iter().copied().collect(),
             max_clock_skew: config.max_clock_skew.as_nanos(),
         }
     }
@@ -129,6 +124,10 @@ impl Verifier {
         let Knock { source, key, plaintext } = self.open(candidate)?;
         let refused = |reason, compared| Err(refused(reason, key, compared));
 
+        let policy = &self.keys.get(&key).ok_or(Refusal::UnknownKey)?.policy;
+        if policy.has_expired(now.epoch) {
+            return refused(Refusal::KeyExpired, Compared::Expiry);
+        }
         // A key without a floor cannot be protected from replays, so it is as good as unknown.
         let floor = floors.of(key).ok_or(Refusal::UnknownKey)?;
         let (counter, epoch) = (plaintext.counter, now.epoch);
@@ -144,6 +143,9 @@ impl Verifier {
         if !self.ips.contains(&destination) {
             return refused(Refusal::WrongDestination, Compared::Destination(destination));
         }
+        if plaintext.claimed_source.is_none() && policy.requires_address() {
+            return refused(Refusal::AddressRequired, Compared::NoAddress);
+        }
         let address = match plaintext.claimed_source {
             Some(claimed) if plaintext.strict && claimed != source => {
                 let compared = Compared::Source { claimed, actual: source };
@@ -152,14 +154,17 @@ impl Verifier {
             Some(claimed) => claimed,
             None => source,
         };
-        if let Err(unfit) = routable::check(address.into(), self.allow_non_routable_ips) {
+        if let Some(outside) = [source, address].into_iter().find(|one| !policy.admits(*one)) {
+            return refused(Refusal::SourceNotAllowed, Compared::Network(outside));
+        }
+        if let Err(unfit) = routable::check(address.into(), self.allow_non_public_addresses) {
             return refused(unfit.into(), Compared::Address(address));
         }
         let command = plaintext.command;
-        let state = self.keys.get_mut(&key).ok_or(Refusal::UnknownKey)?;
-        if state.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&command)) {
+        if !policy.allows(command) {
             return refused(Refusal::CommandNotAllowed, Compared::Command(command));
         }
+        let state = self.keys.get_mut(&key).ok_or(Refusal::UnknownKey)?;
         if !state.bucket.has_token(now.boot) {
             return refused(Refusal::RateLimited, Compared::Rate);
         }

@@ -11,6 +11,7 @@
 #[expect(dead_code, reason = "the rest is for the other tests")]
 mod harness;
 
+use ruroco_daemon::clock::Now;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -33,7 +34,7 @@ use ruroco_common::{
 use ruroco_daemon::{event_loop::Daemon, logging::journal::Journal, shares::Shares, wait::wait};
 use ruroco_ipc::{order, private_socket::PrivateListener, slots};
 use ruroco_server::{
-    clock::Now, daemon::ServerDaemon, refusal::Refusal, refusals::Refusals, server::Server, source,
+    daemon::ServerDaemon, refusal::Refusal, refusals::Refusals, server::Server, source,
 };
 use rustix::{
     net::{RecvFlags, SendFlags, getsockname, recv, send},
@@ -251,7 +252,7 @@ fn no_candidate_makes_the_server_allocate() {
     });
     server.take(NOW, Ok(&host.knock(TIRED, START + 1)));
     let (listener, commander) = commander.join().unwrap();
-    host.config.address.set_port(0); // the kernel's choice
+    host.config.listen.set_port(0); // the kernel's choice
     let source = source::open(&host.config).unwrap();
     let [_, socket] = source.descriptors();
     let address = SocketAddr::try_from(getsockname(socket.unwrap()).unwrap()).unwrap();

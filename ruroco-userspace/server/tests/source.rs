@@ -11,6 +11,7 @@
 #[expect(dead_code, reason = "the rest is for the other tests")]
 mod harness;
 
+use ruroco_daemon::clock::Now;
 use std::{
     fs::File,
     os::{
@@ -26,10 +27,7 @@ use ruroco_ipc::{
     handover::{self, Handover, memory},
     private_socket::{PrivateListener, send_descriptors},
 };
-use ruroco_server::{
-    clock::Now,
-    source::{self, Arrival, NewRing, Source},
-};
+use ruroco_server::source::{self, Arrival, NewRing, Source};
 use rustix::{
     fs::{MemfdFlags, ftruncate, memfd_create},
     param::page_size,

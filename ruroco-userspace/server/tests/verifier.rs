@@ -7,6 +7,7 @@
     reason = "a test may fail loudly"
 )]
 
+use ruroco_daemon::clock::Now;
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use proptest::prelude::*;
@@ -16,13 +17,12 @@ use ruroco_common::{
 use ruroco_config::Config;
 use ruroco_keys::{key::Key, named_key::NamedKey};
 use ruroco_seal::Aead;
-use ruroco_server::{
-    clock::Now, floor_file::FloorFile, floors::Floors, refusal::Refusal, verifier::Verifier,
-};
+use ruroco_server::{floor_file::FloorFile, floors::Floors, refusal::Refusal, verifier::Verifier};
 
-const KEYS: [&str; 2] = [
+const KEYS: [&str; 3] = [
     "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==",
     "BAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==",
+    "chacha20poly1305:DAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==",
 ];
 const STRANGER: &str = "chacha20poly1305:CCECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 const CONFIG: &str = r#"
@@ -33,12 +33,20 @@ max_knocks_per_second_per_key = 2
 max_knocks_per_second = 3
 max_clock_skew = 60
 keys.limited.commands = ["default"]
+keys.visitor.expires = 2024-09-08T18:51:55Z
+keys.visitor.sources = ["1.1.1.0/26"]
+keys.visitor.require_address = true
 "#;
 const SKEW: u128 = 60_000_000_000;
+/// 2024-09-08T18:51:50Z
 const START: u128 = 1_725_821_510_000_000_000;
+/// When the visitor's key expires.
+const EXPIRES: u128 = START + 5_000_000_000;
+/// The index of the key of a visitor.
+const VISITOR: usize = 2;
 
 fn keys() -> Vec<NamedKey> {
-    ["free", "limited"]
+    ["free", "limited", "visitor"]
         .into_iter()
         .zip(KEYS)
         .map(|(name, text)| NamedKey { name: name.to_owned(), key: Key::parse(text).unwrap() })
@@ -75,13 +83,15 @@ enum Step {
     Reload,
 }
 
+/// The only address in the visitor's network.
+const IN_NETWORK: Address = Address::from_ipv4([1, 1, 1, 1]);
 const STRANGE: Address = Address::from_ipv4([1, 1, 1, 99]);
 const FROM_WITHIN: Address = Address::from_ipv4([10, 0, 0, 1]);
 const EVERYBODY: Address = Address::from_ipv4([224, 0, 0, 1]);
 
 fn addresses() -> impl Strategy<Value = Address> {
     prop_oneof![
-        4 => Just(Address::from_ipv4([1, 1, 1, 1])),
+        4 => Just(IN_NETWORK),
         1 => Just(Address::from("2606:4700::1111".parse::<std::net::IpAddr>().unwrap())),
         1 => Just(STRANGE),
     ]
@@ -93,7 +103,7 @@ fn sources() -> impl Strategy<Value = Address> {
 
 fn packets() -> impl Strategy<Value = Packet> {
     (
-        prop_oneof![8 => (0_usize..2).prop_map(Some), 1 => Just(None)],
+        prop_oneof![8 => (0_usize..3).prop_map(Some), 1 => Just(None)],
         prop_oneof![9 => Just(None), 1 => (64_usize..94 * 8).prop_map(Some)],
         prop_oneof![9 => Just(1_u8), 1 => any::<u8>()],
         prop_oneof![3 => Just("default"), 1 => Just("other")],
@@ -161,7 +171,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         Self {
-            floors: [(0, START), (1, START)].into(),
+            floors: [(0, START), (1, START), (VISITOR, START)].into(),
             buckets: BTreeMap::new(),
             second: (BTreeMap::new(), 0),
         }
@@ -182,13 +192,19 @@ impl Model {
         let checks = [
             (packet.flipped_bit.is_some(), Refusal::Forged),
             (packet.version != 1, Refusal::WrongVersion),
+            (key == VISITOR && wall >= EXPIRES, Refusal::KeyExpired),
             (counter <= self.floors[&key], Refusal::OldCounter),
             (counter > wall + SKEW, Refusal::FutureCounter),
             (packet.destination == STRANGE, Refusal::WrongDestination),
+            (key == VISITOR && packet.claimed.is_none(), Refusal::AddressRequired),
             (
                 packet.strict != 0
                     && packet.claimed.is_some_and(|claimed| claimed != packet.source),
                 Refusal::WrongSource,
+            ),
+            (
+                key == VISITOR && [packet.source, address].iter().any(|one| *one != IN_NETWORK),
+                Refusal::SourceNotAllowed,
             ),
             (address == EVERYBODY, Refusal::UnusableAddress),
             (address == FROM_WITHIN, Refusal::NonRoutableAddress),

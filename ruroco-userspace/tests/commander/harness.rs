@@ -164,8 +164,8 @@ impl Host {
     }
 
     /// Lets the server be another user than the one who runs the tests.
-    pub(crate) fn configure_user(&self, socket_user: &str) {
-        self.configure(socket_user, PLENTY);
+    pub(crate) fn configure_user(&self, server_user: &str) {
+        self.configure(server_user, PLENTY);
     }
 
     /// Has the sockets be in another directory.
@@ -184,11 +184,11 @@ impl Host {
         self.write("config.toml", &text.replace(&own, ""), 0o644);
     }
 
-    fn configure(&self, socket_user: &str, max_requests_per_second_global: u32) {
+    fn configure(&self, server_user: &str, max_knocks_per_second: u32) {
         let config = format!(
             "addresses = [\"192.0.2.9\"]\nsource = \"udp\"\nkeys_dir = {:?}\nsocket_dir = {:?}\naudit_dir = {:?}\n\
-             server_user = {socket_user:?}\n\
-             max_knocks_per_second = {max_requests_per_second_global}\n",
+             server_user = {server_user:?}\n\
+             max_knocks_per_second = {max_knocks_per_second}\n",
             self.path("etc"),
             self.path("run"),
             self.path("log"),

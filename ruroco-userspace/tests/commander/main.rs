@@ -307,7 +307,7 @@ mod a_mistake {
             (format!("{TRUE}user = \"no-such-user\"\n"), ":3: there is no user no-such-user"),
             (format!("{TRUE}keys = [\"tablet\"]\n"), ":3: there is no key file tablet.key"),
             (format!("{TRUE}{TRUE}"), ":3: duplicate key"),
-            (format!("{TRUE}shell = \"true\"\n"), ":3: `run` and `shell` are both there"),
+            (format!("{TRUE}shell = \"true\"\n"), ":3: a command has either `run` or `shell`"),
             (String::new(), ":1: there is no command"),
         ] {
             host.write("commands.toml", &commands, 0o600);

@@ -202,7 +202,7 @@ const MANY: usize = 4_200;
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_full_disk_keeps_no_knock_out() {
     let options = Options {
-        max_requests_per_second: 10_000,
+        max_knocks_per_second_per_key: 10_000,
         more_keys: vec!["phone", "tablet"],
         ..Options::default()
     };

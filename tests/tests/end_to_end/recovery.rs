@@ -95,7 +95,7 @@ fn knocks_wait_in_the_ring_for_a_server_that_restarts() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_server_that_was_away_for_longer_than_the_ring_lasts_takes_the_next_knock() {
     // The one key may fill the ring.
-    let options = Options { max_requests_per_second: 5_000, ..Options::default() };
+    let options = Options { max_knocks_per_second_per_key: 5_000, ..Options::default() };
     let mut lab = Lab::running(&options);
     lab.expect_next_knock_to_run(Family::V4);
     lab.server().crash();

@@ -221,8 +221,11 @@ fn the_commander_refuses_what_its_own_file_does_not_allow() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_key_that_knocks_too_often_is_limited_and_another_key_is_not() {
-    let options =
-        Options { max_requests_per_second: 1, more_keys: vec!["phone"], ..Options::default() };
+    let options = Options {
+        max_knocks_per_second_per_key: 1,
+        more_keys: vec!["phone"],
+        ..Options::default()
+    };
     for family in Family::BOTH {
         let mut lab = Lab::running(&options);
         // Sealed beforehand and sent at once: with one knock a second there is no time to lose.

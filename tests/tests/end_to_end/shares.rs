@@ -36,8 +36,11 @@ impl Drop for EndOfFlood<'_> {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn while_one_key_floods_every_knock_of_another_runs() {
-    let options =
-        Options { max_requests_per_second: 100, more_keys: vec!["phone"], ..Options::default() };
+    let options = Options {
+        max_knocks_per_second_per_key: 100,
+        more_keys: vec!["phone"],
+        ..Options::default()
+    };
     let mut lab = Lab::running(&options);
     let before = lab.verdicts();
     let (laptop, phone) = (lab.key(), lab.files.key("phone"));

@@ -149,7 +149,7 @@ fn blocklist() -> Vec<u8> {
 }
 
 /// A guest on which upstream runs, with this `config.toml` and its floors in this directory.
-fn host_of_upstreams(config: &str, blocklist_dir: &str) -> Host {
+fn host_of_upstreams(config: &str, state_dir: &str) -> Host {
     let host = Host::boot();
     let guest = &host.guest;
     guest.run("useradd --system ruroco --shell /bin/false");
@@ -166,7 +166,7 @@ fn host_of_upstreams(config: &str, blocklist_dir: &str) -> Host {
     let units = UPSTREAMS_UNITS.join(" ");
     guest.run(&format!("systemctl daemon-reload && systemctl enable {units}"));
     guest.run(&format!("systemctl start {units} && systemctl is-active {units}"));
-    let path = format!("{blocklist_dir}/blocklist.msgpck");
+    let path = format!("{state_dir}/blocklist.msgpck");
     guest.write_bytes(&path, &blocklist());
     guest.run(&format!("chown ruroco: {path} && chmod 600 {path}"));
     host

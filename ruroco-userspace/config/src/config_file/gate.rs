@@ -10,7 +10,7 @@ use ruroco_files::toml_file::{
 };
 use ruroco_messages::problems::Problems;
 
-use super::{Places, Reader, is_empty_list};
+use super::{Places, Reader};
 use crate::fields::{self, Look, Mode, Source};
 
 /// `[gate]`.
@@ -77,7 +77,7 @@ impl Gate {
         };
         let mut reader = Reader { table, places, problems };
         let (interfaces, interfaces_at) = match reader.take(&fields::INTERFACES) {
-            Taken::Is(names) => distinct(file, names, reader.problems),
+            Taken::Is(names) => distinct(file, names.value.0, reader.problems),
             Taken::Wrong => Default::default(),
             Taken::Absent => {
                 let example = "interfaces = [\"eth0\"]";
@@ -138,15 +138,11 @@ impl Gate {
 /// Names that differ, and where they stand.
 fn distinct(
     file: &File,
-    names: Located<Vec<Located<crate::values::InterfaceName>>>,
+    names: Vec<Located<crate::values::InterfaceName>>,
     problems: &mut Problems,
 ) -> (Vec<String>, Vec<Range<usize>>) {
     let (mut interfaces, mut places) = (Vec::new(), Vec::new());
-    if names.value.is_empty() && file.text().get(names.at.clone()).is_some_and(is_empty_list) {
-        let message = "`interfaces` is empty. Set, for example, interfaces = [\"eth0\"]";
-        problems.add(file.error(names.at, message));
-    }
-    for Located { value: name, at } in names.value {
+    for Located { value: name, at } in names {
         if interfaces.contains(&name.0) {
             problems.add(file.error(at, format!("`{}` is named twice. Remove one", name.0)));
         } else {

@@ -16,12 +16,12 @@ fn two_lines_are_a_whole_configuration() {
     let two = "addresses = [\"192.0.2.1\", \"::ffff:192.0.2.2\"]\ngate.interfaces = [\"eth0\"]";
     let config = check(two).unwrap();
     assert_eq!(
-        config.ips,
+        config.addresses,
         [Address::from_ipv4([192, 0, 2, 1]), Address::from_ipv4([192, 0, 2, 2])]
     );
     assert_eq!((config.port, config.source), (80, Source::Xdp));
-    assert_eq!(config.address, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 80)));
-    assert_eq!(config.config_dir, Path::new("/etc/ruroco/keys"));
+    assert_eq!(config.listen, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 80)));
+    assert_eq!(config.keys_dir, Path::new("/etc/ruroco/keys"));
     assert_eq!(config.max_clock_skew, Duration::from_secs(3600));
     assert_eq!(config.gate.mode, Mode::Auto);
 }
@@ -29,7 +29,7 @@ fn two_lines_are_a_whole_configuration() {
 #[test]
 fn the_server_listens_at_the_port() {
     let text = "addresses = [\"::1\"]\nsource = \"udp\"\nport = 34020\nlisten = \"192.0.2.1\"";
-    assert_eq!(check(text).unwrap().address, "192.0.2.1:34020".parse().unwrap());
+    assert_eq!(check(text).unwrap().listen, "192.0.2.1:34020".parse().unwrap());
 }
 
 #[test]
@@ -68,6 +68,11 @@ fn every_mistake_names_its_line_and_the_remedy() {
             "Use a whole number from 1 on",
         ),
         ("[keys.laptop]\ncommand = []\n", 4, "did you mean `commands`?"),
+        ("[keys.laptop]\nexpires = \"2027-01-31\"\n", 4, "Use a date without quotes"),
+        ("[keys.laptop]\nexpires = 2027-01-31T18:00:00\n", 4, "2027-01-31T18:00:00Z"),
+        ("[keys.laptop]\nsources = [\"192.0.2.7/24\"]\n", 4, "\"192.0.2.0/24\""),
+        ("[keys.laptop]\nsources = []\n", 4, "`sources` is empty"),
+        ("[keys.laptop]\nrequire_address = 1\n", 4, "Use true or false"),
         ("[keys]\nlaptop = 1\n", 4, "`laptop` must be a table"),
         ("addresses = 1\n", 3, "duplicate key"),
         ("port =\n", 3, ""),
@@ -267,7 +272,7 @@ fn every_default_that_the_reference_shows_is_the_one_in_force() {
         let fixed = config.places.fixed.into_iter().map(|fixed| fixed.value).collect::<Vec<_>>();
         (
             config.port,
-            config.max_requests_per_second,
+            config.max_knocks_per_second_per_key,
             config.max_clock_skew,
             config.gate.mode,
             fixed,

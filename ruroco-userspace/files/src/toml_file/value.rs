@@ -416,3 +416,29 @@ fn names<T: Choice>() -> String {
         _ => quoted.concat(),
     }
 }
+
+/// A list with at least one element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filled<T>(pub Vec<T>);
+
+impl<T: Value> Value for Filled<T> {
+    fn kind() -> String {
+        Vec::<T>::kind()
+    }
+
+    /// Those of the elements that are good.
+    fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
+        let elements = Vec::read(item, problems)?;
+        if item.elements().is_some_and(|mut elements| elements.next().is_none()) {
+            let (field, kind) = (item.field, T::kind());
+            problems
+                .add(item.problem(format_args!("`{field}` is empty. List at least one {kind}")));
+            return None;
+        }
+        Some(Self(elements))
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
+    }
+}

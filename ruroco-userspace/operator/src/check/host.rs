@@ -27,7 +27,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
 }
 
 fn missing_addresses(config: &Config, present: &Present) -> Vec<Problem> {
-    let ips: Vec<IpAddr> = config.ips.iter().map(|ip| IpAddr::from(*ip)).collect();
+    let ips: Vec<IpAddr> = config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect();
     let missed = present.missed(&ips);
     let problem = |address: &Address| {
         let ip = IpAddr::from(*address);
@@ -43,7 +43,7 @@ fn missing_addresses(config: &Config, present: &Present) -> Vec<Problem> {
             format!("{ip} is not assigned to this host, {consequence}. This host has: {present}");
         config.problem(Place::Address(*address), message).as_warning()
     };
-    config.ips.iter().filter(|ip| !present.has(IpAddr::from(**ip))).map(problem).collect()
+    config.addresses.iter().filter(|ip| !present.has(IpAddr::from(**ip))).map(problem).collect()
 }
 
 fn interfaces(config: &Config, links: &[Link]) -> Vec<Problem> {
@@ -99,7 +99,7 @@ fn limits(link: &Link, mode: Mode) -> Option<String> {
 /// Keys of the server's own: root can read them, and the commander of the package's unit cannot, which
 /// has not that privilege.
 pub(super) fn keys_of_the_server(config: &Config, user: &User) -> Vec<Problem> {
-    let Ok(files) = key_directory::owners(&config.config_dir) else { return Vec::new() };
+    let Ok(files) = key_directory::owners(&config.keys_dir) else { return Vec::new() };
     let problem = |path: PathBuf| {
         let message = format!(
             "it belongs to {}: a commander that its unit starts cannot read it; run: chown root {}, and \

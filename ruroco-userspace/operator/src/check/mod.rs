@@ -67,7 +67,7 @@ pub fn check(config: &Path, commands: &Path) -> Report {
         problems.extend(host::problems(readable));
         problems.extend(directories(readable));
         problems.extend(readable.check_floors_left_behind());
-        let keys_of_the_server = match (readable.source, readable.find_socket_user()) {
+        let keys_of_the_server = match (readable.source, readable.find_server_user()) {
             (Source::Udp, Ok(user)) if !user.uid.is_root() => {
                 host::keys_of_the_server(readable, &user)
             }
@@ -131,7 +131,7 @@ fn is_roots_key(path: &Path) -> bool {
 /// What the server would say, and what it could not write. Or why that cannot be known.
 fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
     // Told already.
-    let Ok(user) = config.find_socket_user() else { return Ok(Vec::new()) };
+    let Ok(user) = config.find_server_user() else { return Ok(Vec::new()) };
     let state = StateDirectory::of(config, &user);
     let look = || {
         let mut problems = Problems::default();
@@ -139,7 +139,7 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
         let who = format!("as {} sees it", user.name);
         let of_keys = |problem: &Problem| {
             let path = problem.path();
-            path == config.config_dir || path.extension().is_some_and(|suffix| suffix == "key")
+            path == config.keys_dir || path.extension().is_some_and(|suffix| suffix == "key")
         };
         let passed = "unless systemd passes the keys to the server";
         let tell = |problem: Problem| match of_keys(&problem) {

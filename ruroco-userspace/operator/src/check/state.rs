@@ -51,7 +51,7 @@ pub(crate) struct Trouble {
 impl<'a> StateDirectory<'a> {
     /// That of a configuration, for the server's user.
     pub(crate) fn of(config: &'a Config, user: &User) -> Self {
-        let path = config.blocklist_dir.as_path();
+        let path = config.state_dir.as_path();
         let is_servers = !is_needed(path, config) && holds_nothing_else(path);
         let remedy = match is_servers {
             true => install(path, user),
@@ -126,7 +126,7 @@ fn is_needed(path: &Path, config: &Config) -> bool {
     let path = real(path);
     let needed = [
         config.path(),
-        &config.config_dir,
+        &config.keys_dir,
         &config.socket_dir,
         &config.audit_dir,
         &config.gate.pin_dir,
@@ -151,9 +151,9 @@ mod tests {
     use super::*;
     use ruroco_files::toml_file::Source;
 
-    fn remedy(dir: &Path, blocklist_dir: &Path) -> String {
+    fn remedy(dir: &Path, state_dir: &Path) -> String {
         let text = format!(
-            "addresses = [\"192.0.2.1\"]\nsource = \"udp\"\nkeys_dir = {:?}\nstate_dir = {blocklist_dir:?}\n",
+            "addresses = [\"192.0.2.1\"]\nsource = \"udp\"\nkeys_dir = {:?}\nstate_dir = {state_dir:?}\n",
             dir.join("etc/keys")
         );
         let config = Config::check(Source::new(dir.join("etc/config.toml"), text));

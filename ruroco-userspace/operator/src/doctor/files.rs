@@ -13,14 +13,14 @@ use super::Finding;
 use crate::{check::StateDirectory, identity};
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
-    let user = config.find_socket_user().ok();
+    let user = config.find_server_user().ok();
     vec![sockets(&config.socket_dir, user.as_ref()), audit_trail(&config.audit_dir)]
 }
 
 /// What the server keeps: whether it is whole, and the server can write it.
 pub(crate) fn floors(config: &Config, user: &User) -> Finding {
     const NAME: &str = "floors";
-    let dir = config.blocklist_dir.as_path();
+    let dir = config.state_dir.as_path();
     let state = StateDirectory::of(config, user);
     match identity::run_as(user, || state.trouble()) {
         Ok(None) => {}
@@ -205,7 +205,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let (config, nobody) = with_state(dir.path());
-        let floors_file = config.blocklist_dir.join(FLOORS);
+        let floors_file = config.state_dir.join(FLOORS);
         let secret = dir.path().join("shadow");
         fs::write(&secret, "").unwrap();
 

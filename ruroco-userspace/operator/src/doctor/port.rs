@@ -74,8 +74,9 @@ fn bound(config: &Config) -> Finding {
             Err(error) => return Finding::unknown(NAME, error),
         }
     }
-    let is_ours =
-        |ip: IpAddr| ip.is_unspecified() || config.ips.iter().any(|ours| IpAddr::from(*ours) == ip);
+    let is_ours = |ip: IpAddr| {
+        ip.is_unspecified() || config.addresses.iter().any(|ours| IpAddr::from(*ours) == ip)
+    };
     let mut at_port =
         listeners.into_iter().filter(|(ip, port)| *port == config.port && is_ours(*ip));
     match at_port.next() {

@@ -23,7 +23,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 
 /// Whether the units are for the server's user.
 fn users_of_units(config: &Config) -> Option<Finding> {
-    let user = config.find_socket_user().ok()?;
+    let user = config.find_server_user().ok()?;
     let group = Group::from_gid(user.gid).ok()??;
     let shown = |unit, property| {
         let asked = Command::new("systemctl")

@@ -124,7 +124,7 @@ pub(super) fn reachable(config: &Config) -> Option<Finding> {
     let path = config.socket_dir.join(order::SOCKET);
     let shown = path.display();
     // Without such a user the configuration is in error, and `check` says so.
-    let user = config.find_socket_user().ok()?;
+    let user = config.find_server_user().ok()?;
     let name = &user.name;
     let restart = "run `systemctl restart ruroco-commander`";
     Some(match identity::run_as(&user, || connect(&path).map(drop)) {

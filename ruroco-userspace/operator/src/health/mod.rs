@@ -77,7 +77,7 @@ impl Health {
             parts.push(commander::commands(config.path(), commander));
         }
         // That there is no such user, `check` says.
-        if let Ok(user) = config.find_socket_user() {
+        if let Ok(user) = config.find_server_user() {
             parts.push(files::floors(config, &user));
         }
         parts.push(clock::finding(config.max_clock_skew));
@@ -166,7 +166,7 @@ fn gate(status: &anyhow::Result<Status>) -> Finding {
 }
 
 fn look_for_unguarded(config: &Config, status: Option<&Status>) -> anyhow::Result<Vec<Unguarded>> {
-    let host = paths::Host::look(&config.ips.iter().map(|ip| IpAddr::from(*ip)).collect())?;
+    let host = paths::Host::look(&config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect())?;
     let attached = status.into_iter().flat_map(|status| &status.interfaces);
     let attached: BTreeSet<u32> = attached.filter_map(|interface| interface.index).collect();
     // That the program is not on an interface that is configured, the gate says.
@@ -176,7 +176,7 @@ fn look_for_unguarded(config: &Config, status: Option<&Status>) -> anyhow::Resul
 
 /// Whether knocks can be for this host. Behind NAT it has the inner address, and not the outer one.
 fn addresses(config: &Config) -> Finding {
-    let ips: Vec<IpAddr> = config.ips.iter().map(|ip| IpAddr::from(*ip)).collect();
+    let ips: Vec<IpAddr> = config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect();
     match Present::look() {
         Ok(present) => addresses_of(&ips, &present, &config.path().display().to_string()),
         Err(error) => Finding::unknown(ADDRESSES, error),

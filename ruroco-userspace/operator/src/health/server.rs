@@ -26,7 +26,7 @@ pub(super) fn finding(config: &Config, status: Option<&Status>) -> Finding {
     if let Some(status) = status.filter(|status| status.server_connected) {
         return connected(config, status);
     }
-    let path = config.blocklist_dir.join(LOCK);
+    let path = config.state_dir.join(LOCK);
     let holder = match Holder::of(&path) {
         Ok(holder) => holder,
         Err(error) => return Finding::unknown(SERVER, format!("{}: {error}", path.display())),

@@ -226,32 +226,29 @@ socket_group = \"ruroco\"
         let (sample, config) = converted(UPSTREAMS);
         assert!(sample.is_upstreams);
         assert_eq!((config.source, config.port), (Source::Udp, 34020));
-        assert_eq!(config.address, "[::]:34020".parse().unwrap());
-        assert_eq!(config.config_dir, Path::new("/no/etc/ruroco/keys"));
-        assert_eq!(config.blocklist_dir, Path::new("/no/var/lib/ruroco"));
+        assert_eq!(config.listen, "[::]:34020".parse().unwrap());
+        assert_eq!(config.keys_dir, Path::new("/no/etc/ruroco/keys"));
+        assert_eq!(config.state_dir, Path::new("/no/var/lib/ruroco"));
         assert_eq!(config.socket_dir, Path::new("/run/ruroco"));
-        assert_eq!(config.socket_user, "ruroco");
-        assert!(!config.allow_non_routable_ips);
+        assert_eq!(config.server_user, "ruroco");
+        assert!(!config.allow_non_public_addresses);
         assert!(sample.text.contains("# my host\naddresses = "), "{}", sample.text);
         assert!(sample.text.contains("# both\n"), "{}", sample.text);
 
         let (shortest, config) = converted("ips = [\"203.0.113.5\"]\nconfig_dir = \"/no/keys\"\n");
         assert_eq!((config.source, config.port), (Source::Udp, 34020));
-        assert_eq!(config.config_dir, Path::new("/no/keys/keys"));
+        assert_eq!(config.keys_dir, Path::new("/no/keys/keys"));
         // The server may not write where the keys are.
-        assert_eq!(config.blocklist_dir, Path::new("/var/lib/ruroco"));
+        assert_eq!(config.state_dir, Path::new("/var/lib/ruroco"));
         assert_eq!(shortest.old_state_dir, Path::new("/no/keys"));
-        assert_eq!(
-            (config.max_requests_per_second, config.max_requests_per_second_global),
-            (2, 100)
-        );
-        assert!(!config.allow_non_routable_ips);
+        assert_eq!((config.max_knocks_per_second_per_key, config.max_knocks_per_second), (2, 100));
+        assert!(!config.allow_non_public_addresses);
 
         let all = "max_requests_per_second = 5\nmax_requests_per_second_global = 6\n\
                    max_clock_skew_seconds = 7\nallow_non_routable_ips = true\n";
         let (_, all) = converted(&format!("{UPSTREAMS}{all}"));
-        assert_eq!((all.max_requests_per_second, all.max_requests_per_second_global), (5, 6));
-        assert_eq!((all.max_clock_skew.as_secs(), all.allow_non_routable_ips), (7, true));
+        assert_eq!((all.max_knocks_per_second_per_key, all.max_knocks_per_second), (5, 6));
+        assert_eq!((all.max_clock_skew.as_secs(), all.allow_non_public_addresses), (7, true));
     }
 
     #[test]
@@ -261,16 +258,16 @@ socket_group = \"ruroco\"
         let (earlier, config) = converted(own);
         assert!(!earlier.is_upstreams);
         assert_eq!((config.source, config.port), (Source::Xdp, 80));
-        assert_eq!(config.config_dir, Path::new("/etc/ruroco"));
-        assert_eq!(config.blocklist_dir, Path::new("/var/lib/ruroco"));
-        assert!(config.allow_non_routable_ips && config.rules_of("laptop").is_some());
+        assert_eq!(config.keys_dir, Path::new("/etc/ruroco"));
+        assert_eq!(config.state_dir, Path::new("/var/lib/ruroco"));
+        assert!(config.allow_non_public_addresses && config.rules_of("laptop").is_some());
 
         let udp = "source = \"udp\"\nips = [\"203.0.113.5\"]\naddress = \"192.0.2.1:81\"\n\
                    config_dir = \"/k\"\nblocklist_dir = \"/s\"\n";
         let (_, config) = converted(udp);
-        assert_eq!(config.address, "192.0.2.1:81".parse().unwrap());
+        assert_eq!(config.listen, "192.0.2.1:81".parse().unwrap());
         assert_eq!(
-            (config.config_dir.as_path(), config.blocklist_dir.as_path()),
+            (config.keys_dir.as_path(), config.state_dir.as_path()),
             (Path::new("/k"), Path::new("/s"))
         );
     }

@@ -72,7 +72,7 @@ pub fn run(config: &Path, options: &Options) -> anyhow::Result<()> {
 fn take_over_floors(file: &Path, path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::read(path).or_problems()?;
     let Some(floors) = blocklist::read(file)? else { bail!("{} not found", file.display()) };
-    let place = floors::Place { dir: &config.blocklist_dir, user: &config.socket_user };
+    let place = floors::Place { dir: &config.state_dir, user: &config.server_user };
     floors::raise(place, path, &floors)?;
     writeln!(out, "took over {} floors from {}", floors.len(), file.display())?;
     Backup::of(file).set_aside(out)

@@ -13,11 +13,10 @@ use std::{
 use anyhow::{Context, bail};
 use ruroco_config::{Config, FLOORS, UPSTREAM_BLOCKLIST};
 use ruroco_files::{durable, toml_file::Source as File};
-use ruroco_keys::named_key::can_be_a_name;
 use ruroco_seal::generate_key;
 use ruroco_trust::private_directory;
 
-use crate::floors;
+use crate::{floors, key};
 
 /// One of the steps, in the order in which they are taken.
 #[derive(Debug)]
@@ -89,13 +88,13 @@ impl Setup {
         }
         Ok(Self {
             config: path.to_owned(),
-            keys: config.config_dir.clone(),
-            floors: config.blocklist_dir.clone(),
-            user: config.socket_user.clone(),
+            keys: config.keys_dir.clone(),
+            floors: config.state_dir.clone(),
+            user: config.server_user.clone(),
             interfaces: config.gate.interfaces.clone(),
-            ips: config.ips.iter().map(|ip| IpAddr::from(*ip)).collect(),
+            ips: config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect(),
             port: config.port,
-            had_keys: has_keys(&config.config_dir),
+            had_keys: has_keys(&config.keys_dir),
         })
     }
 
@@ -113,11 +112,7 @@ impl Setup {
     /// # Errors
     /// If that would not be the file of a key there.
     pub(super) fn key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.keys.join(format!("{name}.key"));
-        if path.parent() != Some(&self.keys) || !can_be_a_name(name) {
-            bail!("{name:?} cannot be the name of a key: it is to be the name of a file");
-        }
-        Ok(path)
+        key::key_file(&self.keys, name)
     }
 
     /// Whether the first key is made now.

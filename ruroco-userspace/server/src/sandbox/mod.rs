@@ -95,7 +95,7 @@ impl<'a> Needs<'a> {
         read.extend(keys_in.into_iter().chain([directory(config.path())]));
         Self {
             read,
-            write: config.blocklist_dir.clone(),
+            write: config.state_dir.clone(),
             network,
             service_manager: env::var_os(NOTIFY_SOCKET).is_some(),
         }

@@ -7,6 +7,7 @@ mod ring;
 mod udp;
 mod xdp;
 
+use ruroco_daemon::clock::Now;
 use std::{os::fd::BorrowedFd, time::Duration};
 
 use ruroco_common::candidate::Candidate;
@@ -16,7 +17,7 @@ use ruroco_keys::named_key::NamedKey;
 
 pub use self::xdp::NewRing;
 use self::{udp::UdpSource, xdp::XdpSource};
-use super::{clock::Now, refusal::Refusal};
+use super::refusal::Refusal;
 
 /// What has arrived.
 pub enum Arrival {

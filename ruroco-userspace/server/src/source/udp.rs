@@ -1,6 +1,7 @@
 //! An ordinary UDP socket, for hosts where XDP is not to be had: our own, or one that systemd has
 //! opened and passed on.
 
+use ruroco_daemon::clock::Now;
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
@@ -19,7 +20,7 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use zerocopy::FromBytes;
 
 use super::{Arrival, Source};
-use crate::{clock::Now, refusal::Refusal};
+use crate::refusal::Refusal;
 
 /// One byte more than a datagram has, so that a longer one shows instead of being cut to size.
 const BUFFER_SIZE: usize = datagram::SIZE + 1;
@@ -48,11 +49,11 @@ impl UdpSource {
         let is_passed = passed.is_some();
         let socket = match passed {
             Some(socket) => socket,
-            None => bind(config.address).with_context(|| {
+            None => bind(config.listen).with_context(|| {
                 format!(
                     "could not bind the UDP socket {}; a port below 1024 takes a socket passed by systemd \
                      (ListenDatagram=) or CAP_NET_BIND_SERVICE, an IPv6 address takes IPv6 on this host",
-                    config.address
+                    config.listen
                 )
             })?,
         };
@@ -62,7 +63,7 @@ impl UdpSource {
         if let Some(problem) = passed_port.and_then(|port| config.check_passed_socket(port)) {
             return Err(problem.into());
         }
-        warn_of_deafness(&socket, address, is_passed, &config.ips)?;
+        warn_of_deafness(&socket, address, is_passed, &config.addresses)?;
         tracing::info!(source = %"udp", %address, "ready");
         Ok(Self { socket, passed_port })
     }

@@ -3,6 +3,7 @@
 //! Nothing here waits for the gate: while it reads the keys from their files, which takes as long as
 //! there are many, the last ring is read.
 
+use ruroco_daemon::clock::Now;
 use std::{
     collections::BTreeSet,
     mem,
@@ -19,7 +20,6 @@ use ruroco_ipc::{
 use ruroco_keys::named_key::NamedKey;
 
 use super::{Arrival, Source, ring::Ring};
-use crate::clock::Now;
 
 /// Between attempts to reach a gate that is away. Short: a new ring may already be filling.
 const RETRY: Duration = Duration::from_millis(200);

@@ -1,5 +1,6 @@
 //! A host with keys, and knocks that raise their floors.
 
+use ruroco_daemon::clock::Now;
 use std::{fs, path::PathBuf, time::Duration};
 
 use base64ct::{Base64, Encoding};
@@ -14,7 +15,6 @@ use ruroco_config::Config;
 use ruroco_keys::{key::Key, named_key::NamedKey};
 use ruroco_seal::Aead;
 use ruroco_server::{
-    clock::Now,
     floor_file::{AcceptedOrder, Error, FloorFile},
     floors::Floors,
     verifier::Verifier,

@@ -1,5 +1,6 @@
 //! What the server needs in its sandbox, from the library that it is made of.
 
+use ruroco_daemon::clock::Now;
 use std::{
     collections::HashMap,
     fs,
@@ -30,7 +31,6 @@ use ruroco_ipc::{
 use ruroco_keys::named_key::NamedKey;
 use ruroco_seal::Aead;
 use ruroco_server::{
-    clock::Now,
     daemon::{Event, ServerDaemon},
     floor_file::FloorFile,
     sandbox::{Needs, State},
@@ -105,7 +105,7 @@ fn go_on(child: &mut Child) {
 fn server(host: &Host) -> Server {
     let (config, keys) = (host.config(), host.keys());
     let ids = keys.iter().map(|named| named.key.id);
-    let floors = FloorFile::open(&config.blocklist_dir, ids, START).unwrap();
+    let floors = FloorFile::open(&config.state_dir, ids, START).unwrap();
     let server = Server::new(config, keys, floors);
     host.enter(None);
     server
@@ -300,10 +300,13 @@ pub(crate) const NEEDS: &[Need] = &[
     Need {
         name: "read configuration and keys again, also new ones",
         meet: |host| {
-            assert_eq!((host.config().max_requests_per_second, host.keys().len()), (20_000, 1));
+            assert_eq!(
+                (host.config().max_knocks_per_second_per_key, host.keys().len()),
+                (20_000, 1)
+            );
             host.enter(None);
             wait_for_outside();
-            assert_eq!((host.config().max_requests_per_second, host.keys().len()), (7, 2));
+            assert_eq!((host.config().max_knocks_per_second_per_key, host.keys().len()), (7, 2));
         },
         outside: |host, mut child| {
             wait_for_turn(&mut child)?;
@@ -325,7 +328,10 @@ pub(crate) const NEEDS: &[Need] = &[
                 std::os::unix::fs::symlink(&target, host.path(name)).unwrap();
             }
             host.enter(None);
-            assert_eq!((host.config().max_requests_per_second, host.keys().len()), (20_000, 1));
+            assert_eq!(
+                (host.config().max_knocks_per_second_per_key, host.keys().len()),
+                (20_000, 1)
+            );
         },
         outside: ends_well,
     },

@@ -60,7 +60,7 @@ fn what_is_wrong_leaves_all_as_it_was() {
         }
     });
     let after = lab.status();
-    for field in ["attached", "interfaces", "port", "ips", "keys", "server_connected"] {
+    for field in ["attached", "interfaces", "port", "addresses", "keys", "server_connected"] {
         assert_eq!(after[field], before[field], "{field}");
     }
     lab.reload_gate();
