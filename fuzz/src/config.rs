@@ -100,11 +100,11 @@ fn check_addresses(config: &Config, untyped: &Table) {
         assert!(is_one_hosts, "{ip} was accepted");
     }
     assert_ne!(config.port, 0, "no packet is to port 0");
-    assert_eq!(config.address.port(), config.port);
+    assert_eq!(config.listen.port(), config.port);
     let port = untyped.get("port").map_or(Some(80), Value::as_integer);
     assert_eq!(port, Some(config.port.into()));
     let listen = untyped.get("listen").map_or(Some("::"), Value::as_str).unwrap();
-    assert_eq!(listen.parse(), Ok(config.address.ip()));
+    assert_eq!(listen.parse(), Ok(config.listen.ip()));
 }
 
 /// The names that a table may have.

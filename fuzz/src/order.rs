@@ -17,7 +17,7 @@ use ruroco_commands::{
     keys::Keys,
 };
 use ruroco_common::{command::CommandHash, datagram::KeyId};
-use ruroco_daemon::shares::Shares;
+use ruroco_daemon::{clock::Now, shares::Shares};
 use ruroco_ipc::{
     order::{Order, SIZE, VERSION},
     slots::{SLOTS, SlotReport},
@@ -43,7 +43,7 @@ pub fn order(data: &[u8]) -> bool {
         assert_eq!(decoded.is_ok(), bytes[0] == VERSION);
         assert!(decoded.is_err() || decoded.is_ok_and(|order| order.encode() == *bytes));
     }
-    let judged = rules().judge(NOW, data, &Shares::new(SLOTS, 0));
+    let judged = rules().judge(Now { epoch: 0, boot: NOW }, data, &Shares::new(SLOTS, 0));
     assert_eq!(judged.as_ref().ok().map(content), expected(data), "{judged:?}");
     // What the server reads on the same socket.
     if let Ok(SlotReport { read, taken }) = SlotReport::decode(data) {
@@ -100,7 +100,8 @@ fn rules() -> Rules {
         assert!(commands.get(CommandHash::from_bytes(hash)).is_some_and(|c| c.name == name));
     }
     let keys = Keys::from_iter([(LAPTOP, "laptop"), (PHONE, "phone")]);
-    Rules { commands, keys, allow_non_public_addresses: true, max_per_second: 1 }
+    let policies = BTreeMap::new();
+    Rules { commands, keys, policies, allow_non_public_addresses: true, max_per_second: 1 }
 }
 
 fn command(name: &str, keys: Option<BTreeSet<KeyId>>) -> Command {

@@ -65,6 +65,15 @@ pub(crate) const CASES: &[Case] = &[
     config("interface-with-its-peer", &[("\"lo\"", "\"lo\", \"eth0@if5\"")]),
     config("interface-twice", &[("\"lo\"", "\"lo\", \"lo\"")]),
     config("interfaces-empty", &[("\"lo\"", "")]),
+    config("key-has-expired", &[("[gate]", "[keys.laptop]\nexpires = 2026-01-31\n[gate]")]),
+    config(
+        "key-with-wrong-rules",
+        &[(
+            "[gate]",
+            "[keys.laptop]\nexpires = \"2027-01-31\"\nsources = [\"192.0.2.7/24\", \"home\"]\n\
+             require_address = \"yes\"\n[keys.phone]\nsources = []\n[gate]",
+        )],
+    ),
     config("limit-is-zero", &[("port", "max_knocks_per_second_per_key = 0\nport")]),
     config("limit-without-its-appearance", &[("[gate]", "[gate]\nmax_passed_per_second = 5")]),
     config(

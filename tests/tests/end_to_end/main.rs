@@ -26,6 +26,7 @@ mod handover;
 mod indistinguishable;
 mod init;
 mod interfaces;
+mod key_rules;
 mod knock;
 mod lab;
 mod live_stack;

@@ -15,6 +15,7 @@
 mod flood;
 mod from_upstream;
 mod host;
+mod keys;
 mod package;
 mod page;
 mod reload;

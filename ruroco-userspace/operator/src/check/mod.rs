@@ -9,6 +9,7 @@
 //! Rationale: decision 0016.
 
 mod host;
+mod keys;
 mod report;
 mod state;
 
@@ -65,6 +66,7 @@ pub fn check(config: &Path, commands: &Path) -> Report {
     let mut unseen = Vec::new();
     if let Some(readable) = &readable {
         problems.extend(host::problems(readable));
+        problems.extend(keys::expiring(readable));
         problems.extend(directories(readable));
         problems.extend(readable.check_floors_left_behind());
         let keys_of_the_server = match (readable.source, readable.find_server_user()) {
