@@ -8,7 +8,7 @@
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
 //! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
 //! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a [`cargo_tool`], and they are
-//! tested on a [`debian`]. [`screenshots`] are for the documentation. [`book`] makes the book, and tests what it says.
+//! tested on a [`debian`]. [`screenshots`] and [`structure`] are for the documentation. [`book`] makes the book, and tests what it says.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -35,6 +35,7 @@ mod python;
 mod roles;
 mod screenshots;
 mod setup;
+mod structure;
 mod test;
 mod toolchain;
 mod workspace;
@@ -87,6 +88,8 @@ enum Task {
     Dist,
     /// Make the book in target/book.
     Book,
+    /// Draw the crates and their dependencies into docs/images/structure.svg.
+    Structure,
     /// Photograph the client's window into docs/images.
     Screenshots,
     /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
@@ -131,6 +134,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
         Task::Dist => dist::run(&workspace),
         Task::Book => book::build(&workspace),
+        Task::Structure => structure::run(&workspace),
         Task::Screenshots => screenshots::run(&workspace),
         Task::Test { system } => test::run(&workspace, *system),
         Task::Fuzz { targets, seconds } => fuzz::run(&workspace, targets, *seconds),

@@ -34,7 +34,9 @@ pub(crate) enum Scope {
     Build,
     /// What making packages takes.
     Dist,
-    /// What the lab takes.
+    /// What the lab's network takes: no service, and nothing that could start one.
+    Demo,
+    /// What all tests in the lab take.
     Lab,
     /// Everything: packages, and a Debian to try them on in the lab.
     System,
@@ -58,7 +60,8 @@ struct Program {
     scopes: &'static [Scope],
 }
 
-const ALL: &[Scope] = &[Scope::Build, Scope::Dist, Scope::Lab, Scope::System];
+const ALL: &[Scope] = &[Scope::Build, Scope::Dist, Scope::Demo, Scope::Lab, Scope::System];
+const NETWORK: &[Scope] = &[Scope::Demo, Scope::Lab, Scope::System];
 const DIST: &[Scope] = &[Scope::Dist, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
 const SYSTEM: &[Scope] = &[Scope::System];
@@ -76,10 +79,10 @@ const SCREEN: [&str; 7] = [
 
 const PROGRAMS: [Program; 18] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
-    Program { name: "ip", packages: &["iproute2"], scopes: LAB },
+    Program { name: "ip", packages: &["iproute2"], scopes: NETWORK },
     Program { name: "ethtool", packages: &["ethtool"], scopes: LAB },
-    Program { name: "nsenter", packages: &["util-linux"], scopes: LAB },
-    Program { name: "setpriv", packages: &["util-linux"], scopes: LAB },
+    Program { name: "nsenter", packages: &["util-linux"], scopes: NETWORK },
+    Program { name: "setpriv", packages: &["util-linux"], scopes: NETWORK },
     Program { name: "strace", packages: &["strace"], scopes: LAB },
     Program { name: "nft", packages: &["nftables"], scopes: LAB },
     Program { name: "ssh", packages: &["openssh-client"], scopes: LAB },
@@ -377,6 +380,13 @@ mod tests {
         ];
         assert_eq!(wants.packages, expected);
         assert!(!survey.is_complete());
+    }
+
+    #[test]
+    fn the_demonstration_wants_only_what_its_network_is_made_with() {
+        let wanted = PROGRAMS.into_iter().filter(|program| program.scopes.contains(&Scope::Demo));
+        let packages: Vec<&str> = wanted.flat_map(|program| program.packages).copied().collect();
+        assert_eq!(packages, ["gcc", "libc6-dev", "iproute2", "util-linux", "util-linux"]);
     }
 
     #[test]
