@@ -208,6 +208,28 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_is_told_with_what_to_write() {
+        for (line, told) in [
+            (
+                "wait = \"22\"",
+                "`wait = \"22\"` is not valid. Use a port number from 1 to 65535, without quotes: `wait = 22`",
+            ),
+            ("permissive = \"true\"", "without quotes: `permissive = true`"),
+            ("family = \"ipv5\"", "Use \"any\", \"ipv4\" or \"ipv6\"; did you mean"),
+            ("commands = \"open\"", "Use a list: `commands = [\"open\"]`"),
+            ("command = 5", "Use a text in quotes: `command = \"5\"`"),
+            ("all_adresses = true", "unknown field `all_adresses`; did you mean `all_addresses`?"),
+            ("commands = [\"a\", 1]", "`1` in `commands` is not valid. Use a text in quotes"),
+            ("ip = \"chacha20poly1305:AAEC\"", "the value of `ip` is not valid. Use an IP address"),
+        ] {
+            let text = format!("[hosts.h]\naddress = \"a\"\nkey = \"k\"\n{line}\n");
+            let message = check(&text).unwrap_err().to_string();
+            assert!(message.starts_with("/client.toml:4: "), "{message}");
+            assert!(message.contains(told), "{message}");
+        }
+    }
+
+    #[test]
     fn the_first_command_is_the_default_one() {
         let text = "[hosts.h]\naddress = \"a\"\nkey = \"k\"\ncommands = [\"open\", \"close\"]\n";
         let profiles = check(text).unwrap();

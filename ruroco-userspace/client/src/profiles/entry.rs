@@ -70,8 +70,9 @@ impl Entry<'_, '_> {
             Taken::Absent => {
                 let Located { value: host, at } = self.name;
                 let name = field.name;
-                let message =
-                    format!("host `{host}` has no `{name}`. Add it, for example: {name} = {example}");
+                let message = format!(
+                    "host `{host}` has no `{name}`. Add it, for example: {name} = {example}"
+                );
                 self.problems.add(self.table.file().error(at.clone(), message));
             }
         }

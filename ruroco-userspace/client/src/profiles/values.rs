@@ -29,7 +29,7 @@ impl Value for HostAddress {
 
 impl Value for KeyReference {
     fn kind() -> String {
-        "name of a key, or absolute path".to_owned()
+        "key name or absolute path".to_owned()
     }
 
     /// A relative path would depend on the current directory.
@@ -44,7 +44,7 @@ impl Value for KeyReference {
                 )));
                 None
             }
-            key => Some(key),
+            key @ (Self::File(_) | Self::Named(_)) => Some(key),
         }
     }
 
@@ -59,7 +59,7 @@ pub struct CommandName(pub String);
 
 impl Value for CommandName {
     fn kind() -> String {
-        "name of a command".to_owned()
+        "command name".to_owned()
     }
 
     fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
