@@ -11,7 +11,7 @@ use std::{
 use ruroco_messages::problems::{Problem, Problems};
 use toml::{Spanned, de::DeValue};
 
-use super::{Source, look_alike, nearest};
+use super::{Source, look_alike, nearest, table::Table};
 
 /// Longest value that is repeated. A key is longer, and no value that is wrong needs more to be found.
 const MAX_SHOWN: usize = 40;
@@ -55,6 +55,17 @@ impl<'a> Item<'a> {
     /// Where it stands.
     pub fn at(&self) -> Range<usize> {
         self.at.clone()
+    }
+
+    /// The name of its field.
+    pub fn field(&self) -> &'a str {
+        self.field
+    }
+
+    /// The table that it is, if it is one.
+    pub fn table(&self) -> Option<Table<'a>> {
+        let table = self.value.as_table()?;
+        Some(Table::new(self.file, self.at(), table.clone()))
     }
 
     /// The value.
