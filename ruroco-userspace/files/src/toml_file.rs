@@ -7,6 +7,8 @@
 //! Lines may end as Windows has them (CR LF). In a value of several lines, such as a script, they end
 //! with LF alone: a shell would take the CR for a part of the line.
 
+pub use toml_datetime as datetime;
+
 pub mod field;
 pub mod table;
 pub mod value;

@@ -11,6 +11,7 @@ use std::{
 use ruroco_messages::problems::{Problem, Problems};
 use toml::{Spanned, de::DeValue};
 
+use super::datetime::Datetime;
 use super::{Source, look_alike, nearest, table::Table};
 
 /// Longest value that is repeated. A key is longer, and no value that is wrong needs more to be found.
@@ -97,6 +98,11 @@ impl<'a> Item<'a> {
     /// The text of a string.
     pub fn text(&self) -> Option<&'a str> {
         self.value.as_str()
+    }
+
+    /// A date, a time, or both.
+    pub fn datetime(&self) -> Option<Datetime> {
+        self.value.as_datetime().copied()
     }
 
     /// The elements of a list.
