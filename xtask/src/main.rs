@@ -8,7 +8,7 @@
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
 //! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
 //! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a [`cargo_tool`], and they are
-//! tested on a [`debian`]. [`screenshots`] and [`structure`] are for the documentation. [`book`] makes the book, and tests what it says.
+//! tested on a [`debian`]. [`screenshots`], [`recording`] and [`structure`] are for the documentation. [`book`] makes the book, and tests what it says.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -32,6 +32,7 @@ mod llvm;
 mod packages;
 mod process;
 mod python;
+mod recording;
 mod roles;
 mod screenshots;
 mod setup;
@@ -88,6 +89,8 @@ enum Task {
     Dist,
     /// Make the book in target/book.
     Book,
+    /// Record the README's terminal session into docs/images/recording.svg.
+    Recording,
     /// Draw the crates and their dependencies into docs/images/structure.svg.
     Structure,
     /// Photograph the client's window into docs/images.
@@ -134,6 +137,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
         Task::Dist => dist::run(&workspace),
         Task::Book => book::build(&workspace),
+        Task::Recording => recording::run(&workspace),
         Task::Structure => structure::run(&workspace),
         Task::Screenshots => screenshots::run(&workspace),
         Task::Test { system } => test::run(&workspace, *system),
