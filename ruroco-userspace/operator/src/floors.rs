@@ -62,7 +62,7 @@ fn run(
     let user = users::find(place.user)?;
     let (uid, gid) = (Uid::from_raw(user.uid.as_raw()), Gid::from_raw(user.gid.as_raw()));
     private_directory::prepare_for(place.dir, 0o700, uid, gid)?;
-    let server = env::current_exe().context("cannot find out where this program is")?;
+    let server = env::current_exe().context("cannot determine the path of this program")?;
     let server = server.with_file_name("ruroco-server");
     let mut init = Command::new(&server);
     init.arg("init").args(arguments).arg("--config").arg(config);

@@ -89,20 +89,18 @@ pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Res
     };
     let text = invitation.to_text();
     Invitation::parse(&text)
-        .context("no client would take the invitation; choose what it offers with --command")?;
+        .context("clients would reject the invitation. Choose what it offers with --command")?;
     match qr::for_terminal(&text) {
         Ok(code) => writeln!(out, "{}\n", &*code)?,
         Err(error) => writeln!(
             out,
-            "There is no QR code of it ({error}); to have one, offer fewer commands with --command\n"
+            "The invitation is too large for a QR code ({error}). Offer fewer commands with --command\n"
         )?,
     }
     writeln!(
         out,
-        "{}\n\n\
-         It holds the key {}: whoever sees it can knock. On the machine that will:\n\n  \
-         ruroco-client join          # and paste the line above\n  \
-         ruroco-client knock {}",
+        "{}\n\nIt contains the key {}: anyone who sees it can knock. On the client, run:\n\n  ruroco-client join       \
+        # and paste the line above\n  ruroco-client knock {}",
         &*text, options.key, invitation.name
     )?;
     Ok(())
@@ -133,15 +131,18 @@ fn offered(
         .map(str::to_owned)
         .collect();
     if let Some(other) = chosen.iter().find(|command| !allowed.contains(command)) {
-        bail!("the key {name} may not run {other}; it may run: {}", allowed.join(" "));
+        bail!("the key {name} may not request {other}. It may request: {}", allowed.join(" "));
     }
     allowed.sort_by_key(|command| (command != DEFAULT_COMMAND, command.clone()));
     match allowed.as_slice() {
         _ if !chosen.is_empty() => Ok(chosen),
-        [] => bail!("the key {name} may run no command; see `keys` in commands.toml"),
+        [] => bail!(
+            "the key {name} may request no command. See `keys` in commands.toml and `commands` in \
+            [keys.{name}]"
+        ),
         [first, _, ..] if first != DEFAULT_COMMAND => bail!(
-            "the key {name} may run several commands; say which a client is to ask for by default: \
-             --command, one of {}, and again for the others",
+            "the key {name} may request several commands. Pass --command for each that the client needs, its default \
+            first, from: {}",
             allowed.join(" ")
         ),
         _ => Ok(allowed),
@@ -151,17 +152,17 @@ fn offered(
 /// Where clients send to.
 fn address(config: &Config, said: Option<&str>) -> anyhow::Result<Destination> {
     let Some(said) = said else {
-        let ip = config.addresses.first().context("there is no address in `addresses`")?;
+        let ip = config.addresses.first().context("`addresses` contains no address")?;
         return Ok(Destination::Address((IpAddr::from(*ip), config.port).into()));
     };
     let address = Destination::parse(said, config.port)
-        .with_context(|| format!("--address {said} is no address"))?;
+        .with_context(|| format!("--address {said} is not an address"))?;
     if let Destination::Address(socket) = &address
         && !config.addresses.contains(&socket.ip().into())
     {
         bail!(
-            "{} is not in `addresses`, so knocks that are sent there would be refused; behind NAT, put it \
-             there, too",
+            "{} is not in `addresses`, so the server would reject knocks to it. If this host is behind NAT, add the \
+            outer address to `addresses`",
             socket.ip()
         );
     }

@@ -109,7 +109,7 @@ fn move_to_its_own(path: &Path, config: &Config, user: &User) -> String {
     let own = usual.into_iter().find(|place| !is_needed(place, config) && *place != path);
     let own = own.unwrap_or(Path::new("/var/lib/ruroco-floors"));
     let mut remedy = format!(
-        "use a directory of the server's own: set state_dir = {own:?} and {}",
+        "use a separate directory for the server: set state_dir = {own:?} and {}",
         install(own, user)
     );
     for floors in [FLOORS, UPSTREAM_BLOCKLIST].map(|name| path.join(name)) {

@@ -26,7 +26,7 @@ pub(crate) fn floors(config: &Config, user: &User) -> Finding {
         Ok(None) => {}
         Ok(Some(trouble)) => {
             let detail = format!(
-                "{}: {}: knocks are rejected (floor_not_persisted) as soon as the server has to write there",
+                "{}: {}: knocks are rejected (floor_not_persisted) as soon as the server must write there",
                 dir.display(),
                 trouble.reason
             );
@@ -42,23 +42,24 @@ pub(crate) fn floors(config: &Config, user: &User) -> Finding {
             if error.kind() == io::ErrorKind::NotFound && dir.join(UPSTREAM_BLOCKLIST).exists() =>
         {
             let blocklist = dir.join(UPSTREAM_BLOCKLIST);
-            Finding::ok(NAME, format!("will be taken over from {}", blocklist.display()))
+            Finding::ok(NAME, format!("the server will import them from {}", blocklist.display()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::problem(
             NAME,
             format!("{shown} does not exist, so the server does not start"),
             format!(
-                "if this is the first start, run as {}: ruroco-server init; if not, make new keys first",
+                "if the server has never run on this host, run as {}: ruroco-server init; otherwise make new keys \
+                first",
                 user.name
             ),
         ),
         Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
         Ok(file) if !file.is_file() || file.nlink() > 1 => Finding::problem(
             NAME,
-            format!("{shown} is not a file of its own, but {}", kind_of(&file)),
+            format!("{shown} is not a regular file with a single name, but {}", kind_of(&file)),
             format!(
-                "the server does not make this: find out who did, and if {name} may have been taken over, \
-                 make new keys; then remove it and run as {name}: ruroco-server init",
+                "ruroco-server does not create this. Find out which program did. If an attacker may have controlled \
+                {name}, make new keys. Then remove it and run as {name}: ruroco-server init",
                 name = user.name
             ),
         ),
@@ -73,7 +74,7 @@ pub(crate) fn floors(config: &Config, user: &User) -> Finding {
                 ),
             )
         }
-        Ok(_) => Finding::ok(NAME, format!("{shown} is the server's")),
+        Ok(_) => Finding::ok(NAME, format!("{shown} belongs to the server's user")),
     }
 }
 
@@ -99,14 +100,14 @@ pub(super) fn pins_left_behind(dir: &Path) -> Finding {
         Ok(true) => Finding::problem(
             NAME,
             format!(
-                "`source` is \"udp\", but {shown} keeps the program of a gate in place, which lets no \
-                 knock through to the socket"
+                "`source` is \"udp\", but {shown} keeps the XDP program of an earlier gate attached, which passes no \
+                knock to the socket"
             ),
             remedy,
         ),
         Ok(false) => Finding::ok(NAME, format!("none in {shown}")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(NAME, "no gate has left any")
+            Finding::ok(NAME, "no gate has left an XDP program")
         }
         Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
     }
@@ -125,19 +126,19 @@ fn sockets(dir: &Path, server: Option<&User>) -> Finding {
     };
     match fs::metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(NAME, format!("{} will be made", dir.display()))
+            Finding::ok(NAME, format!("{} will be created", dir.display()))
         }
         Err(error) => Finding::unknown(NAME, format!("{}: {error}", dir.display())),
         Ok(there) if !can_enter(&there) => Finding::problem(
             NAME,
             format!(
-                "{} has mode {:04o}: the server cannot get to the sockets in it",
+                "{} has mode {:04o}: the server cannot reach the sockets in it",
                 dir.display(),
                 there.mode() & 0o7777
             ),
             remedy,
         ),
-        Ok(_) => Finding::ok(NAME, format!("{} can be entered", dir.display())),
+        Ok(_) => Finding::ok(NAME, format!("the server can enter {}", dir.display())),
     }
 }
 
@@ -145,7 +146,7 @@ fn sockets(dir: &Path, server: Option<&User>) -> Finding {
 pub(crate) fn let_group_enter(dir: &Path, group: &str) -> String {
     let shown = shell_word(dir);
     match layout::is_systems(dir) {
-        true => "use a directory of its own: set socket_dir = \"/run/ruroco\"".to_owned(),
+        true => "use a separate directory: set socket_dir = \"/run/ruroco\"".to_owned(),
         false => format!("run: chgrp {group} {shown} && chmod g+x {shown}"),
     }
 }
@@ -157,12 +158,12 @@ fn audit_trail(dir: &Path) -> Finding {
     let shown = path.display();
     match fs::symlink_metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(NAME, format!("{shown} will be begun"))
+            Finding::ok(NAME, format!("{shown} will be created"))
         }
         Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
         Ok(file) if !file.is_file() => Finding::problem(
             NAME,
-            format!("{shown} is {}, so the commander cannot write its trail", kind_of(&file)),
+            format!("{shown} is {}, so the commander cannot write the audit trail", kind_of(&file)),
             format!("move it away: mv {word} {word}.other", word = shell_word(&path)),
         ),
         Ok(file) if file.uid() != 0 || file.mode() & 0o026 != 0 => Finding::problem(
@@ -173,7 +174,7 @@ fn audit_trail(dir: &Path) -> Finding {
                 word = shell_word(&path)
             ),
         ),
-        Ok(_) => Finding::ok(NAME, format!("{shown} is root's")),
+        Ok(_) => Finding::ok(NAME, format!("{shown} belongs to root")),
     }
 }
 

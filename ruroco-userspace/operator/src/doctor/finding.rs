@@ -68,7 +68,7 @@ impl Finding {
 
     /// It could not be looked at: why.
     pub(crate) fn unknown(name: &'static str, why: impl fmt::Display) -> Self {
-        Self::new(name, State::Unknown, format_args!("could not look: {why}"), None)
+        Self::new(name, State::Unknown, format_args!("could not check: {why}"), None)
     }
 
     /// What the kernel says of an error is shown without its number.

@@ -94,6 +94,6 @@ impl fmt::Display for Report {
         let count = |state| self.0.iter().filter(|finding| finding.state() == state).count();
         let [problems, warnings, unknown] =
             [State::Problem, State::Warning, State::Unknown].map(count);
-        writeln!(f, "problems: {problems}, warnings: {warnings}, not looked at: {unknown}")
+        writeln!(f, "problems: {problems}, warnings: {warnings}, not checked: {unknown}")
     }
 }

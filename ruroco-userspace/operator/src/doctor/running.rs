@@ -57,10 +57,13 @@ fn user_of_units(user: &str, group: &str, server: &str, gate: Option<&str>) -> O
     }
     Some(Finding::problem(
         NAME,
-        format!("`server_user` is {user}, and the units are for {server}: the two could not talk"),
         format!(
-            "write, with a line for each setting, in {}; then restart them",
-            drop_ins.join(", in ")
+            "`server_user` is {user}, but ruroco-server.service runs as {server}, so server and gate cannot \
+            connect"
+        ),
+        format!(
+            "add these settings, each on a line of its own, with {}; then restart both units",
+            drop_ins.join(", and with ")
         ),
     ))
 }
@@ -80,10 +83,10 @@ fn unit(name: &'static str) -> Finding {
         (Some("loaded"), Some(state)) => Finding::warning(
             NAME,
             format!("{name} is {state}"),
-            format!("see: journalctl -u {name}; run: systemctl start {name}"),
+            format!("run `systemctl start {name}`; the reason is in `journalctl -u {name}`"),
         ),
         (Some(state), _) => Finding::ok(NAME, format!("{name}: the unit is {state}")),
-        (None, _) => Finding::unknown(NAME, format!("systemctl does not tell of {name}")),
+        (None, _) => Finding::unknown(NAME, format!("systemctl does not report {name}")),
     }
 }
 

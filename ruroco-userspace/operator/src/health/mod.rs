@@ -156,11 +156,11 @@ fn gate(status: &anyhow::Result<Status>) -> Finding {
         .map(|one| format!("{}: {}", one.name, one.problem.as_deref().unwrap_or("not attached")))
         .collect();
     match open.is_empty() {
-        true => Finding::ok(GATE, "runs and is closed"),
+        true => Finding::ok(GATE, "runs and is attached"),
         false => Finding::problem(
             GATE,
-            format!("runs, but is open on {}", open.join("; ")),
-            "see `journalctl -u ruroco-gate`, and what `ruroco doctor` says of the interface",
+            format!("runs, but is not attached to every interface: {}", open.join("; ")),
+            "see `journalctl -u ruroco-gate`, and the interface in `ruroco doctor`",
         ),
     }
 }

@@ -88,7 +88,8 @@ fn connected(config: &Config, status: &Status) -> Finding {
         Some(confinement) if !confinement.is_whole() => Finding::warning(
             SERVER,
             format!("connected, {confinement}"),
-            "start ruroco-server by its unit; `journalctl -u ruroco-server` says what its sandbox lacks",
+            "start ruroco-server with `systemctl start ruroco-server`; `journalctl -u ruroco-server` shows what its \
+            sandbox lacks",
         ),
         Some(confinement) => Finding::ok(SERVER, format!("connected, {confinement}")),
         None => Finding::ok(SERVER, "connected"),

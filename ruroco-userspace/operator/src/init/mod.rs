@@ -65,7 +65,7 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let setup = match config.try_exists() {
         Ok(true) => {
-            writeln!(out, "{} is there already and stays as it is", config.display())?;
+            writeln!(out, "{} exists already and is not changed", config.display())?;
             let (found, warnings) = Config::read(config).or_all_problems()?;
             for warning in warnings {
                 writeln!(out, "{warning}")?;
@@ -74,7 +74,9 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
         }
         _ => {
             let setup = ask(config, &options, &mut out)?;
-            setup.check().context("nothing was written, because of what would be")?;
+            setup.check().context(
+                "nothing was written: these answers would make an invalid configuration",
+            )?;
             setup
         }
     };
@@ -97,8 +99,8 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
         // What a program sets up goes to the log of that program, which is no place for a key.
         (true, false) => Ok(writeln!(
             out,
-            "\nThis is no terminal, so the invitation, which holds the key, is not shown here. Show it with: \
-             ruroco invite {key}"
+            "\nThe output is not a terminal, so the invitation, which contains the key, is not shown here. Show it \
+            with: ruroco invite {key}"
         )?),
     }
 }
@@ -113,7 +115,7 @@ fn show_invitation(
     writeln!(out)?;
     let options = invite::Options::usual(key, commands);
     if let Err(error) = invite::run(config, options, out) {
-        writeln!(out, "there is no invitation to show yet: {}", plain(&error))?;
+        writeln!(out, "there is no invitation yet: {}", plain(&error))?;
     }
     Ok(writeln!(out, "\nShow it again with: ruroco invite {key}")?)
 }
@@ -125,8 +127,7 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
         !options.interface.is_empty() && !options.address.is_empty() && options.port.is_some();
     if !(is_all_said || options.yes || stdin.is_terminal()) {
         bail!(
-            "there is nobody to ask: say all of --interface, --address and --port, or --yes for the \
-             usual answers"
+            "no terminal to prompt on. Pass --interface, --address and --port, or use --yes to accept the defaults"
         );
     }
     let mut questions = Questions::new(stdin.lock(), &mut *out, options.yes);

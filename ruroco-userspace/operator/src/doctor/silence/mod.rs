@@ -70,30 +70,30 @@ impl Heard {
 pub(super) fn finding() -> Finding {
     const NAME: &str = "silence";
     if !geteuid().is_root() {
-        return Finding::unknown(NAME, "the self-test takes root");
+        return Finding::unknown(NAME, "the self-test must run as root");
     }
     match listen(Rate::NEVER) {
         Err(error) => Finding::unknown(NAME, format!("{error:#}")),
         Ok(heard) if heard.is_silence() => Finding::ok(
             NAME,
             format!(
-                "junk, wrong lengths, truncated, forged and replayed packets and a knock: {} judged, \
-                 none answered ({}; as a gate that looks filtered)",
+                "junk, wrong lengths, truncated, forged and replayed packets and a knock: {} packets got a verdict, \
+                and none got a reply ({}; appearance \"filtered\")",
                 heard.verdicts.values().sum::<u64>(),
                 match heard.addresses.len() {
                     2 => "IPv4 and IPv6",
-                    _ => "IPv4; there is no IPv6",
+                    _ => "IPv4; this host has no IPv6",
                 },
             ),
         ),
         Ok(heard) => Finding::problem(
             NAME,
             format!(
-                "{} answers came back; verdicts: {:?}, expected: {:?}",
+                "{} packets got a reply; verdicts: {:?}, expected: {:?}",
                 heard.answers, heard.verdicts, heard.expected
             ),
-            "do not run this gate on this kernel; report it with the output of: ruroco doctor \
-             --json; uname -a",
+            "do not run this gate on this kernel. Report the problem with the output of: ruroco doctor --json; uname \
+            -a",
         ),
     }
 }

@@ -69,7 +69,8 @@ impl Namespace {
 
 /// Puts this thread into a network namespace of its own.
 pub(super) fn leave_for_a_new_namespace() -> anyhow::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNET).context("could not make a network namespace; this takes root")
+    unshare(CloneFlags::CLONE_NEWNET)
+        .context("could not create a network namespace. Run this as root")
 }
 
 /// The two ends of the wire in one Internet protocol.
@@ -139,7 +140,7 @@ fn ip(lines: &str) -> anyhow::Result<()> {
     let written = ip.stdin.take().map(|mut stdin| stdin.write_all(lines.as_bytes()));
     let output = ip.wait_with_output().context("could not wait for ip")?;
     if !output.status.success() {
-        bail!("ip refused {lines:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("ip rejected {lines:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     written.unwrap_or(Ok(())).context("could not write to ip")
 }
@@ -169,7 +170,7 @@ impl Listener {
         let interface = getifaddrs()?
             .filter(|entry| entry.interface_name == CLIENT_INTERFACE)
             .find_map(|entry| entry.address?.as_link_addr().copied())
-            .context("the client's interface is gone")?;
+            .context("the client's interface has disappeared")?;
         Ok(Self { socket, interface, answers: 0 })
     }
 
@@ -192,7 +193,10 @@ impl Listener {
                 }
             }
         }
-        bail!("the stack does not answer at a closed port of {}, so nothing can be told", peer.gate)
+        bail!(
+            "the network stack does not reply from a closed port of {}, so the self-test cannot detect replies",
+            peer.gate
+        )
     }
 
     /// Takes all that has come. Says whether an answer from this port was among it.
@@ -236,7 +240,7 @@ impl Listener {
                 frame.extend([from.octets(), to.octets()].concat());
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-                bail!("the two ends are not of one protocol")
+                bail!("the two addresses are not of the same protocol")
             }
         }
         frame.extend(udp);
