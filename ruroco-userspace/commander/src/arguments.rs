@@ -8,13 +8,13 @@ use ruroco_config as config;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-Runs the commands that accepted knocks ask for. On SIGHUP it reads its files anew.
+Runs the commands that accepted knocks request. On SIGHUP, it reads its files again.
 
 Usage: ruroco-commander [OPTIONS]
 
 Options:
-  -c, --config <PATH>    what gate, server and commander share [default: /etc/ruroco/config.toml]
-      --commands <PATH>  the commands that may be run [default: /etc/ruroco/commands.toml]
+  -c, --config <PATH>    configuration file [default: /etc/ruroco/config.toml]
+      --commands <PATH>  commands file [default: /etc/ruroco/commands.toml]
   -h, --help             print this help
   -V, --version          print the version
 ";

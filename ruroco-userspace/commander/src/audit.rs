@@ -116,8 +116,8 @@ fn note_former_trail(dir: &Path) {
     if let Ok(Found::Leaf(trail)) = trusted_path::find(&former, Trust::root()) {
         let (from, to) = (trail.path().display(), dir.join(OLD_FILE));
         tracing::warn!(
-            "the audit trail of an earlier release is in {from}; the commander writes to {dir} now. To \
-             keep it, run: mv --no-clobber {from} {to}",
+            "the audit trail of an earlier release is in {from}, but the commander now writes to {dir}. To keep it, \
+            run: mv --no-clobber {from} {to}",
             dir = dir.display(),
             to = to.display(),
         );
@@ -194,7 +194,9 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
             let (subject, line) = totals.count(entry);
             match file.append(subject, &line) {
                 Ok(true) => {}
-                Ok(false) => losses.note("no_room_for_refusals", "the trail goes on without"),
+                Ok(false) => {
+                    losses.note("no_room_for_refusals", "the audit trail goes on without them")
+                }
                 Err(error) => {
                     let path = file.path().display();
                     losses.note("not_written", format_args!("could not write {path}: {error}"));
@@ -203,7 +205,7 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            losses.note("queue_full", format_args!("{lost} lines; the disk does not keep up"));
+            losses.note("queue_full", format_args!("{lost} lines: the disk is too slow"));
         }
         let now = Instant::now();
         if is_end {

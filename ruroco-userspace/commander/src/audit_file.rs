@@ -180,7 +180,7 @@ fn check(file: &fs::Metadata) -> io::Result<()> {
     match is_ours {
         true => Ok(()),
         false => Err(io::Error::other(
-            "it is not a regular file of this user's own with a single name; move it away",
+            "it is not a regular file that belongs to this user and has a single name. Move it away",
         )),
     }
 }

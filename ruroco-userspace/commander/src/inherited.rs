@@ -24,10 +24,11 @@ const SIGNAL_SET: usize = 8;
 /// If /proc is not mounted, or the kernel does not make a keyring.
 pub fn give_up() -> anyhow::Result<()> {
     leave_session_keyring().context(
-        "could not replace the inherited session keyring, whose keys commands could use; to see the \
-         limits, run: sysctl kernel.keys",
+        "could not replace the inherited session keyring, whose keys commands could use. See the limits with: sysctl \
+        kernel.keys",
     )?;
-    close_on_exec().context("could not list the open files in /proc/self/fd: is /proc mounted?")?;
+    close_on_exec()
+        .context("could not list the open files in /proc/self/fd. Check that /proc is mounted")?;
     (1..=SIGNALS).for_each(stop_ignoring);
     unblock_signals();
     Ok(())

@@ -121,7 +121,8 @@ fn watch(
     let watched = pidfd_open(group, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pid| {
         if let Some(Err(error)) = head_start.map(|start| start.pass(group, pid.as_fd())) {
             let command = &permitted.command().name;
-            tracing::warn!(%command, %error, "it keeps real time: is CAP_SYS_NICE missing?");
+            tracing::warn!(%command, %error, "the command keeps real-time scheduling. Check that the commander has \
+                CAP_SYS_NICE");
         }
         let leader = Some(pid);
         Watch { group, leader, output: Some(output), phase: Phase::Running, deadline, cause: None }

@@ -74,8 +74,8 @@ pub(super) fn spawn(permitted: &Permitted) -> io::Result<Started> {
         let why = match error.raw_os_error() {
             // Of the steps of a start only a keyring takes a part of a quota.
             Some(libc::EDQUOT) => {
-                "its user has as many keys as the kernel allows (kernel.keys.maxkeys, \
-                 kernel.keys.maxbytes), so there is no room for a session keyring"
+                "the command's user has as many kernel keys as the kernel allows (kernel.keys.maxkeys, \
+                kernel.keys.maxbytes), so it gets no session keyring"
                     .to_owned()
             }
             _ => error.to_string(),

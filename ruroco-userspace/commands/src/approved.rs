@@ -66,7 +66,7 @@ fn commands_that_are_not_there(config: &Config, commands: &Commands) -> Vec<Prob
     let missing = named.filter(|(_, command)| !known.contains(command));
     let problem = |(key, command): (&str, &str)| {
         let mut message =
-            format!("`commands` of {key} names `{command}`, which commands.toml has not");
+            format!("`commands` of {key} contains `{command}`, which is not in commands.toml");
         if let Some(meant) = nearest(command, commands.names()) {
             message = format!("{message}; did you mean `{meant}`?");
         }

@@ -29,7 +29,7 @@ pub(super) fn trouble_with(program: &str, search: &str, trust: Trust) -> Option<
         return match look(Path::new(program), trust) {
             Ok(leaf) => unfit(Path::new(program), &leaf),
             Err(fault) if fault.is_not_found() => Some(Trouble::Missing(format!(
-                "{program} not found; install it, or write another path"
+                "{program} not found; install it, or set another path"
             ))),
             Err(fault) => Some(not_usable(Path::new(program), &fault)),
         };
@@ -44,7 +44,7 @@ pub(super) fn trouble_with(program: &str, search: &str, trust: Trust) -> Option<
             Err(fault) => return Some(not_usable(&path, &fault)),
         }
     }
-    Some(Trouble::Missing(format!("no program {program} in {search}; write its whole path")))
+    Some(Trouble::Missing(format!("{program} not found in {search}; set its absolute path")))
 }
 
 /// Why somebody else could change a file that a program is given, and may run or take commands from.
@@ -71,7 +71,7 @@ fn look(path: &Path, trust: Trust) -> Result<Leaf, Fault> {
 fn not_usable(program: &Path, fault: &Fault) -> Trouble {
     let (program, why) = (program.display(), described(fault));
     match fault.is_untrusted() {
-        true => Trouble::Unsafe(format!("{program} must not be run: {why}")),
+        true => Trouble::Unsafe(format!("{program} is not safe to run: {why}")),
         false => Trouble::Missing(format!("{program} cannot be run: {why}")),
     }
 }

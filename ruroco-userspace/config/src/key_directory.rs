@@ -150,7 +150,7 @@ fn read_all(
     }
     if u32::try_from(files.len()).is_ok_and(|count| count > MAX_KEYS) {
         let message =
-            format!("there are more than {MAX_KEYS} keys in it: remove those nobody uses");
+            format!("the directory contains more than {MAX_KEYS} keys. Remove unused keys");
         problems.add(Problem::error(dir, message));
     }
     for (path, found) in files {
@@ -158,7 +158,8 @@ fn read_all(
             // Escaped: it could not stand in a line.
             problems.add(Problem::error(
                 Path::new(&format!("{path:?}")),
-                "its name is empty, not UTF-8, or contains control, invisible or text-direction characters: rename it",
+                "the file's name is empty, not UTF-8, or contains control, invisible or text-direction characters. \
+                Rename it",
             ));
             continue;
         };
@@ -181,11 +182,11 @@ fn read_all(
 
 fn no_key(dir: &Path, occasion: Occasion) -> Problem {
     let none = "there is no key in this directory";
-    let make = "make one with `ruroco-client key gen --out laptop.key` and put it there";
+    let make = "create one with `ruroco-client key gen --out laptop.key` and put it there";
     match occasion {
         Occasion::Start => Problem::error(dir, format!("{none}: {make}")),
         Occasion::Reload => {
-            let message = format!("{none}: every knock is refused until there is one; {make}");
+            let message = format!("{none}: every knock is rejected until you add one; {make}");
             Problem::error(dir, message).as_warning()
         }
     }
@@ -259,19 +260,22 @@ fn probably_meant(dir: &Path, name: &OsStr) -> Option<Problem> {
     let shown = shell_word(&path);
     if is_by_product(name) {
         return lower.ends_with(".key").then(|| {
-            let message = format!("ignored: another program has left it here; run: rm {shown}");
+            let message = format!("ignored: a temporary file of another program; run: rm {shown}");
             Problem::error(&path, message).as_warning()
         });
     }
     if lower == ".key" {
-        return warning("ignored: a key is named by what is before `.key`; rename it".to_owned());
+        return warning(
+            "ignored: the name of the key, which is the part before `.key`, is missing. Rename it"
+                .to_owned(),
+        );
     }
     let mut ends = DISGUISES.into_iter().chain([".key"]);
     let end = ends.find(|end| lower.ends_with(end) && !name.as_bytes().ends_with(b".key"))?;
     let stem = name.to_str()?.get(..lower.len().checked_sub(end.len())?)?;
     let meant = shell_word(&dir.join(format!("{stem}.key")));
     warning(format!(
-        "ignored: the name of a key file ends in `.key`; if it is one, run: mv {shown} {meant}"
+        "ignored: the name of a key file ends in `.key`. If it is a key, run: mv {shown} {meant}"
     ))
 }
 

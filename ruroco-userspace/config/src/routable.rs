@@ -15,7 +15,7 @@ use crate::values::is_usable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// No knock can come from it, and to many a tool it means "everybody".
-    #[error("no command runs for {0}: it is not the address of a host")]
+    #[error("no command runs for {0}, which is not the address of a host")]
     Unusable(IpAddr),
     /// It is not of the public Internet.
     #[error("{0} is not a public address, and `allow_non_public_addresses` is false")]

@@ -80,7 +80,7 @@ fn stderr_is_journal() -> bool {
 /// wrong, each has a line.
 pub fn not_reloaded(error: &anyhow::Error) {
     for line in redacted(&plain(error)).lines() {
-        tracing::error!("not reloaded, all stays as it was: {line}");
+        tracing::error!("not reloaded, the earlier configuration stays in force: {line}");
     }
 }
 

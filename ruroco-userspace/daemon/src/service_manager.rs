@@ -86,7 +86,7 @@ fn tell(what: &[NotifyState<'_>]) {
 }
 
 fn complain(error: &io::Error) {
-    tracing::warn!("could not tell the service manager how this service is: {error}");
+    tracing::warn!("could not report the state of this service to systemd: {error}");
 }
 
 /// A line end would begin another message, and a message has a greatest length.

@@ -95,7 +95,7 @@ pub(crate) mod tests {
         assert_eq!(wait([Some(signals.as_fd())], None).unwrap(), [true]);
         assert_eq!(signals.next_request(), Some(Request::Reload));
         assert_eq!(signals.next_request(), None);
-        assert!(signals.wake.read(&mut [0]).is_err(), "nothing is left to wake anybody");
+        assert!(signals.wake.read(&mut [0]).is_err(), "no thread is left to wake another");
 
         raise(SIGHUP).unwrap();
         raise(SIGTERM).unwrap();

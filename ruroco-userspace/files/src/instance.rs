@@ -29,7 +29,7 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process holds it.
-    #[error("another process holds the lock {0}: stop it first")]
+    #[error("another process holds the lock {0}. Stop that process first")]
     Held(std::path::PathBuf),
     /// The lock file cannot be created or locked.
     #[error("could not lock {0}: {1}")]

@@ -80,7 +80,7 @@ impl From<&Error> for Problem {
             }
             Cause::Unreadable(error) => format!("could not be read: {error}"),
             Cause::Denied { owner, is_secret } => denied(*owner, *is_secret, &shown),
-            Cause::Unfit(why) => format!("{why}; remove it, or write it anew"),
+            Cause::Unfit(why) => format!("{why}; remove it, or create it again"),
             Cause::OthersCanRead { mode } => format!(
                 "its mode {mode:04o} lets others read the key; run: chmod 600 {shown} (and replace the \
                  key if anyone else may have read it)"
@@ -102,9 +102,11 @@ impl From<&Error> for Problem {
 fn denied(owner: Option<u32>, is_secret: bool, shown: &str) -> String {
     let me = this_user();
     match owner {
-        None => "permission denied; check who may enter the directories above it".to_owned(),
+        None => {
+            "permission denied on a directory above it; check their owners and modes".to_owned()
+        }
         Some(owner) if owner == me => {
-            format!("permission denied, although it is yours; run: chmod u+r {shown}")
+            format!("permission denied, although it belongs to you; run: chmod u+r {shown}")
         }
         Some(owner) => format!(
             "permission denied, it belongs to uid {owner}; {run}: chown {me} {shown}{known}",
@@ -289,8 +291,8 @@ pub const BYTE_ORDER_MARK: char = '\u{feff}';
 fn not_utf_8(content: &[u8], path: &Path) -> String {
     match content {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => format!(
-            "it is UTF-16, as some editors of Windows save \"Unicode\"; save it as UTF-8, or convert it: \
-             iconv -f UTF-16 -t UTF-8 {}",
+            "it is UTF-16, as some editors on Windows save \"Unicode\"; save it as UTF-8, or convert it: iconv -f \
+            UTF-16 -t UTF-8 {}",
             shell_word(path)
         ),
         _ => "it is not UTF-8".to_owned(),

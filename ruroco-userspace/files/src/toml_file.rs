@@ -191,7 +191,7 @@ fn split_end(line: &str) -> (&str, &str) {
 pub fn look_alike(text: &str) -> Option<String> {
     let found = |(c, meant): &(char, &str)| {
         text.contains(*c).then(|| {
-            format!("there is a U+{:04X} in this line: write {meant} in its place", u32::from(*c))
+            format!("there is a U+{:04X} in this line. Replace it with {meant}", u32::from(*c))
         })
     };
     LOOK_ALIKES.iter().find_map(found)
@@ -343,8 +343,8 @@ mod tests {
     #[test]
     fn what_only_looks_like_a_quote_or_a_space_is_named() {
         for (text, told) in [
-            ("a = \u{201c}x\u{201d}\n", "U+201C in this line: write \" in"),
-            ("[b]\nd\u{a0}= 1\n", "U+00A0 in this line: write an ordinary space in"),
+            ("a = \u{201c}x\u{201d}\n", "U+201C in this line. Replace it with \""),
+            ("[b]\nd\u{a0}= 1\n", "U+00A0 in this line. Replace it with an ordinary space"),
         ] {
             let checked = Source::new("/x.toml", text).parse::<Raw>();
             let problems = checked.problems().to_string();

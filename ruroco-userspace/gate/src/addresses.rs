@@ -141,7 +141,7 @@ impl fmt::Display for Present {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reachable = self.0.iter().filter(|ip| is_for_others(**ip)).map(IpAddr::to_string);
         match reachable.collect::<Vec<_>>().as_slice() {
-            [] => f.write_str("no address that others can reach"),
+            [] => f.write_str("no address that other hosts can reach"),
             reachable => f.write_str(&reachable.join(", ")),
         }
     }

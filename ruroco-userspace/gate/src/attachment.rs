@@ -184,8 +184,7 @@ impl Pins {
     pub fn take(dir: &Path) -> anyhow::Result<Self> {
         private_directory::prepare(dir, DIRECTORY_MODE).with_context(|| {
             format!(
-                "could not use `pin_dir` {}; it has to be in a BPF file system: \
-                 mount -t bpf -o mode=700 bpf /sys/fs/bpf",
+                "could not use `pin_dir` {}. It must be in a BPF file system: mount -t bpf -o mode=700 bpf /sys/fs/bpf",
                 dir.display()
             )
         })?;
@@ -208,7 +207,7 @@ impl Pins {
         let Link { index, name, kind, .. } = device;
         let mut modes = Attached::to_try(mode, kind.as_deref()).iter().copied().peekable();
         let (link, attached) = loop {
-            let attached = modes.next().context("no mode is left to try")?;
+            let attached = modes.next().context("no other mode is left")?;
             match (attach(program, *index, attached), modes.peek()) {
                 (Ok(link), _) => break (link, attached),
                 (Err(Refused::Unsupported(error)), Some(next)) => tracing::warn!(
@@ -282,7 +281,8 @@ fn exchange(pin: &Path, program: &mut Xdp) -> anyhow::Result<FdLink> {
         let id = program.attach_to_link(link)?;
         Ok(FdLink::try_from(program.take_link(id)?)?)
     };
-    exchange().with_context(|| format!("could not take over {}", pin.display()))
+    exchange()
+        .with_context(|| format!("could not take over the program pinned at {}", pin.display()))
 }
 
 /// Whether the kernel did not attach the program because there is one already, on the device or above it.
@@ -311,10 +311,10 @@ enum Refused {
     )]
     Occupied,
     #[error(
-        "the driver does not support native XDP here ({0}); write mode = \"auto\" or \"generic\""
+        "the driver does not support native XDP here ({0}). Set mode = \"auto\" or \"generic\""
     )]
     Unsupported(io::Error),
-    #[error("the kernel has no BPF links for XDP: Linux 5.9 or later is needed")]
+    #[error("the kernel does not support BPF links for XDP, which need Linux 5.9 or later")]
     NoLinks,
     #[error("could not attach the XDP program: {0}")]
     Other(ProgramError),

@@ -39,7 +39,7 @@ use super::{
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     let Settings { config, keys, server_uid } = settings;
     if config.source == Source::Udp {
-        bail!("`source` is \"udp\" in the configuration: there is no gate to run");
+        bail!("`source` is \"udp\" in the configuration, which needs no gate");
     }
     let event_loop = EventLoop::begin()?;
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
@@ -74,7 +74,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     };
     event_loop.run(&mut gate)?;
     gate.interfaces.detach()?;
-    tracing::info!("ending: the program is detached");
+    tracing::info!("stopped: the XDP program is detached");
     gate.program.wipe_keys()
 }
 

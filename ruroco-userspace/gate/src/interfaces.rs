@@ -64,7 +64,7 @@ impl Interfaces {
     /// what has given way.
     pub fn attach(program: &mut Xdp, config: &config::Gate) -> anyhow::Result<Self> {
         let changes = netlink::subscribe(LINK_CHANGES)
-            .context("could not ask the kernel about changes of links")?;
+            .context("could not read changes of interfaces from the kernel")?;
         let pins = Pins::take(&config.pin_dir)?;
         let mut left = pins.list()?;
         let interfaces = config.interfaces.iter().map(|name| Interface::new(name)).collect();
@@ -138,14 +138,14 @@ impl Interfaces {
         for ((interface, named), next) in self.interfaces.iter_mut().zip(named).zip(after) {
             if let Some(at) = moved.iter().position(|(_, one)| Some(one.index) == next) {
                 let (old_name, attachment) = moved.swap_remove(at);
-                tracing::info!(interface = %interface.name, "it was {old_name} and stays attached");
+                tracing::info!(interface = %interface.name, "it was renamed from {old_name} and stays attached");
                 interface.attachment = Some(attachment);
             }
             let Some(held) = next else { continue };
             match name_of(held).filter(|_| *named != next) {
                 None => interface.problem = interface.mode_problem(self.mode),
                 Some(name) => {
-                    interface.report(format!("it is called {name} now and stays attached"));
+                    interface.report(format!("it was renamed to {name} and stays attached"));
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Interfaces {
                 None => tracing::warn!(%interface, "the interface has gone"),
                 Some(name) => tracing::warn!(
                     %interface,
-                    "another interface has this name now: {name}, which had it, is open"
+                    "another interface has this name now: {name}, which had it, is not attached"
                 ),
             }
             if let Err(error) = attachment.detach() {
@@ -212,7 +212,7 @@ impl Interfaces {
                 if let Ok(name) = index_to_name(&self.changes, pin.index) {
                     tracing::warn!(
                         interface = %name,
-                        "attached by an earlier gate, and not configured by this name: it is open"
+                        "attached by an earlier gate, but not configured by this name: detached"
                     );
                 }
                 pin.remove();
@@ -259,7 +259,7 @@ impl Interface {
         elsewhere: &mut dyn Elsewhere,
     ) {
         let attached = link.and_then(|link| {
-            let link = link.context("there is no such interface; waiting for it")?;
+            let link = link.context("this interface does not exist; the gate waits for it")?;
             elsewhere::attach(program, pins, &link, mode, elsewhere)
         });
         match attached {
@@ -303,11 +303,12 @@ fn guard_all(
     for (interface, device) in interfaces {
         interface.same_as = None;
         if let Device::SameAs(other) = device {
-            interface.report(format!("the same device as {other}: remove one of the two names"));
+            interface.report(format!("the same device as {other}. Remove one of the two names"));
             interface.same_as = Some(other);
             continue;
         }
-        let link = netlink::link(&interface.name).context("could not look the interface up");
+        let link =
+            netlink::link(&interface.name).context("could not read the state of the interface");
         found.push((interface, link));
     }
     found.sort_by_key(|(_, link)| devices::order(link.as_ref().ok().and_then(Option::as_ref)));

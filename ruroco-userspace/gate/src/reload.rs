@@ -51,7 +51,7 @@ impl Gate {
         // From here on nothing is judged by the predecessor, counted by it or written to its ring.
         match predecessor.verdicts() {
             Ok(counted) => self.program.count_on(&counted),
-            Err(error) => tracing::warn!("the counters begin anew: {error:#}"),
+            Err(error) => tracing::warn!("the counters start again from 0: {error:#}"),
         }
         self.ring_socket.retire(old_ring, Instant::now());
         predecessor.flush_log();

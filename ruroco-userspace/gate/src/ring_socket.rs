@@ -124,13 +124,16 @@ impl RingSocket {
         self.notice_end();
         match self.listener.accept(now) {
             Ok(Some(_)) if self.server.is_some() => {
-                self.notices.note("turned away a second server", "the first is still connected");
+                self.notices.note("rejected a second server", "the first is still connected");
             }
             Ok(Some(server)) if has_gone(server.as_fd()) => {
-                self.notices.note("server disconnected", "before it had anything");
+                self.notices.note("server disconnected", "before it received the ring");
             }
             Ok(Some(_)) if !self.limit.take(now.saturating_duration_since(self.started)) => {
-                self.notices.note("turned away a server", "too many have come within a second");
+                self.notices.note(
+                    "rejected the connection of a server",
+                    "more than the limit of connections in one second",
+                );
             }
             Ok(Some(server)) => self.hand_over(server, ring, keys),
             Ok(None) => {}
@@ -147,16 +150,17 @@ impl RingSocket {
         let old = self.old_rings.first().map(|old| old.ring.as_fd());
         match (send(server.as_fd(), old.unwrap_or(ring), keys), old) {
             (Ok(()), None) => {
-                self.notices.note("server connected", "it has the ring and the keys");
+                self.notices.note("server connected", "it received the ring and the keys");
                 self.server = Some(server);
             }
             // The connection ends here, so it comes again for the next one.
             (Ok(()), Some(_)) => {
-                self.notices.note("server connected", "first it has the ring from before a reload");
+                self.notices
+                    .note("server connected", "it receives the ring from before a reload first");
             }
             (Err(error), _) => {
                 let why = format!("{error:#}").replace('\n', "; ");
-                self.notices.note("could not hand over", why);
+                self.notices.note("could not hand over ring and keys", why);
             }
         }
     }
@@ -187,9 +191,9 @@ fn send(
     let message = Handover { ring_size: RING_SIZE }.encode();
     let sent = send_descriptors(server, &message, &[ring, keys.as_fd()]);
     if sent.is_err() {
-        memory::wipe(&keys).context("could not wipe the keys that nobody took")?;
+        memory::wipe(&keys).context("could not wipe the keys that no server received")?;
     }
-    sent.context("the server has gone")
+    sent.context("the server closed the connection")
 }
 
 #[cfg(test)]

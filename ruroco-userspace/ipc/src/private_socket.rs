@@ -98,7 +98,7 @@ impl PrivateListener {
             if uid == self.user {
                 return Ok(Some(peer));
             }
-            tracing::warn!(uid, socket = %self.path.display(), "turned away a process of another user");
+            tracing::warn!(uid, socket = %self.path.display(), "rejected the connection of another user");
         }
     }
 }
@@ -238,7 +238,9 @@ fn remove_old(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(file) if file.file_type().is_socket() => fs::remove_file(path),
-        Ok(_) => Err(io::Error::other("there is something else that is not a socket: remove it")),
+        Ok(_) => Err(io::Error::other(
+            "its path is occupied by a file that is not a socket. Remove that file",
+        )),
     }
 }
 
@@ -259,7 +261,7 @@ fn give_to(path: &Path, user: u32) -> io::Result<()> {
         Some(group) => file.uid() == own && file.gid() == group && mode == GROUP_MODE,
     };
     if !(file.file_type().is_socket() && is_private) {
-        return Err(io::Error::other("it did not get the owner and mode it was given"));
+        return Err(io::Error::other("its owner or mode differs from what was set"));
     }
     Ok(())
 }
@@ -267,7 +269,7 @@ fn give_to(path: &Path, user: u32) -> io::Result<()> {
 /// The group, after it was given the socket.
 fn give_to_group_of(path: &Path, user: u32) -> io::Result<u32> {
     let user = User::from_uid(Uid::from_raw(user))?;
-    let user = user.ok_or_else(|| io::Error::other("its user is unknown to this system"))?;
+    let user = user.ok_or_else(|| io::Error::other("its user is not in the user database"))?;
     let group = user.gid.as_raw();
     lchown(path, None, Some(group)).map_err(|error| {
         let name = user.name;

@@ -109,8 +109,8 @@ pub struct NotALabel;
 pub enum ParseError {
     /// Not the base64 of 40 bytes.
     #[error(
-        "not a key: expected one line, `chacha20poly1305:` followed by 56 characters of standard \
-         base64; make one with: ruroco-client key gen --out NAME.key"
+        "not a key: expected one line, `chacha20poly1305:` followed by 56 characters of standard base64; create one \
+        with: ruroco-client key gen --out NAME.key"
     )]
     Malformed,
     /// A prefix that names no cipher of ours.

@@ -25,9 +25,8 @@ pub struct Name(String);
 /// A text that cannot be a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` cannot be a name: use letters, digits, `.`, `-` and `_`, begin with a letter or digit, and \
-     end with neither a dot, `.key` nor `.keyring`; {MAX_SIZE} bytes at most, and no device of Windows \
-     such as CON",
+    "`{}` is not a valid name. Use letters, digits, `.`, `-` and `_`; begin with a letter or digit; end with neither a \
+    dot, `.key` nor `.keyring`; use {MAX_SIZE} bytes at most, and no device name of Windows such as CON",
     .0.escape_debug()
 )]
 pub struct NotAName(String);

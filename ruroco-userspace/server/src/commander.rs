@@ -61,7 +61,7 @@ impl Commander {
         if let Some(connection) = &mut self.connection
             && let Err(error) = connection.hear()
         {
-            tracing::debug!("the connection to the commander has ended: {error}");
+            tracing::debug!("the commander closed the connection: {error}");
             self.connection = None;
         }
     }
@@ -164,10 +164,9 @@ impl Connection {
         if !has_waited {
             let path = path.display();
             tracing::warn!(
-                "ruroco-commander at {path} does not report which slots are free ({heard}), and until it \
-                 does, knocks are rejected as commander_away. If it is of another release than \
-                 ruroco-server, install the same release of both and run: systemctl restart \
-                 ruroco-commander ruroco-server"
+                "ruroco-commander at {path} does not report its free slots ({heard}). Until it does, knocks are \
+                rejected (commander_away). If it is of another release than ruroco-server, install the same release of \
+                both and run: systemctl restart ruroco-commander ruroco-server"
             );
         }
         Err(heard)

@@ -156,7 +156,7 @@ impl Daemon<3> for ServerDaemon {
         let (has_source, keys) = (self.source.is_there(), self.server.keys_in_force());
         if has_source {
             let plural = if keys == 1 { "" } else { "s" };
-            write!(line, "judging candidates, {keys} key{plural}")?;
+            write!(line, "verifying candidates, {keys} key{plural}")?;
         }
         let Some(why) = self.source.waits_because() else { return Ok(()) };
         let before = if has_source { "; " } else { "" };

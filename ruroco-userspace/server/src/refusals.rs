@@ -121,7 +121,7 @@ pub fn open_or_warn(dir: &Path) -> Option<Refusals> {
 pub fn warn_without(path: &Path, error: &io::Error) {
     tracing::warn!(
         file = %path.display(),
-        "refused knocks are not recorded, and `ruroco status` cannot show them: {error}"
+        "rejected knocks are not recorded, and `ruroco status` cannot show them: {error}"
     );
 }
 

@@ -57,7 +57,7 @@ impl Server {
                 for problem in problems.iter() {
                     tracing::error!(
                         %waiting,
-                        "the rules from before stay, without keys that are new: {problem}"
+                        "the earlier rules stay in force, and new keys are not accepted: {problem}"
                     );
                 }
                 self.verifier = Verifier::new(&self.config, known).succeeding(&self.verifier);

@@ -141,7 +141,7 @@ impl Server {
             self.record = None;
         }
         if let Err(error) = self.floors.compact_if_due() {
-            tracing::warn!("could not write the log of the floors anew: {error}");
+            tracing::warn!("could not write the log of the floors again: {error}");
         }
     }
 

@@ -26,9 +26,7 @@ pub fn prepare_for(dir: &Path, mode: u32, user: Uid, group: Gid) -> Result<(), P
         Err(fault) if fault.is_not_found() => {
             let made = trusted_path::make_directory(dir, Trust::root(), mode)?;
             let given = made.give_to(user, group);
-            given.map_err(|error| {
-                Problem::error(dir, format!("cannot be given to its user: {error}"))
-            })
+            given.map_err(|error| Problem::error(dir, format!("cannot change its owner: {error}")))
         }
         found => Ok(found.map(drop)?),
     }
@@ -80,7 +78,7 @@ mod tests {
         for (mode, remedy) in [
             (0o775, "&& chmod go-w "),
             (0o757, "&& chmod go-w "),
-            (0o1777, "use a directory of its own in it"),
+            (0o1777, "use a separate directory in it"),
         ] {
             fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
             let error = prepare(dir.path(), 0o755).unwrap_err().to_string();

@@ -132,8 +132,8 @@ fn denied(path: &Path, owner: Option<u32>, reader: &Reader) -> String {
             "permission denied for uid {me}; run: chgrp {group} {shown} && chmod g+r {shown}"
         ),
         Reader::Root if me == 0 => format!(
-            "permission denied{whose}, and this process may not open the files of others; check its \
-             content, then run: chown root {shown}",
+            "permission denied{whose}, and this process may not override file permissions; check its content, then \
+            run: chown root {shown}",
             whose = owner.map(|owner| format!(", it belongs to uid {owner}")).unwrap_or_default(),
         ),
         Reader::Root => format!("permission denied for uid {me}; run this as root"),

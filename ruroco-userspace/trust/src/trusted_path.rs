@@ -292,7 +292,7 @@ impl Leaf {
             |now: &Metadata| (now.dev(), now.ino()) == (self.stat.st_dev, self.stat.st_ino);
         match file.metadata() {
             Ok(now) if is_same(&now) => Ok(file),
-            Ok(_) => Err(failed(io::Error::other("somebody exchanged it just now"))),
+            Ok(_) => Err(failed(io::Error::other("another process replaced it during the check"))),
             Err(error) => Err(failed(error)),
         }
     }

@@ -11,7 +11,7 @@ pub fn find(name: &str) -> anyhow::Result<User> {
     match User::from_name(name).with_context(|| format!("could not look up the user {name}"))? {
         Some(user) => Ok(user),
         None => bail!(
-            "there is no user {name}; make one with: useradd --system --shell /usr/sbin/nologin {name}"
+            "there is no user {name}; create it with: useradd --system --shell /usr/sbin/nologin {name}"
         ),
     }
 }

@@ -202,7 +202,8 @@ impl<'a> Table<'a> {
             at,
             match meant {
                 Some(meant) => format!("{what}; did you mean `{meant}`?"),
-                None => format!("{what}. Remove it; the manual lists the fields that exist"),
+                None => format!("{what}. Remove it; `man ruroco-config` and `man ruroco-commands` list the fields that \
+                    exist"),
             },
         )
     }

@@ -193,7 +193,7 @@ impl Value for PathBuf {
         if path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0) {
             return Some(path);
         }
-        problems.add(item.wrong("an absolute path, from / on"));
+        problems.add(item.wrong("an absolute path, which begins with /"));
         None
     }
 
@@ -278,7 +278,7 @@ impl Value for Count {
         let value = item.integer().and_then(count);
         if value.is_none() {
             let meant = item.quoted_number().and_then(count).map(|count| count.to_string());
-            problems.add(item.wrong_like("a whole number from 1 on, without quotes", meant));
+            problems.add(item.wrong_like("a whole number, at least 1, without quotes", meant));
         }
         value.map(Self)
     }

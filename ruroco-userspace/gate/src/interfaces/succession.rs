@@ -55,7 +55,7 @@ impl Interfaces {
         }
         for interface in std::mem::replace(&mut self.interfaces, next) {
             if interface.attachment.is_some() {
-                tracing::warn!(interface = %interface.name, "no longer configured: it is open");
+                tracing::warn!(interface = %interface.name, "no longer configured: detached");
                 detach(interface.attachment);
             }
         }
@@ -121,8 +121,8 @@ impl Interfaces {
                 && index_to_name(&self.changes, attachment.index).is_ok()
             {
                 interface.report(format!(
-                    "it accepts no knocks: a reload failed half-way and could not be undone here; restart \
-                     the gate ({error:#})"
+                    "it accepts no knocks: a reload failed half-way and could not be undone here. Restart ruroco-gate \
+                    ({error:#})"
                 ));
             }
         }

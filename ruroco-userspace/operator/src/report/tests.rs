@@ -30,7 +30,7 @@ pub(crate) fn status() -> Status {
         since_ms: 90_061_000,
         interfaces: vec![
             interface("eth0", Some("native"), None),
-            interface("eth1", None, Some("there is no such interface; waiting for it")),
+            interface("eth1", None, Some("this interface does not exist; the gate waits for it")),
         ],
         port: 80,
         addresses: ["192.0.2.1", "2001:db8::1"].map(present).into(),
@@ -124,7 +124,7 @@ gate        NOT ATTACHED to some interface since 2026-01-01T00:00:00.000000Z (1 
 guards      UDP port 80 of 192.0.2.1, 2001:db8::1
 appearance  filtered
 interface   eth0: attached, native
-interface   eth1: there is no such interface; waiting for it
+interface   eth1: this interface does not exist; the gate waits for it
 interface   eth2: NOT GUARDED
 version     0.1.0, program 0123456789abcdef, maps of 3072 KiB
 problem     gate: runs, but is not attached to every interface: eth1

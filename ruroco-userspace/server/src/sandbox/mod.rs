@@ -44,7 +44,7 @@ pub use self::{
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 mod seccomp {
     pub(super) fn restrict(_: &super::Needs<'_>) -> super::State {
-        super::State::not("there is no list of system calls for this architecture")
+        super::State::not("ruroco has no list of system calls for this architecture")
     }
 }
 
@@ -132,8 +132,8 @@ pub fn enter(policy: Policy, needs: &Needs<'_>) -> anyhow::Result<Report> {
         tracing::warn!("sandbox: {report}");
     } else {
         bail!(
-            "refusing to run with less than the whole sandbox, as `--sandbox strict` demands: \
-             {report}; run it where nothing is missing, or with `--sandbox best-effort`"
+            "the sandbox is incomplete, and `--sandbox strict` requires all of it: {report}. Run ruroco-server on a \
+            kernel with these features, or with `--sandbox best-effort`"
         );
     }
     Ok(report)

@@ -52,7 +52,7 @@ impl Ring {
     /// # Errors
     /// If it is not a ring of this size.
     pub(super) fn map(descriptor: OwnedFd, size: u32) -> io::Result<Self> {
-        let wrong_size = || io::Error::new(io::ErrorKind::InvalidData, "impossible ring size");
+        let wrong_size = || io::Error::new(io::ErrorKind::InvalidData, "invalid ring size");
         let page = page_size();
         let size = usize::try_from(size).map_err(|_| wrong_size())?;
         if !size.is_power_of_two() || size < page {
