@@ -32,11 +32,11 @@ pub struct Place<'a> {
     pub user: &'a str,
 }
 
-/// Makes the file if there is none, for a server with this configuration. What the server's program has
-/// to say of it.
+/// Creates the file, unless it exists, for a server with this configuration. Returns the output of the
+/// server's program.
 ///
 /// # Errors
-/// If the directory or the file cannot be made.
+/// If the directory or the file cannot be created.
 pub fn make(place: Place<'_>, config: &Path) -> anyhow::Result<Vec<u8>> {
     run(place, config, &["--if-missing"], "")
 }

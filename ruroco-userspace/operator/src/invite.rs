@@ -1,5 +1,5 @@
-//! `ruroco invite`: an [`invitation`](ruroco_invite::invitation) for a key of this host, with all that a
-//! client has to know beside it. `ruroco init` ends with one.
+//! `ruroco invite`: an [`invitation`](ruroco_invite::invitation) for a key of this host, with all other
+//! values that a client needs. `ruroco init` ends with one.
 
 use std::{
     io::Write,
@@ -22,33 +22,33 @@ use rustix::system::uname;
 
 use super::completion;
 
-/// Whom to invite, and what to say that the host does not know of itself.
+/// The key of the invitation, and the fields that the host cannot determine itself.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Name of the key
     #[arg(value_name = "KEY", add = completion::keys())]
     key: String,
-    /// Where clients send to, if not to the first of `addresses`: NAME, NAME:PORT, IP, IP:PORT or
-    /// `[IPV6]:PORT`; the gate's port where none is given
+    /// Address that the client sends to: NAME, NAME:PORT, IP, IP:PORT or `[IPV6]:PORT`
+    /// [default: the first of `addresses`, and the gate's port]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
-    /// Command to offer, the one to be asked for by default first; again for more. By default all that
-    /// the key may run
+    /// Command that the client may request; repeat for more. The first is the client's default
+    /// [default: all that the key may request]
     #[arg(long = "command", value_name = "COMMAND", add = completion::commands())]
     commands: Vec<String>,
     /// TCP port that a knock opens
     #[arg(long, value_name = "PORT", value_parser = ruroco_command_line::port)]
     wait: Option<NonZero<u16>>,
-    /// What the client is to call this host, if not by its host name
+    /// Name of this host at the client [default: the host name]
     #[arg(long, value_name = "NAME")]
     name: Option<Name>,
-    /// The commands that may be run
+    /// File with the commands
     #[arg(long = "commands", value_name = "PATH", default_value = commands::DEFAULT_PATH)]
     commands_file: PathBuf,
 }
 
 impl Options {
-    /// For a key, with what the host knows of itself.
+    /// For a key, with the values that the host can determine itself.
     pub(super) fn usual(key: &str, commands_file: &Path) -> Self {
         Self {
             key: key.to_owned(),
@@ -76,7 +76,7 @@ impl Options {
 /// Shows it, as a QR code and as a line.
 ///
 /// # Errors
-/// If there is no such key, it cannot do what is to be offered, or the files are wrong.
+/// If there is no such key, it may not request an offered command, or the files have errors.
 pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     let approved = Approved::read(config, &options.commands_file, Occasion::Start).or_problems()?;
     let key = find_key(&approved, &options.key)?;
@@ -116,7 +116,7 @@ fn find_key(approved: &Approved, name: &str) -> anyhow::Result<Key> {
     Ok(key_directory::read_one(&approved.config.keys_dir, name)?)
 }
 
-/// What a client may ask for with this key, what it is to ask for by default first.
+/// The commands that a client may request with this key. The first is its default.
 fn offered(
     approved: &Approved,
     name: &str,

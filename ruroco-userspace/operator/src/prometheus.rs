@@ -186,7 +186,7 @@ mod tests {
         Report::new(health(), None, Ok(trail()), Ok(refused()))
     }
 
-    /// Read by a parser of somebody else's: families by name.
+    /// The families by name, read by an independent parser.
     fn parse(text: &str) -> HashMap<String, PrometheusMetricFamily> {
         parse_prometheus(text).unwrap_or_else(|e| panic!("{e:?} in:\n{text}")).families
     }

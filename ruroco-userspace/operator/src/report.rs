@@ -22,8 +22,7 @@ use super::{
     refused::Refused,
 };
 
-/// Everything there is to be shown. As JSON it is one object, with the fields of [`Status`] if the gate
-/// answers.
+/// All that is shown. As JSON it is one object, with the fields of [`Status`] if the gate answers.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// Whether a knock would work now.

@@ -22,17 +22,17 @@ use super::{
     sandbox::{self, Policy},
 };
 
-/// Decide which knocks are carried out.
+/// Accept or reject knocks.
 ///
-/// Runs as an unprivileged user, takes candidates from ruroco-gate and passes orders on to
-/// ruroco-commander.
+/// Runs as an unprivileged user, receives candidates from ruroco-gate and sends orders to
+/// ruroco-commander. On SIGHUP, it reads its files again.
 #[derive(Parser)]
 #[command(name = "ruroco-server", version)]
 pub struct Cli {
     /// Configuration file
     #[arg(short, long, global = true, value_name = "PATH", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
-    /// What to do where not all of the sandbox can be had
+    /// What to do if the kernel does not support the whole sandbox
     #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
     sandbox: Policy,
     #[command(subcommand)]
@@ -41,13 +41,13 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Before the first start: make the file that remembers which packets have run
+    /// Create the file of floors, which records which packets have run (before the first start)
     Init {
-        /// Leave an existing file as it is, and exit with 0
+        /// If the file exists, do not change it, and exit with 0
         #[arg(long)]
         if_missing: bool,
-        /// Read floors from standard input, each a line with key id and counter; raise those in an
-        /// existing file to them
+        /// Read floors from standard input, each a line with key id and counter. If the file exists, raise
+        /// its floors to these
         #[arg(long, conflicts_with = "if_missing")]
         floors: bool,
     },
@@ -64,10 +64,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line says.
+/// Runs the action of the command line.
 ///
 /// # Errors
-/// What went wrong and what to do about it, for a person.
+/// The problem and its remedy, for a person.
 fn run(cli: &Cli) -> anyhow::Result<()> {
     // Before anything is read: what root may read says nothing. Root's floors, too, could not be
     // replaced by the server.

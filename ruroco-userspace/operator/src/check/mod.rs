@@ -1,10 +1,10 @@
-//! `ruroco check`: what gate, server and commander would say of their files if they were
-//! started now, all of it at once, and what the files mean on this host.
+//! `ruroco check`: lists all errors that gate, server and commander would report in their files if they
+//! started now, and checks the files against this host.
 //!
-//! There is no second set of rules. What the daemons read is read by their code: as root, as whom gate
-//! and commander run, once more without the power over other users' files, which their units do not
-//! give them, and as the server's user (`identity`). `host` then adds what the files say of this host.
-//! Nothing is changed, and nothing has to run.
+//! There is no second set of rules. The code of the daemons reads the files: first as root, as gate and
+//! commander run; then without the capabilities that override file permissions, which their units do not
+//! grant; and as the server's user (`identity`). `host` then checks the values against this host. It changes
+//! nothing, and needs no running daemon.
 //!
 //! Rationale: decision 0016.
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub struct Report {
     problems: Problems,
-    /// What could not be looked at, and why.
+    /// The checks that could not be done, and why.
     unseen: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ impl Report {
         &self.problems
     }
 
-    /// What could not be looked at, and why.
+    /// The checks that could not be done, and why.
     pub fn unseen(&self) -> impl Iterator<Item = &str> {
         self.unseen.iter().map(String::as_str)
     }

@@ -1,4 +1,5 @@
-//! What the daemons keep on the disk while they run, beside what [`check`](crate::check) reads.
+//! The files that the daemons keep while they run. [`check`](crate::check) covers the files that they only
+//! read.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
@@ -89,8 +90,7 @@ fn kind_of(there: &fs::Metadata) -> &'static str {
     }
 }
 
-/// Where no gate is to run: one that was not stopped before has left its program in front of the
-/// socket.
+/// For a host without a gate: a gate that crashed has left its program in front of the socket.
 pub(super) fn pins_left_behind(dir: &Path) -> Finding {
     const NAME: &str = "pins";
     let shown = dir.display();
@@ -151,7 +151,8 @@ pub(crate) fn let_group_enter(dir: &Path, group: &str) -> String {
     }
 }
 
-/// Whoever can write it can make it say anything; whoever can read it sees who knocks, and from where.
+/// A user with write permission can falsify the trail; a user with read permission sees who knocks, and from
+/// where.
 fn audit_trail(dir: &Path) -> Finding {
     const NAME: &str = "audit_trail";
     let path = dir.join(audit::FILE);
@@ -186,17 +187,17 @@ mod tests {
     use ruroco_files::toml_file::Source;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-    /// A configuration with a `state_dir` of nobody's, and that user.
+    /// A configuration whose `state_dir` belongs to an unprivileged user, and that user.
     fn with_state(dir: &Path) -> (Config, User) {
-        let nobody = User::from_name("nobody").unwrap().unwrap();
+        let unprivileged = User::from_name("daemon").unwrap().unwrap();
         let state = dir.join("state");
         fs::create_dir(&state).unwrap();
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
-        chown(&state, Some(nobody.uid.as_raw()), None).unwrap();
+        chown(&state, Some(unprivileged.uid.as_raw()), None).unwrap();
         let text =
             format!("addresses = [\"192.0.2.1\"]\nsource = \"udp\"\nstate_dir = {state:?}\n");
-        (Config::check(Source::new("/config.toml", text)).or_problems().unwrap(), nobody)
+        (Config::check(Source::new("/config.toml", text)).or_problems().unwrap(), unprivileged)
     }
 
     #[test]
@@ -205,32 +206,32 @@ mod tests {
             return; // nobody else can look as another user
         }
         let dir = tempfile::tempdir().unwrap();
-        let (config, nobody) = with_state(dir.path());
+        let (config, user) = with_state(dir.path());
         let floors_file = config.state_dir.join(FLOORS);
         let secret = dir.path().join("shadow");
         fs::write(&secret, "").unwrap();
 
         symlink(&secret, &floors_file).unwrap();
-        let finding = floors(&config, &nobody);
+        let finding = floors(&config, &user);
         assert_eq!(finding.state(), State::Problem, "{finding}");
         assert!(finding.detail().contains("a symbolic link"), "{finding}");
         assert!(!finding.to_string().contains("chown"), "{finding}");
         fs::remove_file(&floors_file).unwrap();
 
         fs::hard_link(&secret, &floors_file).unwrap();
-        let finding = floors(&config, &nobody);
+        let finding = floors(&config, &user);
         assert!(finding.detail().contains("a file with a second name"), "{finding}");
         assert!(!finding.to_string().contains("chown"), "{finding}");
         fs::remove_file(&floors_file).unwrap();
 
         fs::write(&floors_file, "").unwrap();
-        let finding = floors(&config, &nobody);
+        let finding = floors(&config, &user);
         let remedy = finding.remedy().unwrap();
         assert!(
-            remedy.contains("chown -h nobody") && remedy.contains("runuser -u nobody"),
+            remedy.contains("chown -h daemon") && remedy.contains("runuser -u daemon"),
             "{remedy}"
         );
-        chown(&floors_file, Some(nobody.uid.as_raw()), None).unwrap();
-        assert_eq!(floors(&config, &nobody).state(), State::Ok);
+        chown(&floors_file, Some(user.uid.as_raw()), None).unwrap();
+        assert_eq!(floors(&config, &user).state(), State::Ok);
     }
 }

@@ -21,7 +21,7 @@ use super::{
 /// `struct skb_shared_info`, 320), and an Ethernet header with two VLAN tags.
 const NO_PACKET: usize = 256 + 320 + 22;
 
-/// Everything that is to be said of an interface.
+/// All findings about an interface.
 pub(super) fn findings(name: &str, gate: &Gate) -> Vec<Finding> {
     let mode = gate.mode;
     let link = match Link::of(name) {

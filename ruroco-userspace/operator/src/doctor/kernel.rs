@@ -1,4 +1,5 @@
-//! The kernel: new enough, and set up so that nobody else can get at what the gate loads.
+//! The kernel: whether it is new enough, and whether it protects the gate's program and maps from other
+//! users.
 
 use std::{fs, io, path::Path};
 
@@ -9,8 +10,8 @@ use super::Finding;
 /// BPF links for XDP.
 const OLDEST: (u32, u32) = (5, 9);
 
-/// The first release with the fix for CVE-2024-41009: without it, whoever holds a ring could reach
-/// from it into the kernel. Stable kernels and distributions have it under older numbers.
+/// The first release with the fix for CVE-2024-41009. Without it, a process that has a ring could attack the
+/// kernel through it. Stable kernels and distributions have the fix under older numbers.
 const FIXED: (u32, u32) = (6, 10);
 
 /// `BPF_FS_MAGIC` (linux/magic.h).

@@ -41,8 +41,8 @@ fn users_of_units(config: &Config) -> Option<Finding> {
     user_of_units(&user.name, &group.name, &server, gate.as_deref())
 }
 
-/// `server` is the user of its unit, `gate` are the groups of its own, where there is to be a gate: it
-/// may not give its socket to whom it likes, but to a group that it is in.
+/// `server` is the user of the server's unit. `gate` is the list of groups of the gate's unit, on a host with
+/// a gate: it may give its socket only to a group that it is in.
 fn user_of_units(user: &str, group: &str, server: &str, gate: Option<&str>) -> Option<Finding> {
     const NAME: &str = "systemd";
     let mut drop_ins = Vec::new();

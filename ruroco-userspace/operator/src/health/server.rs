@@ -11,7 +11,7 @@ use crate::{confinement::Confinement, doctor::Finding};
 /// How long a server may take to read something out of the ring.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Between two looks at the ring.
+/// Time between the two times that the ring is checked.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The lock that a running server holds, in `state_dir`.

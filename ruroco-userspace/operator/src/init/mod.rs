@@ -1,9 +1,9 @@
-//! `ruroco init`: from an installed package to a gate that is closed and a key to knock with.
+//! `ruroco init`: from an installed package to an attached gate and a key to knock with.
 //!
-//! What is not said on the command line is asked (`questions`), with answers taken from the
-//! host where it has them. Then each of the `steps` looks whether it has been taken already:
-//! running it again changes nothing that is there. At the end the [`doctor`] looks at the result, and
-//! an [invitation](invite) with the new key is shown, if that is at a terminal.
+//! `questions` asks for all answers that are not on the command line, with defaults from the host where
+//! possible. Then each of the `steps` checks whether it has been done already: running `init` again changes
+//! nothing that exists. At the end, the [`doctor`] checks the result. On a terminal, `init` then shows an
+//! [invitation](invite) with the new key.
 
 mod host;
 mod questions;
@@ -28,13 +28,13 @@ use self::{
 };
 use super::{doctor, health::paths, invite};
 
-/// What can be said beforehand.
+/// Answers from the command line.
 #[derive(Args, Debug)]
 pub struct Options {
     /// Interface to guard; repeat for more
     #[arg(long, value_name = "NAME")]
     interface: Vec<String>,
-    /// Address that clients send to; again for more
+    /// Address that clients send to; repeat for more
     #[arg(long, value_name = "IP")]
     address: Vec<IpAddr>,
     /// UDP port
@@ -43,7 +43,7 @@ pub struct Options {
     /// Name of the first key: of the person or device that will knock
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
-    /// Ask nothing: take the usual answer where none is given
+    /// Do not prompt: use the default for each answer that is not given
     #[arg(long)]
     yes: bool,
     /// Only write files: neither enable nor start units
@@ -176,7 +176,7 @@ fn warn_of_unguarded(
     })
 }
 
-/// Where keys are, beside `config.toml`.
+/// The directory for keys in the directory of `config.toml`.
 fn keys_beside(config: &Path) -> PathBuf {
     config.with_file_name("keys")
 }

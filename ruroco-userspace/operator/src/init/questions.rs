@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use super::host::Host;
 
-/// Somebody who can be asked.
+/// The person at the terminal, or the defaults.
 pub(super) struct Questions<R, W> {
     answers: R,
     out: W,
@@ -23,10 +23,10 @@ impl<R: BufRead, W: Write> Questions<R, W> {
         Self { answers, out, usual }
     }
 
-    /// Which interfaces to close.
+    /// Which interfaces to guard.
     ///
     /// # Errors
-    /// If nobody answers, or there is none.
+    /// If there is no answer or no interface.
     pub(super) fn interfaces(&mut self, host: &Host) -> anyhow::Result<Vec<String>> {
         let names: Vec<&str> = host.names().collect();
         if names.is_empty() {
@@ -53,7 +53,7 @@ impl<R: BufRead, W: Write> Questions<R, W> {
     /// Which addresses clients send to.
     ///
     /// # Errors
-    /// If nobody answers.
+    /// If there is no answer.
     pub(super) fn addresses(&mut self, of_host: &[IpAddr]) -> anyhow::Result<Vec<IpAddr>> {
         self.list(
             "To which addresses do clients send? (behind NAT: the outer and the inner ones)",
@@ -65,7 +65,7 @@ impl<R: BufRead, W: Write> Questions<R, W> {
     /// Which port.
     ///
     /// # Errors
-    /// If nobody answers.
+    /// If there is no answer.
     pub(super) fn port(&mut self, usual: u16) -> anyhow::Result<u16> {
         let ports = self.list("Which UDP port?", &[usual], |answer| match answer.parse() {
             Ok(port @ 1..) => Ok(port),
@@ -74,7 +74,7 @@ impl<R: BufRead, W: Write> Questions<R, W> {
         ports.first().copied().context("no port")
     }
 
-    /// Asks until every word of the answer is understood; at least one there has to be.
+    /// Asks until every word of the answer is valid. At least one word is required.
     fn list<T: Clone + Display>(
         &mut self,
         question: &str,

@@ -27,14 +27,14 @@ pub(super) enum Step {
     Commands,
     /// Make the server's floors.
     Floors,
-    /// Make the first key, with this name. After the floors: keys without floors are keys that somebody
-    /// may have knocked with already, and would end the next try.
+    /// Make the first key, with this name. This comes after the floors: if there are keys but no floors, the
+    /// keys may have been used already, and the next attempt would stop there.
     FirstKey(String),
     /// Have systemd start everything, now and at each boot.
     Units,
 }
 
-/// What is to be set up, and where.
+/// What to set up, and where.
 #[derive(Debug)]
 pub(super) struct Setup {
     config: PathBuf,
@@ -101,19 +101,19 @@ impl Setup {
         })
     }
 
-    /// Makes sure that the daemons would take the configuration that is to be written.
+    /// Makes sure that the daemons would accept the new configuration.
     ///
     /// # Errors
-    /// What they would say of it.
+    /// The errors that they would report.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         Config::check(File::new(&self.config, self.text())).or_problems()?;
         Ok(())
     }
 
-    /// Where the key of this name is to be.
+    /// The path of the key with this name.
     ///
     /// # Errors
-    /// If that would not be the file of a key there.
+    /// If it would not be the file of a key there.
     pub(super) fn key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
         key::key_file(&self.keys, name)
     }
@@ -152,7 +152,7 @@ impl Step {
     }
 }
 
-/// Where commands are, beside `config.toml`.
+/// The path of `commands.toml` in the directory of `config.toml`.
 pub(super) fn commands_beside(config: &Path) -> PathBuf {
     config.with_file_name("commands.toml")
 }
@@ -181,7 +181,7 @@ fn has_keys(folder: &Path) -> bool {
     entries.any(|entry| entry.path().extension().is_some_and(|kind| kind == "key"))
 }
 
-/// Makes a key if there is none.
+/// Makes a key, unless there is one.
 fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<()> {
     private_directory::prepare(&setup.keys, 0o700)?;
     if setup.had_keys {

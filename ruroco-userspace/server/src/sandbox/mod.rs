@@ -48,12 +48,12 @@ mod seccomp {
     }
 }
 
-/// `--sandbox`: what becomes of a server that can have less than the whole sandbox.
+/// `--sandbox`: what the server does if the kernel does not support the whole sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Policy {
-    /// It does not run
+    /// Do not start
     Strict,
-    /// It runs, and the log says what is missing
+    /// Start, and report in the log what is missing
     #[default]
     BestEffort,
 }

@@ -1,4 +1,4 @@
-//! The wire of the self-test: two network namespaces, a veth pair, and whoever listens.
+//! The wire of the self-test: two network namespaces, a veth pair, and a listener.
 
 use std::{
     fs::{self, File},
@@ -29,7 +29,7 @@ use super::{PATIENCE, V4, V6};
 /// After how long an unanswered packet is sent again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// The interface of the gate, and that of whoever sends to it.
+/// The interface of the gate, and that of the sender.
 pub(super) const GATE_INTERFACE: &str = "gate0";
 const CLIENT_INTERFACE: &str = "client0";
 
@@ -37,7 +37,7 @@ const CLIENT_INTERFACE: &str = "client0";
 const GATE_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 const CLIENT_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 2];
 
-/// A network namespace beside that of the thread.
+/// A network namespace other than that of the thread.
 pub(super) struct Namespace(File);
 
 impl Namespace {
@@ -81,8 +81,8 @@ pub(super) struct Peer {
     client: IpAddr,
 }
 
-/// Joins this thread's namespace, in which the gate is to be, with another one: the index of the
-/// gate's interface, and the ends in each protocol that there is.
+/// Joins this thread's namespace, in which the gate runs, with another one. Returns the index of the gate's
+/// interface, and the two addresses in each available protocol.
 pub(super) fn connect(client: &Namespace) -> anyhow::Result<(u32, Vec<Peer>)> {
     // No answer may be kept back by a limit, and IPv6 is not to talk of itself. What cannot be set
     // stays as it is: the packets are few.
@@ -154,7 +154,7 @@ impl Peer {
     }
 }
 
-/// Whoever hears what reaches the client, from the moment it is made.
+/// Receives what reaches the client, from its creation on.
 pub(super) struct Listener {
     socket: OwnedFd,
     interface: LinkAddr,
