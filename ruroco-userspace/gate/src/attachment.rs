@@ -1,9 +1,8 @@
 //! The program on one interface, pinned so that it stays when this process dies.
 //!
-//! The pin is a file in a BPF file system, named for the network namespace, the interface's index and
-//! the mode it is attached in, such as `4026531840_5_native`. A gate that starts finds the pins of
-//! one that crashed and puts its own program in the place of the old one in a single step, so that
-//! the gate is never open.
+//! The pin is a file in a BPF file system, named for the network namespace, the interface's index and the
+//! mode it is attached in, such as `4026531840_5_native`. When a gate starts, it finds the pins of a crashed
+//! gate and replaces the old program by its own in a single step, so that packets are always filtered.
 //!
 //! Rationale: decision 0002.
 
@@ -26,11 +25,11 @@ use rustix::io::Errno;
 
 use super::{interfaces::devices::native_limits, netlink::Link};
 
-/// Nobody but root has anything to look for among the pins.
+/// Only root needs access to the pins.
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// A directory beside the pins, which is locked while a gate has them: others may be able to open theirs.
-/// A BPF file system has no files to lock.
+/// A directory next to the pins, which is locked while a gate uses them: other users may be able to open the
+/// pins' directory. A BPF file system has no files to lock.
 pub const LOCK: &str = "lock";
 
 /// How the program is attached.
@@ -62,9 +61,9 @@ impl Attached {
 
     /// The modes to try on a device of some kind, one after the other.
     ///
-    /// Native XDP keeps the kernel from changing a device in some ways: a bond rejects ports, the peer of a
-    /// veth a larger MTU. What software makes of devices is put together after the gate has started, and
-    /// the gate must not be in the way of that. Devices of hardware have no kind.
+    /// Native XDP prevents some changes of a device: a bond rejects ports, the peer of a veth a larger MTU.
+    /// Virtual devices are configured after the gate has started, and the gate must not prevent that.
+    /// Hardware devices have no kind.
     fn to_try(mode: Mode, kind: Option<&str>) -> &'static [Self] {
         match (mode, kind) {
             (Mode::Native, _) => &[Self::Native],
@@ -95,10 +94,10 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Puts a program into the place of the one that is there, in a single step.
+    /// Replaces the attached program by another, in a single step.
     ///
     /// # Errors
-    /// If the pin or the interface is gone; the one that is there stays.
+    /// If the pin or the interface is gone. The attached program then stays.
     pub fn exchange(&mut self, program: &mut Xdp) -> anyhow::Result<()> {
         self._link = exchange(&self.pin, program)?;
         Ok(())
@@ -153,10 +152,10 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// Puts this program into the place of the one that is there, in whatever mode that is.
+    /// Replaces the attached program by this one, in the mode of the attached program.
     ///
     /// # Errors
-    /// If its interface was another one of the same index; the pin is then gone.
+    /// If the pin belongs to an earlier interface with the same index. The pin is then gone.
     pub fn take_over(self, program: &mut Xdp, kind: Option<String>) -> anyhow::Result<Attachment> {
         let Self { index, path, attached } = self;
         match exchange(&path, program) {
@@ -260,10 +259,10 @@ fn namespace() -> io::Result<u64> {
     Ok(fs::metadata("/proc/self/ns/net")?.ino())
 }
 
-/// Whether a directory of pins, which may belong to a gate that runs, has one for an interface.
+/// Whether a directory of pins, which may belong to a running gate, has a pin for an interface.
 ///
 /// # Errors
-/// If nobody can tell: it takes root.
+/// If this cannot be determined: it needs root.
 pub fn has_pin(dir: &Path, index: u32) -> io::Result<bool> {
     let namespace = namespace()?;
     for attached in [Attached::Native, Attached::Generic] {
@@ -274,7 +273,7 @@ pub fn has_pin(dir: &Path, index: u32) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Puts a program into the place of the one that a pin keeps attached.
+/// Replaces the program that a pin keeps attached.
 fn exchange(pin: &Path, program: &mut Xdp) -> anyhow::Result<FdLink> {
     let mut exchange = || -> anyhow::Result<FdLink> {
         let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(pin)?))?;

@@ -1,5 +1,5 @@
-//! The gate as a whole: sets everything up, gives up what is not needed for going on, and then follows
-//! interfaces, addresses and servers, and answers questions, until it is told to end.
+//! The gate as a whole. It sets everything up, drops the privileges that it no longer needs, and then follows
+//! interfaces, addresses and servers, and answers requests, until a signal ends it.
 
 use std::{fmt, net::IpAddr, os::fd::AsFd, time::Instant};
 
@@ -31,11 +31,10 @@ use super::{
     status::{self, InterfaceStatus, Status},
 };
 
-/// Runs the gate until it is told to end, and then detaches the program.
+/// Runs the gate until a signal ends it, and then detaches the program.
 ///
 /// # Errors
-/// What keeps it from starting, or from going on. After an error later than the start, the program stays
-/// attached.
+/// Why it cannot start or continue. If the error comes after the start, the program stays attached.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     let Settings { config, keys, server_uid } = settings;
     if config.source == Source::Udp {

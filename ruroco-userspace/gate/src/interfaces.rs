@@ -1,8 +1,8 @@
-//! All configured interfaces, kept under the program while they come and go.
+//! All configured interfaces. The gate keeps the program attached to them while they come and go.
 //!
-//! The kernel tells that some link has changed; what has changed is not read from the message but
-//! looked up anew, so that a lost or misread message cannot leave the gate open for longer than
-//! until the next one.
+//! The kernel reports that a link has changed. The gate does not read the change from the message, but reads
+//! the state of all interfaces again. So after a lost or misread message, an interface stays unfiltered until
+//! the next message at most.
 //!
 //! Rationale: decisions 0028 and 0034.
 
@@ -54,14 +54,14 @@ pub struct Interface {
 }
 
 impl Interfaces {
-    /// Attaches the program to all configured interfaces that exist. Where a gate that crashed has
-    /// left its program, this one takes its place last of all: until nothing can fail any more,
-    /// that one goes on with its keys, and its ring has a reader. Only where the program that is left
-    /// has the kernel reject this one on an interface below does it give way (`elsewhere`) first.
+    /// Attaches the program to all configured interfaces that exist. If a crashed gate has left its program,
+    /// this program replaces it last of all: until no step can fail any more, the old program continues with
+    /// its keys, and its ring has a reader. Only if the kernel rejects this program on an interface below
+    /// because of the old one, the old one gives way first (`elsewhere`).
     ///
     /// # Errors
-    /// If an interface rejects the program, or the pins cannot be read. Nothing has changed then, but for
-    /// what has given way.
+    /// If an interface rejects the program, or the pins cannot be read. Nothing has changed then, except
+    /// programs that gave way.
     pub fn attach(program: &mut Xdp, config: &config::Gate) -> anyhow::Result<Self> {
         let changes = netlink::subscribe(LINK_CHANGES)
             .context("could not read changes of interfaces from the kernel")?;
@@ -116,8 +116,8 @@ impl Interfaces {
         devices::of_names(&self.changes, self.interfaces.iter().map(|one| one.name.as_str()))
     }
 
-    /// Keeps each attachment under the name that its device has now, and lets go those whose device is
-    /// none of ours any more.
+    /// Keeps each attachment under the current name of its device, and removes attachments of devices that
+    /// are no longer configured.
     fn follow_names(&mut self, named: &[Option<u32>]) {
         let name_of = |index| index_to_name(&self.changes, index).ok();
         let mut before = Vec::new();
@@ -272,7 +272,7 @@ impl Interface {
         }
     }
 
-    /// Why the mode that an earlier gate has left it in is not the one that is asked for.
+    /// Why the interface's mode, which comes from an earlier gate, differs from the configured mode.
     fn mode_problem(&self, wanted: config::Mode) -> Option<String> {
         let attachment = self.attachment.as_ref()?;
         let reason = attachment.mode_problem(wanted)?;

@@ -1,10 +1,10 @@
-//! SIGHUP: another configuration and other keys, without a gap.
+//! SIGHUP: changes configuration and keys, without a gap.
 //!
-//! A map cannot be changed as a whole, so nothing is changed: a successor of the program is loaded
-//! beside it, with maps of its own, and takes its place on the interfaces
-//! ([`Interfaces::hand_over`](super::interfaces::Interfaces::hand_over)). Everything that can be
-//! wrong is found out before. The predecessor's ring is emptied by the server, its counters go on in
-//! the successor's, and its keys are wiped.
+//! A map cannot be changed as a whole, so the gate changes none. It loads a successor of the program, with
+//! maps of its own, which replaces the program on the interfaces
+//! ([`Interfaces::hand_over`](super::interfaces::Interfaces::hand_over)). The gate detects all errors before
+//! that. The server empties the predecessor's ring, the successor's counters continue from the predecessor's,
+//! and the gate wipes the predecessor's keys.
 //!
 //! Rationale: decision 0013.
 
@@ -28,10 +28,11 @@ use super::{gate::Gate, held_keys::HeldKeys, program::Program};
 const GRACE: Duration = Duration::from_millis(100);
 
 impl Gate {
-    /// Puts what is in the files now into force.
+    /// Puts the current content of the files into force.
     ///
     /// # Errors
-    /// What is wrong with them, or keeps the successor from its place. All is as it was then.
+    /// The errors in the files, or why the successor could not be attached. The earlier state stays in force
+    /// then.
     pub(super) fn succeed(&mut self) -> anyhow::Result<()> {
         let settings = Settings::read_anew(&self.config, self.server_uid, Daemon::Gate)
             .and(|settings| self.check_mode(&settings.config));

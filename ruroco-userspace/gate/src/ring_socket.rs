@@ -1,12 +1,12 @@
-//! Hands the ring of candidates and the keys to the server, and knows whether the server is there.
+//! Hands the ring of candidates and the keys to the server, and notices whether the server is connected.
 //!
-//! One server at a time: two would take candidates from each other. The keys are read from their
-//! files for each server that comes, and not kept (decision 0015).
+//! Only one server can connect: two would take candidates from each other. The gate reads the keys from their
+//! files for each server that connects, and does not keep them (decision 0015).
 //!
-//! After a reload there is another ring. A server that has the old one is told so by the end of its
-//! connection; it connects again, gets the new one, and empties the old one before it begins with
-//! that. While none is connected, knocks may wait in the old ring: the next server gets that first,
-//! and the new one after it.
+//! After a reload, there is another ring. The gate closes the connection of a server that has the old ring.
+//! The server connects again, gets the new ring, and empties the old one before it begins with the new one.
+//! While no server is connected, knocks may wait in the old ring: the next server gets the old ring first,
+//! and then the new one.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -25,8 +25,8 @@ use ruroco_ipc::{
 use ruroco_keys::named_key::NamedKey;
 use rustix::net::sockopt::socket_peercred;
 
-/// Most servers that get something in a second: whoever has taken over the server could otherwise keep
-/// the gate reading keys. One that is turned away comes again.
+/// Number of servers that the gate serves in a second: an attacker in the server could otherwise make the
+/// gate read keys all the time. A rejected server connects again.
 const MAX_PER_SECOND: u32 = 5;
 
 /// The socket that servers connect to, and the server that has.

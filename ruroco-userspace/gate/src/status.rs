@@ -124,10 +124,10 @@ pub(super) fn answer(peer: BorrowedFd<'_>, status: anyhow::Result<Status>) {
     }
 }
 
-/// Asks the running gate.
+/// Requests the status of the running gate.
 ///
 /// # Errors
-/// If there is none, or this process may not ask.
+/// If no gate runs, or this process has no permission to connect.
 pub fn ask(socket_dir: &Path) -> anyhow::Result<Status> {
     let path = socket_dir.join(SOCKET);
     let mut answer = question(&path)

@@ -88,9 +88,9 @@ impl Commander {
         self.connection.as_ref().is_some_and(|connection| connection.account.has_room_for(key))
     }
 
-    /// Forwards the order. It is gone whether or not this succeeds: its counter is used up. A commander that
-    /// is killed before it has read it loses it, and nobody can tell; one that hangs finds out
-    /// [how old it is](order::has_expired).
+    /// Forwards the order. Whether or not this succeeds, the order is spent, because its counter is used up.
+    /// If the commander is killed before it has read the order, the order is lost, and no process can detect
+    /// it. If the commander hangs, it later checks [how old the order is](order::has_expired).
     ///
     /// # Errors
     /// If the commander went away since [`Commander::reach`].

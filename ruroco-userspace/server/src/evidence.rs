@@ -1,7 +1,8 @@
-//! What was compared when a knock was refused, so that the log says more than the refusal's name.
+//! The values that were compared when a knock was rejected, for the log.
 //!
-//! There is none for what is not authentic: a stranger's packets give the log nothing to show. It is
-//! small and is copied, and becomes text only when a line is due, so that no packet allocates anything.
+//! There is no evidence about packets that are not authentic: a stranger's packets put no values into the
+//! log. Evidence is small and copied, and becomes text only when the log writes a line, so that no packet
+//! allocates memory.
 
 use std::fmt;
 

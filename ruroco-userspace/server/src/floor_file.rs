@@ -1,12 +1,12 @@
-//! The file that keeps the [`Floors`]: a [log](super::floor_log), to which every accepted knock adds
-//! its line, and which has it on the disk before the order leaves this process.
+//! The file that keeps the [`Floors`]: a [log](super::floor_log). Every accepted knock adds its line, which
+//! is on the disk before the order leaves this process.
 //!
-//! What a knock costs does not depend on how many keys there are. Only when the log has grown to
-//! several times the number of keys is it written anew. Neither takes new space on the disk: the file has
-//! its full size from the start (`floor_slots`), so a full disk keeps no knock out.
+//! The cost of a knock does not depend on the number of keys. The log is rewritten only when it has grown to
+//! several times the number of keys. Neither step takes new space on the disk: the file has its full size
+//! from the start (`floor_slots`), so that the server accepts knocks even if the disk is full.
 //!
-//! What is in memory is the truth while this process holds the lock. A file that somebody else
-//! has removed, exchanged or cut is written anew before the next knock, and nothing runs until it is.
+//! While this process holds the lock, its memory is authoritative. If another process has removed, replaced
+//! or cut the file, the server rewrites it before the next knock, and runs nothing until then.
 
 use std::{
     fs, io,
@@ -200,12 +200,12 @@ impl FloorFile {
         Ok(AcceptedOrder(order))
     }
 
-    /// Writes the log anew if it has become long, with one line for each key. For when no knock
-    /// waits: it takes as long as there are many keys.
+    /// Rewrites the log if it has become long, with one line for each key. Call this when no knock waits: the
+    /// time it takes grows with the number of keys.
     ///
     /// # Errors
-    /// [`Error::Write`]. No floor is lost then. Knocks go on once the disk takes what the next of them has
-    /// to write, and the next attempt is made when there is no room for another line.
+    /// [`Error::Write`]. No floor is lost then. The server accepts knocks again as soon as it can write to
+    /// the disk; it tries again when there is no room for another line.
     pub fn compact_if_due(&mut self) -> Result<(), Error> {
         if self.is_stuck || !self.slots.are_nearly_full() {
             return Ok(());

@@ -63,8 +63,8 @@ impl Interfaces {
         Ok(())
     }
 
-    /// For each of these names the place of our interface that it means, if the program is on it: the
-    /// one that has the name, or had it before it was renamed.
+    /// For each of these names, the place of the interface that it means, if the program is attached there:
+    /// the interface that has the name, or had it before it was renamed.
     fn staying(&self, names: &[String]) -> Vec<Option<usize>> {
         let place =
             |index: u32| self.interfaces.iter().position(|interface| interface.is_on(index));

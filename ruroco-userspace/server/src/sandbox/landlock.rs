@@ -8,8 +8,8 @@ use landlock::{
 
 use super::{Needs, State};
 
-/// The newest level that is asked for (Linux 6.12). A later one may deny what the server does and
-/// has to be tried out first; level 9 would, see docs/evaluate/sandbox.md.
+/// The newest level that the server requests (Linux 6.12). A later level may deny what the server needs and
+/// must be tested first; level 9 would, see docs/evaluate/sandbox.md.
 const LEVEL: ABI = ABI::V6;
 
 /// Of a directory whose files are read again.

@@ -36,8 +36,8 @@ pub(super) fn close_memory() -> anyhow::Result<()> {
         .context("could not protect this process's memory from other processes")
 }
 
-/// Empties the bounding set, which only a process with `CAP_SETPCAP` can; the server as a rule has
-/// none and depends on whoever started it.
+/// Empties the bounding set, which needs `CAP_SETPCAP`. The server usually does not have it, and depends on
+/// the program that started it.
 pub(super) fn empty_bounding_set() -> State {
     let is_left = |capability: &CapabilitySet| {
         // An error is a capability that this kernel does not have.

@@ -1,5 +1,4 @@
-//! An ordinary UDP socket, for hosts where XDP is not to be had: our own, or one that systemd has
-//! opened and passed on.
+//! An ordinary UDP socket, for hosts without XDP: the server's own, or a socket passed by systemd.
 
 use ruroco_daemon::clock::Now;
 use std::{
@@ -29,7 +28,7 @@ const BUFFER_SIZE: usize = datagram::SIZE + 1;
 #[derive(Debug)]
 pub(super) struct UdpSource {
     socket: UdpSocket,
-    /// The port, if somebody else has opened it.
+    /// The port, if systemd has opened it.
     passed_port: Option<u16>,
 }
 

@@ -27,7 +27,7 @@ const RETRY: Duration = Duration::from_millis(200);
 /// After which time a gate that has accepted the connection and says nothing is worth a line.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// After which time it is asked anew: many times of what it takes to read as many keys as there may be.
+/// The time after which the server connects again: many times the time to read the maximal number of keys.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Candidates from the gate's ring.
