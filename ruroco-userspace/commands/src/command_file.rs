@@ -1,5 +1,5 @@
-//! Reading `commands.toml`: text to checked [`Commands`], with all that is wrong reported by file,
-//! line and what to write. Whatever is found out here cannot go wrong when a knock comes.
+//! Reading `commands.toml`: text to checked [`Commands`]. All errors are reported with file, line and
+//! correction. An error that is found here cannot happen when a knock arrives.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -216,8 +216,8 @@ impl Checker<'_> {
         Some((span, (program, words.collect())))
     }
 
-    /// Makes sure that nobody but root and the user that it runs as can change the program; what a shell
-    /// line begins with counts as one, too.
+    /// Makes sure that only root and the command's user can change the program. The first word of a shell
+    /// line counts as a program, too.
     fn check_program(
         &mut self,
         span: Range<usize>,
@@ -301,7 +301,7 @@ impl Checker<'_> {
         Err(self.file.error(name.at.clone(), message))
     }
 
-    /// Only root may run things as somebody else. Others are told now and not at the first knock.
+    /// Only root may run commands as another user. This reports it at the start and not at the first knock.
     fn can_become(&self, name: &Located<String>, is_own: bool) -> Result<(), Problem> {
         if is_own || getuid().is_root() {
             return Ok(());
@@ -334,8 +334,8 @@ impl Checker<'_> {
         variables.collect()
     }
 
-    /// The value of a variable. An element of `PATH` that is not absolute would be looked for in `cwd`, and a
-    /// program that nobody has checked be found there.
+    /// The value of a variable. A relative element of `PATH` would be looked up in `cwd`, which may contain
+    /// an unchecked program.
     fn value(&self, name: Option<&str>, value: Located<String>) -> Result<String, Problem> {
         let span = value.at.clone();
         let value = self.text(value)?;

@@ -23,7 +23,7 @@ use crate::{
     values::{HostAddress, InterfaceName, UserName},
 };
 
-/// The port where the file does not say: the one that clients use by default.
+/// The default port, which is also the default of clients.
 pub const DEFAULT_PORT: u16 = 80;
 
 /// `audit_dir` where the file does not say. Unlike `/var/log`, which belongs to the group of the system's
@@ -141,8 +141,8 @@ fields! {
     /// address that a command runs for must also be in one of them.
     SOURCES: Filled<Network> = "sources", Default::Nothing("any address"), Reload;
 
-    /// Whether a knock with this key must name the address that its command runs for. Then nobody can use a
-    /// knock for another address by sending it on from there before it arrives.
+    /// Whether a knock with this key must name the address that its command runs for. Then an attacker cannot
+    /// use a knock for another address by forwarding it from there before the original arrives.
     REQUIRE_ADDRESS: bool = "require_address", Default::Value(|| false), Reload;
 }
 

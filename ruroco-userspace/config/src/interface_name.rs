@@ -57,8 +57,8 @@ pub(crate) fn mistake(name: &str) -> Option<String> {
     })
 }
 
-/// Whether the kernel accepts it (`dev_valid_name`, net/core/dev.c), but for characters that nobody would see and
-/// those of patterns.
+/// Whether the kernel accepts it (`dev_valid_name`, net/core/dev.c), except invisible characters and those of
+/// patterns.
 fn is_name(name: &str) -> bool {
     let is_wrong = |c: char| {
         matches!(c, '/' | ':' | '@' | ',' | ';' | '*' | '?' | '[' | '%')

@@ -1,5 +1,5 @@
-//! The signals that a daemon obeys, as something that a poll loop can wait for: SIGTERM and SIGINT
-//! end it, SIGHUP has it read its files anew.
+//! The signals of a daemon, as a descriptor for a poll loop: SIGTERM and SIGINT end the daemon, SIGHUP makes
+//! it read its files again.
 
 use std::{
     io::{self, Read},
@@ -24,7 +24,7 @@ use signal_hook::{
 pub enum Request {
     /// To end.
     End,
-    /// To read configuration and keys anew.
+    /// Read configuration and keys again.
     Reload,
 }
 

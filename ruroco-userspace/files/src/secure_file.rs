@@ -1,9 +1,9 @@
-//! Reading files that decide about security only when nobody else could have read or written them.
+//! Reads security-relevant files only if no other user could have read or written them.
 //!
-//! The checks look at the opened file, not at its path, so nothing can be exchanged in between. A person's
-//! own files are checked by themselves: home directories that a group can write, or that lie on file
-//! systems of the person's own, are common, and nobody but that person is harmed. A daemon trusts the
-//! whole path or nothing: crate `ruroco-trust`, which checks what it has opened with the same functions.
+//! The checks apply to the opened file, not to its path, so no other file can replace it in between. For a
+//! person's own files, only the file itself is checked: home directories that a group can write, or that are
+//! on the person's own file systems, are common, and only that person can be harmed. A daemon checks the
+//! whole path: see crate `ruroco-trust`, which checks the opened file with the same functions.
 
 use std::{
     fs::{File, OpenOptions},
@@ -35,7 +35,7 @@ enum Cause {
     OthersCanRead { mode: u32 },
     /// A file that others can change.
     OthersCanWrite { mode: u32 },
-    /// A file that belongs to somebody who has no business with it.
+    /// A file that belongs to a wrong user.
     WrongOwner { owner: u32, expected: u32, is_secret: bool },
 }
 
@@ -200,7 +200,7 @@ pub const MAX_SECRET_SIZE: usize = 4 << 10;
 /// Longest configuration file in bytes.
 const MAX_CONFIGURATION_SIZE: usize = 4 << 20;
 
-/// What nobody else may be able to do with a file.
+/// What other users must not be able to do with a file.
 #[derive(Clone, Copy, Debug)]
 pub enum Access {
     /// To read it.

@@ -1,10 +1,10 @@
-//! TOML files with errors that a person can act on: file, line, what is wrong, what to write.
+//! TOML files with errors that a person can act on: file, line, error, correction.
 //!
-//! Every file is read in two stages. Here the text becomes a raw struct, with `serde` refusing
-//! unknown fields; the caller then checks the raw struct and reports through [`Source::error`].
+//! Every file is read in two stages. Here the text becomes a raw struct, and `serde` rejects unknown fields.
+//! The caller then checks the raw struct and reports through [`Source::error`].
 //!
-//! Lines may end as Windows has them (CR LF). In a value of several lines, such as a script, they end
-//! with LF alone: a shell would take the CR for a part of the line.
+//! Lines may end as on Windows (CR LF). In a value of several lines, such as a script, they end with LF
+//! alone: a shell would treat the CR as a part of the line.
 
 pub mod field;
 pub mod table;
@@ -26,10 +26,10 @@ use crate::{
     toml_message::{Place, explain},
 };
 
-/// Most problems that are told of the first stage. Whoever reads that many has the wrong file.
+/// The maximal number of problems that the first stage reports. With so many, it is probably the wrong file.
 const MAX_PROBLEMS: usize = 100;
 
-/// Characters that word processors and web pages put into the place of others, or where nobody sees them.
+/// Characters that word processors and web pages put in place of others, or that are invisible.
 const LOOK_ALIKES: [(char, &str); 12] = [
     ('\u{201c}', "\""),
     ('\u{201d}', "\""),
@@ -51,7 +51,7 @@ pub struct Source {
     path: PathBuf,
     /// Each line ends with LF.
     text: String,
-    /// As it stands in the file, where lines end otherwise.
+    /// The text as it is in the file, if its lines end differently.
     written: Option<String>,
 }
 
@@ -206,12 +206,12 @@ pub struct Parsed<T> {
     pub left_out: LeftOut,
 }
 
-/// The fields that were left out because they were refused, so that nobody misses them.
+/// The fields that were left out because they were rejected, so that they are not reported as missing.
 #[derive(Debug, Default)]
 pub struct LeftOut(BTreeSet<Vec<String>>);
 
 impl LeftOut {
-    /// Adds one that only the second stage refuses.
+    /// Adds a field that only the second stage rejects.
     pub fn add(&mut self, field: &str) {
         self.0.insert(vec![field.to_owned()]);
     }
@@ -236,8 +236,8 @@ impl LeftOut {
             .any(|out| out.len() >= path.len() && out.iter().zip(path).all(|(a, b)| a == b))
     }
 
-    /// Whether nobody can say what this field holds: it, something in it or a table around it was left
-    /// out.
+    /// Whether the value of this field is unknown, because the field, a part of it or a table around it was
+    /// left out.
     pub fn hides(&self, path: &[&str]) -> bool {
         self.0.iter().any(|out| out.iter().zip(path).all(|(a, b)| a == b))
     }

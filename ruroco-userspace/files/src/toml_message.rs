@@ -15,7 +15,7 @@ pub(crate) struct Place<'a> {
     pub(crate) is_whole: bool,
 }
 
-/// What to tell of a mistake. What is not known better is told as it is.
+/// The message about an error. Unknown messages are repeated as they are.
 pub(crate) fn explain(message: &str, place: Place<'_>) -> String {
     if message == "duplicate key" {
         return match place.field.or(place.written) {
@@ -112,7 +112,7 @@ fn remedy(expected: &str, place: Place<'_>) -> Option<String> {
     })
 }
 
-/// The whole number that somebody has meant by `"30s"` or `"80"`; by `-1` or `1.5`, nobody knows.
+/// The whole number that was probably meant by `"30s"` or `"80"`; for `-1` or `1.5`, there is no such number.
 fn number_in(written: &str) -> Option<u64> {
     let text = written.strip_prefix('"')?.strip_suffix('"')?;
     let digits =

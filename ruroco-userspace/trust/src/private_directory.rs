@@ -40,8 +40,8 @@ pub fn trouble_with(dir: &Path) -> Option<Problem> {
     }
 }
 
-/// What to do about a path that does not lead to such a directory: the directory itself is to be this
-/// user's, what is above it root's.
+/// The remedy for a path that does not lead to such a directory: the directory itself must belong to this
+/// user, the directories above it to root.
 pub fn remedy(fault: &Fault) -> Option<String> {
     match fault.is_at_end() {
         true => fault.remedy_for(&crate::users::own()),
@@ -69,7 +69,7 @@ mod tests {
         let mode = |dir: &Path| fs::metadata(dir).unwrap().mode() & 0o7777;
         assert_eq!((mode(&dir), mode(dir.parent().unwrap())), (0o700, 0o755));
         prepare(&dir, 0o755).unwrap();
-        assert_eq!(mode(&dir), 0o700, "one that is there stays as it is");
+        assert_eq!(mode(&dir), 0o700, "an existing directory is not changed");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is accepted, what is refused, and what is said.
+//! Which files are accepted or rejected, and the messages.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -211,12 +211,12 @@ fn a_program_that_others_can_change_is_refused_with_what_to_run() {
     }
     // It runs with the rights of another user, who may change it.
     if getuid().is_root() {
-        let nobody = users::find("nobody").unwrap();
-        std::os::unix::fs::chown(&script, Some(nobody.uid.as_raw()), None).unwrap();
+        let unprivileged = users::find("daemon").unwrap();
+        std::os::unix::fs::chown(&script, Some(unprivileged.uid.as_raw()), None).unwrap();
         for form in &forms {
             let text = format!("[commands.x]\n{form}\n");
-            assert!(check(&text).unwrap_err().contains("user nobody"), "{form}");
-            assert!(check(&format!("{text}user = \"nobody\"\n")).is_ok(), "{form}");
+            assert!(check(&text).unwrap_err().contains("user daemon"), "{form}");
+            assert!(check(&format!("{text}user = \"daemon\"\n")).is_ok(), "{form}");
         }
     }
 }

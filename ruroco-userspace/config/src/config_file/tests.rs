@@ -1,4 +1,4 @@
-//! What is accepted, what is refused, and what is said.
+//! Which files are accepted or rejected, and the messages.
 
 use std::{net::Ipv6Addr, slice};
 

@@ -21,14 +21,14 @@ pub trait Value: Sized {
     /// What a person reads that it is, with its range: "a port number from 1 to 65535".
     fn kind() -> String;
 
-    /// Reads it; adds a problem for all that is wrong with it.
+    /// Reads the value, and adds a problem for each error in it.
     fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self>;
 
     /// The value as TOML.
     fn show(&self) -> String;
 }
 
-/// A value as it stands in a file.
+/// A value as it is written in a file.
 #[derive(Clone)]
 pub struct Item<'a> {
     file: &'a Source,
@@ -42,7 +42,7 @@ pub struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// The value of this field. One that `is_secret` is not repeated in problems.
+    /// The value of this field. If it `is_secret`, problems do not repeat it.
     pub fn new(
         file: &'a Source,
         field: &'a str,

@@ -1,11 +1,11 @@
-//! The keys as the gate hands them over: a text with one line for each key, which is its name, a tab,
-//! and the key as it stands in its file. Every line has an end.
+//! The keys as the gate hands them over: a text with one line for each key: its name, a tab, and the key as
+//! in its file. Every line has an end.
 //!
 //! ```text
 //! laptop  chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==
 //! ```
 //!
-//! No name has a control character, so none can be taken for more than one.
+//! No name has a control character, so a name cannot look like several lines.
 
 use std::collections::HashSet;
 
@@ -26,17 +26,17 @@ pub enum Error {
     /// More lines than keys can be.
     #[error("the gate has handed over more than {MAX_KEYS} keys")]
     TooMany,
-    /// A line that is none.
+    /// An invalid line.
     #[error("line {line} of the keys from the gate {fault}")]
     Line {
         /// Counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in it.
         fault: Fault,
     },
 }
 
-/// What is wrong with a line.
+/// The error in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The text ends in it.

@@ -21,7 +21,7 @@ const STICKY: u32 = 0o1000;
 const ROOTS_PLACE: &str =
     "to a place where root owns all directories above it and only root can write them";
 
-/// What is wrong with a path, at the first component that is not trusted.
+/// Why a path is not trusted, at the first such component.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", Problem::from(self))]
 pub struct Fault {
@@ -128,7 +128,7 @@ impl Fault {
         Self::io(path, Errno::NOENT)
     }
 
-    /// Whether somebody else could change where the path leads, or what is there.
+    /// Whether another user could change where the path leads, or the file there.
     pub fn is_untrusted(&self) -> bool {
         !matches!(self.cause, Cause::Io(_) | Cause::Denied(_) | Cause::NotADirectory)
     }
@@ -149,7 +149,7 @@ impl Fault {
         Err(self)
     }
 
-    /// What is wrong with the component, as it goes on after its path.
+    /// The fault of the component, as a text that follows its path.
     pub fn reason(&self) -> String {
         match &self.cause {
             Cause::Io(error) => format!("cannot be opened: {error}"),
