@@ -12,7 +12,7 @@ fn what_the_daemons_would_refuse_is_not_written() {
             "eth0:1",
             ":7: `eth0:1` is the label of an address, not an interface; write \"eth0\"",
         ),
-        ("--interface", "", ":7: an interface has an empty name"),
+        ("--interface", "", ":7: the name of an interface is empty"),
         ("--key", "a/b", "\"a/b\" cannot be the name of a key"),
         ("--key", "a\nb", "\"a\\nb\" cannot be the name of a key"),
     ] {

@@ -112,7 +112,9 @@ impl Lab {
     /// Has the gate read its files anew, which it is to refuse with a line that has these parts.
     #[track_caller]
     pub fn expect_no_reload_of_gate(&mut self, why: &[&str]) {
-        self.tell_gate_to_reload(&[&["not reloaded, all stays as it was"], why].concat());
+        self.tell_gate_to_reload(
+            &[&["not reloaded, the earlier configuration stays in force"], why].concat(),
+        );
     }
 
     #[track_caller]

@@ -103,7 +103,7 @@ fn scene(prompt: &'static str, command: &str, said: &Output) -> Scene {
 /// Each line with the second at which it appears.
 fn lines(scenes: &[Scene]) -> (Vec<(usize, String)>, usize) {
     let mut lines = Vec::new();
-    let mut at = 0;
+    let mut at = 0_usize;
     for scene in scenes {
         lines.push((at, format!("{} {}", scene.prompt, scene.command)));
         at = at.saturating_add(PAUSE);

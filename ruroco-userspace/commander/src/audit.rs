@@ -1,8 +1,8 @@
-//! The audit trail: a line for each command that is started, one for its end, and refusals in sums.
+//! The audit trail: a line for each command that is started, one for its end, and sums of rejections.
 //!
-//! No run ever waits for it. Lines go through a queue of bounded length to a thread that has nothing
-//! else to do than write them; what finds the queue full, or the disk, is lost, and the log says so.
-//! What the lines hold stands in docs/operate/logs.md.
+//! A run never waits for the trail. Lines go through a queue of bounded length to a thread that only writes
+//! them. If the queue or the disk is full, lines are lost, and the log reports it. docs/operate/logs.md
+//! describes the lines.
 //!
 //! Rationale: decision 0012.
 
@@ -106,8 +106,8 @@ pub fn start(dir: &Path) -> anyhow::Result<(Audit, Writer)> {
     Ok((Audit { queue, lost }, Writer { thread, _lock: lock }))
 }
 
-/// Warns of a trail in the directory that was the default in earlier releases, if this is now the default
-/// and begins without one. Only a file that nobody but root can have put there is worth a move.
+/// Warns of a trail in the default directory of earlier releases, if the current default applies and has no
+/// trail yet. Only a file that root alone can have put there is worth a move.
 fn note_former_trail(dir: &Path) {
     if dir != Path::new(AUDIT_DIR) || dir.join(FILE).exists() {
         return;
@@ -116,8 +116,8 @@ fn note_former_trail(dir: &Path) {
     if let Ok(Found::Leaf(trail)) = trusted_path::find(&former, Trust::root()) {
         let (from, to) = (trail.path().display(), dir.join(OLD_FILE));
         tracing::warn!(
-            "the audit trail of an earlier release is in {from}; the commander writes to {dir} now. To \
-             keep it, run: mv --no-clobber {from} {to}",
+            "the audit trail of an earlier release is in {from}, but the commander now writes to {dir}. To keep it, \
+            run: mv --no-clobber {from} {to}",
             dir = dir.display(),
             to = to.display(),
         );
@@ -194,7 +194,9 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
             let (subject, line) = totals.count(entry);
             match file.append(subject, &line) {
                 Ok(true) => {}
-                Ok(false) => losses.note("no_room_for_refusals", "the trail goes on without"),
+                Ok(false) => {
+                    losses.note("no_room_for_refusals", "the audit trail goes on without them")
+                }
                 Err(error) => {
                     let path = file.path().display();
                     losses.note("not_written", format_args!("could not write {path}: {error}"));
@@ -203,7 +205,7 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            losses.note("queue_full", format_args!("{lost} lines; the disk does not keep up"));
+            losses.note("queue_full", format_args!("{lost} lines: the disk is too slow"));
         }
         let now = Instant::now();
         if is_end {

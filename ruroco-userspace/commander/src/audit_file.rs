@@ -15,7 +15,7 @@ use super::{audit_rotation::latest_of_each_key, json::Object};
 /// Of a new file: root writes, root's group reads.
 const MODE: u32 = 0o640;
 
-/// The trail. Nobody else writes it: see [`AuditFile::open`].
+/// The trail. No other process writes it: see [`AuditFile::open`].
 #[derive(Debug)]
 pub struct AuditFile {
     path: PathBuf,
@@ -64,11 +64,11 @@ impl AuditFile {
         &self.path
     }
 
-    /// Appends a line, which is there whole or not at all. Says whether there was room: refusals
-    /// have only so much.
+    /// Appends a line, completely or not at all. Returns whether there was room: rejections have only a part
+    /// of the file.
     ///
     /// # Errors
-    /// If it could not be written. The next line is tried anew.
+    /// If it could not be written. The next line is a new attempt.
     pub fn append(&mut self, subject: Subject, line: &str) -> io::Result<bool> {
         let mut open = match self.open.take() {
             // Somebody may have moved or removed it.
@@ -94,7 +94,7 @@ impl AuditFile {
         Ok(has_room)
     }
 
-    /// Makes the trail the old one, together with [what is kept](latest_of_each_key) of the one that was.
+    /// Makes the trail the old one, together with [some lines](latest_of_each_key) of the previous old one.
     fn rotate(&self) -> io::Result<()> {
         // Without an old one, or if the disk is full, the trail itself is what is kept.
         if self.merge().is_ok() {
@@ -173,14 +173,14 @@ fn has_another_name(path: &Path) -> bool {
         .is_ok_and(|file| file.is_file() && file.uid() == geteuid().as_raw() && file.nlink() > 1)
 }
 
-/// What was there before the directory was root's alone may be somebody else's, or another file by a
+/// A file from before the directory belonged to root may belong to another user, or be another file by a
 /// second name.
 fn check(file: &fs::Metadata) -> io::Result<()> {
     let is_ours = file.is_file() && file.uid() == geteuid().as_raw() && file.nlink() == 1;
     match is_ours {
         true => Ok(()),
         false => Err(io::Error::other(
-            "it is not a regular file of this user's own with a single name; move it away",
+            "it is not a regular file that belongs to this user and has a single name. Move it away",
         )),
     }
 }

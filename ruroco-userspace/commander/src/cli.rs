@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads and checks everything there is to check, then serves until a signal comes.
+/// Reads and checks all files, then serves until a signal ends it.
 fn start(config: &Path, commands: &Path) -> anyhow::Result<()> {
     inherited::give_up()?;
     let approved = Approved::read(config, commands, Occasion::Start);

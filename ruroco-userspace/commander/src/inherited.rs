@@ -24,10 +24,11 @@ const SIGNAL_SET: usize = 8;
 /// If /proc is not mounted, or the kernel does not make a keyring.
 pub fn give_up() -> anyhow::Result<()> {
     leave_session_keyring().context(
-        "could not replace the inherited session keyring, whose keys commands could use; to see the \
-         limits, run: sysctl kernel.keys",
+        "could not replace the inherited session keyring, whose keys commands could use. See the limits with: sysctl \
+        kernel.keys",
     )?;
-    close_on_exec().context("could not list the open files in /proc/self/fd: is /proc mounted?")?;
+    close_on_exec()
+        .context("could not list the open files in /proc/self/fd. Check that /proc is mounted")?;
     (1..=SIGNALS).for_each(stop_ignoring);
     unblock_signals();
     Ok(())
@@ -78,18 +79,18 @@ fn unblock_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) };
 }
 
-/// Gives the calling process a session keyring of its own, so that it does not possess the keys in the one
-/// that it has inherited.
+/// Gives the calling process a session keyring of its own, so that it does not possess the keys in the
+/// inherited keyring.
 ///
-/// The commander does so when it starts, as root: from then on no key of the shell that started it is within
-/// reach of any command. Each command does so again, so that commands do not share a keyring either. There the
-/// new keyring counts for the command's user, who may have as many keys as the kernel allows.
+/// The commander does so when it starts, as root: from then on, no command can reach a key of the shell that
+/// started the commander. Each command does so again, so that commands do not share a keyring either. There,
+/// the new keyring counts for the command's user, who may have as many keys as the kernel allows.
 ///
 /// May be called between fork and exec.
 ///
 /// # Errors
 /// If there is no room for the keyring (`EDQUOT`, `ENOMEM`). A kernel without keyrings (`ENOSYS`) has no keys
-/// to protect, and where a container's filter forbids keyrings (`EPERM`), it forbids them for commands as well.
+/// to protect, and if a container's filter forbids keyrings (`EPERM`), it forbids them for commands as well.
 pub(super) fn leave_session_keyring() -> io::Result<()> {
     /// `KEYCTL_JOIN_SESSION_KEYRING` (linux/keyctl.h).
     const JOIN_SESSION_KEYRING: c_int = 1;

@@ -1,9 +1,9 @@
 //! The output of processes that outlive the run that started them: read and dropped.
 //!
-//! A run is over when its leader has ended, and nothing waits for what it leaves in the background. Whoever
-//! prints there would wait for ever once 64 KiB were full. So the thread of the run stays and empties the
-//! pipe, without a slot, until nobody has it open any more. Each such thread is a [share](Shares) of its
-//! key's: a key that leaves many behind does not keep the output of others from being read.
+//! A run is over when its leader has ended, and does not wait for processes in the background. If they print,
+//! they would wait for ever once 64 KiB are full. So the thread of the run stays and empties the pipe,
+//! without a slot, until no process has it open any more. Each such thread is a [share](Shares) of its key: a
+//! key with many processes in the background does not prevent the output of other keys from being read.
 
 use std::{
     io::{PipeReader, Read},

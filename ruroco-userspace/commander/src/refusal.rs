@@ -10,22 +10,22 @@ use ruroco_ipc::order::{self, WrongVersion};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Not the size of an order.
-    #[error("a message that is not exactly {size} bytes long", size = order::SIZE)]
+    #[error("the message is not exactly {size} bytes long", size = order::SIZE)]
     WrongLength,
     /// Made by another release.
     #[error(transparent)]
     WrongVersion(#[from] WrongVersion),
     /// It waited longer than [`MAX_WAIT`](order::MAX_WAIT) for this process.
-    #[error("a knock from {} seconds ago: whoever knocked has given up", .0.as_secs())]
+    #[error("the knock is {} seconds old, and its client no longer waits", .0.as_secs())]
     Expired(Duration),
     /// A hash that belongs to no command.
     #[error(
-        "no command has the hash {0}: is it in commands.toml, and was the commander reloaded since?"
+        "no command has the hash {0}. Check commands.toml, and run: systemctl reload ruroco-commander"
     )]
     UnknownCommand(CommandHash),
     /// An id that belongs to no key.
     #[error(
-        "no key has the id {0}: is its file in `keys_dir`, and was the commander reloaded since?"
+        "no key has the id {0}. Check for its file in `keys_dir`, and run: systemctl reload ruroco-commander"
     )]
     UnknownKey(KeyId),
     /// A key that is no longer accepted.
@@ -35,7 +35,7 @@ pub enum Refusal {
         key: Arc<str>,
     },
     /// An address outside the key's `sources`.
-    #[error("{address} is in none of the `sources` of the key {key} in config.toml")]
+    #[error("{address} is not in the `sources` of the key {key} in config.toml")]
     SourceNotAllowed {
         /// The address that the command would run for.
         address: IpAddr,
@@ -43,7 +43,7 @@ pub enum Refusal {
         key: Arc<str>,
     },
     /// A key that is not among the command's `keys`, or whose own `commands` do not name it.
-    #[error("the key {key} may not call {command}")]
+    #[error("the key {key} may not request {command}")]
     KeyNotAllowed {
         /// The command's name.
         command: String,
@@ -54,7 +54,7 @@ pub enum Refusal {
     #[error(transparent)]
     UnfitAddress(#[from] Unfit),
     /// The key has its share of the [slots](ruroco_ipc::slots). A server that is sound knows that beforehand.
-    #[error("the key {key} has as many commands running as its share allows")]
+    #[error("the commands of the key {key} use all of its share of the slots")]
     TooManyRunning {
         /// The key's name.
         key: Arc<str>,

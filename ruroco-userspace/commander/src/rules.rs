@@ -1,7 +1,7 @@
-//! The step from bytes that nobody vouches for to a run that may be started.
+//! The step from unauthenticated bytes to a run that may start.
 //!
 //! It is a function of its arguments, without I/O and without a clock. Only [`Rules::judge`] makes a
-//! [`Permitted`], and nothing but a `Permitted` can be run.
+//! [`Permitted`], and the commander runs nothing but a `Permitted`.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -72,7 +72,7 @@ pub struct Rules {
     pub commands: Commands,
     /// Whose knocks.
     pub keys: Keys,
-    /// What each of these keys may do; one that is not here may do everything.
+    /// The rules of these keys. A key without an entry has no restrictions.
     pub policies: BTreeMap<KeyId, KeyPolicy>,
     /// Whether for addresses that are not of the public Internet, too.
     pub allow_non_public_addresses: bool,
@@ -107,8 +107,8 @@ impl Rules {
         Ok(permitted)
     }
 
-    /// Judges a waiting run again, which earlier rules permitted and which has its slot. The command that runs is
-    /// the one that these rules define.
+    /// Judges a waiting run again, which earlier rules permitted and which has its slot. The run uses the
+    /// command as these rules define it.
     ///
     /// # Errors
     /// The first [`Refusal`] that applies.

@@ -1,18 +1,17 @@
 //! One run of one command, from its start to its end.
 //!
-//! A run is a session of its own, led by the command, and a process group. Two things end a run before it ends
-//! itself: its timeout, and the commander being stopped. The whole group then gets `SIGTERM` and,
-//! [`TERM_GRACE`] later, `SIGKILL`. It is killed earlier if the leader is dead and nobody in the
-//! group holds the output any more, since then there is nothing left to wait for. What has left the
-//! group (`setsid`) has left the run, too.
+//! A run is a session of its own, led by the command, and a process group. Two events end a run early: its
+//! timeout, and the end of the commander. The whole group then gets `SIGTERM` and, [`TERM_GRACE`] later,
+//! `SIGKILL`. It is killed earlier if the leader is dead and no process in the group has the output open any
+//! more, because nothing is left to wait for. A process that has left the group (`setsid`) has left the run,
+//! too.
 //!
-//! When a leader ends by itself, processes that it put into the background are left alone: a
-//! command may well start something that stays. They keep nothing waiting: their output is read for
-//! [`DRAIN_GRACE`] more, then the run is over and the pipe is somebody else's to
-//! [empty](super::left_behind).
+//! When a leader ends by itself, processes that it put into the background continue: a command may well start
+//! a daemon. The run does not wait for them: their output is read for [`DRAIN_GRACE`] more, then the run is
+//! over and [another module](super::left_behind) empties the pipe.
 //!
-//! All signals are sent while the leader is not yet waited for, dead or alive. Until then its
-//! number cannot belong to another process, so no signal can hit a stranger.
+//! All signals are sent before the leader is waited for, dead or alive. Until then, its number cannot belong
+//! to another process, so no signal can hit an unrelated process.
 
 use std::{
     io::{self, PipeReader, Read},
@@ -32,7 +31,7 @@ use super::{
     spawn::{Started, spawn},
 };
 
-/// How long a group has to end after `SIGTERM` before it gets `SIGKILL`.
+/// The time a group gets to end after `SIGTERM` before it gets `SIGKILL`.
 pub const TERM_GRACE: Duration = Duration::from_secs(5);
 
 /// How long output is still read when the leader has ended and others hold its pipe open.
@@ -48,8 +47,8 @@ enum Cause {
     Stop,
 }
 
-/// Runs what was permitted and returns when it has ended: its output, if somebody still has it open. It
-/// is ended early when the other end of `stop` is closed.
+/// Starts a permitted run and returns when it has ended. Returns its output if a process still has it open.
+/// When the other end of `stop` is closed, the run ends early.
 pub fn run(
     permitted: &Permitted,
     stop: BorrowedFd<'_>,
@@ -98,7 +97,7 @@ pub fn run(
     left
 }
 
-/// How it ended, and its output, if somebody still has it open.
+/// How it ended, and its output, if a process still has it open.
 fn execute(
     permitted: &Permitted,
     stop: BorrowedFd<'_>,
@@ -121,7 +120,8 @@ fn watch(
     let watched = pidfd_open(group, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pid| {
         if let Some(Err(error)) = head_start.map(|start| start.pass(group, pid.as_fd())) {
             let command = &permitted.command().name;
-            tracing::warn!(%command, %error, "it keeps real time: is CAP_SYS_NICE missing?");
+            tracing::warn!(%command, %error, "the command keeps real-time scheduling. Check that the commander has \
+                CAP_SYS_NICE");
         }
         let leader = Some(pid);
         Watch { group, leader, output: Some(output), phase: Phase::Running, deadline, cause: None }
@@ -162,7 +162,7 @@ struct Watch {
 enum Phase {
     /// Nothing has happened yet.
     Running,
-    /// The group was told to end.
+    /// The group has received `SIGTERM`.
     Ending,
     /// The leader has ended or the group was killed: what it printed is still to be read.
     Draining,

@@ -1,8 +1,7 @@
-//! All runs that have not ended, each in a thread of its own that does nothing but wait for it.
+//! All runs that have not ended, each in a separate thread that only waits for it.
 //!
-//! A run has a [slot](ruroco_ipc::slots) from when it is permitted until it is over, however it ends:
-//! dropping a [`Slot`] frees it. That is told by a pipe, so that the commander's loop wakes up and can
-//! report it to the server.
+//! A run has a [slot](ruroco_ipc::slots) from its permission to its end, however it ends: dropping a [`Slot`]
+//! frees it. A pipe reports this, so that the commander's loop wakes up and can report it to the server.
 
 use std::{
     io::{self, PipeReader, PipeWriter, Read, Write},

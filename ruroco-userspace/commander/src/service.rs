@@ -137,7 +137,8 @@ impl Service {
                     self.has_news = true;
                 }
                 None => {
-                    let detail = format_args!("{MAX_CONNECTIONS} are there already");
+                    let detail =
+                        format_args!("the commander has {MAX_CONNECTIONS} connections already");
                     self.refusals.note(Reason::TooManyConnections, detail);
                 }
             },

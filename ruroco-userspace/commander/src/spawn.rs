@@ -1,14 +1,15 @@
-//! How a command is started: with what is listed in docs/operate/configuration.md, and nothing else of ours.
+//! How a command is started: with the environment that docs/operate/configuration.md lists, and nothing else
+//! from the commander.
 //!
 //! **A session of its own.** A process that shares the session of a terminal can open `/dev/tty` and put
 //! characters into its input (`TIOCSTI`), which the shell behind that terminal then reads: root's shell, if
 //! root started the commander by hand. A new session has no terminal, and the leader of a session leads a
 //! process group as well.
 //!
-//! **An output that does not break.** What a command leaves in the background has the pipe of the command
-//! as its output, and must be able to print after the commander has stopped reading, or has ended. So the
-//! pipe is open for reading as well where the command has it: as long as a process has it, it has a reader,
-//! and nobody who prints gets `SIGPIPE`. A pipe that nobody empties is full at 64 KiB; see
+//! **An output that does not break.** Processes in the background have the pipe of the command as their
+//! output, and must be able to print after the commander has stopped reading, or has ended. So the command's
+//! end of the pipe is open for reading as well: as long as a process has it, the pipe has a reader, and no
+//! process gets `SIGPIPE`. If no process empties a pipe, it is full at 64 KiB; see
 //! [`left_behind`](super::left_behind).
 
 use std::{
@@ -74,8 +75,8 @@ pub(super) fn spawn(permitted: &Permitted) -> io::Result<Started> {
         let why = match error.raw_os_error() {
             // Of the steps of a start only a keyring takes a part of a quota.
             Some(libc::EDQUOT) => {
-                "its user has as many keys as the kernel allows (kernel.keys.maxkeys, \
-                 kernel.keys.maxbytes), so there is no room for a session keyring"
+                "the command's user has as many kernel keys as the kernel allows (kernel.keys.maxkeys, \
+                kernel.keys.maxbytes), so it gets no session keyring"
                     .to_owned()
             }
             _ => error.to_string(),

@@ -1,8 +1,8 @@
-//! What the commander tells its operator, over a socket that only its own user, root, can connect to.
+//! What the commander reports to its operator, over a socket that only its own user, root, can connect to.
 //!
-//! Without it nothing on the host could tell a dead commander from one that is idle: orders have no
-//! reply, and the server connects only when it has one. Connecting is the question, and the answer is one message with a JSON
-//! object. The commander reads nothing from this socket and waits for no reader.
+//! Without it, no program on the host could distinguish a dead commander from an idle one: orders have no
+//! reply, and the server connects only when it has an order. A connection is the request, and the answer is
+//! one message with a JSON object. The commander reads nothing from this socket and waits for no reader.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! What the commander goes by: all that its operator has written down, checked as a whole. A start
-//! takes it, and a reload takes it anew or not at all.
+//! All rules for the commander: everything that its operator has approved, checked as a whole. A start needs
+//! it to be valid. A reload replaces all of it or nothing.
 
 use std::{collections::BTreeSet, mem, path::Path};
 
@@ -23,7 +23,7 @@ pub struct Approved {
 }
 
 impl Approved {
-    /// Reads all of it. What is wrong with one file hides nothing in the other.
+    /// Reads all of it. An error in one file hides no error in the other.
     pub fn read(config: &Path, commands: &Path, occasion: Occasion) -> Checked<Self> {
         Self::of(Settings::read(config, occasion), commands)
     }
@@ -66,7 +66,7 @@ fn commands_that_are_not_there(config: &Config, commands: &Commands) -> Vec<Prob
     let missing = named.filter(|(_, command)| !known.contains(command));
     let problem = |(key, command): (&str, &str)| {
         let mut message =
-            format!("`commands` of {key} names `{command}`, which commands.toml has not");
+            format!("`commands` of {key} contains `{command}`, which is not in commands.toml");
         if let Some(meant) = nearest(command, commands.names()) {
             message = format!("{message}; did you mean `{meant}`?");
         }

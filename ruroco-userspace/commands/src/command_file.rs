@@ -1,5 +1,5 @@
-//! Reading `commands.toml`: text to checked [`Commands`], with all that is wrong reported by file,
-//! line and what to write. Whatever is found out here cannot go wrong when a knock comes.
+//! Reading `commands.toml`: text to checked [`Commands`]. All errors are reported with file, line and
+//! correction. An error that is found here cannot happen when a knock arrives.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,13 +71,13 @@ pub fn check(file: &Source, keys: Option<&Keys>) -> Checked<Commands> {
     };
     top.reject_unknown(&[], &[COMMANDS], &mut problems);
     if named.is_empty() && problems.is_empty() {
-        problems.add(file.missing(format!("there is no command. Write {EXAMPLE}")));
+        problems.add(file.missing(format!("the file contains no command. Write {EXAMPLE}")));
     }
     let names = named.iter().map(|(name, _)| (CommandHash::of(&name.value), name));
     for (a, b) in collisions(names) {
         let later = a.at.start.max(b.at.start);
         let message = format!(
-            "`{}` and `{}` have the same hash, so no knock could say which is meant. Rename one",
+            "`{}` and `{}` have the same hash, so knocks for them are identical. Rename one",
             a.value, b.value,
         );
         problems.add(file.error(later..later, message));
@@ -191,7 +191,7 @@ impl Checker<'_> {
             return None;
         }
         if let Some(look_alike) = look_alike(&line) {
-            let message = format!("{look_alike}; sh takes it for a part of a word");
+            let message = format!("{look_alike}; sh treats it as part of a word");
             self.problems.add(self.file.error(span.clone(), message).as_warning());
         }
         Some((span, (SHELL.to_owned(), vec!["-c".to_owned(), line])))
@@ -216,8 +216,8 @@ impl Checker<'_> {
         Some((span, (program, words.collect())))
     }
 
-    /// Makes sure that nobody but root and the user that it runs as can change the program; what a shell
-    /// line begins with counts as one, too.
+    /// Makes sure that only root and the command's user can change the program. The first word of a shell
+    /// line counts as a program, too.
     fn check_program(
         &mut self,
         span: Range<usize>,
@@ -293,7 +293,7 @@ impl Checker<'_> {
         let message = match Group::from_name(&name.value) {
             Ok(Some(group)) => return Ok(group.gid.as_raw()),
             Ok(None) => format!(
-                "there is no group {name}; make one with: groupadd --system {name}",
+                "there is no group {name}; create it with: groupadd --system {name}",
                 name = &name.value
             ),
             Err(error) => format!("could not look up the group {}: {error}", &name.value),
@@ -301,13 +301,13 @@ impl Checker<'_> {
         Err(self.file.error(name.at.clone(), message))
     }
 
-    /// Only root may run things as somebody else. Others are told now and not at the first knock.
+    /// Only root may run commands as another user. This reports it at the start and not at the first knock.
     fn can_become(&self, name: &Located<String>, is_own: bool) -> Result<(), Problem> {
         if is_own || getuid().is_root() {
             return Ok(());
         }
         let message = format!(
-            "the commander does not run as root and cannot become `{}`; leave it out",
+            "the commander does not run as root and cannot become `{}`. Remove the line",
             &name.value
         );
         Err(self.file.error(name.at.clone(), message))
@@ -317,7 +317,7 @@ impl Checker<'_> {
         let Located { value: cwd, at } = cwd;
         if !cwd.is_dir() {
             let message = format!(
-                "the directory {} does not exist. Create it, or use another",
+                "the directory {} does not exist. Create it, or set another",
                 cwd.display()
             );
             self.problems.add(self.file.error(at, message).as_warning());
@@ -334,8 +334,8 @@ impl Checker<'_> {
         variables.collect()
     }
 
-    /// The value of a variable. An element of `PATH` that is not absolute would be looked for in `cwd`, and a
-    /// program that nobody has checked be found there.
+    /// The value of a variable. A relative element of `PATH` would be looked up in `cwd`, which may contain
+    /// an unchecked program.
     fn value(&self, name: Option<&str>, value: Located<String>) -> Result<String, Problem> {
         let span = value.at.clone();
         let value = self.text(value)?;
@@ -360,12 +360,14 @@ impl Checker<'_> {
         let span = name.at.clone();
         let name = self.text(name)?;
         if name.is_empty() || name.contains('=') {
-            let message =
-                format!("`{name}` cannot be the name of a variable; write, as in sh, LANG");
+            let message = format!(
+                "`{name}` is not a valid name of a variable. Write it as in sh, for example LANG"
+            );
             return Err(self.file.error(span, message));
         }
         if name.starts_with(OWN_VARIABLES) {
-            let message = format!("{OWN_VARIABLES}* is set by the commander; choose another");
+            let message =
+                format!("the commander sets {OWN_VARIABLES}* itself. Choose another name");
             return Err(self.file.error(span, message));
         }
         Ok(name)

@@ -38,7 +38,7 @@ pub struct Command {
     pub timeout: Duration,
     /// The directory it starts in.
     pub cwd: PathBuf,
-    /// What it sees in its environment beside what every command sees.
+    /// The variables of its environment, in addition to those that every command gets.
     pub env: BTreeMap<String, String>,
     /// The only keys that may call it; `None` lets every key do so.
     pub keys: Option<BTreeSet<KeyId>>,

@@ -36,7 +36,7 @@ impl Keys {
         self.names.values().map(AsRef::as_ref)
     }
 
-    /// Whether a key of this name is there and cannot be used, which is told elsewhere.
+    /// Whether there is a key of this name that cannot be used, which is reported elsewhere.
     pub fn is_unusable(&self, name: &str) -> bool {
         self.unusable.contains(name)
     }

@@ -1,5 +1,5 @@
-//! `commands.toml` and, with it, [all that an operator has approved](approved): the commander goes by
-//! this, and whoever checks a host before a start sees what the commander will see.
+//! `commands.toml` and, with it, [everything that an operator has approved](approved): the commander uses it,
+//! and a check of the host before a start sees what the commander will see.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 

@@ -1,8 +1,7 @@
-//! The programs that commands start: nobody but root and the user they run as may be able to change them.
+//! The programs that commands start: only root and the user they run as may be able to change them.
 //!
-//! sshd has the same rule for its AuthorizedKeysCommand. A program that others can change, or whose
-//! directory they can write, runs what they like with the rights of the command; so this is an error, and
-//! no warning.
+//! sshd has the same rule for its AuthorizedKeysCommand. If other users can change a program or its
+//! directory, they can run anything with the rights of the command. So this is an error, not a warning.
 
 use std::{
     env,
@@ -13,7 +12,7 @@ use std::{
 use ruroco_messages::problems::shell_word;
 use ruroco_trust::trusted_path::{self, Fault, Found, Leaf, Trust};
 
-/// What is wrong with a program.
+/// Why a program cannot or must not run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// It must not be started.
@@ -29,7 +28,7 @@ pub(super) fn trouble_with(program: &str, search: &str, trust: Trust) -> Option<
         return match look(Path::new(program), trust) {
             Ok(leaf) => unfit(Path::new(program), &leaf),
             Err(fault) if fault.is_not_found() => Some(Trouble::Missing(format!(
-                "{program} not found; install it, or write another path"
+                "{program} not found; install it, or set another path"
             ))),
             Err(fault) => Some(not_usable(Path::new(program), &fault)),
         };
@@ -44,10 +43,11 @@ pub(super) fn trouble_with(program: &str, search: &str, trust: Trust) -> Option<
             Err(fault) => return Some(not_usable(&path, &fault)),
         }
     }
-    Some(Trouble::Missing(format!("no program {program} in {search}; write its whole path")))
+    Some(Trouble::Missing(format!("{program} not found in {search}; set its absolute path")))
 }
 
-/// Why somebody else could change a file that a program is given, and may run or take commands from.
+/// Why another user could change a file that a program gets as an argument, and may run or read commands
+/// from.
 pub(super) fn trouble_with_argument(argument: &str, trust: Trust) -> Option<String> {
     let path = Path::new(argument);
     if !path.is_absolute() || !path.is_file() {
@@ -71,7 +71,7 @@ fn look(path: &Path, trust: Trust) -> Result<Leaf, Fault> {
 fn not_usable(program: &Path, fault: &Fault) -> Trouble {
     let (program, why) = (program.display(), described(fault));
     match fault.is_untrusted() {
-        true => Trouble::Unsafe(format!("{program} must not be run: {why}")),
+        true => Trouble::Unsafe(format!("{program} is not safe to run: {why}")),
         false => Trouble::Missing(format!("{program} cannot be run: {why}")),
     }
 }

@@ -1,7 +1,7 @@
-//! `config.toml`: what gate, server and commander have to agree on.
+//! `config.toml`: the settings that gate, server and commander share.
 //!
-//! All three read the same file and see the same [`Config`], each of them the part it needs. What fields
-//! there are stands in [`fields`]. The file holds no secret.
+//! All three read the same file into the same [`Config`], and each uses its part of it. [`fields`] lists the
+//! fields. The file contains no secret.
 
 mod earlier;
 mod gate;
@@ -79,7 +79,7 @@ pub struct Config {
     pub max_clock_skew: Duration,
     /// Whether commands run for addresses that are not of the public Internet.
     pub allow_non_public_addresses: bool,
-    /// What the gate needs beside.
+    /// The settings for the gate only.
     pub gate: Gate,
     /// Restrictions by name of key; a key that is not here has none.
     keys: BTreeMap<String, Located<KeyRules>>,
@@ -153,7 +153,7 @@ impl Reader<'_, '_> {
 }
 
 impl Config {
-    /// Reads and checks the file: what is wrong is reported with file, line and what to write instead.
+    /// Reads and checks the file. Errors are reported with file, line and correction.
     pub fn read(path: &Path) -> Checked<Self> {
         Self::of(path, trusted_file::read_toml(path))
     }
@@ -180,8 +180,8 @@ impl Config {
         }
     }
 
-    /// Makes sure that nobody but root can change what gate and commander go by, where they are root's: the
-    /// sockets, through which they are reached, then lie in a directory of root's.
+    /// Makes sure that only root can change the files of gate and commander that belong to root. Their
+    /// sockets are then in a directory that belongs to root.
     fn check_place(&self) -> Problems {
         let mut problems = Problems::default();
         if trusted_path::find_directory(&self.socket_dir, Trust::root())
@@ -268,7 +268,7 @@ impl Config {
     /// Looks up the user that the server runs as.
     ///
     /// # Errors
-    /// If there is none, with the line.
+    /// If there is no such user, with the line.
     pub fn find_server_user(&self) -> Result<nix::unistd::User, Problem> {
         let field = fields::SERVER_USER.name;
         users::find(&self.server_user)
@@ -321,7 +321,7 @@ impl Config {
         (port != own).then(|| self.problem(Place::Field(fields::PORT.name), message))
     }
 
-    /// That the mode in which an interface is cannot become the one that is configured.
+    /// The attached mode of an interface cannot change to the configured mode.
     pub fn mode_is_fixed(&self, interface: &str, has: &str) -> Problem {
         let message = format!(
             "`mode` is {:?} now, and the XDP program is attached to {interface} in {has} mode, which cannot \
@@ -383,8 +383,8 @@ impl Config {
         self.file.error(span.unwrap_or(0..0), message)
     }
 
-    /// Floors of upstream ruroco, or of an earlier release, that were not imported, while there are none in
-    /// `state_dir`: with new floors, packets that have run could run again.
+    /// Floors of upstream ruroco, or of an earlier release, that were not imported, while `state_dir` has no
+    /// floors: with new floors, packets that have run could run again.
     pub fn check_floors_left_behind(&self) -> Option<Problem> {
         if self.state_dir.join(FLOORS).exists() {
             return None;

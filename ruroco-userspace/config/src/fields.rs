@@ -23,7 +23,7 @@ use crate::{
     values::{HostAddress, InterfaceName, UserName},
 };
 
-/// The port where the file does not say: the one that clients use by default.
+/// The default port, which is also the default of clients.
 pub const DEFAULT_PORT: u16 = 80;
 
 /// `audit_dir` where the file does not say. Unlike `/var/log`, which belongs to the group of the system's
@@ -130,7 +130,7 @@ fields! {
     key;
 
     /// The commands that knocks with this key may request.
-    COMMANDS: Vec<String> = "commands", Default::Nothing("all that allow the key"), Reload;
+    COMMANDS: Vec<String> = "commands", Default::Nothing("the commands that allow the key"), Reload;
 
     /// The last day, in UTC, on which knocks with this key are accepted: `expires = 2027-01-31`, without quotes. A
     /// date with a time and an offset names the moment: `2027-01-31T18:00:00Z`. From then on, the gate treats the
@@ -139,10 +139,10 @@ fields! {
 
     /// The networks that knocks with this key may come from, such as `["203.0.113.0/24", "2001:db8::/48"]`. The
     /// address that a command runs for must also be in one of them.
-    SOURCES: Filled<Network> = "sources", Default::Nothing("every address"), Reload;
+    SOURCES: Filled<Network> = "sources", Default::Nothing("any address"), Reload;
 
-    /// Whether a knock with this key must name the address that its command runs for. Then nobody can use a
-    /// knock for another address by sending it on from there before it arrives.
+    /// Whether a knock with this key must name the address that its command runs for. Then an attacker cannot
+    /// use a knock for another address by forwarding it from there before the original arrives.
     REQUIRE_ADDRESS: bool = "require_address", Default::Value(|| false), Reload;
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn mistake(name: &str) -> Option<String> {
         return None;
     }
     let shown = name.escape_debug();
-    let list = "`ip -brief link` lists the names, each up to an `@`";
+    let list = "`ip -brief link` lists the names, each before an `@`";
     let before = |end: char| name.split(end).next().filter(|part| is_name(part));
     let listed: Vec<String> = name
         .split([',', ' ', ';'])
@@ -23,7 +23,7 @@ pub(crate) fn mistake(name: &str) -> Option<String> {
         .collect();
     let address = name.split('/').next().unwrap_or_default();
     Some(if name.is_empty() {
-        format!("an interface has an empty name; {list}")
+        format!("the name of an interface is empty; {list}")
     } else if address.parse::<IpAddr>().is_ok() {
         format!(
             "`{shown}` is an IP address: those belong in `addresses`. Write the name of the interface that has it, \
@@ -34,7 +34,7 @@ pub(crate) fn mistake(name: &str) -> Option<String> {
             "`{shown}` is a hardware address. Write the name of the interface that has it; {list}"
         )
     } else if is_name(name.trim()) {
-        format!("`{shown}` begins or ends with white space; write {:?}", name.trim())
+        format!("`{shown}` begins or ends with white space. Write {:?}", name.trim())
     } else if let Some(part) = before('@') {
         format!(
             "`{shown}` is how `ip link` shows the interface `{part}` with its peer or parent; write {part:?}"
@@ -57,8 +57,8 @@ pub(crate) fn mistake(name: &str) -> Option<String> {
     })
 }
 
-/// Whether the kernel accepts it (`dev_valid_name`, net/core/dev.c), but for characters that nobody would see and
-/// those of patterns.
+/// Whether the kernel accepts it (`dev_valid_name`, net/core/dev.c), except invisible characters and those of
+/// patterns.
 fn is_name(name: &str) -> bool {
     let is_wrong = |c: char| {
         matches!(c, '/' | ':' | '@' | ',' | ';' | '*' | '?' | '[' | '%')
@@ -100,12 +100,12 @@ mod tests {
     fn what_tools_show_with_a_name_is_rejected_with_the_name_to_write() {
         let long = "a".repeat(128);
         for (name, told) in [
-            ("", "empty name"),
+            ("", "is empty"),
             ("eth0@if5", "write \"eth0\""),
             ("eth0.5@eth0", "write \"eth0.5\""),
             ("eth0:1", "is the label of an address, not an interface; write \"eth0\""),
             ("eth0:", "write \"eth0\""),
-            ("eth0 ", "`eth0 ` begins or ends with white space; write \"eth0\""),
+            ("eth0 ", "`eth0 ` begins or ends with white space. Write \"eth0\""),
             ("\teth0\n", "`\\teth0\\n` begins or ends with white space"),
             ("eth0 eth1", "write interfaces = [\"eth0\", \"eth1\"]"),
             ("eth0,eth1", "write interfaces = [\"eth0\", \"eth1\"]"),

@@ -27,13 +27,13 @@ use crate::Config;
 /// so with `LoadCredential=keys:DIRECTORY` (systemd.exec(5)).
 pub const CREDENTIALS: &str = "keys_";
 
-/// What keys are read for. To take away the only key there is has to be possible while a daemon runs; at a
-/// start no key at all is a mistake.
+/// Why keys are read. While a daemon runs, the operator must be able to revoke the only key; at a start, a
+/// directory without a key is a mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
-    /// A start: there has to be a key.
+    /// A start: at least one key is required.
     Start,
-    /// A reload: without a key nobody can knock, and there is a warning.
+    /// A reload: without a key, all knocks are rejected, and there is a warning.
     Reload,
 }
 
@@ -42,12 +42,12 @@ pub enum Occasion {
 pub struct Keys {
     /// Those that can be used, sorted by name.
     pub usable: Vec<NamedKey>,
-    /// The names of those that cannot: there are none where there is no problem.
+    /// The names of keys that cannot be used. Each of them has a problem.
     pub unusable: Vec<String>,
 }
 
 impl Keys {
-    /// All names, also of what cannot be used: somebody meant it to be a key.
+    /// All names, including those of unusable keys.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let usable = self.usable.iter().map(|named| named.name.as_str());
         usable.chain(self.unusable.iter().map(String::as_str))
@@ -77,13 +77,12 @@ pub fn check_configured(config: &Config, names: &[&str], keys: &[NamedKey]) -> P
     problems
 }
 
-/// Reads all keys of a directory, sorted by name; `also_allowed` is a uid that may own key files
-/// beside root and this process's user. Symbolic links are followed; directories are not looked at. A
-/// key that cannot be used is a problem, and not skipped; of a file that is no key and was probably meant
-/// to be one there is a warning.
+/// Reads all keys of a directory, sorted by name. `also_allowed` is a uid that may own key files, in addition
+/// to root and this process's user. Symbolic links are followed; directories are ignored. An unusable key is
+/// a problem, and is not skipped. A file that was probably meant to be a key causes a warning.
 ///
-/// The directory is opened once, and every file relative to it: nobody but root and this process's user
-/// decides what its names stand for, and none can be exchanged for another in between.
+/// The directory is opened once, and every file relative to it: only root and this process's user control its
+/// names, and no file can be replaced in between.
 pub fn read(dir: &Path, also_allowed: Option<u32>, occasion: Occasion) -> Checked<Keys> {
     read_all(dir, "", occasion, |path, leaf| {
         Ok(Key::parse_file(path, &trusted_file::read_secret(path, leaf, also_allowed)?)?)
@@ -93,7 +92,7 @@ pub fn read(dir: &Path, also_allowed: Option<u32>, occasion: Occasion) -> Checke
 /// Reads the key of this name.
 ///
 /// # Errors
-/// If there is none, or it cannot be used.
+/// If there is no such key, or it cannot be used.
 pub fn read_one(dir: &Path, name: &str) -> Result<Key, Problem> {
     let file = format!("{name}.key");
     let path = dir.join(&file);
@@ -115,8 +114,8 @@ pub fn owners(dir: &Path) -> Result<Vec<(PathBuf, u32)>, Problem> {
     Ok(files.filter_map(|(path, found)| Some((path, found.ok()?.owner()))).collect())
 }
 
-/// Reads the keys that systemd has passed to this process in a directory of
-/// [credentials](CREDENTIALS), as [`read`] does. Other credentials are not looked at.
+/// Reads the keys that systemd has passed to this process in a directory of [credentials](CREDENTIALS), as
+/// [`read`] does. Other credentials are ignored.
 pub fn read_credentials(dir: &Path, occasion: Occasion) -> Checked<Keys> {
     read_all(dir, CREDENTIALS, occasion, |path, leaf| {
         Ok(Key::parse_file(path, &trusted_file::read_credential(path, leaf)?)?)
@@ -150,7 +149,7 @@ fn read_all(
     }
     if u32::try_from(files.len()).is_ok_and(|count| count > MAX_KEYS) {
         let message =
-            format!("there are more than {MAX_KEYS} keys in it: remove those nobody uses");
+            format!("the directory contains more than {MAX_KEYS} keys. Remove unused keys");
         problems.add(Problem::error(dir, message));
     }
     for (path, found) in files {
@@ -158,7 +157,8 @@ fn read_all(
             // Escaped: it could not stand in a line.
             problems.add(Problem::error(
                 Path::new(&format!("{path:?}")),
-                "its name is empty, not UTF-8, or contains control, invisible or text-direction characters: rename it",
+                "the file's name is empty, not UTF-8, or contains control, invisible or text-direction characters. \
+                Rename it",
             ));
             continue;
         };
@@ -181,11 +181,11 @@ fn read_all(
 
 fn no_key(dir: &Path, occasion: Occasion) -> Problem {
     let none = "there is no key in this directory";
-    let make = "make one with `ruroco-client key gen --out laptop.key` and put it there";
+    let make = "create one with `ruroco-client key gen --out laptop.key` and put it there";
     match occasion {
         Occasion::Start => Problem::error(dir, format!("{none}: {make}")),
         Occasion::Reload => {
-            let message = format!("{none}: every knock is refused until there is one; {make}");
+            let message = format!("{none}: every knock is rejected until you add one; {make}");
             Problem::error(dir, message).as_warning()
         }
     }
@@ -243,7 +243,7 @@ fn files(dir: &Path, directory: &Directory, names: Vec<OsString>, prefix: &str) 
     names.into_iter().filter(is_key).filter_map(file).collect()
 }
 
-/// What macOS puts beside a file that it copies (`._`), and an editor beside one that it has open (`.#`).
+/// Whether macOS (`._`) or an editor (`.#`) has created the file next to another.
 fn is_by_product(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"._") || name.as_bytes().starts_with(b".#")
 }
@@ -251,7 +251,7 @@ fn is_by_product(name: &OsStr) -> bool {
 /// What other systems make of the name of a key.
 const DISGUISES: [&str; 3] = [".key.txt", ".key.rtf", ".key.pem"];
 
-/// That a file is no key by its name, although somebody probably meant it to be one.
+/// A warning about a file that is not a key by its name, but was probably meant to be one.
 fn probably_meant(dir: &Path, name: &OsStr) -> Option<Problem> {
     let path = dir.join(name);
     let warning = |message: String| Some(Problem::error(&path, message).as_warning());
@@ -259,19 +259,22 @@ fn probably_meant(dir: &Path, name: &OsStr) -> Option<Problem> {
     let shown = shell_word(&path);
     if is_by_product(name) {
         return lower.ends_with(".key").then(|| {
-            let message = format!("ignored: another program has left it here; run: rm {shown}");
+            let message = format!("ignored: a temporary file of another program; run: rm {shown}");
             Problem::error(&path, message).as_warning()
         });
     }
     if lower == ".key" {
-        return warning("ignored: a key is named by what is before `.key`; rename it".to_owned());
+        return warning(
+            "ignored: the name of the key, which is the part before `.key`, is missing. Rename it"
+                .to_owned(),
+        );
     }
     let mut ends = DISGUISES.into_iter().chain([".key"]);
     let end = ends.find(|end| lower.ends_with(end) && !name.as_bytes().ends_with(b".key"))?;
     let stem = name.to_str()?.get(..lower.len().checked_sub(end.len())?)?;
     let meant = shell_word(&dir.join(format!("{stem}.key")));
     warning(format!(
-        "ignored: the name of a key file ends in `.key`; if it is one, run: mv {shown} {meant}"
+        "ignored: the name of a key file ends in `.key`. If it is a key, run: mv {shown} {meant}"
     ))
 }
 

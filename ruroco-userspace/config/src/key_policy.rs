@@ -34,7 +34,7 @@ impl KeyPolicy {
         self.expires.is_some_and(|expiry| expiry.is_past(epoch))
     }
 
-    /// Whether a knock has to name the address that its command runs for.
+    /// Whether a knock must name the address that its command runs for.
     pub const fn requires_address(&self) -> bool {
         self.requires_address
     }

@@ -1,11 +1,11 @@
-//! For which addresses no command is run: those that are no host's, and with
-//! `allow_non_public_addresses = false` those that are not of the public Internet.
+//! The addresses for which no command runs: those that cannot belong to a host, and with
+//! `allow_non_public_addresses = false` those outside the public Internet.
 //!
-//! The server checks a knock by these rules before its counter is used up, and the commander checks the
-//! order again.
+//! The server checks a knock by these rules before its counter is used up, and the commander checks the order
+//! again.
 //!
-//! The list of addresses that are not public is that of upstream ruroco, to the last range: a file that
-//! comes from there is to reject what it rejected there, and nothing else.
+//! The list of non-public addresses is exactly that of upstream ruroco: an imported configuration must reject
+//! the same addresses as before, and no others.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +15,7 @@ use crate::values::is_usable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// No knock can come from it, and to many a tool it means "everybody".
-    #[error("no command runs for {0}: it is not the address of a host")]
+    #[error("no command runs for {0}, which is not the address of a host")]
     Unusable(IpAddr),
     /// It is not of the public Internet.
     #[error("{0} is not a public address, and `allow_non_public_addresses` is false")]

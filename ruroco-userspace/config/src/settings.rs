@@ -1,7 +1,7 @@
-//! What a daemon reads at its start or anew, and whom it reads it for.
+//! The settings that a daemon reads at its start and at each reload, and the checks for that daemon.
 //!
-//! All that is wrong with it is told at once: in `config.toml`, in the keys, and in what the two say
-//! of each other and of what a running program goes by.
+//! All errors are reported at once: in `config.toml`, in the keys, and in what depends on both or on the
+//! running program.
 
 use std::path::Path;
 
@@ -25,8 +25,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads them for gate and commander, which talk to the server: its user has to be there. Keys may
-    /// belong to it if it is the server that reads them.
+    /// Reads them for gate and commander, which connect to the server: its user must exist. Keys may belong
+    /// to the server's user if the server reads them.
     pub fn read(path: &Path, occasion: Occasion) -> Checked<Self> {
         let find_server = |config: &Config| Ok(config.find_server_user()?.uid.as_raw());
         Self::of(Config::read(path), occasion, find_server)
@@ -64,8 +64,8 @@ impl Settings {
         Self::of_server(Config::read_as_server(path), occasion)
     }
 
-    /// The same for a configuration that has been read. Where a gate hands the keys over there are none
-    /// yet, and nothing of what the two say of each other is known.
+    /// The same for a configuration that has been read. If a gate hands the keys over, there are no keys yet,
+    /// and rules that depend on the keys are not checked.
     pub fn of_server(config: Checked<Config>, occasion: Occasion) -> Checked<(Config, Keys)> {
         let mut problems = Problems::default();
         let Some(config) = problems.good_of(config) else {

@@ -1,9 +1,9 @@
-//! The one loop of all daemons: it waits for what a [`Daemon`] watches and for [signals](crate::signals),
-//! has the daemon reload or end, reports to the [service manager](crate::service_manager), and gives its
+//! The one loop of all daemons. It waits for the events of a [`Daemon`] and for [signals](crate::signals),
+//! makes the daemon reload or end, reports to the [service manager](crate::service_manager), and gives its
 //! watchdog signs of life.
 //!
-//! Nothing in it allocates memory while a daemon does what it is there for: whoever sends packets has no
-//! influence on how much memory the server uses.
+//! In normal operation, the loop allocates no memory: senders of packets have no influence on how much memory
+//! the server uses.
 
 use std::{
     array, fmt, io, iter, mem,
@@ -50,10 +50,10 @@ pub trait Daemon<const N: usize> {
     /// Those that end the daemon.
     fn tend(&mut self) -> anyhow::Result<()>;
 
-    /// Puts the files as they are now into force.
+    /// Puts the current content of the files into force.
     ///
     /// # Errors
-    /// What is wrong with them. Everything is as it was then.
+    /// The errors in the files. The earlier state stays in force then.
     fn reload(&mut self) -> anyhow::Result<()>;
 
     /// Writes what it does, in a line for a person.
@@ -88,11 +88,10 @@ impl EventLoop {
         })
     }
 
-    /// Reports the daemon as ready, and runs it until a signal ends it. The daemon then still has to do
-    /// what its end takes.
+    /// Reports the daemon as ready, and runs it until a signal ends it. The caller then cleans up.
     ///
     /// # Errors
-    /// What keeps it from going on.
+    /// Why it cannot continue.
     pub fn run<const N: usize, D: Daemon<N>>(mut self, daemon: &mut D) -> anyhow::Result<()> {
         self.summarise(daemon);
         self.service_manager.ready(&self.reported);

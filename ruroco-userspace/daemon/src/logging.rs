@@ -1,9 +1,8 @@
-//! Where daemons write: to the journal, with fields that can be searched for, if that is what
-//! standard error is connected to; else to standard error, as text.
+//! The log of the daemons. If standard error is connected to the journal, lines go to the journal, with
+//! searchable fields; otherwise to standard error, as text.
 //!
-//! Text carries no time of its own when the journal adds one. Nothing that fails while logging
-//! stops a daemon: a closed pipe is not an error. Which lines there are, and what their fields mean,
-//! stands in docs/operate/logs.md.
+//! Text has no time of its own when the journal adds one. A failure to log never stops a daemon: a closed
+//! pipe is not an error. docs/operate/logs.md lists the lines and their fields.
 
 pub mod journal;
 
@@ -80,7 +79,7 @@ fn stderr_is_journal() -> bool {
 /// wrong, each has a line.
 pub fn not_reloaded(error: &anyhow::Error) {
     for line in redacted(&plain(error)).lines() {
-        tracing::error!("not reloaded, all stays as it was: {line}");
+        tracing::error!("not reloaded, the earlier configuration stays in force: {line}");
     }
 }
 

@@ -1,8 +1,8 @@
-//! Logging what others cause at a pace of our choosing: whoever sends packets, or has taken over the
-//! server, may be refused as often as they like and still not fill the journal.
+//! Limits how often the log reports events that others cause: a sender of packets, or an attacker in the
+//! server, can cause any number of rejections and still not fill the journal.
 //!
-//! Of each kind the first is told at once, and what follows as a sum. Nothing is allocated for what
-//! is noted but, once for each kind, the room to remember it; [`Notices::of`] makes that beforehand.
+//! The first event of each kind is logged at once, and the following ones as a sum. An event allocates memory
+//! only once for each kind; [`Notices::of`] does that in advance.
 
 use std::{
     collections::BTreeMap,
@@ -53,7 +53,7 @@ impl<K: Copy + Ord, T> Notices<K, T> {
         Self(kinds.into_iter().map(|kind| (kind, Noted::new())).collect())
     }
 
-    /// Takes note of something; [`Notices::due`] then says whether it is to be logged yet.
+    /// Takes note of an event; [`Notices::due`] then returns it when it must be logged.
     pub fn note(&mut self, kind: K, detail: impl fmt::Display) {
         let noted = self.0.entry(kind).or_insert_with(Noted::new);
         noted.waiting = noted.waiting.saturating_add(1);

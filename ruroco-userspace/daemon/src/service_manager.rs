@@ -1,8 +1,8 @@
-//! What a daemon tells the service manager that started it: `sd_notify(3)`, for units with
-//! `Type=notify` or `notify-reload`. Where nobody asked to be told (`NOTIFY_SOCKET`), nothing happens.
+//! What a daemon reports to the service manager that started it: `sd_notify(3)`, for units with `Type=notify`
+//! or `notify-reload`. Without `NOTIFY_SOCKET`, it reports nothing.
 //!
-//! Not being heard is no reason to stop working: it is logged, and what the service manager does
-//! without an answer is for the unit to say.
+//! A failure to report does not stop the daemon: it is logged, and the unit determines what the service
+//! manager does without a report.
 
 use std::{
     io,
@@ -44,7 +44,7 @@ impl ServiceManager {
         tell(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
     }
 
-    /// We read our files anew. [`ServiceManager::ready`] has to follow, however it ends.
+    /// The daemon reads its files again. [`ServiceManager::ready`] must follow, whatever the result.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -86,7 +86,7 @@ fn tell(what: &[NotifyState<'_>]) {
 }
 
 fn complain(error: &io::Error) {
-    tracing::warn!("could not tell the service manager how this service is: {error}");
+    tracing::warn!("could not report the state of this service to systemd: {error}");
 }
 
 /// A line end would begin another message, and a message has a greatest length.

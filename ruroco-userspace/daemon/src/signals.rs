@@ -1,5 +1,5 @@
-//! The signals that a daemon obeys, as something that a poll loop can wait for: SIGTERM and SIGINT
-//! end it, SIGHUP has it read its files anew.
+//! The signals of a daemon, as a descriptor for a poll loop: SIGTERM and SIGINT end the daemon, SIGHUP makes
+//! it read its files again.
 
 use std::{
     io::{self, Read},
@@ -24,7 +24,7 @@ use signal_hook::{
 pub enum Request {
     /// To end.
     End,
-    /// To read configuration and keys anew.
+    /// Read configuration and keys again.
     Reload,
 }
 
@@ -95,7 +95,7 @@ pub(crate) mod tests {
         assert_eq!(wait([Some(signals.as_fd())], None).unwrap(), [true]);
         assert_eq!(signals.next_request(), Some(Request::Reload));
         assert_eq!(signals.next_request(), None);
-        assert!(signals.wake.read(&mut [0]).is_err(), "nothing is left to wake anybody");
+        assert!(signals.wake.read(&mut [0]).is_err(), "no thread is left to wake another");
 
         raise(SIGHUP).unwrap();
         raise(SIGTERM).unwrap();

@@ -65,11 +65,11 @@ pub fn create_with(path: &Path, write: impl Fn(&File) -> io::Result<()>) -> io::
     sync_parent(path)
 }
 
-/// Creates `path`, in a folder of somebody's, where no other file is touched, with this content, readable by
-/// its owner alone. A crash may leave it cut off.
+/// Creates `path` with this content, readable by its owner alone, in a user's folder in which no other file
+/// is touched. A crash may leave an incomplete file.
 ///
 /// # Errors
-/// `AlreadyExists` if there is such a file; it is left alone.
+/// `AlreadyExists` if there is such a file, which is not changed.
 pub fn create_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
     write_in_place(path, |mut file| file.write_all(content))?;
     sync_parent(path)

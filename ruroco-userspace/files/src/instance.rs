@@ -1,7 +1,7 @@
-//! One process at a time for each of the places that only one may write to.
+//! One process at a time for each place to which only one process may write.
 //!
-//! Whoever can open a file or directory can lock it, for reading is enough. So what is locked can be
-//! opened by nobody else: a file or directory of its own, for its owner alone.
+//! A process that can open a file or directory can lock it: read permission is enough. So a lock is a
+//! separate file or directory, which only its owner can open.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -11,11 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long somebody else's turn is waited for. Turns are over in milliseconds, so whoever is still
-/// at it does not mean to end: upstream ruroco's window holds the lock for as long as it is open.
+/// How long to wait for another process. A process normally holds the lock for milliseconds, so after this
+/// time it will not release it soon: upstream ruroco's window holds the lock for as long as it is open.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between two looks at whether a turn is over.
+/// Time between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// An exclusive lock on a file, held until dropped. The file itself is never removed: a second
@@ -25,11 +25,11 @@ pub struct Lock {
     _file: File,
 }
 
-/// A lock that could not be had.
+/// A lock that this process could not get.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process holds it.
-    #[error("another process holds the lock {0}: stop it first")]
+    #[error("another process holds the lock {0}. Stop that process first")]
     Held(std::path::PathBuf),
     /// The lock file cannot be created or locked.
     #[error("could not lock {0}: {1}")]
@@ -74,8 +74,8 @@ impl Lock {
         Self::try_from_file(directory, path)
     }
 
-    /// Takes the lock, waiting for whoever holds it; but some seconds only, for a program that
-    /// hangs tells nobody why.
+    /// Takes the lock. If another process holds it, waits for a few seconds only, because waiting for longer
+    /// would hide the reason from the user.
     ///
     /// # Errors
     /// As [`Lock::try_take`].
@@ -110,7 +110,7 @@ fn open(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Keeps others from opening what somebody may have made with another mode.
+/// Prevents other users from opening a file that was created with another mode.
 #[cfg(unix)]
 fn close_to_others(file: &File, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};

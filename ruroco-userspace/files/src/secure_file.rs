@@ -1,9 +1,9 @@
-//! Reading files that decide about security only when nobody else could have read or written them.
+//! Reads security-relevant files only if no other user could have read or written them.
 //!
-//! The checks look at the opened file, not at its path, so nothing can be exchanged in between. A person's
-//! own files are checked by themselves: home directories that a group can write, or that lie on file
-//! systems of the person's own, are common, and nobody but that person is harmed. A daemon trusts the
-//! whole path or nothing: crate `ruroco-trust`, which checks what it has opened with the same functions.
+//! The checks apply to the opened file, not to its path, so no other file can replace it in between. For a
+//! person's own files, only the file itself is checked: home directories that a group can write, or that are
+//! on the person's own file systems, are common, and only that person can be harmed. A daemon checks the
+//! whole path: see crate `ruroco-trust`, which checks the opened file with the same functions.
 
 use std::{
     fs::{File, OpenOptions},
@@ -35,7 +35,7 @@ enum Cause {
     OthersCanRead { mode: u32 },
     /// A file that others can change.
     OthersCanWrite { mode: u32 },
-    /// A file that belongs to somebody who has no business with it.
+    /// A file that belongs to a wrong user.
     WrongOwner { owner: u32, expected: u32, is_secret: bool },
 }
 
@@ -80,7 +80,7 @@ impl From<&Error> for Problem {
             }
             Cause::Unreadable(error) => format!("could not be read: {error}"),
             Cause::Denied { owner, is_secret } => denied(*owner, *is_secret, &shown),
-            Cause::Unfit(why) => format!("{why}; remove it, or write it anew"),
+            Cause::Unfit(why) => format!("{why}; remove it, or create it again"),
             Cause::OthersCanRead { mode } => format!(
                 "its mode {mode:04o} lets others read the key; run: chmod 600 {shown} (and replace the \
                  key if anyone else may have read it)"
@@ -102,9 +102,11 @@ impl From<&Error> for Problem {
 fn denied(owner: Option<u32>, is_secret: bool, shown: &str) -> String {
     let me = this_user();
     match owner {
-        None => "permission denied; check who may enter the directories above it".to_owned(),
+        None => {
+            "permission denied on a directory above it; check their owners and modes".to_owned()
+        }
         Some(owner) if owner == me => {
-            format!("permission denied, although it is yours; run: chmod u+r {shown}")
+            format!("permission denied, although it belongs to you; run: chmod u+r {shown}")
         }
         Some(owner) => format!(
             "permission denied, it belongs to uid {owner}; {run}: chown {me} {shown}{known}",
@@ -198,7 +200,7 @@ pub const MAX_SECRET_SIZE: usize = 4 << 10;
 /// Longest configuration file in bytes.
 const MAX_CONFIGURATION_SIZE: usize = 4 << 20;
 
-/// What nobody else may be able to do with a file.
+/// What other users must not be able to do with a file.
 #[derive(Clone, Copy, Debug)]
 pub enum Access {
     /// To read it.
@@ -289,8 +291,8 @@ pub const BYTE_ORDER_MARK: char = '\u{feff}';
 fn not_utf_8(content: &[u8], path: &Path) -> String {
     match content {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => format!(
-            "it is UTF-16, as some editors of Windows save \"Unicode\"; save it as UTF-8, or convert it: \
-             iconv -f UTF-16 -t UTF-8 {}",
+            "it is UTF-16, as some editors on Windows save \"Unicode\"; save it as UTF-8, or convert it: iconv -f \
+            UTF-16 -t UTF-8 {}",
             shell_word(path)
         ),
         _ => "it is not UTF-8".to_owned(),

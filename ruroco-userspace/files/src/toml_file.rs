@@ -1,11 +1,11 @@
-//! TOML files with errors that a person can act on: file, line, what is wrong, what to write.
+//! TOML files with errors that a person can act on: file, line, error, correction.
 //!
-//! A file is read [table] by table, each [field] by its definition and by the type of its [value]. Each adds
-//! what is wrong to the problems of the file, and reading goes on. What concerns several fields, the caller
-//! checks, and reports through [`Source::error`].
+//! A file is read [table] by table, each [field] by its definition and by the type of its [value]. Each adds its
+//! errors to the problems of the file, and reading goes on. The caller checks what concerns several fields, and
+//! reports through [`Source::error`].
 //!
-//! Lines may end as Windows has them (CR LF). In a value of several lines, such as a script, they end
-//! with LF alone: a shell would take the CR for a part of the line.
+//! Lines may end as on Windows (CR LF). In a value of several lines, such as a script, they end with LF
+//! alone: a shell would treat the CR as a part of the line.
 
 pub use toml_datetime as datetime;
 
@@ -24,7 +24,7 @@ use ruroco_messages::problems::Problem;
 
 use crate::secure_file;
 
-/// Characters that word processors and web pages put into the place of others, or where nobody sees them.
+/// Characters that word processors and web pages put in place of others, or that are invisible.
 const LOOK_ALIKES: [(char, &str); 12] = [
     ('\u{201c}', "\""),
     ('\u{201d}', "\""),
@@ -46,7 +46,7 @@ pub struct Source {
     path: PathBuf,
     /// Each line ends with LF.
     text: String,
-    /// As it stands in the file, where lines end otherwise.
+    /// The text as it is in the file, if its lines end differently.
     written: Option<String>,
 }
 
@@ -132,7 +132,7 @@ fn split_end(line: &str) -> (&str, &str) {
 pub fn look_alike(text: &str) -> Option<String> {
     let found = |(c, meant): &(char, &str)| {
         text.contains(*c).then(|| {
-            format!("there is a U+{:04X} in this line: write {meant} in its place", u32::from(*c))
+            format!("there is a U+{:04X} in this line. Replace it with {meant}", u32::from(*c))
         })
     };
     LOOK_ALIKES.iter().find_map(found)
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn what_only_looks_like_a_quote_or_a_space_is_named() {
         for (text, told) in [
-            ("a = \u{201c}x\u{201d}\n", "U+201C in this line: write \" in"),
-            ("d\u{a0}= 1\n", "U+00A0 in this line: write an ordinary space in"),
+            ("a = \u{201c}x\u{201d}\n", "U+201C in this line. Replace it with \""),
+            ("d\u{a0}= 1\n", "U+00A0 in this line. Replace it with an ordinary space"),
         ] {
             let problems = problems(text).to_string();
             assert!(problems.contains(told), "{problems}");

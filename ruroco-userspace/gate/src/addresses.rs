@@ -1,8 +1,8 @@
 //! The addresses in `addresses`, compared with those that this host has, while they come and go.
 //!
-//! `addresses` names fixed addresses, and a knock carries the one that it is for. When a host is renumbered,
-//! knocks still arrive but are `not_ours`, with nothing wrong on any interface. So the gate watches
-//! the host's addresses and reports those that it has lost.
+//! `addresses` contains fixed addresses, and a knock contains the address that it is for. When a host is
+//! renumbered, knocks still arrive, but get the verdict `not_ours`, and every interface looks healthy. So the
+//! gate watches the host's addresses and reports those that the host has lost.
 
 use std::{
     collections::BTreeSet,
@@ -85,8 +85,8 @@ impl Addresses {
         ips.iter().map(status).collect()
     }
 
-    /// Why knocks for one of `addresses` cannot arrive. One that the host has lost is a problem even if it has
-    /// another one of the same protocol.
+    /// Why knocks for one of `addresses` cannot arrive. An address that the host has lost is a problem even
+    /// if the host has another address of the same protocol.
     fn problem(&self, ip: &IpAddr, ips: &[IpAddr]) -> Option<String> {
         let was_lost = self.seen.contains(ip) && !self.present.has(*ip);
         if !was_lost && !self.present.missed(ips).contains(ip) {
@@ -141,7 +141,7 @@ impl fmt::Display for Present {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reachable = self.0.iter().filter(|ip| is_for_others(**ip)).map(IpAddr::to_string);
         match reachable.collect::<Vec<_>>().as_slice() {
-            [] => f.write_str("no address that others can reach"),
+            [] => f.write_str("no address that other hosts can reach"),
             reachable => f.write_str(&reachable.join(", ")),
         }
     }

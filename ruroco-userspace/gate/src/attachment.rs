@@ -1,9 +1,8 @@
 //! The program on one interface, pinned so that it stays when this process dies.
 //!
-//! The pin is a file in a BPF file system, named for the network namespace, the interface's index and
-//! the mode it is attached in, such as `4026531840_5_native`. A gate that starts finds the pins of
-//! one that crashed and puts its own program in the place of the old one in a single step, so that
-//! the gate is never open.
+//! The pin is a file in a BPF file system, named for the network namespace, the interface's index and the
+//! mode it is attached in, such as `4026531840_5_native`. When a gate starts, it finds the pins of a crashed
+//! gate and replaces the old program by its own in a single step, so that packets are always filtered.
 //!
 //! Rationale: decision 0002.
 
@@ -26,11 +25,11 @@ use rustix::io::Errno;
 
 use super::{interfaces::devices::native_limits, netlink::Link};
 
-/// Nobody but root has anything to look for among the pins.
+/// Only root needs access to the pins.
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// A directory beside the pins, which is locked while a gate has them: others may be able to open theirs.
-/// A BPF file system has no files to lock.
+/// A directory next to the pins, which is locked while a gate uses them: other users may be able to open the
+/// pins' directory. A BPF file system has no files to lock.
 pub const LOCK: &str = "lock";
 
 /// How the program is attached.
@@ -62,9 +61,9 @@ impl Attached {
 
     /// The modes to try on a device of some kind, one after the other.
     ///
-    /// Native XDP keeps the kernel from changing a device in some ways: a bond rejects ports, the peer of a
-    /// veth a larger MTU. What software makes of devices is put together after the gate has started, and
-    /// the gate must not be in the way of that. Devices of hardware have no kind.
+    /// Native XDP prevents some changes of a device: a bond rejects ports, the peer of a veth a larger MTU.
+    /// Virtual devices are configured after the gate has started, and the gate must not prevent that.
+    /// Hardware devices have no kind.
     fn to_try(mode: Mode, kind: Option<&str>) -> &'static [Self] {
         match (mode, kind) {
             (Mode::Native, _) => &[Self::Native],
@@ -95,10 +94,10 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Puts a program into the place of the one that is there, in a single step.
+    /// Replaces the attached program by another, in a single step.
     ///
     /// # Errors
-    /// If the pin or the interface is gone; the one that is there stays.
+    /// If the pin or the interface is gone. The attached program then stays.
     pub fn exchange(&mut self, program: &mut Xdp) -> anyhow::Result<()> {
         self._link = exchange(&self.pin, program)?;
         Ok(())
@@ -153,10 +152,10 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// Puts this program into the place of the one that is there, in whatever mode that is.
+    /// Replaces the attached program by this one, in the mode of the attached program.
     ///
     /// # Errors
-    /// If its interface was another one of the same index; the pin is then gone.
+    /// If the pin belongs to an earlier interface with the same index. The pin is then gone.
     pub fn take_over(self, program: &mut Xdp, kind: Option<String>) -> anyhow::Result<Attachment> {
         let Self { index, path, attached } = self;
         match exchange(&path, program) {
@@ -184,8 +183,7 @@ impl Pins {
     pub fn take(dir: &Path) -> anyhow::Result<Self> {
         private_directory::prepare(dir, DIRECTORY_MODE).with_context(|| {
             format!(
-                "could not use `pin_dir` {}; it has to be in a BPF file system: \
-                 mount -t bpf -o mode=700 bpf /sys/fs/bpf",
+                "could not use `pin_dir` {}. It must be in a BPF file system: mount -t bpf -o mode=700 bpf /sys/fs/bpf",
                 dir.display()
             )
         })?;
@@ -208,7 +206,7 @@ impl Pins {
         let Link { index, name, kind, .. } = device;
         let mut modes = Attached::to_try(mode, kind.as_deref()).iter().copied().peekable();
         let (link, attached) = loop {
-            let attached = modes.next().context("no mode is left to try")?;
+            let attached = modes.next().context("no other mode is left")?;
             match (attach(program, *index, attached), modes.peek()) {
                 (Ok(link), _) => break (link, attached),
                 (Err(Refused::Unsupported(error)), Some(next)) => tracing::warn!(
@@ -261,10 +259,10 @@ fn namespace() -> io::Result<u64> {
     Ok(fs::metadata("/proc/self/ns/net")?.ino())
 }
 
-/// Whether a directory of pins, which may belong to a gate that runs, has one for an interface.
+/// Whether a directory of pins, which may belong to a running gate, has a pin for an interface.
 ///
 /// # Errors
-/// If nobody can tell: it takes root.
+/// If this cannot be determined: it needs root.
 pub fn has_pin(dir: &Path, index: u32) -> io::Result<bool> {
     let namespace = namespace()?;
     for attached in [Attached::Native, Attached::Generic] {
@@ -275,14 +273,15 @@ pub fn has_pin(dir: &Path, index: u32) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Puts a program into the place of the one that a pin keeps attached.
+/// Replaces the program that a pin keeps attached.
 fn exchange(pin: &Path, program: &mut Xdp) -> anyhow::Result<FdLink> {
     let mut exchange = || -> anyhow::Result<FdLink> {
         let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(pin)?))?;
         let id = program.attach_to_link(link)?;
         Ok(FdLink::try_from(program.take_link(id)?)?)
     };
-    exchange().with_context(|| format!("could not take over {}", pin.display()))
+    exchange()
+        .with_context(|| format!("could not take over the program pinned at {}", pin.display()))
 }
 
 /// Whether the kernel did not attach the program because there is one already, on the device or above it.
@@ -311,10 +310,10 @@ enum Refused {
     )]
     Occupied,
     #[error(
-        "the driver does not support native XDP here ({0}); write mode = \"auto\" or \"generic\""
+        "the driver does not support native XDP here ({0}). Set mode = \"auto\" or \"generic\""
     )]
     Unsupported(io::Error),
-    #[error("the kernel has no BPF links for XDP: Linux 5.9 or later is needed")]
+    #[error("the kernel does not support BPF links for XDP, which need Linux 5.9 or later")]
     NoLinks,
     #[error("could not attach the XDP program: {0}")]
     Other(ProgramError),

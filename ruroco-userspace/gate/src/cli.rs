@@ -19,8 +19,8 @@ pub const COMMAND_LINE: CommandLine = CommandLine {
     details: "\
 Passes authentic knocks on to ruroco-server. On SIGHUP, it reads its files
 again. On SIGTERM, it detaches the filter and exits. If it ends in any other
-way, the filter stays attached and the next start takes it over. `ruroco` is
-the tool to set it up and to look at it.",
+way, the filter stays attached and the next start takes it over. To set it up
+and to check it, use `ruroco`.",
     options: &[CONFIG],
     actions: &[],
 };

@@ -1,5 +1,5 @@
-//! The gate as a whole: sets everything up, gives up what is not needed for going on, and then follows
-//! interfaces, addresses and servers, and answers questions, until it is told to end.
+//! The gate as a whole. It sets everything up, drops the privileges that it no longer needs, and then follows
+//! interfaces, addresses and servers, and answers requests, until a signal ends it.
 
 use std::{fmt, net::IpAddr, os::fd::AsFd, time::Instant};
 
@@ -31,15 +31,14 @@ use super::{
     status::{self, InterfaceStatus, Status},
 };
 
-/// Runs the gate until it is told to end, and then detaches the program.
+/// Runs the gate until a signal ends it, and then detaches the program.
 ///
 /// # Errors
-/// What keeps it from starting, or from going on. After an error later than the start, the program stays
-/// attached.
+/// Why it cannot start or continue. If the error comes after the start, the program stays attached.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     let Settings { config, keys, server_uid } = settings;
     if config.source == Source::Udp {
-        bail!("`source` is \"udp\" in the configuration: there is no gate to run");
+        bail!("`source` is \"udp\" in the configuration, which needs no gate");
     }
     let event_loop = EventLoop::begin()?;
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
@@ -74,7 +73,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     };
     event_loop.run(&mut gate)?;
     gate.interfaces.detach()?;
-    tracing::info!("ending: the program is detached");
+    tracing::info!("stopped: the XDP program is detached");
     gate.program.wipe_keys()
 }
 

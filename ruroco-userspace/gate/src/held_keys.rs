@@ -1,7 +1,7 @@
-//! The keys that the gate holds: which of them the program accepts, and when the next one expires.
+//! The gate's keys: which of them the program accepts, and when the next key expires.
 //!
-//! Keys that have expired are not loaded. One that expires while the gate runs is removed from the program, which
-//! then treats its packets as those of an unknown key.
+//! The gate does not load expired keys. When a key expires while the gate runs, the gate removes it from the
+//! program, which then treats its packets as those of an unknown key.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use ruroco_keys::named_key::NamedKey;
 
 use super::{program::Program, status::KeyStatus};
 
-/// How long the gate relies on its last look at the clock: somebody may set it.
+/// How long the gate relies on its last reading of the clock, because the clock may be set.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// All keys of the host, without their secrets.

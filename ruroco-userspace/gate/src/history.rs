@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ruroco_common::verdict::{Outcome, Verdict};
 use ruroco_daemon::timestamp;
 
-/// Refused packets are logged at most once in this time, whoever sends them.
+/// Rejected packets are logged at most once in this time, however many senders there are.
 pub const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Since when things are as they are.
@@ -103,7 +103,7 @@ impl Refused {
         self.quiet_until.is_none_or(|until| until <= now)
     }
 
-    /// What is to be told now: verdicts and how many more packets have got them.
+    /// The verdicts to log now, and how many more packets have got them.
     fn look(&mut self, now: Instant, verdicts: &[(Verdict, u64)]) -> Option<String> {
         self.looked = now;
         let told = |verdict| self.told.iter().find(|(of, _)| *of == verdict);
@@ -123,8 +123,8 @@ impl Refused {
     }
 }
 
-/// Whether a packet with this verdict was kept from where it was to go. An authentic packet that found
-/// no room in the ring was not refused, but somebody will want to know why nothing came of it.
+/// Whether a packet with this verdict did not reach its destination. An authentic packet that found no room
+/// in the ring was not rejected, but its sender will want to know why nothing happened.
 fn is_refusal(verdict: Verdict) -> bool {
     match verdict.outcome() {
         Outcome::Pass => false,

@@ -1,8 +1,8 @@
-//! All configured interfaces, kept under the program while they come and go.
+//! All configured interfaces. The gate keeps the program attached to them while they come and go.
 //!
-//! The kernel tells that some link has changed; what has changed is not read from the message but
-//! looked up anew, so that a lost or misread message cannot leave the gate open for longer than
-//! until the next one.
+//! The kernel reports that a link has changed. The gate does not read the change from the message, but reads
+//! the state of all interfaces again. So after a lost or misread message, an interface stays unfiltered until
+//! the next message at most.
 //!
 //! Rationale: decisions 0028 and 0034.
 
@@ -54,17 +54,17 @@ pub struct Interface {
 }
 
 impl Interfaces {
-    /// Attaches the program to all configured interfaces that exist. Where a gate that crashed has
-    /// left its program, this one takes its place last of all: until nothing can fail any more,
-    /// that one goes on with its keys, and its ring has a reader. Only where the program that is left
-    /// has the kernel reject this one on an interface below does it give way (`elsewhere`) first.
+    /// Attaches the program to all configured interfaces that exist. If a crashed gate has left its program,
+    /// this program replaces it last of all: until no step can fail any more, the old program continues with
+    /// its keys, and its ring has a reader. Only if the kernel rejects this program on an interface below
+    /// because of the old one, the old one gives way first (`elsewhere`).
     ///
     /// # Errors
-    /// If an interface rejects the program, or the pins cannot be read. Nothing has changed then, but for
-    /// what has given way.
+    /// If an interface rejects the program, or the pins cannot be read. Nothing has changed then, except
+    /// programs that gave way.
     pub fn attach(program: &mut Xdp, config: &config::Gate) -> anyhow::Result<Self> {
         let changes = netlink::subscribe(LINK_CHANGES)
-            .context("could not ask the kernel about changes of links")?;
+            .context("could not read changes of interfaces from the kernel")?;
         let pins = Pins::take(&config.pin_dir)?;
         let mut left = pins.list()?;
         let interfaces = config.interfaces.iter().map(|name| Interface::new(name)).collect();
@@ -116,8 +116,8 @@ impl Interfaces {
         devices::of_names(&self.changes, self.interfaces.iter().map(|one| one.name.as_str()))
     }
 
-    /// Keeps each attachment under the name that its device has now, and lets go those whose device is
-    /// none of ours any more.
+    /// Keeps each attachment under the current name of its device, and removes attachments of devices that
+    /// are no longer configured.
     fn follow_names(&mut self, named: &[Option<u32>]) {
         let name_of = |index| index_to_name(&self.changes, index).ok();
         let mut before = Vec::new();
@@ -138,14 +138,14 @@ impl Interfaces {
         for ((interface, named), next) in self.interfaces.iter_mut().zip(named).zip(after) {
             if let Some(at) = moved.iter().position(|(_, one)| Some(one.index) == next) {
                 let (old_name, attachment) = moved.swap_remove(at);
-                tracing::info!(interface = %interface.name, "it was {old_name} and stays attached");
+                tracing::info!(interface = %interface.name, "it was renamed from {old_name} and stays attached");
                 interface.attachment = Some(attachment);
             }
             let Some(held) = next else { continue };
             match name_of(held).filter(|_| *named != next) {
                 None => interface.problem = interface.mode_problem(self.mode),
                 Some(name) => {
-                    interface.report(format!("it is called {name} now and stays attached"));
+                    interface.report(format!("it was renamed to {name} and stays attached"));
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Interfaces {
                 None => tracing::warn!(%interface, "the interface has gone"),
                 Some(name) => tracing::warn!(
                     %interface,
-                    "another interface has this name now: {name}, which had it, is open"
+                    "another interface has this name now: {name}, which had it, is not attached"
                 ),
             }
             if let Err(error) = attachment.detach() {
@@ -212,7 +212,7 @@ impl Interfaces {
                 if let Ok(name) = index_to_name(&self.changes, pin.index) {
                     tracing::warn!(
                         interface = %name,
-                        "attached by an earlier gate, and not configured by this name: it is open"
+                        "attached by an earlier gate, but not configured by this name: detached"
                     );
                 }
                 pin.remove();
@@ -259,7 +259,7 @@ impl Interface {
         elsewhere: &mut dyn Elsewhere,
     ) {
         let attached = link.and_then(|link| {
-            let link = link.context("there is no such interface; waiting for it")?;
+            let link = link.context("this interface does not exist; the gate waits for it")?;
             elsewhere::attach(program, pins, &link, mode, elsewhere)
         });
         match attached {
@@ -272,7 +272,7 @@ impl Interface {
         }
     }
 
-    /// Why the mode that an earlier gate has left it in is not the one that is asked for.
+    /// Why the interface's mode, which comes from an earlier gate, differs from the configured mode.
     fn mode_problem(&self, wanted: config::Mode) -> Option<String> {
         let attachment = self.attachment.as_ref()?;
         let reason = attachment.mode_problem(wanted)?;
@@ -303,11 +303,12 @@ fn guard_all(
     for (interface, device) in interfaces {
         interface.same_as = None;
         if let Device::SameAs(other) = device {
-            interface.report(format!("the same device as {other}: remove one of the two names"));
+            interface.report(format!("the same device as {other}. Remove one of the two names"));
             interface.same_as = Some(other);
             continue;
         }
-        let link = netlink::link(&interface.name).context("could not look the interface up");
+        let link =
+            netlink::link(&interface.name).context("could not read the state of the interface");
         found.push((interface, link));
     }
     found.sort_by_key(|(_, link)| devices::order(link.as_ref().ok().and_then(Option::as_ref)));

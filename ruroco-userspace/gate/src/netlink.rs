@@ -146,8 +146,8 @@ pub fn subscribe(groups: u32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Reads all news, unseen: what has changed is looked up anew, so that a lost message does no harm.
-/// Whether there was any.
+/// Drops all messages: the gate reads the state of the interfaces again, so that a lost message does no harm.
+/// Returns whether there were any.
 pub fn drain(socket: &OwnedFd) -> bool {
     let mut unread = [0_u8; 8192];
     let mut is_new = false;

@@ -53,8 +53,7 @@ impl Program {
     pub fn load(mut guarded: Guarded, keys: &[NamedKey]) -> anyhow::Result<Self> {
         if OBJECT.is_empty() {
             bail!(
-                "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` \
-                 and build it again"
+                "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` and build it again"
             );
         }
         let mut loader = EbpfLoader::new();
@@ -64,11 +63,10 @@ impl Program {
         places.size(&mut loader);
         guarded.key_shift = places.shift;
         let mut ebpf = loader.load(OBJECT).context(
-            "could not create the BPF maps; this needs CAP_BPF and CAP_NET_ADMIN (run as root) and \
-             Linux 5.9 or later",
+            "could not create the BPF maps. This needs Linux 5.9 or later, CAP_BPF and CAP_NET_ADMIN (run as root)",
         )?;
         let program: &mut Xdp = xdp(&mut ebpf)?;
-        program.load().context("the kernel did not accept the XDP program")?;
+        program.load().context("the kernel rejected the XDP program")?;
         tables::guard(&mut ebpf, &guarded).context("could not fill the BPF maps")?;
         let ring = tables::take(&mut ebpf, maps::CANDIDATES)?;
         let verdicts = tables::take(&mut ebpf, maps::VERDICTS)?;

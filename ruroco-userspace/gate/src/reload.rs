@@ -1,10 +1,10 @@
-//! SIGHUP: another configuration and other keys, without a gap.
+//! SIGHUP: changes configuration and keys, without a gap.
 //!
-//! A map cannot be changed as a whole, so nothing is changed: a successor of the program is loaded
-//! beside it, with maps of its own, and takes its place on the interfaces
-//! ([`Interfaces::hand_over`](super::interfaces::Interfaces::hand_over)). Everything that can be
-//! wrong is found out before. The predecessor's ring is emptied by the server, its counters go on in
-//! the successor's, and its keys are wiped.
+//! A map cannot be changed as a whole, so the gate changes none. It loads a successor of the program, with
+//! maps of its own, which replaces the program on the interfaces
+//! ([`Interfaces::hand_over`](super::interfaces::Interfaces::hand_over)). The gate detects all errors before
+//! that. The server empties the predecessor's ring, the successor's counters continue from the predecessor's,
+//! and the gate wipes the predecessor's keys.
 //!
 //! Rationale: decision 0013.
 
@@ -28,10 +28,11 @@ use super::{gate::Gate, held_keys::HeldKeys, program::Program};
 const GRACE: Duration = Duration::from_millis(100);
 
 impl Gate {
-    /// Puts what is in the files now into force.
+    /// Puts the current content of the files into force.
     ///
     /// # Errors
-    /// What is wrong with them, or keeps the successor from its place. All is as it was then.
+    /// The errors in the files, or why the successor could not be attached. The earlier state stays in force
+    /// then.
     pub(super) fn succeed(&mut self) -> anyhow::Result<()> {
         let settings = Settings::read_anew(&self.config, self.server_uid, Daemon::Gate)
             .and(|settings| self.check_mode(&settings.config));
@@ -51,7 +52,7 @@ impl Gate {
         // From here on nothing is judged by the predecessor, counted by it or written to its ring.
         match predecessor.verdicts() {
             Ok(counted) => self.program.count_on(&counted),
-            Err(error) => tracing::warn!("the counters begin anew: {error:#}"),
+            Err(error) => tracing::warn!("the counters start again from 0: {error:#}"),
         }
         self.ring_socket.retire(old_ring, Instant::now());
         predecessor.flush_log();

@@ -16,7 +16,7 @@ use rustix::{
 
 use super::status::RingFill;
 
-/// Looks at a ring. The server may be reading from it meanwhile.
+/// Reads the fill level of a ring, from which the server may be reading at the same time.
 ///
 /// # Errors
 /// If the descriptor is not that of a ring.

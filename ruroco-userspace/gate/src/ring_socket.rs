@@ -1,12 +1,12 @@
-//! Hands the ring of candidates and the keys to the server, and knows whether the server is there.
+//! Hands the ring of candidates and the keys to the server, and notices whether the server is connected.
 //!
-//! One server at a time: two would take candidates from each other. The keys are read from their
-//! files for each server that comes, and not kept (decision 0015).
+//! Only one server can connect: two would take candidates from each other. The gate reads the keys from their
+//! files for each server that connects, and does not keep them (decision 0015).
 //!
-//! After a reload there is another ring. A server that has the old one is told so by the end of its
-//! connection; it connects again, gets the new one, and empties the old one before it begins with
-//! that. While none is connected, knocks may wait in the old ring: the next server gets that first,
-//! and the new one after it.
+//! After a reload, there is another ring. The gate closes the connection of a server that has the old ring.
+//! The server connects again, gets the new ring, and empties the old one before it begins with the new one.
+//! While no server is connected, knocks may wait in the old ring: the next server gets the old ring first,
+//! and then the new one.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -25,8 +25,8 @@ use ruroco_ipc::{
 use ruroco_keys::named_key::NamedKey;
 use rustix::net::sockopt::socket_peercred;
 
-/// Most servers that get something in a second: whoever has taken over the server could otherwise keep
-/// the gate reading keys. One that is turned away comes again.
+/// Number of servers that the gate serves in a second: an attacker in the server could otherwise make the
+/// gate read keys all the time. A rejected server connects again.
 const MAX_PER_SECOND: u32 = 5;
 
 /// The socket that servers connect to, and the server that has.
@@ -124,13 +124,16 @@ impl RingSocket {
         self.notice_end();
         match self.listener.accept(now) {
             Ok(Some(_)) if self.server.is_some() => {
-                self.notices.note("turned away a second server", "the first is still connected");
+                self.notices.note("rejected a second server", "the first is still connected");
             }
             Ok(Some(server)) if has_gone(server.as_fd()) => {
-                self.notices.note("server disconnected", "before it had anything");
+                self.notices.note("server disconnected", "before it received the ring");
             }
             Ok(Some(_)) if !self.limit.take(now.saturating_duration_since(self.started)) => {
-                self.notices.note("turned away a server", "too many have come within a second");
+                self.notices.note(
+                    "rejected the connection of a server",
+                    "more than the limit of connections in one second",
+                );
             }
             Ok(Some(server)) => self.hand_over(server, ring, keys),
             Ok(None) => {}
@@ -147,16 +150,17 @@ impl RingSocket {
         let old = self.old_rings.first().map(|old| old.ring.as_fd());
         match (send(server.as_fd(), old.unwrap_or(ring), keys), old) {
             (Ok(()), None) => {
-                self.notices.note("server connected", "it has the ring and the keys");
+                self.notices.note("server connected", "it received the ring and the keys");
                 self.server = Some(server);
             }
             // The connection ends here, so it comes again for the next one.
             (Ok(()), Some(_)) => {
-                self.notices.note("server connected", "first it has the ring from before a reload");
+                self.notices
+                    .note("server connected", "it receives the ring from before a reload first");
             }
             (Err(error), _) => {
                 let why = format!("{error:#}").replace('\n', "; ");
-                self.notices.note("could not hand over", why);
+                self.notices.note("could not hand over ring and keys", why);
             }
         }
     }
@@ -187,9 +191,9 @@ fn send(
     let message = Handover { ring_size: RING_SIZE }.encode();
     let sent = send_descriptors(server, &message, &[ring, keys.as_fd()]);
     if sent.is_err() {
-        memory::wipe(&keys).context("could not wipe the keys that nobody took")?;
+        memory::wipe(&keys).context("could not wipe the keys that no server received")?;
     }
-    sent.context("the server has gone")
+    sent.context("the server closed the connection")
 }
 
 #[cfg(test)]

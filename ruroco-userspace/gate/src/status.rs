@@ -111,8 +111,8 @@ pub struct KeyStatus {
     pub expired: bool,
 }
 
-/// Answers one who has connected: connecting is the question. The answer is a file without a name, so that it may have any length and nobody waits
-/// for the reader.
+/// Answers a connection, which is the request. The answer is a file without a name, so that it may have any
+/// length, and the gate does not wait for the reader.
 pub(super) fn answer(peer: BorrowedFd<'_>, status: anyhow::Result<Status>) {
     let answered = status.and_then(|status| {
         let file = memfd_create("ruroco-status", MemfdFlags::CLOEXEC)?;
@@ -120,21 +120,21 @@ pub(super) fn answer(peer: BorrowedFd<'_>, status: anyhow::Result<Status>) {
         Ok(send_descriptor(peer, &[VERSION], file.as_fd())?)
     });
     if let Err(error) = answered {
-        tracing::warn!("could not answer a question for the status: {error:#}");
+        tracing::warn!("could not answer a request for the status: {error:#}");
     }
 }
 
-/// Asks the running gate.
+/// Requests the status of the running gate.
 ///
 /// # Errors
-/// If there is none, or this process may not ask.
+/// If no gate runs, or this process has no permission to connect.
 pub fn ask(socket_dir: &Path) -> anyhow::Result<Status> {
     let path = socket_dir.join(SOCKET);
     let mut answer = question(&path)
         .with_context(|| format!("cannot reach ruroco-gate at {}", path.display()))?;
     answer.rewind().context("cannot read the answer of ruroco-gate")?;
     serde_json::from_reader(BufReader::new(answer))
-        .context("cannot understand the answer of ruroco-gate, which may be of another release")
+        .context("cannot parse the answer of ruroco-gate, which may be of another release")
 }
 
 fn question(path: &Path) -> anyhow::Result<File> {
@@ -142,6 +142,6 @@ fn question(path: &Path) -> anyhow::Result<File> {
     let mut version = [0];
     match receive_descriptor(gate.as_fd(), &mut version, PATIENCE)? {
         (1, Some(answer)) if version == [VERSION] => Ok(File::from(answer)),
-        _ => bail!("ruroco-gate sent another kind of answer: it may be of another release"),
+        _ => bail!("ruroco-gate sent another kind of answer. It may be of another release"),
     }
 }

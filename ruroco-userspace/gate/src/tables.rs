@@ -52,7 +52,7 @@ impl Places {
         let most_shift = u64::BITS.saturating_sub(least.next_power_of_two().trailing_zeros());
         let mut shifts = (LEAST_SHIFT..=most_shift).rev();
         let found = shifts.find_map(|shift| Some(Self { shift, slots: slots(&ids, shift)? }));
-        found.context("the ids of the keys are too much alike to be told apart fast: make new keys")
+        found.context("the ids of the keys are too similar for a fast table. Make new keys")
     }
 
     /// Makes the maps large enough.

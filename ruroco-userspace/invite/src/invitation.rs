@@ -174,10 +174,10 @@ impl Invitation {
         })
     }
 
-    /// Parses the invitation that is a line of its own in a text, such as the output of `ruroco invite`.
+    /// Parses the invitation that is a separate line in a text, such as the output of `ruroco invite`.
     ///
     /// # Errors
-    /// [`ParseError`] if there is none, or more than one.
+    /// [`ParseError`] if there is no invitation, or more than one.
     pub fn find(text: &str) -> Result<Self, ParseError> {
         let mut lines = text.lines().map(str::trim).filter(|line| line.starts_with(SCHEME));
         let Some(line) = lines.next() else {
@@ -391,7 +391,7 @@ mod tests {
         assert!(message(&format!("> {good}")).contains("not on a line of its own"));
     }
 
-    /// Makes sure that a text is rejected, or is as it would be written, but for the address.
+    /// Makes sure that a text is rejected, or is as it would be written, except for the address.
     fn expect_as_written(text: &str) -> Result<(), TestCaseError> {
         let Ok(read) = Invitation::parse(text) else { return Ok(()) };
         let written = read.to_text();

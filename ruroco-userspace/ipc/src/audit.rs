@@ -5,7 +5,7 @@
 //!
 //! Rationale: decision 0032.
 
-/// Mode for `audit_dir`: nobody but root has anything to look for in it.
+/// Mode for `audit_dir`: only root needs access to it.
 pub const DIRECTORY_MODE: u32 = 0o700;
 
 /// File name of the trail in `audit_dir`.
@@ -20,8 +20,8 @@ pub const OLD_FILE: &str = "audit.jsonl.1";
 /// Most bytes in each of the two files.
 pub const MAX_SIZE: u64 = 1 << 20;
 
-/// Most bytes of refusals in each of them, so that whoever is refused cannot have what has run
-/// forgotten.
+/// Most bytes of rejections in each of them, so that an attacker with many rejected knocks cannot displace
+/// the records of runs.
 pub const MAX_REFUSED_SIZE: u64 = MAX_SIZE / 4;
 
 /// `event` of a line: a command has been started.

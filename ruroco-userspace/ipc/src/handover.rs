@@ -1,7 +1,7 @@
-//! How the gate hands over to the server the ring of candidates, and the keys to judge them by: one
-//! message over a `SOCK_SEQPACKET` Unix socket, with two file descriptors beside it (`SCM_RIGHTS`),
-//! first the ring's, then that of a [file without a name](memory) that holds the [keys]. Then neither
-//! side says anything more; that the connection stands tells each that the other is there.
+//! How the gate hands over to the server the ring of candidates, and the keys to verify them: one message
+//! over a `SOCK_SEQPACKET` Unix socket, with two file descriptors (`SCM_RIGHTS`), first the ring's, then that
+//! of a [file without a name](memory) with the [keys]. After that, neither side sends anything; the open
+//! connection shows each side that the other still runs.
 //!
 //! Rationale: decision 0015.
 
@@ -20,14 +20,14 @@ pub const SIZE: usize = 5;
 /// meaning that is still spoken. With version 1 there were no keys.
 pub const VERSION: u8 = 2;
 
-/// What the server must know about the ring beside its descriptor.
+/// What the server must know about the ring in addition to its descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handover {
     /// Size in bytes of the ring's data area, a power of two.
     pub ring_size: u32,
 }
 
-/// A message that is none of ours.
+/// A message that is not a handover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Another version than [`VERSION`]; holds the version found.
@@ -56,7 +56,7 @@ impl Handover {
     /// Decodes a message.
     ///
     /// # Errors
-    /// [`DecodeError`] if it is none, or of another version, whatever its length.
+    /// [`DecodeError`] if it is not a handover, or has another version, whatever its length.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         match bytes.first() {
             Some(&VERSION) => {

@@ -1,19 +1,19 @@
-//! Unix sockets that one user and nobody else can connect to, from the moment they exist.
+//! Unix sockets to which only one user can connect, from the moment they exist.
 //!
-//! How they are made leaves no moment at which anybody else could connect:
+//! At no moment of their creation can another user connect:
 //!
-//! 1. Only root and this process's user can write to the directory, so nobody can put something
-//!    else in the way between the steps.
-//! 2. The socket gets mode 0600 *before* it is bound. The kernel gives the file the mode of the
-//!    socket (`unix_bind`), so the file never has another. Setting the umask would do the same, but
-//!    for all threads of the process.
-//! 3. It is bound, given to its user, and looked at: another mode or owner ends here. Who may not
-//!    give files away (`CAP_CHOWN`) gives it to the user's own group, if it is in that itself.
-//! 4. Only then does it listen. Until then connecting fails for everybody, root included
-//!    (`ECONNREFUSED`), so that even a kernel that took step 2 differently would open no gap.
+//! 1. Only root and this process's user can write to the directory, so no other user can put another file
+//!    there between the steps.
+//! 2. The socket gets mode 0600 *before* it is bound. The kernel gives the file the mode of the socket
+//!    (`unix_bind`), so the file never has another. Setting the umask would do the same, however for all threads
+//!    of the process.
+//! 3. It is bound, given to its user, and checked: another mode or owner is an error. A process that may not
+//!    change owners (`CAP_CHOWN`) gives the socket to the user's own group, if it is in that group itself.
+//! 4. Only then does it listen. Until then, every connection fails, even root's (`ECONNREFUSED`), so that
+//!    even a kernel with another behaviour in step 2 would open no gap.
 //!
-//! File permissions are the first check. The second is the uid of the peer, which the kernel noted
-//! when it connected: exactly the user's, so root is turned away like everybody else.
+//! File permissions are the first check. The second is the uid of the peer, which the kernel recorded when it
+//! connected: only the user's uid is accepted, so root is rejected like all others.
 //!
 //! Message boundaries are kept (`SOCK_SEQPACKET`): a record is received whole or not at all.
 
@@ -47,7 +47,7 @@ use rustix::{
     process::geteuid,
 };
 
-/// Connecting needs both reading and writing, and nobody but the owner has either.
+/// Connecting needs both read and write permission, and only the owner has either.
 const MODE: u32 = 0o600;
 
 /// The same for a group.
@@ -83,7 +83,7 @@ impl PrivateListener {
     /// The next connection from the right user. Connections from others are closed.
     ///
     /// # Errors
-    /// If the kernel has no connection to give; `None` if nobody is waiting.
+    /// If the kernel reports an error. The result is `None` if no connection waits.
     pub fn accept(&self) -> io::Result<Option<OwnedFd>> {
         loop {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -98,7 +98,7 @@ impl PrivateListener {
             if uid == self.user {
                 return Ok(Some(peer));
             }
-            tracing::warn!(uid, socket = %self.path.display(), "turned away a process of another user");
+            tracing::warn!(uid, socket = %self.path.display(), "rejected the connection of another user");
         }
     }
 }
@@ -115,11 +115,11 @@ impl Drop for PrivateListener {
     }
 }
 
-/// Connects to a listening socket without ever waiting for it: one that is stuck refuses
+/// Connects to a listening socket without ever waiting for it: if its program hangs, connections are rejected
 /// (`EAGAIN`) as soon as too many wait to be accepted. The connection does not block either.
 ///
 /// # Errors
-/// If nobody listens there, or not to this process, or others could have put the socket there.
+/// If no process listens there, it does not accept this process, or others could have put the socket there.
 pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
@@ -140,7 +140,7 @@ pub fn has_gone(peer: BorrowedFd<'_>) -> bool {
 /// Most descriptors that go with a message.
 const MOST_DESCRIPTORS: usize = 2;
 
-/// Sends one message with a file descriptor beside it (`SCM_RIGHTS`).
+/// Sends one message with a file descriptor (`SCM_RIGHTS`).
 ///
 /// # Errors
 /// If the peer is gone.
@@ -152,7 +152,7 @@ pub fn send_descriptor(
     send_descriptors(peer, message, &[descriptor])
 }
 
-/// Sends one message with one or two file descriptors beside it (`SCM_RIGHTS`).
+/// Sends one message with one or two file descriptors (`SCM_RIGHTS`).
 ///
 /// # Errors
 /// If the peer is gone, or there are more descriptors.
@@ -238,7 +238,9 @@ fn remove_old(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(file) if file.file_type().is_socket() => fs::remove_file(path),
-        Ok(_) => Err(io::Error::other("there is something else that is not a socket: remove it")),
+        Ok(_) => Err(io::Error::other(
+            "its path is occupied by a file that is not a socket. Remove that file",
+        )),
     }
 }
 
@@ -259,7 +261,7 @@ fn give_to(path: &Path, user: u32) -> io::Result<()> {
         Some(group) => file.uid() == own && file.gid() == group && mode == GROUP_MODE,
     };
     if !(file.file_type().is_socket() && is_private) {
-        return Err(io::Error::other("it did not get the owner and mode it was given"));
+        return Err(io::Error::other("its owner or mode differs from what was set"));
     }
     Ok(())
 }
@@ -267,7 +269,7 @@ fn give_to(path: &Path, user: u32) -> io::Result<()> {
 /// The group, after it was given the socket.
 fn give_to_group_of(path: &Path, user: u32) -> io::Result<u32> {
     let user = User::from_uid(Uid::from_raw(user))?;
-    let user = user.ok_or_else(|| io::Error::other("its user is unknown to this system"))?;
+    let user = user.ok_or_else(|| io::Error::other("its user is not in the user database"))?;
     let group = user.gid.as_raw();
     lchown(path, None, Some(group)).map_err(|error| {
         let name = user.name;

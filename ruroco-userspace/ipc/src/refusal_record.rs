@@ -74,7 +74,7 @@ impl Record<&str> {
 }
 
 impl Record<String> {
-    /// The record in a line; `None` if there is none, or not exactly one.
+    /// The record in a line; `None` if there is not exactly one.
     pub fn decode(line: &[u8]) -> Option<Self> {
         let text = str::from_utf8(line).ok()?.strip_suffix('\n')?;
         let mut words = text.trim_end_matches(' ').split(' ');

@@ -1,6 +1,6 @@
 //! The commander's slots, one for each command that runs, and the record by which it reports them.
 //!
-//! The server has to know before it uses up a counter whether the commander has a slot for the knock's
+//! Before the server uses up a counter, it must know whether the commander has a slot for the knock's
 //! key. So the commander sends this record to each server that connects, and again whenever something in
 //! it changes:
 //!
@@ -10,9 +10,9 @@
 //! | 1 | 8 | how many messages the commander has read from this connection, big-endian |
 //! | 9 | 8 for each slot that is taken | id of the key whose command has it |
 //!
-//! Each record says everything, so only the last one counts. With the number of messages the server
-//! knows which of its [orders](crate::order) are not yet in it: these have a slot in its
-//! account all the same, so that it never expects more room than there is.
+//! Each record is complete, so only the last one counts. From the number of messages, the server determines
+//! which of its [orders](crate::order) are not yet in the record. Its account contains a slot for these, too,
+//! so that it never expects more room than there is.
 
 use ruroco_common::datagram::{KEY_ID_SIZE, KeyId};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, big_endian};

@@ -3,7 +3,7 @@
 
 use ruroco_messages::visible::is_visible;
 
-/// The command that is asked for where nothing else is said.
+/// The default command of clients.
 pub const DEFAULT_COMMAND: &str = "default";
 
 /// A text that cannot be the name of a command. The message does not repeat it.

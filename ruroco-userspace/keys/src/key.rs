@@ -62,7 +62,7 @@ impl fmt::Debug for Secret {
 /// A key: whom it belongs to on the wire, what it is for, and the secret.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Stands in clear in every packet.
+    /// Is in clear text in every packet.
     pub id: KeyId,
     /// What the secret is for.
     pub cipher: Cipher,
@@ -75,7 +75,7 @@ pub struct Key {
 pub struct Label {
     /// What the secret is for.
     pub cipher: Cipher,
-    /// Stands in clear in every packet.
+    /// Is in clear text in every packet.
     pub id: KeyId,
 }
 
@@ -109,8 +109,8 @@ pub struct NotALabel;
 pub enum ParseError {
     /// Not the base64 of 40 bytes.
     #[error(
-        "not a key: expected one line, `chacha20poly1305:` followed by 56 characters of standard \
-         base64; make one with: ruroco-client key gen --out NAME.key"
+        "not a key: expected one line, `chacha20poly1305:` followed by 56 characters of standard base64; create one \
+        with: ruroco-client key gen --out NAME.key"
     )]
     Malformed,
     /// A prefix that names no cipher of ours.
@@ -132,7 +132,7 @@ pub enum FileError {
     Content {
         /// The file.
         path: std::path::PathBuf,
-        /// What is wrong with its first line.
+        /// The error in its first line.
         fault: ParseError,
     },
 }
@@ -160,7 +160,7 @@ impl Key {
     /// Reads a key from its text; white space around it is ignored.
     ///
     /// # Errors
-    /// [`ParseError`] if it is none.
+    /// [`ParseError`] if the text is not a key.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.trim();
         let (cipher, encoded) = match text.strip_prefix(CHACHA_PREFIX) {
@@ -214,7 +214,7 @@ impl Key {
         Zeroizing::new(text)
     }
 
-    /// The same with a line end, as it stands in a file.
+    /// The same with a line end, as it is in a file.
     pub fn to_line(&self) -> Zeroizing<String> {
         let text = self.to_text();
         let mut line = Zeroizing::new(String::with_capacity(text.len().saturating_add(1)));

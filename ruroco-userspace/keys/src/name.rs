@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use ruroco_messages::visible::is_hidden;
 
-/// Longest name in bytes: with an extension it has to fit into a file's name everywhere.
+/// Longest name in bytes: with an extension, it must fit into a file name on all systems.
 const MAX_SIZE: usize = 200;
 
 /// What the names of key files end with, in whatever case: who says such a name means the file.
@@ -25,16 +25,15 @@ pub struct Name(String);
 /// A text that cannot be a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` cannot be a name: use letters, digits, `.`, `-` and `_`, begin with a letter or digit, and \
-     end with neither a dot, `.key` nor `.keyring`; {MAX_SIZE} bytes at most, and no device of Windows \
-     such as CON",
+    "`{}` is not a valid name. Use letters, digits, `.`, `-` and `_`; begin with a letter or digit; end with neither a \
+    dot, `.key` nor `.keyring`; use {MAX_SIZE} bytes at most, and no device name of Windows such as CON",
     .0.escape_debug()
 )]
 pub struct NotAName(String);
 
 impl Name {
-    /// The name that is most like a text, or `otherwise`, which has to be one, if nothing of the
-    /// text can be in a name.
+    /// The name most similar to a text. If a name can contain nothing of the text, it is `otherwise`, which
+    /// must be a valid name.
     pub fn like(text: &str, otherwise: &str) -> Self {
         let name = text.replace(|c| !is_good(c), "-");
         let name = name.trim_start_matches(|c| !begins_well(c)).trim_end_matches('.');

@@ -1,9 +1,8 @@
-//! Errors as people read them. The standard library ends the text of an error of the operating system
-//! with its number, `Permission denied (os error 13)`: whoever reads it has no use for the number, and
-//! a program finds it elsewhere.
+//! Errors as people read them. The standard library appends the number to an error of the operating system,
+//! `Permission denied (os error 13)`. People do not need the number, and programs find it elsewhere.
 //!
-//! Taken out where text leaves a program (log, exit, reports, audit trail) rather than where an error is
-//! made, so that no error can be forgotten.
+//! The number is removed where text leaves a program (log, exit, reports, audit trail) rather than where an
+//! error is created, so that no error can be forgotten.
 
 use std::fmt::{self, Display, Write};
 

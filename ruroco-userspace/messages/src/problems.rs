@@ -1,8 +1,8 @@
-//! What is wrong with files, all of it at once: whoever mends a configuration is to start a program
-//! once more, not once for each mistake.
+//! All errors in files at once, so that a person can fix a configuration in one go, not with one restart for
+//! each error.
 //!
-//! Whatever checks files notes its [`Problems`] and goes on with what is good. What comes out is
-//! [`Checked`], and a program can only start with it if nothing was wrong.
+//! A function that checks files adds its [`Problems`] and continues with the valid parts. The result is
+//! [`Checked`], and a program can only start with it if it has no errors.
 
 use std::{
     collections::BTreeSet,
@@ -41,8 +41,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Something that keeps a program from starting. It is one line and contains no key, whatever the
-    /// message repeats of what somebody else has written.
+    /// An error that prevents the start of a program. It is one line and contains no key, whatever input the
+    /// message repeats.
     pub fn error(path: &Path, message: impl fmt::Display) -> Self {
         let message = Plain(message).to_string();
         let message = redacted(&message).chars().map(escape_hidden).collect();
@@ -85,7 +85,7 @@ impl Problem {
         self.level
     }
 
-    /// What is wrong, and what to write or run instead.
+    /// The error and its correction or the command that helps.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -117,7 +117,7 @@ fn escape_hidden(c: char) -> String {
     if is_hidden(c) { c.escape_default().collect() } else { c.into() }
 }
 
-/// All that is wrong. As an error it is shown with a line for each.
+/// All errors and warnings. Displayed as an error, it has a line for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(Vec<Problem>);
 
@@ -127,12 +127,12 @@ impl Problems {
         self.0.push(problem.into());
     }
 
-    /// What is good in a result; what is wrong is noted.
+    /// The value of a result, if it has one; an error is added to the problems.
     pub fn good<T, E: Into<Problem>>(&mut self, result: Result<T, E>) -> Option<T> {
         result.map_err(|problem| self.add(problem)).ok()
     }
 
-    /// What can be looked at any further of what was checked; what is wrong is noted.
+    /// The part of a checked value with which further checks can continue; its problems are added.
     pub fn good_of<T>(&mut self, checked: Checked<T>) -> Option<T> {
         self.0.extend(checked.problems.0);
         checked.content
@@ -170,7 +170,7 @@ impl Problems {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -212,8 +212,8 @@ impl fmt::Display for Problems {
     }
 }
 
-/// Something that was checked, with all that is wrong with it. What is wrong in it is missing, or
-/// something harmless stands in its place, so that everything else can be looked at.
+/// A checked value, with all errors in it. Invalid parts are missing or replaced by harmless values, so that
+/// all other parts can be checked.
 #[derive(Debug)]
 #[must_use]
 pub struct Checked<T> {
@@ -222,10 +222,10 @@ pub struct Checked<T> {
 }
 
 impl<T> Checked<T> {
-    /// The content if a program can start with it, with the warnings beside it.
+    /// The content, if a program can start with it, with its warnings.
     ///
     /// # Errors
-    /// All problems, if one of them is more than a warning.
+    /// All problems, if at least one of them is an error.
     pub fn or_all_problems(self) -> Result<(T, Problems), Problems> {
         match self.content {
             Some(content) if self.problems.count(Level::Error) == 0 => Ok((content, self.problems)),
@@ -233,7 +233,7 @@ impl<T> Checked<T> {
         }
     }
 
-    /// The same where nobody is to be warned.
+    /// The same without the warnings.
     ///
     /// # Errors
     /// As [`Checked::or_all_problems`].
@@ -249,7 +249,7 @@ impl<T> Checked<T> {
         self
     }
 
-    /// What is wrong.
+    /// The errors and warnings.
     pub fn problems(&self) -> &Problems {
         &self.problems
     }
@@ -270,8 +270,8 @@ mod tests {
 
     #[test]
     fn one_problem_is_one_line_whatever_it_repeats() {
-        let problem = Problem::error(Path::new("/x.toml"), "`b\n\u{1b}` is none").at_line(2);
-        assert_eq!(problem.to_string(), "/x.toml:2: `b\\n\\u{1b}` is none");
+        let problem = Problem::error(Path::new("/x.toml"), "`b\n\u{1b}` is too large").at_line(2);
+        assert_eq!(problem.to_string(), "/x.toml:2: `b\\n\\u{1b}` is too large");
     }
 
     #[test]
@@ -293,8 +293,9 @@ mod tests {
         let problem = Problem::error(Path::new(key), value).at_line(2).to_string();
         let told = "[secret]:2: `port`: invalid type: string \"[secret]\", expected a number";
         assert_eq!(problem, told);
-        let problem = Problem::error(Path::new("/x"), "`a\u{202e}b\u{200b}` is none").to_string();
-        assert_eq!(problem, "/x: `a\\u{202e}b\\u{200b}` is none");
+        let problem =
+            Problem::error(Path::new("/x"), "`a\u{202e}b\u{200b}` is too large").to_string();
+        assert_eq!(problem, "/x: `a\\u{202e}b\\u{200b}` is too large");
     }
 
     #[test]

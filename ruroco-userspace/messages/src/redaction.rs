@@ -1,12 +1,12 @@
 //! Secrets in texts that are about to be shown.
 //!
-//! A message repeats what somebody has written, and that may be a key in a place where none belongs: as a
-//! file's name, as a value in a configuration file, or on a command line. No message can know that of what
-//! it repeats, so everything that is shown goes through here last.
+//! A message repeats input, which may contain a key in a wrong place: in the name of a file, in a
+//! configuration file or on a command line. No message can detect that in its own input, so all output passes
+//! through here last.
 
 use std::{borrow::Cow, ops::Range};
 
-/// What stands in the place of a secret.
+/// What replaces a secret.
 pub const INSTEAD: &str = "[secret]";
 
 /// What a secret is.
@@ -50,8 +50,8 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     if shown.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(shown + rest) }
 }
 
-/// What kind of secret a text contains, if it contains one. Fragments are not looked for: a text that
-/// somebody means to be a name may look like one.
+/// What kind of secret a text contains, if it contains one. This ignores fragments: a valid name may look
+/// like one.
 pub fn secret_in(text: &str) -> Option<Kind> {
     let mut rest = text;
     while let Some((_, kind, after)) = first(rest) {
@@ -83,7 +83,7 @@ fn first_in_word(word: &str) -> Option<(Range<usize>, Kind)> {
     found.into_iter().flatten().min_by_key(|(place, _)| place.start)
 }
 
-/// To the end of the word, but for what closes a quotation or a sentence.
+/// To the end of the word, except characters that close a quotation or a sentence.
 fn invitation(lower: &str) -> Option<(Range<usize>, Kind)> {
     let (start, _) = lower.match_indices(SCHEME).find(|(start, _)| {
         let behind = lower.get(start.saturating_add(SCHEME.len())..).unwrap_or_default();

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{check, doctor, import, init, invite, key, show};
 
-/// Set up and look after a host that runs ruroco.
+/// Set up, check and administer a host that runs ruroco.
 ///
 /// Run it as root.
 #[derive(Parser)]
@@ -32,59 +32,61 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Set up for the first time: write the configuration, make a key, start everything
+    /// Set up this host: write the configuration, create a key, start gate, server and commander
     ///
-    /// Leaves alone what is there already, so it can be run again. Ends with what `doctor` says, at a
-    /// terminal also with an invitation for the new key, and with 0 if everything was set up, whatever
-    /// the doctor has found.
+    /// Existing files are not changed, so you can run it again. When setup is done, it runs `doctor` and, on a
+    /// terminal, prints an invitation for the new key.
+    ///
+    /// Exit code: 0 if setup succeeded, even if `doctor` reports problems; otherwise 1.
     Init(init::Options),
-    /// Say all that is wrong with configuration, commands and keys, and change nothing
+    /// List the errors in configuration, commands and keys
     ///
-    /// Ends with 1 if a daemon would not start, with --strict also if there is a warning. Run it as
-    /// root: it then looks at the files as each of the daemons does that its unit starts.
+    /// Changes nothing. Run it as root: it then checks what each daemon can read when systemd starts it.
+    ///
+    /// Exit code: 1 if a daemon would not start or, with --strict, if there is a warning; otherwise 0.
     Check {
-        /// The commands that may be run
+        /// File with the commands
         #[arg(long, value_name = "PATH", default_value = commands::DEFAULT_PATH)]
         commands: PathBuf,
-        /// Only what this daemon reads, as whoever runs this sees it
+        /// Check only what this daemon reads, with the permissions of the current user
         #[arg(long, value_name = "NAME")]
         daemon: Option<check::Daemon>,
-        /// As JSON
+        /// Print JSON: one object on one line
         #[arg(long)]
         json: bool,
-        /// Take warnings for errors
+        /// Treat warnings as errors
         #[arg(long)]
         strict: bool,
     },
-    /// Examine this host for what keeps knocks from working, or the gate from being silent
+    /// Find the reasons why knocks do not work on this host, or why the gate is not silent
     ///
     /// Includes the results of `check` and the state of each part that `status` shows, with a remedy for
-    /// each problem. Changes nothing. Run it as root: otherwise it lists what it could not examine.
+    /// each problem. Changes nothing. Run it as root: otherwise it reports some checks as not done.
     ///
     /// Exit code: 1 if there is a problem, otherwise 0.
     Doctor {
-        /// The commands that may be run
+        /// File with the commands
         #[arg(long, value_name = "PATH", default_value = commands::DEFAULT_PATH)]
         commands: PathBuf,
-        /// As JSON
+        /// Print JSON: one object on one line
         #[arg(long)]
         json: bool,
     },
     /// Convert the files of upstream ruroco or of an earlier release
     ///
-    /// Converts config.toml and commands.toml, moves upstream's keys to a directory of root's, and takes over
-    /// upstream's blocklist, so that no packet that has run runs again. Originals are kept, with
+    /// Converts config.toml and commands.toml, moves upstream's keys to a directory that belongs to root, and
+    /// imports upstream's blocklist, so that no packet that has run runs again. Originals are kept, with
     /// `.before-import` appended to their names. Run it as root.
     Import(import::Options),
-    /// Show a key as an invitation, which `ruroco-client join` takes: a QR code, and a line of text
+    /// Show an invitation for `ruroco-client join`: a QR code and a line of text
     ///
-    /// It holds the key. Run it as root, whose file that is.
+    /// The invitation contains the key: anyone who sees it can knock. Run it as root, which owns the key's file.
     Invite(invite::Options),
     /// Manage the keys of this host
     Key(key::Options),
     /// Show whether a knock would work now, and the state of each part: gate, server, commander, files
     ///
-    /// Also shows packets by verdict, the last knocks, the last refused knocks of known keys, and the
+    /// Also shows packets by verdict, the last knocks, the last rejected knocks of known keys, and the
     /// keys. Run it as root.
     ///
     /// Exit code: 0 if a knock would work; 3 if packets reach the host past the gate, because it is
@@ -108,7 +110,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line says. The exit code is that of what was asked for.
+/// Runs the action of the command line, and returns its exit code.
 fn run(config: &Path, action: Action) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match action {
@@ -137,7 +139,7 @@ fn line(json: &Value) -> String {
     format!("{json}\n")
 }
 
-/// Prints a report, and says by the exit code whether it is a good one.
+/// Prints a report. The exit code shows whether the report is good.
 fn tell(report: &str, is_good: bool) -> anyhow::Result<ExitCode> {
     show::print(report)?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

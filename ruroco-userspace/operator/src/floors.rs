@@ -32,11 +32,11 @@ pub struct Place<'a> {
     pub user: &'a str,
 }
 
-/// Makes the file if there is none, for a server with this configuration. What the server's program has
-/// to say of it.
+/// Creates the file, unless it exists, for a server with this configuration. Returns the output of the
+/// server's program.
 ///
 /// # Errors
-/// If the directory or the file cannot be made.
+/// If the directory or the file cannot be created.
 pub fn make(place: Place<'_>, config: &Path) -> anyhow::Result<Vec<u8>> {
     run(place, config, &["--if-missing"], "")
 }
@@ -62,7 +62,7 @@ fn run(
     let user = users::find(place.user)?;
     let (uid, gid) = (Uid::from_raw(user.uid.as_raw()), Gid::from_raw(user.gid.as_raw()));
     private_directory::prepare_for(place.dir, 0o700, uid, gid)?;
-    let server = env::current_exe().context("cannot find out where this program is")?;
+    let server = env::current_exe().context("cannot determine the path of this program")?;
     let server = server.with_file_name("ruroco-server");
     let mut init = Command::new(&server);
     init.arg("init").args(arguments).arg("--config").arg(config);

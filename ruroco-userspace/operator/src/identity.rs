@@ -42,7 +42,7 @@ pub(super) fn run_without_overriding<T: Send>(
     look: impl FnOnce() -> T + Send,
 ) -> anyhow::Result<T> {
     on_thread(|| {
-        let giving_up = "could not give up the power over other users' files";
+        let giving_up = "could not drop the capabilities that override file permissions";
         let mut sets = capabilities(None).context(giving_up)?;
         sets.effective.remove(OVERRIDING);
         set_capabilities(None, sets).context(giving_up)?;

@@ -1,5 +1,5 @@
-//! `ruroco invite`: an [`invitation`](ruroco_invite::invitation) for a key of this host, with all that a
-//! client has to know beside it. `ruroco init` ends with one.
+//! `ruroco invite`: an [`invitation`](ruroco_invite::invitation) for a key of this host, with all other
+//! values that a client needs. `ruroco init` ends with one.
 
 use std::{
     io::Write,
@@ -22,33 +22,33 @@ use rustix::system::uname;
 
 use super::completion;
 
-/// Whom to invite, and what to say that the host does not know of itself.
+/// The key of the invitation, and the fields that the host cannot determine itself.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Name of the key
     #[arg(value_name = "KEY", add = completion::keys())]
     key: String,
-    /// Where clients send to, if not to the first of `addresses`: NAME, NAME:PORT, IP, IP:PORT or
-    /// `[IPV6]:PORT`; the gate's port where none is given
+    /// Address that the client sends to: NAME, NAME:PORT, IP, IP:PORT or `[IPV6]:PORT`
+    /// [default: the first of `addresses`, and the gate's port]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
-    /// Command to offer, the one to be asked for by default first; again for more. By default all that
-    /// the key may run
+    /// Command that the client may request; repeat for more. The first is the client's default
+    /// [default: all that the key may request]
     #[arg(long = "command", value_name = "COMMAND", add = completion::commands())]
     commands: Vec<String>,
     /// TCP port that a knock opens
     #[arg(long, value_name = "PORT", value_parser = ruroco_command_line::port)]
     wait: Option<NonZero<u16>>,
-    /// What the client is to call this host, if not by its host name
+    /// Name of this host at the client [default: the host name]
     #[arg(long, value_name = "NAME")]
     name: Option<Name>,
-    /// The commands that may be run
+    /// File with the commands
     #[arg(long = "commands", value_name = "PATH", default_value = commands::DEFAULT_PATH)]
     commands_file: PathBuf,
 }
 
 impl Options {
-    /// For a key, with what the host knows of itself.
+    /// For a key, with the values that the host can determine itself.
     pub(super) fn usual(key: &str, commands_file: &Path) -> Self {
         Self {
             key: key.to_owned(),
@@ -76,7 +76,7 @@ impl Options {
 /// Shows it, as a QR code and as a line.
 ///
 /// # Errors
-/// If there is no such key, it cannot do what is to be offered, or the files are wrong.
+/// If there is no such key, it may not request an offered command, or the files have errors.
 pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     let approved = Approved::read(config, &options.commands_file, Occasion::Start).or_problems()?;
     let key = find_key(&approved, &options.key)?;
@@ -89,20 +89,18 @@ pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Res
     };
     let text = invitation.to_text();
     Invitation::parse(&text)
-        .context("no client would take the invitation; choose what it offers with --command")?;
+        .context("clients would reject the invitation. Choose what it offers with --command")?;
     match qr::for_terminal(&text) {
         Ok(code) => writeln!(out, "{}\n", &*code)?,
         Err(error) => writeln!(
             out,
-            "There is no QR code of it ({error}); to have one, offer fewer commands with --command\n"
+            "The invitation is too large for a QR code ({error}). Offer fewer commands with --command\n"
         )?,
     }
     writeln!(
         out,
-        "{}\n\n\
-         It holds the key {}: whoever sees it can knock. On the machine that will:\n\n  \
-         ruroco-client join          # and paste the line above\n  \
-         ruroco-client knock {}",
+        "{}\n\nIt contains the key {}: anyone who sees it can knock. On the client, run:\n\n  ruroco-client join       \
+        # and paste the line above\n  ruroco-client knock {}",
         &*text, options.key, invitation.name
     )?;
     Ok(())
@@ -118,7 +116,7 @@ fn find_key(approved: &Approved, name: &str) -> anyhow::Result<Key> {
     Ok(key_directory::read_one(&approved.config.keys_dir, name)?)
 }
 
-/// What a client may ask for with this key, what it is to ask for by default first.
+/// The commands that a client may request with this key. The first is its default.
 fn offered(
     approved: &Approved,
     name: &str,
@@ -133,15 +131,18 @@ fn offered(
         .map(str::to_owned)
         .collect();
     if let Some(other) = chosen.iter().find(|command| !allowed.contains(command)) {
-        bail!("the key {name} may not run {other}; it may run: {}", allowed.join(" "));
+        bail!("the key {name} may not request {other}. It may request: {}", allowed.join(" "));
     }
     allowed.sort_by_key(|command| (command != DEFAULT_COMMAND, command.clone()));
     match allowed.as_slice() {
         _ if !chosen.is_empty() => Ok(chosen),
-        [] => bail!("the key {name} may run no command; see `keys` in commands.toml"),
+        [] => bail!(
+            "the key {name} may request no command. See `keys` in commands.toml and `commands` in \
+            [keys.{name}]"
+        ),
         [first, _, ..] if first != DEFAULT_COMMAND => bail!(
-            "the key {name} may run several commands; say which a client is to ask for by default: \
-             --command, one of {}, and again for the others",
+            "the key {name} may request several commands. Pass --command for each that the client needs, its default \
+            first, from: {}",
             allowed.join(" ")
         ),
         _ => Ok(allowed),
@@ -151,17 +152,17 @@ fn offered(
 /// Where clients send to.
 fn address(config: &Config, said: Option<&str>) -> anyhow::Result<Destination> {
     let Some(said) = said else {
-        let ip = config.addresses.first().context("there is no address in `addresses`")?;
+        let ip = config.addresses.first().context("`addresses` contains no address")?;
         return Ok(Destination::Address((IpAddr::from(*ip), config.port).into()));
     };
     let address = Destination::parse(said, config.port)
-        .with_context(|| format!("--address {said} is no address"))?;
+        .with_context(|| format!("--address {said} is not an address"))?;
     if let Destination::Address(socket) = &address
         && !config.addresses.contains(&socket.ip().into())
     {
         bail!(
-            "{} is not in `addresses`, so knocks that are sent there would be refused; behind NAT, put it \
-             there, too",
+            "{} is not in `addresses`, so the server would reject knocks to it. If this host is behind NAT, add the \
+            outer address to `addresses`",
             socket.ip()
         );
     }

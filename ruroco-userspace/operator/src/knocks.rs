@@ -32,14 +32,14 @@ pub struct Knock {
     pub duration_ms: Option<u64>,
 }
 
-/// What there is to be told of the trail.
+/// The facts from the audit trail that are shown.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Trail {
     /// The last knocks, the latest first.
     pub knocks: Vec<Knock>,
     /// What the commander has refused since the earliest of them, the latest first.
     pub refused: Vec<Refused>,
-    /// How many knocks have come to which end since the commander was started, as of the last end.
+    /// The number of knocks by result since the start of the commander, up to the last result.
     pub totals: BTreeMap<String, u64>,
 }
 
@@ -66,8 +66,7 @@ struct Line {
     detail: String,
 }
 
-/// Reads the trail in a directory for as many of the last knocks. One that has not begun yet is
-/// empty.
+/// Reads the last `count` knocks from the trail in a directory. A trail that has not begun yet is empty.
 ///
 /// # Errors
 /// If it cannot be read.

@@ -44,15 +44,15 @@ impl Text {
         let is_up = |name| parts.get(name).copied().unwrap_or_default();
         for (name, help, value) in [
             ("ruroco_ready", "Whether a knock would work now.", report.ready),
-            ("ruroco_gate_up", "Whether the gate answers.", report.status.is_some()),
+            ("ruroco_gate_up", "Whether the gate replies.", report.status.is_some()),
             ("ruroco_server_up", "Whether the server runs and reads knocks.", is_up(SERVER)),
-            ("ruroco_commander_up", "Whether the commander takes orders.", is_up(COMMANDER)),
+            ("ruroco_commander_up", "Whether the commander accepts orders.", is_up(COMMANDER)),
         ] {
             self.family(name, "gauge", help)?;
             self.sample(name, &[], u8::from(value))?;
         }
         let name = "ruroco_part_ok";
-        self.family(name, "gauge", "Whether a part that a knock needs has no problem.")?;
+        self.family(name, "gauge", "Whether a part that knocks need has no problem.")?;
         for (part, is_good) in parts {
             self.sample(name, &[("part", part)], u8::from(is_good))?;
         }
@@ -60,7 +60,7 @@ impl Text {
         self.family(
             name,
             "gauge",
-            "Interfaces through which packets reach the host past the gate.",
+            "Interfaces through which packets reach the host without passing the gate.",
         )?;
         for (from, is_problem) in [("network", true), ("other", false)] {
             let of = report.unguarded.iter().filter(|one| one.from.is_problem() == is_problem);
@@ -75,7 +75,7 @@ impl Text {
             return Ok(());
         }
         let name = "ruroco_knocks_total";
-        self.family(name, "counter", "Orders to the commander by what became of them.")?;
+        self.family(name, "counter", "Orders to the commander, by result.")?;
         for (result, count) in &report.knock_totals {
             self.sample(name, &[("result", result)], count)?;
         }
@@ -95,12 +95,12 @@ impl Text {
             ),
             (
                 "ruroco_attached",
-                "Whether the XDP program is on all configured interfaces.",
+                "Whether the XDP program is attached to all configured interfaces.",
                 status.attached.into(),
             ),
             (
                 "ruroco_server_connected",
-                "Whether a server has the ring.",
+                "Whether a server has received the ring.",
                 status.server_connected.into(),
             ),
             (
@@ -110,7 +110,7 @@ impl Text {
             ),
             (
                 "ruroco_keys",
-                "How many keys the gate knows.",
+                "How many keys the gate has.",
                 u64::try_from(status.keys.len()).unwrap_or(u64::MAX),
             ),
             (
@@ -127,7 +127,11 @@ impl Text {
 
     fn interfaces(&mut self, status: &Status) -> fmt::Result {
         let name = "ruroco_interface_attached";
-        self.family(name, "gauge", "Whether the XDP program is on the interface, and how.")?;
+        self.family(
+            name,
+            "gauge",
+            "Whether the XDP program is attached to the interface, and in which mode.",
+        )?;
         status.interfaces.iter().try_for_each(|interface| {
             let mode = interface.mode.as_deref().unwrap_or("none");
             let labels = [("interface", interface.name.as_str()), ("mode", mode)];
@@ -182,7 +186,7 @@ mod tests {
         Report::new(health(), None, Ok(trail()), Ok(refused()))
     }
 
-    /// Read by a parser of somebody else's: families by name.
+    /// The families by name, read by an independent parser.
     fn parse(text: &str) -> HashMap<String, PrometheusMetricFamily> {
         parse_prometheus(text).unwrap_or_else(|e| panic!("{e:?} in:\n{text}")).families
     }

@@ -22,8 +22,7 @@ use super::{
     refused::Refused,
 };
 
-/// Everything there is to be shown. As JSON it is one object, with the fields of [`Status`] if the gate
-/// answers.
+/// All that is shown. As JSON it is one object, with the fields of [`Status`] if the gate answers.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// Whether a knock would work now.
@@ -148,7 +147,7 @@ impl Report {
         let state = match (status.attached, self.open) {
             (true, false) => "attached",
             (true, true) => "attached, but NOT ON ALL INTERFACES,",
-            (false, _) => "OPEN on some interface",
+            (false, _) => "NOT ATTACHED to some interface",
         };
         let seconds = status.since_ms.checked_div(1000).unwrap_or_default();
         writeln!(f, "gate        {state} since {} ({})", status.since, span(seconds))?;
@@ -248,7 +247,7 @@ fn rates(before: &Status, after: &Status) -> Option<BTreeMap<String, f64>> {
     Some(after.verdicts.iter().map(rate).collect())
 }
 
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "only to be looked at")]
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "only for people to read")]
 fn to_f64(number: u64) -> f64 {
     number as f64
 }

@@ -33,8 +33,8 @@ fn all_v4(routes: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The same in `/proc/net/ipv6_route`: destination and length of its prefix are the first two
-/// columns, the interface is the last. One for loopback says that there is none.
+/// The same in `/proc/net/ipv6_route`: destination and length of its prefix are the first two columns, the
+/// interface is the last. If the interface is loopback, there is no such route.
 fn all_v6(routes: &str) -> impl Iterator<Item = &str> {
     routes.lines().filter_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();

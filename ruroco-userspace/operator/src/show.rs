@@ -1,5 +1,4 @@
-//! `ruroco status`: looks at each part that a knock needs, reads what was run and refused, and shows
-//! it all.
+//! `ruroco status`: checks each part that a knock needs, reads the last runs and rejections, and shows them.
 
 use std::{
     fs::{self, File, Permissions},
@@ -28,10 +27,10 @@ const OPEN: u8 = 3;
 /// Exit code: the gate is attached, and a knock would not work.
 const NOT_READY: u8 = 4;
 
-/// Between two questions.
+/// Time between two requests.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Of a file that another program is to read.
+/// The mode of a file for another program.
 const FILE_MODE: u32 = 0o644;
 
 /// What to show, and how.
@@ -49,15 +48,15 @@ pub struct Arguments {
     /// Write to this file, replacing it in one step
     #[arg(long, requires = "prometheus", value_name = "FILE")]
     output: Option<PathBuf>,
-    /// How many of the last knocks, and of the last refused ones, to show
+    /// How many of the last knocks, and of the last rejected knocks, to show
     #[arg(long, value_name = "N", default_value_t = 5)]
     knocks: usize,
 }
 
-/// Shows how everything is. The exit code says whether a knock would work now.
+/// Shows the state of all parts. The exit code shows whether a knock would work now.
 ///
 /// # Errors
-/// If nobody reads what is shown.
+/// If no program reads standard output.
 pub fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.watch {
         return watch(config, arguments);
@@ -103,7 +102,7 @@ fn code(report: &Report) -> ExitCode {
     }
 }
 
-/// Goes on until nobody reads any more, or a signal ends it. A gate that is away may come back.
+/// Continues until no program reads the output, or a signal ends it. A stopped gate may start again.
 fn watch(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let on_screen = io::stdout().is_terminal() && !arguments.json;
     let mut before = None;
@@ -129,8 +128,8 @@ fn redrawn(text: &str) -> String {
     format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))
 }
 
-/// Without an answer there is an exposition as well, so that whoever reads the file does not take an
-/// old one for the present.
+/// Writes an exposition even if the gate does not answer, so that readers of the file do not take an old one
+/// for the current state.
 fn expose(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = report(config, arguments, None);
     let text = prometheus::exposition(&report);
@@ -165,7 +164,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     })
 }
 
-/// Prints to standard output: whether somebody still reads.
+/// Prints to standard output. Returns whether a program still reads it.
 pub(super) fn print(text: &str) -> anyhow::Result<bool> {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {

@@ -38,9 +38,9 @@ pub struct Forged;
 
 /// A key ready for use. Its secret is wiped when dropped.
 ///
-/// The cipher is set up anew for every datagram. For ChaCha20-Poly1305 that is nothing; for
-/// AES-256-GCM-SIV it is one key schedule beside the one that every message has anyway (RFC 8452,
-/// section 4). Kept for each of many keys, schedules would take up to a kilobyte each.
+/// The cipher is set up again for every datagram. For ChaCha20-Poly1305, that costs nothing; for
+/// AES-256-GCM-SIV, it is one key schedule in addition to the schedule that every message needs anyway (RFC 8452,
+/// section 4). If schedules were kept for each of many keys, each would take up to a kilobyte.
 pub struct Aead(Key);
 
 impl Aead {
@@ -75,7 +75,7 @@ impl Aead {
     /// Verifies and decrypts a datagram that carries this key's id.
     ///
     /// # Errors
-    /// [`Forged`] if the tag is wrong; nothing of the content is then to be had.
+    /// [`Forged`] if the tag is wrong; no part of the content is then available.
     pub fn open(&self, datagram: &Datagram) -> Result<[u8; plaintext::SIZE], Forged> {
         let mut content = datagram.ciphertext;
         let Key { id, cipher, secret } = &self.0;

@@ -29,7 +29,7 @@ const CONFIG: CommandOption = CommandOption::config(config::DEFAULT_PATH);
 const SANDBOX: CommandOption = CommandOption {
     long: "sandbox",
     short: None,
-    help: "What to do if the kernel lacks a part of the sandbox",
+    help: "What to do if the kernel does not support the whole sandbox",
     value: Some(OptionValue {
         name: "POLICY",
         default: Policy::BestEffort.name(),
@@ -43,29 +43,29 @@ const SANDBOX: CommandOption = CommandOption {
 const IF_MISSING: CommandOption = CommandOption {
     long: "if-missing",
     short: None,
-    help: "Leave an existing file as it is, and exit with 0",
+    help: "If the file exists, do not change it, and exit with 0",
     value: None,
 };
 
 const FLOORS: CommandOption = CommandOption {
     long: "floors",
     short: None,
-    help: "Read floors from standard input, each a line with key id and counter;\n\
-           raise those in an existing file to them",
+    help: "Read floors from standard input, each a line with key id and counter. If the\n\
+           file exists, raise its floors to these",
     value: None,
 };
 
 /// The command line.
 pub const COMMAND_LINE: CommandLine = CommandLine {
     program: "ruroco-server",
-    about: "Decide which knocks are carried out",
+    about: "Accept or reject knocks",
     details: "\
-Runs as an unprivileged user, takes candidates from ruroco-gate and passes
-orders on to ruroco-commander.",
+Runs as an unprivileged user, receives candidates from ruroco-gate and sends
+orders to ruroco-commander. On SIGHUP, it reads its files again.",
     options: &[CONFIG, SANDBOX],
     actions: &[Action {
         name: "init",
-        about: "Before the first start: make the file that remembers which packets have run",
+        about: "Create the file of floors, which records which packets have run (before the first start)",
         options: &[CONFIG, IF_MISSING, FLOORS],
     }],
 };
@@ -83,7 +83,7 @@ pub fn main() -> ExitCode {
     logging::exit_code(run(&arguments))
 }
 
-/// Does what the command line says.
+/// Runs the action of the command line.
 ///
 /// # Errors
 /// What went wrong and what to do about it, for a person.

@@ -61,7 +61,7 @@ impl Commander {
         if let Some(connection) = &mut self.connection
             && let Err(error) = connection.hear()
         {
-            tracing::debug!("the connection to the commander has ended: {error}");
+            tracing::debug!("the commander closed the connection: {error}");
             self.connection = None;
         }
     }
@@ -88,9 +88,9 @@ impl Commander {
         self.connection.as_ref().is_some_and(|connection| connection.account.has_room_for(key))
     }
 
-    /// Forwards the order. It is gone whether or not this succeeds: its counter is used up. A commander that
-    /// is killed before it has read it loses it, and nobody can tell; one that hangs finds out
-    /// [how old it is](order::has_expired).
+    /// Forwards the order. Whether or not this succeeds, the order is spent, because its counter is used up.
+    /// If the commander is killed before it has read the order, the order is lost, and no process can detect
+    /// it. If the commander hangs, it later checks [how old the order is](order::has_expired).
     ///
     /// # Errors
     /// If the commander went away since [`Commander::reach`].
@@ -164,10 +164,9 @@ impl Connection {
         if !has_waited {
             let path = path.display();
             tracing::warn!(
-                "ruroco-commander at {path} does not report which slots are free ({heard}), and until it \
-                 does, knocks are rejected as commander_away. If it is of another release than \
-                 ruroco-server, install the same release of both and run: systemctl restart \
-                 ruroco-commander ruroco-server"
+                "ruroco-commander at {path} does not report its free slots ({heard}). Until it does, knocks are \
+                rejected (commander_away). If it is of another release than ruroco-server, install the same release of \
+                both and run: systemctl restart ruroco-commander ruroco-server"
             );
         }
         Err(heard)

@@ -26,10 +26,11 @@ use super::{
 /// Arrivals taken in one go, so that a flood does not keep the loop from a signal.
 const BATCH: usize = 256;
 
-/// Runs the server until it is told to end. A gate hands over the keys; without one there are these.
+/// Runs the server until a signal ends it. With a gate, the gate hands over the keys; without a gate, these
+/// keys apply.
 ///
 /// # Errors
-/// What keeps it from starting, or from going on.
+/// Why it cannot start or continue.
 pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Result<()> {
     let event_loop = EventLoop::begin()?;
     if let Some(problem) = config.check_floors_left_behind() {
@@ -156,7 +157,7 @@ impl Daemon<3> for ServerDaemon {
         let (has_source, keys) = (self.source.is_there(), self.server.keys_in_force());
         if has_source {
             let plural = if keys == 1 { "" } else { "s" };
-            write!(line, "judging candidates, {keys} key{plural}")?;
+            write!(line, "verifying candidates, {keys} key{plural}")?;
         }
         let Some(why) = self.source.waits_because() else { return Ok(()) };
         let before = if has_source { "; " } else { "" };

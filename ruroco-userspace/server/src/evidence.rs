@@ -1,7 +1,8 @@
-//! What was compared when a knock was refused, so that the log says more than the refusal's name.
+//! The values that were compared when a knock was rejected, for the log.
 //!
-//! There is none for what is not authentic: a stranger's packets give the log nothing to show. It is
-//! small and is copied, and becomes text only when a line is due, so that no packet allocates anything.
+//! There is no evidence about packets that are not authentic: a stranger's packets put no values into the
+//! log. Evidence is small and copied, and becomes text only when the log writes a line, so that no packet
+//! allocates memory.
 
 use std::fmt;
 
@@ -145,11 +146,11 @@ impl fmt::Display for Explained<'_> {
                 config.max_clock_skew.as_secs()
             ),
             Compared::Destination(address) => {
-                write!(f, "it was made for {address}; `addresses`: ")?;
+                write!(f, "its destination is {address}; `addresses`: ")?;
                 list(f, &config.addresses)
             }
             Compared::Source { claimed, actual } => {
-                write!(f, "it names {claimed} as its source, and came from {actual}")
+                write!(f, "its source is {claimed}, but it came from {actual}")
             }
             Compared::Command(command) => {
                 write!(f, "the command {command}")?;
@@ -170,10 +171,10 @@ impl fmt::Display for Explained<'_> {
                 }
             }
             Compared::NoAddress => {
-                f.write_str("it names no address, and the key has require_address = true")
+                f.write_str("it names no source, and the key has require_address = true")
             }
             Compared::Network(address) => {
-                write!(f, "{address} is in none of the key's sources: ")?;
+                write!(f, "{address} is not in the key's sources: ")?;
                 let rules = config.rules_of(self.key);
                 list(f, rules.and_then(|rules| rules.sources.as_deref()).unwrap_or_default())
             }
@@ -186,7 +187,10 @@ impl fmt::Display for Explained<'_> {
                 config.max_knocks_per_second
             ),
             Compared::Slots => {
-                write!(f, "the key's commands have their share of the commander's {SLOTS} slots")
+                write!(
+                    f,
+                    "the key's commands use all of its share of the commander's {SLOTS} slots"
+                )
             }
             Compared::Rate => write!(
                 f,
@@ -267,12 +271,12 @@ mod tests {
             ),
             (
                 Compared::Destination(address(9)),
-                "it was made for 203.0.113.9; `addresses`: 192.0.2.1, 2001:db8::1, 192.0.2.2, 192.0.2.3, \
+                "its destination is 203.0.113.9; `addresses`: 192.0.2.1, 2001:db8::1, 192.0.2.2, 192.0.2.3, \
                  192.0.2.4 and 1 more",
             ),
             (
                 Compared::Source { claimed: address(9), actual: address(8) },
-                "it names 203.0.113.9 as its source, and came from 203.0.113.8",
+                "its source is 203.0.113.9, but it came from 203.0.113.8",
             ),
             (
                 Compared::Command(CommandHash::of("open_ssh")),

@@ -1,12 +1,12 @@
-//! The file that keeps the [`Floors`]: a [log](super::floor_log), to which every accepted knock adds
-//! its line, and which has it on the disk before the order leaves this process.
+//! The file that keeps the [`Floors`]: a [log](super::floor_log). Every accepted knock adds its line, which
+//! is on the disk before the order leaves this process.
 //!
-//! What a knock costs does not depend on how many keys there are. Only when the log has grown to
-//! several times the number of keys is it written anew. Neither takes new space on the disk: the file has
-//! its full size from the start (`floor_slots`), so a full disk keeps no knock out.
+//! The cost of a knock does not depend on the number of keys. The log is rewritten only when it has grown to
+//! several times the number of keys. Neither step takes new space on the disk: the file has its full size
+//! from the start (`floor_slots`), so that the server accepts knocks even if the disk is full.
 //!
-//! What is in memory is the truth while this process holds the lock. A file that somebody else
-//! has removed, exchanged or cut is written anew before the next knock, and nothing runs until it is.
+//! While this process holds the lock, its memory is authoritative. If another process has removed, replaced
+//! or cut the file, the server rewrites it before the next knock, and runs nothing until then.
 
 use std::{
     fs, io,
@@ -53,13 +53,13 @@ pub enum Error {
     Lock(#[from] instance::Error),
     /// There is no file.
     #[error(
-        "there are no floors in {0}, so it cannot be known which packets have already run; if this \
-         is the first start, make them with: ruroco-server init; if not, make new keys first: with the old \
-         ones, packets that have already run could run again, and so they could with a backup of {0}"
+        "there are no floors in {0}, so it is not known which packets have already run. If the server has never run on \
+        this host, create them with: ruroco-server init. Otherwise make new keys first: with the old keys, or with a \
+        backup of {0}, packets that have already run could run again"
     )]
     Missing(PathBuf),
     /// There is a file where a new one was to be made.
-    #[error("there are floors in {0} already; nothing was changed")]
+    #[error("{0} contains floors already. Nothing was changed")]
     Exists(PathBuf),
     /// Others can change where they are.
     #[error(transparent)]
@@ -69,9 +69,9 @@ pub enum Error {
     Read(PathBuf, io::Error),
     /// The file is not what was written.
     #[error(
-        "{0}:{1}: the floors are damaged, so it cannot be known which packets have already run; \
-         make new keys, remove the file and run: ruroco-server init; with the old keys, or with a backup of \
-         the file, packets that have already run could run again"
+        "{0}:{1}: the floors are damaged, so it is not known which packets have already run. Make new keys, remove the \
+        file and run: ruroco-server init. With the old keys, or with a backup of the file, packets that have already \
+        run could run again"
     )]
     Damaged(PathBuf, u64),
     /// The file cannot be written.
@@ -83,7 +83,7 @@ pub enum Error {
     )]
     Write(Arc<Path>, io::Error),
     /// The key's floor has been raised since the permit was given.
-    #[error("a later packet of the same key has overtaken this one")]
+    #[error("the server has accepted a later packet of the same key in the meantime")]
     Overtaken,
 }
 
@@ -132,7 +132,8 @@ impl FloorFile {
         fs::symlink_metadata(dir.join(FLOORS)).is_ok()
     }
 
-    /// Reads the file. Keys that are new to it get a floor of `now`. It is rewritten at once, so that a directory that cannot be written is found at the start and not at the first knock.
+    /// Reads the file. Keys that are new to it get a floor of `now`. It is rewritten at once, so that a
+    /// directory without write permission is found at the start and not at the first knock.
     ///
     /// # Errors
     /// [`Error`]. Floors of keys that are gone are kept: the keys may come back.
@@ -149,7 +150,7 @@ impl FloorFile {
         if is_torn {
             tracing::warn!(
                 file = %path.display(),
-                "cut off a floor that was not written to its end: the knock has not run"
+                "removed a floor that was not completely written: its knock has not run"
             );
         }
         let floors = floors.with_new(now, keys);
@@ -199,12 +200,12 @@ impl FloorFile {
         Ok(AcceptedOrder(order))
     }
 
-    /// Writes the log anew if it has become long, with one line for each key. For when no knock
-    /// waits: it takes as long as there are many keys.
+    /// Rewrites the log if it has become long, with one line for each key. Call this when no knock waits: the
+    /// time it takes grows with the number of keys.
     ///
     /// # Errors
-    /// [`Error::Write`]. No floor is lost then. Knocks go on once the disk takes what the next of them has
-    /// to write, and the next attempt is made when there is no room for another line.
+    /// [`Error::Write`]. No floor is lost then. The server accepts knocks again as soon as it can write to
+    /// the disk; it tries again when there is no room for another line.
     pub fn compact_if_due(&mut self) -> Result<(), Error> {
         if self.is_stuck || !self.slots.are_nearly_full() {
             return Ok(());
@@ -218,7 +219,7 @@ impl FloorFile {
         if !self.slots.are_at(&self.path)? {
             tracing::warn!(
                 file = %self.path.display(),
-                "writing the floors anew: somebody has changed or removed them"
+                "writing the floors to a new file: another process has changed or removed them"
             );
             return self.compact();
         }
@@ -233,7 +234,7 @@ impl FloorFile {
             tracing::warn!(
                 file = %self.path.display(),
                 keys = self.floors.len(),
-                "the floors need a larger file, and there is no space for it: free some on its file system"
+                "the floors need a larger file, and the file system has no space for it. Free some space"
             );
         }
         put
@@ -261,7 +262,7 @@ fn remedy(path: &Path, error: &io::Error) -> String {
     } else if kind == io::ErrorKind::QuotaExceeded {
         format!("; raise the quota of the server's user on the file system of {dir}")
     } else if kind == io::ErrorKind::PermissionDenied {
-        "; run `ruroco check` as root, which reports how to give the server a directory of its own"
+        "; run `ruroco check` as root, which reports how to give the server a separate directory"
             .to_owned()
     } else {
         String::new()

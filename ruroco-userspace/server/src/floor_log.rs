@@ -245,7 +245,7 @@ pub fn read(mut text: impl Read) -> Result<Option<Log>, ReadError> {
     Ok(Some(Log { header, floors, end, is_torn }))
 }
 
-/// The next line, filled up with zeros where there is none any more.
+/// The next line, or the rest of the text filled up with zeros.
 fn next(text: &mut impl Read) -> io::Result<Line> {
     let mut line = [0; LINE_SIZE];
     io::copy(&mut text.take(LINE_LENGTH), &mut &mut line[..])?;

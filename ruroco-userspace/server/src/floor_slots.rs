@@ -1,10 +1,10 @@
-//! A file with two slots, each of them with room for a [log](super::floor_log) of floors, so that neither
-//! adding a line nor writing the log anew ever takes new space on the disk.
+//! A file with two slots, each with room for a [log](super::floor_log) of floors, so that neither a new line
+//! nor a rewritten log takes new space on the disk.
 //!
-//! One of the slots holds the log. Written anew, the log goes into the other slot, with the next higher
-//! generation. When it is there as a whole, the old log's header is written over with zeros. A crash
-//! thus leaves one log as it was, or two of which the later one has everything that the other one has.
-//! For that to stay so, a line is only ever added while the other slot is known to be without a log.
+//! One of the slots contains the log. A rewritten log goes into the other slot, with the next higher
+//! generation. When it is complete, its predecessor's header is overwritten with zeros. So a crash leaves
+//! either one unchanged log, or two logs of which the later one contains all floors of the other. To keep
+//! this true, the server adds a line only while it knows that the other slot has no log.
 //!
 //! Rationale: decision 0026.
 
@@ -29,10 +29,10 @@ use super::{
 /// Least number of lines that a slot has room for: a quarter of a megabyte.
 const LINES: u64 = 4096;
 
-/// For each key there is room for so many lines, which share the cost of writing its line anew.
+/// Number of lines per key for which there is room. They share the cost of rewriting the key's line.
 const LINES_PER_KEY: u64 = 5;
 
-/// How many lines are left when the log is due to be written anew: more than come in before there is
+/// Number of free lines at which the log is due to be rewritten: more than are added before the server has
 /// time for it.
 const SPARE: u32 = 512;
 
@@ -109,7 +109,7 @@ impl Slots {
         Ok(Content { slots: is_writable.then_some(slots), floors, is_torn })
     }
 
-    /// What is to be worked with from a start on: the slots that were read, or a new file, with these floors.
+    /// The slots to work with after a start: those that were read, or a new file with these floors.
     ///
     /// # Errors
     /// As for [`Slots::put`].
@@ -128,7 +128,7 @@ impl Slots {
         Ok(fs::symlink_metadata(path).is_ok_and(|there| same(&there)))
     }
 
-    /// Whether the log is to be written anew before long.
+    /// Whether the log should be rewritten soon.
     pub(super) fn are_nearly_full(&self) -> bool {
         self.end.lines() >= self.header.room.saturating_sub(SPARE)
     }
@@ -242,11 +242,11 @@ impl Slot {
 /// A log, and where it was found.
 type Found = (Slot, Header, Log);
 
-/// What is said of a file without a log.
+/// The error for a file without a log.
 const NOTHING: ReadError = ReadError::Damaged { line: 1 };
 
-/// Of the logs in a file, the one that counts. A damaged one is one that was still being written when
-/// there is another, which then has the same floors.
+/// The valid log of a file with up to two logs. If one log is damaged and there is another, the damaged log
+/// was still being written, and the other has the same floors.
 fn latest(logs: [Result<Option<Found>, ReadError>; 2]) -> Result<Found, ReadError> {
     let (mut latest, mut problem) = (None::<Found>, None);
     for log in logs {

@@ -1,11 +1,10 @@
-//! A short sleep now and then, however much there is to do.
+//! A short sleep now and then, even under load.
 //!
-//! A service manager may bound how long a process in real time goes on without sleeping
-//! (`LimitRTTIME=`), so that one that runs wild is ended. As long as candidates come faster than they
-//! are judged, waiting for more of them returns at once, and a server that does what it is there for
-//! would look just like that: whoever has a key could have it killed again and again. The kernel counts
-//! anew whenever a process wakes up from a sleep, however short (`enqueue_task_rt` with
-//! `ENQUEUE_WAKEUP`, `kernel/sched/rt.c`), and only then.
+//! A service manager may limit how long a process with real-time scheduling runs without a sleep
+//! (`LimitRTTIME=`), to end a process in an endless loop. As long as candidates arrive faster than the server
+//! verifies them, waiting for more returns at once, and a busy server would look just like an endless loop: a
+//! key holder could have it killed again and again. The kernel restarts its count whenever a process wakes up
+//! from a sleep, however short (`enqueue_task_rt` with `ENQUEUE_WAKEUP`, `kernel/sched/rt.c`), and only then.
 //!
 //! Rationale: decision 0010.
 
@@ -14,10 +13,10 @@ use std::time::{Duration, Instant};
 /// How long the loop goes on without a pause at most: an eighth of what the package's unit allows.
 const STRETCH: Duration = Duration::from_millis(250);
 
-/// How long a pause is. It only has to be a sleep; what comes meanwhile waits in the ring.
+/// The length of a pause. It must only be a sleep; packets wait in the ring in the meantime.
 const LENGTH: Duration = Duration::from_millis(1);
 
-/// When the loop is to sleep whatever there is to do.
+/// When the loop must sleep, even under load.
 #[derive(Debug)]
 pub struct Pauses {
     due: Instant,

@@ -85,7 +85,7 @@ impl Refusal {
         Self::FloorNotPersisted,
     ];
 
-    /// Whether the packet was found to be authentic before it was refused: somebody with a key sent it.
+    /// Whether the packet was authentic when it was rejected: a key holder sent it.
     pub const fn is_of_a_key_holder(self) -> bool {
         !matches!(self, Self::WrongLength | Self::Expired | Self::UnknownKey | Self::Forged)
     }

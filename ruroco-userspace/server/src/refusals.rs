@@ -47,10 +47,11 @@ struct Line {
 }
 
 impl Refusals {
-    /// Opens the file, going on from what is in it. One that is missing or of another size is made anew.
+    /// Opens the file and continues from its content. A missing file, or a file of another size, is created
+    /// again.
     ///
     /// # Errors
-    /// If it cannot be read or made. The server can do without.
+    /// If it cannot be read or created. The server can run without it.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
         let mut content = Vec::new();
@@ -121,12 +122,12 @@ pub fn open_or_warn(dir: &Path) -> Option<Refusals> {
 pub fn warn_without(path: &Path, error: &io::Error) {
     tracing::warn!(
         file = %path.display(),
-        "refused knocks are not recorded, and `ruroco status` cannot show them: {error}"
+        "rejected knocks are not recorded, and `ruroco status` cannot show them: {error}"
     );
 }
 
-/// Opens a regular file, for this user alone; nothing that somebody has put into its place is followed
-/// or waited for.
+/// Opens a regular file, for this user alone. It neither follows a link nor waits for a pipe that another
+/// process may have put there.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);

@@ -57,7 +57,7 @@ impl Server {
                 for problem in problems.iter() {
                     tracing::error!(
                         %waiting,
-                        "the rules from before stay, without keys that are new: {problem}"
+                        "the earlier rules stay in force, and new keys are not accepted: {problem}"
                     );
                 }
                 self.verifier = Verifier::new(&self.config, known).succeeding(&self.verifier);
@@ -67,11 +67,11 @@ impl Server {
         Ok(self.keys_in_force())
     }
 
-    /// Puts the files as they are now into force: the configuration, and the keys if no gate hands them
-    /// over. Where somebody else has opened the socket, its port is `passed_port`.
+    /// Puts the current content of the files into force: the configuration, and the keys if no gate hands
+    /// them over. If systemd has opened the socket, its port is `passed_port`.
     ///
     /// # Errors
-    /// What is wrong with them. All is as it was then.
+    /// The errors in the files. The earlier state stays in force then.
     pub fn reload(&mut self, now: Now, passed_port: Option<u16>) -> anyhow::Result<()> {
         let config = self.changed_configuration().and(|config| {
             let mut problems = Problems::default();

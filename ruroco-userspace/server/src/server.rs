@@ -62,7 +62,8 @@ impl Server {
         self.verifier.len()
     }
 
-    /// Carries out a candidate, or counts why not; so it does with what is none.
+    /// Carries out a candidate, or counts its rejection. The same applies to a packet that is not a
+    /// candidate.
     pub fn take(&mut self, now: Now, candidate: Result<&Candidate, Refusal>) {
         let outcome = candidate.map_err(Refused::from);
         if let Err(refused) = outcome.and_then(|candidate| self.carry_out(now, candidate)) {
@@ -121,7 +122,7 @@ impl Server {
         self.commander.hear();
     }
 
-    /// Does what no candidate has to wait for.
+    /// Does the work for which no candidate must wait.
     pub fn tidy(&mut self, now: Now) {
         for due in self.refusals.due(now.boot) {
             let is_disk = due.kind == Refusal::FloorNotPersisted;
@@ -141,7 +142,7 @@ impl Server {
             self.record = None;
         }
         if let Err(error) = self.floors.compact_if_due() {
-            tracing::warn!("could not write the log of the floors anew: {error}");
+            tracing::warn!("could not write the log of the floors again: {error}");
         }
     }
 

@@ -80,8 +80,7 @@ impl Verifier {
         }
     }
 
-    /// The same verifier, to go on from where another one has got to: nobody has used up less of what
-    /// a second allows than before.
+    /// The same verifier, continuing from the state of its predecessor: no key gets its rate limit reset.
     pub fn succeeding(mut self, predecessor: &Self) -> Self {
         for (key, state) in &mut self.keys {
             if let Some(old) = predecessor.keys.get(key) {
@@ -97,7 +96,7 @@ impl Verifier {
         self.keys.len()
     }
 
-    /// Whether there is none, and nothing can be accepted.
+    /// Whether it has no keys, and can accept nothing.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

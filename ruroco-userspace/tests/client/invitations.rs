@@ -41,7 +41,7 @@ fn an_invitation_becomes_a_host_and_a_key() {
 fn an_invitation_is_found_in_what_the_host_has_printed() {
     let person = Person::new();
     let printed =
-        format!("█▀▀█ ▄▀█\n\n{INVITATION}\n\nIt holds the key laptop\n  ruroco-client join\n");
+        format!("█▀▀█ ▄▀█\n\n{INVITATION}\n\nIt contains the key laptop\n  ruroco-client join\n");
     person.say(&["join", "-"], &printed);
     assert!(person.run(&["host", "list"]).starts_with("home "));
 }

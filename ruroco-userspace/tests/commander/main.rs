@@ -308,7 +308,7 @@ mod a_mistake {
             (format!("{TRUE}keys = [\"tablet\"]\n"), ":3: there is no key file tablet.key"),
             (format!("{TRUE}{TRUE}"), ":3: duplicate key"),
             (format!("{TRUE}shell = \"true\"\n"), ":3: a command has either `run` or `shell`"),
-            (String::new(), ":1: there is no command"),
+            (String::new(), ":1: the file contains no command"),
         ] {
             host.write("commands.toml", &commands, 0o600);
             let said = host.refusal_to_start();

@@ -3,7 +3,7 @@
 use super::*;
 
 const RELOADED: &[&str] = &["INFO", "reloaded commands="];
-const NOT_RELOADED: &str = "not reloaded, all stays as it was";
+const NOT_RELOADED: &str = "not reloaded, the earlier configuration stays in force";
 
 #[test]
 fn changes_what_is_run_and_not_what_is_running() {

@@ -42,7 +42,7 @@ fn is_never_open_to_another_user_and_not_even_root_may_talk() {
     }
     let commander = host.start();
     let root = commander.connect();
-    commander.line(&["turned away a process of another user", "uid=0"]);
+    commander.line(&["rejected the connection of another user", "uid=0"]);
     assert_eq!(recv(&root.0, &mut [0; 1][..], RecvFlags::empty()).unwrap().1, 0);
 
     stop.send(()).unwrap();

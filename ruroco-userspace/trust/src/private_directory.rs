@@ -26,9 +26,7 @@ pub fn prepare_for(dir: &Path, mode: u32, user: Uid, group: Gid) -> Result<(), P
         Err(fault) if fault.is_not_found() => {
             let made = trusted_path::make_directory(dir, Trust::root(), mode)?;
             let given = made.give_to(user, group);
-            given.map_err(|error| {
-                Problem::error(dir, format!("cannot be given to its user: {error}"))
-            })
+            given.map_err(|error| Problem::error(dir, format!("cannot change its owner: {error}")))
         }
         found => Ok(found.map(drop)?),
     }
@@ -42,8 +40,8 @@ pub fn trouble_with(dir: &Path) -> Option<Problem> {
     }
 }
 
-/// What to do about a path that does not lead to such a directory: the directory itself is to be this
-/// user's, what is above it root's.
+/// The remedy for a path that does not lead to such a directory: the directory itself must belong to this
+/// user, the directories above it to root.
 pub fn remedy(fault: &Fault) -> Option<String> {
     match fault.is_at_end() {
         true => fault.remedy_for(&crate::users::own()),
@@ -71,7 +69,7 @@ mod tests {
         let mode = |dir: &Path| fs::metadata(dir).unwrap().mode() & 0o7777;
         assert_eq!((mode(&dir), mode(dir.parent().unwrap())), (0o700, 0o755));
         prepare(&dir, 0o755).unwrap();
-        assert_eq!(mode(&dir), 0o700, "one that is there stays as it is");
+        assert_eq!(mode(&dir), 0o700, "an existing directory is not changed");
     }
 
     #[test]
@@ -80,7 +78,7 @@ mod tests {
         for (mode, remedy) in [
             (0o775, "&& chmod go-w "),
             (0o757, "&& chmod go-w "),
-            (0o1777, "use a directory of its own in it"),
+            (0o1777, "use a separate directory in it"),
         ] {
             fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
             let error = prepare(dir.path(), 0o755).unwrap_err().to_string();

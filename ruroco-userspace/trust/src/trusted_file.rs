@@ -41,7 +41,7 @@ enum Cause {
     File(secure_file::Error),
 }
 
-/// Who has to read a file: that decides what helps somebody who may not.
+/// The process that must read a file. The remedy for missing permissions depends on it.
 #[derive(Debug)]
 enum Reader {
     /// Root, whose files are to be root's.
@@ -76,8 +76,8 @@ impl Error {
         matches!(&self.cause, Cause::File(error) if error.is_not_found())
     }
 
-    /// The same for a file that the server has to read: it names how this user's group gets to it, and
-    /// nobody else.
+    /// The same for a file that the server must read: the message explains how this user's group gets access,
+    /// and no other user.
     #[must_use]
     pub fn of_server(self) -> Self {
         Self { reader: Reader::Server { group: users::own_group() }, ..self }
@@ -132,8 +132,8 @@ fn denied(path: &Path, owner: Option<u32>, reader: &Reader) -> String {
             "permission denied for uid {me}; run: chgrp {group} {shown} && chmod g+r {shown}"
         ),
         Reader::Root if me == 0 => format!(
-            "permission denied{whose}, and this process may not open the files of others; check its \
-             content, then run: chown root {shown}",
+            "permission denied{whose}, and this process may not override file permissions; check its content, then \
+            run: chown root {shown}",
             whose = owner.map(|owner| format!(", it belongs to uid {owner}")).unwrap_or_default(),
         ),
         Reader::Root => format!("permission denied for uid {me}; run this as root"),
@@ -173,11 +173,11 @@ pub fn read_secret(
     Ok(secure_file::secret(&file, path, also_allowed, Access::Read, MAX_SECRET_SIZE)?)
 }
 
-/// The same for a secret that systemd has passed to this process (`LoadCredential=`). It belongs to
-/// root or to this user, and lies where nobody else gets to.
+/// The same for a secret that systemd has passed to this process (`LoadCredential=`). It belongs to root or
+/// to this user, and other users cannot reach it.
 ///
 /// # Errors
-/// [`Error`], naming the file and what to do.
+/// [`Error`], with the file and the remedy.
 pub fn read_credential(path: &Path, leaf: &Leaf) -> Result<Zeroizing<String>, Error> {
     let file = open(path, leaf)?;
     Ok(secure_file::secret(&file, path, None, Access::ReadCredential, MAX_SECRET_SIZE)?)

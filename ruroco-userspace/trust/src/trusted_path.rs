@@ -1,16 +1,16 @@
-//! Paths that nobody but root and one user of ours can lead elsewhere.
+//! Paths that only root and one trusted user can change.
 //!
-//! Who can write a directory decides what its names stand for, whoever owns the files. So a path is
-//! trusted as a whole or not at all: [`find`] walks it from `/` on, each step relative to the descriptor
-//! of the one before, and follows symbolic links itself. What was checked is therefore what is opened;
-//! and where a whole path is trusted, a later use of the same path ends at the same place.
+//! A user who can write to a directory controls what its names stand for, even if other users own the files.
+//! So a path is trusted as a whole or not at all: [`find`] walks it from `/` on, each step relative to the
+//! descriptor of the previous step, and follows symbolic links itself. So the checked file is the opened
+//! file; and if a whole path is trusted, a later use of the same path ends at the same place.
 //!
-//! - Each directory and each symbolic link belongs to a trusted user; directories are writable by
-//!   nobody else.
-//! - Through a sticky directory such as `/tmp`, which everybody can write, a path may lead to another
-//!   *directory*: nobody else can rename or remove it there, and directories have no hard links. Files
-//!   and symbolic links do, so none that lies directly in such a directory is trusted.
-//! - What is on a FUSE file system has the owners, modes and contents that its daemon makes up.
+//! - Each directory and each symbolic link belongs to a trusted user, and no other user can write to the
+//!   directories.
+//! - Through a sticky directory such as `/tmp`, to which all users can write, a path may lead to another
+//!   *directory*: other users cannot rename or remove it there, and directories have no hard links. Files and
+//!   symbolic links do, so a file directly in such a directory is not trusted.
+//! - Files on a FUSE file system have the owners, modes and contents that its daemon makes up.
 //!
 //! Rationale: decision 0023.
 
@@ -50,9 +50,8 @@ const MAX_LINKS: u32 = 40;
 /// FUSE (linux/magic.h).
 const FUSE: u64 = 0x6573_5546;
 
-/// File systems whose files the kernel makes up, by the names that mount(8) has for them: such a file
-/// may belong to root and still say what somebody else wants, as `/proc/PID/cmdline` does
-/// (linux/magic.h).
+/// File systems whose files the kernel makes up, by their names for mount(8). A file there may belong to root
+/// although another user controls its content, as with `/proc/PID/cmdline` (linux/magic.h).
 const MADE_UP: [(u64, &str); 18] = [
     (0x9fa0, "proc"),
     (0x6265_6572, "sysfs"),
@@ -246,7 +245,7 @@ impl Leaf {
         FileType::from_raw_mode(self.stat.st_mode) == FileType::RegularFile
     }
 
-    /// Whether it is a regular file that somebody may execute.
+    /// Whether it is a regular file that at least one user may execute.
     pub fn is_program(&self) -> bool {
         self.is_file() && self.stat.st_mode & 0o111 != 0
     }
@@ -271,10 +270,10 @@ impl Leaf {
         Ok(())
     }
 
-    /// Opens it for reading, if it is a regular file: nothing else is ever opened, and nothing waits.
+    /// Opens it for reading, if it is a regular file: other files are never opened, and nothing waits.
     ///
     /// # Errors
-    /// If it is none, or may not be read.
+    /// If it is not a regular file, or may not be read.
     pub fn open(&self) -> Result<File, Fault> {
         let failed = |error: io::Error| Fault::io(&self.path, error);
         if !self.is_file() {
@@ -292,7 +291,7 @@ impl Leaf {
             |now: &Metadata| (now.dev(), now.ino()) == (self.stat.st_dev, self.stat.st_ino);
         match file.metadata() {
             Ok(now) if is_same(&now) => Ok(file),
-            Ok(_) => Err(failed(io::Error::other("somebody exchanged it just now"))),
+            Ok(_) => Err(failed(io::Error::other("another process replaced it during the check"))),
             Err(error) => Err(failed(error)),
         }
     }
@@ -428,8 +427,8 @@ impl Walk {
         openat(&parent.fd, name, DIRECTORY, Mode::empty())
     }
 
-    /// If everything is on such a file system, as in some containers, whoever makes it up is root's
-    /// equal anyhow.
+    /// If everything is on such a file system, as in some containers, the user who controls it is as powerful
+    /// as root anyway.
     fn check_file_system(&self, fd: impl AsFd, stat: &Stat, at: &Path) -> Result<(), Fault> {
         let is_roots = self.nodes.first().is_some_and(|root| root.stat.st_dev == stat.st_dev);
         match file_system(fd) {
@@ -446,7 +445,7 @@ enum Step {
     Other(Stat),
 }
 
-/// Of directories that are made above the one that is wanted.
+/// The mode of directories that are created above the wanted directory.
 const ANCESTORS: Mode = Mode::from_raw_mode(0o755);
 
 const DIRECTORY: OFlags =

@@ -103,8 +103,8 @@ fn a_host_with_a_gate_is_healthy_and_the_gate_does_not_notice() {
     findings.expect_good(&GOOD);
     findings.expect("check", "warning", &["native mode on a veth device"]);
     findings.expect_good(&["gate", "server", "commander", "orders", "commands", "xdp_program"]);
-    findings.expect("native_xdp", "ok", &["in the driver now"]);
-    findings.expect("silence", "ok", &["16 judged", "IPv4 and IPv6"]);
+    findings.expect("native_xdp", "ok", &["an XDP program runs in the driver"]);
+    findings.expect("silence", "ok", &["16 packets got a verdict", "IPv4 and IPv6"]);
     let since = lab.verdicts().since(&before);
     assert!(since.values().all(|count| *count == 0), "packets of the doctor: {since:?}");
     let text = lab.tool_command(&["doctor"]).arg("--commands").arg(lab.files.commands()).output();
@@ -131,7 +131,7 @@ fn a_host_on_which_nothing_runs_is_otherwise_healthy_and_stays_as_it_is() {
         findings.expect(part, "problem", &["is not running", "systemctl start"]);
     }
     assert!(!findings.is_good, "no knock would work");
-    findings.expect("native_xdp", "ok", &["veth runs XDP programs"]);
+    findings.expect("native_xdp", "ok", &["veth supports native XDP"]);
     assert_eq!(count(), before);
     assert!(!lab.files.pins().exists(), "made by whom?");
 }
@@ -326,7 +326,7 @@ fn without_root_the_doctor_says_what_it_could_not_look_at() {
     command.arg("--commands").arg(lab.files.commands());
     let findings = Findings::of(&mut command);
     for name in ["check", "gate", "xdp_program", "silence"] {
-        findings.expect(name, "unknown", &["could not look"]);
+        findings.expect(name, "unknown", &["could not check"]);
     }
     findings.expect("interface", "ok", &[SERVER_INTERFACE]);
 }
@@ -337,7 +337,7 @@ fn an_audit_trail_that_others_can_change_is_a_problem() {
     let mut lab = Lab::running(&Default::default());
     lab.expect_next_knock_to_run(Family::V4);
     let trail = lab.files.audit().join("audit.jsonl");
-    Findings::of(&mut doctor(&lab)).expect("audit_trail", "ok", &["is root's"]);
+    Findings::of(&mut doctor(&lab)).expect("audit_trail", "ok", &["belongs to root"]);
     for mode in [0o660, 0o644, 0o642] {
         fs::set_permissions(&trail, fs::Permissions::from_mode(mode)).unwrap();
         let findings = Findings::of(&mut doctor(&lab));

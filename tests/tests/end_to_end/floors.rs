@@ -66,7 +66,7 @@ fn floors_that_are_there_are_not_made_again() {
     let before = fs::read(floor_file(&lab)).unwrap();
     let again = lab.server_command(&["init"]).output().unwrap();
     assert!(!again.status.success());
-    assert!(String::from_utf8_lossy(&again.stderr).contains("nothing was changed"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("Nothing was changed"));
     assert_eq!(fs::read(floor_file(&lab)).unwrap(), before);
 }
 
@@ -82,7 +82,7 @@ fn floors_that_were_cut_stop_the_start_and_are_left_as_they_are() {
     let whole = fs::read(&path).unwrap();
     for length in [0, 1, LINE_SIZE, whole.len() / 4, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
-        expect_no_start(&lab, &["floors are damaged", "make new keys", "ruroco-server init"]);
+        expect_no_start(&lab, &["floors are damaged", "Make new keys", "ruroco-server init"]);
         assert_eq!(fs::read(&path).unwrap(), whole[..length]);
     }
     // With the file as it was, the knock that has run does not run again.
@@ -111,7 +111,7 @@ fn a_floor_that_was_being_written_when_the_power_went_is_cut_off() {
         content[end..end + torn.len()].copy_from_slice(torn);
         fs::write(&path, content).unwrap();
 
-        lab.start_server_until(&mut lab.server_command(&[]), &["cut off a floor"]);
+        lab.start_server_until(&mut lab.server_command(&[]), &["removed a floor"]);
         // Nothing that has run is forgotten with it.
         for knock in &knocks {
             lab.send(Family::V4, &lab.seal(knock));
@@ -145,7 +145,7 @@ fn floors_that_are_not_text_are_damaged() {
         let mut content = whole.clone();
         content[place] = 0xff; // in no UTF-8
         fs::write(&path, &content).unwrap();
-        expect_no_start(&lab, &["floors are damaged", "make new keys", "ruroco-server init"]);
+        expect_no_start(&lab, &["floors are damaged", "Make new keys", "ruroco-server init"]);
         assert_eq!(fs::read(&path).unwrap(), content);
     }
     fs::write(&path, &whole).unwrap();

@@ -164,7 +164,10 @@ fn a_key_file_that_has_gone_bad_is_told_and_the_running_server_goes_on() {
     lab.expect_next_knock_to_run(Family::V4);
     lab.server().crash();
     let mut server = lab.server_command(&[]);
-    lab.start_server_until(&mut server, &["waiting for the gate", "gate's log says why"]);
+    lab.start_server_until(
+        &mut server,
+        &["waiting for the gate", "the gate rejected this process"],
+    );
     lab.gate().wait_for(&["could not hand over", path, "chmod 600"]);
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     lab.server().wait_for(&["ready"]);
@@ -180,7 +183,7 @@ fn a_key_file_that_has_gone_bad_is_told_and_the_running_server_goes_on() {
     lab.gate().wait_for(&[
         "could not hand over",
         path,
-        "may not open the files of others",
+        "may not override file permissions",
         "chown root",
     ]);
     chown(&key, Some(0), Some(0)).unwrap();
@@ -209,7 +212,7 @@ fn nobody_else_gets_the_keys_while_a_server_has_them() {
         })
     });
     assert_eq!(given, 0, "bytes and descriptors");
-    lab.gate().wait_for(&["turned away a second server"]);
+    lab.gate().wait_for(&["rejected a second server"]);
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
 }
@@ -231,12 +234,8 @@ fn what_is_no_handover_is_refused_in_words_and_keys_are_wiped_all_the_same() {
         (&message[..4], &[&other, &file(&good)], "of 4 bytes, expected 5"),
         (&long, &[&other, &file(&good)], "of 6 bytes, expected 5"),
         (&message, &[&other], "no keys, or no ring"),
-        (&message, &[&other, &socket], "could not take the keys: not a file of keys"),
-        (
-            &message,
-            &[&other, &file(&bad)],
-            "line 1 of the keys that the gate has handed over has no name",
-        ),
+        (&message, &[&other, &socket], "could not receive the keys: not a file of keys"),
+        (&message, &[&other, &file(&bad)], "line 1 of the keys from the gate has no name"),
         (&message, &[&socket, &file(&good)], "could not map the ring"),
     ];
     let path = lab.files.sockets().join("gate.sock");
@@ -280,7 +279,8 @@ fn with_a_bad_configuration_the_rules_from_before_stay_and_new_keys_wait() {
     let text = change_config(&lab, |text| text + "\n[keys.tablet]\ncommandos = []\n");
     let place = format!("{}:{}: ", lab.files.config().display(), text.lines().count() + 3);
     lab.server().signal(Signal::SIGCONT);
-    let told = ["the rules from before stay", "waiting=tablet", &place, "did you mean `commands`?"];
+    let told =
+        ["the earlier rules stay in force", "waiting=tablet", &place, "did you mean `commands`?"];
     lab.server().wait_for(&told);
     lab.server().wait_for_nth(2, &["ready", "keys=2"]);
     lab.commander().crash();

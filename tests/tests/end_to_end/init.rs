@@ -101,8 +101,8 @@ fn a_set_up_that_has_failed_can_be_run_again() {
     fs::remove_file(begun.path("floors")).unwrap();
     for (made, stays) in [(true, false), (false, true)] {
         let said = text_of(&begun.init().output().unwrap());
-        assert_eq!(said.contains("made the key"), made, "{said}");
-        assert_eq!(said.contains("there is a key"), stays, "{said}");
+        assert_eq!(said.contains("created the key"), made, "{said}");
+        assert_eq!(said.contains("contains a key already"), stays, "{said}");
         assert!(begun.path("floors/floors").exists());
     }
 }

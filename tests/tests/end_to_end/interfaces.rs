@@ -100,13 +100,13 @@ fn where_the_gate_would_not_start_check_fails() {
     };
     let output = check();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("there is no interface tun0 now"), "{said}");
+    assert!(output.status.success() && said.contains("interface tun0 does not exist"), "{said}");
     lab.network.server.ip("tuntap add mode tun name tun0\n");
     let output = check();
     let said = String::from_utf8_lossy(&output.stdout);
     let error = said.lines().find(|line| line.starts_with("error "));
     assert!(error.is_some_and(|line| line.contains("the gate cannot use tun0")), "{said}");
-    assert!(!output.status.success() && !said.contains("would start"), "{said}");
+    assert!(!output.status.success() && !said.contains("will start"), "{said}");
 }
 
 #[test]
@@ -158,7 +158,8 @@ fn interfaces_that_exchange_their_names_stay_closed_all_the_time() {
     }
     let pins = lab.files.pinned().len();
     assert_eq!(pins, 2, "each is where it was");
-    let wrong = ["has gone", "another XDP program", "is open", "no such interface"];
+    let wrong =
+        ["has gone", "another XDP program", "another interface", "this interface does not exist"];
     for what in wrong {
         assert_eq!(lab.gate().lines_with(&[what]), [""; 0]);
     }
@@ -181,7 +182,7 @@ fn a_renamed_interface_is_opened_for_another_one_of_its_name_and_the_log_says_so
         status["interfaces"][0]["problem"].is_null().then_some(status)
     });
     assert_eq!(status["interfaces"][0]["attached"], true, "{status:#}");
-    lab.gate().wait_for(&[SERVER_INTERFACE, "another interface", "renamed0", "is open"]);
+    lab.gate().wait_for(&[SERVER_INTERFACE, "another interface", "renamed0", "is not attached"]);
     assert_eq!(lab.gate().lines_with(&["has gone"]), [""; 0]);
     lab.send(Family::V4, b"anybody there?");
     assert_eq!(lab.capture.replies_from_gate().len(), 1);
@@ -194,8 +195,8 @@ fn a_gate_that_starts_opens_what_was_renamed_and_the_log_says_so() {
     lab.network.server.ip(&format!("link set dev {SERVER_INTERFACE} name renamed0"));
     assert_eq!(lab.status()["attached"], true);
     lab.gate().crash();
-    lab.start_gate_until(&["no such interface"]);
-    lab.gate().wait_for(&["WARN", "renamed0", "not configured", "it is open"]);
+    lab.start_gate_until(&["this interface does not exist"]);
+    lab.gate().wait_for(&["WARN", "renamed0", "not configured", "detached"]);
     let status = lab.status();
     assert_eq!(status["attached"], false, "{status:#}");
 }
@@ -207,7 +208,7 @@ fn an_altname_means_its_interface() {
     for altname in [ALTNAME, "short0"] {
         let mut lab = Lab::new(&options("native", &[altname]));
         lab.start_commander();
-        lab.start_gate_until(&["there is no such interface; waiting for it"]);
+        lab.start_gate_until(&["this interface does not exist; the gate waits for it"]);
         lab.start_server();
         // It comes by that name under the gate, and goes by it.
         lab.network.server.ip(&format!("link property add dev server0 altname {altname}\n"));
@@ -240,7 +241,7 @@ fn two_names_of_one_interface_are_one_attachment() {
     lab.start_commander();
     lab.start_gate();
     lab.start_server();
-    lab.gate().wait_for(&["WARN", SERVER_INTERFACE, "the same device as alt0", "remove one"]);
+    lab.gate().wait_for(&["WARN", SERVER_INTERFACE, "the same device as alt0", "Remove one"]);
     let checked = checked(&lab);
     assert!(checked.contains("`server0` and `alt0` are the same interface, server0"), "{checked}");
     let expect_one_each = |lab: &Lab| {

@@ -122,7 +122,7 @@ fn a_knock_comes_from_the_networks_of_its_key_and_runs_for_an_address_in_them() 
         lab.send(family, &by_phone(&lab, &claim));
         lab.expect_refusal("source_not_allowed");
         let address = CLIENT.of(family).to_string();
-        lab.server().wait_for(&[&format!("{address} is in none of the key's sources"), "/24"]);
+        lab.server().wait_for(&[&format!("{address} is not in the key's sources"), "/24"]);
         lab.expect_next_knock_to_run(family);
         lab.expect_silence();
     }

@@ -127,7 +127,7 @@ fn the_gate_gives_the_ring_to_the_servers_user_alone() {
         Ok(0) | Err(Errno::ECONNRESET) => {}
         other => panic!("root was given {other:?}"),
     }
-    lab.gate().wait_for(&["turned away a process of another user", "uid=0"]);
+    lab.gate().wait_for(&["rejected the connection of another user", "uid=0"]);
     lab.start_server();
     lab.expect_next_knock_to_run(Family::V4);
     lab.expect_silence();
@@ -186,7 +186,7 @@ fn the_server_refuses_to_be_root() {
     let mut server =
         Daemon::start("ruroco-server", command.arg("--config").arg(lab.files.config()));
     assert!(!server.wait_for_end().success());
-    server.wait_for(&["refusing to run as root"]);
+    server.wait_for(&["the server does not run as root"]);
 }
 
 #[test]

@@ -332,7 +332,7 @@ fn a_gate_that_starts_before_its_interface_waits_for_it() {
     let mut lab = Lab::new(&Default::default());
     lab.network.disconnect_client();
     lab.start_commander();
-    lab.start_gate_until(&["no such interface"]);
+    lab.start_gate_until(&["this interface does not exist"]);
     lab.start_server();
     lab.network.add_client_link();
     lab.gate().wait_for(&["gate is attached"]);

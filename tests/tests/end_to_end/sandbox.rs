@@ -123,11 +123,11 @@ fn what_the_kernel_has_not_is_said_and_a_strict_server_does_not_run_without_it()
     require_tool("strace");
     let cases = [
         ("landlock_create_ruleset:error=EOPNOTSUPP", &["files not: Landlock is off", "lsm="][..]),
-        ("landlock_create_ruleset:error=ENOSYS", &["tcp not: Landlock takes Linux 5.13"]),
+        ("landlock_create_ruleset:error=ENOSYS", &["tcp not: Landlock needs Linux 5.13"]),
         // Level 3 of Landlock's ABI.
         (
             "landlock_create_ruleset:retval=3:when=1",
-            &["files partly", "Linux 6.10", "tcp not: takes Linux 6.7", "scopes not"],
+            &["files partly", "Linux 6.10", "tcp not: needs Linux 6.7", "scopes not"],
         ),
         ("landlock_restrict_self:error=E2BIG", &["scopes not: Landlock failed"]),
         ("seccomp:error=EINVAL", &["system_calls not: seccomp failed"]),
@@ -137,7 +137,7 @@ fn what_the_kernel_has_not_is_said_and_a_strict_server_does_not_run_without_it()
         let mut strict =
             Daemon::start("ruroco-server", &mut tampered(&lab, inject, &["--sandbox", "strict"]));
         assert!(!strict.wait_for_end().success(), "{inject}");
-        strict.wait_for(&[said, &["refusing to run", "--sandbox strict"]].concat());
+        strict.wait_for(&[said, &["the sandbox is incomplete", "--sandbox strict"]].concat());
 
         let mut best_effort = tampered(&lab, inject, &[]);
         lab.start_server_until(&mut best_effort, &["ready"]);

@@ -105,7 +105,11 @@ fn a_bad_configuration_is_refused_with_its_line_and_all_stays() {
             assert_ne!(bad, text);
             write_config(&lab, &bad);
             let place = format!("{}:{}: ", lab.files.config().display(), line(beginning, &bad));
-            reload(&mut lab, 1, &["not reloaded, all stays as it was", &place, told]);
+            reload(
+                &mut lab,
+                1,
+                &["not reloaded, the earlier configuration stays in force", &place, told],
+            );
             lab.send(Family::V4, &other_command(&lab));
             lab.expect_next_knock_to_run(Family::V4);
         }
@@ -116,7 +120,7 @@ fn a_bad_configuration_is_refused_with_its_line_and_all_stays() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn all_that_is_wrong_is_told_with_a_line_for_each() {
-    const REFUSED: &str = "not reloaded, all stays as it was";
+    const REFUSED: &str = "not reloaded, the earlier configuration stays in force";
     for source in SOURCES {
         let mut lab = Lab::running(&of_source(source));
         let text = config(&lab);

@@ -121,7 +121,10 @@ fn the_server_tells_whether_it_has_what_it_takes_to_judge() {
     let mut lab = Lab::new(&Default::default());
     let manager = Manager::new(&lab);
     let mut server = manager.start("ruroco-server", &mut lab.server_command(&[]));
-    assert_eq!(manager.told(), "READY=1\nSTATUS=waiting for the gate: it was not asked yet\n");
+    assert_eq!(
+        manager.told(),
+        "READY=1\nSTATUS=waiting for the gate: the server has not connected yet\n"
+    );
     let told = manager.told();
     assert!(told.starts_with("STATUS=waiting for the gate: could not connect to "), "{told}");
     lab.start_gate();

@@ -99,7 +99,7 @@ fn its_exit_code_tells_open_from_closed_and_from_nobody_knows() {
     assert_eq!(open["attached"], false);
     assert_ne!(open["since"], since);
     let shown = text(&status(&lab, &[]).stdout);
-    assert!(shown.contains("\ngate        OPEN on some interface"), "{shown}");
+    assert!(shown.contains("\ngate        NOT ATTACHED to some interface"), "{shown}");
     lab.network.connect_client();
     wait::until("the gate to close again", || {
         (status(&lab, &["--json"]).status.code() == Some(0)).then_some(())

@@ -368,6 +368,9 @@ fn the_readme_leads_to_a_first_knock() {
     assert!(said.contains("silence"), "{said}");
     println!("{said}\n{shown}\n{accepted}\n{status}");
     let again = host.guest.run("ruroco init --yes");
-    assert!(again.contains("stays as it is") && !again.contains("ruroco://"), "{again}");
+    assert!(
+        again.contains("exists already and is not changed") && !again.contains("ruroco://"),
+        "{again}"
+    );
     host.expect_silence();
 }

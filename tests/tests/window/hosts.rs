@@ -64,7 +64,7 @@ fn each_field_says_what_is_wrong_with_it_and_nothing_is_saved() {
     assert!(!person.sees_now("Not saved"), "nobody is told off while still writing");
     person.presses("Save");
     person.sees("Not saved. Correct the fields that are marked above.");
-    assert!(person.description("Name").contains("cannot be a name"));
+    assert!(person.description("Name").contains("is not a valid name"));
     assert!(person.description("Address").contains("is not a port"));
     assert!(person.description("Port that opens").contains("from 1 to 65535"));
     assert!(person.description("Run commands for another address").contains("IPv4 or IPv6"));

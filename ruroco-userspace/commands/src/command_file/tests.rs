@@ -1,4 +1,4 @@
-//! What is accepted, what is refused, and what is said.
+//! Which files are accepted or rejected, and the messages.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -81,11 +81,11 @@ fn every_mistake_names_its_line_and_the_remedy() {
         ("timeout = 18446744073709551616\n", 3, ""),
         ("timeout = -1\n", 3, "`timeout = -1` is not valid"),
         ("timeout = 1.5\n", 3, "`timeout = 1.5` is not valid"),
-        ("cwd = \"tmp\"\n", 3, "from / on"),
-        ("cwd = \"/t\\u0000mp\"\n", 3, "from / on"),
-        ("[commands.x.env]\nA = \"1\"\nRUROCO_IP = \"::\"\n", 5, "set by the commander"),
-        ("[commands.x.env]\n\"A=B\" = \"1\"\n", 4, "cannot be the name"),
-        ("[commands.x.env]\n\"\" = \"1\"\n", 4, "cannot be the name"),
+        ("cwd = \"tmp\"\n", 3, "begins with /"),
+        ("cwd = \"/t\\u0000mp\"\n", 3, "begins with /"),
+        ("[commands.x.env]\nA = \"1\"\nRUROCO_IP = \"::\"\n", 5, "the commander sets"),
+        ("[commands.x.env]\n\"A=B\" = \"1\"\n", 4, "is not a valid name"),
+        ("[commands.x.env]\n\"\" = \"1\"\n", 4, "is not a valid name"),
         ("[commands.x.env]\nA = \"\\u0000\"\n", 4, "NUL"),
         ("env = { PATH = \":/usr/bin\" }\n", 3, "an empty element"),
         ("env = { PATH = \"/usr/bin:\" }\n", 3, "an empty element"),
@@ -115,8 +115,8 @@ fn every_mistake_names_its_line_and_the_remedy() {
         assert!(error.contains(told), "{text}: {error}");
     }
     for (text, line, told) in [
-        ("", 1, "there is no command"),
-        ("[commands]\n", 1, "there is no command"),
+        ("", 1, "the file contains no command"),
+        ("[commands]\n", 1, "the file contains no command"),
         ("[commands]\nx = 5\n", 2, "`x` must be a table"),
         ("[commands]\nx = [\"true\"]\n", 2, "`x` must be a table"),
     ] {
@@ -169,7 +169,7 @@ fn a_program_that_is_not_there_is_a_warning() {
     assert!(told("/no/such").starts_with("/commands.toml:2: /no/such not found"));
     assert!(told("/etc/passwd").contains("chmod u+x /etc/passwd"));
     assert!(told("/etc").contains("/etc not found"));
-    assert!(told("no-such-program").contains("write its whole path"));
+    assert!(told("no-such-program").contains("set its absolute path"));
 }
 
 /// A directory with a script in it, which everybody may run.
@@ -211,12 +211,12 @@ fn a_program_that_others_can_change_is_refused_with_what_to_run() {
     }
     // It runs with the rights of another user, who may change it.
     if getuid().is_root() {
-        let nobody = users::find("nobody").unwrap();
-        std::os::unix::fs::chown(&script, Some(nobody.uid.as_raw()), None).unwrap();
+        let unprivileged = users::find("daemon").unwrap();
+        std::os::unix::fs::chown(&script, Some(unprivileged.uid.as_raw()), None).unwrap();
         for form in &forms {
             let text = format!("[commands.x]\n{form}\n");
-            assert!(check(&text).unwrap_err().contains("user nobody"), "{form}");
-            assert!(check(&format!("{text}user = \"nobody\"\n")).is_ok(), "{form}");
+            assert!(check(&text).unwrap_err().contains("user daemon"), "{form}");
+            assert!(check(&format!("{text}user = \"daemon\"\n")).is_ok(), "{form}");
         }
     }
 }

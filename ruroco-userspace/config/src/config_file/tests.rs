@@ -1,4 +1,4 @@
-//! What is accepted, what is refused, and what is said.
+//! Which files are accepted or rejected, and the messages.
 
 use std::{net::Ipv6Addr, slice};
 
@@ -45,8 +45,8 @@ fn every_mistake_names_its_line_and_the_remedy() {
         ("port = \"80\"\n", 3, "`port = 80`"),
         ("listen = \"[::]:80\"\n", 3, "Use an IP address"),
         ("keys_dir = \"keys\"\n", 3, "Use an absolute path"),
-        ("max_knocks_per_second = 0\n", 3, "Use a whole number from 1 on"),
-        ("max_knocks_per_second = -1\n", 3, "Use a whole number from 1 on"),
+        ("max_knocks_per_second = 0\n", 3, "Use a whole number, at least 1"),
+        ("max_knocks_per_second = -1\n", 3, "Use a whole number, at least 1"),
         ("max_clock_skew = 100000\n", 3, "Use a time from 0 seconds to 1 day"),
         ("max_clock_skew = \"2d\"\n", 3, "such as \"30s\", \"5m\" or \"1h\""),
         ("[gate]\ninterfaces = []\n", 4, "interfaces = [\"eth0\"]"),
@@ -65,7 +65,7 @@ fn every_mistake_names_its_line_and_the_remedy() {
         (
             "[gate]\ninterfaces = [\"a\"]\nappearance = \"closed\"\nmax_passed_per_second = 0\n",
             6,
-            "Use a whole number from 1 on",
+            "Use a whole number, at least 1",
         ),
         ("[keys.laptop]\ncommand = []\n", 4, "did you mean `commands`?"),
         ("[keys.laptop]\nexpires = \"2027-01-31\"\n", 4, "Use a date without quotes"),

@@ -1,9 +1,9 @@
-//! Lines for the journal in its native protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>): one
-//! datagram for each, with the fields of the line as fields of the journal.
+//! Lines for the journal in its native protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>): one datagram
+//! for each, with the fields of the line as fields of the journal.
 //!
-//! Written here rather than taken from `tracing-journald` because that one finds the journal anew
-//! for each line, by its path, which a confined process cannot; allocates for each line; and waits
-//! for a journal that is stuck. This one connects once, keeps its memory, and waits a little, once.
+//! This replaces `tracing-journald`, which finds the journal again for each line, by its path, which a
+//! confined process cannot; allocates for each line; and waits for a journal that hangs. This module connects
+//! once, keeps its memory, and waits a little, once.
 //!
 //! Rationale: decision 0011.
 

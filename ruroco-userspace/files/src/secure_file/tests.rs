@@ -1,4 +1,4 @@
-//! Which files are read, and what is said of the others.
+//! Which files are read, and the messages about the others.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 

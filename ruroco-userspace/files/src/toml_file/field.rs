@@ -19,7 +19,7 @@ pub struct Field<T: 'static> {
 
 /// What a field is where the file does not say.
 pub enum Default<T> {
-    /// The file has to say.
+    /// The file must contain the field.
     Required,
     /// Nothing; this is what that means.
     Nothing(&'static str),
@@ -76,7 +76,7 @@ pub struct Info {
 /// A default as a person reads about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// The file has to say.
+    /// The file must contain the field.
     Required,
     /// In words.
     Words(&'static str),

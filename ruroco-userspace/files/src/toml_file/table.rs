@@ -1,5 +1,5 @@
-//! A table of a file, read field by field. What is wrong with one field hides nothing in another: each
-//! problem is added to the others, and reading goes on.
+//! A table of a file, read field by field. An error in one field hides no error in another: each problem is
+//! added to the others, and reading continues.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -29,7 +29,7 @@ pub enum Taken<T> {
     Is(Located<T>),
     /// Nothing.
     Absent,
-    /// What is wrong, and has been reported.
+    /// The value has an error, which has been reported.
     Wrong,
 }
 
@@ -202,7 +202,8 @@ impl<'a> Table<'a> {
             at,
             match meant {
                 Some(meant) => format!("{what}; did you mean `{meant}`?"),
-                None => format!("{what}. Remove it; the manual lists the fields that exist"),
+                None => format!("{what}. Remove it; `man ruroco-config` and `man ruroco-commands` list the fields that \
+                    exist"),
             },
         )
     }

@@ -22,14 +22,14 @@ pub trait Value: Sized {
     /// What a person reads that it is, with its range: "a port number from 1 to 65535".
     fn kind() -> String;
 
-    /// Reads it; adds a problem for all that is wrong with it.
+    /// Reads the value, and adds a problem for each error in it.
     fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self>;
 
     /// The value as TOML.
     fn show(&self) -> String;
 }
 
-/// A value as it stands in a file.
+/// A value as it is written in a file.
 #[derive(Clone)]
 pub struct Item<'a> {
     file: &'a Source,
@@ -43,7 +43,7 @@ pub struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// The value of this field. One that `is_secret` is not repeated in problems.
+    /// The value of this field. If it `is_secret`, problems do not repeat it.
     pub fn new(
         file: &'a Source,
         field: &'a str,
@@ -210,7 +210,7 @@ impl Value for PathBuf {
         if path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0) {
             return Some(path);
         }
-        problems.add(item.wrong("an absolute path, from / on"));
+        problems.add(item.wrong("an absolute path, which begins with /"));
         None
     }
 
@@ -295,7 +295,7 @@ impl Value for Count {
         let value = item.integer().and_then(count);
         if value.is_none() {
             let meant = item.quoted_number().and_then(count).map(|count| count.to_string());
-            problems.add(item.wrong_like("a whole number from 1 on, without quotes", meant));
+            problems.add(item.wrong_like("a whole number, at least 1, without quotes", meant));
         }
         value.map(Self)
     }

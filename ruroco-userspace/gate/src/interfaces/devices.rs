@@ -1,5 +1,5 @@
-//! Which device each configured name means. A device may have altnames beside its name
-//! (`ip link property add`), so two names can mean one device.
+//! Which device each configured name means. A device may have altnames in addition to its name (`ip link
+//! property add`), so two names can mean one device.
 
 use std::{cmp::Reverse, os::fd::AsFd};
 
@@ -63,8 +63,8 @@ pub(super) fn index(socket: impl AsFd, name: &str) -> Option<u32> {
     }
 }
 
-/// In which order to attach: the kernel rejects a program on a device below one that has a program. So
-/// devices of hardware come first, and what software has made of them in the order in which it was made.
+/// The order in which to attach. The kernel rejects a program on a device below a device with a program. So
+/// hardware devices come first, and virtual devices in the order of their creation.
 pub(super) fn order(link: Option<&Link>) -> impl Ord + use<> {
     Reverse(link.map(|link| Reverse((link.kind.is_some(), link.index))))
 }

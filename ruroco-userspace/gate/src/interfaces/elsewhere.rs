@@ -152,7 +152,7 @@ impl Elsewhere for Vec<Pin> {
     }
 }
 
-/// What is to be handed over.
+/// The attachments to hand over.
 pub(super) struct Running<'a>(pub(super) &'a mut [Interface]);
 
 impl Elsewhere for Running<'_> {

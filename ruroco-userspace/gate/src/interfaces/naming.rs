@@ -1,7 +1,7 @@
 //! Which device each configured interface is, while devices are renamed.
 //!
-//! A program stays on the device that it is on, whatever that is called. What changes is under which
-//! of the configured names it is kept; only a device that is none of them any more is let go.
+//! A program stays on its device when the device is renamed. The gate then keeps it under another of the
+//! configured names. It removes the program only from a device that has none of them any more.
 
 /// A configured interface, by the indices of devices.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +28,9 @@ pub(super) fn assign(interfaces: &[Named], exists: impl Fn(u32) -> bool) -> Vec<
     assigned
 }
 
-/// Where a device waits whose name is none of ours now: under its old name if nothing else has that; if
-/// names are being exchanged, under that of the device which has it now, and so on. Where a device has
-/// its name that is not held, the exchange is over, or was none.
+/// The place under which to keep a device whose name is no longer configured. That is its old name if no
+/// other device has it. If names are being exchanged, it is the name of the device that has the old name now,
+/// and so on. If that device is not attached, the exchange is over, or there was no exchange.
 fn vacancy(interfaces: &[Named], mut at: usize) -> Option<usize> {
     for _ in interfaces {
         let Some(device) = interfaces.get(at)?.named else { return Some(at) };

@@ -55,7 +55,7 @@ impl Interfaces {
         }
         for interface in std::mem::replace(&mut self.interfaces, next) {
             if interface.attachment.is_some() {
-                tracing::warn!(interface = %interface.name, "no longer configured: it is open");
+                tracing::warn!(interface = %interface.name, "no longer configured: detached");
                 detach(interface.attachment);
             }
         }
@@ -63,8 +63,8 @@ impl Interfaces {
         Ok(())
     }
 
-    /// For each of these names the place of our interface that it means, if the program is on it: the
-    /// one that has the name, or had it before it was renamed.
+    /// For each of these names, the place of the interface that it means, if the program is attached there:
+    /// the interface that has the name, or had it before it was renamed.
     fn staying(&self, names: &[String]) -> Vec<Option<usize>> {
         let place =
             |index: u32| self.interfaces.iter().position(|interface| interface.is_on(index));
@@ -121,8 +121,8 @@ impl Interfaces {
                 && index_to_name(&self.changes, attachment.index).is_ok()
             {
                 interface.report(format!(
-                    "it accepts no knocks: a reload failed half-way and could not be undone here; restart \
-                     the gate ({error:#})"
+                    "it accepts no knocks: a reload failed half-way and could not be undone here. Restart ruroco-gate \
+                    ({error:#})"
                 ));
             }
         }

@@ -1,11 +1,11 @@
-//! The keys as the gate hands them over: a text with one line for each key, which is its name, a tab,
-//! and the key as it stands in its file. Every line has an end.
+//! The keys as the gate hands them over: a text with one line for each key: its name, a tab, and the key as
+//! in its file. Every line has an end.
 //!
 //! ```text
 //! laptop  chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==
 //! ```
 //!
-//! No name has a control character, so none can be taken for more than one.
+//! No name has a control character, so a name cannot look like several lines.
 
 use std::collections::HashSet;
 
@@ -24,38 +24,38 @@ pub const MAX_SIZE: u64 = (255 - 4 + 1 + 73 + 1) << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// More lines than keys can be.
-    #[error("there are more than {MAX_KEYS} keys in what the gate has handed over")]
+    #[error("the gate has handed over more than {MAX_KEYS} keys")]
     TooMany,
-    /// A line that is none.
-    #[error("line {line} of the keys that the gate has handed over {fault}")]
+    /// An invalid line.
+    #[error("line {line} of the keys from the gate {fault}")]
     Line {
         /// Counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in it.
         fault: Fault,
     },
 }
 
-/// What is wrong with a line.
+/// The error in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The text ends in it.
-    #[error("has no end")]
+    #[error("is incomplete")]
     NotWhole,
     /// No tab.
     #[error("has no name")]
     NoName,
     /// Empty, not UTF-8, or with a control character.
-    #[error("has something for a name that cannot be one")]
+    #[error("has an invalid name")]
     Name,
     /// Not as [`Key::to_text`] writes it.
-    #[error("holds no key")]
+    #[error("contains no key")]
     Key,
     /// Two keys of this name.
-    #[error("has the name of another")]
+    #[error("has the same name as another")]
     SameName,
     /// Two keys of this id.
-    #[error("has the key id of another")]
+    #[error("has the same key id as another")]
     SameId,
 }
 

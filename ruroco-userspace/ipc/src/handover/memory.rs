@@ -1,11 +1,11 @@
-//! The file in which keys go from one process to another: it has no name, is in memory only, and is
-//! written over with zeros by whoever has read it.
+//! The file in which keys go from one process to another: it has no name, is in memory only, and its reader
+//! overwrites it with zeros.
 //!
-//! It is not sealed, as whoever gets it has to write over it, and nobody can seal it
-//! (`memfd_create(2)` without `MFD_ALLOW_SEALING`). What a receiver that was taken over does to it is
-//! nothing to the sender, which has closed it and never reads it. The kernel gives the pages back as they
-//! are when the last descriptor is closed, so a file that was never received is not wiped, as the memory of
-//! a process that is killed is not.
+//! It is not sealed, because its receiver must overwrite it, and no process can seal it (`memfd_create(2)`
+//! without `MFD_ALLOW_SEALING`). If an attacker controls the receiver and changes the file, the sender is not
+//! affected: it has closed the file and never reads it. The kernel frees the pages as they are when the last
+//! descriptor is closed. So a file that was never received is not wiped, and neither is the memory of a
+//! killed process.
 
 use std::{
     fs::File,

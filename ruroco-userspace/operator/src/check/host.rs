@@ -77,8 +77,9 @@ fn interfaces(config: &Config, links: &[Link]) -> Vec<Problem> {
 }
 
 fn missing_interface(name: &str, links: &[Link]) -> String {
-    let message =
-        format!("there is no interface {name} now; the gate starts, stays open there and waits");
+    let message = format!(
+        "interface {name} does not exist. The gate starts without it, and attaches to it when it appears"
+    );
     match nearest(name, links.iter().map(|link| link.name.as_str())) {
         Some(meant) => format!("{message}; did you mean `{meant}`?"),
         None => message,
@@ -90,8 +91,8 @@ fn limits(link: &Link, mode: Mode) -> Option<String> {
     let name = &link.name;
     let kind = link.kind.as_deref().filter(|_| mode == Mode::Native)?;
     Some(format!(
-        "`mode` is \"native\", and {name} is a {kind} device: {}; set mode = \"auto\", which is generic \
-         here, or name interfaces of hardware",
+        "`mode` is \"native\", but {name} is a {kind} device: {}. Set mode = \"auto\", which selects generic mode \
+        here, or guard the hardware interfaces instead",
         native_limits(kind)
     ))
 }
@@ -102,8 +103,8 @@ pub(super) fn keys_of_the_server(config: &Config, user: &User) -> Vec<Problem> {
     let Ok(files) = key_directory::owners(&config.keys_dir) else { return Vec::new() };
     let problem = |path: PathBuf| {
         let message = format!(
-            "it belongs to {}: a commander that its unit starts cannot read it; run: chown root {}, and \
-             have systemd pass the keys to the server (LoadCredential=)",
+            "it belongs to {}, so the commander cannot read it when systemd starts it; run: chown root {}, and pass \
+            the keys to the server with LoadCredential=",
             user.name,
             path.display()
         );

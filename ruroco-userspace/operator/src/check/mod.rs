@@ -1,10 +1,10 @@
-//! `ruroco check`: what gate, server and commander would say of their files if they were
-//! started now, all of it at once, and what the files mean on this host.
+//! `ruroco check`: lists all errors that gate, server and commander would report in their files if they
+//! started now, and checks the files against this host.
 //!
-//! There is no second set of rules. What the daemons read is read by their code: as root, as whom gate
-//! and commander run, once more without the power over other users' files, which their units do not
-//! give them, and as the server's user (`identity`). `host` then adds what the files say of this host.
-//! Nothing is changed, and nothing has to run.
+//! There is no second set of rules. The code of the daemons reads the files: first as root, as gate and
+//! commander run; then without the capabilities that override file permissions, which their units do not
+//! grant; and as the server's user (`identity`). `host` then checks the values against this host. It changes
+//! nothing, and needs no running daemon.
 //!
 //! Rationale: decision 0016.
 
@@ -104,7 +104,7 @@ fn place(problem: &Problem) -> (PathBuf, Option<usize>) {
     (problem.path().to_owned(), problem.line())
 }
 
-const WHO_UNITS_START: &str = "as gate and commander see it, started by their units";
+const WHO_UNITS_START: &str = "as gate and commander read it when systemd starts them";
 
 /// What they would say. Or why that cannot be known.
 fn as_units(config: &Path, commands: &Path) -> Result<Vec<Problem>, String> {
@@ -147,9 +147,8 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
         let tell = |problem: Problem| match of_keys(&problem) {
             // Root reads it: a key that belonged to the server would be one that the commander cannot read.
             true if is_roots_key(problem.path()) => {
-                let message = "it belongs to root, as it should, and the server cannot read it; have systemd \
-                               pass it the keys (LoadCredential=, as in \
-                               /usr/share/doc/ruroco/examples/udp.conf)";
+                let message = "it belongs to root, as it should, so the server cannot read it; have systemd pass it \
+                    the keys (LoadCredential=, as in /usr/share/doc/ruroco/examples/udp.conf)";
                 Problem::error(problem.path(), message).seen_by(&who).as_warning()
             }
             // Whether it does nobody knows before it has started the server.
@@ -160,8 +159,8 @@ fn as_server(path: &Path, config: &Config) -> Result<Vec<Problem>, String> {
         problems.into_iter().map(tell).chain(floors).collect()
     };
     if user.uid.is_root() {
-        let refusal = "the server refuses to run as root; name another user, made with: useradd \
-                       --system --shell /usr/sbin/nologin ruroco";
+        let refusal = "the server does not run as root. Set `server_user` to another user, created with: useradd \
+            --system --shell /usr/sbin/nologin ruroco";
         return Ok(vec![config.problem(Place::Field(fields::SERVER_USER.name), refusal)]);
     }
     if user.uid.as_raw() == geteuid().as_raw() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub struct Report {
     problems: Problems,
-    /// What could not be looked at, and why.
+    /// The checks that could not be done, and why.
     unseen: Vec<String>,
 }
 
@@ -18,7 +18,7 @@ impl Report {
     pub(super) fn new(problems: Problems, mut unseen: Vec<String>) -> Self {
         if !geteuid().is_root() {
             unseen.push(
-                "the files as root sees them, as gate and commander do: this was not run as root"
+                "the files as root reads them, as gate and commander do: `ruroco check` did not run as root"
                     .to_owned(),
             );
         }
@@ -35,7 +35,7 @@ impl Report {
         &self.problems
     }
 
-    /// What could not be looked at, and why.
+    /// The checks that could not be done, and why.
     pub fn unseen(&self) -> impl Iterator<Item = &str> {
         self.unseen.iter().map(String::as_str)
     }
@@ -80,7 +80,7 @@ impl fmt::Display for Report {
             [Level::Error, Level::Warning].map(|level| self.problems.count(level));
         match (errors, warnings) {
             (0, 0) => writeln!(f, "ok       configuration, commands and keys"),
-            (0, _) => writeln!(f, "ok       the daemons would start; warnings: {warnings}"),
+            (0, _) => writeln!(f, "ok       the daemons will start; warnings: {warnings}"),
             _ => writeln!(f, "failed   errors: {errors}, warnings: {warnings}"),
         }
     }

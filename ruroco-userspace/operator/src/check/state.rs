@@ -1,8 +1,8 @@
-//! The directory in which the server keeps its floors: whether it can write there, and how it gets a
+//! The directory in which the server keeps its floors: whether the server can write there, and how it gets a
 //! directory.
 //!
-//! The owner of a directory decides what is in it. So no advice gives the server a directory with anything but
-//! the server's own files in it, least of all one that leads to configuration, commands or keys.
+//! The owner of a directory controls its content. So no advice gives the server a directory that contains
+//! other files than its own, least of all a directory that leads to configuration, commands or keys.
 
 use std::{
     fs, io,
@@ -23,13 +23,13 @@ use rustix::{
     io::Errno,
 };
 
-/// Where the server keeps its floors unless somebody says otherwise; and where it could, if that is taken.
+/// The default directory for floors, and the directory to use if the default is occupied.
 const USUAL_PLACES: [&str; 2] = ["/var/lib/ruroco", "/var/lib/ruroco-server"];
 
 /// How the names of the server's files begin, and what a file system of its own begins with.
 const OWN_FILES: [&str; 4] = [FLOORS, UPSTREAM_BLOCKLIST, refusal_record::FILE, "lost+found"];
 
-/// `state_dir`, to be looked at by root first: other users may not see what is in it.
+/// `state_dir`. Root must check it first: other users may not see its content.
 #[derive(Debug)]
 pub(crate) struct StateDirectory<'a> {
     path: &'a Path,
@@ -109,7 +109,7 @@ fn move_to_its_own(path: &Path, config: &Config, user: &User) -> String {
     let own = usual.into_iter().find(|place| !is_needed(place, config) && *place != path);
     let own = own.unwrap_or(Path::new("/var/lib/ruroco-floors"));
     let mut remedy = format!(
-        "use a directory of the server's own: set state_dir = {own:?} and {}",
+        "use a separate directory for the server: set state_dir = {own:?} and {}",
         install(own, user)
     );
     for floors in [FLOORS, UPSTREAM_BLOCKLIST].map(|name| path.join(name)) {
@@ -135,7 +135,7 @@ fn is_needed(path: &Path, config: &Config) -> bool {
     layout::is_systems(&path) || needed.into_iter().any(|needed| real(needed).starts_with(&path))
 }
 
-/// Whether nobody has put anything else there, as far as this process may see.
+/// Whether the directory contains no other files, as far as this process may read it.
 fn holds_nothing_else(path: &Path) -> bool {
     let is_own = |name: &str| OWN_FILES.iter().any(|own| name.starts_with(own));
     match fs::read_dir(path) {

@@ -26,12 +26,16 @@ fn of(max_error: io::Result<Option<Duration>>, max_skew: Duration) -> Finding {
         ),
         Ok(Some(error)) if error >= max_skew => Finding::warning(
             NAME,
-            format!("synchronised, but may be wrong by {error:.0?}; `max_clock_skew` is {skew}"),
-            "look at the NTP client: chronyc tracking, or timedatectl timesync-status",
+            format!(
+                "the system clock is synchronised, but may be wrong by {error:.0?}; `max_clock_skew` is {skew}"
+            ),
+            "check the NTP client with `chronyc tracking` or `timedatectl timesync-status`",
         ),
         Ok(Some(error)) => Finding::ok(
             NAME,
-            format!("synchronised, wrong by {error:.0?} at most; {skew} are allowed"),
+            format!(
+                "the system clock is synchronised, and wrong by {error:.0?} at most; {skew} are allowed"
+            ),
         ),
     }
 }
@@ -63,7 +67,7 @@ mod tests {
             (Ok(just_right), State::Ok, "60 s are allowed"),
             (Ok(Some(allowed)), State::Warning, "may be wrong by 60s"),
             (Ok(None), State::Warning, "timedatectl set-ntp true"),
-            (Err(io::ErrorKind::PermissionDenied.into()), State::Unknown, "could not look"),
+            (Err(io::ErrorKind::PermissionDenied.into()), State::Unknown, "could not check"),
         ] {
             let finding = of(max_error, allowed);
             assert_eq!(finding.state(), state, "{finding}");

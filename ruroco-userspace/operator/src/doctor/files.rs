@@ -1,4 +1,5 @@
-//! What the daemons keep on the disk while they run, beside what [`check`](crate::check) reads.
+//! The files that the daemons keep while they run. [`check`](crate::check) covers the files that they only
+//! read.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
@@ -26,7 +27,7 @@ pub(crate) fn floors(config: &Config, user: &User) -> Finding {
         Ok(None) => {}
         Ok(Some(trouble)) => {
             let detail = format!(
-                "{}: {}: knocks are rejected (floor_not_persisted) as soon as the server has to write there",
+                "{}: {}: knocks are rejected (floor_not_persisted) as soon as the server must write there",
                 dir.display(),
                 trouble.reason
             );
@@ -42,23 +43,24 @@ pub(crate) fn floors(config: &Config, user: &User) -> Finding {
             if error.kind() == io::ErrorKind::NotFound && dir.join(UPSTREAM_BLOCKLIST).exists() =>
         {
             let blocklist = dir.join(UPSTREAM_BLOCKLIST);
-            Finding::ok(NAME, format!("will be taken over from {}", blocklist.display()))
+            Finding::ok(NAME, format!("the server will import them from {}", blocklist.display()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::problem(
             NAME,
             format!("{shown} does not exist, so the server does not start"),
             format!(
-                "if this is the first start, run as {}: ruroco-server init; if not, make new keys first",
+                "if the server has never run on this host, run as {}: ruroco-server init; otherwise make new keys \
+                first",
                 user.name
             ),
         ),
         Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
         Ok(file) if !file.is_file() || file.nlink() > 1 => Finding::problem(
             NAME,
-            format!("{shown} is not a file of its own, but {}", kind_of(&file)),
+            format!("{shown} is not a regular file with a single name, but {}", kind_of(&file)),
             format!(
-                "the server does not make this: find out who did, and if {name} may have been taken over, \
-                 make new keys; then remove it and run as {name}: ruroco-server init",
+                "ruroco-server does not create this. Find out which program did. If an attacker may have controlled \
+                {name}, make new keys. Then remove it and run as {name}: ruroco-server init",
                 name = user.name
             ),
         ),
@@ -73,7 +75,7 @@ pub(crate) fn floors(config: &Config, user: &User) -> Finding {
                 ),
             )
         }
-        Ok(_) => Finding::ok(NAME, format!("{shown} is the server's")),
+        Ok(_) => Finding::ok(NAME, format!("{shown} belongs to the server's user")),
     }
 }
 
@@ -88,8 +90,7 @@ fn kind_of(there: &fs::Metadata) -> &'static str {
     }
 }
 
-/// Where no gate is to run: one that was not stopped before has left its program in front of the
-/// socket.
+/// For a host without a gate: a gate that crashed has left its program in front of the socket.
 pub(super) fn pins_left_behind(dir: &Path) -> Finding {
     const NAME: &str = "pins";
     let shown = dir.display();
@@ -99,14 +100,14 @@ pub(super) fn pins_left_behind(dir: &Path) -> Finding {
         Ok(true) => Finding::problem(
             NAME,
             format!(
-                "`source` is \"udp\", but {shown} keeps the program of a gate in place, which lets no \
-                 knock through to the socket"
+                "`source` is \"udp\", but {shown} keeps the XDP program of an earlier gate attached, which passes no \
+                knock to the socket"
             ),
             remedy,
         ),
         Ok(false) => Finding::ok(NAME, format!("none in {shown}")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(NAME, "no gate has left any")
+            Finding::ok(NAME, "no gate has left an XDP program")
         }
         Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
     }
@@ -125,19 +126,19 @@ fn sockets(dir: &Path, server: Option<&User>) -> Finding {
     };
     match fs::metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(NAME, format!("{} will be made", dir.display()))
+            Finding::ok(NAME, format!("{} will be created", dir.display()))
         }
         Err(error) => Finding::unknown(NAME, format!("{}: {error}", dir.display())),
         Ok(there) if !can_enter(&there) => Finding::problem(
             NAME,
             format!(
-                "{} has mode {:04o}: the server cannot get to the sockets in it",
+                "{} has mode {:04o}: the server cannot reach the sockets in it",
                 dir.display(),
                 there.mode() & 0o7777
             ),
             remedy,
         ),
-        Ok(_) => Finding::ok(NAME, format!("{} can be entered", dir.display())),
+        Ok(_) => Finding::ok(NAME, format!("the server can enter {}", dir.display())),
     }
 }
 
@@ -145,24 +146,25 @@ fn sockets(dir: &Path, server: Option<&User>) -> Finding {
 pub(crate) fn let_group_enter(dir: &Path, group: &str) -> String {
     let shown = shell_word(dir);
     match layout::is_systems(dir) {
-        true => "use a directory of its own: set socket_dir = \"/run/ruroco\"".to_owned(),
+        true => "use a separate directory: set socket_dir = \"/run/ruroco\"".to_owned(),
         false => format!("run: chgrp {group} {shown} && chmod g+x {shown}"),
     }
 }
 
-/// Whoever can write it can make it say anything; whoever can read it sees who knocks, and from where.
+/// A user with write permission can falsify the trail; a user with read permission sees who knocks, and from
+/// where.
 fn audit_trail(dir: &Path) -> Finding {
     const NAME: &str = "audit_trail";
     let path = dir.join(audit::FILE);
     let shown = path.display();
     match fs::symlink_metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(NAME, format!("{shown} will be begun"))
+            Finding::ok(NAME, format!("{shown} will be created"))
         }
         Err(error) => Finding::unknown(NAME, format!("{shown}: {error}")),
         Ok(file) if !file.is_file() => Finding::problem(
             NAME,
-            format!("{shown} is {}, so the commander cannot write its trail", kind_of(&file)),
+            format!("{shown} is {}, so the commander cannot write the audit trail", kind_of(&file)),
             format!("move it away: mv {word} {word}.other", word = shell_word(&path)),
         ),
         Ok(file) if file.uid() != 0 || file.mode() & 0o026 != 0 => Finding::problem(
@@ -173,7 +175,7 @@ fn audit_trail(dir: &Path) -> Finding {
                 word = shell_word(&path)
             ),
         ),
-        Ok(_) => Finding::ok(NAME, format!("{shown} is root's")),
+        Ok(_) => Finding::ok(NAME, format!("{shown} belongs to root")),
     }
 }
 
@@ -185,17 +187,17 @@ mod tests {
     use ruroco_files::toml_file::Source;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-    /// A configuration with a `state_dir` of nobody's, and that user.
+    /// A configuration whose `state_dir` belongs to an unprivileged user, and that user.
     fn with_state(dir: &Path) -> (Config, User) {
-        let nobody = User::from_name("nobody").unwrap().unwrap();
+        let unprivileged = User::from_name("daemon").unwrap().unwrap();
         let state = dir.join("state");
         fs::create_dir(&state).unwrap();
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
-        chown(&state, Some(nobody.uid.as_raw()), None).unwrap();
+        chown(&state, Some(unprivileged.uid.as_raw()), None).unwrap();
         let text =
             format!("addresses = [\"192.0.2.1\"]\nsource = \"udp\"\nstate_dir = {state:?}\n");
-        (Config::check(Source::new("/config.toml", text)).or_problems().unwrap(), nobody)
+        (Config::check(Source::new("/config.toml", text)).or_problems().unwrap(), unprivileged)
     }
 
     #[test]
@@ -204,32 +206,32 @@ mod tests {
             return; // nobody else can look as another user
         }
         let dir = tempfile::tempdir().unwrap();
-        let (config, nobody) = with_state(dir.path());
+        let (config, user) = with_state(dir.path());
         let floors_file = config.state_dir.join(FLOORS);
         let secret = dir.path().join("shadow");
         fs::write(&secret, "").unwrap();
 
         symlink(&secret, &floors_file).unwrap();
-        let finding = floors(&config, &nobody);
+        let finding = floors(&config, &user);
         assert_eq!(finding.state(), State::Problem, "{finding}");
         assert!(finding.detail().contains("a symbolic link"), "{finding}");
         assert!(!finding.to_string().contains("chown"), "{finding}");
         fs::remove_file(&floors_file).unwrap();
 
         fs::hard_link(&secret, &floors_file).unwrap();
-        let finding = floors(&config, &nobody);
+        let finding = floors(&config, &user);
         assert!(finding.detail().contains("a file with a second name"), "{finding}");
         assert!(!finding.to_string().contains("chown"), "{finding}");
         fs::remove_file(&floors_file).unwrap();
 
         fs::write(&floors_file, "").unwrap();
-        let finding = floors(&config, &nobody);
+        let finding = floors(&config, &user);
         let remedy = finding.remedy().unwrap();
         assert!(
-            remedy.contains("chown -h nobody") && remedy.contains("runuser -u nobody"),
+            remedy.contains("chown -h daemon") && remedy.contains("runuser -u daemon"),
             "{remedy}"
         );
-        chown(&floors_file, Some(nobody.uid.as_raw()), None).unwrap();
-        assert_eq!(floors(&config, &nobody).state(), State::Ok);
+        chown(&floors_file, Some(user.uid.as_raw()), None).unwrap();
+        assert_eq!(floors(&config, &user).state(), State::Ok);
     }
 }

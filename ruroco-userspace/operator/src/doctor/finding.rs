@@ -1,4 +1,4 @@
-//! What was looked at, how it is, and what to do about it.
+//! A finding: what was checked, its state, and the remedy.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum State {
     Warning,
     /// It does not work, or is not silent.
     Problem,
-    /// Nobody could look.
+    /// The check could not be done.
     Unknown,
 }
 
@@ -32,7 +32,7 @@ impl State {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     name: &'static str,
@@ -66,9 +66,9 @@ impl Finding {
         Self::new(name, State::Problem, detail, Some(remedy.into()))
     }
 
-    /// It could not be looked at: why.
+    /// The check could not be done: why.
     pub(crate) fn unknown(name: &'static str, why: impl fmt::Display) -> Self {
-        Self::new(name, State::Unknown, format_args!("could not look: {why}"), None)
+        Self::new(name, State::Unknown, format_args!("could not check: {why}"), None)
     }
 
     /// What the kernel says of an error is shown without its number.
@@ -81,7 +81,7 @@ impl Finding {
         Self { name, state, detail: Plain(detail).to_string(), remedy }
     }
 
-    /// What was looked at.
+    /// The name of the check.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -91,7 +91,7 @@ impl Finding {
         self.state
     }
 
-    /// What there is to be said about it.
+    /// The details of the result.
     pub fn detail(&self) -> &str {
         &self.detail
     }

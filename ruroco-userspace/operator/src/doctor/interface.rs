@@ -21,7 +21,7 @@ use super::{
 /// `struct skb_shared_info`, 320), and an Ethernet header with two VLAN tags.
 const NO_PACKET: usize = 256 + 320 + 22;
 
-/// Everything that is to be said of an interface.
+/// All findings about an interface.
 pub(super) fn findings(name: &str, gate: &Gate) -> Vec<Finding> {
     let mode = gate.mode;
     let link = match Link::of(name) {
@@ -32,10 +32,10 @@ pub(super) fn findings(name: &str, gate: &Gate) -> Vec<Finding> {
         return vec![Finding::problem(
             "interface",
             format!(
-                "{name} is no Ethernet interface but {}: the program could not read its packets",
+                "{name} is not an Ethernet interface, but {}: the XDP program could not read its packets",
                 link.link_type
             ),
-            "name the Ethernet interface that its packets come in by",
+            "set `interfaces` to the Ethernet interface through which its packets arrive",
         )];
     }
     let driver = ethtool::driver(name).unwrap_or_else(|_| match link.link_type.as_str() {
@@ -89,22 +89,23 @@ fn program(name: &str, xdp: &Xdp, index: u32, pin_dir: &Path) -> Finding {
         return Finding::problem(
             NAME,
             format!(
-                "{name} carries another XDP program, {}, which the gate does not replace",
+                "another XDP program is attached to {name}: {}. The gate does not replace it",
                 others.join(", ")
             ),
             removal(name, xdp),
         );
     }
     match attachment::has_pin(pin_dir, index) {
-        Ok(true) => Finding::ok(NAME, format!("{name} carries the gate's")),
+        Ok(true) => Finding::ok(NAME, format!("the program of ruroco-gate is attached to {name}")),
         Ok(false) => Finding::problem(
             NAME,
             format!(
-                "{name} carries the program of a gate with another `pin_dir` than {}, which this one \
-                 does not replace",
+                "the program of a gate with another `pin_dir` than {} is attached to {name}. This gate does not \
+                replace it",
                 pin_dir.display()
             ),
-            "write that `pin_dir` again; or, while no gate runs, remove it (rm -r), and start the gate",
+            "set `pin_dir` to its earlier value. Or, while no gate runs, remove that directory (rm -r), and start the \
+            gate",
         ),
         Err(error) => Finding::unknown(NAME, format!("{}: {error}", pin_dir.display())),
     }
@@ -134,30 +135,34 @@ fn removal(name: &str, xdp: &Xdp) -> String {
 fn native(name: &str, driver: &str, mode: Mode, xdp: Option<&Xdp>) -> Finding {
     const NAME: &str = "native_xdp";
     if xdp.is_some_and(Xdp::is_native) {
-        return Finding::ok(NAME, format!("{name}: a program is in the driver now"));
+        return Finding::ok(NAME, format!("{name}: an XDP program runs in the driver"));
     }
     let index = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .and_then(|socket| name_to_index(&socket, name));
     match index.map_err(Into::into).and_then(netdev::runs_xdp) {
-        Ok(true) => Finding::ok(NAME, format!("{name}: {driver} runs XDP programs")),
+        Ok(true) => Finding::ok(NAME, format!("{name}: {driver} supports native XDP")),
         Ok(false) => {
-            let detail = format!("{name}: {driver} runs no XDP programs as it is set up now");
-            let generic = "in generic mode every packet costs more (docs/evaluate/benchmarks.md)";
+            let detail = format!(
+                "{name}: {driver} does not support native XDP in its current configuration"
+            );
+            let generic =
+                "in generic mode, each packet takes more CPU time (docs/evaluate/benchmarks.md)";
             match mode {
                 Mode::Native => {
-                    Finding::problem(NAME, detail, format!("write mode = \"auto\"; {generic}"))
+                    Finding::problem(NAME, detail, format!("set mode = \"auto\"; {generic}"))
                 }
                 Mode::Auto | Mode::Generic => Finding::warning(
                     NAME,
-                    format!("{detail}, so the gate takes generic mode"),
-                    format!("use a card whose driver does; {generic}"),
+                    format!("{detail}, so the gate uses generic mode"),
+                    format!("use a network card whose driver supports it; {generic}"),
                 ),
             }
         }
         Err(error) => Finding::unknown(
             NAME,
             format!(
-                "{name}: kernels tell since 6.3, this one says: {error}; the gate's log will tell"
+                "{name}: cannot detect whether the driver supports native XDP, which takes Linux 6.3: {error}. The \
+                gate's log shows the mode"
             ),
         ),
     }
@@ -173,11 +178,11 @@ fn mtu(name: &str, link: &Link) -> Finding {
         false => Finding::warning(
             NAME,
             format!(
-                "{name}: {} is more than {room}, what fits into a page, and many drivers then have \
-                 no native XDP",
+                "{name}: {} is more than {room}, which fits into one page. Many drivers do not support native XDP with \
+                larger MTUs",
                 link.mtu
             ),
-            format!("run: ip link set dev {name} mtu 1500, if nothing needs more"),
+            format!("if you do not need a larger MTU, run: ip link set dev {name} mtu 1500"),
         ),
     }
 }
@@ -188,7 +193,7 @@ fn lro(name: &str, has_lro: io::Result<bool>) -> Finding {
         Ok(false) => Finding::ok(NAME, format!("{name}: off")),
         Ok(true) => Finding::warning(
             NAME,
-            format!("{name}: the card puts packets together, which native XDP does not go with"),
+            format!("{name}: the card merges packets (LRO), which native XDP does not support"),
             format!("run: ethtool -K {name} lro off"),
         ),
         Err(error) => Finding::unknown(NAME, format!("{name}: {error}")),
@@ -204,8 +209,8 @@ fn queues(name: &str, has: u32, most: u32, cpus: usize) -> Finding {
         true => Finding::warning(
             NAME,
             format!(
-                "{name}: {has} receive queues for {cpus} CPUs: so few of them judge packets, and some \
-                 drivers want one for each CPU to run XDP at all"
+                "{name}: {has} receive queues for {cpus} CPUs. At most {has} of the CPUs run the XDP program, and \
+                some drivers support XDP only with one queue for each CPU"
             ),
             format!("run: ethtool -L {name} combined {wanted} (or: rx {wanted})"),
         ),

@@ -1,4 +1,5 @@
-//! The kernel: new enough, and set up so that nobody else can get at what the gate loads.
+//! The kernel: whether it is new enough, and whether it protects the gate's program and maps from other
+//! users.
 
 use std::{fs, io, path::Path};
 
@@ -9,8 +10,8 @@ use super::Finding;
 /// BPF links for XDP.
 const OLDEST: (u32, u32) = (5, 9);
 
-/// The first release with the fix for CVE-2024-41009: without it, whoever holds a ring could reach
-/// from it into the kernel. Stable kernels and distributions have it under older numbers.
+/// The first release with the fix for CVE-2024-41009. Without it, a process that has a ring could attack the
+/// kernel through it. Stable kernels and distributions have the fix under older numbers.
 const FIXED: (u32, u32) = (6, 10);
 
 /// `BPF_FS_MAGIC` (linux/magic.h).
@@ -25,17 +26,17 @@ fn release() -> Finding {
     let system = uname();
     let release = system.release().to_string_lossy();
     match number(&release) {
-        None => Finding::unknown(NAME, format!("{release} is no release of Linux")),
+        None => Finding::unknown(NAME, format!("cannot read a kernel version from {release}")),
         Some(number) if number < OLDEST => Finding::problem(
             NAME,
-            format!("{release} has no BPF links for XDP"),
+            format!("{release} does not support BPF links for XDP"),
             "install Linux 5.9 or later; 6.10 or later needs no fix for CVE-2024-41009",
         ),
         Some(number) if number < FIXED => Finding::warning(
             NAME,
             format!(
-                "{release}: the fix for CVE-2024-41009 is in 6.10 and has been in stable kernels and \
-                 distributions since summer 2024; its number does not tell"
+                "{release}: make sure that the kernel has the fix for CVE-2024-41009. It is in 6.10, and in stable \
+                kernels and distributions since summer 2024"
             ),
             "make sure that the kernel's changelog names CVE-2024-41009, or install 6.10 or later",
         ),
@@ -53,11 +54,13 @@ fn types() -> Finding {
     const NAME: &str = "btf";
     let path = "/sys/kernel/btf/vmlinux";
     match fs::metadata(path) {
-        Ok(_) => Finding::ok(NAME, format!("{path} is there")),
+        Ok(_) => Finding::ok(NAME, format!("{path} exists")),
         Err(_) => Finding::warning(
             NAME,
-            format!("{path} is not there: tools such as bpftool cannot show what the program sees"),
-            "install a kernel built with CONFIG_DEBUG_INFO_BTF; the gate itself works without",
+            format!(
+                "{path} does not exist, so tools such as bpftool cannot show the program's data"
+            ),
+            "install a kernel built with CONFIG_DEBUG_INFO_BTF. The gate itself works without it",
         ),
     }
 }
@@ -68,12 +71,12 @@ fn unprivileged_bpf() -> Finding {
     match fs::read_to_string(path) {
         Ok(text) if text.trim() == "0" => Finding::warning(
             NAME,
-            "every user of this host may load BPF programs, and try to get at the gate's with them",
-            "run: sysctl -w kernel.unprivileged_bpf_disabled=1, and put it into /etc/sysctl.d",
+            "unprivileged users may load BPF programs on this host, which gives them a way to attack the gate",
+            "run: sysctl -w kernel.unprivileged_bpf_disabled=1, and put the setting into a file in /etc/sysctl.d",
         ),
         Ok(text) => Finding::ok(NAME, format!("disabled ({})", text.trim())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Finding::ok(NAME, "this kernel does not know it")
+            Finding::ok(NAME, "this kernel does not have the setting")
         }
         Err(error) => Finding::unknown(NAME, format!("{path}: {error}")),
     }
@@ -86,7 +89,7 @@ pub(super) fn bpf_file_system(pin_dir: &Path) -> Finding {
     let Some((there, system)) =
         pin_dir.ancestors().find_map(|path| Some((path, statfs(path).ok()?)))
     else {
-        return Finding::unknown(NAME, format!("{shown} and all above it are out of reach"));
+        return Finding::unknown(NAME, format!("cannot access {shown} or a directory above it"));
     };
     match u64::try_from(system.f_type) {
         Ok(BPF_FILE_SYSTEM) => Finding::ok(NAME, format!("{shown} is in a BPF file system")),

@@ -71,7 +71,7 @@ impl Link {
     /// If there is no `ip`, or no such interface.
     pub(super) fn of(name: &str) -> anyhow::Result<Self> {
         let links = Self::list(&["dev", name])?;
-        links.into_iter().next().context("ip shows nothing")
+        links.into_iter().next().context("`ip` shows no interface")
     }
 
     /// All links of this network namespace.
@@ -100,7 +100,7 @@ impl Link {
     /// If it is something else.
     pub(crate) fn parse(json: &[u8]) -> anyhow::Result<Vec<Self>> {
         serde_json::from_slice(json)
-            .context("cannot understand the output of ip: it may not be the ip of iproute2")
+            .context("cannot parse the output of `ip`: it may not be from iproute2")
     }
 
     /// All its names.

@@ -1,10 +1,10 @@
-//! `ruroco doctor`: looks at the host for whatever keeps a gate from working, or from being
-//! silent, and says what to do about it.
+//! `ruroco doctor`: checks the host for reasons why knocks do not work or the gate is not silent, and reports
+//! the remedies.
 //!
-//! It begins with what [`check`] says of the files, and goes on with the host, one
-//! concern after the other. Nothing of the host is changed. The last one, [`silence`], tries the
-//! program itself, on interfaces and in network namespaces that it makes for that and that go with
-//! it. What it may not look at it says, rather than that all is well.
+//! It begins with the results of [`check`] about the files, and goes on with the host, one subject after the
+//! other. It changes nothing on the host. The last check, [`silence`], tests the program itself, on
+//! interfaces and in network namespaces that it creates for the test and removes with it. It reports checks
+//! that it could not do.
 
 pub(crate) mod clock;
 mod ethtool;
@@ -31,7 +31,7 @@ use super::check;
 #[derive(Debug)]
 pub struct Report(Vec<Finding>);
 
-/// Looks at everything.
+/// Does all checks.
 pub fn examine(config: &Path, commands: &Path) -> Report {
     let mut findings = files(config, commands);
     // What is wrong with it is among the findings now.
@@ -53,7 +53,7 @@ pub fn examine(config: &Path, commands: &Path) -> Report {
     Report(findings)
 }
 
-/// What is wrong with the files.
+/// The errors in the files.
 fn files(config: &Path, commands: &Path) -> Vec<Finding> {
     const NAME: &str = "check";
     let report = check::check(config, commands);
@@ -76,7 +76,7 @@ fn files(config: &Path, commands: &Path) -> Vec<Finding> {
 }
 
 impl Report {
-    /// Whether there is no problem. Warnings are none.
+    /// Whether there is no problem. Warnings do not count.
     pub fn is_good(&self) -> bool {
         self.0.iter().all(|finding| finding.state() != State::Problem)
     }
@@ -94,6 +94,6 @@ impl fmt::Display for Report {
         let count = |state| self.0.iter().filter(|finding| finding.state() == state).count();
         let [problems, warnings, unknown] =
             [State::Problem, State::Warning, State::Unknown].map(count);
-        writeln!(f, "problems: {problems}, warnings: {warnings}, not looked at: {unknown}")
+        writeln!(f, "problems: {problems}, warnings: {warnings}, not checked: {unknown}")
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn runs_xdp(index: u32) -> io::Result<bool> {
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "an answer that is not understood")
+    io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer has an unknown format")
 }
 
 /// A question with one attribute.

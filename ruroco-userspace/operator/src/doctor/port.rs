@@ -32,7 +32,10 @@ fn ephemeral(port: u16) -> Finding {
         return Finding::unknown(NAME, format!("ip_local_port_range is {range:?}"));
     };
     if !(low..=high).contains(&port) {
-        return Finding::ok(NAME, format!("{port} is none that the kernel gives away"));
+        return Finding::ok(
+            NAME,
+            format!("the kernel does not use port {port} for outgoing packets"),
+        );
     }
     if is_listed(reserved.trim(), port) {
         return Finding::ok(NAME, format!("{port} is reserved"));
@@ -44,11 +47,11 @@ fn ephemeral(port: u16) -> Finding {
     Finding::warning(
         NAME,
         format!(
-            "{port} is among those that the kernel gives to outgoing packets ({low} to {high}): the \
-             gate would drop their answers"
+            "the kernel may use port {port} for outgoing packets ({low} to {high}), and the gate would drop the \
+            replies to them"
         ),
         format!(
-            "run: sysctl -w net.ipv4.ip_local_reserved_ports={list}, and put it into /etc/sysctl.d"
+            "run: sysctl -w net.ipv4.ip_local_reserved_ports={list}, and put the setting into a file in /etc/sysctl.d"
         ),
     )
 }
@@ -80,14 +83,16 @@ fn bound(config: &Config) -> Finding {
     let mut at_port =
         listeners.into_iter().filter(|(ip, port)| *port == config.port && is_ours(*ip));
     match at_port.next() {
-        None => Finding::ok(NAME, format!("nothing listens on UDP port {}", config.port)),
+        None => Finding::ok(NAME, format!("no program listens on UDP port {}", config.port)),
         Some((ip, port)) => Finding::problem(
             NAME,
             format!(
-                "a program listens on UDP port {port} of {ip}: the gate keeps its packets from it, \
-                 and where the gate passes some on, it answers them"
+                "a program listens on UDP port {port} of {ip}. The gate drops its packets, and the program replies to \
+                those that the gate passes"
             ),
-            format!("see: ss -Hulpn sport = :{port}; stop it, or give the gate another `port`"),
+            format!(
+                "find it with `ss -Hulpn sport = :{port}`. Stop it, or give the gate another `port`"
+            ),
         ),
     }
 }
@@ -122,13 +127,13 @@ fn appearance(config: &Config) -> Finding {
     const NAME: &str = "appearance";
     let (detail, other) = match config.gate.appearance {
         Appearance::Filtered => (
-            "filtered: nothing is answered; where the host's other UDP ports answer that they are \
-             closed, this one stands out",
+            "filtered: the port never replies. If this host's other closed UDP ports do reply, this makes it \
+            conspicuous",
             "closed",
         ),
         Appearance::Closed { .. } => (
-            "closed: what has no key is answered as at any other closed port; where a firewall drops \
-             what is for the others, this one stands out",
+            "closed: the port replies as a closed UDP port does, except to a knock. If a firewall drops packets for \
+            the other ports, this makes it conspicuous",
             "filtered",
         ),
     };
@@ -136,7 +141,7 @@ fn appearance(config: &Config) -> Finding {
     Finding::ok(
         NAME,
         format!(
-            "{detail}. Ask from another host: {look}; if they differ, appearance = \"{other}\""
+            "{detail}. From another host, compare them with `{look}`, and set appearance = \"{other}\" if they differ"
         ),
     )
 }

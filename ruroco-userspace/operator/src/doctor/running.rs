@@ -41,8 +41,8 @@ fn users_of_units(config: &Config) -> Option<Finding> {
     user_of_units(&user.name, &group.name, &server, gate.as_deref())
 }
 
-/// `server` is the user of its unit, `gate` are the groups of its own, where there is to be a gate: it
-/// may not give its socket to whom it likes, but to a group that it is in.
+/// `server` is the user of the server's unit. `gate` is the list of groups of the gate's unit, on a host with
+/// a gate: it may give its socket only to a group that it is in.
 fn user_of_units(user: &str, group: &str, server: &str, gate: Option<&str>) -> Option<Finding> {
     const NAME: &str = "systemd";
     let mut drop_ins = Vec::new();
@@ -57,10 +57,13 @@ fn user_of_units(user: &str, group: &str, server: &str, gate: Option<&str>) -> O
     }
     Some(Finding::problem(
         NAME,
-        format!("`server_user` is {user}, and the units are for {server}: the two could not talk"),
         format!(
-            "write, with a line for each setting, in {}; then restart them",
-            drop_ins.join(", in ")
+            "`server_user` is {user}, but ruroco-server.service runs as {server}, so server and gate cannot \
+            connect"
+        ),
+        format!(
+            "add these settings, each on a line of its own, with {}; then restart both units",
+            drop_ins.join(", and with ")
         ),
     ))
 }
@@ -80,10 +83,10 @@ fn unit(name: &'static str) -> Finding {
         (Some("loaded"), Some(state)) => Finding::warning(
             NAME,
             format!("{name} is {state}"),
-            format!("see: journalctl -u {name}; run: systemctl start {name}"),
+            format!("run `systemctl start {name}`; the reason is in `journalctl -u {name}`"),
         ),
         (Some(state), _) => Finding::ok(NAME, format!("{name}: the unit is {state}")),
-        (None, _) => Finding::unknown(NAME, format!("systemctl does not tell of {name}")),
+        (None, _) => Finding::unknown(NAME, format!("systemctl does not report {name}")),
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) fn alive(asked: &anyhow::Result<State>, socket_dir: &Path) -> Finding
             let State { running, max_running, .. } = state;
             Finding::ok(
                 COMMANDER,
-                format!("takes orders; {running} of {max_running} commands running"),
+                format!("accepts orders; {running} of {max_running} commands running"),
             )
         }
     }

@@ -54,7 +54,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Looks at all parts. Takes a moment only if something waits in the ring.
+    /// Checks all parts. Takes a moment only if packets wait in the ring.
     pub fn examine(config: &Config) -> Self {
         let mut parts = Vec::new();
         let status = (config.source == Source::Xdp).then(|| status::ask(&config.socket_dir));
@@ -84,7 +84,7 @@ impl Health {
         Self { status, commander: commander.ok(), unguarded, parts }
     }
 
-    /// Whether a knock would work: every part was looked at, and none has a problem.
+    /// Whether a knock would work: every part was checked, and no part has a problem.
     pub fn is_ready(&self) -> bool {
         self.parts.iter().all(is_good)
     }
@@ -112,7 +112,7 @@ pub fn is_good(part: &Finding) -> bool {
     matches!(part.state(), State::Ok | State::Warning)
 }
 
-/// Whether nobody listens at a socket.
+/// Whether no process listens at a socket.
 fn is_away(error: &anyhow::Error) -> bool {
     let kind = error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind);
     matches!(kind, Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused))
@@ -156,11 +156,11 @@ fn gate(status: &anyhow::Result<Status>) -> Finding {
         .map(|one| format!("{}: {}", one.name, one.problem.as_deref().unwrap_or("not attached")))
         .collect();
     match open.is_empty() {
-        true => Finding::ok(GATE, "runs and is closed"),
+        true => Finding::ok(GATE, "runs and is attached"),
         false => Finding::problem(
             GATE,
-            format!("runs, but is open on {}", open.join("; ")),
-            "see `journalctl -u ruroco-gate`, and what `ruroco doctor` says of the interface",
+            format!("runs, but is not attached to every interface: {}", open.join("; ")),
+            "see `journalctl -u ruroco-gate`, and the interface in `ruroco doctor`",
         ),
     }
 }

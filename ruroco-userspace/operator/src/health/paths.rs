@@ -21,10 +21,10 @@ use crate::{
     routes,
 };
 
-/// Names that are told in a line; more of them are counted.
+/// Number of names that are shown in a line; the rest are only counted.
 const NAMED: usize = 4;
 
-/// Interfaces nest a few times at most; one that seems to nest deeper is taken for its own lowest.
+/// Interfaces nest a few times at most. If an interface seems to nest deeper, it counts as its own lowest.
 const MAX_DEPTH: usize = 16;
 
 /// An interface by which packets reach the host without meeting the program.
@@ -43,7 +43,7 @@ pub struct Unguarded {
 }
 
 impl Unguarded {
-    /// Those of the configured interfaces in whose place it is to be guarded.
+    /// The configured interfaces that this interface replaces in `interfaces`.
     pub(crate) fn instead_of<'a>(&self, configured: &'a [String]) -> Vec<&'a str> {
         let superfluous = configured.iter().filter(|name| self.above.contains(*name));
         superfluous.map(String::as_str).collect()
@@ -60,7 +60,7 @@ pub enum From {
     TunnelWithOurAddress,
     /// Containers and virtual machines of this host.
     ThisHost,
-    /// Whoever is at the other end of a tunnel without Ethernet headers.
+    /// The other end of a tunnel without Ethernet headers.
     Tunnel,
 }
 
@@ -71,7 +71,7 @@ impl From {
     }
 }
 
-/// What has to be known of a host to judge its interfaces.
+/// What this module needs to know of a host to judge its interfaces.
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     links: Vec<Link>,
@@ -82,7 +82,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Looks at this host, where `addresses` are to be reached.
+    /// Reads the interfaces of this host, which is reached at `addresses`.
     ///
     /// # Errors
     /// If the interfaces cannot be listed.
@@ -136,7 +136,7 @@ impl Host {
         self.links.iter().find(|other| other.ifname == *master).map(Link::kind)
     }
 
-    /// The lowest interfaces on the way to this one that are not guarded.
+    /// The lowest interfaces below this interface that are not guarded.
     fn holes<'a>(
         &'a self,
         link: &'a Link,
@@ -320,7 +320,8 @@ impl Names<'_> {
         quoted.collect::<Vec<_>>().join(", ")
     }
 
-    /// What `interfaces` has to be for all of these to be guarded, and the superfluous ones not by themselves.
+    /// The value of `interfaces` with which all of these are guarded, and the superfluous ones only through
+    /// them.
     fn in_place_of(&self, superfluous: &Names<'_>, configured: &[String]) -> String {
         let stays = |name: &&str| !superfluous.0.contains(name);
         let stay = configured.iter().map(String::as_str).filter(stays);

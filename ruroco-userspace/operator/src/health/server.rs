@@ -11,7 +11,7 @@ use crate::{confinement::Confinement, doctor::Finding};
 /// How long a server may take to read something out of the ring.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Between two looks at the ring.
+/// Time between the two times that the ring is checked.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The lock that a running server holds, in `state_dir`.
@@ -88,7 +88,8 @@ fn connected(config: &Config, status: &Status) -> Finding {
         Some(confinement) if !confinement.is_whole() => Finding::warning(
             SERVER,
             format!("connected, {confinement}"),
-            "start ruroco-server by its unit; `journalctl -u ruroco-server` says what its sandbox lacks",
+            "start ruroco-server with `systemctl start ruroco-server`; `journalctl -u ruroco-server` shows what its \
+            sandbox lacks",
         ),
         Some(confinement) => Finding::ok(SERVER, format!("connected, {confinement}")),
         None => Finding::ok(SERVER, "connected"),

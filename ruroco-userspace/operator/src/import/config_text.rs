@@ -40,7 +40,7 @@ const FORMER_KEYS_DIR: &str = "/etc/ruroco";
 
 /// A file that was converted.
 pub(super) struct Converted {
-    /// What is to be in it.
+    /// Its new content.
     pub(super) text: String,
     /// Whether it was written for upstream, and no server of ours has worked with it.
     pub(super) is_upstreams: bool,

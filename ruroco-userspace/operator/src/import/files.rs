@@ -80,7 +80,7 @@ pub(super) fn move_keys(keys: &[PathBuf], to: &Path, out: &mut impl Write) -> an
     Ok(())
 }
 
-/// A file that is to be replaced, and the name under which it is kept.
+/// A file before its replacement, and the name under which the original is kept.
 pub(super) struct Backup<'a> {
     path: &'a Path,
     kept: PathBuf,

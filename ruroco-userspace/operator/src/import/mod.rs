@@ -24,13 +24,13 @@ use ruroco_files::toml_file::Source as File;
 use self::{config_text::Converted, files::Backup};
 use crate::floors;
 
-/// What `import` was told.
+/// Options of `import`.
 #[derive(Args)]
 pub struct Options {
     /// File with the commands
     #[arg(long, value_name = "PATH", default_value = ruroco_commands::commands::DEFAULT_PATH)]
     commands: PathBuf,
-    /// Only take over the floors in this file of upstream ruroco, for a configuration that is converted
+    /// Only import the floors in this file of upstream ruroco, for a configuration that is converted already
     #[arg(long, value_name = "PATH")]
     floors: Option<PathBuf>,
     /// Do not ask whether the commands are yours
@@ -38,7 +38,7 @@ pub struct Options {
     yes: bool,
 }
 
-/// Everything that is to change, checked.
+/// All changes, after they were checked.
 struct Plan {
     config: Option<Converted>,
     commands: Option<String>,
@@ -68,13 +68,13 @@ pub fn run(config: &Path, options: &Options) -> anyhow::Result<()> {
     plan.carry_out(config, &options.commands, out)
 }
 
-/// Raises the floors of a host to those in a file of upstream's.
+/// Raises the floors of a host to those in a file of upstream ruroco.
 fn take_over_floors(file: &Path, path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::read(path).or_problems()?;
     let Some(floors) = blocklist::read(file)? else { bail!("{} not found", file.display()) };
     let place = floors::Place { dir: &config.state_dir, user: &config.server_user };
     floors::raise(place, path, &floors)?;
-    writeln!(out, "took over {} floors from {}", floors.len(), file.display())?;
+    writeln!(out, "imported {} floors from {}", floors.len(), file.display())?;
     Backup::of(file).set_aside(out)
 }
 
@@ -143,7 +143,7 @@ impl Plan {
                     let place = floors::Place { dir: &state_dir, user: &server_user };
                     let new = files::Draft::write(config, &text)?;
                     floors::raise(place, new.path(), floors)?;
-                    writeln!(out, "took over {} floors from {}", floors.len(), file.display())?;
+                    writeln!(out, "imported {} floors from {}", floors.len(), file.display())?;
                 }
             }
             Backup::of(config).replace(&text, 0o644, out)?;

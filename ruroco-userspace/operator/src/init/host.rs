@@ -1,4 +1,4 @@
-//! What the host has to offer: interfaces that can be closed, and their addresses.
+//! The interfaces of the host that the gate can guard, and their addresses.
 
 use std::{collections::BTreeMap, io, net::IpAddr};
 
@@ -60,10 +60,10 @@ impl Host {
     }
 }
 
-/// Makes sure that none of these is known to be one that cannot be closed.
+/// Makes sure that the gate can guard these interfaces, as far as that is known.
 ///
 /// # Errors
-/// The first that is, and what to name instead.
+/// The first interface that it cannot guard, and what to set instead.
 pub(super) fn check_can_be_closed(interfaces: &[String]) -> anyhow::Result<()> {
     for name in interfaces {
         if let Some(blindness) = netlink::link(name)?.as_ref().and_then(blindness) {

@@ -1,9 +1,9 @@
-//! `ruroco init`: from an installed package to a gate that is closed and a key to knock with.
+//! `ruroco init`: from an installed package to an attached gate and a key to knock with.
 //!
-//! What is not said on the command line is asked (`questions`), with answers taken from the
-//! host where it has them. Then each of the `steps` looks whether it has been taken already:
-//! running it again changes nothing that is there. At the end the [`doctor`] looks at the result, and
-//! an [invitation](invite) with the new key is shown, if that is at a terminal.
+//! `questions` asks for all answers that are not on the command line, with defaults from the host where
+//! possible. Then each of the `steps` checks whether it has been done already: running `init` again changes
+//! nothing that exists. At the end, the [`doctor`] checks the result. On a terminal, `init` then shows an
+//! [invitation](invite) with the new key.
 
 mod host;
 mod questions;
@@ -28,13 +28,13 @@ use self::{
 };
 use super::{doctor, health::paths, invite};
 
-/// What can be said beforehand.
+/// Answers from the command line.
 #[derive(Args, Debug)]
 pub struct Options {
     /// Interface to guard; repeat for more
     #[arg(long, value_name = "NAME")]
     interface: Vec<String>,
-    /// Address that clients send to; again for more
+    /// Address that clients send to; repeat for more
     #[arg(long, value_name = "IP")]
     address: Vec<IpAddr>,
     /// UDP port
@@ -43,7 +43,7 @@ pub struct Options {
     /// Name of the first key: of the person or device that will knock
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
-    /// Ask nothing: take the usual answer where none is given
+    /// Do not prompt: use the default for each answer that is not given
     #[arg(long)]
     yes: bool,
     /// Only write files: neither enable nor start units
@@ -65,7 +65,7 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let setup = match config.try_exists() {
         Ok(true) => {
-            writeln!(out, "{} is there already and stays as it is", config.display())?;
+            writeln!(out, "{} exists already and is not changed", config.display())?;
             let (found, warnings) = Config::read(config).or_all_problems()?;
             for warning in warnings {
                 writeln!(out, "{warning}")?;
@@ -74,7 +74,9 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
         }
         _ => {
             let setup = ask(config, &options, &mut out)?;
-            setup.check().context("nothing was written, because of what would be")?;
+            setup.check().context(
+                "nothing was written: these answers would make an invalid configuration",
+            )?;
             setup
         }
     };
@@ -97,8 +99,8 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
         // What a program sets up goes to the log of that program, which is no place for a key.
         (true, false) => Ok(writeln!(
             out,
-            "\nThis is no terminal, so the invitation, which holds the key, is not shown here. Show it with: \
-             ruroco invite {key}"
+            "\nThe output is not a terminal, so the invitation, which contains the key, is not shown here. Show it \
+            with: ruroco invite {key}"
         )?),
     }
 }
@@ -113,7 +115,7 @@ fn show_invitation(
     writeln!(out)?;
     let options = invite::Options::usual(key, commands);
     if let Err(error) = invite::run(config, options, out) {
-        writeln!(out, "there is no invitation to show yet: {}", plain(&error))?;
+        writeln!(out, "there is no invitation yet: {}", plain(&error))?;
     }
     Ok(writeln!(out, "\nShow it again with: ruroco invite {key}")?)
 }
@@ -125,8 +127,7 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
         !options.interface.is_empty() && !options.address.is_empty() && options.port.is_some();
     if !(is_all_said || options.yes || stdin.is_terminal()) {
         bail!(
-            "there is nobody to ask: say all of --interface, --address and --port, or --yes for the \
-             usual answers"
+            "no terminal to prompt on. Pass --interface, --address and --port, or use --yes to accept the defaults"
         );
     }
     let mut questions = Questions::new(stdin.lock(), &mut *out, options.yes);
@@ -175,7 +176,7 @@ fn warn_of_unguarded(
     })
 }
 
-/// Where keys are, beside `config.toml`.
+/// The directory for keys in the directory of `config.toml`.
 fn keys_beside(config: &Path) -> PathBuf {
     config.with_file_name("keys")
 }

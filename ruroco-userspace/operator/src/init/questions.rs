@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use super::host::Host;
 
-/// Somebody who can be asked.
+/// The person at the terminal, or the defaults.
 pub(super) struct Questions<R, W> {
     answers: R,
     out: W,
@@ -23,48 +23,58 @@ impl<R: BufRead, W: Write> Questions<R, W> {
         Self { answers, out, usual }
     }
 
-    /// Which interfaces to close.
+    /// Which interfaces to guard.
     ///
     /// # Errors
-    /// If nobody answers, or there is none.
+    /// If there is no answer or no interface.
     pub(super) fn interfaces(&mut self, host: &Host) -> anyhow::Result<Vec<String>> {
         let names: Vec<&str> = host.names().collect();
         if names.is_empty() {
-            bail!("this host has no interface but loopback; say which there will be: --interface");
+            bail!(
+                "this host has no interface except loopback. Pass the name of a future interface with --interface"
+            );
         }
         writeln!(self.out, "Interfaces: {}", names.join(" "))?;
         let usual = host.outward.clone().or_else(|| names.first().map(|name| (*name).to_owned()));
-        self.list("Close which of them?", &usual.into_iter().collect::<Vec<_>>(), |answer| {
-            let known = names.contains(&answer);
-            if known { Ok(answer.to_owned()) } else { Err(format!("there is no {answer}")) }
-        })
+        self.list(
+            "Listen for knocks on which interfaces? (other traffic is not affected)",
+            &usual.into_iter().collect::<Vec<_>>(),
+            |answer| {
+                let known = names.contains(&answer);
+                if known {
+                    Ok(answer.to_owned())
+                } else {
+                    Err(format!("there is no interface {answer}"))
+                }
+            },
+        )
     }
 
     /// Which addresses clients send to.
     ///
     /// # Errors
-    /// If nobody answers.
+    /// If there is no answer.
     pub(super) fn addresses(&mut self, of_host: &[IpAddr]) -> anyhow::Result<Vec<IpAddr>> {
         self.list(
             "To which addresses do clients send? (behind NAT: the outer and the inner ones)",
             of_host,
-            |answer| answer.parse().map_err(|_| format!("{answer} is no IP address")),
+            |answer| answer.parse().map_err(|_| format!("{answer} is not an IP address")),
         )
     }
 
     /// Which port.
     ///
     /// # Errors
-    /// If nobody answers.
+    /// If there is no answer.
     pub(super) fn port(&mut self, usual: u16) -> anyhow::Result<u16> {
         let ports = self.list("Which UDP port?", &[usual], |answer| match answer.parse() {
             Ok(port @ 1..) => Ok(port),
-            _ => Err(format!("{answer} is no port: write one between 1 and 65535")),
+            _ => Err(format!("{answer} is not a port. Enter a number from 1 to 65535")),
         })?;
         ports.first().copied().context("no port")
     }
 
-    /// Asks until every word of the answer is understood; at least one there has to be.
+    /// Asks until every word of the answer is valid. At least one word is required.
     fn list<T: Clone + Display>(
         &mut self,
         question: &str,
@@ -75,7 +85,7 @@ impl<R: BufRead, W: Write> Questions<R, W> {
         loop {
             if self.usual {
                 if usual.is_empty() {
-                    bail!("{question} There is no usual answer; say it on the command line");
+                    bail!("{question} There is no default answer. Pass it on the command line");
                 }
                 return Ok(usual.to_vec());
             }
@@ -116,7 +126,7 @@ mod tests {
     fn what_was_not_understood_is_asked_again() {
         let (answer, said) = port("0\nx\n4\n");
         assert_eq!(answer.unwrap(), 4);
-        assert!(said.contains("0 is no port") && said.contains("x is no port"), "{said}");
+        assert!(said.contains("0 is not a port") && said.contains("x is not a port"), "{said}");
         assert!(port("x\n").0.is_err(), "the end of all answers is not waited for");
     }
 
@@ -133,7 +143,7 @@ mod tests {
     fn who_does_not_want_to_be_asked_is_not() {
         let mut questions = Questions::new(&b""[..], Vec::new(), true);
         assert_eq!(questions.port(80).unwrap(), 80);
-        assert!(questions.addresses(&[]).is_err(), "there is no usual address");
+        assert!(questions.addresses(&[]).is_err(), "there is no default address");
         assert!(questions.out.is_empty());
     }
 }

@@ -27,14 +27,14 @@ pub(super) enum Step {
     Commands,
     /// Make the server's floors.
     Floors,
-    /// Make the first key, with this name. After the floors: keys without floors are keys that somebody
-    /// may have knocked with already, and would end the next try.
+    /// Make the first key, with this name. This comes after the floors: if there are keys but no floors, the
+    /// keys may have been used already, and the next attempt would stop there.
     FirstKey(String),
     /// Have systemd start everything, now and at each boot.
     Units,
 }
 
-/// What is to be set up, and where.
+/// What to set up, and where.
 #[derive(Debug)]
 pub(super) struct Setup {
     config: PathBuf,
@@ -81,7 +81,10 @@ impl Setup {
     /// If that is for a host without a gate.
     pub(super) fn of_config(path: &Path, config: &Config) -> anyhow::Result<Self> {
         if config.source == ruroco_config::Source::Udp {
-            bail!("{} is for source = \"udp\": there is no gate to set up", path.display());
+            bail!(
+                "{} is for source = \"udp\", which needs no gate: ruroco init sets up source = \"xdp\" only",
+                path.display()
+            );
         }
         if let Some(problem) = config.check_floors_left_behind() {
             return Err(problem.into());
@@ -98,19 +101,19 @@ impl Setup {
         })
     }
 
-    /// Makes sure that the daemons would take the configuration that is to be written.
+    /// Makes sure that the daemons would accept the new configuration.
     ///
     /// # Errors
-    /// What they would say of it.
+    /// The errors that they would report.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         Config::check(File::new(&self.config, self.text())).or_problems()?;
         Ok(())
     }
 
-    /// Where the key of this name is to be.
+    /// The path of the key with this name.
     ///
     /// # Errors
-    /// If that would not be the file of a key there.
+    /// If it would not be the file of a key there.
     pub(super) fn key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
         key::key_file(&self.keys, name)
     }
@@ -124,7 +127,7 @@ impl Setup {
         let list = |items: Vec<String>| {
             items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ")
         };
-        let mut text = String::from("# `ruroco check` says what is wrong with this file.\n");
+        let mut text = String::from("# `ruroco check` lists the errors in this file.\n");
         let ips = list(self.ips.iter().map(ToString::to_string).collect());
         let _ = writeln!(text, "addresses = [{ips}]\nport = {}", self.port);
         let _ = writeln!(text, "keys_dir = {:?}", self.keys.display().to_string());
@@ -149,7 +152,7 @@ impl Step {
     }
 }
 
-/// Where commands are, beside `config.toml`.
+/// The path of `commands.toml` in the directory of `config.toml`.
 pub(super) fn commands_beside(config: &Path) -> PathBuf {
     config.with_file_name("commands.toml")
 }
@@ -178,17 +181,17 @@ fn has_keys(folder: &Path) -> bool {
     entries.any(|entry| entry.path().extension().is_some_and(|kind| kind == "key"))
 }
 
-/// Makes a key if there is none.
+/// Makes a key, unless there is one.
 fn first_key(setup: &Setup, name: &str, out: &mut impl Write) -> anyhow::Result<()> {
     private_directory::prepare(&setup.keys, 0o700)?;
     if setup.had_keys {
-        return Ok(writeln!(out, "there is a key in {} already", setup.keys.display())?);
+        return Ok(writeln!(out, "{} contains a key already", setup.keys.display())?);
     }
     let path = setup.key_file(name)?;
     let key = generate_key().context("could not make a key: no random numbers")?;
     durable::create(&path, key.to_line().as_bytes())
         .with_context(|| format!("could not write {}", path.display()))?;
-    Ok(writeln!(out, "made the key {}", path.display())?)
+    Ok(writeln!(out, "created the key {}", path.display())?)
 }
 
 fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
@@ -196,9 +199,8 @@ fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
         [FLOORS, UPSTREAM_BLOCKLIST].iter().any(|file| setup.floors.join(file).exists());
     if setup.had_keys && !has_floors {
         bail!(
-            "there are keys, but no floors in {}: packets that have run could run again. If these keys \
-             were never used, make the floors as {}: ruroco-server init. Else make new keys, and then \
-             the floors",
+            "there are keys, but no floors in {}: packets that have already run could run again. If these keys were \
+            never used, create the floors as {}: ruroco-server init. Otherwise make new keys first",
             setup.floors.display(),
             setup.user
         );
@@ -221,7 +223,7 @@ fn start_units(out: &mut impl Write) -> anyhow::Result<()> {
     let said = said.context("could not start systemctl")?;
     if !said.status.success() {
         bail!(
-            "could not start the units: {}\nLook at: journalctl --unit 'ruroco-*'",
+            "could not start the units: {}\nSee the log: journalctl --unit 'ruroco-*'",
             floors::reason(&said.stderr)
         );
     }

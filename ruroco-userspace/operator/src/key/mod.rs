@@ -1,7 +1,7 @@
-//! `ruroco key`: the keys of this host, from a new one for a client to one that is revoked.
+//! `ruroco key`: the keys of this host, from their creation to their end.
 //!
-//! A key is a file in `keys_dir`. Its rules are in config.toml, and commands.toml may name it. Each action changes
-//! what it has to in all of them, and then reloads the daemons.
+//! A key is a file in `keys_dir`. Its rules are in config.toml, and commands.toml may name it. Each action
+//! makes its changes in all of them, and then reloads the daemons.
 
 mod add;
 mod list;
@@ -52,8 +52,8 @@ enum Action {
     },
     /// Revoke a key: delete its file and its rules, and reload the daemons
     ///
-    /// From then on the host rejects knocks with the key. Commands that it has started go on. The client can only
-    /// be given a new key. Run this as root.
+    /// From then on, the host rejects knocks with the key. Commands that it has started continue. A revoked key
+    /// cannot be restored: create a new one for the client. Run this as root.
     Revoke {
         /// Name of the key
         #[arg(value_name = "KEY", add = completion::keys())]
@@ -61,7 +61,7 @@ enum Action {
     },
     /// Give a key another name, in all files, and reload the daemons
     ///
-    /// Clients notice nothing. Entries in the audit trail keep the old name. Run this as root.
+    /// Clients need no change. Entries in the audit trail keep the old name. Run this as root.
     Rename {
         /// Name of the key
         #[arg(value_name = "KEY", add = completion::keys())]

@@ -7,7 +7,7 @@ use ruroco_config::{Config, Source};
 
 use crate::floors::reason;
 
-/// What a daemon has to do to read its keys again.
+/// How a daemon reads its keys again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Daemon {
     unit: &'static str,

@@ -1,4 +1,4 @@
-//! `ruroco key revoke`: from a key to one that the host rejects, in one command.
+//! `ruroco key revoke`: makes the host reject a key, in one command.
 
 use std::{fs, io, io::Write};
 

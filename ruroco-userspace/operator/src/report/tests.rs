@@ -30,7 +30,7 @@ pub(crate) fn status() -> Status {
         since_ms: 90_061_000,
         interfaces: vec![
             interface("eth0", Some("native"), None),
-            interface("eth1", None, Some("there is no such interface; waiting for it")),
+            interface("eth1", None, Some("this interface does not exist; the gate waits for it")),
         ],
         port: 80,
         addresses: ["192.0.2.1", "2001:db8::1"].map(present).into(),
@@ -62,7 +62,11 @@ pub(crate) fn health() -> Health {
             Unguarded::alone(From::Tunnel, "wg0", "wireguard"),
         ],
         parts: vec![
-            Finding::problem("gate", "runs, but is open on eth1", "see the log"),
+            Finding::problem(
+                "gate",
+                "runs, but is not attached to every interface: eth1",
+                "see the log",
+            ),
             Finding::problem("unguarded", "eth2 is up but not guarded", "add it"),
             Finding::warning("unguarded", "wg0 cannot be guarded", "drop them"),
             Finding::ok("server", "connected"),
@@ -116,14 +120,14 @@ fn one_screen_shows_it_all() {
     let report = report(Some(&before));
     let expected = "\
 NOT READY   gate, unguarded, commander
-gate        OPEN on some interface since 2026-01-01T00:00:00.000000Z (1 d 1 h)
+gate        NOT ATTACHED to some interface since 2026-01-01T00:00:00.000000Z (1 d 1 h)
 guards      UDP port 80 of 192.0.2.1, 2001:db8::1
 appearance  filtered
 interface   eth0: attached, native
-interface   eth1: there is no such interface; waiting for it
+interface   eth1: this interface does not exist; the gate waits for it
 interface   eth2: NOT GUARDED
 version     0.1.0, program 0123456789abcdef, maps of 3072 KiB
-problem     gate: runs, but is open on eth1
+problem     gate: runs, but is not attached to every interface: eth1
         -> see the log
 problem     unguarded: eth2 is up but not guarded
         -> add it

@@ -8,8 +8,8 @@ use landlock::{
 
 use super::{Needs, State};
 
-/// The newest level that is asked for (Linux 6.12). A later one may deny what the server does and
-/// has to be tried out first; level 9 would, see docs/evaluate/sandbox.md.
+/// The newest level that the server requests (Linux 6.12). A later level may deny what the server needs and
+/// must be tested first; level 9 would, see docs/evaluate/sandbox.md.
 const LEVEL: ABI = ABI::V6;
 
 /// Of a directory whose files are read again.
@@ -45,9 +45,9 @@ pub(super) fn restrict(needs: &Needs<'_>) -> Restricted {
     match enforce(needs) {
         Ok(LandlockStatus::Available { effective_abi, .. }) => restricted(effective_abi),
         Ok(LandlockStatus::NotEnabled) => {
-            nothing("Landlock is off; add it to the kernel's parameter `lsm=`")
+            nothing("Landlock is off; add it to the kernel parameter `lsm=`")
         }
-        Ok(LandlockStatus::NotImplemented) => nothing("Landlock takes Linux 5.13"),
+        Ok(LandlockStatus::NotImplemented) => nothing("Landlock needs Linux 5.13"),
         Err(error) => nothing(&format!("Landlock failed: {error}")),
     }
 }
@@ -73,8 +73,8 @@ fn restricted(level: ABI) -> Restricted {
         false => State::not(missing),
     };
     let missing: Vec<_> = [
-        (ABI::V3, "truncating files (takes Linux 6.2)"),
-        (ABI::V5, "ioctl on devices (takes Linux 6.10)"),
+        (ABI::V3, "truncating files (needs Linux 6.2)"),
+        (ABI::V5, "ioctl on devices (needs Linux 6.10)"),
     ]
     .into_iter()
     .filter(|(needed, _)| level < *needed)
@@ -86,8 +86,8 @@ fn restricted(level: ABI) -> Restricted {
     };
     Restricted {
         files,
-        tcp: from(ABI::V4, "takes Linux 6.7"),
-        scopes: from(ABI::V6, "takes Linux 6.12"),
+        tcp: from(ABI::V4, "needs Linux 6.7"),
+        scopes: from(ABI::V6, "needs Linux 6.12"),
     }
 }
 

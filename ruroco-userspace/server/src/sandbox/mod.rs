@@ -1,22 +1,22 @@
-//! What the server gives up before it looks at the first packet.
+//! What the server gives up before it reads the first packet.
 //!
-//! Whoever finds a fault in what judges packets is to find himself in a process that can do what
-//! the server does after its start, and nothing else. [`enter`] takes these steps, in this order:
+//! An attacker who exploits an error in the verifier gets a process that can only do what the server does
+//! after its start. [`enter`] takes these steps, in this order:
 //!
-//! 1. **no-new-privs**: nothing that this process executes gets more than it has. Without it the
-//!    kernel lets nobody but root take steps 4 and 5.
+//! 1. **no-new-privs**: no program that this process executes gets more privileges. Without it, the kernel
+//!    allows steps 4 and 5 only to root.
 //! 2. **not dumpable**: other processes of the same user cannot read the keys in its memory.
-//! 3. **capabilities**: all of them; first those of the bounding set, which takes one of them.
-//! 4. **Landlock**: files outside the directories in [`Needs`], TCP, abstract Unix sockets and
-//!    signals of others. Its rules are made of directories that are opened now, so it comes before
-//! 5. **seccomp**: all system calls but those that the server makes from now on. This is the last
-//!    step because the other four are not among them.
+//! 3. **capabilities**: all of them; first those of the bounding set, which needs one of them.
+//! 4. **Landlock**: files outside the directories in [`Needs`], TCP, abstract Unix sockets and signals to
+//!    other processes. Its rules need directories that are opened now, so it comes before step 5.
+//! 5. **seccomp**: all system calls except those that the server makes from now on. This is the last step
+//!    because it forbids the other four.
 //!
-//! The first three every supported kernel can take, so that one which fails ends the start. Of the
-//! others the [`Report`] says what was had; what is too little is for [`Policy`] to say.
+//! Every supported kernel can do the first three, so a failure of one of them ends the start. For the others,
+//! the [`Report`] lists what is enforced; [`Policy`] decides whether it is sufficient.
 //!
-//! Steps 1, 3 and 4 hold for the thread that takes them and those that it starts. The server has
-//! only the one.
+//! Steps 1, 3 and 4 apply to the thread that takes them and to the threads that it starts. The server has
+//! only one thread.
 
 mod landlock;
 mod privileges;
@@ -46,7 +46,7 @@ pub use self::{
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 mod seccomp {
     pub(super) fn restrict(_: &super::Needs<'_>) -> super::State {
-        super::State::not("there is no list of system calls for this architecture")
+        super::State::not("ruroco has no list of system calls for this architecture")
     }
 }
 
@@ -79,7 +79,7 @@ impl Policy {
 pub struct Needs<'a> {
     /// Directories with files to be read again.
     pub read: BTreeSet<PathBuf>,
-    /// The directory whose files are written anew.
+    /// The directory whose files are rewritten.
     pub write: PathBuf,
     /// A socket of the network, to be received from.
     pub network: Option<BorrowedFd<'a>>,
@@ -118,11 +118,11 @@ impl<'a> Needs<'a> {
     }
 }
 
-/// Enters the sandbox, for good, and logs what of it there is.
+/// Enters the sandbox, for good, and logs which parts are enforced.
 ///
 /// # Errors
-/// If the kernel refuses one of the first three steps; with [`Policy::Strict`] also if anything
-/// of the rest cannot be had. This process must not go on then: parts are in force.
+/// If the kernel rejects one of the first three steps or, with [`Policy::Strict`], does not support another
+/// part. This process must then end, because only a part of the sandbox is in force.
 pub fn enter(policy: Policy, needs: &Needs<'_>) -> anyhow::Result<Report> {
     // What rustix asks the kernel once, when it first needs it, and not without it goes on.
     let _ = page_size();
@@ -148,8 +148,8 @@ pub fn enter(policy: Policy, needs: &Needs<'_>) -> anyhow::Result<Report> {
         tracing::warn!("sandbox: {report}");
     } else {
         bail!(
-            "refusing to run with less than the whole sandbox, as `--sandbox strict` demands: \
-             {report}; run it where nothing is missing, or with `--sandbox best-effort`"
+            "the sandbox is incomplete, and `--sandbox strict` requires all of it: {report}. Run ruroco-server on a \
+            kernel with these features, or with `--sandbox best-effort`"
         );
     }
     Ok(report)

@@ -18,9 +18,8 @@ use super::State;
 pub fn refuse_root() -> anyhow::Result<()> {
     if geteuid().is_root() {
         bail!(
-            "refusing to run as root: the server needs no privilege; start it as the configured \
-             `server_user`, for example with: setpriv --reuid ruroco --regid ruroco --clear-groups \
-             --bounding-set=-all ruroco-server"
+            "the server does not run as root: it needs no privilege. Start it as `server_user`, for example with: \
+            setpriv --reuid ruroco --regid ruroco --clear-groups --bounding-set=-all ruroco-server"
         );
     }
     Ok(())
@@ -34,11 +33,11 @@ pub(super) fn refuse_new() -> anyhow::Result<()> {
 /// Keeps other processes of the same user from reading the keys in this one's memory.
 pub(super) fn close_memory() -> anyhow::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .context("could not close this process's memory to others")
+        .context("could not protect this process's memory from other processes")
 }
 
-/// Empties the bounding set, which only a process with `CAP_SETPCAP` can; the server as a rule has
-/// none and depends on whoever started it.
+/// Empties the bounding set, which needs `CAP_SETPCAP`. The server usually does not have it, and depends on
+/// the program that started it.
 pub(super) fn empty_bounding_set() -> State {
     let is_left = |capability: &CapabilitySet| {
         // An error is a capability that this kernel does not have.
@@ -47,8 +46,8 @@ pub(super) fn empty_bounding_set() -> State {
     };
     if CapabilitySet::all().iter().any(|capability| is_left(&capability)) {
         return State::not(
-            "takes CAP_SETPCAP; start the server with `setpriv --bounding-set=-all` or systemd's \
-             `CapabilityBoundingSet=`",
+            "needs CAP_SETPCAP; start the server with `setpriv --bounding-set=-all` or systemd's \
+            `CapabilityBoundingSet=`",
         );
     }
     State::Enforced

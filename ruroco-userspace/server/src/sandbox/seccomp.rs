@@ -138,7 +138,7 @@ fn unix_socket(kind: i32) -> Result<SeccompRule, BackendError> {
     ])
 }
 
-/// A condition for an argument, of which the kernel looks at 32 bits.
+/// A condition for an argument, of which the kernel checks 32 bits.
 fn has(argument: u8, how: SeccompCmpOp, value: u64) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, how, value)
 }

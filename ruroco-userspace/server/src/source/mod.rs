@@ -21,7 +21,8 @@ use super::refusal::Refusal;
 
 /// What has arrived.
 pub enum Arrival {
-    /// A candidate, or why a packet is none. Its place in the ring is free when the source is asked for more.
+    /// A candidate, or why a packet is not one. Its place in the ring becomes free with the next call of the
+    /// source.
     Candidate(Result<Candidate, Refusal>),
     /// The gate has handed over. What was in the ring before has all arrived, and belongs to the keys before.
     Handover {
@@ -32,7 +33,7 @@ pub enum Arrival {
     },
 }
 
-/// A source of candidates. What is only for one that a gate feeds does nothing for the other.
+/// A source of candidates. Methods that only apply to the ring do nothing in the other source.
 pub trait Source {
     /// What has arrived next, if anything has.
     ///
@@ -69,7 +70,7 @@ pub trait Source {
         None
     }
 
-    /// The port of a socket that somebody else has opened.
+    /// The port of a socket that systemd has opened.
     fn passed_port(&self) -> Option<u16> {
         None
     }
@@ -78,8 +79,8 @@ pub trait Source {
 /// The source that the configuration names.
 ///
 /// # Errors
-/// If a socket is to be bound and cannot, or one was passed that cannot be meant. A gate that is away is
-/// not an error: it may come.
+/// If a socket cannot be bound, or systemd passed a wrong socket. A stopped gate is not an error: it may
+/// start later.
 pub fn open(config: &Config) -> anyhow::Result<Box<dyn Source>> {
     Ok(match config.source {
         config::Source::Xdp => Box::new(XdpSource::new(&config.socket_dir)),

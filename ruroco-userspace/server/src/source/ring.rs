@@ -24,7 +24,7 @@ use zerocopy::transmute;
 
 /// Set in a header while the kernel writes the record (`BPF_RINGBUF_BUSY_BIT`, linux/bpf.h).
 const BUSY: u32 = 1 << 31;
-/// Set in a header when the record is to be skipped (`BPF_RINGBUF_DISCARD_BIT`, linux/bpf.h).
+/// Set in the header of a record that the reader must skip (`BPF_RINGBUF_DISCARD_BIT`, linux/bpf.h).
 const DISCARD: u32 = 1 << 30;
 /// Size in bytes of a record's header (`BPF_RINGBUF_HDR_SZ`, linux/bpf.h).
 const HEADER_SIZE: usize = 8;
@@ -52,7 +52,7 @@ impl Ring {
     /// # Errors
     /// If it is not a ring of this size.
     pub(super) fn map(descriptor: OwnedFd, size: u32) -> io::Result<Self> {
-        let wrong_size = || io::Error::new(io::ErrorKind::InvalidData, "impossible ring size");
+        let wrong_size = || io::Error::new(io::ErrorKind::InvalidData, "invalid ring size");
         let page = page_size();
         let size = usize::try_from(size).map_err(|_| wrong_size())?;
         if !size.is_power_of_two() || size < page {

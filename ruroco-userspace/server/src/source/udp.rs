@@ -1,5 +1,4 @@
-//! An ordinary UDP socket, for hosts where XDP is not to be had: our own, or one that systemd has
-//! opened and passed on.
+//! An ordinary UDP socket, for hosts without XDP: the server's own, or a socket passed by systemd.
 
 use ruroco_daemon::clock::Now;
 use std::{
@@ -29,7 +28,7 @@ const BUFFER_SIZE: usize = datagram::SIZE + 1;
 #[derive(Debug)]
 pub(super) struct UdpSource {
     socket: UdpSocket,
-    /// The port, if somebody else has opened it.
+    /// The port, if systemd has opened it.
     passed_port: Option<u16>,
 }
 
@@ -39,20 +38,21 @@ impl UdpSource {
         let mut passed = ListenFd::from_env();
         ensure!(
             passed.len() <= 1,
-            "systemd has passed {count} sockets, and only one can be read: a ListenDatagram= in a drop-in of \
-             ruroco-udp.socket adds one, unless an empty ListenDatagram= comes before it (systemctl cat \
-             ruroco-udp.socket)",
+            "systemd has passed {count} sockets, but the server reads only one. Check `systemctl cat \
+            ruroco-udp.socket`: in a drop-in, ListenDatagram= adds a socket unless an empty ListenDatagram= comes \
+            before it",
             count = passed.len(),
         );
-        let passed =
-            passed.take_udp_socket(0).context("what systemd has passed is no UDP socket")?;
+        let passed = passed
+            .take_udp_socket(0)
+            .context("systemd has passed a socket that is not a UDP socket")?;
         let is_passed = passed.is_some();
         let socket = match passed {
             Some(socket) => socket,
             None => bind(config.listen).with_context(|| {
                 format!(
-                    "could not bind the UDP socket {}; a port below 1024 takes a socket passed by systemd \
-                     (ListenDatagram=) or CAP_NET_BIND_SERVICE, an IPv6 address takes IPv6 on this host",
+                    "could not bind the UDP socket {}. A port below 1024 needs a socket passed by systemd \
+                    (ListenDatagram=) or CAP_NET_BIND_SERVICE; an IPv6 address needs IPv6 on this host",
                     config.listen
                 )
             })?,
@@ -123,14 +123,14 @@ fn warn_of_deafness(
     let port = address.port();
     let remedy = if is_passed {
         format!(
-            "have systemd open one for both families: systemctl edit ruroco-udp.socket, and below [Socket] \
-             BindIPv6Only=both, an empty ListenDatagram=, and ListenDatagram=[::]:{port}"
+            "let systemd open one socket for both families: run `systemctl edit ruroco-udp.socket`, and write below \
+            [Socket] BindIPv6Only=both, an empty ListenDatagram=, and ListenDatagram=[::]:{port}"
         )
     } else {
         "set listen = \"::\", which receives both families".to_owned()
     };
     tracing::warn!(
-        "the socket at {address} receives no {family}, so no knock at {ip} (`addresses`); {remedy}"
+        "the socket at {address} receives no {family}, so no knock to {ip} (`addresses`) arrives; {remedy}"
     );
     Ok(())
 }

@@ -27,7 +27,7 @@ const RETRY: Duration = Duration::from_millis(200);
 /// After which time a gate that has accepted the connection and says nothing is worth a line.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// After which time it is asked anew: many times of what it takes to read as many keys as there may be.
+/// The time after which the server connects again: many times the time to read the maximal number of keys.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Candidates from the gate's ring.
@@ -68,7 +68,7 @@ impl XdpSource {
             gate: Gate::Away { next_attempt: Duration::ZERO },
             ring: None,
             handed_over: None,
-            waits_because: Some("it was not asked yet".to_owned()),
+            waits_because: Some("the server has not connected yet".to_owned()),
             reported: BTreeSet::new(),
         }
     }
@@ -78,9 +78,12 @@ impl XdpSource {
         if let Gate::Connected(gate) = &self.gate
             && has_gone(gate.as_fd())
         {
-            tracing::warn!("the gate has gone; its ring is read until there is another");
+            tracing::warn!(
+                "lost the connection to ruroco-gate. The server still reads its ring, and will connect \
+                again when the gate restarts"
+            );
             self.gate = Gate::Away { next_attempt: now.boot };
-            self.waits_because = Some("it has gone".to_owned());
+            self.waits_because = Some("lost the connection".to_owned());
             self.reported.clear();
         }
         if let Gate::Away { next_attempt } = self.gate
@@ -103,14 +106,14 @@ impl XdpSource {
             Ok(None) if waited < TIMEOUT => {
                 let is_late = waited >= PATIENCE;
                 if is_late {
-                    self.report(&anyhow!("it says nothing yet"));
+                    self.report(&anyhow!("no answer yet"));
                 }
                 self.gate = Gate::Asked { gate, since, is_late };
             }
-            Ok(None) => self.retry(now, &anyhow!("it says nothing")),
+            Ok(None) => self.retry(now, &anyhow!("no answer")),
             Err(error) => {
                 let path = self.path.display();
-                let error = error.context(format!("could not take over from {path}"));
+                let error = error.context(format!("could not receive ring and keys from {path}"));
                 self.retry(now, &error);
             }
         }
@@ -196,15 +199,15 @@ fn receive(gate: BorrowedFd<'_>) -> anyhow::Result<Option<(Ring, Vec<NamedKey>)>
     let message = message.get(..length).unwrap_or_default();
     if message.is_empty() {
         bail!(
-            "it refused: is this process the configured `server_user`, and the only server? The \
-             gate's log says why"
+            "the gate rejected this process. Check that it runs as `server_user`, and that no other server runs; the \
+            reason is in `journalctl -u ruroco-gate`"
         );
     }
     let Handover { ring_size } = Handover::decode(message)?;
     let [Some(ring), Some(keys)] = descriptors else {
-        bail!("it sent no keys, or no ring: gate and server are of different releases");
+        bail!("the gate sent no keys, or no ring: gate and server are of different releases");
     };
-    let keys = memory::take(keys).context("could not take the keys")?;
+    let keys = memory::take(keys).context("could not receive the keys")?;
     let keys = handover::keys::decode(&keys)?;
     Ok(Some((Ring::map(ring, ring_size).context("could not map the ring")?, keys)))
 }

@@ -19,7 +19,7 @@ impl Permit {
         &self.order
     }
 
-    /// What is to be ordered; the permit is used up.
+    /// The order; the permit is used up.
     pub(crate) fn into_order(self) -> Order {
         self.order
     }

@@ -18,10 +18,10 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
 /// Where what root uses is safe.
-const ROOTS_PLACE: &str = "to a place where all directories above it belong to root and only root can \
-                           write them";
+const ROOTS_PLACE: &str =
+    "to a place where root owns all directories above it and only root can write them";
 
-/// What is wrong with a path, at the first component that is not trusted.
+/// Why a path is not trusted, at the first such component.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", Problem::from(self))]
 pub struct Fault {
@@ -128,7 +128,7 @@ impl Fault {
         Self::io(path, Errno::NOENT)
     }
 
-    /// Whether somebody else could change where the path leads, or what is there.
+    /// Whether another user could change where the path leads, or the file there.
     pub fn is_untrusted(&self) -> bool {
         !matches!(self.cause, Cause::Io(_) | Cause::Denied(_) | Cause::NotADirectory)
     }
@@ -149,7 +149,7 @@ impl Fault {
         Err(self)
     }
 
-    /// What is wrong with the component, as it goes on after its path.
+    /// The fault of the component, as a text that follows its path.
     pub fn reason(&self) -> String {
         match &self.cause {
             Cause::Io(error) => format!("cannot be opened: {error}"),
@@ -158,7 +158,7 @@ impl Fault {
                 format!("{rights}: {} can replace everything in it", users::shown(rights.owner))
             }
             Cause::Foreign(Kind::Link, rights) => {
-                format!("is a symbolic link of {}", users::shown(rights.owner))
+                format!("is a symbolic link that belongs to {}", users::shown(rights.owner))
             }
             Cause::Foreign(Kind::File, rights) => {
                 format!("{rights}: {} can change it", users::shown(rights.owner))
@@ -175,11 +175,11 @@ impl Fault {
             ),
             Cause::NotADirectory => "is not a directory".to_owned(),
             Cause::MadeUp(name) => format!(
-                "is on a file system of the kernel's ({name}), where users decide what files say that \
-                 belong to root"
+                "is on a virtual file system of the kernel ({name}), where users control the content of files that \
+                belong to root"
             ),
             Cause::Fuse => {
-                "is on a FUSE file system, which shows any owner and content it likes".to_owned()
+                "is on a FUSE file system, which can report any owner and any content".to_owned()
             }
         }
     }
@@ -198,12 +198,12 @@ impl Fault {
             }
             Cause::Shared(_) => {
                 let own = shell_word(&self.path.join("ruroco"));
-                format!("use a directory of its own in it, such as {own}")
+                format!("use a separate directory in it, such as {own}")
             }
             Cause::Foreign(Kind::File, _) | Cause::Loose(Kind::Link | Kind::File, _) => {
                 format!("check its content, then run: chown {owner} {shown} && chmod go-w {shown}")
             }
-            Cause::InShared(..) => "move it to a directory of its own".to_owned(),
+            Cause::InShared(..) => "move it to a separate directory".to_owned(),
             Cause::NotADirectory => "use a directory instead".to_owned(),
             Cause::Fuse | Cause::MadeUp(_) => "keep it on another file system".to_owned(),
         })
@@ -220,7 +220,7 @@ impl Fault {
         };
         if layout::is_systems(&self.path) {
             return match self.is_at_end() {
-                true => format!("use a directory of its own {ROOTS_PLACE}"),
+                true => format!("use a separate directory {ROOTS_PLACE}"),
                 false => format!("move {object} {ROOTS_PLACE}"),
             };
         }

@@ -136,7 +136,7 @@ fn a_link_leads_on_if_it_and_its_target_are_trusted() {
     set_mode(&a, 0o755);
     if geteuid().is_root() {
         std::os::unix::fs::lchown(&near, Some(12345), None).unwrap();
-        expect_fault(&near, &near, "is a symbolic link of uid 12345");
+        expect_fault(&near, &near, "is a symbolic link that belongs to uid 12345");
     }
     let circle = dir.path().join("circle");
     symlink("circle", &circle).unwrap();
@@ -162,7 +162,7 @@ fn through_a_directory_for_all_only_directories_are_trusted() {
 fn what_the_kernel_makes_up_is_no_file() {
     let cmdline = Path::new("/proc/self/cmdline");
     let fault = open_file(cmdline, Trust::own()).unwrap_err().to_string();
-    assert!(fault.contains("file system of the kernel's (proc)"), "{fault}");
+    assert!(fault.contains("file system of the kernel (proc)"), "{fault}");
     let (dir, _) = tree();
     let link = dir.path().join("link");
     symlink("/proc/version", &link).unwrap();
@@ -183,7 +183,7 @@ fn what_was_found_is_what_is_opened() {
     assert_eq!(directory.names().unwrap(), ["file"]);
     // Another file in its place is not opened.
     fs::rename(&file, dir.path().join("c/b/file")).unwrap();
-    assert!(leaf.open().unwrap_err().to_string().contains("exchanged"));
+    assert!(leaf.open().unwrap_err().to_string().contains("replaced"));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn what_is_wrong_leaves_all_as_it_was() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn all_that_is_wrong_is_told_with_a_line_for_each() {
-    const REFUSED: &str = "not reloaded, all stays as it was";
+    const REFUSED: &str = "not reloaded, the earlier configuration stays in force";
     let mut lab = Lab::running(&Default::default());
     let pins = format!("{:?}", lab.files.pins());
     let text = lab.files.change_config(|text| {

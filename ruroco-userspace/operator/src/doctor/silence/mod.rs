@@ -1,13 +1,13 @@
-//! A self-test for silence: the program that this gate would load, on a wire that nobody else has.
+//! A self-test for silence: it runs the program that this gate would load, on a separate wire.
 //!
-//! Two network namespaces are made and joined by a veth pair; both go with the thread that made
-//! them, whatever becomes of it. The program gets a key made for this test. Then packets of each
-//! kind that the gate refuses, and a knock, are sent to it, and whatever comes back is listened for.
+//! It creates two network namespaces and joins them by a veth pair. Both disappear with the thread that
+//! created them, however it ends. The program gets a key made for this test. The test then sends it packets
+//! of each kind that the gate rejects, and a knock, and listens for replies.
 //!
-//! Nothing is concluded from waiting. Before and after, a packet to a port beside the gate's is sent,
-//! which the stack answers that it is closed. The first answer shows that one would be heard; the
-//! second comes behind any that the packets between could have had. In between, the counters of the
-//! verdicts show that each packet was seen and judged.
+//! The test concludes nothing from waiting. Before and after, it sends a packet to the port next to the
+//! gate's, to which the stack replies that it is closed. The first reply shows that the test would receive
+//! one; the second arrives after any reply to the packets in between. The counters of the verdicts show that
+//! the program processed each packet.
 
 mod wire;
 
@@ -70,30 +70,30 @@ impl Heard {
 pub(super) fn finding() -> Finding {
     const NAME: &str = "silence";
     if !geteuid().is_root() {
-        return Finding::unknown(NAME, "the self-test takes root");
+        return Finding::unknown(NAME, "the self-test must run as root");
     }
     match listen(Rate::NEVER) {
         Err(error) => Finding::unknown(NAME, format!("{error:#}")),
         Ok(heard) if heard.is_silence() => Finding::ok(
             NAME,
             format!(
-                "junk, wrong lengths, truncated, forged and replayed packets and a knock: {} judged, \
-                 none answered ({}; as a gate that looks filtered)",
+                "junk, wrong lengths, truncated, forged and replayed packets and a knock: {} packets got a verdict, \
+                and none got a reply ({}; appearance \"filtered\")",
                 heard.verdicts.values().sum::<u64>(),
                 match heard.addresses.len() {
                     2 => "IPv4 and IPv6",
-                    _ => "IPv4; there is no IPv6",
+                    _ => "IPv4; this host has no IPv6",
                 },
             ),
         ),
         Ok(heard) => Finding::problem(
             NAME,
             format!(
-                "{} answers came back; verdicts: {:?}, expected: {:?}",
+                "{} packets got a reply; verdicts: {:?}, expected: {:?}",
                 heard.answers, heard.verdicts, heard.expected
             ),
-            "do not run this gate on this kernel; report it with the output of: ruroco doctor \
-             --json; uname -a",
+            "do not run this gate on this kernel. Report the problem with the output of: ruroco doctor --json; uname \
+            -a",
         ),
     }
 }
@@ -197,7 +197,7 @@ fn expected(peers: &[Peer]) -> BTreeMap<&'static str, u64> {
     expected
 }
 
-/// All but that on what is none of the gate's business, which the kernel sends itself, too.
+/// All verdicts except that on packets for other ports, which the kernel sends itself, too.
 fn judged() -> impl Iterator<Item = Verdict> {
     Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::NotOurs)
 }

@@ -1,4 +1,4 @@
-//! The wire of the self-test: two network namespaces, a veth pair, and whoever listens.
+//! The wire of the self-test: two network namespaces, a veth pair, and a listener.
 
 use std::{
     fs::{self, File},
@@ -29,7 +29,7 @@ use super::{PATIENCE, V4, V6};
 /// After how long an unanswered packet is sent again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// The interface of the gate, and that of whoever sends to it.
+/// The interface of the gate, and that of the sender.
 pub(super) const GATE_INTERFACE: &str = "gate0";
 const CLIENT_INTERFACE: &str = "client0";
 
@@ -37,7 +37,7 @@ const CLIENT_INTERFACE: &str = "client0";
 const GATE_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 const CLIENT_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 2];
 
-/// A network namespace beside that of the thread.
+/// A network namespace other than that of the thread.
 pub(super) struct Namespace(File);
 
 impl Namespace {
@@ -69,7 +69,8 @@ impl Namespace {
 
 /// Puts this thread into a network namespace of its own.
 pub(super) fn leave_for_a_new_namespace() -> anyhow::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNET).context("could not make a network namespace; this takes root")
+    unshare(CloneFlags::CLONE_NEWNET)
+        .context("could not create a network namespace. Run this as root")
 }
 
 /// The two ends of the wire in one Internet protocol.
@@ -80,8 +81,8 @@ pub(super) struct Peer {
     client: IpAddr,
 }
 
-/// Joins this thread's namespace, in which the gate is to be, with another one: the index of the
-/// gate's interface, and the ends in each protocol that there is.
+/// Joins this thread's namespace, in which the gate runs, with another one. Returns the index of the gate's
+/// interface, and the two addresses in each available protocol.
 pub(super) fn connect(client: &Namespace) -> anyhow::Result<(u32, Vec<Peer>)> {
     // No answer may be kept back by a limit, and IPv6 is not to talk of itself. What cannot be set
     // stays as it is: the packets are few.
@@ -139,7 +140,7 @@ fn ip(lines: &str) -> anyhow::Result<()> {
     let written = ip.stdin.take().map(|mut stdin| stdin.write_all(lines.as_bytes()));
     let output = ip.wait_with_output().context("could not wait for ip")?;
     if !output.status.success() {
-        bail!("ip refused {lines:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("ip rejected {lines:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     written.unwrap_or(Ok(())).context("could not write to ip")
 }
@@ -153,7 +154,7 @@ impl Peer {
     }
 }
 
-/// Whoever hears what reaches the client, from the moment it is made.
+/// Receives what reaches the client, from its creation on.
 pub(super) struct Listener {
     socket: OwnedFd,
     interface: LinkAddr,
@@ -169,7 +170,7 @@ impl Listener {
         let interface = getifaddrs()?
             .filter(|entry| entry.interface_name == CLIENT_INTERFACE)
             .find_map(|entry| entry.address?.as_link_addr().copied())
-            .context("the client's interface is gone")?;
+            .context("the client's interface has disappeared")?;
         Ok(Self { socket, interface, answers: 0 })
     }
 
@@ -192,7 +193,10 @@ impl Listener {
                 }
             }
         }
-        bail!("the stack does not answer at a closed port of {}, so nothing can be told", peer.gate)
+        bail!(
+            "the network stack does not reply from a closed port of {}, so the self-test cannot detect replies",
+            peer.gate
+        )
     }
 
     /// Takes all that has come. Says whether an answer from this port was among it.
@@ -236,7 +240,7 @@ impl Listener {
                 frame.extend([from.octets(), to.octets()].concat());
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-                bail!("the two ends are not of one protocol")
+                bail!("the two addresses are not of the same protocol")
             }
         }
         frame.extend(udp);
