@@ -3,10 +3,14 @@
 //! It is read strictly, but differs from the parser under test in what it knows and in what it
 //! lets pass. Each difference is one field of [`Packet`], so that [`Packet::within_limits`] is the
 //! complete list of them.
+//!
+//! The proof compiles this file for a machine without a standard library, so nothing here allocates.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
-use etherparse::{Ipv6ExtensionSlice, LinkExtSlice, NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{
+    EtherType, Ipv6ExtensionSlice, LinkExtSlice, NetSlice, SlicedPacket, TransportSlice,
+};
 
 /// Most extension headers that a packet may have; written out, so that the constant cannot change
 /// unnoticed.
@@ -18,12 +22,12 @@ const MAX_VLAN_TAGS: usize = 400;
 
 /// An unfragmented UDP packet that etherparse accepts.
 #[derive(Debug)]
-pub(crate) struct Packet {
+pub(crate) struct Packet<'a> {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: &'a [u8],
     /// The IP payload is as long as the UDP header says. Strict etherparse lets it be longer, and
     /// takes a UDP length of 0 to mean "all there is" (RFC 2675).
     lengths_agree: bool,
@@ -43,7 +47,7 @@ pub(crate) struct Packet {
     mapped_address: bool,
 }
 
-impl Packet {
+impl Packet<'_> {
     /// Whether this is within what `headers` documents to read.
     pub(crate) fn within_limits(&self) -> bool {
         self.lengths_agree
@@ -58,9 +62,9 @@ impl Packet {
 }
 
 /// The packet in the frame if etherparse accepts all of it, and it is UDP and no fragment.
-pub(crate) fn read(frame: &[u8]) -> Option<Packet> {
-    let frame = with_few_vlan_tags(frame)?;
-    let sliced = SlicedPacket::from_ethernet(&frame).ok()?;
+pub(crate) fn read(frame: &[u8]) -> Option<Packet<'_>> {
+    let (ether_type, rest) = with_few_vlan_tags(frame)?;
+    let sliced = SlicedPacket::from_ether_type(ether_type, rest).ok()?;
     let Some(TransportSlice::Udp(udp)) = &sliced.transport else { return None };
     let net = sliced.net.as_ref()?;
     let ip_payload = net.ip_payload_ref()?;
@@ -69,7 +73,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<Packet> {
         destination: IpAddr::from([0; 4]),
         source_port: udp.source_port(),
         destination_port: udp.destination_port(),
-        payload: udp.payload().to_vec(),
+        payload: udp.payload(),
         lengths_agree: usize::from(udp.length()) == ip_payload.payload.len(),
         empty: false,
         atomic_fragment: false,
@@ -115,15 +119,16 @@ fn size(extension: &Ipv6ExtensionSlice<'_>) -> usize {
     }
 }
 
-/// etherparse reads three VLAN tags and the parser more: without those that are too many for
-/// etherparse. `None` if there are too many for the parser, or one of the type 0x9100, which
-/// etherparse reads and Linux does not.
-pub(crate) fn with_few_vlan_tags(frame: &[u8]) -> Option<Vec<u8>> {
+/// etherparse reads three VLAN tags and the parser more: the Ethernet type of the frame and what
+/// follows it, from the third tag but last on. `None` if there are too many for the parser, or one of
+/// the type 0x9100, which etherparse reads and Linux does not.
+pub(crate) fn with_few_vlan_tags(frame: &[u8]) -> Option<(EtherType, &[u8])> {
     let tags = frame.get(12..)?.chunks_exact(4);
     let is_tag = |tag: &&[u8]| matches!(tag[..2], [0x81, 0x00] | [0x88, 0xa8]);
     let count = tags.take_while(is_tag).count();
     let is_old = frame[12 + 4 * count..].starts_with(&[0x91, 0x00]);
     let surplus = 4 * count.saturating_sub(3);
-    let (addresses, rest) = frame.split_at(12);
-    (count <= MAX_VLAN_TAGS && !is_old).then(|| [addresses, &rest[surplus..]].concat())
+    let (ether_type, rest) = frame[12 + surplus..].split_first_chunk()?;
+    let ether_type = EtherType(u16::from_be_bytes(*ether_type));
+    (count <= MAX_VLAN_TAGS && !is_old).then_some((ether_type, rest))
 }
