@@ -9,7 +9,7 @@
 use core::net::IpAddr;
 
 use etherparse::{
-    EtherType, Ipv6ExtensionSlice, LinkExtSlice, NetSlice, SlicedPacket, TransportSlice,
+    EtherType, Ipv6ExtensionSlice, NetSlice, SlicedPacket, TransportSlice,
 };
 
 /// Most extension headers that a packet may have; written out, so that the constant cannot change
@@ -19,6 +19,13 @@ const MAX_EXTENSION_HEADERS: usize = 200;
 const MAX_EXTENSION_BYTES: usize = 12_000;
 /// Most VLAN tags that a frame may have; etherparse reads no more than three.
 const MAX_VLAN_TAGS: usize = 400;
+
+const VLAN_8021Q: u16 = 0x8100;
+const VLAN_8021AD: u16 = 0x88a8;
+/// An old type of VLAN tag, which Linux does not remove.
+const VLAN_9100: u16 = 0x9100;
+/// A tag of IEEE 802.1AE, which etherparse looks through.
+const MACSEC: u16 = 0x88e5;
 
 /// An unfragmented UDP packet that etherparse accepts.
 #[derive(Debug)]
@@ -41,8 +48,6 @@ pub(crate) struct Packet<'a> {
     extension_bytes: usize,
     /// An authentication header (RFC 4302), which Linux reads only for an IPsec peer.
     authentication: bool,
-    /// Below a MACsec tag (IEEE 802.1AE), which etherparse looks through.
-    macsec: bool,
     /// An IPv6 header with IPv4-mapped addresses, which must not be on the wire.
     mapped_address: bool,
 }
@@ -56,7 +61,6 @@ impl Packet<'_> {
             && self.extension_headers <= MAX_EXTENSION_HEADERS
             && self.extension_bytes <= MAX_EXTENSION_BYTES
             && !self.authentication
-            && !self.macsec
             && !self.mapped_address
     }
 }
@@ -80,7 +84,6 @@ pub(crate) fn read(frame: &[u8]) -> Option<Packet<'_>> {
         extension_headers: 0,
         extension_bytes: 0,
         authentication: false,
-        macsec: sliced.link_exts.iter().any(|tag| matches!(tag, LinkExtSlice::Macsec(_))),
         mapped_address: false,
     };
     match net {
@@ -120,15 +123,22 @@ fn size(extension: &Ipv6ExtensionSlice<'_>) -> usize {
 }
 
 /// etherparse reads three VLAN tags and the parser more: the Ethernet type of the frame and what
-/// follows it, from the third tag but last on. `None` if there are too many for the parser, or one of
-/// the type 0x9100, which etherparse reads and Linux does not.
+/// follows it, from the third tag but last on. `None` if there are too many for the parser, or if a
+/// tag follows that etherparse reads and Linux does not.
 pub(crate) fn with_few_vlan_tags(frame: &[u8]) -> Option<(EtherType, &[u8])> {
-    let tags = frame.get(12..)?.chunks_exact(4);
-    let is_tag = |tag: &&[u8]| matches!(tag[..2], [0x81, 0x00] | [0x88, 0xa8]);
-    let count = tags.take_while(is_tag).count();
-    let is_old = frame[12 + 4 * count..].starts_with(&[0x91, 0x00]);
-    let surplus = 4 * count.saturating_sub(3);
-    let (ether_type, rest) = frame[12 + surplus..].split_first_chunk()?;
-    let ether_type = EtherType(u16::from_be_bytes(*ether_type));
-    (count <= MAX_VLAN_TAGS && !is_old).then_some((ether_type, rest))
+    let (types, _) = frame.get(12..)?.as_chunks::<4>();
+    let is_tag = |[high, low, ..]: &&[u8; 4]| {
+        matches!(u16::from_be_bytes([*high, *low]), VLAN_8021Q | VLAN_8021AD)
+    };
+    let count = types.iter().take_while(is_tag).count();
+    let ether_type = |at: usize| {
+        let (ether_type, rest) = frame.get(at..)?.split_first_chunk()?;
+        Some((u16::from_be_bytes(*ether_type), rest))
+    };
+    let (innermost, _) = ether_type(12 + 4 * count)?;
+    if count > MAX_VLAN_TAGS || matches!(innermost, VLAN_9100 | MACSEC) {
+        return None;
+    }
+    let (outermost, rest) = ether_type(12 + 4 * count.saturating_sub(3))?;
+    Some((EtherType(outermost), rest))
 }

@@ -6,7 +6,7 @@
 use std::{cell::Cell, net::IpAddr};
 
 use etherparse::{
-    Ipv6ExtensionSlice, LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice,
+    Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice,
 };
 use ruroco_common::{
     address::Address,
@@ -90,8 +90,7 @@ fn udp_at_first_sight(frame: &[u8]) -> Option<(Address, u16)> {
     };
     let at = position(frame, header);
     let is_as_announced = frame[..at].ends_with(&ethertype.to_be_bytes());
-    let below_macsec = sliced.link_exts.iter().any(|e| matches!(e, LaxLinkExtSlice::Macsec(_)));
-    (is_as_announced && !below_macsec).then(|| (destination.into(), udp.destination_port()))
+    is_as_announced.then(|| (destination.into(), udp.destination_port()))
 }
 
 /// Where a part of the frame begins.
