@@ -35,15 +35,16 @@ class Machine:
         self.frame = frame
         self.registers = [0] * 32
         self.memory = {}
-        # Conditions that were decided on this path, and numbers that were settled, by the identity
-        # of their terms, which are kept with them.
+        # Conditions that were decided on this path, and numbers that were settled.
         self.decided = {}
         self.at = RETURNED
-        self.stage = 0
-        # A frame that takes this path.
+        # Which function is called.
+        self.stage = None
+        # A frame that takes this path: bytes by name, 0 where there is none.
         self.example = {}
+        # What restricts the frame to this path.
         self.conditions = []
-        # The other sides of this path, each with how many conditions of the solver it shares.
+        # The other sides of this path.
         self.others = []
 
     def copy(self):
@@ -64,6 +65,7 @@ class Machine:
         self.registers[10 : 10 + len(arguments)] = arguments
         self.memory = {a: v for a, v in self.memory.items() if a >= FINDINGS}
         self.at = self.program.symbols[function]
+        self.stage = function
 
     def run(self):
         """Follows one path until the function returns."""

@@ -8,9 +8,7 @@
 
 use core::net::IpAddr;
 
-use etherparse::{
-    EtherType, Ipv6ExtensionSlice, NetSlice, SlicedPacket, TransportSlice,
-};
+use etherparse::{EtherType, Ipv6ExtensionSlice, NetSlice, SlicedPacket, TransportSlice};
 
 /// Most extension headers that a packet may have; written out, so that the constant cannot change
 /// unnoticed.

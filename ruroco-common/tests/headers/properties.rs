@@ -5,9 +5,7 @@
 
 use std::{cell::Cell, net::IpAddr};
 
-use etherparse::{
-    Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice,
-};
+use etherparse::{Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use ruroco_common::{
     address::Address,
     headers::{self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Udp},
