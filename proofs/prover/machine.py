@@ -19,12 +19,12 @@ RETURNED = 0x7000_0000_0000
 
 # More steps than any path takes; one that takes more may never end.
 MOST_STEPS = 100_000
-# What the prover looks for around a frame to call an access one beside it.
+# How far from the frame an access counts as an attempt to read the frame.
 NEAR = 1 << 20
 
 
 class Violation(Exception):
-    """A path does what none may do."""
+    """A path does what no path may do."""
 
 
 class Machine:
@@ -106,7 +106,7 @@ class Machine:
         return holds
 
     def number(self, value):
-        """A value that has to be known, such as an address: one of those it can have."""
+        """A value that must be known, such as an address: one of its possible values."""
         if type(value) is int:
             return value
         if value not in self.decided:
@@ -131,7 +131,7 @@ class Machine:
             of = f"a frame of {len(self.frame)} bytes"
             raise Violation(f"reads {size} bytes at offset {start - FRAME} of {of}")
         if STACK <= address < STACK + STACK_SIZE:
-            # Copied along with what was written, and of no meaning.
+            # Padding that the compiler copies along.
             self.memory[address] = terms.symbol(f"unwritten_{self.stage}_{address}")
             return self.memory[address]
         constant = self.program.byte(address)

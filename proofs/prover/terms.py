@@ -1,9 +1,9 @@
 """Terms: numbers and conditions that depend on the bytes of a frame.
 
-Each term is made once. Whoever asks for the same operation on the same operands again gets the same
-object, and so does whoever asks for another that z3 simplifies to the same: a term can be compared and
-looked up by identity, and z3 does its work only once for all paths. An operation whose result does not
-depend on the frame gives that result: an `int` or a `bool`.
+Each term exists once. The same operation on the same operands gives the same object, and so does another
+operation that z3 simplifies to the same formula. Terms can therefore be compared and looked up by
+identity, and z3 works only once for all paths. If a result does not depend on the frame, it is an `int`
+or a `bool`.
 """
 
 import z3
@@ -35,7 +35,7 @@ def _constants(formula):
             names.add(formula.decl().name())
         for child in formula.children():
             names |= _constants(child)
-        # With the formula, whose identity would otherwise be given to another one day.
+        # The formula is kept: z3 gives the identity of a formula that is gone to another.
         _constants_of[identity] = names, formula
         return names
     return _constants_of[identity][0]

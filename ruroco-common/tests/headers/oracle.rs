@@ -124,7 +124,7 @@ fn size(extension: &Ipv6ExtensionSlice<'_>) -> usize {
 }
 
 /// The Ethernet type of the frame and what follows it, without the outer VLAN tags if there are more
-/// than etherparse is to read. `None` if there are too many for the parser, or if a
+/// than [`VLAN_TAGS_LEFT`]. `None` if there are too many for the parser, or if a
 /// tag follows that etherparse reads and Linux does not.
 pub(crate) fn with_few_vlan_tags(frame: &[u8]) -> Option<(EtherType, &[u8])> {
     let (types, _) = frame.get(12..)?.as_chunks::<4>();
