@@ -9,13 +9,14 @@
 #![no_std]
 #![no_main]
 
+#[expect(clippy::indexing_slicing, reason = "the proof would find a panic")]
 #[path = "../../ruroco-common/tests/headers/content.rs"]
 mod content;
-#[expect(clippy::indexing_slicing, reason = "the proof finds a panic")]
+#[expect(clippy::arithmetic_side_effects, reason = "the proof would find an overflow")]
 #[path = "../../ruroco-common/tests/headers/oracle.rs"]
 mod oracle;
 
-use core::{net::IpAddr, panic::PanicInfo, slice};
+use core::{hint, net::IpAddr, panic::PanicInfo, slice};
 
 use crate::content::Content;
 
@@ -108,5 +109,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn panicked(_file: *const u8, _length: usize, _line: u32) -> ! {
-    loop {}
+    loop {
+        hint::spin_loop();
+    }
 }
