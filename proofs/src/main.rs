@@ -108,7 +108,9 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 /// Where a path ends that has panicked; the prover reports the arguments.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn panicked(_file: *const u8, _length: usize, _line: u32) -> ! {
+extern "C" fn panicked(file: *const u8, length: usize, line: u32) -> ! {
+    // Otherwise the compiler passes none of them.
+    hint::black_box((file, length, line));
     loop {
         hint::spin_loop();
     }
