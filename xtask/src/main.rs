@@ -6,9 +6,10 @@
 //! one part, [`packages`] installs what the distribution has, [`setup`] puts them together and
 //! [`build_ebpf`] uses the result. [`demo`] shows
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
-//! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
-//! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a [`cargo_tool`], and they are
-//! tested on a [`debian`]. [`screenshots`], [`recording`] and [`structure`] are for the documentation. [`book`] makes the book, and tests what it says.
+//! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`prove`] proves what no test can try, with a
+//! [`python`]. [`fuzz`] looks for what no test has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a
+//! [`cargo_tool`], and they are tested on a [`debian`]. [`screenshots`], [`recording`] and [`structure`] are for the
+//! documentation. [`book`] makes the book, and tests what it says.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -31,6 +32,7 @@ mod linker;
 mod llvm;
 mod packages;
 mod process;
+mod prove;
 mod python;
 mod recording;
 mod roles;
@@ -101,6 +103,8 @@ enum Task {
         #[arg(long)]
         system: bool,
     },
+    /// Prove that the header parser agrees with etherparse on every frame up to a length.
+    Prove,
     /// Look for input that breaks what must hold of every reader of others' bytes.
     Fuzz {
         /// Which; all if none is named.
@@ -141,6 +145,10 @@ fn run(task: &Task) -> Result<()> {
         Task::Structure => structure::run(&workspace),
         Task::Screenshots => screenshots::run(&workspace),
         Task::Test { system } => test::run(&workspace, *system),
+        Task::Prove => {
+            let tools = setup::ensure(&workspace, Scope::Proof, Report::ChangesOnly)?;
+            prove::run(&workspace, &tools)
+        }
         Task::Fuzz { targets, seconds } => fuzz::run(&workspace, targets, *seconds),
     }
 }

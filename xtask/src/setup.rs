@@ -36,7 +36,9 @@ pub(crate) enum Scope {
     Dist,
     /// What the lab's network takes: no service, and nothing that could start one.
     Demo,
-    /// What all tests in the lab take.
+    /// What the proof takes.
+    Proof,
+    /// What all tests in the lab take, and the proof.
     Lab,
     /// Everything: packages, and a Debian to try them on in the lab.
     System,
@@ -60,9 +62,11 @@ struct Program {
     scopes: &'static [Scope],
 }
 
-const ALL: &[Scope] = &[Scope::Build, Scope::Dist, Scope::Demo, Scope::Lab, Scope::System];
+const ALL: &[Scope] =
+    &[Scope::Build, Scope::Dist, Scope::Demo, Scope::Proof, Scope::Lab, Scope::System];
 const NETWORK: &[Scope] = &[Scope::Demo, Scope::Lab, Scope::System];
 const DIST: &[Scope] = &[Scope::Dist, Scope::System];
+const PROOF: &[Scope] = &[Scope::Proof, Scope::Lab, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
 const SYSTEM: &[Scope] = &[Scope::System];
 
@@ -77,7 +81,7 @@ const SCREEN: [&str; 7] = [
     "libxkbcommon-x11-0",
 ];
 
-const PROGRAMS: [Program; 18] = [
+const PROGRAMS: [Program; 19] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: NETWORK },
     Program { name: "ethtool", packages: &["ethtool"], scopes: LAB },
@@ -89,7 +93,8 @@ const PROGRAMS: [Program; 18] = [
     Program { name: "sshd", packages: &["openssh-server"], scopes: LAB },
     Program { name: "dbus-run-session", packages: &["dbus-daemon"], scopes: LAB },
     Program { name: "gnome-keyring-daemon", packages: &["gnome-keyring"], scopes: LAB },
-    Program { name: "python3", packages: &["python3", "python3-venv"], scopes: LAB },
+    Program { name: "python3", packages: &["python3", "python3-venv"], scopes: PROOF },
+    Program { name: "ld.lld", packages: &["lld"], scopes: PROOF },
     Program { name: "Xvfb", packages: &SCREEN, scopes: LAB },
     Program { name: "xdotool", packages: &["xdotool"], scopes: LAB },
     Program { name: "dpkg-shlibdeps", packages: &["dpkg-dev"], scopes: DIST },
@@ -365,6 +370,7 @@ mod tests {
             "gnome-keyring",
             "python3",
             "python3-venv",
+            "lld",
             "xvfb",
             "libegl1",
             "libfontconfig1",
