@@ -14,30 +14,15 @@ use super::tests::{files, root};
 
 /// Places whose text is still to be rewritten: files, and folders with all that is below them. The list only
 /// gets shorter: a place without a finding fails the test, too.
-const NOT_YET: [&str; 26] = [
+const NOT_YET: [&str; 11] = [
     "bench",
     "docs/operate/configuration.md",
     "docs/start/coming-from-ruroco.md",
     "flood-ebpf",
     "fuzz",
-    "packaging",
     "ruroco-common",
     "ruroco-ebpf",
     "ruroco-userspace/client",
-    "ruroco-userspace/commander",
-    "ruroco-userspace/commands",
-    "ruroco-userspace/config",
-    "ruroco-userspace/daemon",
-    "ruroco-userspace/files",
-    "ruroco-userspace/gate",
-    "ruroco-userspace/invite",
-    "ruroco-userspace/ipc",
-    "ruroco-userspace/keys",
-    "ruroco-userspace/messages",
-    "ruroco-userspace/operator",
-    "ruroco-userspace/seal",
-    "ruroco-userspace/server",
-    "ruroco-userspace/trust",
     "ruroco-userspace/window",
     "tests",
     "xtask",

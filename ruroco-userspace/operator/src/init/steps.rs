@@ -51,7 +51,7 @@ pub(super) struct Setup {
 
 /// What a first `commands.toml` holds.
 const COMMANDS: &str = "\
-# What accepted knocks may ask for. More in /usr/share/doc/ruroco/examples/commands.toml
+# The commands that accepted knocks may request. More examples: /usr/share/doc/ruroco/examples/commands.toml
 [commands.default]
 run = [\"/bin/echo\", \"it works\"]
 ";
