@@ -23,6 +23,8 @@ const ROOM: (usize, usize) = (132, 30);
 const FLOOR: usize = 84;
 const COLUMN: usize = 148;
 const MARGIN: usize = 16;
+/// How far floors are set off, so that few arrows pass behind a room.
+const STAGGER: usize = 30;
 
 /// Crates, each with those that it depends on.
 type Crates = BTreeMap<String, BTreeSet<String>>;
@@ -123,23 +125,28 @@ fn picture(crates: &Crates) -> String {
     let arrows = arrows(crates);
     let columns = columns(&mut floors, &arrows);
     let widest = floors.iter().map(Vec::len).max().unwrap_or(0);
-    let (width, height) = (MARGIN * 2 + widest * COLUMN, MARGIN * 2 + floors.len() * FLOOR);
+    let (width, height) = (
+        MARGIN * 2 + widest * COLUMN + 2 * STAGGER,
+        MARGIN * 2 + (floors.len() - 1) * FLOOR + ROOM.1,
+    );
     let place = |name: &str| {
         let floor = floor(crates, name);
         let rooms = floors.get(floor).map_or(0, Vec::len);
-        let left = (widest - rooms) * COLUMN / 2;
+        let left = (widest - rooms) * COLUMN / 2 + floor % 3 * STAGGER;
         let column = columns.get(name).copied().unwrap_or(0);
-        (MARGIN + left + column * COLUMN, height - MARGIN - (floor + 1) * FLOOR + FLOOR - ROOM.1)
+        (MARGIN + left + column * COLUMN, height - MARGIN - floor * FLOOR - ROOM.1)
     };
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
-         font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+         font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
+         <marker id=\"end\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" \
+         orient=\"auto\"><path d=\"M0 0 L8 4 L0 8 z\" fill=\"#567\"/></marker>\n"
     );
     for (from, to) in &arrows {
         let ((x, y), (to_x, to_y)) = (place(from), place(to));
         let _ = writeln!(
             svg,
-            "<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{to_y}\" stroke=\"#9ab\"/>",
+            "<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{to_y}\" stroke=\"#9ab\" marker-end=\"url(#end)\"/>",
             x + ROOM.0 / 2,
             y + ROOM.1,
             to_x + ROOM.0 / 2,
