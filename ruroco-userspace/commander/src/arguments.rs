@@ -1,5 +1,5 @@
-//! The command line, parsed by hand-written code over `lexopt` to keep the commander's dependency
-//! tree the smallest of all roles.
+//! The command line, parsed by hand-written code with `lexopt`, so that the commander has the fewest
+//! dependencies of all programs.
 
 use std::{ffi::OsString, path::PathBuf};
 
