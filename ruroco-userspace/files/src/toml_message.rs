@@ -1,5 +1,5 @@
-//! What `serde` and `toml` say of a mistake, in the words of those who write the file: no Rust types, but
-//! the line as it is and as it could be.
+//! The errors of `serde` and `toml` in the words of the people who write the file: no Rust types, but the
+//! line as it is and as it could be.
 
 /// Longest value that is repeated. A key is longer, and no value that is wrong needs more to be found.
 const MAX_SHOWN: usize = 40;
