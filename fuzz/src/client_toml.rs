@@ -1,27 +1,17 @@
 //! `client.toml`: any text.
 //!
 //! What is accepted says what an untyped reader finds in the same text, and obeys what
-//! `docs/start/clients.md` says of each field; what is refused is refused with file, line and a message of
+//! the reference page says of each field; what is refused is refused with file, line and a message of
 //! one line. Programs change the file, and a mistake in it must never mean another host.
 
-use ruroco_client::{key_store::KeyReference, profiles::Profiles};
+use ruroco_client::{
+    key_store::KeyReference,
+    profiles::{Profiles, fields},
+};
 use ruroco_files::toml_file::Source;
 use toml::Table;
 
 use crate::text;
-
-const FIELDS: [&str; 10] = [
-    "address",
-    "family",
-    "all_addresses",
-    "key",
-    "command",
-    "commands",
-    "confirm",
-    "wait",
-    "ip",
-    "permissive",
-];
 
 /// Each field with a good value, and with those at the edge of what is good.
 pub const LINES: [&str; 26] = [
@@ -65,13 +55,13 @@ pub fn client_toml(data: &[u8]) -> bool {
 }
 
 fn compare(profiles: &Profiles, table: &Table) {
-    text::assert_known(table, &["hosts"]);
+    text::assert_known(table, &[fields::HOSTS]);
     let none = Table::new();
-    let hosts = table.get("hosts").map_or(&none, |hosts| hosts.as_table().unwrap());
+    let hosts = table.get(fields::HOSTS).map_or(&none, |hosts| hosts.as_table().unwrap());
     assert_eq!(profiles.iter().count(), hosts.len());
     for (name, host) in profiles.iter() {
         let table = hosts[name.as_str()].as_table().unwrap();
-        text::assert_known(table, &FIELDS);
+        text::assert_known(table, &text::names(&fields::host(), &[]));
         let string = |field: &str| table.get(field).map(|value| value.as_str().unwrap());
         let flag = |field: &str| table.get(field).is_some_and(|value| value.as_bool().unwrap());
         assert_eq!(string("address").unwrap().parse(), Ok(host.address.clone()));

@@ -21,11 +21,6 @@ use toml::{Table, Value};
 
 use crate::text;
 
-/// The fields that a command may have.
-fn known() -> Vec<&'static str> {
-    fields::command().iter().map(|field| field.name).chain([fields::ENV]).collect()
-}
-
 /// The keys that the file may name.
 const KEYS: [(KeyId, &str); 2] = [(KeyId([1; 8]), "laptop"), (KeyId([2; 8]), "phone")];
 
@@ -94,7 +89,7 @@ fn check_all(commands: &Commands, tables: &Table) {
         let command = commands.get(CommandHash::of(name)).expect("cannot be called");
         assert_eq!(command.name, *name);
         let table = table.as_table().unwrap();
-        text::assert_known(table, &known());
+        text::assert_known(table, &text::names(&fields::command(), &[fields::ENV]));
         check_program(command, table);
         check_surroundings(command, table);
         check_rights(command, table);

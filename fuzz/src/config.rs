@@ -9,7 +9,6 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use ruroco_common::address::Address;
 use ruroco_config::{Appearance, Config, Source, fields};
-use ruroco_files::toml_file::field::Info;
 use toml::{Table, Value};
 
 use crate::text;
@@ -77,7 +76,7 @@ pub fn config(data: &[u8]) -> bool {
     let (untyped, config) = (text::untyped(text), text::check(text, Config::check));
     let Some(config) = config else { return untyped.is_some() };
     let untyped = untyped.expect("accepted, and no TOML");
-    text::assert_known(&untyped, &known(&fields::top(), &["gate", "keys"]));
+    text::assert_known(&untyped, &text::names(&fields::top(), &["gate", "keys"]));
     check_addresses(&config, &untyped);
     check_limits(&config, &untyped);
     check_surroundings(&config, &untyped);
@@ -105,11 +104,6 @@ fn check_addresses(config: &Config, untyped: &Table) {
     assert_eq!(port, Some(config.port.into()));
     let listen = untyped.get("listen").map_or(Some("::"), Value::as_str).unwrap();
     assert_eq!(listen.parse(), Ok(config.listen.ip()));
-}
-
-/// The names that a table may have.
-fn known(fields: &[Info], others: &[&'static str]) -> Vec<&'static str> {
-    fields.iter().map(|field| field.name).chain(others.iter().copied()).collect()
 }
 
 fn check_surroundings(config: &Config, untyped: &Table) {
@@ -153,7 +147,7 @@ fn check_gate(config: &Config, untyped: &Table) {
         return;
     };
     let gate = gate.as_table().unwrap();
-    text::assert_known(gate, &known(&fields::gate(), &[]));
+    text::assert_known(gate, &text::names(&fields::gate(), &[]));
     assert_eq!(*interfaces, text::strings(&gate["interfaces"]));
     assert!(!interfaces.is_empty(), "nothing would be closed");
     assert_eq!(interfaces.iter().collect::<BTreeSet<_>>().len(), interfaces.len(), "one twice");
@@ -192,7 +186,7 @@ fn check_keys(config: &Config, untyped: &Table) {
     let keys = untyped.get("keys").map_or(&none, |keys| keys.as_table().unwrap());
     for (name, rules) in keys {
         let rules = rules.as_table().unwrap();
-        text::assert_known(rules, &known(&fields::key(), &[]));
+        text::assert_known(rules, &text::names(&fields::key(), &[]));
         let commands = rules.get("commands").map(text::strings);
         let accepted = config.rules_of(name).expect("the rules are lost").commands.as_ref();
         assert_eq!(accepted.is_some(), commands.is_some());

@@ -1,12 +1,11 @@
-//! The dictionaries of the two configuration files: every field with its default, and what may stand within a
-//! line of either.
+//! The dictionaries of the configuration files: every field with its default, and what may stand within a line.
 
 use std::fmt::Write;
 
 use ruroco_config::fields;
 use ruroco_files::toml_file::field::{Info, Shown};
 
-/// What may stand within a line of either file.
+/// What may stand within a line of any of the files.
 const WITHIN: &str = r##""\"192.0.2.1\""
 "\"::1\""
 "\"laptop\""
@@ -34,8 +33,9 @@ const WITHIN: &str = r##""\"192.0.2.1\""
 type Text = fn() -> String;
 
 /// The name of each dictionary, and its content.
-pub const DICTIONARIES: [(&str, Text); 2] = [
+pub const DICTIONARIES: [(&str, Text); 3] = [
     ("config", || of(&[fields::top(), fields::gate(), fields::key()].concat())),
+    ("client_toml", || of(&ruroco_client::profiles::fields::host())),
     ("commands", || of(&ruroco_commands::fields::command())),
 ];
 

@@ -5,6 +5,8 @@
 //! that it has not read, and finds nothing better in a frame that was cut short. The properties are
 //! those of the parser's own tests.
 
+#[path = "../../ruroco-common/tests/headers/content.rs"]
+mod content;
 #[path = "../../ruroco-common/tests/headers/oracle.rs"]
 mod oracle;
 #[path = "../../ruroco-common/tests/headers/properties.rs"]

@@ -1,6 +1,6 @@
-//! What the two configuration files have in common: how they are refused.
+//! What the configuration files have in common: how they are refused.
 
-use ruroco_files::toml_file::Source;
+use ruroco_files::toml_file::{Source, field::Info};
 use ruroco_messages::problems::{Checked, Problem};
 use toml::Table;
 
@@ -60,6 +60,11 @@ pub(crate) fn message_and_line(problem: &Problem) -> (String, usize) {
 /// The same text as anybody may read it, without knowing what ought to be in it.
 pub(crate) fn untyped(text: &str) -> Option<Table> {
     toml::from_str(text).ok()
+}
+
+/// The names that a table may have: those of its fields, and others.
+pub(crate) fn names(fields: &[Info], others: &[&'static str]) -> Vec<&'static str> {
+    fields.iter().map(|field| field.name).chain(others.iter().copied()).collect()
 }
 
 /// Makes sure that a table has no other fields than these.

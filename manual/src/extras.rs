@@ -24,7 +24,7 @@ pub(crate) struct Extras {
 const CLIENT_FILES: [(&str, &str); 5] = [
     (
         "~/.config/ruroco/client.toml",
-        "The hosts: one table for each, with address, key and commands.",
+        "The hosts: one table for each, with address, key and commands. See ruroco-client-config(5).",
     ),
     ("~/.config/ruroco/keys/NAME.key", "A key. Only its owner may read it (mode 0600)."),
     ("~/.config/ruroco/keys/NAME.keyring", "Marks a key that the system's keyring stores."),
@@ -98,7 +98,13 @@ pub(crate) const ALL: [Extras; 22] = [
         ],
         files: &CLIENT_FILES,
         environment: &[FOLDER, COMPLETE],
-        see_also: &["ruroco-client-ui(1)", "ruroco(7)", "ruroco(8)", "ssh_config(5)"],
+        see_also: &[
+            "ruroco-client-config(5)",
+            "ruroco-client-ui(1)",
+            "ruroco(7)",
+            "ruroco(8)",
+            "ssh_config(5)",
+        ],
     },
     Extras {
         page: "ruroco-client-join",

@@ -1,8 +1,9 @@
 //! The reference of all fields of the configuration files in the book, out of the definitions that the
-//! daemons read the files by.
+//! programs read the files by.
 
 use std::fmt::Write;
 
+use ruroco_client::profiles::fields as client;
 use ruroco_commands::fields as commands;
 use ruroco_config::fields as config;
 use ruroco_files::toml_file::field::{Change, Info, Shown};
@@ -13,8 +14,8 @@ pub(crate) const PAGE: &str = "configuration.md";
 const BEGINNING: &str = "\
 # Fields of the configuration files
 
-[Configuration](../configuration.md) explains how the files are used. A field whose default is a value may be
-left out.
+[Configuration](../configuration.md) explains how a host uses its files, and [Clients](../../start/clients.md#clienttoml)
+how a client uses `client.toml`. You may leave out every field that is not required.
 
 This page is written by `cargo run -p ruroco-manual -- --docs docs/operate/reference`, and a test fails if it is
 out of date.
@@ -28,6 +29,7 @@ pub(crate) fn page() -> String {
         ("[gate] in config.toml", config::gate()),
         ("[keys.NAME] in config.toml", config::key()),
         ("[commands.NAME] in commands.toml", commands::command()),
+        ("[hosts.NAME] in client.toml", client::host()),
     ] {
         let _ = write!(
             page,

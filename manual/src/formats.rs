@@ -16,6 +16,12 @@ const CONFIGURATION: &str = concat!(
     include_str!("../../docs/operate/reference/configuration.md")
 );
 
+/// The page about clients, and the page with the fields of their file.
+const CLIENTS: &str = concat!(
+    include_str!("../../docs/start/clients.md"),
+    include_str!("../../docs/operate/reference/configuration.md")
+);
+
 const CONCEPTS: &str = include_str!("../../docs/start/concepts.md");
 
 /// A page of the manual.
@@ -23,6 +29,7 @@ struct Page {
     name: &'static str,
     section: Section,
     about: &'static str,
+    package: Package,
     /// The page of the book that it comes from.
     source: &'static str,
     /// The sections of the book's page that it holds.
@@ -30,11 +37,21 @@ struct Page {
     see_also: &'static [&'static str],
 }
 
-const PAGES: [Page; 3] = [
+const PAGES: [Page; 4] = [
+    Page {
+        name: "ruroco-client-config",
+        section: Section::Formats,
+        about: "the hosts of a client of ruroco: ~/.config/ruroco/client.toml",
+        package: Package::Client,
+        source: CLIENTS,
+        sections: &["client.toml", "Fields of [hosts.NAME] in client.toml", "The folder"],
+        see_also: &["ruroco-client(1)", "ruroco-client-ui(1)", "ruroco(7)"],
+    },
     Page {
         name: "ruroco-config",
         section: Section::Formats,
         about: "the configuration that gate, server and commander of ruroco share: /etc/ruroco/config.toml",
+        package: Package::Host,
         source: CONFIGURATION,
         sections: &[
             "config.toml",
@@ -52,6 +69,7 @@ const PAGES: [Page; 3] = [
         name: "ruroco-commands",
         section: Section::Formats,
         about: "the commands that knocks may request: /etc/ruroco/commands.toml",
+        package: Package::Host,
         source: CONFIGURATION,
         sections: &[
             "commands.toml",
@@ -65,6 +83,7 @@ const PAGES: [Page; 3] = [
         name: "ruroco",
         section: Section::Overview,
         about: "run one pre-approved command on a host with no visible port",
+        package: Package::Host,
         source: CONCEPTS,
         sections: &[
             "A knock",
@@ -97,7 +116,7 @@ pub(crate) fn all() -> Result<Vec<man::Page>> {
         Ok(man::Page {
             name: page.name.to_owned(),
             section: page.section,
-            package: Package::Host,
+            package: page.package,
             text: page.render()?.render().into_bytes(),
         })
     };

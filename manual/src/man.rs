@@ -72,6 +72,7 @@ mod tests {
         write(folder.path()).unwrap();
         for name in [
             "ruroco-client/ruroco-client.1",
+            "ruroco-client/ruroco-client-config.5",
             "ruroco-client/ruroco-client-knock.1",
             "ruroco-client/ruroco-client-join.1",
             "ruroco-client/ruroco-client-host-add.1",

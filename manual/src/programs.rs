@@ -1,8 +1,12 @@
 //! The programs, and where their pages belong.
 
-use clap::{Arg, ArgAction, Command, CommandFactory, ValueHint};
+use clap::{
+    Arg, ArgAction, Command, CommandFactory, ValueHint,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use ruroco_client as client;
-use ruroco_commander::arguments;
+use ruroco_commander as commander;
+use ruroco_daemon::command_line::{Action, CommandLine, CommandOption};
 use ruroco_gate as gate;
 use ruroco_operator as operator;
 use ruroco_server as server;
@@ -71,9 +75,9 @@ pub(crate) fn all() -> [Program; 6] {
         (client::cli::Cli::command(), Section::User, Package::Client),
         (client::cli::window::Cli::command(), Section::User, Package::Window),
         (operator::cli::Cli::command(), Section::Administrator, Package::Host),
-        (gate::cli::Cli::command(), Section::Administrator, Package::Host),
-        (server::cli::Cli::command(), Section::Administrator, Package::Host),
-        (commander(), Section::Administrator, Package::Host),
+        (daemon(&gate::cli::COMMAND_LINE), Section::Administrator, Package::Host),
+        (daemon(&server::cli::COMMAND_LINE), Section::Administrator, Package::Host),
+        (daemon(&commander::cli::COMMAND_LINE), Section::Administrator, Package::Host),
     ]
     .map(|(command, section, package)| Program {
         // The page of `help` would repeat another page.
@@ -83,38 +87,34 @@ pub(crate) fn all() -> [Program; 6] {
     })
 }
 
-/// The commander parses its command line by hand, to keep what it links small, so this reads what
-/// it prints when it is asked for help.
-fn commander() -> Command {
-    let mut lines = arguments::HELP.lines();
-    let about = lines.next().unwrap_or_default().trim_end_matches('.');
-    let options = lines.filter_map(option);
-    Command::new("ruroco-commander")
+/// A daemon's command line as clap has it, which the daemons do not link.
+fn daemon(line: &CommandLine) -> Command {
+    let action = |action: &Action| {
+        Command::new(action.name).about(action.about).args(action.options.iter().map(argument))
+    };
+    Command::new(line.program)
         .version(env!("CARGO_PKG_VERSION"))
-        .about(about)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .args(options)
+        .about(line.about)
+        .long_about(format!("{}.\n\n{}", line.about, in_one_line(line.details)))
+        .args(line.options.iter().map(argument))
+        .subcommands(line.actions.iter().map(action))
 }
 
-/// A line such as `  -c, --config <PATH>    what it is`.
-fn option(line: &'static str) -> Option<Arg> {
-    let (names, help) = line.trim_start().split_once("  ")?;
-    let (short, rest) = match names.split_once(", ") {
-        Some((short, rest)) => (short.trim_start_matches('-').chars().next(), rest),
-        None => (None, names),
-    };
-    let mut words = rest.split(' ');
-    let long = words.next()?.strip_prefix("--")?;
-    let arg = Arg::new(long).long(long).help(help.trim_start());
-    let arg = short.into_iter().fold(arg, Arg::short);
-    Some(match words.next() {
-        Some(value) => {
-            let value = value.trim_matches(['<', '>']);
-            arg.value_name(value).value_hint(ValueHint::AnyPath)
-        }
-        None => arg.action(ArgAction::SetTrue),
-    })
+fn argument(option: &CommandOption) -> Arg {
+    let arg = Arg::new(option.long).long(option.long).help(in_one_line(option.help));
+    let arg = option.short.into_iter().fold(arg, Arg::short);
+    let Some(value) = option.value else { return arg.action(ArgAction::SetTrue) };
+    let arg = arg.value_name(value.name).default_value(value.default);
+    if value.choices.is_empty() {
+        return arg.value_hint(ValueHint::AnyPath);
+    }
+    let choice =
+        |(name, meaning): &(&'static str, &'static str)| PossibleValue::new(*name).help(*meaning);
+    arg.value_parser(PossibleValuesParser::new(value.choices.iter().map(choice)))
+}
+
+fn in_one_line(text: &str) -> String {
+    text.replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -129,13 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_commanders_options_are_found() {
-        let commander = commander();
-        let found: Vec<_> = commander.get_arguments().filter_map(Arg::get_long).collect();
-        let printed = arguments::HELP.matches("--").count();
-        assert_eq!(found.len(), printed, "{found:?}");
-        let config = commander.get_arguments().find(|arg| arg.get_long() == Some("config"));
-        let config = config.unwrap();
+    fn what_the_manual_says_of_a_daemon_is_what_it_parses() {
+        let server = daemon(&server::cli::COMMAND_LINE);
+        let config = server.get_arguments().find(|arg| arg.get_long() == Some("config")).unwrap();
         assert_eq!((config.get_short(), config.get_action().takes_values()), (Some('c'), true));
+        let sandbox = server.get_arguments().find(|arg| arg.get_long() == Some("sandbox")).unwrap();
+        assert_eq!(sandbox.get_default_values(), ["best-effort"]);
+        let init = server.find_subcommand("init").unwrap();
+        let flag = init.get_arguments().find(|arg| arg.get_long() == Some("if-missing")).unwrap();
+        assert!(!flag.get_action().takes_values());
     }
 }

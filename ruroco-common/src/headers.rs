@@ -23,7 +23,7 @@
 //! Where destination and port can be found, a fault in the packet does not end the parsing. It is
 //! reported with them, because the first question is always whether the packet is for the gate.
 //!
-//! Rationale: decisions 0003 and 0025.
+//! Rationale: decisions 0003, 0025 and 0035.
 
 use crate::address::Address;
 

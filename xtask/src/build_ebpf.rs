@@ -110,13 +110,7 @@ fn compile(
 }
 
 fn cargo_build(workspace: &Workspace, tools: &Tools, package: &str, logging: Logging) -> Command {
-    let mut cargo = process::command(&tools.toolchain.cargo);
-    cargo.current_dir(workspace.root());
-    cargo.env("RUSTC", &tools.toolchain.rustc);
-    if !tools.toolchain.version.is_nightly() {
-        // Lets any other compiler take `-Z build-std` too.
-        cargo.env("RUSTC_BOOTSTRAP", "1");
-    }
+    let mut cargo = tools.toolchain.cargo_from_source(workspace.root());
     cargo.env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(&tools.linker.path));
     cargo.args(["build", "--package", package, "--bin", package, "--release"]);
     cargo.args(["-Z", "build-std=core", "--target", TARGET]);

@@ -37,7 +37,7 @@ const JUNK: u64 = 100;
 /// If anything is missing, or anything is not as it should be.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     require_root("demo")?;
-    let tools = setup::ensure(workspace, Scope::Lab, Report::ChangesOnly)?;
+    let tools = setup::ensure(workspace, Scope::Demo, Report::ChangesOnly)?;
     build_ebpf::build(workspace, &tools, Logging::Off)?;
     step("binaries", &mut cargo(workspace, &["build", "--package", "ruroco-userspace", "--bins"]))?;
     show()

@@ -6,9 +6,10 @@
 //! one part, [`packages`] installs what the distribution has, [`setup`] puts them together and
 //! [`build_ebpf`] uses the result. [`demo`] shows
 //! the result at work, [`mod@bench`] measures it, and [`mod@test`] is what CI runs,
-//! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`fuzz`] looks for what no test
-//! has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a [`cargo_tool`], and they are
-//! tested on a [`debian`]. [`screenshots`] are for the documentation. [`book`] makes the book, and tests what it says.
+//! [`roles`] a part of it; [`host`] calls the workspace's own cargo. [`prove`] proves what no test can try, with a
+//! [`python`]. [`fuzz`] looks for what no test has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a
+//! [`cargo_tool`], and they are tested on a [`debian`]. [`screenshots`], [`recording`] and [`structure`] are for the
+//! documentation. [`book`] makes the book, and tests what it says.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -31,10 +32,13 @@ mod linker;
 mod llvm;
 mod packages;
 mod process;
+mod prove;
 mod python;
+mod recording;
 mod roles;
 mod screenshots;
 mod setup;
+mod structure;
 mod test;
 mod toolchain;
 mod workspace;
@@ -87,6 +91,10 @@ enum Task {
     Dist,
     /// Make the book in target/book.
     Book,
+    /// Record the README's terminal session into docs/images/recording.svg.
+    Recording,
+    /// Draw the crates and their dependencies into docs/images/structure.svg.
+    Structure,
     /// Photograph the client's window into docs/images.
     Screenshots,
     /// Check formatting and lints and run all tests: unit, property, kernel and end-to-end.
@@ -95,6 +103,8 @@ enum Task {
         #[arg(long)]
         system: bool,
     },
+    /// Prove that the header parser agrees with etherparse on every frame up to a length.
+    Prove,
     /// Look for input that breaks what must hold of every reader of others' bytes.
     Fuzz {
         /// Which; all if none is named.
@@ -131,8 +141,14 @@ fn run(task: &Task) -> Result<()> {
         Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
         Task::Dist => dist::run(&workspace),
         Task::Book => book::build(&workspace),
+        Task::Recording => recording::run(&workspace),
+        Task::Structure => structure::run(&workspace),
         Task::Screenshots => screenshots::run(&workspace),
         Task::Test { system } => test::run(&workspace, *system),
+        Task::Prove => {
+            let tools = setup::ensure(&workspace, Scope::Proof, Report::ChangesOnly)?;
+            prove::run(&workspace, &tools)
+        }
         Task::Fuzz { targets, seconds } => fuzz::run(&workspace, targets, *seconds),
     }
 }

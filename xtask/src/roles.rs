@@ -31,7 +31,7 @@ pub(crate) const PROGRAMS: [(&str, &str); 6] = [
     ("with-operator", "ruroco"),
 ];
 
-/// Third-party crates that every daemon links: files, errors, the log, the service manager.
+/// Third-party crates that every daemon links: files, errors, its command line, the log, the service manager.
 const EVERY_DAEMON: &[&str] = &[
     "anyhow",
     "base64ct",
@@ -39,6 +39,7 @@ const EVERY_DAEMON: &[&str] = &[
     "cfg-if",
     "errno",
     "lazy_static",
+    "lexopt",
     "libc",
     "linux-raw-sys",
     "nix",
@@ -46,8 +47,6 @@ const EVERY_DAEMON: &[&str] = &[
     "pin-project-lite",
     "rustix",
     "sd-notify",
-    "serde",
-    "serde_core",
     "serde_spanned",
     "sharded-slab",
     "signal-hook",
@@ -66,7 +65,7 @@ const EVERY_DAEMON: &[&str] = &[
     "zeroize",
 ];
 
-/// What the commander links besides: its command line, and the hash of command names.
+/// What the commander links besides: the hash of command names.
 const COMMANDER: &[&str] = &[
     "blake2",
     "block-buffer",
@@ -75,66 +74,45 @@ const COMMANDER: &[&str] = &[
     "ctutils",
     "digest",
     "hybrid-array",
-    "lexopt",
     "typenum",
 ];
 
-/// What the gate links besides: BPF, its command line, and its status as JSON.
+/// What the gate links besides: BPF, and its status as JSON.
 const GATE: &[&str] = &[
-    "anstream",
-    "anstyle",
-    "anstyle-parse",
-    "anstyle-query",
     "assert_matches",
     "aya",
     "aya-log",
     "aya-log-common",
     "aya-obj",
     "bytes",
-    "clap",
-    "clap_builder",
-    "clap_complete",
-    "clap_lex",
-    "colorchoice",
     "crc32fast",
     "equivalent",
     "foldhash",
     "hashbrown",
     "indexmap",
-    "is_executable",
-    "is_terminal_polyfill",
     "itoa",
     "log",
     "memchr",
     "num_enum",
     "object",
     "scopeguard",
+    "serde",
+    "serde_core",
     "serde_json",
-    "shlex",
-    "utf8parse",
     "zmij",
 ];
 
-/// What the server links besides: ciphers, its sandbox, its command line, and the hash of command names.
+/// What the server links besides: ciphers, its sandbox, and the hash of command names.
 const SERVER: &[&str] = &[
     "aead",
     "aes",
     "aes-gcm-siv",
-    "anstream",
-    "anstyle",
-    "anstyle-parse",
-    "anstyle-query",
     "blake2",
     "block-buffer",
     "chacha20",
     "chacha20poly1305",
     "cipher",
-    "clap",
-    "clap_builder",
-    "clap_complete",
-    "clap_lex",
     "cmov",
-    "colorchoice",
     "cpubits",
     "cpufeatures",
     "crypto-common",
@@ -145,18 +123,14 @@ const SERVER: &[&str] = &[
     "getrandom",
     "hybrid-array",
     "inout",
-    "is_executable",
-    "is_terminal_polyfill",
     "landlock",
     "listenfd",
     "poly1305",
     "polyval",
     "rand_core",
     "seccompiler",
-    "shlex",
     "typenum",
     "universal-hash",
-    "utf8parse",
 ];
 
 /// Other systems that the client is for, beside Linux.

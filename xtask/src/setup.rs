@@ -34,7 +34,11 @@ pub(crate) enum Scope {
     Build,
     /// What making packages takes.
     Dist,
-    /// What the lab takes.
+    /// What the lab's network takes: no service, and nothing that could start one.
+    Demo,
+    /// What the proof takes.
+    Proof,
+    /// What all tests in the lab take, and the proof.
     Lab,
     /// Everything: packages, and a Debian to try them on in the lab.
     System,
@@ -58,8 +62,11 @@ struct Program {
     scopes: &'static [Scope],
 }
 
-const ALL: &[Scope] = &[Scope::Build, Scope::Dist, Scope::Lab, Scope::System];
+const ALL: &[Scope] =
+    &[Scope::Build, Scope::Dist, Scope::Demo, Scope::Proof, Scope::Lab, Scope::System];
+const NETWORK: &[Scope] = &[Scope::Demo, Scope::Lab, Scope::System];
 const DIST: &[Scope] = &[Scope::Dist, Scope::System];
+const PROOF: &[Scope] = &[Scope::Proof, Scope::Lab, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
 const SYSTEM: &[Scope] = &[Scope::System];
 
@@ -74,19 +81,20 @@ const SCREEN: [&str; 7] = [
     "libxkbcommon-x11-0",
 ];
 
-const PROGRAMS: [Program; 18] = [
+const PROGRAMS: [Program; 19] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
-    Program { name: "ip", packages: &["iproute2"], scopes: LAB },
+    Program { name: "ip", packages: &["iproute2"], scopes: NETWORK },
     Program { name: "ethtool", packages: &["ethtool"], scopes: LAB },
-    Program { name: "nsenter", packages: &["util-linux"], scopes: LAB },
-    Program { name: "setpriv", packages: &["util-linux"], scopes: LAB },
+    Program { name: "nsenter", packages: &["util-linux"], scopes: NETWORK },
+    Program { name: "setpriv", packages: &["util-linux"], scopes: NETWORK },
     Program { name: "strace", packages: &["strace"], scopes: LAB },
     Program { name: "nft", packages: &["nftables"], scopes: LAB },
     Program { name: "ssh", packages: &["openssh-client"], scopes: LAB },
     Program { name: "sshd", packages: &["openssh-server"], scopes: LAB },
     Program { name: "dbus-run-session", packages: &["dbus-daemon"], scopes: LAB },
     Program { name: "gnome-keyring-daemon", packages: &["gnome-keyring"], scopes: LAB },
-    Program { name: "python3", packages: &["python3", "python3-venv"], scopes: LAB },
+    Program { name: "python3", packages: &["python3", "python3-venv"], scopes: PROOF },
+    Program { name: "ld.lld", packages: &["lld"], scopes: PROOF },
     Program { name: "Xvfb", packages: &SCREEN, scopes: LAB },
     Program { name: "xdotool", packages: &["xdotool"], scopes: LAB },
     Program { name: "dpkg-shlibdeps", packages: &["dpkg-dev"], scopes: DIST },
@@ -362,6 +370,7 @@ mod tests {
             "gnome-keyring",
             "python3",
             "python3-venv",
+            "lld",
             "xvfb",
             "libegl1",
             "libfontconfig1",
@@ -377,6 +386,13 @@ mod tests {
         ];
         assert_eq!(wants.packages, expected);
         assert!(!survey.is_complete());
+    }
+
+    #[test]
+    fn the_demonstration_wants_only_what_its_network_is_made_with() {
+        let wanted = PROGRAMS.into_iter().filter(|program| program.scopes.contains(&Scope::Demo));
+        let packages: Vec<&str> = wanted.flat_map(|program| program.packages).copied().collect();
+        assert_eq!(packages, ["gcc", "libc6-dev", "iproute2", "util-linux", "util-linux"]);
     }
 
     #[test]

@@ -11,15 +11,16 @@ use crate::{
     build_ebpf::{self, Logging},
     debian, dist,
     host::{cargo, require_root, step},
-    python, roles,
+    prove, python, roles,
     setup::{self, Report, Scope},
     workspace::Workspace,
 };
 
-/// Members that are programs for the kernel.
-const NOT_THE_HOSTS: [&str; 4] = ["--exclude", "ruroco-ebpf", "--exclude", "ruroco-flood"];
+/// Members that are programs for the kernel, or for no machine at all.
+const NOT_THE_HOSTS: [&str; 6] =
+    ["--exclude", "ruroco-ebpf", "--exclude", "ruroco-flood", "--exclude", "ruroco-proofs"];
 
-/// Formatting, lints, and all tests: unit, property, kernel and end-to-end; with `system`, those of
+/// Formatting, lints, all tests (unit, property, kernel and end-to-end), and the proof; with `system`, those of
 /// the packages, too.
 ///
 /// # Errors
@@ -36,7 +37,7 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     let deny = ["--", "--deny", "warnings"];
     let lint = [&["clippy", "--all-targets"][..], &everything, &deny].concat();
     step("lints", &mut cargo(workspace, &lint))?;
-    lint_ebpf(workspace)?;
+    lint_bare(workspace)?;
     roles::check_each_alone(workspace)?;
     roles::check_daemons(workspace)?;
     roles::check_client_elsewhere(workspace)?;
@@ -48,6 +49,7 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
     // What takes more than `cargo test` may ask of a machine, and setup has seen to.
     let keyring = [&["test"][..], &everything, &["--test", "client", "--", "--ignored"]].concat();
     step("keyring", &mut cargo(workspace, &keyring))?;
+    prove::run(workspace, &tools)?;
     if system {
         book::build(workspace)?;
         test_packages(workspace)?;
@@ -76,15 +78,16 @@ fn threads() -> usize {
     thread::available_parallelism().map_or(2, NonZero::get).saturating_mul(2)
 }
 
-/// The toolchain that builds the XDP program may have no clippy, so the host's looks at it, as at a
+/// What is built without a standard library. The toolchain that builds it may have no clippy, so the host's looks at it, as at a
 /// program for the host: without a standard library that could unwind. The flag has a target folder
 /// of its own, or it would have everything else built anew.
-fn lint_ebpf(workspace: &Workspace) -> Result<()> {
-    let packages = ["--package", "ruroco-ebpf", "--package", "ruroco-flood"];
+fn lint_bare(workspace: &Workspace) -> Result<()> {
+    let packages =
+        ["--package", "ruroco-ebpf", "--package", "ruroco-flood", "--package", "ruroco-proofs"];
     let lint = [&["clippy"][..], &packages, &["--", "--deny", "warnings"]].concat();
     let mut lint = cargo(workspace, &lint);
     lint.env("RUSTFLAGS", "-Cpanic=abort").env("CARGO_TARGET_DIR", workspace.lint_target());
-    step("XDP programs", &mut lint)
+    step("lints of bare programs", &mut lint)
 }
 
 /// Links in the documentation, of private items too, lead somewhere.

@@ -9,6 +9,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
     str::FromStr,
 };
 
@@ -28,6 +29,19 @@ pub(crate) struct Toolchain {
     pub(crate) cargo: PathBuf,
     /// What `rustc -vV` says.
     pub(crate) version: RustcVersion,
+}
+
+impl Toolchain {
+    /// Its cargo, which builds `core` too.
+    pub(crate) fn cargo_from_source(&self, workspace: &Path) -> Command {
+        let mut cargo = process::command(&self.cargo);
+        cargo.current_dir(workspace).env("RUSTC", &self.rustc);
+        if !self.version.is_nightly() {
+            // Lets any other compiler take `-Z build-std` too.
+            cargo.env("RUSTC_BOOTSTRAP", "1");
+        }
+        cargo
+    }
 }
 
 /// What of `rustc -vV` matters here.

@@ -46,6 +46,11 @@ impl Workspace {
         self.root.join("target").join("ebpf-lints")
     }
 
+    /// Where what `cargo xtask prove` proves is built, for a machine of its own.
+    pub(crate) fn proofs_target(&self) -> PathBuf {
+        self.root.join("target").join("proofs")
+    }
+
     /// The built XDP program, as the gate embeds it.
     pub(crate) fn ebpf_object(&self) -> PathBuf {
         self.ebpf_target().join("ruroco.bpf.o")

@@ -2,7 +2,12 @@
 //! what BPF is.
 //!
 //! Numbers are held in words of 32 bits, each in a `u64`, so that a block takes 20 products. A word
-//! may be above 32 bits for a while; the bounds are at the sums that need them.
+//! may be above 32 bits for a while; the bounds are at the sums that need them. Tests prove them: they
+//! run this source with bounds in place of words.
+//!
+//! Rationale: decision 0035.
+
+use core::ops::{Add, BitAnd, Mul, Shr};
 
 use zerocopy::transmute_ref;
 
@@ -11,31 +16,39 @@ use crate::datagram::TAG_SIZE;
 /// Size in bytes of what is absorbed at a time.
 const BLOCK_SIZE: usize = 16;
 
-/// A running sum over a message.
-#[derive(Clone, Copy)]
-pub(super) struct Poly1305 {
-    /// The sum, modulo 2^130 - 5 but not fully reduced: words of 2^0, 2^32, 2^64, 2^96, 2^128.
-    /// Between blocks the first is below 3 * 2^32, the next three are below 2^32, the last below 4.
-    sum: [u64; 5],
-    /// The factor, clamped: each word is below 2^28.
-    r: [u64; 4],
-    /// 5/4 of the factor's last three words. Those are multiples of 4, and 2^130 is 5 modulo
-    /// 2^130 - 5: what a product has at 2^128 and above comes back at the bottom 5/4 times.
-    wrapped: [u64; 3],
-    /// Added to the sum at the end.
-    s: [u32; 4],
+/// What a number is made of: a `u64`, or in tests all that one can be.
+pub(super) trait Word:
+    Copy
+    + From<u64>
+    + Add<Output = Self>
+    + Mul<Output = Self>
+    + BitAnd<Output = Self>
+    + Shr<u32, Output = Self>
+{
 }
 
-impl Poly1305 {
+impl Word for u64 {}
+
+/// A running sum over a message.
+#[derive(Clone, Copy)]
+pub(super) struct Poly1305<W = u64> {
+    /// The sum, modulo 2^130 - 5 but not fully reduced: words of 2^0, 2^32, 2^64, 2^96, 2^128.
+    /// Between blocks the first is below 3 * 2^32, the next three are below 2^32, the last below 4.
+    sum: [W; 5],
+    /// The factor, clamped: each word is below 2^28.
+    r: [W; 4],
+    /// 5/4 of the factor's last three words. Those are multiples of 4, and 2^130 is 5 modulo
+    /// 2^130 - 5: what a product has at 2^128 and above comes back at the bottom 5/4 times.
+    wrapped: [W; 3],
+    /// Added to the sum at the end.
+    s: [W; 4],
+}
+
+impl Poly1305<u64> {
     /// An empty message under a one-time key, given as little-endian words.
     #[inline(always)]
-    pub(super) fn new([r0, r1, r2, r3, s0, s1, s2, s3]: [u32; 8]) -> Self {
-        // RFC 8439, section 2.5: the clamp.
-        let r = [r0 & 0x0fff_ffff, r1 & 0x0fff_fffc, r2 & 0x0fff_fffc, r3 & 0x0fff_fffc];
-        let r = r.map(u64::from);
-        let [_, r1, r2, r3] = r;
-        let wrapped = [r1, r2, r3].map(|word| word.wrapping_add(word >> 2));
-        Self { sum: [0; 5], r, wrapped, s: [s0, s1, s2, s3] }
+    pub(super) fn new(one_time_key: [u32; 8]) -> Self {
+        Self::from_words(one_time_key.map(u64::from))
     }
 
     /// Adds bytes, and zeros up to the end of the block (RFC 8439, section 2.8).
@@ -68,16 +81,38 @@ impl Poly1305 {
         self.add_and_multiply(words(block));
     }
 
+    /// Whether this is the tag of what was absorbed; compared in constant time.
+    #[inline(always)]
+    pub(super) fn verifies(self, tag: &[u8; TAG_SIZE]) -> bool {
+        let [sum0, sum1, sum2, sum3] = self.tag();
+        let [t0, t1, t2, t3] = words(tag);
+        let difference = (sum0 ^ t0) | (sum1 ^ t1) | (sum2 ^ t2) | (sum3 ^ t3);
+        difference & WORD == 0
+    }
+}
+
+impl<W: Word> Poly1305<W> {
+    #[inline(always)]
+    #[expect(clippy::arithmetic_side_effects, reason = "5/4 of numbers of 28 bits")]
+    fn from_words([r0, r1, r2, r3, s0, s1, s2, s3]: [W; 8]) -> Self {
+        // RFC 8439, section 2.5: the clamp.
+        let (first, other) = (W::from(0x0fff_ffff), W::from(0x0fff_fffc));
+        let [r0, r1, r2, r3] = [r0 & first, r1 & other, r2 & other, r3 & other];
+        let wrapped = [r1, r2, r3].map(|word| word + (word >> 2));
+        let sum = [0; 5].map(W::from);
+        Self { sum, r: [r0, r1, r2, r3], wrapped, s: [s0, s1, s2, s3] }
+    }
+
     /// One step of RFC 8439, section 2.5.1, for a full block, given as words of 32 bits.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "bounded as the comments say")]
-    fn add_and_multiply(&mut self, [m0, m1, m2, m3]: [u64; 4]) {
+    fn add_and_multiply(&mut self, [m0, m1, m2, m3]: [W; 4]) {
         let [h0, h1, h2, h3, h4] = self.sum;
         let [r0, r1, r2, r3] = self.r;
         let [w1, w2, w3] = self.wrapped;
 
         // h0 < 4 * 2^32, h1 to h3 < 2 * 2^32, h4 <= 4; the 1 is the bit above a full block.
-        let (h0, h1, h2, h3, h4) = (h0 + m0, h1 + m1, h2 + m2, h3 + m3, h4 + 1);
+        let (h0, h1, h2, h3, h4) = (h0 + m0, h1 + m1, h2 + m2, h3 + m3, h4 + W::from(1));
 
         // r < 2^28 and wrapped < 1.25 * 2^28: no sum reaches 12 * 2^60, and d3 not 11 * 2^60.
         let d0 = h0 * r0 + h1 * w3 + h2 * w2 + h3 * w1;
@@ -92,37 +127,37 @@ impl Poly1305 {
         let d4 = d4 + (d3 >> 32); // < 2^30 + 11 * 2^28 < 2^32
 
         // What is at 2^130 and above comes back 5 times: 4 times and once.
-        let folded = (d4 & !3) + (d4 >> 2);
-        self.sum = [(d0 & WORD) + folded, d1 & WORD, d2 & WORD, d3 & WORD, d4 & 3];
+        let folded = (d4 & W::from(!3)) + (d4 >> 2);
+        let low = W::from(WORD);
+        self.sum = [(d0 & low) + folded, d1 & low, d2 & low, d3 & low, d4 & W::from(3)];
     }
 
-    /// Whether this is the tag of what was absorbed; compared in constant time.
+    /// The tag of what was absorbed: the low 32 bits of each word.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "sums of a few numbers of 33 bits")]
-    pub(super) fn verifies(self, tag: &[u8; TAG_SIZE]) -> bool {
+    fn tag(self) -> [W; 4] {
+        let (five, low) = (W::from(5), W::from(WORD));
         let [h0, h1, h2, h3, h4] = self.sum;
         let h1 = h1 + (h0 >> 32);
         let h2 = h2 + (h1 >> 32);
         let h3 = h3 + (h2 >> 32);
         let h4 = h4 + (h3 >> 32);
-        let [h0, h1, h2, h3] = [h0, h1, h2, h3].map(|word| word & WORD);
+        let [h0, h1, h2, h3] = [h0, h1, h2, h3].map(|word| word & low);
 
         // The sum is less than twice 2^130 - 5. If adding 5 reaches 2^130, subtracting 2^130 - 5
         // is adding 5 and forgetting what is at 2^130.
-        let g = h0 + 5;
+        let g = h0 + five;
         let g = h1 + (g >> 32);
         let g = h2 + (g >> 32);
         let g = h3 + (g >> 32);
         let excess = (h4 + (g >> 32)) >> 2;
 
-        let [s0, s1, s2, s3] = self.s.map(u64::from);
-        let [t0, t1, t2, t3] = words(tag);
-        let sum0 = h0 + 5 * excess + s0;
+        let [s0, s1, s2, s3] = self.s;
+        let sum0 = h0 + five * excess + s0;
         let sum1 = h1 + s1 + (sum0 >> 32);
         let sum2 = h2 + s2 + (sum1 >> 32);
         let sum3 = h3 + s3 + (sum2 >> 32);
-        let difference = (sum0 ^ t0) | (sum1 ^ t1) | (sum2 ^ t2) | (sum3 ^ t3);
-        difference & WORD == 0
+        [sum0, sum1, sum2, sum3]
     }
 }
 
@@ -135,6 +170,11 @@ fn words(block: &[u8; BLOCK_SIZE]) -> [u64; 4] {
     let words: &[[u8; 4]; 4] = transmute_ref!(block);
     words.map(|word| u32::from_le_bytes(word).into())
 }
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "an overflow shall fail loudly")]
+#[path = "poly1305/bounds.rs"]
+mod bounds;
 
 #[cfg(test)]
 #[expect(
@@ -193,7 +233,7 @@ mod tests {
     }
 
     /// Words of 2^0, 2^32, 2^64 and so on, whatever their size.
-    fn number(words: &[u64]) -> BigUint {
+    pub(super) fn number(words: &[u64]) -> BigUint {
         words.iter().rev().fold(BigUint::ZERO, |sum, word| (sum << 32_u32) + word)
     }
 

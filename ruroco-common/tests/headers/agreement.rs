@@ -5,9 +5,10 @@ use ruroco_common::headers::{self, Frame};
 
 use crate::{
     anywhere,
+    content::{self, Content},
     frames::{self, Packet},
     oracle,
-    properties::{accepted, agrees_with_etherparse, is_no_way_round},
+    properties::{agrees_with_etherparse, is_no_way_round},
 };
 
 proptest! {
@@ -19,8 +20,9 @@ proptest! {
     ) {
         let frame = packet.to_frame();
         let Packet { source, destination, source_port, destination_port, payload, .. } = packet;
-        let expected = (source, destination, source_port, destination_port, payload);
-        prop_assert_eq!(accepted(&frame), Some(expected));
+        let payload = payload.as_slice();
+        let expected = Content { source, destination, source_port, destination_port, payload };
+        prop_assert_eq!(content::ours(&frame), Some(expected));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod agreement;
 mod bounds;
+mod content;
 mod faults;
 mod frames;
 mod oracle;

@@ -5,40 +5,17 @@
 
 use std::{cell::Cell, net::IpAddr};
 
-use etherparse::{
-    Ipv6ExtensionSlice, LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice,
-};
+use etherparse::{Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use ruroco_common::{
     address::Address,
     headers::{self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Udp},
 };
 
-use super::oracle;
-
-/// What both sides must find in a packet they accept: addresses, ports, payload.
-pub(crate) type Content = (IpAddr, IpAddr, u16, u16, Vec<u8>);
-
-/// What the parser finds in a frame that it has no fault to find with.
-pub(crate) fn accepted(frame: &[u8]) -> Option<Content> {
-    let Frame::Udp(udp) = headers::parse(frame) else { return None };
-    let payload = udp.payload.ok()?;
-    Some((
-        udp.source.into(),
-        udp.destination.into(),
-        udp.source_port,
-        udp.destination_port,
-        payload.start[..usize::from(payload.length)].to_vec(),
-    ))
-}
+use super::{content, oracle};
 
 /// Accepted is what etherparse accepts within the documented limits, and the same is found in it.
 pub(crate) fn agrees_with_etherparse(frame: &[u8]) {
-    let theirs = oracle::read(frame).filter(oracle::Packet::within_limits).map(|packet| {
-        let oracle::Packet { source, destination, source_port, destination_port, payload, .. } =
-            packet;
-        (source, destination, source_port, destination_port, payload)
-    });
-    assert_eq!(accepted(frame), theirs, "ours and etherparse's");
+    assert_eq!(content::ours(frame), content::theirs(frame), "ours and etherparse's");
 }
 
 /// Wherever etherparse, at its most lenient, sees a UDP packet that Linux might deliver, the parser at
@@ -64,13 +41,13 @@ pub(crate) fn is_no_way_round(frame: &[u8]) {
 /// - It reads on where the frame is shorter than the IP header says, in a first fragment that no
 ///   other can follow, and in packets from or to an IPv4-mapped address.
 fn udp_at_first_sight(frame: &[u8]) -> Option<(Address, u16)> {
-    let frame = oracle::with_few_vlan_tags(frame)?;
-    let sliced = LaxSlicedPacket::from_ethernet(&frame).ok()?;
+    let (ether_type, rest) = oracle::with_few_vlan_tags(frame)?;
+    let sliced = LaxSlicedPacket::from_ether_type(ether_type, rest);
     let Some(TransportSlice::Udp(udp)) = &sliced.transport else { return None };
     let (header, ethertype, destination) = match sliced.net.as_ref()? {
         LaxNetSlice::Ipv4(ip) => {
             let total_length = usize::from(ip.header().total_len());
-            let packet = &frame[position(&frame, ip.header().slice())..];
+            let packet = &frame[position(frame, ip.header().slice())..];
             let is_too_short = total_length < ip.header().slice().len() + 8;
             if is_too_short || total_length > packet.len() || ip.extensions().auth.is_some() {
                 return None;
@@ -91,7 +68,7 @@ fn udp_at_first_sight(frame: &[u8]) -> Option<(Address, u16)> {
                 }
             }
             let addresses = [header.source_addr(), header.destination_addr()];
-            let packet = &frame[position(&frame, header.slice())..];
+            let packet = &frame[position(frame, header.slice())..];
             if 40 + usize::from(length) > packet.len() {
                 return None;
             }
@@ -109,10 +86,9 @@ fn udp_at_first_sight(frame: &[u8]) -> Option<(Address, u16)> {
         }
         LaxNetSlice::Arp(_) => return None,
     };
-    let at = position(&frame, header);
+    let at = position(frame, header);
     let is_as_announced = frame[..at].ends_with(&ethertype.to_be_bytes());
-    let below_macsec = sliced.link_exts.iter().any(|e| matches!(e, LaxLinkExtSlice::Macsec(_)));
-    (is_as_announced && !below_macsec).then(|| (destination.into(), udp.destination_port()))
+    is_as_announced.then(|| (destination.into(), udp.destination_port()))
 }
 
 /// Where a part of the frame begins.

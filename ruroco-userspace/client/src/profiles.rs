@@ -12,22 +12,19 @@
 //! comments.
 
 mod confirm;
+mod entry;
+pub mod fields;
 mod file;
 mod host;
 mod unknown;
+pub mod values;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    num::NonZero,
-    ops::Range,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use ruroco_files::toml_file::{LeftOut, Parsed, Source, nearest};
-use ruroco_invite::destination::{Destination, Family};
-use ruroco_keys::{command_name, name::Name};
-use ruroco_messages::problems::{Checked, Problem, Problems};
-use serde::Deserialize;
-use toml::Spanned;
+use ruroco_files::toml_file::{Source, nearest, table::Table};
+use ruroco_invite::destination::Destination;
+use ruroco_keys::name::Name;
+use ruroco_messages::problems::{Checked, Problems};
 
 use self::unknown::Why;
 pub use self::{
@@ -35,7 +32,6 @@ pub use self::{
     host::Host,
     unknown::{FindError, UnknownHost},
 };
-use super::key_store::KeyReference;
 
 /// All hosts, by name. A host with an invalid entry is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,157 +145,28 @@ impl Profiles {
     /// Checks the content of a file.
     pub fn check(file: &Source) -> Checked<Self> {
         let mut problems = Problems::default();
-        let Some(Parsed { raw, left_out }) = problems.good_of(file.parse::<Raw>()) else {
+        let Some(mut top) = Table::of_file(file, &mut problems) else {
             return problems.of_nothing();
         };
+        let hosts = top.take_table(fields::HOSTS, &mut problems).ok();
+        top.reject_unknown(&[], &[fields::HOSTS], &mut problems);
+        let entries = hosts.map(|mut hosts| hosts.value.take_tables(&mut problems));
         let mut profiles = Self::default();
-        profiles.invalid.extend(left_out.within(HOSTS).map(str::to_owned));
-        let mut checker = Checker { file, left_out, problems };
-        for (name, raw) in raw.hosts {
-            let problems_before = checker.problems.len();
-            let host = checker.host(&name, raw);
-            let is_good = checker.problems.len() == problems_before;
-            match host.filter(|_| is_good && !profiles.invalid.contains(name.get_ref())) {
+        for (name, table) in entries.unwrap_or_default() {
+            let table = table.ok().map(|table| table.value);
+            match table.and_then(|table| entry::read(&name, table, &mut problems)) {
                 Some((name, host)) => _ = profiles.hosts.insert(name, host),
-                None => _ = profiles.invalid.insert(name.into_inner()),
+                None => _ = profiles.invalid.insert(name.value),
             }
         }
-        checker.problems.of(profiles)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    #[serde(default)]
-    hosts: BTreeMap<Spanned<String>, RawHost>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table, as in [hosts.home]")]
-struct RawHost {
-    address: Option<Spanned<String>>,
-    family: Option<Family>,
-    #[serde(default)]
-    all_addresses: bool,
-    key: Option<Spanned<String>>,
-    command: Option<Spanned<String>>,
-    #[serde(default)]
-    commands: Vec<Spanned<String>>,
-    #[serde(default)]
-    confirm: Vec<Spanned<String>>,
-    wait: Option<Spanned<u16>>,
-    ip: Option<Spanned<String>>,
-    #[serde(default)]
-    permissive: bool,
-}
-
-/// The one table of the file.
-const HOSTS: &str = "hosts";
-
-struct Checker<'a> {
-    file: &'a Source,
-    left_out: LeftOut,
-    problems: Problems,
-}
-
-impl Checker<'_> {
-    fn host(&mut self, name: &Spanned<String>, raw: RawHost) -> Option<(Name, Host)> {
-        let checked = name.get_ref().parse().map_err(|error| self.error(name.span(), error));
-        let checked = self.problems.good(checked);
-        let address = self.needed(name, "address", raw.address, "\"203.0.113.5:80\"");
-        let key_at = raw.key.as_ref().map_or(name.span(), Spanned::span);
-        let key = self.needed(name, "key", raw.key, "\"home\"");
-        let key = key.and_then(|key| self.absolute_path(key, key_at));
-        let wait = raw.wait.map(|port| {
-            let wait = NonZero::new(*port.get_ref());
-            wait.ok_or_else(|| self.error(port.span(), "`wait` must be a port from 1 to 65535"))
-        });
-        let wait = wait.and_then(|wait| self.problems.good(wait));
-        let ip = raw.ip.map(|ip| self.parse("ip", &ip));
-        let ip = ip.and_then(|ip| self.problems.good(ip));
-        // The first command is the default one.
-        let commands = raw.command.into_iter().chain(raw.commands);
-        let commands: Vec<_> = commands.map(|name| self.command(name)).collect();
-        let commands: Option<Vec<String>> = commands.into_iter().collect();
-        let host = Host {
-            family: raw.family.unwrap_or(Family::Any),
-            all_addresses: raw.all_addresses,
-            wait,
-            ip,
-            permissive: raw.permissive,
-            ..Host::new(address?, key?).with_commands(commands?)
-        };
-        let confirm = self.confirm(name, raw.confirm, &host)?;
-        Some((checked?, Host { confirm, ..host }))
-    }
-
-    fn needed<T: std::str::FromStr>(
-        &mut self,
-        host: &Spanned<String>,
-        field: &str,
-        value: Option<Spanned<String>>,
-        example: &str,
-    ) -> Option<T>
-    where
-        T::Err: std::fmt::Display,
-    {
-        let Some(value) = value else {
-            if !self.left_out.has(&[HOSTS, host.get_ref(), field]) {
-                let message = format!(
-                    "host `{}` has no `{field}`. Add it, for example: {field} = {example}",
-                    host.get_ref()
-                );
-                self.problems.add(self.error(host.span(), message));
-            }
-            return None;
-        };
-        let parsed = self.parse(field, &value);
-        self.problems.good(parsed)
-    }
-
-    fn command(&mut self, name: Spanned<String>) -> Option<String> {
-        let at = name.span();
-        let checked = command_name::check(name.into_inner());
-        self.problems.good(checked.map_err(|error| self.error(at, error)))
-    }
-
-    /// Rejects a relative path of a key file, which would depend on the current directory.
-    fn absolute_path(&mut self, key: KeyReference, at: Range<usize>) -> Option<KeyReference> {
-        match &key {
-            KeyReference::File(path) if !path.is_absolute() => {
-                let message = format!(
-                    "`key`: {} is a relative path. Set the absolute path of the file, or import it with \
-                     `ruroco-client key import NAME` and set `key` to that name",
-                    path.display()
-                );
-                self.problems.add(self.error(at, message));
-                None
-            }
-            KeyReference::File(_) | KeyReference::Named(_) => Some(key),
-        }
-    }
-
-    fn parse<T: std::str::FromStr>(
-        &self,
-        field: &str,
-        value: &Spanned<String>,
-    ) -> Result<T, Problem>
-    where
-        T::Err: std::fmt::Display,
-    {
-        let rejected = |error| self.error(value.span(), format!("`{field}`: {error}"));
-        value.get_ref().parse().map_err(rejected)
-    }
-
-    fn error(&self, span: Range<usize>, message: impl std::fmt::Display) -> Problem {
-        self.file.error(span, message)
+        problems.of(profiles)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ruroco_messages::problems::Problem;
     use ruroco_seal::generate_key;
 
     fn check(text: &str) -> Result<Profiles, Problems> {
@@ -337,6 +204,28 @@ mod tests {
             let message = check(&format!("{host}{wrong}\n")).unwrap_err().to_string();
             assert!(message.starts_with("/client.toml:4: "), "{message}");
             assert!(!message.contains("[2J"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_what_to_write() {
+        for (line, told) in [
+            (
+                "wait = \"22\"",
+                "`wait = \"22\"` is not valid. Use a port number from 1 to 65535, without quotes: `wait = 22`",
+            ),
+            ("permissive = \"true\"", "without quotes: `permissive = true`"),
+            ("family = \"ipv5\"", "Use \"any\", \"ipv4\" or \"ipv6\"; did you mean"),
+            ("commands = \"open\"", "Use a list: `commands = [\"open\"]`"),
+            ("command = 5", "Use a text in quotes: `command = \"5\"`"),
+            ("all_adresses = true", "unknown field `all_adresses`; did you mean `all_addresses`?"),
+            ("commands = [\"a\", 1]", "`1` in `commands` is not valid. Use a text in quotes"),
+            ("ip = \"chacha20poly1305:AAEC\"", "the value of `ip` is not valid. Use an IP address"),
+        ] {
+            let text = format!("[hosts.h]\naddress = \"a\"\nkey = \"k\"\n{line}\n");
+            let message = check(&text).unwrap_err().to_string();
+            assert!(message.starts_with("/client.toml:4: "), "{message}");
+            assert!(message.contains(told), "{message}");
         }
     }
 

@@ -21,13 +21,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ruroco_files::{
+    fields,
+    toml_file::{
+        Source,
+        field::{Change::Reload, Default},
+        table::Table,
+        value::{self, Value},
+    },
+};
 use ruroco_invite::destination::{DEFAULT_PORT, Destination, Family};
 use ruroco_keys::{
     command_name::{self, DEFAULT_COMMAND},
     name::Name,
 };
-use ruroco_messages::problems::Problems;
-use serde::Deserialize;
+use ruroco_messages::problems::{Problem, Problems};
 
 use super::{
     folder::Folder,
@@ -85,37 +93,70 @@ pub enum ReadError {
     #[error("{0} is longer than {MAX_SIZE} bytes, so it is not a list of commands")]
     TooLong(PathBuf),
     /// The file is not such a list.
-    #[error(
-        "{path}:{line}: {message}. Expected a list of commands in the format of upstream ruroco"
-    )]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// Line of the first error, counted from 1.
-        line: usize,
-        /// The error.
-        message: String,
-    },
+    #[error("{0}. Expected a list of commands in the format of upstream ruroco")]
+    Content(Problem),
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    #[serde(default)]
-    list: Vec<toml::Value>,
+fields! {
+    /// The fields of the file.
+    file_fields;
+
+    /// The entries.
+    LIST: Vec<Listed> = "list", Default::Value(Vec::new), Reload;
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table with an address and a command")]
+fields! {
+    /// The fields of an entry.
+    entry_fields;
+
+    /// The address that knocks are sent to.
+    ADDRESS: String = "address", Default::Required, Reload;
+
+    /// The command.
+    COMMAND: String = "command", Default::Nothing("`default`"), Reload;
+
+    /// Whether `ip` may differ from the address that the host sees.
+    PERMISSIVE: bool = "permissive", Default::Value(|| false), Reload;
+
+    /// The address that the command runs for; an empty text is none.
+    IP: String = "ip", Default::Nothing("the address that the knock comes from"), Reload;
+
+    /// Whether only IPv4 is used.
+    IPV4: bool = "ipv4", Default::Value(|| false), Reload;
+
+    /// Whether only IPv6 is used.
+    IPV6: bool = "ipv6", Default::Value(|| false), Reload;
+}
+
+/// What the list contains: an entry, or something that cannot be imported, and why.
+struct Listed(Result<Entry, String>);
+
+impl Value for Listed {
+    fn kind() -> String {
+        "entry".to_owned()
+    }
+
+    fn read(item: &value::Item<'_>, _problems: &mut Problems) -> Option<Self> {
+        let raw = match (item.text(), item.table()) {
+            (Some(line), _) => RawEntry::of_line(line),
+            (None, Some(table)) => RawEntry::of_table(table),
+            (None, None) => Err("not a table with an address and a command".to_owned()),
+        };
+        Some(Self(raw.and_then(Entry::of)))
+    }
+
+    fn show(&self) -> String {
+        String::new()
+    }
+}
+
+#[derive(Default)]
 struct RawEntry {
     address: String,
     command: Option<String>,
-    #[serde(default)]
     permissive: bool,
     ip: Option<String>,
-    #[serde(default)]
     ipv4: bool,
-    #[serde(default)]
     ipv6: bool,
 }
 
@@ -133,17 +174,19 @@ impl CommandsList {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ReadError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| {
-            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
-            ReadError::Content {
-                path: path.to_owned(),
-                line: before.matches('\n').count().saturating_add(1),
-                message: error.message().replace('\n', ", "),
-            }
-        })?;
+        let (file, mut problems) = (Source::new(path, text), Problems::default());
+        let listed = Table::of_file(&file, &mut problems).and_then(|mut top| {
+            let listed = top.take_or_default(&LIST, &mut problems);
+            top.reject_unknown(&file_fields(), &[], &mut problems);
+            listed
+        });
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(ReadError::Content(problem));
+        }
         let (mut entries, mut rejected) = (Vec::new(), Vec::new());
-        for (place, raw) in raw.list.into_iter().enumerate() {
-            match Entry::of(raw) {
+        let listed = listed.map(|list| list.value).unwrap_or_default();
+        for (place, Listed(entry)) in listed.into_iter().enumerate() {
+            match entry {
                 Ok(entry) => entries.push(entry),
                 Err(why) => rejected.push(Rejected { number: place.saturating_add(1), why }),
             }
@@ -153,14 +196,7 @@ impl CommandsList {
 }
 
 impl Entry {
-    fn of(value: toml::Value) -> Result<Self, String> {
-        let raw = if let toml::Value::String(line) = value {
-            RawEntry::of_line(&line)?
-        } else {
-            // The message repeats the invalid value, which may contain control characters.
-            let rejected = |error: toml::de::Error| error.message().replace(char::is_control, " ");
-            value.try_into().map_err(rejected)?
-        };
+    fn of(raw: RawEntry) -> Result<Self, String> {
         let RawEntry { address, command, permissive, ip, ipv4, ipv6 } = raw;
         let ip = ip.filter(|ip| !ip.is_empty());
         let ip = ip.map(|ip| ip.parse().map_err(|_| format!("`ip`: {ip:?} is not an IP address")));
@@ -189,6 +225,24 @@ impl Entry {
 }
 
 impl RawEntry {
+    /// Reads the format of upstream's window. Of several mistakes, the first is told.
+    fn of_table(mut table: Table<'_>) -> Result<Self, String> {
+        let mut problems = Problems::default();
+        let [address, command, ip] =
+            [&ADDRESS, &COMMAND, &IP].map(|field| table.take(field, &mut problems));
+        let [permissive, ipv4, ipv6] = [&PERMISSIVE, &IPV4, &IPV6].map(|field| {
+            table.take_or_default(field, &mut problems).is_some_and(|flag| flag.value)
+        });
+        table.reject_unknown(&entry_fields(), &[], &mut problems);
+        if let Some(problem) = problems.iter().next() {
+            return Err(problem.message().to_owned());
+        }
+        let [address, command, ip] =
+            [address, command, ip].map(|text| text.ok().map(|text| text.value));
+        let address = address.ok_or("`address` is missing")?;
+        Ok(Self { address, command, permissive, ip, ipv4, ipv6 })
+    }
+
     /// Parses the older format: the command line of upstream's `send`.
     fn of_line(line: &str) -> Result<Self, String> {
         let mut words = line.split_whitespace();

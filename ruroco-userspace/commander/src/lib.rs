@@ -23,7 +23,6 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
-pub mod arguments;
 pub mod audit;
 pub mod audit_file;
 mod audit_rotation;

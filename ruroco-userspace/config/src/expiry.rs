@@ -5,12 +5,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ruroco_files::toml_file::value::{Item, Value};
-use ruroco_messages::problems::Problems;
-use toml::{
-    de::DeValue,
-    value::{Date, Datetime, Offset, Time},
+use ruroco_files::toml_file::{
+    datetime::{Date, Datetime, Offset, Time},
+    value::{Item, Value},
 };
+use ruroco_messages::problems::Problems;
 
 /// The end of a key's life. A date stands for the end of that day in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +93,7 @@ impl Value for Expiry {
     }
 
     fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
-        let expiry = match item.value() {
-            DeValue::Datetime(written) => Self::of(*written),
-            _ => None,
-        };
+        let expiry = item.datetime().and_then(Self::of);
         if expiry.is_none() {
             problems.add(
                 item.wrong("a date without quotes, such as 2027-01-31, or 2027-01-31T18:00:00Z"),

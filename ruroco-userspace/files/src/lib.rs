@@ -10,4 +10,3 @@ pub mod durable;
 pub mod instance;
 pub mod secure_file;
 pub mod toml_file;
-mod toml_message;

@@ -1,37 +1,41 @@
 //! `ruroco-gate`'s command line.
 
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{env, path::Path, process::ExitCode};
 
-use clap::Parser;
-use ruroco_config::{DEFAULT_PATH, key_directory::Occasion, settings::Settings};
-use ruroco_daemon::logging;
+use ruroco_config::{self as config, key_directory::Occasion, settings::Settings};
+use ruroco_daemon::{
+    command_line::{CommandLine, CommandOption},
+    logging,
+};
 
 use crate::gate;
 
-/// Attach the XDP filter to the configured interfaces and keep it attached.
-///
-/// Passes authentic knocks on to ruroco-server. On SIGHUP, it reads its files again. On SIGTERM, it
-/// detaches the filter and exits. If it ends in any other way, the filter stays attached and the next
-/// start takes it over. To set it up and to check it, use `ruroco`.
-#[derive(Parser)]
-#[command(name = "ruroco-gate", version)]
-pub struct Cli {
-    /// Configuration file
-    #[arg(short, long, value_name = "PATH", default_value = DEFAULT_PATH)]
-    config: PathBuf,
-}
+const CONFIG: CommandOption = CommandOption::config(config::DEFAULT_PATH);
+
+/// The command line.
+pub const COMMAND_LINE: CommandLine = CommandLine {
+    program: "ruroco-gate",
+    about: "Attach the XDP filter to the configured interfaces and keep it attached",
+    details: "\
+Passes authentic knocks on to ruroco-server. On SIGHUP, it reads its files
+again. On SIGTERM, it detaches the filter and exits. If it ends in any other
+way, the filter stays attached and the next start takes it over. To set it up
+and to check it, use `ruroco`.",
+    options: &[CONFIG],
+    actions: &[],
+};
 
 /// The whole program: command line in, exit code out.
 pub fn main() -> ExitCode {
-    match ruroco_command_line::parse(env::args_os()) {
-        Ok(cli) => {
+    match COMMAND_LINE.parse(env::args_os().skip(1)) {
+        Ok(arguments) => {
             logging::start();
-            logging::exit_code(start(&cli))
+            logging::exit_code(start(&arguments.path(&CONFIG)))
         }
         Err(shown) => shown,
     }
 }
 
-fn start(cli: &Cli) -> anyhow::Result<()> {
-    gate::run(logging::or_refuse(Settings::read(&cli.config, Occasion::Start))?)
+fn start(config: &Path) -> anyhow::Result<()> {
+    gate::run(logging::or_refuse(Settings::read(config, Occasion::Start))?)
 }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use ruroco_messages::visible::is_hidden;
-use serde::Deserialize;
 
 /// The port of an address that contains none.
 pub const DEFAULT_PORT: u16 = 80;
@@ -33,16 +32,13 @@ pub enum ParseError {
 }
 
 /// Which addresses of a host may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4 or IPv6, as the system prefers.
-    #[serde(rename = "any")]
     Any,
     /// IPv4 only.
-    #[serde(rename = "ipv4")]
     V4,
     /// IPv6 only.
-    #[serde(rename = "ipv6")]
     V6,
 }
 

@@ -5,15 +5,17 @@ use std::{
     env,
     io::{self, BufRead, Write},
     iter,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
 use ruroco_common::datagram::KeyId;
 use ruroco_config::{self as config, Config, key_directory::Occasion, settings::Settings};
-use ruroco_daemon::logging;
+use ruroco_daemon::{
+    command_line::{Action, Arguments, CommandLine, CommandOption, OptionValue},
+    logging,
+};
 
 use super::{
     daemon,
@@ -22,66 +24,80 @@ use super::{
     sandbox::{self, Policy},
 };
 
-/// Accept or reject knocks.
-///
-/// Runs as an unprivileged user, receives candidates from ruroco-gate and sends orders to
-/// ruroco-commander. On SIGHUP, it reads its files again.
-#[derive(Parser)]
-#[command(name = "ruroco-server", version)]
-pub struct Cli {
-    /// Configuration file
-    #[arg(short, long, global = true, value_name = "PATH", default_value = config::DEFAULT_PATH)]
-    config: PathBuf,
-    /// What to do if the kernel does not support the whole sandbox
-    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
-    sandbox: Policy,
-    #[command(subcommand)]
-    action: Option<Action>,
-}
+const CONFIG: CommandOption = CommandOption::config(config::DEFAULT_PATH);
 
-#[derive(Subcommand)]
-enum Action {
-    /// Create the file of floors, which records which packets have run (before the first start)
-    Init {
-        /// If the file exists, do not change it, and exit with 0
-        #[arg(long)]
-        if_missing: bool,
-        /// Read floors from standard input, each a line with key id and counter. If the file exists, raise
-        /// its floors to these
-        #[arg(long, conflicts_with = "if_missing")]
-        floors: bool,
-    },
-}
+const SANDBOX: CommandOption = CommandOption {
+    long: "sandbox",
+    short: None,
+    help: "What to do if the kernel does not support the whole sandbox",
+    value: Some(OptionValue {
+        name: "POLICY",
+        default: Policy::BestEffort.name(),
+        choices: &[
+            (Policy::Strict.name(), "Do not run"),
+            (Policy::BestEffort.name(), "Run, and log what is missing"),
+        ],
+    }),
+};
+
+const IF_MISSING: CommandOption = CommandOption {
+    long: "if-missing",
+    short: None,
+    help: "If the file exists, do not change it, and exit with 0",
+    value: None,
+};
+
+const FLOORS: CommandOption = CommandOption {
+    long: "floors",
+    short: None,
+    help: "Read floors from standard input, each a line with key id and counter. If the\n\
+           file exists, raise its floors to these",
+    value: None,
+};
+
+/// The command line.
+pub const COMMAND_LINE: CommandLine = CommandLine {
+    program: "ruroco-server",
+    about: "Accept or reject knocks",
+    details: "\
+Runs as an unprivileged user, receives candidates from ruroco-gate and sends
+orders to ruroco-commander. On SIGHUP, it reads its files again.",
+    options: &[CONFIG, SANDBOX],
+    actions: &[Action {
+        name: "init",
+        about: "Create the file of floors, which records which packets have run (before the first start)",
+        options: &[CONFIG, IF_MISSING, FLOORS],
+    }],
+};
 
 /// The whole program: command line in, exit code out.
 pub fn main() -> ExitCode {
-    match ruroco_command_line::parse(env::args_os()) {
-        Ok(cli) => {
-            logging::start();
-            logging::exit_code(run(&cli))
-        }
-        Err(shown) => shown,
+    let arguments = match COMMAND_LINE.parse(env::args_os().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(shown) => return shown,
+    };
+    if arguments.has(&IF_MISSING) && arguments.has(&FLOORS) {
+        return COMMAND_LINE.wrong("--if-missing cannot be used with --floors");
     }
+    logging::start();
+    logging::exit_code(run(&arguments))
 }
 
 /// Runs the action of the command line.
 ///
 /// # Errors
-/// The problem and its remedy, for a person.
-fn run(cli: &Cli) -> anyhow::Result<()> {
+/// What went wrong and what to do about it, for a person.
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Before anything is read: what root may read says nothing. Root's floors, too, could not be
     // replaced by the server.
     sandbox::refuse_root()?;
-    match cli.action {
-        None => {
-            let (config, keys) =
-                logging::or_refuse(Settings::read_as_server(&cli.config, Occasion::Start))?;
-            daemon::run(config, keys.usable, cli.sandbox)
-        }
-        Some(Action::Init { if_missing, floors }) => {
-            init(&logging::or_refuse(Config::read_as_server(&cli.config))?, if_missing, floors)
-        }
+    let path = arguments.path(&CONFIG);
+    if arguments.action().is_some() {
+        let config = logging::or_refuse(Config::read_as_server(&path))?;
+        return init(&config, arguments.has(&IF_MISSING), arguments.has(&FLOORS));
     }
+    let (config, keys) = logging::or_refuse(Settings::read_as_server(&path, Occasion::Start))?;
+    daemon::run(config, keys.usable, Policy::named(arguments.value(&SANDBOX)))
 }
 
 fn init(config: &Config, if_missing: bool, with_floors: bool) -> anyhow::Result<()> {

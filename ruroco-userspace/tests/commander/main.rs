@@ -319,19 +319,4 @@ mod a_mistake {
         host.write("commands.toml", TRUE, 0o666);
         assert!(host.refusal_to_start().contains("chmod go-w"));
     }
-
-    #[test]
-    fn on_the_command_line_is_an_error_of_its_own() {
-        let commander = || Command::new(env!("CARGO_BIN_EXE_ruroco-commander"));
-        let wrong = commander().arg("--comands").output().unwrap();
-        assert_eq!(wrong.status.code(), Some(2));
-        assert!(String::from_utf8(wrong.stderr).unwrap().contains("--comands"));
-
-        let version = commander().arg("-V").output().unwrap();
-        let expected = format!("ruroco-commander {}\n", env!("CARGO_PKG_VERSION"));
-        assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
-        let help = commander().arg("--help").output().unwrap();
-        assert!(help.status.success());
-        assert!(String::from_utf8(help.stdout).unwrap().contains("/etc/ruroco/commands.toml"));
-    }
 }

@@ -48,15 +48,6 @@ fn table(text: &str) -> Vec<Vec<&str>> {
     tables.remove(0)
 }
 
-/// The words that a message lists for a field: `f = "zzzz"` is not valid. Use "a" or "b"; did you mean …
-fn listed_words(message: &str) -> Vec<&str> {
-    let (_, listed) = message.split_once(". Use ").unwrap_or_else(|| panic!("no words: {message}"));
-    let listed = listed.lines().next().unwrap().split(';').next().unwrap();
-    let words: Vec<_> = listed.split('"').skip(1).step_by(2).collect();
-    assert!(words.len() > 1, "{message}");
-    words
-}
-
 /// What stands in backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()

@@ -40,7 +40,7 @@ fn pool() -> frames::Pool {
 }
 
 /// What must become of a frame, and of which packet the ring must then tell.
-fn expected(frame: &[u8]) -> (Verdict, Option<Packet>) {
+fn expected(frame: &[u8]) -> (Verdict, Option<Packet<'_>>) {
     if let Some(packet) = oracle::read(frame).filter(Packet::within_limits) {
         if packet.destination_port != PORT || !OURS.contains(&packet.destination) {
             return (Verdict::NotOurs, None);
@@ -51,7 +51,7 @@ fn expected(frame: &[u8]) -> (Verdict, Option<Packet>) {
         if packet.payload[..datagram::KEY_ID_SIZE] != KEY.0 {
             return (Verdict::UnknownKey, None);
         }
-        let knock = Datagram::read_from_bytes(&packet.payload).unwrap();
+        let knock = Datagram::read_from_bytes(packet.payload).unwrap();
         return match Aead::new(&key()).open(&knock) {
             Ok(_) => (Verdict::Candidate, Some(packet)),
             Err(Forged) => (Verdict::Forged, None),
@@ -87,7 +87,7 @@ fn compare(kernel: &mut Kernel, frame: &[u8]) -> Result<Verdict, TestCaseError> 
         prop_assert_eq!(record.destination, Address::from(packet.destination));
         prop_assert_eq!(record.source_port, packet.source_port);
         prop_assert_eq!(record.destination_port, packet.destination_port);
-        prop_assert_eq!(record.datagram.as_bytes(), packet.payload.as_slice());
+        prop_assert_eq!(record.datagram.as_bytes(), packet.payload);
     }
     Ok(verdict)
 }

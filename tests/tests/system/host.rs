@@ -2,10 +2,14 @@
 
 use std::{fs::Permissions, net::SocketAddr, os::unix::fs::PermissionsExt, process::Output};
 
+use ruroco_keys::key::Key;
 use ruroco_lab::{
     capture::Capture,
     directory::Directory,
+    files::DEFAULT_COMMAND,
     guest::{Guest, PACKAGES_INSIDE},
+    knock::{Bytes, Knock},
+    lab::udp_socket,
     network::{self, Family, Network, PORT, SERVER, SERVER_INTERFACE},
     programs, wait,
 };
@@ -92,6 +96,17 @@ impl Host {
         let (address, key) = (address.to_string(), self.key(key));
         let sent = self.client(&[&["send", "--address", &address, "--key", &key], more].concat());
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    }
+
+    /// A good knock with one of the client's keys, and the means to send it more than once.
+    pub(crate) fn seal_knock(&self, key: &str) -> Bytes {
+        let key = Key::read(self.key(key).as_ref()).unwrap();
+        Knock::to(SERVER.of(Family::V4), DEFAULT_COMMAND).seal(&key)
+    }
+
+    pub(crate) fn send(&self, datagram: &Bytes) {
+        let socket = udp_socket(&self.network.client, Family::V4.unspecified());
+        socket.send_to(datagram, network::gate(Family::V4)).unwrap();
     }
 
     /// Accepts an invitation with the real client, as if it was pasted; what that says.

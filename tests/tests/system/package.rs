@@ -295,6 +295,51 @@ fn an_upgrade_under_a_flood_exchanges_all_daemons_and_does_not_open_the_gate() {
     host.expect_silence();
 }
 
+/// The configuration is what `ruroco-gate init` of the release before wrote, with a command and rules of its time.
+#[test]
+#[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
+fn an_upgrade_converts_the_configuration_of_the_release_before_and_runs_no_knock_twice() {
+    let mut host = Host::boot();
+    host.install();
+    host.configure();
+    host.start();
+    let knock = host.seal_knock(KEY);
+    host.send(&knock);
+    host.expect_runs(1);
+    let earlier = format!(
+        "# `ruroco-gate check` says what is wrong with this file.\nips = [\"{}\", \"{}\"]\n\
+         port = {PORT}\nconfig_dir = \"/etc/ruroco/keys\"\nmax_requests_per_second = 1000\n\
+         max_clock_skew_seconds = 600\n\n[gate]\ninterfaces = [\"{SERVER_INTERFACE}\"]\n",
+        SERVER.v4, SERVER.v6
+    );
+    host.guest.write("/etc/ruroco/config.toml", &earlier);
+    let pids = || UNITS.map(|unit| host.guest.property(unit, "MainPID"));
+    let before = pids();
+    let flood = Flood::start(&host.network);
+    host.install();
+    for (unit, before) in UNITS.into_iter().zip(&before) {
+        host.wait_for_successor(unit, before);
+    }
+    let sent = flood.stop();
+    assert!(sent > 10_000, "only {sent} packets of a flood");
+    let converted = host.guest.run("cat /etc/ruroco/config.toml");
+    for told in [
+        "addresses = [",
+        "keys_dir = ",
+        "max_knocks_per_second_per_key = 1000",
+        "max_clock_skew = 600",
+    ] {
+        assert!(converted.contains(told), "{told}: {converted}");
+    }
+    let kept = host.guest.run("cat /etc/ruroco/config.toml.before-import");
+    assert_eq!(kept, earlier);
+    host.guest.run("ruroco check");
+    host.send(&knock);
+    host.expect_a_knock_to_run(KEY);
+    host.expect_runs(2);
+    host.expect_silence();
+}
+
 /// The README, word for word, but that nobody is asked, nobody sits at a terminal, so that the invitation
 /// is asked for, and the knock comes from another namespace.
 #[test]

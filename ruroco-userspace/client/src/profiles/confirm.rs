@@ -1,10 +1,10 @@
 //! Commands that require a confirmation before they are sent: a click, or a line from a shell's history,
 //! must not shut a server down by accident.
 
-use ruroco_files::toml_file::nearest;
-use toml::Spanned;
+use ruroco_files::toml_file::{Source, nearest, value::Located};
+use ruroco_messages::problems::Problems;
 
-use super::{Checker, HOSTS, Host};
+use super::{Host, fields};
 
 impl Host {
     /// Whether this command requires a confirmation before it is sent.
@@ -20,36 +20,27 @@ impl Host {
     ) -> Option<&'a str> {
         confirm.into_iter().find(|name| self.all_commands().all(|command| command != *name))
     }
-}
 
-impl Checker<'_> {
-    /// The commands that `confirm` lists for a host.
-    pub(super) fn confirm(
-        &mut self,
-        name: &Spanned<String>,
-        names: Vec<Spanned<String>>,
-        host: &Host,
-    ) -> Option<Vec<String>> {
-        let is_left_out = |field| self.left_out.has(&[HOSTS, name.get_ref(), field]);
-        // The errors in these fields are already reported, and the list of commands is incomplete.
-        if is_left_out("command") || is_left_out("commands") {
-            return None;
+    /// The names in `confirm`; adds a problem for each that is not one of the host's commands.
+    pub(super) fn check_confirm(
+        &self,
+        names: Vec<Located<String>>,
+        file: &Source,
+        problems: &mut Problems,
+    ) -> Vec<String> {
+        for Located { value: name, at } in &names {
+            let Some(unknown) = self.first_unlisted([name.as_str()]) else { continue };
+            let remedy = match nearest(unknown, self.all_commands()) {
+                Some(meant) => format!("Did you mean {meant}?"),
+                None => "List only commands of this host".to_owned(),
+            };
+            let message = format!(
+                "`{}`: {unknown:?} is not one of the host's commands. {remedy}",
+                fields::CONFIRM.name
+            );
+            problems.add(file.error(at.clone(), message));
         }
-        let mut good = true;
-        for name in &names {
-            if let Some(unknown) = host.first_unlisted([name.get_ref().as_str()]) {
-                let meant = nearest(unknown, host.all_commands());
-                let remedy = meant.map_or_else(
-                    || "List only commands of this host".to_owned(),
-                    |meant| format!("Did you mean {meant}?"),
-                );
-                let message =
-                    format!("`confirm`: {unknown:?} is not one of the host's commands. {remedy}");
-                self.problems.add(self.error(name.span(), message));
-                good = false;
-            }
-        }
-        good.then(|| names.into_iter().map(Spanned::into_inner).collect())
+        names.into_iter().map(|name| name.value).collect()
     }
 }
 

@@ -11,7 +11,10 @@ use ruroco_keys::{command_name::DEFAULT_COMMAND, name::Name};
 use ruroco_messages::problems::{Checked, Problems};
 use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
-use super::{Host, Profiles, UnknownHost};
+use super::{
+    Host, Profiles, UnknownHost,
+    fields::{self, HOSTS},
+};
 use crate::{CHANGES_LOCK, private_folder};
 
 /// `client.toml` of a client's folder.
@@ -147,7 +150,7 @@ impl ProfilesFile {
             if !profiles.has_entry(name) {
                 profiles.known(name)?;
             }
-            if let Some(hosts) = document.get_mut("hosts").and_then(Item::as_table_like_mut) {
+            if let Some(hosts) = document.get_mut(HOSTS).and_then(Item::as_table_like_mut) {
                 hosts.remove(name);
             }
             Ok(())
@@ -172,13 +175,13 @@ impl ProfilesFile {
             if let Some(other) = profiles.confusable_with(name, host) {
                 return Err(EditError::Confusable { name: name.clone(), other: other.clone() });
             }
-            let hosts = document.entry("hosts").or_insert_with(|| {
+            let hosts = document.entry(HOSTS).or_insert_with(|| {
                 let mut hosts = Table::new();
                 // [hosts.home] needs no line [hosts] above it.
                 hosts.set_implicit(true);
                 Item::Table(hosts)
             });
-            let hosts = hosts.as_table_like_mut().ok_or_else(|| self.no_table("hosts"))?;
+            let hosts = hosts.as_table_like_mut().ok_or_else(|| self.no_table(HOSTS))?;
             if let Place::Of(old) = place
                 && old != name
                 && let Some(table) = hosts.remove(old.as_str())
@@ -252,16 +255,16 @@ fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
     let all: Array = host.all_commands().collect();
     let confirmed: Array = confirm.iter().collect();
     let fields: [(&str, Option<Value>); 10] = [
-        ("address", Some(address.to_string().into())),
-        ("key", Some(key.to_string().into())),
-        ("command", (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
-        ("commands", (!is_one).then_some(all.into())),
-        ("confirm", (!confirm.is_empty()).then_some(confirmed.into())),
-        ("wait", wait.map(|port| i64::from(port.get()).into())),
-        ("ip", ip.map(|ip| ip.to_string().into())),
-        ("permissive", permissive.then_some(true.into())),
-        ("family", (*family != Family::Any).then(|| family.field().into())),
-        ("all_addresses", all_addresses.then_some(true.into())),
+        (fields::ADDRESS.name, Some(address.to_string().into())),
+        (fields::KEY.name, Some(key.to_string().into())),
+        (fields::COMMAND.name, (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
+        (fields::COMMANDS.name, (!is_one).then_some(all.into())),
+        (fields::CONFIRM.name, (!confirm.is_empty()).then_some(confirmed.into())),
+        (fields::WAIT.name, wait.map(|port| i64::from(port.get()).into())),
+        (fields::IP.name, ip.map(|ip| ip.to_string().into())),
+        (fields::PERMISSIVE.name, permissive.then_some(true.into())),
+        (fields::FAMILY.name, (*family != Family::Any).then(|| family.field().into())),
+        (fields::ALL_ADDRESSES.name, all_addresses.then_some(true.into())),
     ];
     for (name, field) in fields {
         match field {

@@ -4,7 +4,7 @@ use std::{net::Ipv6Addr, slice};
 
 use super::*;
 use crate::fields::Mode;
-use ruroco_files::toml_file::field::Shown;
+use ruroco_files::toml_file::field::{Info, Shown};
 
 fn check(text: &str) -> Result<Config, String> {
     let checked = Config::check(File::new("/config.toml", text));

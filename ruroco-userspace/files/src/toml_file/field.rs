@@ -30,7 +30,7 @@ pub enum Default<T> {
 /// When a changed field takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// At a reload.
+    /// When the file is read again: by a daemon at a reload, by a client each time that it runs.
     Reload,
     /// When these daemons start again; a reload that would change it is rejected by them.
     Restart(&'static [Daemon]),

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Most unknown fields that are reported. A file with so many is the wrong file.
-const MAX_UNKNOWN: usize = 100;
+pub(super) const MAX_UNKNOWN: usize = 100;
 
 /// Longest name of a field that a problem with the syntax repeats.
 const MAX_WORD: usize = 40;
@@ -74,7 +74,7 @@ impl<'a> Table<'a> {
         Some(Self::new(file, at, table.into_inner()))
     }
 
-    fn new(file: &'a Source, at: Range<usize>, table: DeTable<'a>) -> Self {
+    pub(super) fn new(file: &'a Source, at: Range<usize>, table: DeTable<'a>) -> Self {
         let entry = |(name, value): (Spanned<toml::de::DeString<'a>>, _)| {
             (name.get_ref().to_string(), (name.span(), value))
         };

@@ -11,7 +11,8 @@ use std::{
 use ruroco_messages::problems::{Problem, Problems};
 use toml::{Spanned, de::DeValue};
 
-use super::{Source, look_alike, nearest};
+use super::datetime::Datetime;
+use super::{Source, look_alike, nearest, table::Table};
 
 /// Longest value that is repeated. A key is longer, and no value that is wrong needs more to be found.
 const MAX_SHOWN: usize = 40;
@@ -57,6 +58,17 @@ impl<'a> Item<'a> {
         self.at.clone()
     }
 
+    /// The name of its field.
+    pub fn field(&self) -> &'a str {
+        self.field
+    }
+
+    /// The table that it is, if it is one.
+    pub fn table(&self) -> Option<Table<'a>> {
+        let table = self.value.as_table()?;
+        Some(Table::new(self.file, self.at(), table.clone()))
+    }
+
     /// The value.
     pub fn value(&self) -> &'a DeValue<'a> {
         self.value
@@ -86,6 +98,11 @@ impl<'a> Item<'a> {
     /// The text of a string.
     pub fn text(&self) -> Option<&'a str> {
         self.value.as_str()
+    }
+
+    /// A date, a time, or both.
+    pub fn datetime(&self) -> Option<Datetime> {
+        self.value.as_datetime().copied()
     }
 
     /// The elements of a list.

@@ -26,7 +26,9 @@ mod seccomp;
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     os::fd::BorrowedFd,
     path::{Path, PathBuf},
 };
@@ -48,14 +50,28 @@ mod seccomp {
     }
 }
 
-/// `--sandbox`: what the server does if the kernel does not support the whole sandbox.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+/// `--sandbox`: what becomes of a server that can have less than the whole sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Do not start
+    /// It does not run.
     Strict,
-    /// Start, and report in the log what is missing
-    #[default]
+    /// It runs, and the log says what is missing.
     BestEffort,
+}
+
+impl Policy {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::BestEffort => "best-effort",
+        }
+    }
+
+    /// The policy of this name, of which there are no others on a command line that was parsed.
+    pub(crate) fn named(name: &OsStr) -> Self {
+        if name == Self::BestEffort.name() { Self::BestEffort } else { Self::Strict }
+    }
 }
 
 /// What the server needs to reach after it has entered the sandbox.

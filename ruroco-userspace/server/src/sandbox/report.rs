@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// How far one measure was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Wholly.
     Enforced,
@@ -65,8 +62,8 @@ impl Measure {
     }
 }
 
-/// Every measure with its state. Serialized, a field has the measure's name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Every measure with its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// [`Measure::NoNewPrivileges`]
     pub no_new_privileges: State,
