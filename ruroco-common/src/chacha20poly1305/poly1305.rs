@@ -172,7 +172,6 @@ fn words(block: &[u8; BLOCK_SIZE]) -> [u64; 4] {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "an overflow shall fail loudly")]
 #[path = "poly1305/bounds.rs"]
 mod bounds;
 
