@@ -1,5 +1,6 @@
 //! `cargo xtask recording`: the terminal session in the README. The real programs run in the lab, and what they print
 //! becomes an SVG in which the lines appear one after the other.
+#![expect(clippy::arithmetic_side_effects, reason = "places in a picture of a few lines")]
 
 use std::{fmt::Write as _, fs, net::TcpListener, process::Output, thread};
 

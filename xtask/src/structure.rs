@@ -2,6 +2,7 @@
 //!
 //! It is drawn from what Cargo knows. A crate stands one floor above the highest crate that it depends on, so every
 //! arrow leads down. Arrows that follow from others are left out.
+#![expect(clippy::arithmetic_side_effects, reason = "places in a picture of a few rooms")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
