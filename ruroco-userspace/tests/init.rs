@@ -6,15 +6,15 @@ use std::{fs, process::Command};
 #[test]
 fn what_the_daemons_would_refuse_is_not_written() {
     for (option, value, told) in [
-        ("--address", "0.0.0.0", ":2: 0.0.0.0 is no host's address; write the ones"),
+        ("--address", "0.0.0.0", ":2: 0.0.0.0 is not the address of a host"),
         (
             "--interface",
             "eth0:1",
             ":7: `eth0:1` is the label of an address, not an interface; write \"eth0\"",
         ),
         ("--interface", "", ":7: the name of an interface is empty"),
-        ("--key", "a/b", "\"a/b\" cannot be the name of a key"),
-        ("--key", "a\nb", "\"a\\nb\" cannot be the name of a key"),
+        ("--key", "a/b", "\"a/b\" is not a valid key name"),
+        ("--key", "a\nb", "\"a\\nb\" is not a valid key name"),
     ] {
         let place = tempfile::tempdir().unwrap();
         let config = place.path().join("config.toml");

@@ -1,7 +1,7 @@
-//! What of the audit trail is kept when its file is full: the latest lines of each key.
+//! Which part of the audit trail is kept when its file is full: the latest lines of each key.
 //!
-//! If simply the oldest lines went, a key that is used all the time would have the runs of all other keys
-//! forgotten. So when there is no room for everything, the keys with the most lines lose their oldest ones.
+//! If the oldest lines were simply dropped, a frequently used key would displace the runs of all other keys.
+//! So if there is no room for all lines, the keys with the most lines lose their oldest ones.
 
 use std::collections::BTreeMap;
 

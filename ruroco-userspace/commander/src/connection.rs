@@ -1,7 +1,7 @@
-//! A connected server: orders come from it, and reports of the [slots] go to it.
+//! A connected server: it sends orders, and receives reports of the [slots].
 //!
-//! A report never waits: a server that does not read knows less, and misses nothing else, as the next report
-//! says everything again.
+//! A report never waits. A server that does not read misses only reports, and the next report is complete
+//! again.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -1,9 +1,9 @@
-//! What a commander in real time passes on to its commands.
+//! Real-time scheduling of a command for its first moment.
 //!
-//! Where floods are to be expected, server and commander run in real time (`SCHED_RR`), so that a
-//! knock does not wait until a CPU that refuses packets has had its turn. A command is to begin as
-//! soon, but it may reckon for hours. So its own process keeps real time for a moment, in which
-//! most are done, and what it starts never has it.
+//! On hosts with floods, server and commander have real-time scheduling (`SCHED_RR`), so that a knock does
+//! not wait for a CPU that is busy with rejected packets. A command should start as fast, but it may run for
+//! hours. So its own process keeps real-time scheduling for a moment, in which most commands end, and
+//! processes that it starts never have it.
 //!
 //! Rationale: decision 0010.
 

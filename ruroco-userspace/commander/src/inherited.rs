@@ -1,8 +1,8 @@
-//! What the commander gives up of what it was started with, so that no command inherits it.
+//! Drops what the commander has inherited from its parent, so that no command inherits it.
 //!
-//! A service manager starts the commander with next to nothing, a shell with what it happens to have: open
-//! files, ignored signals, blocked ones. docs/operate/configuration.md lists what a command gets; the rest is given
-//! up here, once, or by each command at its start (`spawn`).
+//! From a service manager, the commander inherits next to nothing; from a shell, it may inherit open files,
+//! and ignored or blocked signals. docs/operate/configuration.md lists what a command gets. All the rest is
+//! dropped here, once, or by each command at its start (`spawn`).
 
 use std::{fs, io, mem::MaybeUninit, ptr};
 

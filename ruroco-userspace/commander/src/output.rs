@@ -1,5 +1,5 @@
-//! What a command prints, on its way into the log: whole lines, a bounded number of them in a run, and
-//! for each key a share of those that the log takes.
+//! The output of a command on its way into the log: whole lines, a limited number in each run, and for each
+//! key a share of the lines that the log accepts.
 
 use std::{
     sync::{Mutex, PoisonError},

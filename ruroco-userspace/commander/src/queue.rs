@@ -1,9 +1,9 @@
-//! Runs that wait for the rate limit, in the order in which they came.
+//! Runs that wait for the rate limit, in the order of their arrival.
 //!
-//! What is more than `max_knocks_per_second` is not rejected, as its counter is used up already:
-//! it waits. A sound server sends no more than the limit, so that only orders wait which came together
-//! because one of the two processes was busy. Each of those that wait has its [slot](ruroco_ipc::slots), so
-//! there are never more of them than slots.
+//! An order beyond `max_knocks_per_second` is not rejected, because its counter is used up already: it waits.
+//! A sound server sends no more than the limit, so orders wait only if they arrived together because one of
+//! the two processes was busy. Each waiting order has its [slot](ruroco_ipc::slots), so there are never more
+//! of them than slots.
 
 use std::{collections::VecDeque, mem, time::Duration};
 

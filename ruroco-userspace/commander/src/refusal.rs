@@ -1,4 +1,4 @@
-//! Why the commander does not carry out an order, and the reason's one name.
+//! Why the commander rejects an order, and the name of that reason.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -272,7 +272,7 @@ mod tests {
         let late = NOW + order::MAX_WAIT + Duration::from_millis(1);
         let refusal = judge(late, &message).unwrap_err();
         assert_eq!(refusal.reason(), Reason::Expired);
-        assert!(refusal.to_string().contains(" 30 seconds ago"), "{refusal}");
+        assert!(refusal.to_string().contains(" 30 seconds old"), "{refusal}");
         assert_eq!(permitted.check_age(late), Err(refusal));
     }
 

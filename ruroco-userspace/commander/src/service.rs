@@ -1,10 +1,10 @@
 //! The running commander: it accepts servers, reads their orders, and starts runs, whichever comes first.
 //!
-//! Nothing in it blocks. In a turn of the loop it accepts one connection and reads a few messages from each,
-//! so that a server which never stops talking keeps neither a signal nor a second server waiting.
+//! Nothing in it blocks. In a turn of the loop, it accepts one connection and reads a few messages from each,
+//! so that a server that sends all the time delays neither a signal nor a second server.
 //!
-//! Whenever it has read something, or a slot has become free, it [reports](ruroco_ipc::slots) to all servers
-//! that are connected.
+//! Whenever it has read a message, or a slot has become free, it [reports](ruroco_ipc::slots) to all
+//! connected servers.
 
 use std::{
     array, fmt, mem,

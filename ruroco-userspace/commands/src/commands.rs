@@ -1,6 +1,6 @@
-//! The commands that may be run, as the operator approved them in `commands.toml`.
+//! The commands that knocks may request, as the operator approved them in `commands.toml`.
 //!
-//! This is the checked, immutable view; [`command_file`](super::command_file) makes it from the text.
+//! This is the checked, immutable form; [`command_file`](super::command_file) creates it from the text.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,5 @@
-//! The names and ids of the keys. The commander reads whole key files to get at them, keeps nothing
-//! else, and links no cipher that could use a secret.
+//! The names and ids of the keys. The commander reads whole key files for them, keeps nothing else, and links
+//! no cipher that could use a secret.
 //!
 //! Rationale: decision 0004.
 

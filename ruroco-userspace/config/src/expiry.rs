@@ -1,4 +1,4 @@
-//! When a key stops to be accepted: `expires` in `[keys.NAME]`.
+//! From when on a key is no longer accepted: `expires` in `[keys.NAME]`.
 
 use std::{
     fmt,

@@ -1,7 +1,7 @@
-//! Names of interfaces, and what is written in place of one.
+//! Names of interfaces, and what people write in place of one.
 //!
-//! Tools show interfaces with more than the name: the peer of a virtual one, the label of an address. Such
-//! text looks right, names nothing, and would be waited for forever.
+//! Tools show more than the name of an interface: the peer of a virtual one, the label of an address. Such
+//! text looks right, but is not a name, and the gate would wait for that interface forever.
 
 use std::net::IpAddr;
 

@@ -349,7 +349,7 @@ mod tests {
             directory(&[("keys_b.key", B), ("keys_a.key", A), ("keys_x.toml", "x"), ("c.key", B)]);
         let keys = read_credentials(dir.path(), Occasion::Start).or_problems().unwrap();
         assert_eq!(keys.names().collect::<Vec<_>>(), ["a", "b"]);
-        let no_name = "its name is empty";
+        let no_name = "the file's name is empty";
         let none = "there is no key in this directory";
         for (name, told) in [("keys_.key", no_name), ("keys", none), ("config.toml", none)] {
             let keys = read_credentials(directory(&[(name, A)]).path(), Occasion::Start);
@@ -373,7 +373,7 @@ mod tests {
         let message = problems(&dir);
         assert!(message.contains("b.key:1: not a key"), "{message}");
         assert!(message.contains("c.key:1: a key for an unknown cipher"), "{message}");
-        assert!(message.contains("d\\n.key\": its name"), "{message}");
+        assert!(message.contains("d\\n.key\": the file's name"), "{message}");
         assert_eq!(message.lines().count(), 3, "{message}");
         assert!(!message.contains("nonsense"));
         let mut ignored = Problems::default();
@@ -388,6 +388,6 @@ mod tests {
         let reload = read(dir.path(), None, Occasion::Reload);
         let (keys, warnings) = reload.or_all_problems().unwrap();
         assert_eq!(keys.names().count(), 0);
-        assert!(warnings.to_string().contains("every knock is refused"), "{warnings}");
+        assert!(warnings.to_string().contains("every knock is rejected"), "{warnings}");
     }
 }

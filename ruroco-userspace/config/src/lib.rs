@@ -1,5 +1,5 @@
-//! `config.toml`, and what a host's programs read with it: the [keys](key_directory) of the host, and
-//! both together as the [settings] of a daemon. Problems are reported with file, line and remedy.
+//! `config.toml`, the [keys](key_directory) of the host, and both together as the [settings] of a daemon.
+//! Problems are reported with file, line and remedy.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 

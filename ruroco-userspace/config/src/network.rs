@@ -1,4 +1,4 @@
-//! A network in CIDR notation, as `sources` in `[keys.NAME]` names them.
+//! A network in CIDR notation, for `sources` in `[keys.NAME]`.
 
 use std::{
     fmt,

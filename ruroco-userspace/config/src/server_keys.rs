@@ -1,5 +1,5 @@
-//! The keys of a server that no gate hands them to (`source = "udp"`): those that systemd has passed to
-//! it, else those in `keys_dir`.
+//! The keys of a server without a gate (`source = "udp"`): the keys that systemd has passed to it, otherwise
+//! those in `keys_dir`.
 
 use std::{env, path::PathBuf};
 

@@ -77,9 +77,9 @@ impl CommandOption {
 pub struct OptionValue {
     /// What the help calls it.
     pub name: &'static str,
-    /// What it is if the option is not given.
+    /// The default.
     pub default: &'static str,
-    /// The only values that exist, and their meaning; if there are none, every value is possible.
+    /// The only valid values, and their meaning. If the list is empty, every value is valid.
     pub choices: &'static [(&'static str, &'static str)],
 }
 
@@ -101,7 +101,7 @@ impl Arguments {
         self.given.contains_key(option.long)
     }
 
-    /// The value of an option: the one that was given, or its default.
+    /// The value of an option from the command line, or its default.
     pub fn value(&self, option: &CommandOption) -> &OsStr {
         let default = option.value.map_or("", |value| value.default);
         self.given.get(option.long).map_or(OsStr::new(default), OsString::as_os_str)

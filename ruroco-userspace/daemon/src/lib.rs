@@ -1,6 +1,7 @@
-//! What gate, server and commander are made of as daemons: their [command_line]; their [loop](event_loop), which
-//! [waits](wait) for events and [signals] and reports to the [service manager](service_manager); their [clock]; their
-//! [log](logging) and its [notices]; a [listener]; and the [shares] of a [rate], so that no key takes what others need.
+//! The common parts of gate, server and commander: their [command_line]; their [loop](event_loop), which
+//! [waits](wait) for events and [signals] and reports to the [service manager](service_manager); their [clock];
+//! their [log](logging) and its [notices]; a [listener]; and the [shares] of a [rate], so that no key uses up
+//! what others need.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 

@@ -1,4 +1,4 @@
-//! Rates of this process's own: a token bucket, and a number of events of which every key has its share.
+//! Rate limits inside a process: a token bucket, and a number of events of which every key has its share.
 
 use std::time::Duration;
 

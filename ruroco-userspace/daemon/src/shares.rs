@@ -1,9 +1,9 @@
-//! A bounded resource that all keys use, of which no key can take what the others need.
+//! A bounded resource that all keys use. No key can use up what the others need.
 //!
-//! The rule needs no setting (a dynamic threshold: Choudhury and Hahne, "Dynamic queue length
-//! thresholds for shared-memory packet switches", 1998): a key may take one more as long as it has less
-//! than is free. One key alone gets half of the resource, two greedy keys get a third each, and n of them
-//! leave one part in n + 1 to keys that have nothing. Such a key is served as long as anything is free.
+//! The rule needs no setting (a dynamic threshold: Choudhury and Hahne, "Dynamic queue length thresholds for
+//! shared-memory packet switches", 1998): a key may take one more unit as long as it has fewer than are free.
+//! A single key gets half of the resource, two greedy keys get a third each, and n of them leave one part in
+//! n + 1 to keys that have nothing. Such a key is served as long as anything is free.
 //!
 //! Rationale: decision 0024.
 

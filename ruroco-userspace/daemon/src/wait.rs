@@ -1,4 +1,4 @@
-//! Waiting for whatever happens first: the one blocking call of the daemons' loops.
+//! Waits for the first of several events: the one blocking call of the daemons' loops.
 
 use std::{io, os::fd::BorrowedFd, time::Instant};
 

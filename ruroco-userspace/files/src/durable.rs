@@ -1,4 +1,4 @@
-//! Replacing a file so that after a crash either the old or the new content is there, whole.
+//! Replaces a file so that after a crash either the old or the new content is there, complete.
 
 use std::{
     fs::{self, File, OpenOptions},

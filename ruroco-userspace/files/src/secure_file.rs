@@ -82,12 +82,11 @@ impl From<&Error> for Problem {
             Cause::Denied { owner, is_secret } => denied(*owner, *is_secret, &shown),
             Cause::Unfit(why) => format!("{why}; remove it, or create it again"),
             Cause::OthersCanRead { mode } => format!(
-                "its mode {mode:04o} lets others read the key; run: chmod 600 {shown} (and replace the \
-                 key if anyone else may have read it)"
+                "readable by other users (mode {mode:04o}). Run `chmod 600 {shown}`, and replace the key if \
+                 anyone else may have read it"
             ),
             Cause::OthersCanWrite { mode } => format!(
-                "its mode {mode:04o} lets others write it; check its content, then run: chmod go-w \
-                 {shown}"
+                "writable by other users (mode {mode:04o}). Check its content, then run `chmod go-w {shown}`"
             ),
             Cause::WrongOwner { owner, expected, is_secret } => format!(
                 "it belongs to uid {owner}; check its content, then {run}: chown {expected} {shown}{known}",

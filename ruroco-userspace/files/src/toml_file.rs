@@ -155,7 +155,7 @@ mod tests {
 
     use super::{table::Table, *};
 
-    /// What is wrong with a text whose top has no field.
+    /// The problems of a text without fields at the top level.
     fn problems(text: &str) -> Problems {
         let (file, mut problems) = (Source::new("/x.toml", text), Problems::default());
         if let Some(top) = Table::of_file(&file, &mut problems) {

@@ -1,5 +1,5 @@
-//! What the gate remembers of itself: since when it runs, since when it is attached, and what it has
-//! said about the packets that it refused.
+//! The gate's history: since when it runs, since when it is attached, and which packets it has logged as
+//! rejected.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! What the gate keeps of root's power once it is set up, and what it gives up.
+//! The privileges that the gate keeps after its start, and those that it drops.
 
 use anyhow::Context;
 use rustix::{

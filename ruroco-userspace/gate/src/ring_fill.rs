@@ -1,5 +1,5 @@
-//! How full the ring of candidates is, by the two positions that the kernel keeps in it
-//! (`kernel/bpf/ringbuf.c`): without them a server that is stuck looks like one with nothing to do.
+//! The fill level of the ring of candidates, from the two positions that the kernel keeps in it
+//! (`kernel/bpf/ringbuf.c`). Without it, a server that hangs would look like an idle server.
 
 use std::{
     ffi::c_void,

@@ -1,4 +1,4 @@
-//! What the gate tells its operator, over a socket that only root can connect to.
+//! What the gate reports to its operator, over a socket that only root can connect to.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
-//! The maps that the gate fills: what the XDP program is to guard, and for whom.
+//! The maps that the gate fills: the addresses and port that the XDP program guards, and the keys.
 //!
-//! Nothing here reads: what the program knows of a key leaves the kernel through no descriptor that
-//! the gate hands over or pins.
+//! Nothing here reads the maps: the keys in the program leave the kernel through no descriptor that the gate
+//! hands over or pins.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
-//! What the commander, which writes the audit trail, and those who read it have to agree on.
+//! The format that the commander, which writes the audit trail, shares with the programs that read it.
 //!
-//! The trail is a file of lines, each a JSON object; docs/operate/logs.md describes them. Where it has become
-//! too long it becomes the old one, whose place it takes, and a new one begins.
+//! The trail is a file of lines, each a JSON object; docs/operate/logs.md describes them. When it has become
+//! too long, it replaces the old file, and a new one begins.
 //!
 //! Rationale: decision 0032.
 

@@ -1,5 +1,5 @@
-//! Names of commands, on hosts and clients. They come from elsewhere, by invitations and files, and are
-//! shown on terminals, which interpret control characters.
+//! Names of commands, on hosts and clients. They come from invitations and files of others, and are shown on
+//! terminals, which interpret control characters.
 
 use ruroco_messages::visible::is_visible;
 

@@ -1,7 +1,7 @@
-//! Keys: what they look like as text, and how they stay secret in memory.
+//! Keys: their form as text, and how they stay secret in memory.
 //!
-//! A key is one line: `chacha20poly1305:` and the standard base64 of 40 bytes, 8 of key id and 32
-//! of key. A bare base64 line, as upstream ruroco makes it, is a key for AES-256-GCM-SIV.
+//! A key is one line: `chacha20poly1305:` and the standard base64 of 40 bytes, 8 of key id and 32 of key. A
+//! bare base64 line, as upstream ruroco makes it, is a key for AES-256-GCM-SIV.
 
 use std::{fmt, path::Path, str::FromStr};
 

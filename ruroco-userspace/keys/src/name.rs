@@ -1,7 +1,7 @@
 //! Names that people give to hosts and keys.
 //!
-//! A key's name is also that of its file, on whatever system, and both stand in lines that people
-//! and programs read. So a name has nothing in it that one of these could take for something else.
+//! A key's name is also the name of its file, on any system, and both are in lines that people and programs
+//! read. So a name has no character with a special meaning in one of these.
 
 use std::{fmt, str::FromStr};
 

@@ -1,7 +1,7 @@
-//! What people read of ruroco's programs: [problems] with their file, line and remedy, errors
-//! in [plain](plain_error) words, and never a [secret](redaction) or a character that is [hidden](visible).
+//! Messages of ruroco's programs: [problems] with their file, line and remedy, errors in [plain](plain_error)
+//! words, and never a [secret](redaction) or a character that is [hidden](visible).
 //!
-//! Every other crate builds its messages with these, so this one reads no file and knows no program.
+//! All other crates build their messages with this crate, so it reads no file and depends on no program.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 

@@ -1,5 +1,5 @@
-//! Characters that a person does not see, or that change the order in which others are shown. In a name,
-//! they make two that look the same differ, or one look like another.
+//! Invisible characters, and characters that change the order in which others are shown. With them, two
+//! different names can look the same.
 
 use std::ops::RangeInclusive;
 

@@ -1,5 +1,5 @@
-//! What a shell can complete on the gate's command line: this host's keys and commands, for root, who
-//! may read where they are.
+//! Shell completion of the operator's command line: this host's keys and commands, for root, who may read
+//! them.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! How far the server is confined, by what the kernel says of its process and not by what it says
-//! itself. Landlock is not part of that; the server's log tells of it.
+//! How far the server is confined, from the kernel's information about its process and not from its own
+//! reports. Landlock is not part of that: the server's log reports it.
 
 use std::{fmt, fs};
 

@@ -1,4 +1,4 @@
-//! The server's floors, made for it: its own program does so, as its own user, whose file they are to be.
+//! Creates the server's floors with the server's own program, as the server's user, who must own the file.
 
 use std::{
     env,

@@ -1,7 +1,7 @@
-//! Looking at things as another user does, or with less than root's power.
+//! Runs a check as another user, or with fewer privileges than root's.
 //!
-//! What a user may read hangs on modes, owners, lists of rights and each directory on the way. Who
-//! wants to know asks the kernel, as that user.
+//! What a user may read depends on modes, owners, access control lists and each directory on the way. So the
+//! kernel decides, for a thread of that user.
 
 use std::thread;
 

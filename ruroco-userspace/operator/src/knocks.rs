@@ -1,4 +1,4 @@
-//! The last knocks that were carried out, as the commander's audit trail has them.
+//! The last knocks that were carried out, from the commander's audit trail.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,9 +1,10 @@
-//! The operator's tool: sets a host up, and says what state it is in.
+//! The operator's tool: sets a host up, and reports its state.
 //!
-//! [`init`] is for before the first start, [`import`] for hosts of upstream ruroco or an earlier release, and [`invite`] for the people who are to knock. [`check`] says
-//! what would keep gate, server and commander from starting, and [`doctor`] what on this host is in their
-//! way. [`show`] asks the running gate, reads the last [`knocks`] and the server's [`confinement`], and
-//! makes a [`report`] of it, or one for [`prometheus`]. [`cli`] is the way in.
+//! [`init`] is for a new host, [`import`] for hosts of upstream ruroco or an earlier release, and [`invite`]
+//! for new clients. [`check`] reports errors that would prevent the start of gate, server and commander, and
+//! [`doctor`] problems of this host. [`show`] requests the status of the running gate, reads the last
+//! [`knocks`] and the server's [`confinement`], and turns them into a [`report`], or into one for
+//! [`prometheus`]. [`cli`] is the entry point.
 //!
 //! It never runs as a daemon, and may do whatever its caller may.
 

@@ -1,5 +1,5 @@
-//! The status in Prometheus' text format, for node_exporter's textfile collector: no program of ours
-//! listens for anybody who wants to know.
+//! The status in Prometheus' text format, for node_exporter's textfile collector, so that no program of
+//! ruroco listens for requests.
 //!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 

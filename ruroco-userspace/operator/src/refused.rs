@@ -1,7 +1,7 @@
-//! Refused knocks of known keys: what the server and the commander have left for their operator to see.
+//! Rejected knocks of known keys, as server and commander have recorded them for their operator.
 //!
-//! The server's [file](ruroco_ipc::refusal_record) belongs to the server's user, and this is root: nothing in
-//! its place is followed or waited for, and it says only what fits into its records.
+//! The server's [file](ruroco_ipc::refusal_record) belongs to the server's user, and this program runs as
+//! root: it neither follows a link nor waits for a pipe in its place, and reads only records.
 
 use std::{
     cmp::Reverse,

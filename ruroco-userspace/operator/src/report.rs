@@ -1,5 +1,5 @@
-//! What `ruroco status` shows: whether a knock would work, how each part is, how fast the gate's
-//! counters rise, and the last knocks.
+//! The output of `ruroco status`: whether a knock would work, the state of each part, the rates of the gate's
+//! counters, and the last knocks.
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -1,4 +1,4 @@
-//! The interfaces that routes to everywhere lead out of, as the kernel lists them.
+//! The interfaces of the default routes, as the kernel lists them.
 
 use std::{collections::BTreeSet, fs};
 

@@ -1,8 +1,8 @@
-//! The server's account of the commander's slots: what was [reported](ruroco_ipc::slots), and the orders that
-//! are on the way and not in the report yet.
+//! The server's account of the commander's slots: the [reported](ruroco_ipc::slots) slots, and the orders on
+//! the way that are not in the report yet.
 //!
-//! It may have slots as taken that are free again, never the other way round. So an order that fits in here
-//! is not rejected for lack of a slot, and the counter of a knock that does not fit is not used up.
+//! The account may contain slots that are free again, but never lacks a used slot. So an order that fits in
+//! here is not rejected for lack of a slot, and the counter of a knock that does not fit is not used up.
 
 use std::collections::VecDeque;
 

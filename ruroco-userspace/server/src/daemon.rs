@@ -1,5 +1,4 @@
-//! The program as it runs: candidates and keys from the [`Source`] go to the [`Server`], until a signal ends
-//! it.
+//! The running program: candidates and keys from the [`Source`] go to the [`Server`], until a signal ends it.
 
 use ruroco_daemon::clock::Now;
 use std::{fmt, time::Instant};

@@ -1,4 +1,4 @@
-//! The floors: for each key the highest counter that was ever accepted. What makes a knock run at
+//! The floors: for each key, the highest counter that was ever accepted. They ensure that a knock runs at
 //! most once, across crashes and restarts.
 //!
 //! Rationale: decision 0001.

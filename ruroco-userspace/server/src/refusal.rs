@@ -1,5 +1,5 @@
-//! Why a candidate did not become an order. [`Notices`](ruroco_daemon::notices::Notices) keep the sender from
-//! writing the log.
+//! Why a candidate did not become an order. [`Notices`](ruroco_daemon::notices::Notices) prevent the sender
+//! from filling the log.
 
 use ruroco_config::routable::Unfit;
 

@@ -1,9 +1,9 @@
-//! The last refused knocks of known keys, in a [file](ruroco_ipc::refusal_record) that `ruroco status`
+//! The last rejected knocks of known keys, in a [file](ruroco_ipc::refusal_record) that `ruroco status`
 //! reads: the log is the only other trace of them.
 //!
-//! Only a knock whose tag is right is recorded, so who has no key writes nothing. A key has one line for
-//! each reason and writes it at most once a second, so neither the work nor the room that a key holder can
-//! cause grows with the number of packets. Only when all lines are in use, the oldest gives way.
+//! Only a knock with a right tag is recorded, so a sender without a key causes no record. A key has one line
+//! for each reason and writes it at most once a second, so the work and the space that a key holder can cause
+//! do not grow with the number of packets. If all lines are in use, a new one replaces the oldest.
 
 use ruroco_daemon::clock::Now;
 use std::{

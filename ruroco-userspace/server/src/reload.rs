@@ -1,8 +1,8 @@
-//! Other keys and another configuration for a running server: whenever a gate hands over, and on SIGHUP.
+//! Changes keys and configuration of a running server: whenever a gate hands over, and on SIGHUP.
 //!
-//! Everything that can be wrong is found out first, and what is new is put into force in one step.
-//! Floors, the totals of refusals and what the rate limits remember go on. A key that is new has its
-//! floor on the disk before it can be used.
+//! The server detects all errors first, and puts the new state into force in one step. Floors, the totals of
+//! rejections and the state of the rate limits continue. The floor of a new key is on the disk before the key
+//! can be used.
 
 use ruroco_daemon::clock::Now;
 use std::fmt::Write;

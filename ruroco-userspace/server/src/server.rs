@@ -1,5 +1,5 @@
-//! What happens to a candidate: it is judged, its floor is persisted, and its order is forwarded, in
-//! that order.
+//! The steps of a candidate: the server verifies it, persists its floor, and forwards its order, in this
+//! order.
 
 use ruroco_daemon::clock::Now;
 use std::{os::fd::BorrowedFd, time::Duration};

@@ -1,7 +1,7 @@
 //! The verifier's core: bytes and a time in, a verdict out, and no I/O.
 //!
-//! The same candidate at the same time in the same state always gets the same verdict. The state
-//! is bounded by the number of keys: nothing is remembered about senders.
+//! The same candidate at the same time in the same state always gets the same verdict. The number of keys
+//! limits the state: the verifier stores nothing about senders.
 
 mod permit;
 

@@ -251,7 +251,7 @@ fn has_a_line_for_a_knock_that_came_too_long_ago() {
     let received_at = good.received_at.saturating_sub(MAX_WAIT);
     connection.send(&Order { received_at, counter: 1, ..good });
     let line = with(&host, "refused", "reason", "expired");
-    assert!(line["detail"].as_str().unwrap().contains("30 seconds ago"), "{line}");
+    assert!(line["detail"].as_str().unwrap().contains("30 seconds old"), "{line}");
     connection.send(&Order { counter: 2, ..good });
     with(&host, "ended", "counter", "2");
     assert!(lines_of(&host, FILE).iter().all(|line| line["counter"] != "1"));

@@ -1,5 +1,5 @@
-//! Directories in which only root and this process's user can put, exchange or remove anything:
-//! the places of sockets, pins, floors and the audit trail.
+//! Directories in which only root and this process's user can create, replace or remove files: for sockets,
+//! pins, floors and the audit trail.
 
 use std::path::Path;
 

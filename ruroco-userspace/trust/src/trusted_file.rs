@@ -1,5 +1,5 @@
-//! Reading files that a daemon goes by: the whole [path](crate::trusted_path) to them is trusted, and
-//! what is at its end is checked as any [secure file](secure_file).
+//! Reads the files of a daemon: the whole [path](crate::trusted_path) to them must be trusted, and the file
+//! is checked as any [secure file](secure_file).
 
 use std::{
     fs::File,

@@ -217,6 +217,6 @@ fn what_systemd_passes_comes_before_what_is_in_the_directory() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o444)).unwrap();
     let mut server = Daemon::start("ruroco-server", &mut command(&lab));
     assert!(!server.wait_for_end().success());
-    server.wait_for(&[key.to_str().unwrap(), "lets others read the key"]);
+    server.wait_for(&[key.to_str().unwrap(), "readable by other users"]);
     lab.expect_silence();
 }

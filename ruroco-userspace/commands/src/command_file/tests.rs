@@ -94,7 +94,6 @@ fn every_mistake_names_its_line_and_the_remedy() {
         ("[commands.x.env]\nPATH = \"/usr/bin:bin\"\n", 4, "`bin`, which depends on `cwd`"),
         ("[commands.x.env]\nPATH = \".\"\n", 4, "use absolute paths only"),
         ("[commands.x.env]\nA = 1234\n", 4, "the value of `A` is not valid. Use a text in quotes"),
-        ("keys = []\n", 3, "remove `keys` to allow every key"),
         ("keys = [\"laptop\",\n\"tablet\"]\n", 4, "no key file tablet.key"),
         ("[commands.x]\nrun = [\"true\"]\n", 3, "duplicate key"),
         ("[commands.y]\n", 3, "neither `run` nor `shell`"),
@@ -153,6 +152,14 @@ fn all_mistakes_are_told_at_once_and_none_that_follows_from_another() {
     assert!(problems.contains("did you mean `laptop`?"), "{problems}");
     let problems = check("commands = 5").unwrap_err();
     assert_eq!(problems.lines().count(), 1, "{problems}");
+}
+
+#[test]
+fn a_command_that_no_key_may_request_is_a_warning() {
+    let text = "[commands.x]\nrun = [\"/bin/sh\"]\nkeys = []\n";
+    let checked = super::check(&Source::new("/commands.toml", text), Some(&Keys::default()));
+    let (_, warnings) = checked.or_all_problems().unwrap();
+    assert!(warnings.to_string().contains("remove `keys` to allow every key"), "{warnings}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Files that upstream ruroco, or an earlier release of this one, was configured by: no daemon starts with
-//! one. `ruroco import` converts it.
+//! Configurations of upstream ruroco or of an earlier release: no daemon starts with one. `ruroco import`
+//! converts it.
 //!
 //! Rationale: decisions 0017 and 0036.
 

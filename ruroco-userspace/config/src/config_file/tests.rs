@@ -49,7 +49,7 @@ fn every_mistake_names_its_line_and_the_remedy() {
         ("max_knocks_per_second = -1\n", 3, "Use a whole number, at least 1"),
         ("max_clock_skew = 100000\n", 3, "Use a time from 0 seconds to 1 day"),
         ("max_clock_skew = \"2d\"\n", 3, "such as \"30s\", \"5m\" or \"1h\""),
-        ("[gate]\ninterfaces = []\n", 4, "interfaces = [\"eth0\"]"),
+        ("[gate]\ninterfaces = []\n", 4, "List at least one interface name"),
         ("[gate]\ninterfaces = [\"a/b\"]\n", 4, "`a/b` cannot be the name"),
         ("[gate]\ninterfaces = [\"..\"]\n", 4, "cannot be the name"),
         ("[gate]\ninterfaces = [\"a\\u0000\"]\n", 4, "cannot be the name"),

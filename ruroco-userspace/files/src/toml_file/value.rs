@@ -1,4 +1,4 @@
-//! The types that fields have: how each reads a value, and what it says of a value that is wrong.
+//! The types that fields have: how each type reads a value, and its message about an invalid value.
 
 use std::{
     fmt::{self, Display},

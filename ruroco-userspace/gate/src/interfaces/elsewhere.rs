@@ -1,9 +1,8 @@
 //! An interface below another one with an XDP program: the kernel rejects a program there.
 //!
-//! Where the program above is the gate's own, it must not keep the gate from what the configuration asks
-//! for now, such as the ports of a bond in place of the bond. So it gives way. Packets that arrive
-//! through the interface below are not filtered between the one step and the other, which the kernel does
-//! not offer in one; this is logged.
+//! If the program above is the gate's own, it must not prevent what the configuration now requires, such as
+//! the ports of a bond in place of the bond. So it gives way. The kernel offers no single step for this:
+//! packets that arrive through the interface below are not filtered between the two steps, which is logged.
 
 use std::{
     thread,

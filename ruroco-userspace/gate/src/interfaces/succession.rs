@@ -1,8 +1,8 @@
-//! One program takes the place of another on all interfaces, or on none.
+//! Replaces one program by another on all interfaces, or on none.
 //!
-//! On each interface that stays, the exchange is one atomic step: a packet is judged wholly by the
-//! old program or wholly by the new one, and never by none. All that is likely to fail is done
-//! before the first of these steps.
+//! On each interface that stays, the exchange is one atomic step: the old or the new program processes each
+//! packet, and no packet passes between them. All steps that are likely to fail come before the first of
+//! these steps.
 
 use anyhow::bail;
 use aya::programs::Xdp;

@@ -1,4 +1,4 @@
-//! What configuration says of the host it is on.
+//! Checks the values in the configuration against the host.
 
 use std::{net::IpAddr, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! What a check has found, for people and for programs.
+//! The result of a check, for people and for programs.
 
 use std::fmt;
 

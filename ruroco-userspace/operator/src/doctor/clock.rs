@@ -1,4 +1,4 @@
-//! The clock, which knocks are held against.
+//! The clock, with which the counters of knocks are compared.
 
 use std::{io, mem, time::Duration};
 

@@ -1,6 +1,6 @@
-//! What a driver says of itself (`SIOCETHTOOL`, linux/ethtool.h). Only questions; nothing is set.
+//! Properties of a driver (`SIOCETHTOOL`, linux/ethtool.h). This only reads, and sets nothing.
 //!
-//! By socket and not by sysfs, which shows the interfaces of the namespace that mounted it.
+//! It uses a socket and not sysfs, which shows the interfaces of the namespace that mounted it.
 
 use std::{ffi::c_char, io, os::fd::AsRawFd};
 

@@ -1,4 +1,5 @@
-//! One of the gate's interfaces: whether the program can be on it, and how well.
+//! One of the gate's interfaces: whether the program can be attached to it, and how efficiently it runs
+//! there.
 
 use std::{io, path::Path, thread};
 

@@ -1,5 +1,6 @@
-//! What XDP an interface's driver can do, as the kernel tells since Linux 6.3 (generic netlink, family
-//! `netdev`: Documentation/netlink/specs/netdev.yaml). To try it would be to reset its queues.
+//! The XDP features of an interface's driver, as the kernel reports them since Linux 6.3 (generic netlink,
+//! family `netdev`: Documentation/netlink/specs/netdev.yaml). An attempt to attach a program would reset the
+//! interface's queues.
 
 use std::io;
 

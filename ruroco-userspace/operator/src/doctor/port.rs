@@ -1,4 +1,4 @@
-//! The gate's port: whether anybody else wants it, and what its neighbours look like.
+//! The gate's port: whether another program uses it, and how the ports next to it look.
 
 use std::{
     fs,

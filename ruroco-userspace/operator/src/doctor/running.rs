@@ -58,8 +58,7 @@ fn user_of_units(user: &str, group: &str, server: &str, gate: Option<&str>) -> O
     Some(Finding::problem(
         NAME,
         format!(
-            "`server_user` is {user}, but ruroco-server.service runs as {server}, so server and gate cannot \
-            connect"
+            "the units do not match `server_user` = \"{user}\", so server and gate cannot connect"
         ),
         format!(
             "add these settings, each on a line of its own, with {}; then restart both units",
@@ -100,7 +99,7 @@ mod tests {
         assert!(user_of_units("other", "daemons", "other", Some("ruroco daemons")).is_none());
         assert!(user_of_units("other", "daemons", "other", None).is_none());
         for (server, gate, told, not_told) in [
-            ("ruroco", Some("ruroco"), "User=other Group=daemons, in", "source"),
+            ("ruroco", Some("ruroco"), "User=other Group=daemons, and with", "source"),
             ("other", Some("ruroco"), "SupplementaryGroups=daemons;", "User="),
             ("ruroco", None, "User=other", "ruroco-gate"),
         ] {

@@ -1,4 +1,4 @@
-//! The commander: whether it takes orders, and whether the server can give it any.
+//! The commander: whether it accepts orders, and whether the server can send it orders.
 
 use std::{
     io,

@@ -1,9 +1,8 @@
 //! Whether a knock would work now, part by part, from the interface to the command.
 //!
-//! `ruroco status` and `ruroco doctor` say the same of each part because both say what is
-//! found here. Nothing is changed, and no knock is sent. What a part says of itself is believed only where
-//! nothing else can be asked: that the commander takes orders is tried, as the server's user, and that the
-//! server reads the ring is seen in the ring.
+//! `ruroco status` and `ruroco doctor` report the same about each part because both use these findings. It
+//! changes nothing, and sends no knock. It relies on a part's own report only if there is no other source: it
+//! connects to the commander as the server's user, and sees in the ring that the server reads it.
 //!
 //! Rationale: decision 0029.
 

@@ -1,12 +1,12 @@
-//! The ways into the host that lead past the gate.
+//! The ways into the host that do not pass the gate.
 //!
-//! Linux accepts a packet for any of its addresses on every interface, and answers ARP for them there,
-//! too. A knock that comes in by an interface without the program is therefore lost, and the stack
-//! answers it, whatever the configured interfaces do.
+//! Linux accepts a packet for any of its addresses on every interface, and answers ARP for them there, too. A
+//! knock that arrives through an interface without the program is therefore lost, and the stack answers it,
+//! whatever the configured interfaces do.
 //!
-//! What counts is where packets enter the IP stack, and who sees them before: a port of a bridge or bond
-//! hands its packets to its master; a VLAN or macvlan gets its packets from the interface below it, where the
-//! program has seen them already.
+//! The deciding point is where packets enter the IP stack, and which programs see them before: a port of a
+//! bridge or bond hands its packets to its master; a VLAN or macvlan gets its packets from the interface
+//! below it, where the program has seen them already.
 
 use std::{collections::BTreeSet, fmt, iter, net::IpAddr};
 

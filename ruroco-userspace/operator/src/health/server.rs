@@ -1,4 +1,4 @@
-//! The server: whether it runs, is confined, and reads what the gate puts into the ring.
+//! The server: whether it runs, is confined, and reads the candidates in the ring.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path, thread, time::Duration};
 

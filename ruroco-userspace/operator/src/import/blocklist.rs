@@ -1,9 +1,9 @@
-//! The floors of upstream ruroco, `blocklist.msgpck`: a host that is imported goes on from them, so that no
-//! packet that has run there runs again.
+//! The floors of upstream ruroco, `blocklist.msgpck`: an imported host continues from them, so that no packet
+//! that has run there runs again.
 //!
-//! The file is MessagePack: an array of one element, or a map with the one key `map`, around a map of
-//! key ids to counters. An id is an array of 8 numbers or 8 bytes, a counter 16 bytes, big-endian.
-//! Whatever else is there could be a floor that was lost, so the file is rejected as a whole.
+//! The file is MessagePack: an array of one element, or a map with the one key `map`, around a map of key ids
+//! to counters. An id is an array of 8 numbers or 8 bytes, a counter 16 bytes, big-endian. Any other content
+//! could be a lost floor, so the file is then rejected as a whole.
 //!
 //! Rationale: decision 0018.
 

@@ -1,5 +1,5 @@
-//! `commands.toml` as it is now, from upstream's: a command that is a line alone becomes one with `shell`, and
-//! `cmd` and `timeout_sec` get the names that we have for them.
+//! Converts upstream's `commands.toml`: a command that is a single line becomes a command with `shell`, and
+//! `cmd` and `timeout_sec` get their current names.
 
 use ruroco_files::toml_file::Source as File;
 use ruroco_messages::problems::Problem;

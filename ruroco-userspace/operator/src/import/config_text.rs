@@ -1,5 +1,5 @@
-//! `config.toml` with the names that fields have now, and with the values that upstream ruroco, or an earlier
-//! release, gave to the fields that it leaves out.
+//! `config.toml` with the current names of fields, and with the values that upstream ruroco, or an earlier
+//! release, gave to the fields that the file does not contain.
 
 use std::{
     fmt::Write,

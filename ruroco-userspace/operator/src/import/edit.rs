@@ -1,5 +1,4 @@
-//! Changes of a text at known places, which leave the rest of it as it was written: comments, order and
-//! spaces.
+//! Changes of a text at known places. The rest of it stays as it was written: comments, order and spaces.
 
 use std::ops::Range;
 

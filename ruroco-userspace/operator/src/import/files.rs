@@ -1,5 +1,5 @@
-//! What an import does with files: they are read although another user may have written them, because a person
-//! confirms what is in them; and nothing is replaced without a copy.
+//! The files of an import. They are read although another user may have written them, because a person
+//! confirms their content; and no file is replaced without a copy.
 
 use std::{
     fs::{self, Permissions},

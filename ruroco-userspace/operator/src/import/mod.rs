@@ -1,8 +1,8 @@
-//! `ruroco import`: makes a host of upstream ruroco, or of an earlier release of this one, a host of this
-//! release. Its `config.toml` and `commands.toml` get the names that fields have now, its keys a directory
-//! that belongs to root, and its floors, upstream's blocklist, become ours: no packet that has run runs again.
+//! `ruroco import`: turns a host of upstream ruroco, or of an earlier release of this one, into a host of
+//! this release. Its `config.toml` and `commands.toml` get the current names of fields, its keys a directory
+//! that belongs to root. Upstream's blocklist becomes its floors, so that no packet that has run runs again.
 //!
-//! Everything is read and checked first. What is replaced is kept under another name.
+//! Everything is read and checked first. Replaced files are kept under another name.
 
 pub mod blocklist;
 mod commands_text;

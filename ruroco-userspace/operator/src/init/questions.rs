@@ -1,4 +1,4 @@
-//! Questions to a person, each with the usual answer.
+//! Questions to a person, each with a default answer.
 
 use std::{
     fmt::Display,

@@ -1,4 +1,4 @@
-//! What a first set-up consists of. Each step leaves alone what is there.
+//! The steps of a first set-up. No step changes existing files.
 
 use std::{
     fmt::Write as _,

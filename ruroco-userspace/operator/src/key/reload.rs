@@ -1,4 +1,4 @@
-//! Has the daemons that run read their files again, after a key has changed.
+//! Makes the running daemons read their files again, after a key has changed.
 
 use std::{path::Path, process::Command};
 

@@ -128,14 +128,14 @@ interface   eth1: this interface does not exist; the gate waits for it
 interface   eth2: NOT GUARDED
 version     0.1.0, program 0123456789abcdef, maps of 3072 KiB
 problem     gate: runs, but is not attached to every interface: eth1
-        -> see the log
+            -> see the log
 problem     unguarded: eth2 is up but not guarded
-        -> add it
+            -> add it
 warning     unguarded: wg0 cannot be guarded
-        -> drop them
+            -> drop them
 ok          server: connected
 problem     commander: is not running
-        -> start it
+            -> start it
 verdict     not_ours                   0          0.0/s
 verdict     malformed               1000          0.0/s
 verdict     fragment                2000          0.0/s

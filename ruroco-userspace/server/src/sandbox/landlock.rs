@@ -1,5 +1,5 @@
-//! Landlock: what of the files and of other processes is out of reach (Linux 5.13 and later, more
-//! of it with every level of its ABI).
+//! Landlock: makes files and other processes unreachable (Linux 5.13 and later, and more with every level of
+//! its ABI).
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, PathFdError,

@@ -1,4 +1,4 @@
-//! What a process may do for whom it is: user, capabilities, and what of them others get.
+//! The privileges of the process: its user, its capabilities, and the access of other processes to it.
 
 use anyhow::{Context, bail};
 use rustix::{

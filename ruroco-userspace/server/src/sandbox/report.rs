@@ -1,4 +1,4 @@
-//! What of the sandbox there is.
+//! Which parts of the sandbox are enforced.
 
 use std::fmt;
 

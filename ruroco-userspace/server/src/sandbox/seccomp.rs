@@ -1,8 +1,8 @@
-//! seccomp: all system calls fail but those that the server makes once it runs.
+//! seccomp: all system calls fail, except those that the running server makes.
 //!
-//! What is not let through fails with `ENOSYS`: every library takes that for the answer of an older
-//! kernel and, where it was only trying, does without. A call by the conventions of another
-//! architecture ends the process; one by those of x32 has a number that is not in the list.
+//! Other calls fail with `ENOSYS`: libraries take that for the answer of an older kernel, and do without the
+//! call if it is optional. A call by the conventions of another architecture ends the process; a call by
+//! those of x32 has a number that is not in the list.
 //!
 //! Rationale: decision 0014.
 

@@ -1,7 +1,7 @@
-//! Where candidates come from: the ring that the gate hands over, or an ordinary socket. With the ring
-//! come the keys.
+//! The sources of candidates: the ring that the gate hands over, or an ordinary socket. The keys come with
+//! the ring.
 //!
-//! A source yields what has arrived and knows nothing of what becomes of it.
+//! A source yields packets that have arrived, and does not depend on their verdicts.
 
 mod ring;
 mod udp;

@@ -1,7 +1,7 @@
-//! Ring and keys as the gate hands them over, and again whenever the gate has been away.
+//! Ring and keys from the gate, at the start and whenever the gate restarts.
 //!
-//! Nothing here waits for the gate: while it reads the keys from their files, which takes as long as
-//! there are many, the last ring is read.
+//! The server never waits for the gate. While the gate reads the keys from their files, which takes longer
+//! the more there are, the server reads the last ring.
 
 use ruroco_daemon::clock::Now;
 use std::{

@@ -1,4 +1,4 @@
-//! Why a path is not trusted: at which component, whose that is, and what to run.
+//! Why a path is not trusted: the component, its owner, and the command that helps.
 
 use std::{
     fmt, io,

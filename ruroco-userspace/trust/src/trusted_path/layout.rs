@@ -1,7 +1,7 @@
-//! Which directories are not ours alone, by the layout that Linux systems have in common (hier(7)).
+//! Which directories ruroco shares with other programs, by the common layout of Linux systems (hier(7)).
 //!
-//! Other programs, or a person, depend on the owner and the mode of such a directory. No message advises
-//! changing them, even where they keep ruroco from starting.
+//! Other programs, or a person, depend on the owner and the mode of such a directory. No message advises a
+//! change, even if the directory prevents ruroco from starting.
 
 use std::path::{Component, Path};
 
