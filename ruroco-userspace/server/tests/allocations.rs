@@ -102,8 +102,9 @@ const EACH: u16 = 300;
 
 /// The keys, by what they are here for: to be accepted, with either cipher; to have knocked too
 /// often; to knock when the disk is full, through a socket, when the commander is away, when its commands
-/// have all the slots they may have; to want more than its share of what all keys may ask for.
-const KEYS: u16 = 8;
+/// have all the slots they may have; to want more than its share of what all keys may ask for; to have expired;
+/// to come from elsewhere; to have to name an address.
+const KEYS: u16 = 11;
 const CHACHA: usize = 0;
 const AES: usize = 1;
 const TIRED: usize = 2;
@@ -112,8 +113,11 @@ const NETWORK: usize = 4;
 const FORSAKEN: usize = 5;
 const BUSY: usize = 6;
 const GREEDY: usize = 7;
+const EXPIRED: usize = 8;
+const FOREIGN: usize = 9;
+const NAMELESS: usize = 10;
 
-/// How often the keys before the last one are let through by their rates, and the share of the last.
+/// How often the keys before the greedy one are let through by their rates, and its share.
 const LET_THROUGH: u16 = 7 * EACH - 2;
 const SHARE: u16 = EACH / 2;
 
@@ -137,6 +141,9 @@ fn refused(host: &Host) -> Vec<(Refusal, Candidate)> {
         (Refusal::UnknownKey, unknown),
         (Refusal::Forged, forged),
         (Refusal::WrongVersion, host.seal(CHACHA, other_version)),
+        (Refusal::KeyExpired, host.knock(EXPIRED, LATER)),
+        (Refusal::SourceNotAllowed, host.knock(FOREIGN, LATER)),
+        (Refusal::AddressRequired, host.knock(NAMELESS, LATER)),
         (Refusal::OldCounter, host.knock(AES, START)),
         (Refusal::FutureCounter, host.knock(AES, START + 86_400_000_000_000)),
         (Refusal::WrongDestination, seal(Plaintext { destination: elsewhere, ..plaintext })),
@@ -229,7 +236,10 @@ fn no_candidate_makes_the_server_allocate() {
              max_knocks_per_second_per_key = {EACH}\n\
              max_knocks_per_second = {}\n\
              allow_non_public_addresses = false\n\
-             keys.key-{AES}.commands = [\"default\"]",
+             keys.key-{AES}.commands = [\"default\"]\n\
+             keys.key-{EXPIRED}.expires = 2001-09-09\n\
+             keys.key-{FOREIGN}.sources = [\"203.0.113.0/24\"]\n\
+             keys.key-{NAMELESS}.require_address = true",
             LET_THROUGH + 2 * SHARE
         ),
     );

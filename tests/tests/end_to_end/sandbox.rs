@@ -176,7 +176,7 @@ fn a_bounding_set_is_emptied_if_it_can_be() {
         &mut with_privileges(&lab, &[], &[], &["--sandbox", "strict"]),
     );
     assert!(!left.wait_for_end().success());
-    left.wait_for(&["bounding_set not: takes CAP_SETPCAP", "--bounding-set=-all"]);
+    left.wait_for(&["bounding_set not: needs CAP_SETPCAP", "--bounding-set=-all"]);
 
     let can = ["--inh-caps=+setpcap", "--ambient-caps=+setpcap"];
     let mut strict = with_privileges(&lab, &can, &[], &["--sandbox", "strict"]);

@@ -129,14 +129,15 @@ fn the_server_tells_whether_it_has_what_it_takes_to_judge() {
     assert!(told.starts_with("STATUS=waiting for the gate: could not connect to "), "{told}");
     lab.start_gate();
     // A gate that listens and has not handed over yet is reported in between.
-    manager.wait_for("STATUS=judging candidates, 1 key\n");
+    manager.wait_for("STATUS=verifying candidates, 1 key\n");
 
     lab.files.add_key("phone");
     lab.reload_gate();
-    manager.wait_for("STATUS=judging candidates, 2 keys\n");
+    manager.wait_for("STATUS=verifying candidates, 2 keys\n");
     // Its ring is still read.
     lab.gate().crash();
-    manager.wait_for("STATUS=judging candidates, 2 keys; waiting for the gate: could not connect");
+    manager
+        .wait_for("STATUS=verifying candidates, 2 keys; waiting for the gate: could not connect");
     server.signal(Signal::SIGTERM);
     manager.wait_for("STOPPING=1");
     assert!(server.wait_for_end().success());

@@ -186,7 +186,7 @@ fn exchange_the_server(host: &Host) {
     follow(host, &stop);
     // Who follows the page has a terminal, and says yes.
     let said = follow(host, &import.replace("ruroco import", "ruroco import --yes"));
-    assert!(said.contains("took over 1 floors"), "{said}");
+    assert!(said.contains("blocklist.msgpck: 1\n"), "{said}");
     follow(host, &start);
     for unit in ["ruroco-udp.socket", "ruroco-server", "ruroco-commander"] {
         host.guest.wait_until(&format!("systemctl is-active {unit}"));

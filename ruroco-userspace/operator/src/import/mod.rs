@@ -74,7 +74,7 @@ fn take_over_floors(file: &Path, path: &Path, out: &mut impl Write) -> anyhow::R
     let Some(floors) = blocklist::read(file)? else { bail!("{} not found", file.display()) };
     let place = floors::Place { dir: &config.state_dir, user: &config.server_user };
     floors::raise(place, path, &floors)?;
-    writeln!(out, "imported {} floors from {}", floors.len(), file.display())?;
+    writeln!(out, "imported floors from {}: {}", file.display(), floors.len())?;
     Backup::of(file).set_aside(out)
 }
 
@@ -143,7 +143,7 @@ impl Plan {
                     let place = floors::Place { dir: &state_dir, user: &server_user };
                     let new = files::Draft::write(config, &text)?;
                     floors::raise(place, new.path(), floors)?;
-                    writeln!(out, "imported {} floors from {}", floors.len(), file.display())?;
+                    writeln!(out, "imported floors from {}: {}", file.display(), floors.len())?;
                 }
             }
             Backup::of(config).replace(&text, 0o644, out)?;
