@@ -81,7 +81,7 @@ fn record(workspace: &Workspace) -> Result<Vec<Scene>> {
     let listener = listener.context("cannot listen for SSH")?;
     thread::spawn(move || while listener.accept().is_ok() {});
 
-    let ssh = format!("ssh -o ConnectTimeout=1 root@{}", SERVER.v4);
+    let ssh = format!("ssh -o ConnectTimeout=1 root@{} uptime", SERVER.v4);
     let mut before = lab.network.client.command();
     before.args(ssh.split(' '));
     let before = scene("laptop$", &ssh, &before.output()?);
