@@ -1,4 +1,4 @@
-//! The frame that the generator writes into, and what it is told to write.
+//! The frame that the generator writes into, and the plan of what it writes.
 //!
 //! The benchmark includes this file too: it makes the first frame and the plan, and tests on the
 //! host that whatever is written here keeps the checksum of the IPv4 header right. Everything is
@@ -37,9 +37,9 @@ pub const FORGED: u32 = 2;
 pub const REPLAY: u32 = 3;
 /// A first fragment that claims more to come, with a forged datagram in it.
 pub const FRAGMENT: u32 = 4;
-/// One of the above, chosen anew for each frame.
+/// One of the above, chosen again for each frame.
 pub const MIX: u32 = 5;
-/// The first frame's payload, of any length, as it is: a replay of somebody else's packet.
+/// The first frame's payload, of any length, as it is: a replay of another program's packet.
 pub const TEMPLATE: u32 = 6;
 /// The same, beginning with random letters: a forgery where packets are text.
 pub const LETTERS: u32 = 7;
@@ -168,7 +168,7 @@ impl Frame {
         self.id = neutral(self.id, before, self.changing_words());
     }
 
-    /// The words of the IPv4 header that frames differ in, beside the identification.
+    /// The words of the IPv4 header that frames differ in, except the identification.
     #[inline(always)]
     fn changing_words(&self) -> [u16; 4] {
         [self.total_length, self.fragment, self.source[0], self.source[1]]

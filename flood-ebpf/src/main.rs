@@ -3,7 +3,7 @@
 //! program has made of them, several times faster than sockets could.
 //!
 //! A page that has been sent and dropped comes back with what was last written into it, so every
-//! field that varies is written every time. Beside it stand the two programs that do nothing: what
+//! field that varies is written every time. Next to it are the two programs that do nothing: what
 //! they cost is what any XDP program costs.
 #![no_std]
 #![no_main]
@@ -32,7 +32,7 @@ static PLAN: Array<Plan> = Array::with_max_entries(1, 0);
 #[map]
 static KEY_IDS: Array<KeyId> = Array::with_max_entries(MAX_KEYS, 0);
 
-/// Writes one frame and sends it out of the interface that it is said to have come in on.
+/// Writes one frame and sends it out of the interface that it came in on.
 #[xdp]
 pub fn flood(context: XdpContext) -> u32 {
     let (Some(frame), Some(plan)) = (frame_of(&context), PLAN.get(0)) else {

@@ -45,7 +45,7 @@ impl Address {
         high == 0 && u64::from_be(low) >> 32 == 0xffff
     }
 
-    /// The address, unless it is the all-zero one that stands for "none".
+    /// The address, unless it is all zero, which stands for no address.
     pub fn specified(self) -> Option<Self> {
         (self != Self::UNSPECIFIED).then_some(self)
     }

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{address::Address, datagram::Datagram};
 
-/// A packet that passed the kernel's checks and still has to be opened and judged. Its size is
+/// A packet that passed the kernel's checks and must still be opened and judged. Its size is
 /// fixed: nothing the sender chooses makes a record longer.
 ///
 /// Integers are in the byte order of this machine: the record never leaves it.

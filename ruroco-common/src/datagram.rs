@@ -18,7 +18,7 @@ pub const KEY_ID_SIZE: usize = 8;
 pub const NONCE_SIZE: usize = 12;
 /// Size in bytes of an authentication tag: 128 bits (RFC 8439, section 2.5; RFC 8452, section 4).
 pub const TAG_SIZE: usize = 16;
-/// Size in bytes of a whole datagram, the only one that is ever looked at.
+/// Size in bytes of a whole datagram, the only size that is ever checked further.
 pub const SIZE: usize = KEY_ID_SIZE + NONCE_SIZE + TAG_SIZE + plaintext::SIZE;
 
 /// The random 8 bytes that select a key; all that a packet shows of its sender.

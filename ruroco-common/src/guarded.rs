@@ -1,5 +1,5 @@
-//! What the gate guards: one port of some addresses. Written by the gate, looked at for every UDP
-//! packet by the XDP program.
+//! What the gate guards: one port of some addresses. The gate writes it, and the XDP program reads
+//! it for every UDP packet.
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 

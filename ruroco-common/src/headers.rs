@@ -1,4 +1,4 @@
-//! Finds the UDP payload in an Ethernet frame, or reports why there is none.
+//! Finds the UDP payload in an Ethernet frame, or reports why it has no payload.
 //!
 //! Written once, for the kernel and for the host: the parser sees a frame only through a
 //! [`Cursor`], which in the XDP program is a pointer checked against `data_end` and in tests a
@@ -13,7 +13,7 @@
 //! - Headers that the stack does not step over lead to no port: hop-by-hop options anywhere but
 //!   first, a second fragment header, mobility, host identity, shim6, and authentication headers,
 //!   which it reads only for an IPsec peer.
-//! - An IP header of another version, or one that promises more than the frame has, is discarded.
+//! - An IP header of another version, or a header that promises more than the frame has, is discarded.
 //! - A header that is cut off leads to no port either, because a packet has no more bytes than
 //!   these. The exception is the first of several fragments, see [`Frame::Incomplete`].
 //!
@@ -119,7 +119,7 @@ pub struct Udp<C> {
     pub source_port: u16,
     /// Destination port of the UDP header.
     pub destination_port: u16,
-    /// The payload, or what is wrong with the headers.
+    /// The payload, or the fault in the headers.
     pub payload: Result<Payload<C>, Fault>,
 }
 

@@ -13,13 +13,13 @@ use crate::{
     datagram::{KEY_ID_SIZE, KeyId},
 };
 
-/// A key stands in one of so many slots from [`home`] on, with no empty one before it.
+/// A key is in one of so many slots from [`home`] on, and no slot before it is empty.
 pub const PROBES: u32 = 16;
 
 /// What the program knows about a key.
 ///
-/// It can neither be printed nor compared. It is plain memory: whoever has one in user space is to
-/// wipe it.
+/// It can neither be printed nor compared. It is plain memory: code in user space must wipe
+/// its copies.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(64))]
 pub struct KeyEntry {

@@ -4,7 +4,7 @@
 //! same source, so a field, an offset or a verdict's name cannot drift apart. A packet meets the
 //! modules in this order:
 //!
-//! 1. [`headers`] finds the UDP payload in a frame, or says why there is none;
+//! 1. [`headers`] finds the UDP payload in a frame, or reports why it has no payload;
 //! 2. [`guarded`] knows whether it is for us;
 //! 3. [`datagram`] names the parts of the 94-byte payload;
 //! 4. [`keys`] has the key it names, [`chacha20poly1305`] tells whether it is authentic;

@@ -32,9 +32,9 @@ pub const PROGRAM: &str = "ruroco";
 
 /// Most keys a gate may know. The gate makes the maps as large as the keys it has need.
 pub const MAX_KEYS: u32 = 65_536;
-/// How many packets are remembered, but for up to 128 that each CPU holds free (`LOCAL_FREE_TARGET`,
-/// kernel/bpf/bpf_lru_list.c). Whoever has recorded more authentic packets than this can send
-/// the forgotten ones again, each of which costs the verifier one decryption; its floors refuse it.
+/// How many packets are remembered, except up to 128 that each CPU holds free (`LOCAL_FREE_TARGET`,
+/// kernel/bpf/bpf_lru_list.c). An attacker who has recorded more authentic packets than
+/// this can send the forgotten ones again. Each costs the verifier one decryption, and its floors reject it.
 pub const MAX_SEEN: u32 = 65_536;
 /// Size of the ring in bytes, a power of two and a multiple of the page size.
 pub const RING_SIZE: u32 = 1 << 20;
@@ -70,8 +70,8 @@ pub const fn share(max_knocks_per_second_per_key: u32) -> Rate {
     })
 }
 
-/// What a packet is recognised by when it comes again: its tag, beside whose it is. With the tag
-/// alone, somebody with a key could make a packet that has another's pass for seen.
+/// What identifies a packet that comes again: its tag and its key. With the tag alone, a key holder could
+/// make the packet of another key pass for a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Seen {

@@ -26,7 +26,7 @@ pub struct Plaintext {
     pub command: CommandHash,
     /// Nanoseconds since the Unix epoch, made strictly increasing by the client.
     pub counter: u128,
-    /// Whether a claimed source address has to be the real one.
+    /// Whether a claimed source address must be the real one.
     pub strict: bool,
     /// The address the command is asked to act for; `None` means the real source.
     pub claimed_source: Option<Address>,

@@ -20,7 +20,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Not one event. Memory that nobody has filled says so too.
+    /// Not one event. Memory that was never filled means the same.
     pub const NEVER: Self = Self { interval: 0 };
 
     /// So many events a second, at most one in a nanosecond; 0 is [`Rate::NEVER`].
@@ -52,7 +52,7 @@ impl Rate {
         if full_at.saturating_sub(now) <= FULL { Some(full_at) } else { None }
     }
 
-    /// When [`Rate::take`] next finds a token in such a bucket, if nobody takes one before: a time that
+    /// When [`Rate::take`] next finds a token in such a bucket, if none is taken before: a time that
     /// may have passed.
     pub const fn next_token(self, full_at: u64) -> u64 {
         if self.is_never() {

@@ -13,7 +13,7 @@ pub enum Verdict {
     /// The UDP header contradicts the IP header, or there are more VLAN tags or extension headers
     /// than are followed: dropped.
     Malformed = 1,
-    /// A first fragment for us, or one that may turn out to be: dropped. A knock always fits into
+    /// A first fragment for us, or a fragment that may turn out to be for us: dropped. A knock always fits into
     /// one packet.
     Fragment = 2,
     /// The UDP payload is not [`datagram::SIZE`](crate::datagram::SIZE) bytes: dropped.
@@ -38,13 +38,13 @@ pub enum Verdict {
 /// What becomes of a packet after its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes on to the stack: it is none of the gate's business.
+    /// It goes on to the stack: it does not concern the gate.
     Pass,
     /// It is dropped, or goes on to the stack so that this answers it as for any closed port: as
     /// the gate's appearance has it.
     Refuse,
-    /// It is dropped whatever the gate's appearance: whoever made it has a key, and a knock is
-    /// never answered.
+    /// It is dropped whatever the gate's appearance: its sender has a key, and a knock is never
+    /// answered.
     Take,
 }
 

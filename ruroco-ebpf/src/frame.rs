@@ -2,7 +2,7 @@
 //! how many bytes are left of the packet, which may end before the frame does.
 //!
 //! Every read is preceded by a comparison with `data_end`, in the form that the BPF verifier
-//! recognises: the address that was compared is the one that is read from.
+//! recognises: the program reads from the address that it compared.
 
 use aya_ebpf::programs::XdpContext;
 use ruroco_common::{
@@ -109,7 +109,7 @@ impl Cursor for FrameCursor<'_> {
     }
 
     /// The BPF verifier prunes a path when it meets a state it has seen, and the history of a pointer
-    /// and the bounds of a number are part of that state. A pointer made anew from a masked offset
+    /// and the bounds of a number are part of that state. A pointer that is made from a masked offset
     /// has no history, and the difference of two pointers has no bounds but those of its mask.
     #[inline(always)]
     #[expect(clippy::as_conversions, reason = "addresses within one frame")]

@@ -113,7 +113,7 @@ pub(crate) fn count(verdict: Verdict) {
 /// Hands an authentic packet over and remembers it.
 ///
 /// In this order: what found no room is not remembered, and of two copies that two CPUs have at the
-/// same time, the one that is remembered second is not handed over.
+/// same time, the second to be remembered is not handed over.
 #[inline(always)]
 pub(crate) fn submit_once<C>(context: &XdpContext, udp: &Udp<C>, datagram: &Datagram) -> Verdict {
     let Some(record) = CANDIDATES.reserve::<Candidate>(0) else { return Verdict::RingFull };
@@ -130,8 +130,8 @@ pub(crate) fn submit_once<C>(context: &XdpContext, udp: &Udp<C>, datagram: &Data
     write(record, context, udp, datagram)
 }
 
-/// Hands a packet over that nobody has authenticated. It is not remembered: whoever saw a knock go by
-/// could be faster than it with a forgery that has its tag.
+/// Hands over a packet that is not authenticated. It is not remembered: an observer of a knock could be faster
+/// than it with a forgery that has its tag.
 #[inline(always)]
 pub(crate) fn submit_unchecked<C>(
     context: &XdpContext,

@@ -21,14 +21,14 @@ pub const KEY_SIZE: usize = 32;
 
 /// A key, as the eight words that ChaCha20 starts from.
 ///
-/// It can neither be printed nor compared. It is plain memory: whoever has one in user space is to
-/// wipe it.
+/// It can neither be printed nor compared. It is plain memory: code in user space must wipe
+/// its copies.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
 pub struct Key([u32; KEY_SIZE / 4]);
 
 impl Key {
-    /// Nobody's key.
+    /// A key that belongs to no one.
     pub(crate) const ZERO: Self = Self([0; KEY_SIZE / 4]);
 
     /// From the bytes of a key file.

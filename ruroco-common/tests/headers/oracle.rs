@@ -18,7 +18,7 @@ const MAX_EXTENSION_BYTES: usize = 12_000;
 /// Most VLAN tags that a frame may have.
 const MAX_VLAN_TAGS: usize = 400;
 /// VLAN tags that are left for etherparse, which reads no more than three. Each has one of two types,
-/// so that each doubles the number of paths that the proof has to follow.
+/// so that each doubles the number of paths that the proof must follow.
 const VLAN_TAGS_LEFT: usize = if cfg!(target_os = "none") { 1 } else { 3 };
 
 const VLAN_8021Q: u16 = 0x8100;

@@ -146,7 +146,7 @@ struct Watch {
     came_up_short: Cell<bool>,
 }
 
-/// A cursor over a frame that stands in other memory, as in the kernel: it knows where the frame
+/// A cursor over a frame that lies within other memory, as in the kernel: it knows where the frame
 /// ends and that more lies behind.
 #[derive(Clone, Copy)]
 struct Watched<'a> {

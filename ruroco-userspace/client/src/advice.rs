@@ -196,7 +196,7 @@ mod tests {
     use crate::knock::Sent;
     use ruroco_seal::generate_key;
 
-    /// What is said of a port that refuses connections after a knock.
+    /// The advice about a port that refuses connections after a knock.
     fn texts(to: &str, icmp_error: Option<io::ErrorKind>) -> Vec<String> {
         let outcome = Outcome {
             sent: Sent::to(to.parse().unwrap()),

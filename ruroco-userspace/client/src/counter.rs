@@ -221,7 +221,7 @@ impl CounterFile {
         }
     }
 
-    /// A counter that is greater than the one that the file contained, unless that was ahead of the clock.
+    /// A counter that is greater than the counter in the file, unless that counter was ahead of the clock.
     fn written_at(&self) -> Option<u128> {
         let time = fs::metadata(&self.counter).and_then(|metadata| metadata.modified()).ok()?;
         nanoseconds(time.checked_add(GRAIN)?).ok()

@@ -148,7 +148,7 @@ pub enum Error {
         /// The reason.
         error: MarkerError,
     },
-    /// The keyring contains a different key than the one that was stored.
+    /// The keyring contains a different key than the stored one.
     #[error(
         "the system's keyring contains a different key than the one stored as {0} (service `{SERVICE}`, user \
          `{0}`). Import the correct key under another name"

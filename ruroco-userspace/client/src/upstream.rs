@@ -118,7 +118,7 @@ fields! {
     /// Whether `ip` may differ from the address that the host sees.
     PERMISSIVE: bool = "permissive", Default::Value(|| false), Reload;
 
-    /// The address that the command runs for; an empty text is none.
+    /// The address that the command runs for; an empty text stands for no address.
     IP: String = "ip", Default::Nothing("the address that the knock comes from"), Reload;
 
     /// Whether only IPv4 is used.
@@ -225,7 +225,7 @@ impl Entry {
 }
 
 impl RawEntry {
-    /// Reads the format of upstream's window. Of several mistakes, the first is told.
+    /// Reads the format of upstream's window. Reports the first of several mistakes.
     fn of_table(mut table: Table<'_>) -> Result<Self, String> {
         let mut problems = Problems::default();
         let [address, command, ip] =

@@ -169,7 +169,7 @@ mod tests {
             assert!(found.damage.unwrap().to_string().contains("renamed to"));
             let kept = folder.path().join(format!("numbers.json.damaged-{number}"));
             assert_eq!(fs::read_to_string(kept).unwrap(), damaged);
-            assert!(file.read::<Vec<u8>>().damage.is_none(), "it is said once");
+            assert!(file.read::<Vec<u8>>().damage.is_none(), "it is reported once");
         }
     }
 

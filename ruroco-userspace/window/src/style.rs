@@ -22,7 +22,7 @@ pub(super) const WIDE: f32 = 24.0;
 
 /// Height of what is clicked, in points; WCAG 2.2 asks for 24 at least (2.5.8).
 pub(super) const CONTROL_HEIGHT: f32 = 34.0;
-/// Side of an icon beside text.
+/// Side of an icon next to text.
 pub(super) const ICON: f32 = 16.0;
 /// Side of an icon that stands for a whole screen.
 pub(super) const LARGE_ICON: f32 = 44.0;

@@ -222,7 +222,7 @@ pub(super) fn message(
     shown.inner.inner
 }
 
-/// In the corner, and no higher than the line beside it.
+/// In the corner, and no higher than the line next to it.
 fn close(ui: &mut Ui, name: &str) -> bool {
     let size = Vec2::splat(CONTROL_HEIGHT - NEAR);
     let corner = Rect::from_min_size(ui.cursor().translate(Vec2::new(-NEAR, -TIGHT)).min, size);

@@ -1,4 +1,4 @@
-//! Accepting an invitation beside hosts and keys of every kind.
+//! Accepting an invitation next to hosts and keys of every kind.
 
 use std::{fs, num::NonZero, sync::Barrier, thread};
 

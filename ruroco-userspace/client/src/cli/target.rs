@@ -86,7 +86,7 @@ impl Target {
         Ok(Knock::at(&self.host, &self.command, &folder.keys())?)
     }
 
-    /// Rejects a command that is not in the host's list, but similar to one that is.
+    /// Rejects a command that is not in the host's list, but similar to another command in it.
     ///
     /// # Errors
     /// The similar command, and `otherwise`: how to request the command anyway.

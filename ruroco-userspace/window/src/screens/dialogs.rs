@@ -194,7 +194,7 @@ fn key(ui: &mut Ui, shown: &mut ShownKey, actions: &mut Actions) {
     toned_line(
         ui,
         Tone::Warning,
-        "Anyone with this key can knock. Make sure nobody else can see your screen.",
+        "Anyone with this key can knock. Make sure no one else can see your screen.",
     );
     ui.add_space(TIGHT);
     let palette = Palette::of(ui);
