@@ -360,7 +360,7 @@ impl Config {
                 let message = format!(
                     "`appearance` cannot be \"closed\" with {key}.key, which is a key for AES-256-GCM-SIV: \
                      the kernel cannot detect forgeries of such packets, so they would go unanswered and \
-                     reveal the gate. Make a new key for {key} with `ruroco-client key gen --out NAME.key`, \
+                     reveal the gate. Replace it with `ruroco key revoke {key}` and `ruroco key add {key}`, \
                      or set appearance = \"filtered\""
                 );
                 self.problem(Place::Field(fields::APPEARANCE.name), message)

@@ -181,7 +181,7 @@ fn read_all(
 
 fn no_key(dir: &Path, occasion: Occasion) -> Problem {
     let none = "there is no key in this directory";
-    let make = "create one with `ruroco-client key gen --out laptop.key` and put it there";
+    let make = "create one with `ruroco key add laptop`";
     match occasion {
         Occasion::Start => Problem::error(dir, format!("{none}: {make}")),
         Occasion::Reload => {

@@ -87,6 +87,7 @@ impl Text {
         let tag = status.program.tag.as_deref().unwrap_or_default();
         let labels = [("version", status.version.as_str()), ("program_tag", tag)];
         self.sample("ruroco_build_info", &labels, 1)?;
+        let accepted = status.keys.iter().filter(|key| !key.expired).count();
         for (name, help, value) in [
             (
                 "ruroco_start_time_seconds",
@@ -110,8 +111,8 @@ impl Text {
             ),
             (
                 "ruroco_keys",
-                "How many keys the gate has.",
-                u64::try_from(status.keys.len()).unwrap_or(u64::MAX),
+                "How many keys the gate accepts; expired keys do not count.",
+                u64::try_from(accepted).unwrap_or(u64::MAX),
             ),
             (
                 "ruroco_map_memory_bytes",

@@ -209,21 +209,38 @@ fn addresses_of(ips: &[IpAddr], present: &Present, config: &str) -> Finding {
 }
 
 fn keys(status: &Status) -> Finding {
-    match status.keys.len() {
+    let (expired, accepted): (Vec<_>, Vec<_>) = status.keys.iter().partition(|key| key.expired);
+    let expired = match expired.len() {
+        0 => String::new(),
+        count => format!(", {count} expired"),
+    };
+    match accepted.len() {
         0 => Finding::problem(
             KEYS,
-            "the gate has no key, so no packet is a knock",
-            "make a key with `ruroco-client key gen --out FILE` in the directory `keys_dir`, then run \
-             `systemctl reload ruroco-commander ruroco-gate`",
+            format!("the gate accepts no key, so no packet is a knock{expired}"),
+            "run `ruroco key add laptop`",
         ),
-        1 => Finding::ok(KEYS, "1 key"),
-        count => Finding::ok(KEYS, format!("{count} keys")),
+        1 => Finding::ok(KEYS, format!("1 key{expired}")),
+        count => Finding::ok(KEYS, format!("{count} keys{expired}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gate_whose_keys_have_all_expired_has_a_problem() {
+        let mut status = crate::report::tests::status();
+        assert_eq!(keys(&status).to_string(), Finding::ok(KEYS, "1 key").to_string());
+        status.keys.push(crate::report::tests::key("phone", "00"));
+        status.keys[1].expired = true;
+        assert_eq!(keys(&status).to_string(), Finding::ok(KEYS, "1 key, 1 expired").to_string());
+        status.keys[0].expired = true;
+        let finding = keys(&status);
+        assert_eq!(finding.state(), State::Problem, "{finding}");
+        assert!(finding.detail().contains("2 expired"), "{finding}");
+    }
 
     #[test]
     fn of_each_protocol_an_address_has_to_be_there() {
