@@ -12,7 +12,7 @@ use ruroco_keys::named_key::NamedKey;
 use super::{program::Program, status::KeyStatus};
 
 /// How long the gate relies on its last reading of the clock, because the clock may be set.
-const LOOK: Duration = Duration::from_secs(60);
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// All keys of the host, without their secrets.
 pub(super) struct HeldKeys(Vec<HeldKey>);
@@ -74,7 +74,7 @@ impl HeldKeys {
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let left = self.0.iter().filter(|key| !key.has_expired);
         let left = left.filter_map(|key| Some(key.expires?.remaining())).min()?;
-        now.checked_add(left.min(LOOK))
+        now.checked_add(left.min(CLOCK_CHECK_INTERVAL))
     }
 
     /// Removes the keys that have expired from the program.

@@ -15,7 +15,7 @@ use ruroco_keys::named_key::NamedKey;
 use super::{
     floor_file::FloorFile,
     pauses::Pauses,
-    refusals,
+    refusal_log,
     reload::NotAdopted,
     sandbox::{self, Needs, Policy},
     server::Server,
@@ -38,7 +38,7 @@ pub fn run(config: Config, keys: Vec<NamedKey>, policy: Policy) -> anyhow::Resul
     let ids = keys.iter().map(|named| named.key.id);
     let floors = FloorFile::open(&config.state_dir, ids, Now::read().epoch)?;
     let source = source::open(&config)?;
-    let record = refusals::open_or_warn(&config.state_dir);
+    let record = refusal_log::open_or_warn(&config.state_dir);
     sandbox::enter(policy, &Needs::of(&config, source.network_socket()))?;
 
     let mut server = Server::new(config, keys, floors);

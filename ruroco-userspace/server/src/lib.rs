@@ -20,7 +20,7 @@
 //! candidates from the source to the [`server`], which connects the other steps. Only [`source`],
 //! [`floor_file`] and [`commander`] do any I/O for a candidate. Keys come with the ring, or from their
 //! [files](ruroco_config::server_keys); [`reload`] describes how new keys replace them. The operator finds
-//! the rejected knocks of key holders in the [`refusals`].
+//! the rejected knocks of key holders in the [`refusal_log`].
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
@@ -35,7 +35,7 @@ mod floor_slots;
 pub mod floors;
 pub mod pauses;
 pub mod refusal;
-pub mod refusals;
+pub mod refusal_log;
 pub mod reload;
 pub mod sandbox;
 pub mod server;

@@ -15,7 +15,7 @@ use super::{
     evidence::{Compared, Evidence, Explained, LastEvidence, Refused},
     floor_file::{self, FloorFile},
     refusal::Refusal,
-    refusals::{self, Refusals},
+    refusal_log::{self, RefusalLog},
     verifier::Verifier,
 };
 
@@ -30,7 +30,7 @@ pub struct Server {
     refusals: Notices<Refusal, Duration>,
     evidence: LastEvidence,
     /// Where refused knocks of known keys are recorded for the operator.
-    record: Option<Refusals>,
+    record: Option<RefusalLog>,
     /// Why the last floor that was not persisted was not, until that is logged.
     not_persisted: Option<floor_file::Error>,
 }
@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// The same server, which from now on records refused knocks of known keys.
-    pub fn recording(self, record: Refusals) -> Self {
+    pub fn recording(self, record: RefusalLog) -> Self {
         Self { record: Some(record), ..self }
     }
 
@@ -137,8 +137,8 @@ impl Server {
             let (key, detail) = (key.map(field::display), detail.map(field::display));
             tracing::warn!(reason = %due.kind.name(), count = due.count, total = due.total, key, detail, "refused");
         }
-        if let Some((path, error)) = self.record.as_ref().and_then(Refusals::problem) {
-            refusals::warn_without(path, error);
+        if let Some((path, error)) = self.record.as_ref().and_then(RefusalLog::problem) {
+            refusal_log::warn_without(path, error);
             self.record = None;
         }
         if let Err(error) = self.floors.compact_if_due() {

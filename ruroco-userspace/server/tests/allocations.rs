@@ -34,7 +34,7 @@ use ruroco_common::{
 use ruroco_daemon::{event_loop::Daemon, logging::journal::Journal, shares::Shares, wait::wait};
 use ruroco_ipc::{order, private_socket::PrivateListener, slots};
 use ruroco_server::{
-    daemon::ServerDaemon, refusal::Refusal, refusals::Refusals, server::Server, source,
+    daemon::ServerDaemon, refusal::Refusal, refusal_log::RefusalLog, server::Server, source,
 };
 use rustix::{
     net::{RecvFlags, SendFlags, getsockname, recv, send},
@@ -250,7 +250,7 @@ fn no_candidate_makes_the_server_allocate() {
         host.keys.clone(),
         host.open().unwrap(),
     );
-    server = server.recording(Refusals::open(host.path().parent().unwrap()).unwrap());
+    server = server.recording(RefusalLog::open(host.path().parent().unwrap()).unwrap());
 
     // What is made once: the connection to the commander, the log's buffer for a line.
     let commander = thread::spawn(move || {

@@ -25,7 +25,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The file, and what its lines hold.
 #[derive(Debug)]
-pub struct Refusals {
+pub struct RefusalLog {
     path: PathBuf,
     file: File,
     lines: [Line; RECORDS],
@@ -46,7 +46,7 @@ struct Line {
     written_at: Option<Duration>,
 }
 
-impl Refusals {
+impl RefusalLog {
     /// Opens the file and continues from its content. A missing file, or a file of another size, is created
     /// again.
     ///
@@ -113,8 +113,8 @@ impl Refusals {
 }
 
 /// Opens the file in a directory, or logs why the server goes on without it.
-pub fn open_or_warn(dir: &Path) -> Option<Refusals> {
-    let opened = Refusals::open(dir);
+pub fn open_or_warn(dir: &Path) -> Option<RefusalLog> {
+    let opened = RefusalLog::open(dir);
     opened.inspect_err(|error| warn_without(&dir.join(FILE), error)).ok()
 }
 
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_key_has_one_line_for_each_reason_and_writes_it_once_a_second() {
         let dir = tempfile::tempdir().unwrap();
-        let mut refusals = Refusals::open(dir.path()).unwrap();
+        let mut refusals = RefusalLog::open(dir.path()).unwrap();
         refusals.note(at(1), OTHER, Refusal::WrongSource, from(9));
         for packet in 0..100_000 {
             let from = from(u8::try_from(packet % 7).unwrap());
@@ -188,7 +188,7 @@ mod tests {
     fn the_file_goes_on_after_a_restart_and_never_grows() {
         let dir = tempfile::tempdir().unwrap();
         let note = |key: u8| {
-            let mut refusals = Refusals::open(dir.path()).unwrap();
+            let mut refusals = RefusalLog::open(dir.path()).unwrap();
             refusals.note(at(1), KeyId([key; 8]), Refusal::OldCounter, from(1));
             assert!(refusals.problem().is_none());
         };
@@ -207,10 +207,10 @@ mod tests {
         let (path, other) = (dir.path().join(FILE), dir.path().join("other"));
         fs::write(&other, "of value").unwrap();
         symlink(&other, &path).unwrap();
-        assert!(Refusals::open(dir.path()).is_err());
+        assert!(RefusalLog::open(dir.path()).is_err());
         assert_eq!(fs::read_to_string(&other).unwrap(), "of value");
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert!(Refusals::open(dir.path()).is_err());
+        assert!(RefusalLog::open(dir.path()).is_err());
     }
 }
