@@ -51,14 +51,6 @@ impl Permitted {
         self.order.counter
     }
 
-    /// Whether its packet came too long ago, by now, a reading of the boot clock.
-    ///
-    /// # Errors
-    /// [`Refusal::Expired`].
-    pub fn check_age(&self, now: Duration) -> Result<(), Refusal> {
-        check_age(self.order.received_at, now)
-    }
-
     /// That the commander ends before this could start.
     pub fn refuse_at_stop(&self) -> Refusal {
         Refusal::Stopping { command: self.command.name.clone(), key: Arc::clone(&self.key) }
@@ -268,12 +260,13 @@ mod tests {
     fn nothing_is_run_for_a_knock_that_has_waited_too_long() {
         let message = order("anyone", LAPTOP).encode();
         let permitted = judge(NOW + order::MAX_WAIT, &message).unwrap();
-        assert_eq!(permitted.check_age(NOW + order::MAX_WAIT), Ok(()));
+        let again = |now| rules().judge_again(at(now), &permitted).map(drop);
+        assert_eq!(again(NOW + order::MAX_WAIT), Ok(()));
         let late = NOW + order::MAX_WAIT + Duration::from_millis(1);
         let refusal = judge(late, &message).unwrap_err();
         assert_eq!(refusal.reason(), Reason::Expired);
         assert!(refusal.to_string().contains(" 30 seconds old"), "{refusal}");
-        assert_eq!(permitted.check_age(late), Err(refusal));
+        assert_eq!(again(late), Err(refusal));
     }
 
     #[test]

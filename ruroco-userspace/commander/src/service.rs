@@ -205,12 +205,16 @@ impl Service {
     }
 
     fn start_runs(&mut self) {
-        let now = boot_clock::now();
-        while let Some((permitted, slot)) = self.queue.next(now) {
-            if let Err(refusal) = permitted.check_age(now) {
-                self.note(&refusal);
-            } else if let Err(error) = self.runs.start(permitted, slot) {
-                self.refusals.note(Reason::NoThread, error);
+        let now = Now::read();
+        while let Some((permitted, slot)) = self.queue.next(now.boot) {
+            // It may have waited, and its key may have expired meanwhile.
+            match self.rules.judge_again(now, &permitted) {
+                Err(refusal) => self.note(&refusal),
+                Ok(permitted) => {
+                    if let Err(error) = self.runs.start(permitted, slot) {
+                        self.refusals.note(Reason::NoThread, error);
+                    }
+                }
             }
         }
     }

@@ -75,6 +75,27 @@ pub fn create_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// Removes a file and returns once it is gone from the disk.
+///
+/// # Errors
+/// The first failing step's. If only the last one failed, the file may be back after a power cut.
+pub fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    sync_parent(path)
+}
+
+/// Gives a file another name in the same folder, which no other file may have, and returns once that is on the
+/// disk.
+///
+/// # Errors
+/// `AlreadyExists` if there is such a file; it is left alone.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    // Unlike a rename, a link replaces nothing.
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)?;
+    sync_parent(to)
+}
+
 fn write_in_place(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let file = private().create_new(true).open(path)?;
     let written = write(&file).and_then(|()| file.sync_all());

@@ -74,7 +74,8 @@ impl HeldKeys {
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let left = self.0.iter().filter(|key| !key.has_expired);
         let left = left.filter_map(|key| Some(key.expires?.remaining())).min()?;
-        now.checked_add(left.min(CLOCK_CHECK_INTERVAL))
+        // A key that could not be removed is tried again after a second.
+        now.checked_add(left.clamp(Duration::from_secs(1), CLOCK_CHECK_INTERVAL))
     }
 
     /// Removes the keys that have expired from the program.

@@ -218,7 +218,13 @@ fn keys(status: &Status) -> Finding {
         0 => Finding::problem(
             KEYS,
             format!("the gate accepts no key, so no packet is a knock{expired}"),
-            "run `ruroco key add laptop`",
+            match status.keys.is_empty() {
+                true => "run `ruroco key add laptop`",
+                false => {
+                    "set a later `expires` in [keys.NAME] in config.toml, then run `systemctl reload \
+                          ruroco-commander ruroco-gate`; or create a new key with `ruroco key add NAME`"
+                }
+            },
         ),
         1 => Finding::ok(KEYS, format!("1 key{expired}")),
         count => Finding::ok(KEYS, format!("{count} keys{expired}")),

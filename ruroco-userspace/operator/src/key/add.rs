@@ -1,7 +1,6 @@
 //! `ruroco key add`: a key for a client, its rules, and the invitation.
 
 use std::{
-    fs,
     io::{self, IsTerminal, Write},
     num::NonZero,
     path::Path,
@@ -14,13 +13,13 @@ use ruroco_config::key_directory::Occasion;
 use ruroco_files::durable;
 use ruroco_keys::name::Name;
 use ruroco_seal::generate_key;
-use ruroco_trust::private_directory;
 use toml_edit::Datetime;
 
 use super::{
     Host,
     mentions::{self, Change, Rules},
-    reload::{Outcome, daemons},
+    reload::{OnFailure, reload},
+    tell,
 };
 use crate::{completion, invite};
 
@@ -75,7 +74,7 @@ impl Options {
 /// What could not be done. A key that no daemon would accept is not created.
 pub(super) fn run(host: &Host, options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     let config = host.config.path();
-    let file = host.key_file(&options.key)?;
+    let file = host.new_key_file(&options.key)?;
     let rules = options.rules();
     if !rules.is_empty() && host.config.rules_of(&options.key).is_some() {
         bail!(
@@ -84,32 +83,22 @@ pub(super) fn run(host: &Host, options: Options, out: &mut impl Write) -> anyhow
             options.key
         );
     }
+    if file.symlink_metadata().is_ok() {
+        return Err(exists(&file));
+    }
     let change = mentions::add_rules(config, &options.key, rules)?;
-    create(&file)?;
-    if let Err(error) = put_rules(host, change.as_ref()) {
-        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-        return Err(error.context(format!("The key {} was not created", options.key)));
-    }
-    writeln!(out, "created {}", file.display())?;
+    create_with_rules(host, &file, change.as_ref())
+        .with_context(|| format!("The key {} was not created", options.key))?;
+    tell(out, format_args!("created {}", file.display()));
     if change.is_some() {
-        writeln!(out, "added [keys.{}] to {}", options.key, config.display())?;
+        tell(out, format_args!("added [keys.{}] to {}", options.key, config.display()));
     }
-    for daemon in daemons(&host.config) {
-        let outcome = daemon.reload().with_context(|| {
-            format!(
-                "The key is not in force yet. When you have fixed this, run `{}`",
-                daemon.remedy()
-            )
-        })?;
-        match outcome {
-            Outcome::Reloaded => writeln!(out, "reloaded {}", daemon.unit())?,
-            Outcome::NotRunning => writeln!(
-                out,
-                "{} is not running; it accepts the key when it starts",
-                daemon.unit()
-            )?,
-        }
-    }
+    reload(host, OnFailure::Stop, out).with_context(|| {
+        format!(
+            "The key is not in force yet. Show its invitation later with `ruroco invite {}`",
+            options.key
+        )
+    })?;
     if !io::stdout().is_terminal() {
         // What a program adds goes to the log of that program, which is no place for a key.
         writeln!(
@@ -127,30 +116,37 @@ pub(super) fn run(host: &Host, options: Options, out: &mut impl Write) -> anyhow
         .with_context(|| format!("The key is in force, but has no invitation yet. Show it later with `ruroco invite {key}`"))
 }
 
-fn create(file: &Path) -> anyhow::Result<()> {
-    if let Some(dir) = file.parent() {
-        private_directory::prepare(dir, 0o700)?;
+/// Creates the key, if the daemons would accept all files then. Its rules come first: without them it could do more.
+fn create_with_rules(host: &Host, file: &Path, change: Option<&Change>) -> anyhow::Result<()> {
+    let config = host.config.path();
+    let before = Change::none(config)?;
+    if let Some(change) = change {
+        change.write()?;
     }
+    let created = create(file).and_then(|()| {
+        let approved = Approved::read(config, &host.commands, Occasion::Reload).or_problems();
+        approved.map(drop).map_err(|problems| {
+            let _ = durable::remove(file);
+            problems.into()
+        })
+    });
+    if created.is_err() && change.is_some() {
+        before.write()?;
+    }
+    created
+}
+
+fn create(file: &Path) -> anyhow::Result<()> {
     let key = generate_key().context("cannot create a key: no random numbers")?;
     match durable::create(file, key.to_line().as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
-            "{} exists already. Choose another name, or revoke the old key with `ruroco key revoke`",
-            file.display()
-        ),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(file)),
         written => written.with_context(|| format!("cannot write {}", file.display())),
     }
 }
 
-/// Writes the rules, if the daemons would accept all files then.
-fn put_rules(host: &Host, change: Option<&Change>) -> anyhow::Result<()> {
-    let config = host.config.path();
-    let check = || Approved::read(config, &host.commands, Occasion::Reload).or_problems();
-    let Some(change) = change else { return Ok(check().map(drop)?) };
-    let before = Change::none(config)?;
-    change.write()?;
-    if let Err(problems) = check() {
-        before.write()?;
-        return Err(problems.into());
-    }
-    Ok(())
+fn exists(file: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{} exists already. Choose another name, or revoke the old key with `ruroco key revoke`",
+        file.display()
+    )
 }

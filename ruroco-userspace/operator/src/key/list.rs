@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, io::Write};
 
+use anyhow::bail;
 use ruroco_commands::approved::Approved;
 use ruroco_common::command::CommandHash;
 use ruroco_config::{KeyRules, key_directory::Occasion};
-use ruroco_messages::problems::Problems;
+use ruroco_messages::problems::{Level, Problems};
 use serde::Serialize;
 
 use super::Host;
@@ -34,7 +35,8 @@ pub(super) fn run(host: &Host, json: bool, out: &mut impl Write) -> anyhow::Resu
     let config = host.config.path();
     let approved = Approved::read(config, &host.commands, Occasion::Reload);
     let said = approved.problems().to_string();
-    let Some(approved) = Problems::default().good_of(approved) else { anyhow::bail!("{said}") };
+    let has_errors = approved.problems().count(Level::Error) > 0;
+    let Some(approved) = Problems::default().good_of(approved) else { bail!("{said}") };
     let trail = knocks::read(&approved.config.audit_dir, usize::MAX)?;
     let keys = shown(&approved, &trail.knocks);
     if json {
@@ -42,6 +44,9 @@ pub(super) fn run(host: &Host, json: bool, out: &mut impl Write) -> anyhow::Resu
         writeln!(out)?;
     } else {
         write!(out, "{}", table(&keys))?;
+    }
+    if has_errors {
+        bail!("the files have errors, so the daemons may have other keys and rules:\n{said}");
     }
     Ok(())
 }

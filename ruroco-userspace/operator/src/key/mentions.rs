@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::{MetadataExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -23,9 +24,11 @@ impl Change {
         let failed = || format!("cannot write {}", self.path.display());
         // A link stays a link.
         let path = fs::canonicalize(&self.path).with_context(failed)?;
-        let mode = fs::metadata(&path).with_context(failed)?.permissions();
+        let before = fs::metadata(&path).with_context(failed)?;
         durable::replace_with(&path, |mut file| {
-            file.set_permissions(mode)?;
+            // The server's group may be allowed to read it.
+            fchown(file, Some(before.uid()), Some(before.gid()))?;
+            file.set_permissions(before.permissions())?;
             file.write_all(self.text.as_bytes())
         })
         .with_context(failed)?;
@@ -245,6 +248,23 @@ run = [\"true\"]
         assert_eq!(renamed, CONFIG.replace("keys.laptop", "keys.desk"));
         let renamed = of(COMMANDS, |path| rename_in_commands(path, "phone", "desk"));
         assert_eq!(renamed, COMMANDS.replace("phone", "desk"));
+    }
+
+    #[test]
+    fn a_changed_file_keeps_owner_and_mode() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not tested: giving a file to another group takes root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        fs::write(&path, CONFIG).unwrap();
+        std::os::unix::fs::chown(&path, Some(12_345), Some(54_321)).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+        fs::set_permissions(&path, mode).unwrap();
+        remove_rules(&path, "laptop").unwrap().unwrap().write().unwrap();
+        let after = fs::metadata(&path).unwrap();
+        assert_eq!((after.uid(), after.gid(), after.mode() & 0o7777), (12_345, 54_321, 0o640));
     }
 
     #[test]

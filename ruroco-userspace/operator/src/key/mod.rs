@@ -11,17 +11,21 @@ mod rename;
 mod revoke;
 
 use std::{
-    io,
+    fmt::Display,
+    fs::File,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use ruroco_commands::commands;
 use ruroco_config::{Config, key_directory};
 use ruroco_files::toml_file::nearest;
 use ruroco_keys::named_key::can_be_a_name;
 use ruroco_messages::problems::Problems;
+use ruroco_trust::private_directory;
+use rustix::fs::{FlockOperation, flock};
 
 use super::completion;
 
@@ -44,7 +48,8 @@ enum Action {
     Add(add::Options),
     /// Show the keys: when each was last used, what it may request, and its rules
     ///
-    /// The time of the last use is that of the last command that ran, from the audit trail. Run this as root.
+    /// The time of the last use is that of the last command that ran, from the audit trail, which records keys by
+    /// name. If the files have errors, the daemons may have other keys and rules: then exits with 1. Run this as root.
     List {
         /// Print JSON: one array on one line
         #[arg(long)]
@@ -77,11 +82,17 @@ enum Action {
 /// # Errors
 /// What could not be done. The message says what has changed.
 pub(crate) fn run(config: &Path, options: Options) -> anyhow::Result<()> {
-    let host = Host::read(config, options.commands)?;
     let out = &mut io::stdout().lock();
+    let host = Host::read(config, &options.commands)?;
+    if let Action::List { json } = options.action {
+        return list::run(&host, json, out);
+    }
+    let _lock = host.lock()?;
+    // What has changed until the lock was free.
+    let host = Host::read(config, &options.commands)?;
     match options.action {
         Action::Add(options) => add::run(&host, options, out),
-        Action::List { json } => list::run(&host, json, out),
+        Action::List { .. } => Ok(()),
         Action::Revoke { key } => revoke::run(&host, &key, out),
         Action::Rename { key, new } => rename::run(&host, &key, &new, out),
     }
@@ -95,17 +106,36 @@ struct Host {
 
 impl Host {
     /// As far as config.toml can be read: a mistake elsewhere in it must not keep a key from being revoked.
-    fn read(config: &Path, commands: PathBuf) -> anyhow::Result<Self> {
+    fn read(config: &Path, commands: &Path) -> anyhow::Result<Self> {
         let checked = Config::read(config);
         let said = checked.problems().to_string();
         match Problems::default().good_of(checked) {
-            Some(config) => Ok(Self { config, commands }),
+            Some(config) => Ok(Self { config, commands: commands.to_owned() }),
             None => bail!("{said}"),
         }
     }
 
     fn key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
         key_file(&self.config.keys_dir, name)
+    }
+
+    /// The same for a name that a key is to get. A file whose name begins with a dot is easily overlooked.
+    fn new_key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
+        match name.starts_with('.') {
+            true => Err(not_a_name(name)),
+            false => self.key_file(name),
+        }
+    }
+
+    /// Waits until no other `ruroco key` changes the files. Other users cannot enter the directory of the keys, so
+    /// they cannot hold this lock.
+    fn lock(&self) -> anyhow::Result<File> {
+        let dir = &self.config.keys_dir;
+        private_directory::prepare(dir, 0o700)?;
+        let failed = || format!("cannot lock {}", dir.display());
+        let lock = File::open(dir).with_context(failed)?;
+        flock(&lock, FlockOperation::LockExclusive).with_context(failed)?;
+        Ok(lock)
     }
 
     /// That there is no such key, with the name that was probably meant.
@@ -126,8 +156,17 @@ impl Host {
 /// If no key can have this name.
 pub(super) fn key_file(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let path = dir.join(format!("{name}.key"));
-    if path.parent() != Some(dir) || !can_be_a_name(name) || name.starts_with('.') {
-        bail!("{name:?} is not a valid key name. Use a file name, such as laptop");
+    if path.parent() != Some(dir) || name.is_empty() || !can_be_a_name(name) {
+        return Err(not_a_name(name));
     }
     Ok(path)
+}
+
+fn not_a_name(name: &str) -> anyhow::Error {
+    anyhow::anyhow!("{name:?} is not a valid key name. Use a file name, such as laptop")
+}
+
+/// Prints a line. If nothing reads it, the action goes on: a key must not stay in force for that.
+fn tell(out: &mut impl Write, line: impl Display) {
+    let _ = writeln!(out, "{line}");
 }

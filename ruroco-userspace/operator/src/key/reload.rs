@@ -1,75 +1,161 @@
-//! Makes the running daemons read their files again, after a key has changed.
+//! Has the daemons that run read their files again, after a key has changed.
 
-use std::{path::Path, process::Command};
+use std::{
+    fmt::{self, Display},
+    io::Write,
+    path::Path,
+    process::Command,
+};
 
 use anyhow::{Context, bail};
-use ruroco_config::{Config, Source};
+use ruroco_commands::approved::Approved;
+use ruroco_config::{
+    Config, Source,
+    key_directory::{self, Occasion},
+};
+use ruroco_messages::plain_error::plain;
 
+use super::{Host, tell};
 use crate::floors::reason;
 
-/// How a daemon reads its keys again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Daemon {
+/// What a daemon has to do to have the keys that are there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Daemon {
     unit: &'static str,
-    verb: &'static str,
+    verb: Verb,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Reload,
+    Restart,
+    Stop,
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnFailure {
+    /// Leave the other daemons as they are.
+    Stop,
+    /// Reload them nevertheless.
+    GoOn,
 }
 
 /// The daemons that have keys, in the order in which they must learn of a new one: the gate passes packets of a key
 /// as soon as it has the key, and the commander rejects orders of a key that it does not have.
-pub(super) fn daemons(config: &Config) -> [Daemon; 2] {
-    let commander = Daemon { unit: "ruroco-commander", verb: "reload" };
-    match config.source {
-        Source::Xdp => [commander, Daemon { unit: "ruroco-gate", verb: "reload" }],
+fn daemons(config: &Config) -> [Daemon; 2] {
+    let commander = Daemon { unit: "ruroco-commander", verb: Verb::Reload };
+    let verb = match (config.source, key_directory::owners(&config.keys_dir)) {
+        (Source::Xdp, _) => return [commander, Daemon { unit: "ruroco-gate", verb: Verb::Reload }],
+        // Without a key the server does not start.
+        (Source::Udp, Ok(keys)) if keys.is_empty() => Verb::Stop,
         // systemd passes it the keys when it starts.
-        Source::Udp => [commander, Daemon { unit: "ruroco-server", verb: "restart" }],
-    }
+        (Source::Udp, _) => Verb::Restart,
+    };
+    [commander, Daemon { unit: "ruroco-server", verb }]
 }
 
-/// What became of a daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It has read its files again.
-    Reloaded,
-    /// It does not run, and will read its files when it starts.
-    NotRunning,
+/// Has all daemons that run read their files again, one after the other; whether one of them runs.
+///
+/// # Errors
+/// If a daemon rejects its files, or systemd does not run here. The message says what to run.
+pub(super) fn reload(
+    host: &Host,
+    on_failure: OnFailure,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let mut daemons = &daemons(&host.config)[..];
+    // sd_booted(3)
+    if !Path::new("/run/systemd/system").is_dir() {
+        let names: Vec<_> = daemons.iter().map(|daemon| daemon.unit).collect();
+        bail!("systemd does not run here. Send SIGHUP to {}", names.join(", then to "));
+    }
+    let mut failures = Vec::new();
+    let mut is_running = false;
+    while let [daemon, rest @ ..] = daemons {
+        match daemon.reload(host) {
+            Ok(true) => {
+                is_running = true;
+                tell(out, format_args!("{} {}", daemon.verb.done(), daemon.unit));
+            }
+            Ok(false) => tell(out, format_args!("{} is not running", daemon.unit)),
+            Err(error) => {
+                let left = if on_failure == OnFailure::Stop { daemons } else { &[*daemon] };
+                let left: Vec<_> = left.iter().map(ToString::to_string).collect();
+                let (why, then) = (plain(&error), left.join(" && "));
+                failures.push(format!("{why}. When you have fixed this, run `{then}`"));
+                if on_failure == OnFailure::Stop {
+                    break;
+                }
+            }
+        }
+        daemons = rest;
+    }
+    match failures.as_slice() {
+        [] => Ok(is_running),
+        failures => bail!("{}", failures.join("\n")),
+    }
 }
 
 impl Daemon {
-    /// The name of its unit.
-    pub(super) const fn unit(self) -> &'static str {
-        self.unit
-    }
-
-    /// The command that reloads it.
-    pub(super) fn remedy(self) -> String {
-        format!("systemctl {} {}", self.verb, self.unit)
-    }
-
-    /// Has it read its files again, and waits until it has.
-    ///
-    /// # Errors
-    /// If it rejects them, or systemd does not run here.
-    pub(super) fn reload(self) -> anyhow::Result<Outcome> {
-        let Self { unit, verb } = self;
-        // sd_booted(3)
-        if !Path::new("/run/systemd/system").is_dir() {
-            bail!("systemd does not run here. Send SIGHUP to {unit}");
+    /// Whether it runs, and then has read its files again.
+    fn reload(self, host: &Host) -> anyhow::Result<bool> {
+        let unit = self.unit;
+        let state = systemctl(&["is-active", unit])?.stdout;
+        match String::from_utf8_lossy(&state).trim() {
+            "active" | "reloading" | "refreshing" => {}
+            "inactive" | "failed" | "unknown" => return Ok(false),
+            other => bail!("cannot tell whether {unit} runs: systemctl reports {other:?}"),
         }
-        if !systemctl(&["is-active", "--quiet", unit])?.status.success() {
-            return Ok(Outcome::NotRunning);
+        let check =
+            || Approved::read(host.config.path(), &host.commands, Occasion::Reload).or_problems();
+        if self.verb == Verb::Restart {
+            // Unlike a reload, a restart with a mistake in a file would end the server for all keys.
+            check().with_context(|| format!("{unit} was not restarted"))?;
         }
-        let done = systemctl(&[verb, unit])?;
+        let verb = self.verb.to_string();
+        let done = systemctl(&[&verb, unit])?;
         if !done.status.success() {
-            let said = reason(&done.stderr);
-            bail!("{unit} did not {verb}: {said}. See the log: journalctl --unit {unit}");
+            let said = match check() {
+                Err(problems) => problems.to_string(),
+                Ok(_) => format!("{}. See the log: journalctl --unit {unit}", reason(&done.stderr)),
+            };
+            bail!("{unit} did not {verb}: {said}");
         }
-        // A daemon that rejects what its unit did not find wrong says so in its status.
+        // A daemon that rejects what its unit did not find wrong reports it in its status.
         let status = systemctl(&["show", "--property=StatusText", "--value", unit])?.stdout;
         let status = String::from_utf8_lossy(&status);
         match status.split_once("not reloaded: ") {
             Some((_, why)) => bail!("{unit} did not reload: {}", why.trim()),
-            None => Ok(Outcome::Reloaded),
+            None => Ok(true),
         }
+    }
+}
+
+impl Display for Daemon {
+    /// The command that has it read its files again.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "systemctl {} {}", self.verb, self.unit)
+    }
+}
+
+impl Verb {
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Reload => "reloaded",
+            Self::Restart => "restarted",
+            Self::Stop => "no key is left: stopped",
+        }
+    }
+}
+
+impl Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+        })
     }
 }
 

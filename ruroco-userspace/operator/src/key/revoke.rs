@@ -1,47 +1,59 @@
 //! `ruroco key revoke`: makes the host reject a key, in one command.
 
-use std::{fs, io, io::Write};
+use std::io::{self, Write};
 
 use anyhow::{Context, bail};
+use ruroco_files::durable;
 use ruroco_messages::plain_error::plain;
 
 use super::{
     Host, mentions,
-    reload::{Outcome, daemons},
+    reload::{OnFailure, reload},
+    tell,
 };
 
-/// Revokes a key.
+/// Revokes a key. The daemons read their files again even if there is no such key file: an earlier attempt may have
+/// been interrupted before they did.
 ///
 /// # Errors
-/// If there is no such key, or a daemon still accepts it.
+/// If there is no such key, or a daemon may still accept it.
 pub(super) fn run(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut failures = remove_from_files(host, key, out)?;
-    let mut is_running = false;
-    for daemon in daemons(&host.config) {
-        match daemon.reload() {
-            Ok(Outcome::Reloaded) => {
-                is_running = true;
-                writeln!(out, "reloaded {}", daemon.unit())?;
-            }
-            Ok(Outcome::NotRunning) => writeln!(out, "{} is not running", daemon.unit())?,
-            Err(error) => {
-                failures.push(format!("{}. Then run `{}`", plain(&error), daemon.remedy()))
-            }
+    let Removed { was_there, mut failures } = remove_from_files(host, key, out)?;
+    let is_running = match reload(host, OnFailure::GoOn, out) {
+        Ok(is_running) => is_running,
+        Err(error) => {
+            failures.push(plain(&error));
+            true
         }
+    };
+    if !failures.is_empty() {
+        bail!("{key} may still be accepted.\n{}", failures.join("\n"));
     }
-    match failures.as_slice() {
-        [] if is_running => writeln!(
-            out,
-            "\n{key} is revoked: the host rejects its next knock. Commands that it has started go on."
-        )?,
-        [] => writeln!(out, "\n{key} is revoked. No daemon is running.")?,
-        failures => bail!("{key} may still be accepted.\n{}", failures.join("\n")),
+    if !was_there {
+        return Err(host.unknown(key));
     }
+    tell(
+        out,
+        match is_running {
+            true => format!(
+                "\n{key} is revoked: the host rejects its next knock. Commands that it has started go on."
+            ),
+            false => format!("\n{key} is revoked. The units of gate and commander are not active."),
+        },
+    );
     Ok(())
 }
 
-/// Deletes the file of the key, and its name in other files. What could not be done in those.
-fn remove_from_files(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Result<Vec<String>> {
+/// What was done with files.
+#[derive(Debug)]
+struct Removed {
+    /// Whether there was a file of the key, or a file that mentioned it.
+    was_there: bool,
+    failures: Vec<String>,
+}
+
+/// Deletes the file of the key, and its name in other files.
+fn remove_from_files(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Result<Removed> {
     let config = host.config.path();
     let file = host.key_file(key)?;
     let mut failures = Vec::new();
@@ -55,11 +67,12 @@ fn remove_from_files(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Re
             Err(error) => failures.push(plain(&error)),
         }
     }
-    // First: without its rules, the key could do more than before if this were interrupted.
-    match fs::remove_file(&file) {
-        Ok(()) => writeln!(out, "deleted {}", file.display())?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && changes.is_empty() => {
-            return Err(host.unknown(key));
+    let mut was_there = !changes.is_empty();
+    // First, and on the disk: without its rules, the key could do more than before if this were interrupted.
+    match durable::remove(&file) {
+        Ok(()) => {
+            was_there = true;
+            tell(out, format_args!("deleted {}", file.display()));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
@@ -68,18 +81,18 @@ fn remove_from_files(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Re
     }
     for change in changes {
         match change.write() {
-            Ok(()) => writeln!(out, "removed {key} from {}", change.path().display())?,
+            Ok(()) => tell(out, format_args!("removed {key} from {}", change.path().display())),
             Err(error) => failures.push(plain(&error)),
         }
     }
-    Ok(failures)
+    Ok(Removed { was_there, failures })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ruroco_config::Config;
-    use std::{os::unix::fs::PermissionsExt, path::Path};
+    use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
     const KEY: &str = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 
@@ -101,10 +114,14 @@ mod tests {
         write(&path("commands.toml"), "nonsense");
         let config = Config::read(&path("config.toml")).or_problems().unwrap();
         let host = Host { config, commands: path("commands.toml") };
-        let failures = remove_from_files(&host, "phone", &mut Vec::new()).unwrap();
+        // Nobody reads what it prints.
+        let removed = remove_from_files(&host, "phone", &mut &mut [][..]).unwrap();
         assert!(!path("phone.key").exists());
         assert!(!fs::read_to_string(path("config.toml")).unwrap().contains("phone"));
-        assert_eq!(failures.len(), 1, "{failures:?}");
-        assert!(failures[0].contains("commands.toml"), "{failures:?}");
+        assert!(removed.was_there);
+        assert_eq!(removed.failures.len(), 1, "{removed:?}");
+        assert!(removed.failures[0].contains("commands.toml"), "{removed:?}");
+        let again = remove_from_files(&host, "phone", &mut Vec::new()).unwrap();
+        assert!(!again.was_there);
     }
 }
