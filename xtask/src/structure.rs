@@ -71,8 +71,15 @@ fn crates(metadata: &Value) -> Option<Crates> {
 
 /// All crates that one depends on, directly or not.
 fn below<'a>(crates: &'a Crates, name: &str) -> BTreeSet<&'a str> {
-    let direct = crates.get(name).into_iter().flatten();
-    direct.flat_map(|one| below(crates, one).into_iter().chain([one.as_str()])).collect()
+    let mut found = BTreeSet::new();
+    let mut left: Vec<&str> = crates.get(name).into_iter().flatten().map(String::as_str).collect();
+    while let Some(one) = left.pop() {
+        // Cargo rejects a cycle, but only when it builds.
+        if found.insert(one) {
+            left.extend(crates.get(one).into_iter().flatten().map(String::as_str));
+        }
+    }
+    found
 }
 
 /// The arrows that do not follow from others.

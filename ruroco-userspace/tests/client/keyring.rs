@@ -83,5 +83,5 @@ fn a_key_is_kept_in_a_real_keyring() {
     assert_eq!(sum("came-out"), sum("went-in"));
     assert!(err.contains("already has an entry of this name"), "{err}");
     assert!(err.contains("contains a different key than the one stored as home"), "{err}");
-    assert!(out.trim_end().ends_with("ruroco-client join"), "nothing is left: {out}");
+    assert!(out.trim_end().ends_with("run `ruroco-client join`."), "nothing is left: {out}");
 }
