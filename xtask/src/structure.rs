@@ -62,6 +62,9 @@ fn crates(metadata: &Value) -> Option<Crates> {
     let mut wanted = vec!["ruroco-userspace".to_owned(), "ruroco-ebpf".to_owned()];
     let mut crates = Crates::new();
     while let Some(name) = wanted.pop() {
+        if crates.contains_key(&name) {
+            continue;
+        }
         let dependencies = all.get(&name)?.clone();
         wanted.extend(dependencies.iter().cloned());
         crates.insert(name, dependencies);
