@@ -207,7 +207,7 @@ fn a_key_that_the_kernel_cannot_check_stops_every_program_that_reads_the_keys() 
     let line = 1 + config.lines().position(|line| line.starts_with("appearance")).unwrap();
     let place = format!("{}:{line}: ", lab.files.config().display());
     for (name, command) in programs_that_read_keys(&lab, "xdp") {
-        let told = [&*place, "old-laptop.key", "Make a new key", "ruroco-client key gen"];
+        let told = [&*place, "old-laptop.key", "Replace it with", "ruroco key revoke old-laptop"];
         expect_no_start(name, command, &told);
     }
     fs::remove_file(lab.files.server_key("old-laptop")).unwrap();
