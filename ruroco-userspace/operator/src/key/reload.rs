@@ -18,7 +18,7 @@ use ruroco_messages::plain_error::plain;
 use super::{Host, tell};
 use crate::floors::reason;
 
-/// What a daemon has to do to have the keys that are there now.
+/// How a daemon gets the keys that exist now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Daemon {
     unit: &'static str,
