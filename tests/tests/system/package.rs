@@ -282,8 +282,15 @@ fn an_upgrade_under_a_flood_exchanges_all_daemons_and_does_not_open_the_gate() {
     host.install();
     host.configure();
     host.start();
-    let pids = || UNITS.map(|unit| host.guest.property(unit, "MainPID"));
-    let before = pids();
+    upgrade_under_a_flood(&host);
+    host.expect_a_knock_to_run(KEY);
+    host.expect_silence();
+}
+
+/// Installs the packages over themselves while a flood arrives, and waits until all daemons are exchanged.
+#[track_caller]
+fn upgrade_under_a_flood(host: &Host) {
+    let before = UNITS.map(|unit| host.guest.property(unit, "MainPID"));
     let flood = Flood::start(&host.network);
     host.install();
     for (unit, before) in UNITS.into_iter().zip(&before) {
@@ -291,11 +298,9 @@ fn an_upgrade_under_a_flood_exchanges_all_daemons_and_does_not_open_the_gate() {
     }
     let sent = flood.stop();
     assert!(sent > 10_000, "only {sent} packets of a flood");
-    host.expect_a_knock_to_run(KEY);
-    host.expect_silence();
 }
 
-/// The configuration is what `ruroco-gate init` of the release before wrote, with a command and rules of its time.
+/// The configuration is what `ruroco-gate init` of the release before wrote, with two of its limits.
 #[test]
 #[cfg_attr(not(feature = "system"), ignore = "needs a booted Debian: cargo xtask test --system")]
 fn an_upgrade_converts_the_configuration_of_the_release_before_and_runs_no_knock_twice() {
@@ -313,15 +318,7 @@ fn an_upgrade_converts_the_configuration_of_the_release_before_and_runs_no_knock
         SERVER.v4, SERVER.v6
     );
     host.guest.write("/etc/ruroco/config.toml", &earlier);
-    let pids = || UNITS.map(|unit| host.guest.property(unit, "MainPID"));
-    let before = pids();
-    let flood = Flood::start(&host.network);
-    host.install();
-    for (unit, before) in UNITS.into_iter().zip(&before) {
-        host.wait_for_successor(unit, before);
-    }
-    let sent = flood.stop();
-    assert!(sent > 10_000, "only {sent} packets of a flood");
+    upgrade_under_a_flood(&host);
     let converted = host.guest.run("cat /etc/ruroco/config.toml");
     for told in [
         "addresses = [",

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use ruroco_commands::approved::Approved;
 use ruroco_config::key_directory::Occasion;
 use ruroco_files::durable;
+use ruroco_messages::plain_error::plain;
 
 use super::{
     Host, mentions,
@@ -41,7 +42,7 @@ pub(super) fn run(host: &Host, key: &str, new: &str, out: &mut impl Write) -> an
         let path = change.path().display();
         match change.write() {
             Ok(()) => tell(out, format_args!("renamed {key} to {new} in {path}")),
-            Err(error) => failures.push(format!("{error:#}")),
+            Err(error) => failures.push(plain(&error)),
         }
     }
     if !failures.is_empty() {
