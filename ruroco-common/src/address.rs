@@ -45,6 +45,14 @@ impl Address {
         high == 0 && u64::from_be(low) >> 32 == 0xffff
     }
 
+    /// The address with only the bits of a mask, the words of which are in this machine's memory as those of the
+    /// address are. An IPv4 address stays one if the mask has the first 96 bits.
+    #[inline(always)]
+    pub const fn masked(self, mask: [u64; 2]) -> Self {
+        let ([high, low], [high_mask, low_mask]) = (self.0, mask);
+        Self([high & high_mask, low & low_mask])
+    }
+
     /// The address, unless it is all zero, which stands for no address.
     pub fn specified(self) -> Option<Self> {
         (self != Self::UNSPECIFIED).then_some(self)

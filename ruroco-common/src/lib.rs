@@ -12,7 +12,7 @@
 //! 6. [`candidate`] is the ring record that carries the survivors to the verifier;
 //! 7. [`plaintext`] is what the verifier finds inside once it has opened it.
 //!
-//! [`address`], [`command`], [`maps`] and [`rate`] hold what several of them use.
+//! A packet to another port meets [`doors`]. [`address`], [`command`], [`maps`] and [`rate`] hold what several of them use.
 //!
 //! Everything is `no_std`, allocates nothing and is tested on the host.
 #![no_std]
@@ -23,6 +23,7 @@ pub mod candidate;
 pub mod chacha20poly1305;
 pub mod command;
 pub mod datagram;
+pub mod doors;
 pub mod guarded;
 pub mod headers;
 pub mod keys;

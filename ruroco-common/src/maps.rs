@@ -26,6 +26,20 @@ pub const SEEN_HINTS: &str = "SEEN_HINTS";
 pub const VERDICTS: &str = "VERDICTS";
 /// The ring of [`Candidate`](crate::candidate::Candidate)s.
 pub const CANDIDATES: &str = "CANDIDATES";
+/// Array of one [`DoorPorts`](crate::doors::DoorPorts).
+pub const DOOR_PORTS: &str = "DOOR_PORTS";
+/// Array of [`Door`](crate::doors::Door)s, by number: 0 is never used.
+pub const DOORS: &str = "DOORS";
+/// Hash set of the addresses of this host beside those in [`GUARDED`]: to one unused byte.
+pub const DOOR_ADDRESSES: &str = "DOOR_ADDRESSES";
+/// Hash map of [`LeaseKey`](crate::doors::LeaseKey) to [`Lease`](crate::doors::Lease), which never evicts. All
+/// programs of a gate and its successors share it.
+pub const LEASES: &str = "LEASES";
+/// Hash map of [`FlowKey`](crate::doors::FlowKey) to [`Flow`](crate::doors::Flow), which never evicts. Shared as
+/// [`LEASES`].
+pub const FLOWS: &str = "FLOWS";
+/// Array of one [`DoorState`](crate::doors::DoorState). Shared as [`LEASES`].
+pub const DOOR_STATE: &str = "DOOR_STATE";
 
 /// Name of the XDP program; BPF object names have at most 15 characters (`BPF_OBJ_NAME_LEN`).
 pub const PROGRAM: &str = "ruroco";

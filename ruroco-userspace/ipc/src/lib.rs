@@ -1,6 +1,6 @@
 //! What passes between ruroco's processes on a host: over [private sockets](private_socket) the gate's
-//! [handover] to the server, the server's [orders](order) to the commander, and the commander's report of
-//! its [slots]; in files the [audit trail](audit) and the server's [record of refusals](refusal_record).
+//! [handover] to the server, the server's [orders](order) to the commander, the commander's report of its [slots],
+//! and its requests for [leases](lease) to the gate; in files the [audit trail](audit) and the server's [record of refusals](refusal_record).
 //!
 //! Each record has a fixed layout and a version. None of them knows the configuration: a process trusts
 //! no other for how it is configured.
@@ -11,6 +11,7 @@ pub mod audit;
 pub mod boot_clock;
 pub mod commander_status;
 pub mod handover;
+pub mod lease;
 pub mod order;
 pub mod private_socket;
 pub mod refusal_record;
