@@ -34,7 +34,7 @@ type Text = fn() -> String;
 
 /// The name of each dictionary, and its content.
 pub const DICTIONARIES: [(&str, Text); 3] = [
-    ("config", || of(&[fields::top(), fields::gate(), fields::key()].concat())),
+    ("config", || of(&[fields::top(), fields::gate(), fields::key(), fields::door()].concat())),
     ("client_toml", || of(&ruroco_client::profiles::fields::host())),
     ("commands", || of(&ruroco_commands::fields::command())),
 ];

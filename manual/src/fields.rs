@@ -28,6 +28,7 @@ pub(crate) fn page() -> String {
         ("config.toml", config::top()),
         ("[gate] in config.toml", config::gate()),
         ("[keys.NAME] in config.toml", config::key()),
+        ("[doors.NAME] in config.toml", config::door()),
         ("[commands.NAME] in commands.toml", commands::command()),
         ("[hosts.NAME] in client.toml", client::host()),
     ] {

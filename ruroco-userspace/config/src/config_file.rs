@@ -3,6 +3,7 @@
 //! All three read the same file into the same [`Config`], and each uses its part of it. [`fields`] lists the
 //! fields. The file contains no secret.
 
+mod doors;
 mod earlier;
 mod gate;
 mod key_rules;
@@ -17,7 +18,9 @@ use std::{
     time::Duration,
 };
 
-use ruroco_common::{address::Address, command::CommandHash, guarded::MAX_ADDRESSES};
+use ruroco_common::{
+    address::Address, command::CommandHash, doors::DoorName, guarded::MAX_ADDRESSES,
+};
 use ruroco_files::toml_file::{
     Source as File,
     field::{Change, Daemon, Field},
@@ -37,6 +40,7 @@ pub use self::{
     key_rules::KeyRules,
 };
 use crate::{
+    door::Door,
     fields::{self, Source},
     key_policy::KeyPolicy,
 };
@@ -81,6 +85,8 @@ pub struct Config {
     pub allow_non_public_addresses: bool,
     /// The settings for the gate only.
     pub gate: Gate,
+    /// The doors, which the gate closes and the commander opens.
+    pub doors: BTreeMap<DoorName, Door>,
     /// Restrictions by name of key; a key that is not here has none.
     keys: BTreeMap<String, Located<KeyRules>>,
     places: Places,
@@ -98,6 +104,8 @@ pub enum Place<'a> {
     Interface(&'a str),
     /// The rules of this key.
     Key(&'a str),
+    /// The door of this name.
+    Door(&'a str),
 }
 
 /// Where fields stand in the file, and what those hold that only a restart changes.
@@ -105,6 +113,7 @@ pub enum Place<'a> {
 struct Places {
     addresses: Vec<Located<Address>>,
     fields: BTreeMap<&'static str, Range<usize>>,
+    doors: BTreeMap<String, Range<usize>>,
     fixed: Vec<Fixed>,
 }
 
@@ -240,10 +249,13 @@ impl Config {
         let allow_non_public_addresses = reader.value(&fields::ALLOW_NON_PUBLIC_ADDRESSES)?;
         let keys = reader.table.take_table(KEYS, reader.problems);
         let gate = reader.table.take_table(GATE, reader.problems);
+        let doors = reader.table.take_table(DOORS, reader.problems).ok();
         let Reader { table, .. } = reader;
-        table.reject_unknown(&fields::top(), &[GATE, KEYS], problems);
+        table.reject_unknown(&fields::top(), &[GATE, KEYS, DOORS], problems);
         places.addresses = addresses;
         let gate = Gate::check(file, gate, source, &mut places, problems)?;
+        let rest = doors::Rest { port, source, appearance: gate.appearance };
+        let doors = doors.map(|doors| doors::of(doors.value, &rest, &mut places, problems));
         Some(Self {
             addresses: places.addresses.iter().map(|address| address.value).collect(),
             port,
@@ -259,6 +271,7 @@ impl Config {
             max_clock_skew,
             allow_non_public_addresses,
             gate,
+            doors: doors.unwrap_or_default(),
             keys: keys.ok().map(|keys| key_rules::of(keys.value, problems)).unwrap_or_default(),
             places,
             file: File::new(file.path(), ""),
@@ -371,7 +384,7 @@ impl Config {
 
     /// A problem with what the file says at a place, with its line.
     pub fn problem(&self, place: Place<'_>, message: impl std::fmt::Display) -> Problem {
-        let Places { addresses, fields, .. } = &self.places;
+        let Places { addresses, fields, doors, .. } = &self.places;
         let span = match place {
             Place::Field(field) => fields.get(field).cloned(),
             Place::Address(ip) => {
@@ -379,6 +392,7 @@ impl Config {
             }
             Place::Interface(name) => self.gate.interface_at(name),
             Place::Key(key) => self.keys.get(key).map(|rules| rules.at.clone()),
+            Place::Door(door) => doors.get(door).cloned(),
         };
         self.file.error(span.unwrap_or(0..0), message)
     }
@@ -413,6 +427,11 @@ impl Config {
         Some(self.problem(Place::Field(fields::STATE_DIR.name), message))
     }
 
+    /// The names of all doors in the file. The value of a door with an error is not in [`doors`](Self::doors).
+    pub fn door_names(&self) -> impl Iterator<Item = &str> {
+        self.places.doors.keys().map(String::as_str)
+    }
+
     /// The rules of all keys that have any, by the keys' names.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &KeyRules)> {
         self.keys.iter().map(|(name, rules)| (name.as_str(), &rules.value))
@@ -432,6 +451,7 @@ impl Config {
 /// The tables at the top of the file.
 const GATE: &str = "gate";
 const KEYS: &str = "keys";
+const DOORS: &str = "doors";
 
 /// Those of the addresses that are good.
 fn addresses(reader: &mut Reader<'_, '_>) -> Vec<Located<Address>> {

@@ -5,6 +5,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
+use ruroco_common::doors::SourcePrefix;
 use ruroco_files::{
     fields,
     toml_file::{
@@ -13,11 +14,13 @@ use ruroco_files::{
             Daemon::{Commander, Gate, Server},
             Default,
         },
+        one_or_more::OneOrMore,
         value::{Choice, Count, Filled, Located, OneOf, Port, Time},
     },
 };
 
 use crate::{
+    door::{DoorPort, DoorSource},
     expiry::Expiry,
     network::Network,
     values::{HostAddress, InterfaceName, UserName},
@@ -144,6 +147,29 @@ fields! {
     /// Whether a knock with this key must name the address that its command runs for. Then an attacker cannot
     /// use a knock for another address by forwarding it from there before the original arrives.
     REQUIRE_ADDRESS: bool = "require_address", Default::Value(|| false), Reload;
+}
+
+fields! {
+    /// The fields of `[doors.NAME]`.
+    door;
+
+    /// The TCP and UDP ports that the door closes to every address without a lease.
+    DOOR_PORT: OneOrMore<Located<DoorPort>> = "port", Default::Required, Reload;
+
+    /// How long a lease lasts after the last knock. Connections that were started before its end go on.
+    DOOR_DURATION: Time<1, DAY> = "for",
+        Default::Value(|| Time(std::time::Duration::from_secs(30))), Reload;
+
+    /// The number of new connections and flows that a lease admits after each knock. For UDP, and with
+    /// `forwarded = true`, at most 64.
+    CONNECTIONS: Count = "connections", Default::Nothing("no limit"), Reload;
+
+    /// The addresses that a lease covers: `"address"` is the address that the command runs for, and a prefix its
+    /// network. `["/24", "/64"]` sets a prefix for IPv4 (16 to 32) and one for IPv6 (48 to 128).
+    DOOR_SOURCE: DoorSource = "source", Default::Value(|| DoorSource(SourcePrefix::ADDRESS)), Reload;
+
+    /// Whether this host forwards the connections, for example to a container, instead of accepting them itself.
+    FORWARDED: bool = "forwarded", Default::Value(|| false), Reload;
 }
 
 /// `source`: where the server gets its candidates from.

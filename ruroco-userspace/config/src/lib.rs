@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
 mod config_file;
+pub mod door;
 pub mod expiry;
 pub mod fields;
 mod interface_name;

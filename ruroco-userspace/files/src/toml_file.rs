@@ -10,6 +10,7 @@
 pub use toml_datetime as datetime;
 
 pub mod field;
+pub mod one_or_more;
 pub mod table;
 pub mod value;
 

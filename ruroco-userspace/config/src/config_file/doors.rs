@@ -1,0 +1,166 @@
+//! `[doors.NAME]` in `config.toml`.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use ruroco_common::doors::{DoorName, MAX_DOORS, MAX_FLOWS_PER_LEASE};
+use ruroco_files::toml_file::{
+    Source as File,
+    table::{Table, Taken},
+    value::{Count, Located},
+};
+use ruroco_messages::problems::Problems;
+
+use super::{Appearance, Places};
+use crate::{
+    door::{Door, DoorPort, DoorSource, Transport},
+    fields::{self, Source},
+};
+
+/// What else of the file doors must agree with.
+pub(super) struct Rest {
+    /// The port of knocks.
+    pub port: u16,
+    /// Where the server gets its packets from.
+    pub source: Source,
+    /// What ports without a knock look like.
+    pub appearance: Appearance,
+}
+
+/// A port and the door that it belongs to.
+type Port<'a> = (DoorName, &'a Located<DoorPort>);
+
+/// The doors in `[doors]`, by name. Notes where they stand, those with errors, too.
+pub(super) fn of(
+    mut doors: Table<'_>,
+    rest: &Rest,
+    places: &mut Places,
+    problems: &mut Problems,
+) -> BTreeMap<DoorName, Door> {
+    let file = doors.file();
+    let tables = doors.take_tables(problems);
+    places.doors = tables.iter().map(|(name, _)| (name.value.clone(), name.at.clone())).collect();
+    check_rest(file, rest, places, problems);
+    let mut ports = Vec::new();
+    let door = |(name, table): (Located<String>, Taken<Table<'_>>)| {
+        let (door, its_ports) = door(&name, table.ok()?.value, problems)?;
+        ports.extend(its_ports.into_iter().map(|port| (door.name, port)));
+        Some((door.name, door))
+    };
+    let doors = tables.into_iter().filter_map(door).collect();
+    let mut ports: Vec<Port<'_>> = ports.iter().map(|(name, port)| (*name, port)).collect();
+    check_knock_port(file, rest.port, &ports, problems);
+    ports.sort_by_key(|(_, port)| port.at.start);
+    check_distinct(file, ports, problems);
+    doors
+}
+
+/// Makes sure that the rest of the file leaves room for these doors.
+fn check_rest(file: &File, rest: &Rest, places: &Places, problems: &mut Problems) {
+    let mut starts: Vec<_> = places.doors.values().cloned().collect();
+    starts.sort_by_key(|at| at.start);
+    if starts.is_empty() {
+        return;
+    }
+    let at = |field: &str| places.fields.get(field).cloned().unwrap_or_default();
+    if let Some(excess) = starts.get(MAX_DOORS) {
+        let message = format!("there are more than {MAX_DOORS} doors. Remove some");
+        problems.add(file.error(excess.clone(), message));
+    }
+    if rest.source == Source::Udp {
+        let message =
+            "doors need the gate, and `source` is \"udp\". Set source = \"xdp\", or remove [doors]";
+        problems.add(file.error(at(fields::SOURCE.name), message));
+    }
+    if let Appearance::Closed { .. } = rest.appearance {
+        let message = "`appearance` cannot be \"closed\" with doors: packets to a closed door are dropped, so \
+                       that it would look different from other closed ports. Set appearance = \"filtered\", or \
+                       remove [doors]";
+        problems.add(file.error(at(fields::APPEARANCE.name), message));
+    }
+}
+
+/// A door and where its ports stand.
+fn door(
+    name: &Located<String>,
+    mut table: Table<'_>,
+    problems: &mut Problems,
+) -> Option<(Door, Vec<Located<DoorPort>>)> {
+    let file = table.file();
+    let ports = table.take(&fields::DOOR_PORT, problems);
+    let duration = table.take_or_default(&fields::DOOR_DURATION, problems);
+    let connections = table.take(&fields::CONNECTIONS, problems).ok();
+    let source = table.take_or_default(&fields::DOOR_SOURCE, problems);
+    let is_forwarded = table.take_or_default(&fields::FORWARDED, problems);
+    table.reject_unknown(&fields::door(), &[], problems);
+    let shown = name.value.escape_debug();
+    if ports.is_absent() {
+        let message = format!("door `{shown}` has no `port`. Set, for example, port = \"tcp/22\"");
+        problems.add(file.error(name.at.clone(), message));
+    }
+    let ports = ports.ok().map(|ports| ports.value.0).unwrap_or_default();
+    let Some(door_name) = DoorName::new(&name.value) else {
+        let message = format!(
+            "`{shown}` is not a valid name of a door. Use 1 to {} of the characters a-z, 0-9, - and _",
+            DoorName::MAX_LENGTH
+        );
+        problems.add(file.error(name.at.clone(), message));
+        return None;
+    };
+    let DoorSource(source) = source?.value;
+    let door = Door {
+        name: door_name,
+        ports: ports.iter().map(|port| port.value).collect(),
+        duration: duration?.value.0,
+        connections: connections.as_ref().map(|connections| connections.value.0),
+        source,
+        is_forwarded: is_forwarded?.value,
+    };
+    let in_vain = connections.filter(|connections| is_in_vain(&door, connections.value));
+    problems.extend(in_vain.map(|connections| {
+        let message = format!(
+            "after each knock, an address starts at most {MAX_FLOWS_PER_LEASE} flows of UDP or of forwarded \
+             connections, so a higher limit has no effect on them. Set connections = {MAX_FLOWS_PER_LEASE} or \
+             lower"
+        );
+        file.error(connections.at, message).as_warning()
+    }));
+    Some((door, ports))
+}
+
+fn is_in_vain(door: &Door, connections: Count) -> bool {
+    door.has_flows() && connections.0 > MAX_FLOWS_PER_LEASE
+}
+
+/// A door on the port of knocks would close it to them.
+fn check_knock_port(file: &File, port: u16, ports: &[Port<'_>], problems: &mut Problems) {
+    let is_of_knocks = |(_, at): &&Port<'_>| at.value.contains(Transport::Udp, port);
+    problems.extend(ports.iter().filter(is_of_knocks).map(|(_, at)| {
+        let message =
+            format!("udp/{port} is the port that clients send knocks to. Remove it from this door");
+        file.error(at.at.clone(), message)
+    }));
+}
+
+/// Makes sure that each port is named once. `ports` are in the order of the file.
+fn check_distinct(file: &File, ports: Vec<Port<'_>>, problems: &mut Problems) {
+    let mut owners = BTreeMap::new();
+    for (door, port) in ports {
+        // Of ranges that do not overlap, only the last one that begins before the end of this one can.
+        let DoorPort { transport, first, last } = port.value;
+        let earlier = owners.range(..=(transport, last)).next_back();
+        let earlier: Option<(DoorName, DoorPort)> = earlier.map(|(_, earlier)| *earlier);
+        let common = earlier.and_then(|(owner, range)| Some((owner, range.common(port.value)?)));
+        match common {
+            None => _ = owners.insert((transport, first), (door, port.value)),
+            Some((owner, common)) => {
+                let message = format!(
+                    "{common} belongs to the door {owner} already. Remove it from one place"
+                );
+                problems.add(file.error(port.at.clone(), message));
+            }
+        }
+    }
+}
