@@ -7,14 +7,18 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use ruroco_common::address::Address;
-use ruroco_config::{Appearance, Config, Source, fields};
+use ruroco_common::{address::Address, doors::DoorName};
+use ruroco_config::{
+    Appearance, Config, Source,
+    door::{Door, Transport},
+    fields,
+};
 use toml::{Table, Value};
 
 use crate::text;
 
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 53] = [
+pub const LINES: [&str; 72] = [
     r#"addresses = ["192.0.2.1"]"#,
     r#"addresses = ["::ffff:192.0.2.1", "2001:db8::1"]"#,
     r#"addresses = ["192.0.2.1", "0.0.0.0"]"#,
@@ -68,6 +72,25 @@ pub const LINES: [&str; 53] = [
     "commands = []",
     r#"commands = ["x", "y"]"#,
     r#"keys.a.commands = ["x"]"#,
+    "[doors]",
+    "[doors.ssh]",
+    "[doors.Ssh]",
+    r#"[doors."a b"]"#,
+    r#"doors.vpn.port = "udp/51820""#,
+    r#"doors.vpn.port = "udp/80""#,
+    r#"port = "tcp/22""#,
+    r#"port = ["tcp/1-30", "udp/65535"]"#,
+    r#"port = "tcp/9-8""#,
+    r#"port = "sctp/22""#,
+    r#"for = "5m""#,
+    "for = 0",
+    "connections = 1",
+    "connections = 65",
+    r#"source = "address""#,
+    r#"source = "/64""#,
+    r#"source = ["/24", "/64"]"#,
+    r#"source = "/40""#,
+    "forwarded = true",
 ];
 
 /// Takes any bytes for a `config.toml`.
@@ -76,13 +99,14 @@ pub fn config(data: &[u8]) -> bool {
     let (untyped, config) = (text::untyped(text), text::check(text, Config::check));
     let Some(config) = config else { return untyped.is_some() };
     let untyped = untyped.expect("accepted, and no TOML");
-    text::assert_known(&untyped, &text::names(&fields::top(), &["gate", "keys"]));
+    text::assert_known(&untyped, &text::names(&fields::top(), &["gate", "keys", "doors"]));
     check_addresses(&config, &untyped);
     check_limits(&config, &untyped);
     check_surroundings(&config, &untyped);
     check_gate(&config, &untyped);
     check_appearance(&config, &untyped);
     check_keys(&config, &untyped);
+    check_doors(&config, &untyped);
     true
 }
 
@@ -202,4 +226,63 @@ fn check_keys(config: &Config, untyped: &Table) {
         assert_eq!(problems.len(), 1, "rules for an unknown key");
         problems.iter().for_each(|problem| _ = text::message_and_line(problem));
     }
+}
+
+fn check_doors(config: &Config, untyped: &Table) {
+    let none = Table::new();
+    let doors = untyped.get("doors").map_or(&none, |doors| doors.as_table().unwrap());
+    assert_eq!(config.doors.len(), doors.len());
+    assert!(config.door_names().eq(doors.keys()));
+    if !doors.is_empty() {
+        assert_eq!(config.source, Source::Xdp, "nothing would close a door");
+        assert_eq!(config.gate.appearance, Appearance::Filtered, "a door would stand out");
+    }
+    let mut ports = BTreeSet::from([(Transport::Udp, config.port)]);
+    for (name, table) in doors {
+        let door = &config.doors[&DoorName::new(name).expect("accepted, and no name")];
+        assert_eq!(door.name.to_string(), *name);
+        let table = table.as_table().unwrap();
+        text::assert_known(table, &text::names(&fields::door(), &[]));
+        check_door(door, table);
+        for range in &door.ports {
+            for port in range.first..=range.last {
+                assert_ne!(port, 0, "no packet is to port 0");
+                assert!(ports.insert((range.transport, port)), "{port} twice");
+            }
+        }
+    }
+}
+
+fn check_door(door: &Door, table: &Table) {
+    let one_or_more = |value: &Value| match value {
+        Value::String(one) => vec![one.clone()],
+        several => text::strings(several).into_iter().map(str::to_owned).collect(),
+    };
+    let ports: Vec<String> = door.ports.iter().map(ToString::to_string).collect();
+    // A range of one port, and zeros in front, are written in another way.
+    let plain = |text: &String| !text.contains("/0") && !text.contains("-0");
+    let is_plain = |text: &String| match text.split_once(['/', '-']) {
+        Some((_, range)) => range.split_once('-').is_none_or(|(a, b)| a != b) && plain(text),
+        None => false,
+    };
+    for (shown, written) in ports.iter().zip(one_or_more(&table["port"])) {
+        assert!(*shown == written || !is_plain(&written), "{shown} for {written}");
+    }
+    assert_eq!(ports.len(), one_or_more(&table["port"]).len());
+    let seconds = table.get("for").map_or(Some(30), text::seconds).unwrap();
+    assert_eq!(door.duration, Duration::from_secs(seconds));
+    assert!((1..=86_400).contains(&seconds), "{seconds} s");
+    let connections = table.get("connections").map(|most| most.as_integer().unwrap());
+    assert_eq!(door.connections.map(i64::from), connections);
+    assert_ne!(door.connections, Some(0), "a door that never opens");
+    let forwarded = table.get("forwarded").map(|forwarded| forwarded.as_bool().unwrap());
+    assert_eq!(door.is_forwarded, forwarded.unwrap_or(false));
+    let source = table.get("source").map_or_else(Vec::new, one_or_more);
+    let lengths = source.iter().filter_map(|source| source.strip_prefix('/'));
+    let lengths: Vec<u8> = lengths.map(|length| length.parse().unwrap()).collect();
+    let of = |range: std::ops::RangeInclusive<u8>| {
+        lengths.iter().copied().find(|length| range.contains(length))
+    };
+    assert_eq!(door.source.ipv4, of(16..=32).unwrap_or(32));
+    assert_eq!(door.source.ipv6, of(48..=128).unwrap_or(128));
 }

@@ -55,6 +55,38 @@ pub(crate) const CASES: &[Case] = &[
         "commands-of-a-key-are-not-there",
         &[("[gate]", "[keys.laptop]\ncommands = [\"open_shh\"]\n[gate]")],
     ),
+    config(
+        "door-and-closed-appearance",
+        &[("[gate]", "[doors.ssh]\nport = \"tcp/22\"\n[gate]\nappearance = \"closed\"")],
+    ),
+    config("door-name-with-capitals", &[("[gate]", "[doors.SSH]\nport = \"tcp/22\"\n[gate]")]),
+    config(
+        "door-of-many-flows",
+        &[("[gate]", "[doors.vpn]\nport = \"udp/51820\"\nconnections = 100\n[gate]")],
+    ),
+    config(
+        "door-on-the-port-of-knocks",
+        &[("[gate]", "[doors.vpn]\nport = \"udp/34020\"\n[gate]")],
+    ),
+    config("door-with-a-bare-number", &[("[gate]", "[doors.ssh]\nport = 22\n[gate]")]),
+    config("door-without-a-port", &[("[gate]", "[doors.ssh]\nfor = \"1m\"\n[gate]")]),
+    config(
+        "doors-without-a-gate",
+        &[
+            ("port = 34020", "port = 34020\nsource = \"udp\""),
+            (
+                "[gate]\ninterfaces = [\"lo\"]\npin_dir = \"$DIR/pins\"\n",
+                "[doors.ssh]\nport = \"tcp/22\"\n",
+            ),
+        ],
+    ),
+    config(
+        "doors-with-one-port",
+        &[(
+            "[gate]",
+            "[doors.ssh]\nport = \"tcp/22\"\n[doors.low]\nport = [\n  \"udp/1-1023\",\n  \"tcp/1-1023\",\n]\n[gate]",
+        )],
+    ),
     config("field-misspelt", &[("port", "prot")]),
     config("field-of-the-wrong-type", &[("34020", "\"34020\"")]),
     config("field-twice", &[("port", "port = 81\nport")]),
