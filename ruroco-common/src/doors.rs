@@ -3,7 +3,7 @@
 //! The gate writes doors and leases into maps; the XDP program reads them for each packet to a door's port. The
 //! kernel ends a lease by its own clock, so a gate that has died leaves nothing open.
 
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, transmute};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute};
 
 use crate::{address::Address, datagram::KeyId, rate::Rate};
 
@@ -47,11 +47,22 @@ pub const FLOW_GRANULARITY: u64 = 1_000_000_000;
 /// The name of a door: 1 to 16 bytes of `a` to `z`, `0` to `9`, `-` and `_`, padded with zeros.
 ///
 /// Leases are kept by name, so that they survive a change of the configuration's order.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DoorName([u64; 2]);
+
+/// As text.
+impl Ord for DoorName {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.to_bytes().cmp(&other.to_bytes())
+    }
+}
+
+impl PartialOrd for DoorName {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl DoorName {
     /// Longest name in bytes.
@@ -169,13 +180,6 @@ pub struct DoorPorts {
     pub udp: [u8; PORTS],
 }
 
-impl DoorPorts {
-    /// Of a host without doors.
-    pub fn none() -> Self {
-        Self::new_zeroed()
-    }
-}
-
 /// What a lease is for: one door and one address, of which the door's [prefix](SourcePrefix) is left.
 #[derive(
     Clone,
@@ -260,12 +264,14 @@ impl Flow {
     }
 }
 
-/// Whether doors are closed at all. Unfilled memory means that they are.
+/// Whether doors are armed: closed to everyone without a lease. Unfilled memory means that they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DoorState {
     /// From this time on the boot clock on, in nanoseconds, all doors are open to everyone; 0 for never.
     pub open_from: u64,
+    /// Whether a gate has set this since the host was started: 0 or 1. The XDP program does not read it.
+    pub is_set: u64,
 }
 
 #[cfg(test)]

@@ -126,6 +126,14 @@ fields! {
     /// a second.
     MAX_PASSED_PER_SECOND: Count = "max_passed_per_second",
         Default::Value(|| Count(10_000)), Reload;
+
+    /// What becomes of doors when the gate stops: `"closed"` leaves the XDP program attached, so that doors stay
+    /// closed, and `"open"` detaches it, so that everyone can connect. Without doors, the gate always detaches it.
+    ON_STOP: OneOf<OnStop> = "on_stop", Default::Value(|| OneOf(OnStop::Closed)), Reload;
+
+    /// The directory in which the gate remembers for the next start of the host that doors are disarmed. Only root
+    /// may be able to write to it.
+    DOORS_DIR: PathBuf = "doors_dir", Default::Value(|| "/var/lib/ruroco-gate".into()), Restart(&[Gate]);
 }
 
 fields! {
@@ -220,6 +228,20 @@ impl Mode {
 impl Choice for Mode {
     const CHOICES: &'static [(&'static str, Self)] =
         &[("native", Self::Native), ("generic", Self::Generic), ("auto", Self::Auto)];
+}
+
+/// `on_stop`: what becomes of doors when the gate stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStop {
+    /// They stay closed.
+    Closed,
+    /// They are open to everyone.
+    Open,
+}
+
+impl Choice for OnStop {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("closed", Self::Closed), ("open", Self::Open)];
 }
 
 /// `appearance`, as the file has it.

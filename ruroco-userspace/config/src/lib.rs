@@ -19,5 +19,5 @@ pub mod values;
 pub use config_file::{
     Appearance, Config, DEFAULT_PATH, FLOORS, Gate, KeyRules, Place, UPSTREAM_BLOCKLIST,
 };
-pub use fields::{AUDIT_DIR, DEFAULT_PORT, FORMER_AUDIT_DIR, Mode, Source};
+pub use fields::{AUDIT_DIR, DEFAULT_PORT, FORMER_AUDIT_DIR, Mode, OnStop, Source};
 pub use ruroco_files::toml_file::field::Daemon;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Most descriptors that a loop waits for, the signals' included.
-const MOST: usize = 8;
+const MOST: usize = 16;
 
 /// An event that a daemon waits for, and the descriptor that is readable when it has happened; `None`
 /// while it is not waited for.

@@ -11,6 +11,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
+use ruroco_common::address::Address;
 use serde::{Deserialize, Serialize};
 
 use super::netlink::{self, Assigned};
@@ -40,6 +41,8 @@ pub struct AddressStatus {
 pub struct Addresses {
     changes: OwnedFd,
     present: Present,
+    /// The addresses of all hosts of the networks that this host is in.
+    broadcasts: Vec<IpAddr>,
     /// What the host had at some time since this gate started.
     seen: BTreeSet<IpAddr>,
     /// For which of `addresses` a problem is in the log.
@@ -53,17 +56,20 @@ impl Addresses {
     /// If the kernel does not report addresses.
     pub fn watch() -> io::Result<Self> {
         let changes = netlink::subscribe(ADDRESS_CHANGES)?;
-        let present = Present::look()?;
-        Ok(Self { changes, seen: present.0.clone(), present, reported: BTreeSet::new() })
+        let assigned = netlink::addresses()?;
+        let (present, broadcasts) = (Present::of(&assigned), broadcasts(&assigned));
+        let seen = present.0.clone();
+        Ok(Self { changes, seen, present, broadcasts, reported: BTreeSet::new() })
     }
 
     /// Looks what has changed, and logs each of `addresses` that was lost or has returned.
     pub fn follow(&mut self, ips: &[IpAddr]) {
         if netlink::drain(&self.changes)
-            && let Ok(present) = Present::look()
+            && let Ok(assigned) = netlink::addresses()
         {
-            self.seen.extend(&present.0);
-            self.present = present;
+            self.present = Present::of(&assigned);
+            self.broadcasts = broadcasts(&assigned);
+            self.seen.extend(&self.present.0);
         }
         // Before the network is up the host has none of them, which is nothing for the log.
         for ip in ips.iter().filter(|ip| self.seen.contains(*ip)) {
@@ -73,6 +79,11 @@ impl Addresses {
                 Some(_) | None => {}
             }
         }
+    }
+
+    /// The destinations of packets that are delivered on this host, as far as interfaces have them.
+    pub(super) fn destinations(&self) -> BTreeSet<Address> {
+        self.present.0.iter().chain(&self.broadcasts).copied().map(Address::from).collect()
     }
 
     /// How each of `addresses` is.
@@ -118,7 +129,11 @@ impl Present {
     /// # Errors
     /// If the kernel does not answer.
     pub fn look() -> io::Result<Self> {
-        Ok(netlink::addresses()?.into_iter().map(|assigned| assigned.ip).collect())
+        Ok(Self::of(&netlink::addresses()?))
+    }
+
+    fn of(assigned: &[Assigned]) -> Self {
+        assigned.iter().map(|assigned| assigned.ip).collect()
     }
 
     /// Whether packets for this address are delivered here: it is assigned to an interface, or a route of
@@ -151,6 +166,10 @@ impl FromIterator<IpAddr> for Present {
     fn from_iter<T: IntoIterator<Item = IpAddr>>(assigned: T) -> Self {
         Self(assigned.into_iter().collect())
     }
+}
+
+fn broadcasts(assigned: &[Assigned]) -> Vec<IpAddr> {
+    assigned.iter().filter_map(|assigned| assigned.broadcast).collect()
 }
 
 /// Whether a client elsewhere could send to it.
@@ -192,7 +211,8 @@ mod tests {
         let seen = seen.iter().map(|one| ip(one)).collect();
         let present = present.iter().map(|one| ip(one)).collect();
         let changes = netlink::subscribe(ADDRESS_CHANGES).unwrap();
-        Addresses { changes, seen, present, reported: BTreeSet::new() }
+        let broadcasts = Vec::new();
+        Addresses { changes, seen, present, broadcasts, reported: BTreeSet::new() }
     }
 
     #[test]
@@ -227,7 +247,7 @@ mod tests {
             (v4, 0x200, true),        // by DHCP
             (v4, 0x80 | 0x20, false), // deprecated
         ] {
-            let assigned = Assigned { index: 2, ip: ip(address), flags };
+            let assigned = Assigned { index: 2, ip: ip(address), broadcast: None, flags };
             assert_eq!(is_lasting(&assigned), lasts, "{address} {flags:#x}");
         }
     }

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, os::fd::AsFd, time::Instant};
 
 use anyhow::{Context, bail};
 use ruroco_config::{
-    Config, Source,
+    Config, OnStop, Source,
     key_directory::{self, Occasion},
     settings::Settings,
 };
@@ -21,6 +21,8 @@ use rustix::process::geteuid;
 
 use super::{
     addresses::Addresses,
+    attachment::Pins,
+    doors::{self, Doors},
     held_keys::HeldKeys,
     history::{History, Moment},
     interfaces::{Interface, Interfaces},
@@ -48,11 +50,14 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     let status_listener = Listener::listen(&status_path, geteuid().as_raw())?;
     let ring_socket = RingSocket::listen(&config.socket_dir, server_uid)?;
 
-    let (mut program, keys) = HeldKeys::load(&config, keys.usable)?;
-    privileges::drop_all_but_needed()?;
     let addresses = Addresses::watch().context("could not list this host's addresses")?;
+    let pins = Pins::take(&config.gate.pin_dir)?;
+    let (mut program, keys) = HeldKeys::load(&config, keys.usable)?;
+    program.doors.set_addresses(&addresses.destinations())?;
+    let doors = Doors::begin(&config, &mut program.doors, &keys)?;
+    privileges::drop_all_but_needed()?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
-    let interfaces = match Interfaces::attach(program.xdp()?, &config.gate) {
+    let interfaces = match Interfaces::attach(program.xdp()?, &config.gate, pins) {
         Ok(interfaces) => interfaces,
         Err(error) => {
             program.wipe_keys()?;
@@ -67,14 +72,13 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         program,
         interfaces,
         addresses,
+        doors,
         ring_socket,
         status_listener,
         history,
     };
     event_loop.run(&mut gate)?;
-    gate.interfaces.detach()?;
-    tracing::info!("stopped: the XDP program is detached");
-    gate.program.wipe_keys()
+    gate.stop()
 }
 
 /// What is in force.
@@ -85,7 +89,8 @@ pub(super) struct Gate {
     pub(super) keys: HeldKeys,
     pub(super) program: Program,
     pub(super) interfaces: Interfaces,
-    addresses: Addresses,
+    pub(super) addresses: Addresses,
+    pub(super) doors: Doors,
     pub(super) ring_socket: RingSocket,
     /// Where the operator asks for the status.
     status_listener: Listener,
@@ -105,14 +110,22 @@ pub(super) enum Event {
     ServerConnecting,
     /// The operator asks for the status.
     StatusQuestion,
+    /// The commander has connected, to open or close a door.
+    DoorConnecting,
+    /// The connection in this place has a request concerning a door.
+    DoorRequest(usize),
     /// The program has written to its debug log.
     ProgramLog,
 }
 
-impl Daemon<6> for Gate {
+/// How many events the gate waits for: seven, and requests on each connection for doors.
+const EVENTS: usize = 7 + doors::PLACES;
+
+impl Daemon<EVENTS> for Gate {
     type Event = Event;
 
-    fn watched(&self, now: Instant) -> [Watched<'_, Event>; 6] {
+    fn watched(&self, now: Instant) -> [Watched<'_, Event>; EVENTS] {
+        let request = |place| (Event::DoorRequest(place), self.doors.connection(place));
         [
             (Event::Links, Some(self.interfaces.as_fd())),
             (Event::Addresses, Some(self.addresses.as_fd())),
@@ -120,6 +133,11 @@ impl Daemon<6> for Gate {
             (Event::ServerConnecting, self.ring_socket.descriptor(now)),
             (Event::StatusQuestion, self.status_listener.descriptor(now)),
             (Event::ProgramLog, self.program.log()),
+            (Event::DoorConnecting, self.doors.descriptor(now)),
+            request(0),
+            request(1),
+            request(2),
+            request(3),
         ]
     }
 
@@ -129,6 +147,7 @@ impl Daemon<6> for Gate {
             self.status_listener.next_wake(now),
             self.history.next_look(),
             self.keys.next_wake(now),
+            self.doors.next_wake(now),
         ];
         wakes.into_iter().flatten().min()
     }
@@ -136,11 +155,15 @@ impl Daemon<6> for Gate {
     fn on(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::Links => self.interfaces.follow(self.program.xdp()?),
-            Event::Addresses => self.addresses.follow(&self.ips()),
+            Event::Addresses => self.follow_addresses(),
             Event::ServerGone => self.ring_socket.notice_end(),
             Event::ServerConnecting => self.hand_over_ring(),
             Event::StatusQuestion => self.answer_status(),
             Event::ProgramLog => self.program.flush_log(),
+            Event::DoorConnecting => self.doors.accept(Instant::now()),
+            Event::DoorRequest(place) => {
+                self.doors.serve(place, &mut self.program.doors, &self.keys);
+            }
         }
         Ok(())
     }
@@ -150,15 +173,20 @@ impl Daemon<6> for Gate {
         self.history.note_attached(self.interfaces.are_guarded());
         self.history.tell_refused(now, || self.program.verdicts());
         self.ring_socket.tend(now);
+        let in_force = self.keys.in_force();
         if let Err(error) = self.keys.expire(&mut self.program) {
             tracing::error!("{error:#}");
         }
+        if self.keys.in_force() != in_force {
+            self.doors.close_unsupported(&mut self.program.doors, &self.keys);
+        }
+        self.doors.tend(now, &mut self.program.doors, &self.keys);
         Ok(())
     }
 
     fn reload(&mut self) -> anyhow::Result<()> {
         self.succeed()?;
-        self.addresses.follow(&self.ips());
+        self.follow_addresses();
         Ok(())
     }
 
@@ -176,6 +204,20 @@ impl Daemon<6> for Gate {
 }
 
 impl Gate {
+    /// Takes the program off the interfaces, unless doors are to stay closed.
+    fn stop(mut self) -> anyhow::Result<()> {
+        let stay_closed = !self.doors.is_empty() && self.config.gate.on_stop == OnStop::Closed;
+        if stay_closed {
+            tracing::warn!(
+                "stopped: doors stay closed, and the XDP program stays attached. `ruroco disarm` opens doors"
+            );
+        } else {
+            self.interfaces.detach()?;
+            tracing::info!("stopped: the XDP program is detached");
+        }
+        self.program.wipe_keys()
+    }
+
     fn hand_over_ring(&mut self) {
         let read_keys = || {
             // Where the program has keys, a directory without any is a mistake until a reload.
@@ -189,7 +231,16 @@ impl Gate {
         self.ring_socket.accept(Instant::now(), self.program.ring(), read_keys);
     }
 
+    /// Has doors guard the addresses that the host has now.
+    fn follow_addresses(&mut self) {
+        self.addresses.follow(&self.ips());
+        if let Err(error) = self.program.doors.set_addresses(&self.addresses.destinations()) {
+            tracing::error!("{error:#}");
+        }
+    }
+
     fn answer_status(&mut self) {
+        self.doors.follow_arming();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
             status::answer(peer.as_fd(), self.status());
         }
@@ -220,6 +271,8 @@ impl Gate {
             addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.statuses(),
+            doors: self.doors.statuses(&self.program.doors, &self.keys),
+            arming: self.doors.arming_status(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),
             ring: ring_fill::of(self.program.ring()).unwrap_or_default(),

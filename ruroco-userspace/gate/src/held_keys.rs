@@ -59,6 +59,17 @@ impl HeldKeys {
         self.0.is_empty()
     }
 
+    /// The ids of the keys that the program accepts.
+    pub(super) fn ids_in_force(&self) -> impl Iterator<Item = KeyId> {
+        self.0.iter().filter(|key| !key.has_expired).map(|key| key.id)
+    }
+
+    /// The name of a key, or the id of one that the host does not have any more.
+    pub(super) fn name(&self, id: KeyId) -> String {
+        let key = self.0.iter().find(|key| key.id == id);
+        key.map_or_else(|| id.to_string(), |key| key.name.clone())
+    }
+
     /// What may be told of each key.
     pub(super) fn statuses(&self) -> Vec<KeyStatus> {
         let status = |key: &HeldKey| KeyStatus {

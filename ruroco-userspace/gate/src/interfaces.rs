@@ -62,10 +62,9 @@ impl Interfaces {
     /// # Errors
     /// If an interface rejects the program, or the pins cannot be read. Nothing has changed then, except
     /// programs that gave way.
-    pub fn attach(program: &mut Xdp, config: &config::Gate) -> anyhow::Result<Self> {
+    pub fn attach(program: &mut Xdp, config: &config::Gate, pins: Pins) -> anyhow::Result<Self> {
         let changes = netlink::subscribe(LINK_CHANGES)
             .context("could not read changes of interfaces from the kernel")?;
-        let pins = Pins::take(&config.pin_dir)?;
         let mut left = pins.list()?;
         let interfaces = config.interfaces.iter().map(|name| Interface::new(name)).collect();
         let mut interfaces = Self { interfaces, mode: config.mode, pins, changes };

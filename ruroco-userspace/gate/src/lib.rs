@@ -7,6 +7,7 @@
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
 //! - [`addresses`] watches for addresses in the configuration that this host loses;
 //! - [`ring_socket`] hands the ring to the server;
+//! - `doors` opens ports for addresses, through the maps of `door_maps`, while they are [armed](arming);
 //! - [`status`] reports to the operator's tool, with the [`history`] that the gate remembers;
 //! - [`privileges`] drops what is no longer needed;
 //! - `reload` puts another configuration into force.
@@ -17,8 +18,11 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
 pub mod addresses;
+pub mod arming;
 pub mod attachment;
 pub mod cli;
+mod door_maps;
+mod doors;
 pub mod gate;
 mod held_keys;
 pub mod history;

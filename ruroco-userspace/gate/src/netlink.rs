@@ -42,9 +42,10 @@ const BELOW_IS_ELSEWHERE: u16 = 37;
 const XDP: u16 = 43;
 const XDP_ATTACHED: u16 = 2;
 const ANY_NAME: u16 = 53;
-/// `IFA_ADDRESS`, `IFA_LOCAL`, `IFA_FLAGS` (linux/if_addr.h)
+/// `IFA_ADDRESS`, `IFA_LOCAL`, `IFA_BROADCAST`, `IFA_FLAGS` (linux/if_addr.h)
 const ADDRESS: u16 = 1;
 const LOCAL: u16 = 2;
+const BROADCAST: u16 = 4;
 const FLAGS: u16 = 8;
 
 /// `RTA_DST`, `RTN_LOCAL` (linux/rtnetlink.h)
@@ -87,6 +88,8 @@ pub struct Assigned {
     pub index: u32,
     /// The address.
     pub ip: IpAddr,
+    /// The address of all hosts of its network, which IPv6 does not have.
+    pub broadcast: Option<IpAddr>,
     /// `IFA_F_*` (linux/if_addr.h).
     pub flags: u32,
 }
@@ -271,10 +274,12 @@ fn parse_address(body: &[u8]) -> Option<Assigned> {
         [a, b, c, d] => Ipv4Addr::from([a, b, c, d]).into(),
         _ => Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?).into(),
     };
+    let broadcast = attribute(attributes, BROADCAST).and_then(|ip| <[u8; 4]>::try_from(ip).ok());
+    let broadcast = broadcast.map(|ip| Ipv4Addr::from(ip).into());
     let flags = attribute(attributes, FLAGS).and_then(|flags| four(flags, 0));
     // Kernels before 3.14 had eight bits for them.
     let flags = flags.or_else(|| Some(u32::from(*body.get(2)?)))?;
-    Some(Assigned { index: four(body, 4)?, ip, flags })
+    Some(Assigned { index: four(body, 4)?, ip, broadcast, flags })
 }
 
 /// The value of the first attribute of a kind.
@@ -328,12 +333,16 @@ mod tests {
 
     #[test]
     fn an_address_is_that_of_this_end_with_all_32_flags() {
-        let body = assignment(3, 0x0121, &[(ADDRESS, &[192, 0, 2, 9]), (LOCAL, &[192, 0, 2, 1])]);
-        let ip = "192.0.2.1".parse().unwrap();
-        assert_eq!(parse_address(&body), Some(Assigned { index: 3, ip, flags: 0x0121 }));
+        let (near, far, all) = ([192, 0, 2, 1], [192, 0, 2, 9], [192, 0, 2, 255]);
+        let body = assignment(3, 0x0121, &[(ADDRESS, &far), (LOCAL, &near), (BROADCAST, &all)]);
+        let (ip, broadcast) = (IpAddr::from(near), Some(IpAddr::from(all)));
+        assert_eq!(parse_address(&body), Some(Assigned { index: 3, ip, broadcast, flags: 0x0121 }));
         let v6: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let body = assignment(4, 0x80, &[(77, &[1, 2, 3, 4, 5]), (ADDRESS, &v6.octets())]);
-        assert_eq!(parse_address(&body), Some(Assigned { index: 4, ip: v6.into(), flags: 0x80 }));
+        assert_eq!(
+            parse_address(&body),
+            Some(Assigned { index: 4, ip: v6.into(), broadcast: None, flags: 0x80 })
+        );
         for length in 0..ASSIGNMENT + ATTRIBUTE {
             assert_eq!(parse_address(&body[..length]), None, "{length}");
         }

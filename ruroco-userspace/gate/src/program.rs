@@ -1,6 +1,6 @@
 //! The XDP program, from the bytes in this binary to the loaded program with filled maps.
 
-use std::{collections::BTreeMap, fs, os::fd::BorrowedFd};
+use std::{collections::BTreeMap, fs, os::fd::BorrowedFd, path::Path};
 
 use anyhow::{Context, bail};
 use aya::{
@@ -10,10 +10,14 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use ruroco_common::{datagram::KeyId, guarded::Guarded, maps, verdict::Verdict};
-use ruroco_config::Config;
+use ruroco_config::{Config, door::Door};
 use ruroco_keys::named_key::NamedKey;
 
-use super::{status::ProgramStatus, tables};
+use super::{
+    door_maps::{DoorMaps, SharedPins},
+    status::ProgramStatus,
+    tables,
+};
 
 /// The program's object file.
 #[cfg(xdp_program)]
@@ -26,6 +30,8 @@ pub const OBJECT: &[u8] = &[];
 pub struct Program {
     ebpf: Ebpf,
     keys: tables::Keys,
+    /// Doors, leases and flows.
+    pub doors: DoorMaps,
     ring: RingBuf<MapData>,
     verdicts: PerCpuArray<MapData, u64>,
     /// What predecessors have counted, in the order of [`Verdict::ALL`].
@@ -43,20 +49,51 @@ impl Program {
             Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_knocks_per_second_per_key);
-        Self::load(guarded, keys)
+        let doors: Vec<&Door> = config.doors.values().collect();
+        Self::load_with_doors(guarded, keys, &doors, &config.gate.pin_dir)
     }
 
-    /// Loads the program into the kernel with filled maps. Nothing is attached yet.
+    /// Loads the program into the kernel with filled maps, and without doors. Nothing is attached yet.
     ///
     /// # Errors
     /// If this binary has no program, or the kernel does not take it.
-    pub fn load(mut guarded: Guarded, keys: &[NamedKey]) -> anyhow::Result<Self> {
+    pub fn load(guarded: Guarded, keys: &[NamedKey]) -> anyhow::Result<Self> {
+        Self::load_sharing(guarded, keys, &[], None)
+    }
+
+    /// The same with doors. If there are any, the program shares leases and flows with its predecessors, through pins in
+    /// `pin_dir`.
+    ///
+    /// # Errors
+    /// As [`Program::load`].
+    pub fn load_with_doors(
+        guarded: Guarded,
+        keys: &[NamedKey],
+        doors: &[&Door],
+        pin_dir: &Path,
+    ) -> anyhow::Result<Self> {
+        let pins = match doors {
+            [] => None,
+            _ => Some(SharedPins::of(pin_dir)?),
+        };
+        Self::load_sharing(guarded, keys, doors, pins.as_ref())
+    }
+
+    fn load_sharing(
+        mut guarded: Guarded,
+        keys: &[NamedKey],
+        doors: &[&Door],
+        pins: Option<&SharedPins>,
+    ) -> anyhow::Result<Self> {
         if OBJECT.is_empty() {
             bail!(
                 "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` and build it again"
             );
         }
         let mut loader = EbpfLoader::new();
+        if let Some(pins) = pins {
+            pins.use_in(&mut loader);
+        }
         // The default has the kernel write megabytes of log while it verifies.
         loader.verifier_log_level(VerifierLogLevel::STATS);
         let places = tables::Places::of(keys)?;
@@ -68,6 +105,8 @@ impl Program {
         let program: &mut Xdp = xdp(&mut ebpf)?;
         program.load().context("the kernel rejected the XDP program")?;
         tables::guard(&mut ebpf, &guarded).context("could not fill the BPF maps")?;
+        let doors = DoorMaps::fill(&mut ebpf, doors.iter().copied());
+        let doors = doors.context("could not fill the BPF maps of doors")?;
         let ring = tables::take(&mut ebpf, maps::CANDIDATES)?;
         let verdicts = tables::take(&mut ebpf, maps::VERDICTS)?;
         // Only a program built with `--debug-log` has a log to read.
@@ -82,7 +121,7 @@ impl Program {
         let keys = tables::Keys::fill(&mut ebpf, keys, &places);
         let keys = keys.context("could not fill the BPF maps")?;
         let counted_before = vec![0; Verdict::ALL.len()];
-        Ok(Self { ebpf, keys, ring, verdicts, counted_before, logger })
+        Ok(Self { ebpf, keys, doors, ring, verdicts, counted_before, logger })
     }
 
     /// The program, for attaching it.

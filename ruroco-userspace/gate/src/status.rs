@@ -21,7 +21,7 @@ pub const SOCKET: &str = "status.sock";
 
 /// The only version of the answer there is: one byte, with the descriptor of a file that holds a
 /// [`Status`] as JSON.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 /// How long a gate that is running may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -53,6 +53,10 @@ pub struct Status {
     pub appearance: String,
     /// Our keys.
     pub keys: Vec<KeyStatus>,
+    /// Our doors.
+    pub doors: Vec<DoorStatus>,
+    /// Whether they are armed.
+    pub arming: ArmingStatus,
     /// Whether a server has the ring.
     pub server_connected: bool,
     /// The process id of that server.
@@ -109,6 +113,43 @@ pub struct KeyStatus {
     pub expires: Option<String>,
     /// Whether the program treats it as unknown, because it has expired.
     pub expired: bool,
+}
+
+/// Whether doors are armed: closed to everyone without a lease.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ArmingStatus {
+    /// Whether they are closed now.
+    pub armed: bool,
+    /// After how long they are open to everyone unless this is confirmed, in milliseconds.
+    pub left_ms: Option<u64>,
+}
+
+/// The state of one door.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DoorStatus {
+    /// Its name.
+    pub name: String,
+    /// Its ports, such as `tcp/22`.
+    pub ports: Vec<String>,
+    /// For how many seconds a knock opens it.
+    pub for_seconds: u64,
+    /// For which addresses it is open.
+    pub leases: Vec<LeaseStatus>,
+}
+
+/// One address that a door is open for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LeaseStatus {
+    /// The address, or the first one of its network.
+    pub address: String,
+    /// The name of the key whose knock was the last.
+    pub key: String,
+    /// For how long it has been open, in milliseconds.
+    pub open_ms: u64,
+    /// For how long it remains open, in milliseconds.
+    pub left_ms: u64,
+    /// How many connections have started.
+    pub connections: Option<u64>,
 }
 
 /// Answers a connection, which is the request. The answer is a file without a name, so that it may have any

@@ -15,7 +15,7 @@ use ruroco_config::{Config, DEFAULT_PATH};
 use ruroco_daemon::logging;
 use serde_json::Value;
 
-use crate::{check, doctor, import, init, invite, key, show};
+use crate::{arming, check, doctor, doors, import, init, invite, key, show};
 
 /// Set up, check and administer a host that runs ruroco.
 ///
@@ -32,6 +32,17 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Close doors to everyone without a lease
+    ///
+    /// Sessions that exist continue. With --for, doors open again by themselves unless it is confirmed, also if the
+    /// host restarts: a way back for an operator who closes the port of his own session. Run it as root.
+    Arm(arming::Options),
+    /// Keep doors closed that were armed for a time
+    Confirm,
+    /// Open doors to everyone, until `ruroco arm`
+    ///
+    /// Works also if the gate does not run. `status` and `doctor` report it.
+    Disarm,
     /// Set up this host: write the configuration, create a key, start gate, server and commander
     ///
     /// Existing files are not changed, so you can run it again. When setup is done, it runs `doctor` and, on a
@@ -72,6 +83,10 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Show which doors are open for which addresses, or close a door
+    ///
+    /// A door is a port that is closed to everyone and opens for the address that knocked. Run it as root.
+    Doors(doors::Options),
     /// Convert the files of upstream ruroco or of an earlier release
     ///
     /// Converts config.toml and commands.toml, moves upstream's keys to a directory that belongs to root, and
@@ -114,6 +129,9 @@ pub fn main() -> ExitCode {
 fn run(config: &Path, action: Action) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match action {
+        Action::Arm(options) => arming::arm(config, &options, &mut io::stdout().lock()).map(done),
+        Action::Confirm => arming::confirm(config, &mut io::stdout().lock()).map(done),
+        Action::Disarm => arming::disarm(config, &mut io::stdout().lock()).map(done),
         Action::Init(options) => init::run(config, options).map(done),
         Action::Check { commands, daemon, json, strict } => {
             let report = match daemon {
@@ -128,6 +146,7 @@ fn run(config: &Path, action: Action) -> anyhow::Result<ExitCode> {
             let text = if json { line(&report.to_json()) } else { report.to_string() };
             tell(&text, report.is_good())
         }
+        Action::Doors(options) => doors::run(config, &options),
         Action::Import(options) => import::run(config, &options).map(done),
         Action::Invite(options) => invite::run(config, options, &mut io::stdout().lock()).map(done),
         Action::Key(options) => key::run(config, options).map(done),

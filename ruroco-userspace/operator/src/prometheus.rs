@@ -31,6 +31,7 @@ impl Text {
         let Some(status) = &report.status else { return Ok(()) };
         self.gate(status)?;
         self.interfaces(status)?;
+        self.doors(status)?;
         self.counters(status)
     }
 
@@ -137,6 +138,20 @@ impl Text {
             let mode = interface.mode.as_deref().unwrap_or("none");
             let labels = [("interface", interface.name.as_str()), ("mode", mode)];
             self.sample(name, &labels, u8::from(interface.attached))
+        })
+    }
+
+    fn doors(&mut self, status: &Status) -> fmt::Result {
+        if status.doors.is_empty() {
+            return Ok(());
+        }
+        let name = "ruroco_doors_armed";
+        self.family(name, "gauge", "Whether doors are closed to everyone without a lease.")?;
+        self.sample(name, &[], u8::from(status.arming.armed))?;
+        let name = "ruroco_door_leases";
+        self.family(name, "gauge", "For how many addresses the door is open.")?;
+        status.doors.iter().try_for_each(|door| {
+            self.sample(name, &[("door", door.name.as_str())], door.leases.len())
         })
     }
 

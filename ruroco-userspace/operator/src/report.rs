@@ -130,6 +130,7 @@ impl Report {
         }
         self.write_parts(f)?;
         if let Some(status) = &self.status {
+            write_doors(f, status)?;
             self.write_verdicts(f, status)?;
         }
         self.write_knocks(f)?;
@@ -215,6 +216,19 @@ impl Report {
             writeln!(f, " (by the {by})")
         })
     }
+}
+
+/// How many addresses each door is open for; `ruroco doors` shows them.
+fn write_doors(f: &mut String, status: &Status) -> fmt::Result {
+    status.doors.iter().try_for_each(|door| {
+        let state = match (status.arming.armed, door.leases.len()) {
+            (false, _) => "OPEN TO EVERYONE".to_owned(),
+            (true, 0) => "closed".to_owned(),
+            (true, 1) => "open for 1 address".to_owned(),
+            (true, count) => format!("open for {count} addresses"),
+        };
+        writeln!(f, "door        {} ({}): {state}", door.name, door.ports.join(" "))
+    })
 }
 
 /// What was found, or nothing and why.

@@ -124,7 +124,7 @@ fn watch(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The text in the place of what is on the screen, by the control sequences that every terminal has
 /// (ECMA-48): to the first place, each line to its end, and all that is below.
-fn redrawn(text: &str) -> String {
+pub(super) fn redrawn(text: &str) -> String {
     format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))
 }
 

@@ -21,6 +21,7 @@ mod capacity;
 mod client;
 mod detours;
 mod doctor;
+mod doors;
 mod floors;
 mod handover;
 mod indistinguishable;

@@ -11,7 +11,7 @@ use ruroco_files::toml_file::{
 use ruroco_messages::problems::Problems;
 
 use super::{Places, Reader};
-use crate::fields::{self, Look, Mode, Source};
+use crate::fields::{self, Look, Mode, OnStop, Source};
 
 /// `[gate]`.
 #[derive(Debug)]
@@ -24,6 +24,10 @@ pub struct Gate {
     pub pin_dir: PathBuf,
     /// What the gate's port looks like from outside.
     pub appearance: Appearance,
+    /// What becomes of doors when the gate stops.
+    pub on_stop: OnStop,
+    /// Where the gate remembers that doors are disarmed.
+    pub doors_dir: PathBuf,
     interfaces_at: Vec<Range<usize>>,
 }
 
@@ -105,6 +109,8 @@ impl Gate {
         let look = reader.value(&fields::APPEARANCE)?.0;
         let is_look_wrong = is_look_wrong && reader.problems.len() != before;
         let limit = reader.take(&fields::MAX_PASSED_PER_SECOND);
+        let on_stop = reader.value(&fields::ON_STOP)?.0;
+        let doors_dir = reader.value(&fields::DOORS_DIR)?;
         let Reader { table, .. } = reader;
         table.reject_unknown(&fields::gate(), &[], problems);
         let appearance = match (look, limit) {
@@ -125,7 +131,7 @@ impl Gate {
                 Appearance::Closed { max_passed_per_second }
             }
         };
-        Some(Self { interfaces, mode, pin_dir, appearance, interfaces_at })
+        Some(Self { interfaces, mode, pin_dir, appearance, on_stop, doors_dir, interfaces_at })
     }
 
     /// Where an interface is named.

@@ -335,6 +335,11 @@ impl<const MIN: u64, const MAX: u64> Value for Time<MIN, MAX> {
     }
 }
 
+/// The time in a text such as `5m`, in whole seconds.
+pub fn parse_time(text: &str) -> Option<Duration> {
+    seconds(text).map(Duration::from_secs)
+}
+
 /// The seconds in a text such as `5m`.
 fn seconds(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());

@@ -30,6 +30,8 @@ const UNGUARDED: &str = "unguarded";
 const ADDRESSES: &str = "addresses";
 /// The keys that the gate has.
 const KEYS: &str = "keys";
+/// The doors.
+const DOORS: &str = "doors";
 /// The server.
 pub const SERVER: &str = "server";
 /// The commander.
@@ -67,6 +69,7 @@ impl Health {
         }
         parts.push(addresses(config));
         parts.extend(answer.map(keys));
+        parts.extend(answer.and_then(doors));
         parts.push(server::finding(config, answer));
         let commander = commander::ask(&config.socket_dir);
         parts.push(commander::alive(&commander, &config.socket_dir));
@@ -231,9 +234,49 @@ fn keys(status: &Status) -> Finding {
     }
 }
 
+/// Whether doors are closed, if there are any.
+fn doors(status: &Status) -> Option<Finding> {
+    let count = match status.doors.len() {
+        0 => return None,
+        1 => "1 door is".to_owned(),
+        count => format!("{count} doors are"),
+    };
+    Some(match (status.arming.armed, status.arming.left_ms) {
+        (true, None) => Finding::ok(DOORS, format!("{count} closed to everyone without a lease")),
+        (true, Some(left)) => Finding::warning(
+            DOORS,
+            format!(
+                "{count} closed for {} more seconds, and then open to everyone",
+                left.div_ceil(1000)
+            ),
+            "knock and open a new connection, or run `ruroco confirm`",
+        ),
+        (false, _) => Finding::warning(
+            DOORS,
+            format!("{count} open to everyone"),
+            "run `ruroco arm --for 10m` to close it, then knock and connect",
+        ),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn doors_that_are_open_to_everyone_are_a_warning() {
+        let mut status = crate::report::tests::status();
+        assert_eq!(doors(&status).unwrap().state(), State::Ok);
+        status.arming.left_ms = Some(90_500);
+        let finding = doors(&status).unwrap();
+        assert_eq!(finding.state(), State::Warning);
+        assert!(finding.detail().contains("closed for 91 more seconds"), "{finding}");
+        status.arming.armed = false;
+        let finding = doors(&status).unwrap();
+        assert!(finding.detail().contains("1 door is open to everyone"), "{finding}");
+        status.doors.clear();
+        assert!(doors(&status).is_none());
+    }
 
     #[test]
     fn a_gate_whose_keys_have_all_expired_has_a_problem() {

@@ -5,6 +5,7 @@
 //! nothing that exists. At the end, the [`doctor`] checks the result. On a terminal, `init` then shows an
 //! [invitation](invite) with the new key.
 
+mod doors;
 mod host;
 mod questions;
 mod steps;
@@ -22,6 +23,7 @@ use ruroco_config::{Config, DEFAULT_PORT};
 use ruroco_messages::plain_error::plain;
 
 use self::{
+    doors::Choice,
     host::Host,
     questions::Questions,
     steps::{Setup, Step},
@@ -43,6 +45,9 @@ pub struct Options {
     /// Name of the first key: of the person or device that will knock
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
+    /// Port that a knock opens, and that is closed to everyone else, such as ssh=tcp/22; repeat for more
+    #[arg(long = "door", value_name = "NAME=PORT")]
+    doors: Vec<Choice>,
     /// Do not prompt: use the default for each answer that is not given
     #[arg(long)]
     yes: bool,
@@ -83,8 +88,18 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     let key = options.key.unwrap_or_else(|| KEY.to_owned());
     setup.key_file(&key)?;
     let mut steps = vec![Step::Config, Step::Commands, Step::Floors, Step::FirstKey(key.clone())];
+    // Doors that are new close only when everything runs, and for a trial.
+    let has_new_doors = setup.has_new_doors();
+    if has_new_doors {
+        steps.push(Step::Disarm);
+    }
     if !options.no_start {
         steps.push(Step::Units);
+    }
+    match (has_new_doors, options.no_start) {
+        (true, false) => steps.push(Step::Arm),
+        (true, true) => writeln!(out, "doors stay open until you run `ruroco arm`")?,
+        (false, _) => {}
     }
     for step in steps {
         step.take(&setup, &mut out)?;
@@ -146,8 +161,14 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
         None => questions.port(DEFAULT_PORT)?,
         Some(port) => port.get(),
     };
+    let doors = match options.doors.as_slice() {
+        // A port closes only if its operator has said so.
+        [] if is_all_said || options.yes => Vec::new(),
+        [] => questions.doors(doors::ssh())?,
+        given => given.to_vec(),
+    };
     warn_of_unguarded(&interfaces, &ips, config, out)?;
-    Ok(Setup::new(config, interfaces, ips, port))
+    Ok(Setup::new(config, interfaces, ips, port, doors.into_iter().collect()))
 }
 
 /// Names the interfaces that would lead past the gate. It is only a warning, as one of them may be meant

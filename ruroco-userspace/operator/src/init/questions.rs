@@ -1,14 +1,27 @@
 //! Questions to a person, each with a default answer.
 
 use std::{
-    fmt::Display,
+    fmt::{self, Display},
     io::{BufRead, Write},
     net::IpAddr,
 };
 
 use anyhow::{Context, bail};
 
-use super::host::Host;
+use super::{doors::Choice, host::Host};
+
+/// A door, or `-`.
+#[derive(Clone, Copy)]
+struct Answer(Option<Choice>);
+
+impl Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(choice) => choice.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
 
 /// The person at the terminal, or the defaults.
 pub(super) struct Questions<R, W> {
@@ -74,6 +87,23 @@ impl<R: BufRead, W: Write> Questions<R, W> {
         ports.first().copied().context("no port")
     }
 
+    /// Which ports a knock opens.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub(super) fn doors(&mut self, usual: Option<Choice>) -> anyhow::Result<Vec<Choice>> {
+        let usual = Answer(usual);
+        let answers = self.list(
+            "Which ports are closed to everyone and opened by a knock? (NAME=PORT, or - for none)",
+            &[usual],
+            |answer| match answer {
+                "-" => Ok(Answer(None)),
+                answer => answer.parse().map(Some).map(Answer),
+            },
+        )?;
+        Ok(answers.into_iter().filter_map(|Answer(choice)| choice).collect())
+    }
+
     /// Asks until every word of the answer is valid. At least one word is required.
     fn list<T: Clone + Display>(
         &mut self,
@@ -128,6 +158,19 @@ mod tests {
         assert_eq!(answer.unwrap(), 4);
         assert!(said.contains("0 is not a port") && said.contains("x is not a port"), "{said}");
         assert!(port("x\n").0.is_err(), "the end of all answers is not waited for");
+    }
+
+    #[test]
+    fn a_port_is_closed_only_if_the_answer_says_so() {
+        let doors = |answers: &str, usual: Option<Choice>| {
+            Questions::new(answers.as_bytes(), Vec::new(), false).doors(usual).unwrap()
+        };
+        let ssh: Choice = "ssh=tcp/22".parse().unwrap();
+        let web: Choice = "web=tcp/443".parse().unwrap();
+        assert_eq!(doors("\n", Some(ssh)), [ssh]);
+        assert_eq!(doors("-\n", Some(ssh)), []);
+        assert_eq!(doors("\n", None), []);
+        assert_eq!(doors("22\nssh=tcp/22 web=tcp/443\n", None), [ssh, web]);
     }
 
     #[test]

@@ -11,11 +11,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use ruroco_config::{Config, FLOORS, UPSTREAM_BLOCKLIST};
+use ruroco_config::{Config, FLOORS, Gate, UPSTREAM_BLOCKLIST};
 use ruroco_files::{durable, toml_file::Source as File};
 use ruroco_seal::generate_key;
 use ruroco_trust::private_directory;
 
+use super::doors::Doors;
 use crate::{floors, key};
 
 /// One of the steps, in the order in which they are taken.
@@ -30,8 +31,12 @@ pub(super) enum Step {
     /// Make the first key, with this name. This comes after the floors: if there are keys but no floors, the
     /// keys may have been used already, and the next attempt would stop there.
     FirstKey(String),
+    /// Leave doors open until they are armed.
+    Disarm,
     /// Have systemd start everything, now and at each boot.
     Units,
+    /// Close the doors for a trial.
+    Arm,
 }
 
 /// What to set up, and where.
@@ -45,6 +50,8 @@ pub(super) struct Setup {
     interfaces: Vec<String>,
     ips: Vec<IpAddr>,
     port: u16,
+    /// The doors to set up, and not those that an earlier configuration has.
+    doors: Doors,
     /// Whether there were keys before.
     had_keys: bool,
 }
@@ -62,7 +69,13 @@ const UNITS: [&str; 3] =
 
 impl Setup {
     /// With everything where the package has it.
-    pub(super) fn new(config: &Path, interfaces: Vec<String>, ips: Vec<IpAddr>, port: u16) -> Self {
+    pub(super) fn new(
+        config: &Path,
+        interfaces: Vec<String>,
+        ips: Vec<IpAddr>,
+        port: u16,
+        doors: Doors,
+    ) -> Self {
         Self {
             config: config.to_owned(),
             keys: super::keys_beside(config),
@@ -71,6 +84,7 @@ impl Setup {
             interfaces,
             ips,
             port,
+            doors,
             had_keys: has_keys(&super::keys_beside(config)),
         }
     }
@@ -97,6 +111,7 @@ impl Setup {
             interfaces: config.gate.interfaces.clone(),
             ips: config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect(),
             port: config.port,
+            doors: Doors::default(),
             had_keys: has_keys(&config.keys_dir),
         })
     }
@@ -118,6 +133,24 @@ impl Setup {
         key::key_file(&self.keys, name)
     }
 
+    /// Whether there are doors to set up.
+    pub(super) fn has_new_doors(&self) -> bool {
+        !self.doors.is_empty()
+    }
+
+    /// What the first `commands.toml` holds.
+    fn commands_text(&self) -> String {
+        match self.doors.is_empty() {
+            true => COMMANDS.to_owned(),
+            false => self.doors.commands_text(),
+        }
+    }
+
+    /// The settings of the gate, which has them from the file that was written.
+    fn gate(&self) -> anyhow::Result<Gate> {
+        Ok(Config::read(&self.config).or_problems()?.gate)
+    }
+
     /// Whether the first key is made now.
     pub(super) fn is_first(&self) -> bool {
         !self.had_keys
@@ -132,6 +165,7 @@ impl Setup {
         let _ = writeln!(text, "addresses = [{ips}]\nport = {}", self.port);
         let _ = writeln!(text, "keys_dir = {:?}", self.keys.display().to_string());
         let _ = writeln!(text, "\n[gate]\ninterfaces = [{}]", list(self.interfaces.clone()));
+        text.push_str(&self.doors.config_text());
         text
     }
 }
@@ -144,10 +178,14 @@ impl Step {
     pub(super) fn take(self, setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
         match self {
             Self::Config => write_new(&setup.config, &setup.text(), 0o644, out),
-            Self::Commands => write_new(&commands_beside(&setup.config), COMMANDS, 0o600, out),
+            Self::Commands => {
+                write_new(&commands_beside(&setup.config), &setup.commands_text(), 0o600, out)
+            }
             Self::Floors => make_floors(setup, out),
             Self::FirstKey(name) => first_key(setup, &name, out),
+            Self::Disarm => Doors::disarm(&setup.gate()?),
             Self::Units => start_units(out),
+            Self::Arm => Ok(writeln!(out, "{}", setup.doors.arm(&setup.gate()?)?)?),
         }
     }
 }

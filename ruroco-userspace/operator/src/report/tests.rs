@@ -1,10 +1,24 @@
 use super::*;
 use crate::health::paths::From;
 use ruroco_gate::addresses::AddressStatus;
-use ruroco_gate::status::{KeyStatus, ProgramStatus, RingFill};
+use ruroco_gate::status::{
+    ArmingStatus, DoorStatus, KeyStatus, LeaseStatus, ProgramStatus, RingFill,
+};
 
 pub(crate) fn key(name: &str, id: &str) -> KeyStatus {
     KeyStatus { name: name.to_owned(), id: id.to_owned(), expires: None, expired: false }
+}
+
+fn door() -> DoorStatus {
+    let lease = LeaseStatus {
+        address: "203.0.113.7".to_owned(),
+        key: "laptop".to_owned(),
+        open_ms: 12_000,
+        left_ms: 18_000,
+        connections: Some(1),
+    };
+    let ports = vec!["tcp/22".to_owned()];
+    DoorStatus { name: "ssh".to_owned(), ports, for_seconds: 30, leases: vec![lease] }
 }
 
 pub(crate) fn status() -> Status {
@@ -36,6 +50,8 @@ pub(crate) fn status() -> Status {
         addresses: ["192.0.2.1", "2001:db8::1"].map(present).into(),
         appearance: "filtered".to_owned(),
         keys: vec![key("laptop", "0001020304050607")],
+        doors: vec![door()],
+        arming: ArmingStatus { armed: true, left_ms: None },
         server_connected: true,
         server_pid: None,
         ring: RingFill { waiting_bytes: 152, read_up_to: 8000 },
@@ -136,6 +152,7 @@ warning     unguarded: wg0 cannot be guarded
 ok          server: connected
 problem     commander: is not running
             -> start it
+door        ssh (tcp/22): open for 1 address
 verdict     not_ours                   0          0.0/s
 verdict     malformed               1000          0.0/s
 verdict     fragment                2000          0.0/s

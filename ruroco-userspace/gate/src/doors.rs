@@ -1,0 +1,374 @@
+//! Doors: ports that are closed to everyone but the addresses that hold a lease.
+//!
+//! The commander requests leases, the gate checks the requests against its own configuration and writes them into
+//! the kernel's map, and the XDP program enforces them. The kernel ends leases by its own clock: the gate only
+//! removes and logs them. Leases outlive the gate, and the next gate adopts them.
+
+mod lease_socket;
+mod leases;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use ruroco_common::{
+    datagram::KeyId,
+    doors::{DoorName, Lease, LeaseKey, SourcePrefix},
+};
+use ruroco_config::{Config, Gate, door::Door};
+use ruroco_ipc::{
+    boot_clock,
+    lease::{Action, Answer, Request},
+};
+
+pub(super) use self::lease_socket::PLACES;
+use self::{
+    lease_socket::LeaseSocket,
+    leases::{Grant, Held, Leases},
+};
+use super::{
+    arming::{Arming, Switch},
+    door_maps::{DoorMaps, SharedPins, in_kernel},
+    held_keys::HeldKeys,
+    status::{ArmingStatus, DoorStatus, LeaseStatus},
+};
+
+/// How often the gate removes flows that have ended.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often the gate looks whether a connection has confirmed that doors stay armed.
+const ARMING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The doors of the configuration and their leases.
+pub(super) struct Doors {
+    configured: BTreeMap<DoorName, Door>,
+    leases: Leases,
+    socket: LeaseSocket,
+    /// Whether doors are armed. There is none without doors.
+    switch: Option<Switch>,
+    /// When to remove flows next that have ended.
+    next_sweep: Option<Instant>,
+    /// What the switch was when the gate last looked.
+    arming: Arming,
+}
+
+impl Doors {
+    /// Begins to answer requests, with the leases that an earlier gate has left.
+    ///
+    /// # Errors
+    /// If the socket cannot be made, or the map of leases cannot be read.
+    pub(super) fn begin(
+        config: &Config,
+        maps: &mut DoorMaps,
+        keys: &HeldKeys,
+    ) -> anyhow::Result<Self> {
+        let mut leases = Leases::default();
+        for (lease, Lease { until, since, key, .. }) in maps.leases()? {
+            let [until, since] = [until, since].map(Duration::from_nanos);
+            leases.insert(lease, Held { until, since, key, has_ended: false });
+        }
+        let socket = LeaseSocket::listen(&config.socket_dir)?;
+        let configured = config.doors.clone();
+        let (switch, arming) = (None, Arming::Armed);
+        let mut doors = Self { configured, leases, socket, switch, next_sweep: None, arming };
+        doors.begin_arming(&config.gate)?;
+        doors.close_unsupported(maps, keys);
+        Ok(doors)
+    }
+
+    /// Whether the configuration has no door.
+    pub(super) fn is_empty(&self) -> bool {
+        self.configured.is_empty()
+    }
+
+    /// What to wait for, while another connection can be accepted.
+    pub(super) fn descriptor(&self, now: Instant) -> Option<BorrowedFd<'_>> {
+        self.socket.descriptor(now)
+    }
+
+    /// The connection in one of [`PLACES`].
+    pub(super) fn connection(&self, place: usize) -> Option<BorrowedFd<'_>> {
+        self.socket.connection(place)
+    }
+
+    /// Accepts a connection.
+    pub(super) fn accept(&mut self, now: Instant) {
+        self.socket.accept(now);
+    }
+
+    /// When to [tend](Doors::tend) to something.
+    pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let change = self.leases.next_change().and_then(boot_clock::to_instant);
+        // While doors are armed for a time, a connection can confirm it at any moment.
+        let is_on_trial = matches!(self.arming, Arming::ArmedUntil(_));
+        let look = is_on_trial.then(|| now.checked_add(ARMING_INTERVAL)).flatten();
+        let sweep = self.next_sweep.filter(|_| self.has_flows());
+        change.into_iter().chain(look).chain(sweep).chain(self.socket.next_wake(now)).min()
+    }
+
+    /// Goes on with another configuration and other keys.
+    pub(super) fn change(&mut self, config: &Config, maps: &mut DoorMaps, keys: &HeldKeys) {
+        self.configured.clone_from(&config.doors);
+        if let Err(error) = self.begin_arming(&config.gate) {
+            tracing::error!("could not determine whether doors are armed: {error:#}");
+        }
+        self.close_unsupported(maps, keys);
+    }
+
+    /// Begins to follow whether doors are armed, as soon as there are doors. Without doors, the maps of earlier ones
+    /// are no longer kept.
+    fn begin_arming(&mut self, gate: &Gate) -> anyhow::Result<()> {
+        if self.configured.is_empty() {
+            self.switch = None;
+            return Ok(SharedPins::of(&gate.pin_dir)?.remove()?);
+        }
+        if self.switch.is_none() {
+            let mut switch = Switch::open(gate)?;
+            self.arming = switch.begin()?;
+            self.switch = Some(switch);
+            report_arming(self.arming);
+        }
+        Ok(())
+    }
+
+    /// Notices that the operator, a connection or the end of its time has changed whether doors are armed.
+    pub(super) fn follow_arming(&mut self) {
+        let Some(switch) = &mut self.switch else { return };
+        let before = self.arming;
+        match switch.read() {
+            Ok(arming) if arming != before => {
+                self.arming = arming;
+                report_arming(arming);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!("could not determine whether doors are armed: {error:#}"),
+        }
+        // A connection through a door has confirmed it; the file does not say so yet.
+        if matches!((before, self.arming), (Arming::ArmedUntil(_), Arming::Armed))
+            && let Err(error) = switch.set(Arming::Armed)
+        {
+            tracing::error!("{error:#}");
+        }
+    }
+
+    /// Whether doors are armed, for the operator.
+    pub(super) fn arming_status(&self) -> ArmingStatus {
+        let now = boot_clock::now();
+        match self.arming {
+            Arming::Armed => ArmingStatus { armed: true, left_ms: None },
+            Arming::ArmedUntil(end) => {
+                ArmingStatus { armed: now < end, left_ms: Some(millis(end.saturating_sub(now))) }
+            }
+            Arming::Disarmed => ArmingStatus { armed: false, left_ms: None },
+        }
+    }
+
+    /// Closes what keys have opened that are no longer in force, and removed doors.
+    pub(super) fn close_unsupported(&mut self, maps: &mut DoorMaps, keys: &HeldKeys) {
+        let keys: BTreeSet<KeyId> = keys.ids_in_force().collect();
+        let has_door = |door: DoorName| self.configured.contains_key(&door);
+        for lease in self.leases.unsupported(has_door, &keys) {
+            if self.end(&lease, maps) {
+                let (door, ip) = (lease.door, IpAddr::from(lease.address));
+                tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
+            }
+        }
+    }
+
+    /// Logs leases that have ended, and removes them from the map a moment later.
+    pub(super) fn tend(&mut self, now: Instant, maps: &mut DoorMaps, keys: &HeldKeys) {
+        self.socket.tend(now);
+        self.follow_arming();
+        self.sweep_flows(now, maps);
+        let now = boot_clock::now();
+        for (lease, held) in self.leases.take_ended(now) {
+            let connections = maps.lease(&lease).ok().flatten().map(|lease| lease.connections);
+            let (door, ip, key) = (lease.door, IpAddr::from(lease.address), keys.name(held.key));
+            tracing::info!(%door, %ip, %key, ?connections, "the lease has ended");
+        }
+        for lease in self.leases.outdated(now) {
+            self.end(&lease, maps);
+        }
+    }
+
+    /// Makes room in the map of flows. The XDP program already treats flows that have ended as unknown.
+    fn sweep_flows(&mut self, now: Instant, maps: &mut DoorMaps) {
+        if !self.has_flows() || self.next_sweep.is_some_and(|next| now < next) {
+            return;
+        }
+        self.next_sweep = now.checked_add(SWEEP_INTERVAL);
+        let boot = nanoseconds(boot_clock::now());
+        let swept = maps.flows().and_then(|flows| {
+            let mut ended = flows.iter().filter(|(_, flow)| !flow.is_live(boot));
+            ended.try_for_each(|(key, _)| maps.remove_flow(key))
+        });
+        if let Err(error) = swept {
+            tracing::error!("could not remove flows that have ended: {error:#}");
+        }
+    }
+
+    fn has_flows(&self) -> bool {
+        self.configured.values().any(Door::has_flows)
+    }
+
+    /// Deals with the request of a connection, if it has come.
+    pub(super) fn serve(&mut self, place: usize, maps: &mut DoorMaps, keys: &HeldKeys) {
+        let Some(message) = self.socket.receive(place) else { return };
+        let answer = match Request::decode(message.bytes()) {
+            Ok(request) => self.answer(&request, maps, keys),
+            Err(error) => {
+                tracing::warn!("rejected a request for a door: {error}");
+                Answer::Malformed
+            }
+        };
+        message.answer(answer);
+    }
+
+    fn answer(&mut self, request: &Request, maps: &mut DoorMaps, keys: &HeldKeys) -> Answer {
+        let answer = self.obey(request, maps, keys).unwrap_or_else(|answer| answer);
+        let Request { door, address, key, counter, .. } = request;
+        let (ip, key, result) = (IpAddr::from(*address), keys.name(*key), answer.name());
+        match answer.is_success() {
+            true => tracing::info!(%door, %ip, %key, %counter, result, "door"),
+            false => tracing::warn!(%door, %ip, %key, %counter, result, "door"),
+        }
+        answer
+    }
+
+    fn obey(
+        &mut self,
+        request: &Request,
+        maps: &mut DoorMaps,
+        keys: &HeldKeys,
+    ) -> Result<Answer, Answer> {
+        let door = self.configured.get(&request.door).ok_or(Answer::UnknownDoor)?;
+        let lease = in_kernel(door).lease_key(request.address);
+        let now = boot_clock::now();
+        let Action::Open { until } = request.action else {
+            let was_open = self.leases.is_in_force(&lease, now);
+            if !self.end(&lease, maps) {
+                return Err(Answer::Failed);
+            }
+            return Ok(if was_open { Answer::Closed } else { Answer::WasClosed });
+        };
+        if !keys.ids_in_force().any(|id| id == request.key) {
+            return Err(Answer::UnknownKey);
+        }
+        if until > now.saturating_add(door.duration) {
+            return Err(Answer::TooLong);
+        }
+        let limit = door.connections.unwrap_or_default();
+        let grant = self.leases.grant(&lease, request.key, until, now)?;
+        if let Err(error) = write(maps, &lease, &grant, request, limit) {
+            tracing::error!("{error:#}");
+            return Err(Answer::Failed);
+        }
+        let Grant { until, since, answer } = grant;
+        self.leases.insert(lease, Held { until, since, key: request.key, has_ended: false });
+        Ok(answer)
+    }
+
+    /// Takes a lease out of the map. Says whether the map does not have it any more.
+    fn end(&mut self, lease: &LeaseKey, maps: &mut DoorMaps) -> bool {
+        match maps.remove(lease) {
+            Ok(()) => {
+                self.leases.remove(lease);
+                true
+            }
+            Err(error) => {
+                tracing::error!(door = %lease.door, "could not close the door: {error:#}");
+                false
+            }
+        }
+    }
+
+    /// The address of a lease; where the lease covers a network, with its prefix.
+    fn shown(&self, lease: &LeaseKey) -> String {
+        let (ip, door) = (IpAddr::from(lease.address), self.configured.get(&lease.door));
+        let source = door.map_or(SourcePrefix::ADDRESS, |door| door.source);
+        match (ip, source) {
+            (IpAddr::V4(_), SourcePrefix { ipv4: 32, .. })
+            | (IpAddr::V6(_), SourcePrefix { ipv6: 128, .. }) => ip.to_string(),
+            (IpAddr::V4(_), SourcePrefix { ipv4: length, .. })
+            | (IpAddr::V6(_), SourcePrefix { ipv6: length, .. }) => format!("{ip}/{length}"),
+        }
+    }
+
+    /// What the operator's tool shows of each door.
+    pub(super) fn statuses(&self, maps: &DoorMaps, keys: &HeldKeys) -> Vec<DoorStatus> {
+        let now = boot_clock::now();
+        let lease = |(lease, held): (&LeaseKey, &Held)| LeaseStatus {
+            address: self.shown(lease),
+            key: keys.name(held.key),
+            open_ms: millis(now.saturating_sub(held.since)),
+            left_ms: millis(held.until.saturating_sub(now)),
+            connections: maps.lease(lease).ok().flatten().map(|lease| lease.connections),
+        };
+        let of_door = |door: &Door| DoorStatus {
+            name: door.name.to_string(),
+            ports: door.ports.iter().map(ToString::to_string).collect(),
+            for_seconds: door.duration.as_secs(),
+            leases: self
+                .leases
+                .in_force(now)
+                .filter(|(lease, _)| lease.door == door.name)
+                .map(lease)
+                .collect(),
+        };
+        self.configured.values().map(of_door).collect()
+    }
+}
+
+fn report_arming(arming: Arming) {
+    match arming {
+        Arming::Armed => tracing::info!("doors are closed to everyone without a lease"),
+        Arming::ArmedUntil(end) => {
+            let seconds = end.saturating_sub(boot_clock::now()).as_secs();
+            tracing::warn!(
+                "doors are closed for {seconds} seconds, and then open to everyone unless a connection arrives after a \
+                 knock, or `ruroco confirm` is run"
+            );
+        }
+        Arming::Disarmed => {
+            tracing::warn!("doors are open to everyone. Run `ruroco arm` to close them");
+        }
+    }
+}
+
+/// Writes a granted lease into the map. What a new knock does not change continues: the bucket, and how many
+/// connections there were.
+fn write(
+    maps: &mut DoorMaps,
+    lease: &LeaseKey,
+    grant: &Grant,
+    request: &Request,
+    limit: u32,
+) -> anyhow::Result<()> {
+    let is_renewed = grant.answer == Answer::Renewed;
+    let before = if is_renewed { maps.lease(lease)? } else { None };
+    let value = Lease {
+        until: nanoseconds(grant.until),
+        since: nanoseconds(grant.since),
+        bucket: before.map_or(0, |before| before.bucket),
+        connections: before.map_or(0, |before| before.connections),
+        used: 0,
+        limit,
+        flows: 0,
+        padding: 0,
+        key: request.key,
+        counter: request.counter.to_be_bytes(),
+    };
+    maps.put(lease, &value).with_context(|| format!("could not open the door {}", lease.door))
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

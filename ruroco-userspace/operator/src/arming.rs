@@ -1,0 +1,98 @@
+//! `ruroco arm`, `confirm` and `disarm`: whether doors are closed to everyone without a lease.
+
+use std::{io::Write, path::Path, time::Duration};
+
+use anyhow::bail;
+use clap::Args;
+use ruroco_config::Config;
+use ruroco_files::toml_file::value::parse_time;
+use ruroco_gate::arming::{Arming, Switch};
+use ruroco_ipc::boot_clock;
+
+/// For how long doors are armed until the operator confirms it.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Open all doors again after this time, such as 10m, unless `ruroco confirm` is run before or a connection
+    /// arrives through a door after a knock
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    duration: Option<Duration>,
+}
+
+fn time(text: &str) -> Result<Duration, &'static str> {
+    let time = parse_time(text).filter(|time| !time.is_zero());
+    time.ok_or("use a number and a unit, such as 30s, 10m or 1h")
+}
+
+/// Closes doors to everyone without a lease.
+///
+/// # Errors
+/// If the configuration has no door, or the state cannot be changed.
+pub fn arm(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = with_doors(config)?;
+    let mut switch = Switch::open(&config.gate)?;
+    let Some(duration) = options.duration else {
+        switch.set(Arming::Armed)?;
+        return Ok(writeln!(out, "armed: {} closed to everyone without a lease", doors(&config))?);
+    };
+    switch.set(Arming::ArmedUntil(boot_clock::now().saturating_add(duration)))?;
+    let seconds = duration.as_secs();
+    Ok(writeln!(
+        out,
+        "armed for {seconds} seconds: {} closed to everyone without a lease.\n\
+         Knock and open a new connection, or run `ruroco confirm`. Otherwise everyone can connect again afterwards.",
+        doors(&config)
+    )?)
+}
+
+/// Keeps doors closed that were armed for a time.
+///
+/// # Errors
+/// If doors are open, or the state cannot be changed.
+pub fn confirm(config: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = with_doors(config)?;
+    let mut switch = Switch::open(&config.gate)?;
+    match switch.read()? {
+        Arming::Disarmed => {
+            bail!("doors are open to everyone. Run `ruroco arm --for 10m` to close them")
+        }
+        Arming::Armed => writeln!(out, "confirmed already")?,
+        Arming::ArmedUntil(_) => {
+            switch.set(Arming::Armed)?;
+            writeln!(out, "confirmed: {} closed to everyone without a lease", doors(&config))?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens doors to everyone.
+///
+/// # Errors
+/// If the configuration has no door, or the state cannot be changed.
+pub fn disarm(config: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = with_doors(config)?;
+    Switch::open(&config.gate)?.set(Arming::Disarmed)?;
+    Ok(writeln!(
+        out,
+        "disarmed: {} open to everyone. Run `ruroco arm` to close them",
+        doors(&config)
+    )?)
+}
+
+fn with_doors(path: &Path) -> anyhow::Result<Config> {
+    let config = Config::read(path).or_problems()?;
+    if config.doors.is_empty() {
+        bail!("{} has no doors. `man ruroco-config` describes [doors.NAME]", path.display());
+    }
+    Ok(config)
+}
+
+/// Such as `the doors ssh (tcp/22), admin (tcp/8443) are`.
+fn doors(config: &Config) -> String {
+    let shown = config.doors.values().map(|door| {
+        let ports = door.ports.iter().map(ToString::to_string).collect::<Vec<_>>();
+        format!("{} ({})", door.name, ports.join(" "))
+    });
+    let shown = shown.collect::<Vec<_>>();
+    let (word, verb) = if shown.len() == 1 { ("door", "is") } else { ("doors", "are") };
+    format!("the {word} {} {verb}", shown.join(", "))
+}

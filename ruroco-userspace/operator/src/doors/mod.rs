@@ -1,0 +1,299 @@
+//! `ruroco doors`: which doors are open for which addresses, and how to close them.
+//!
+//! The gate's status has doors and leases; the kernel lists the sessions. To close a door, this tool sends the
+//! gate the same record as the commander.
+
+mod sessions;
+
+use std::{
+    fmt::{self, Write as _},
+    io::{self, IsTerminal},
+    net::IpAddr,
+    os::fd::OwnedFd,
+    path::Path,
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use ruroco_common::{address::Address, datagram::KeyId, doors::DoorName};
+use ruroco_config::Config;
+use ruroco_gate::status::{self, DoorStatus, LeaseStatus};
+use ruroco_ipc::{
+    lease::{Action as LeaseAction, Answer, Request, SOCKET},
+    private_socket,
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{RecvFlags, SendFlags, recv, send},
+};
+use serde::Serialize;
+
+use self::sessions::Session;
+use super::show::{self, redrawn};
+
+/// Time between two requests with `--watch`.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a gate that is running may take to answer, seconds.
+const PATIENCE: i64 = 5;
+
+/// What to do.
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Print JSON: one object on one line
+    #[arg(long)]
+    json: bool,
+    /// Repeat every second until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// Close a door for one address, or for all addresses that it is open for
+    ///
+    /// Connections that exist continue.
+    Close {
+        /// The door
+        name: String,
+        /// The address that it is open for; without it, the door is closed for all addresses
+        #[arg(long = "for", value_name = "ADDRESS")]
+        address: Option<IpAddr>,
+    },
+}
+
+/// A door as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    door: DoorStatus,
+    /// The other ends of connections to its TCP ports on this host.
+    sessions: Vec<IpAddr>,
+}
+
+/// Shows the doors, or closes one.
+///
+/// # Errors
+/// If the gate does not answer, or does not do it.
+pub(super) fn run(config: &Path, options: &Options) -> anyhow::Result<ExitCode> {
+    let config = Config::read(config).or_problems()?;
+    match &options.action {
+        Some(Action::Close { name, address }) => {
+            close(&config, name, *address, &mut io::stdout().lock())?
+        }
+        None if options.watch => return watch(&config, options.json),
+        None => {
+            show::print(&shown(&config, options.json)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn watch(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let on_screen = io::stdout().is_terminal() && !json;
+    loop {
+        let text = shown(config, json)?;
+        let text = if on_screen { redrawn(&text) } else { text };
+        if !show::print(&text)? {
+            return Ok(ExitCode::SUCCESS);
+        }
+        thread::sleep(INTERVAL);
+    }
+}
+
+fn shown(config: &Config, json: bool) -> anyhow::Result<String> {
+    let doors = look(config)?;
+    match json {
+        true => Ok(format!("{}\n", serde_json::to_string(&doors)?)),
+        false => Ok(text(&doors)?),
+    }
+}
+
+fn look(config: &Config) -> anyhow::Result<Vec<Shown>> {
+    let status = status::ask(&config.socket_dir)?;
+    let sessions = sessions::established().context("cannot list the sessions of this host")?;
+    let shown = |door: DoorStatus| {
+        let is_here = |session: &&Session| is_port_of(&door, session.port);
+        let sessions = sessions.iter().filter(is_here).map(|session| session.peer).collect();
+        Shown { door, sessions }
+    };
+    Ok(status.doors.into_iter().map(shown).collect())
+}
+
+/// Whether one of the door's TCP ports is this port.
+fn is_port_of(door: &DoorStatus, port: u16) -> bool {
+    let ranges = door.ports.iter().filter_map(|ports| ports.strip_prefix("tcp/"));
+    ranges.into_iter().any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let ends = (first.parse::<u16>(), last.parse::<u16>());
+        matches!(ends, (Ok(first), Ok(last)) if (first..=last).contains(&port))
+    })
+}
+
+/// The doors for a person.
+fn text(doors: &[Shown]) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    if doors.is_empty() {
+        text.push_str("There are no doors. `man ruroco-config` describes [doors.NAME]\n");
+    }
+    for Shown { door, sessions } in doors {
+        let (name, ports) = (&door.name, door.ports.join(" "));
+        match door.leases.as_slice() {
+            [] => writeln!(text, "{name} ({ports}) is closed")?,
+            leases => {
+                writeln!(text, "{name} ({ports}) is open for")?;
+                for lease in leases {
+                    writeln!(text, "  {}", line(lease))?;
+                }
+            }
+        }
+        match sessions.as_slice() {
+            [] => {}
+            sessions => {
+                let peers = sessions.iter().map(ToString::to_string).collect::<Vec<_>>();
+                writeln!(text, "  live sessions: {} ({})", peers.len(), peers.join(", "))?;
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn line(lease: &LeaseStatus) -> String {
+    let LeaseStatus { address, key, open_ms, left_ms, connections } = lease;
+    let [open, left] = [open_ms, left_ms].map(|time| time.div_ceil(1000));
+    let connections = connections.map(|count| match count {
+        1 => ", 1 connection".to_owned(),
+        count => format!(", {count} connections"),
+    });
+    let connections = connections.unwrap_or_default();
+    format!("{address}: closes in {left} s, opened {open} s ago by key {key}{connections}")
+}
+
+/// Closes a door for an address, or for all.
+fn close(
+    config: &Config,
+    name: &str,
+    address: Option<IpAddr>,
+    out: &mut impl io::Write,
+) -> anyhow::Result<()> {
+    let doors = status::ask(&config.socket_dir)?.doors;
+    let Some(door) = doors.iter().find(|door| door.name == name) else {
+        let names: Vec<&str> = doors.iter().map(|door| door.name.as_str()).collect();
+        match names.as_slice() {
+            [] => bail!("there is no door {name}: the gate has no doors"),
+            names => bail!("there is no door {name}. There are: {}", names.join(" ")),
+        }
+    };
+    let addresses = match address {
+        Some(address) => vec![address.to_canonical()],
+        None => door.leases.iter().filter_map(|lease| first_address(&lease.address)).collect(),
+    };
+    let door = DoorName::new(name).context("the gate reports a door with an impossible name")?;
+    let mut closed = 0_u32;
+    for address in addresses {
+        let answer = request(&config.socket_dir, door, address)?;
+        if answer == Answer::Closed {
+            writeln!(out, "closed {name} for {address}")?;
+            closed = closed.saturating_add(1);
+        } else if answer != Answer::WasClosed {
+            bail!(
+                "could not close {name} for {address}: the gate answered {}. See `journalctl -u ruroco-gate`",
+                answer.name()
+            );
+        }
+    }
+    if closed == 0 {
+        match address {
+            Some(address) => writeln!(out, "{name} was not open for {address}")?,
+            None => writeln!(out, "{name} was not open")?,
+        }
+    }
+    Ok(())
+}
+
+/// The address of a lease, which may be for a network.
+fn first_address(lease: &str) -> Option<IpAddr> {
+    lease.split('/').next()?.parse().ok()
+}
+
+fn request(socket_dir: &Path, door: DoorName, address: IpAddr) -> anyhow::Result<Answer> {
+    let path = socket_dir.join(SOCKET);
+    let context = || format!("cannot reach ruroco-gate at {}", path.display());
+    let gate = private_socket::connect(&path).with_context(context)?;
+    let request = Request {
+        action: LeaseAction::Close,
+        door,
+        address: Address::from(address),
+        // Nobody's knock.
+        key: KeyId([0; 8]),
+        counter: 0,
+    };
+    send(&gate, &request.encode(), SendFlags::NOSIGNAL).with_context(context)?;
+    answer(&gate).with_context(context)
+}
+
+fn answer(gate: &OwnedFd) -> anyhow::Result<Answer> {
+    let patience = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+    let mut fds = [PollFd::new(gate, PollFlags::IN)];
+    if poll(&mut fds, Some(&patience))? == 0 {
+        bail!("no answer within {PATIENCE} seconds");
+    }
+    let mut byte = [0];
+    let (length, _) = recv(gate, &mut byte, RecvFlags::DONTWAIT)?;
+    let [byte] = byte;
+    let answer = (length == 1).then(|| Answer::decode(byte)).flatten();
+    answer.context("it sent another kind of answer. It may be of another release")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(ports: &[&str], leases: Vec<LeaseStatus>) -> DoorStatus {
+        let ports = ports.iter().map(|ports| (*ports).to_owned()).collect();
+        DoorStatus { name: "ssh".to_owned(), ports, for_seconds: 30, leases }
+    }
+
+    #[test]
+    fn a_session_belongs_to_the_door_of_its_tcp_port() {
+        let door = door(&["tcp/22", "tcp/8000-8010", "udp/53"], Vec::new());
+        for (port, expected) in
+            [(22, true), (8000, true), (8010, true), (23, false), (7999, false), (53, false)]
+        {
+            assert_eq!(is_port_of(&door, port), expected, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_person_sees_for_whom_a_door_is_open_and_how_long() {
+        let lease = LeaseStatus {
+            address: "203.0.113.7".to_owned(),
+            key: "laptop".to_owned(),
+            open_ms: 12_000,
+            left_ms: 17_500,
+            connections: Some(1),
+        };
+        let closed = Shown { door: door(&["tcp/22"], Vec::new()), sessions: Vec::new() };
+        let sessions = vec!["198.51.100.4".parse().unwrap()];
+        let open = Shown { door: door(&["tcp/22"], vec![lease]), sessions };
+        assert_eq!(
+            text(&[closed, open]).unwrap(),
+            "ssh (tcp/22) is closed\n\
+             ssh (tcp/22) is open for\n\
+             \x20 203.0.113.7: closes in 18 s, opened 12 s ago by key laptop, 1 connection\n\
+             \x20 live sessions: 1 (198.51.100.4)\n"
+        );
+        assert!(text(&[]).unwrap().contains("no doors"));
+    }
+
+    #[test]
+    fn a_lease_for_a_network_is_closed_by_its_first_address() {
+        assert_eq!(first_address("2001:db8::/64"), "2001:db8::".parse().ok());
+        assert_eq!(first_address("192.0.2.1"), "192.0.2.1".parse().ok());
+    }
+}

@@ -1,0 +1,178 @@
+//! The doors that `init` sets up: ports that are closed to everyone and that a knock opens.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    process::Command,
+    str::FromStr,
+    time::Duration,
+};
+
+use ruroco_common::doors::DoorName;
+use ruroco_config::{
+    Gate,
+    door::{DoorPort, Transport},
+};
+use ruroco_gate::arming::{Arming, Switch};
+use ruroco_ipc::boot_clock;
+
+/// How long new doors are armed until the operator confirms them.
+const TRIAL: Duration = Duration::from_secs(600);
+
+/// One port of a door, as `--door` names it: `ssh=tcp/22`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    name: DoorName,
+    port: DoorPort,
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let example = "use NAME=PORT, such as ssh=tcp/22";
+        let (name, port) = text.split_once('=').ok_or(example)?;
+        let name = DoorName::new(name).ok_or_else(|| {
+            format!(
+                "the name of a door has 1 to {} of the characters a-z, 0-9, - and _",
+                DoorName::MAX_LENGTH
+            )
+        })?;
+        let port = port.parse().map_err(|remedy| format!("{port} is not a port; use {remedy}"))?;
+        Ok(Self { name, port })
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.port)
+    }
+}
+
+/// The doors, and the ports of each.
+#[derive(Debug, Default)]
+pub(super) struct Doors(BTreeMap<DoorName, Vec<DoorPort>>);
+
+impl FromIterator<Choice> for Doors {
+    fn from_iter<T: IntoIterator<Item = Choice>>(choices: T) -> Self {
+        let mut doors = Self::default();
+        for Choice { name, port } in choices {
+            doors.0.entry(name).or_default().push(port);
+        }
+        doors
+    }
+}
+
+impl Doors {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Their tables in `config.toml`.
+    pub(super) fn config_text(&self) -> String {
+        let mut text = String::new();
+        for (name, ports) in &self.0 {
+            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+            // A string takes everything.
+            let _ = writeln!(text, "\n[doors.{name}]\nport = {}", one_or_more(&ports));
+        }
+        text
+    }
+
+    /// The first `commands.toml`, whose default command opens all of them.
+    pub(super) fn commands_text(&self) -> String {
+        let names: Vec<String> = self.0.keys().map(ToString::to_string).collect();
+        format!(
+            "# The commands that accepted knocks may request. `default` is for knocks that name no command.\n\
+             [commands.default]\nopen = {}\n",
+            one_or_more(&names)
+        )
+    }
+
+    /// For a gate that is about to start: doors are open until they are armed.
+    ///
+    /// # Errors
+    /// If this cannot be written.
+    pub(super) fn disarm(gate: &Gate) -> anyhow::Result<()> {
+        Switch::open(gate)?.set(Arming::Disarmed)
+    }
+
+    /// Closes the doors for a trial, and says how it ends.
+    ///
+    /// # Errors
+    /// If the state cannot be changed.
+    pub(super) fn arm(&self, gate: &Gate) -> anyhow::Result<String> {
+        let end = boot_clock::now().saturating_add(TRIAL);
+        Switch::open(gate)?.set(Arming::ArmedUntil(end))?;
+        let minutes = TRIAL.as_secs().div_ceil(60);
+        let names: Vec<String> = self.0.keys().map(ToString::to_string).collect();
+        Ok(format!(
+            "closed {}. Existing sessions continue. Within {minutes} minutes, knock and open a new connection, or \
+             run `ruroco confirm`; otherwise everyone can connect again",
+            names.join(", ")
+        ))
+    }
+}
+
+/// As TOML: one text, or a list.
+fn one_or_more(texts: &[String]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| format!("\"{text}\"")).collect();
+    match quoted.as_slice() {
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
+    }
+}
+
+/// The door to propose: SSH, at the port that sshd has in its configuration.
+pub(super) fn ssh() -> Option<Choice> {
+    let output = Command::new("/usr/sbin/sshd").arg("-T").output().ok()?;
+    let port = port_of_sshd(&String::from_utf8_lossy(&output.stdout))?;
+    let port = DoorPort { transport: Transport::Tcp, first: port, last: port };
+    Some(Choice { name: DoorName::new("ssh")?, port })
+}
+
+/// The port in what `sshd -T` prints (sshd(8)).
+fn port_of_sshd(printed: &str) -> Option<u16> {
+    printed.lines().find_map(|line| line.strip_prefix("port ")?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doors(choices: &[&str]) -> Doors {
+        choices.iter().map(|choice| choice.parse::<Choice>().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_choice_is_a_name_and_a_port() {
+        for good in ["ssh=tcp/22", "wg=udp/51820", "web=tcp/8000-8010"] {
+            assert_eq!(good.parse::<Choice>().unwrap().to_string(), good);
+        }
+        for (bad, said) in [
+            ("ssh", "such as ssh=tcp/22"),
+            ("SSH=tcp/22", "a-z"),
+            ("ssh=22", "22 is not a port; use a protocol"),
+        ] {
+            let error = bad.parse::<Choice>().unwrap_err();
+            assert!(error.contains(said), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn ports_with_one_name_are_one_door() {
+        let doors = doors(&["web=tcp/80", "ssh=tcp/22", "web=tcp/443"]);
+        assert_eq!(
+            doors.config_text(),
+            "\n[doors.ssh]\nport = \"tcp/22\"\n\n[doors.web]\nport = [\"tcp/80\", \"tcp/443\"]\n"
+        );
+        assert!(doors.commands_text().ends_with("[commands.default]\nopen = [\"ssh\", \"web\"]\n"));
+    }
+
+    #[test]
+    fn sshd_names_its_port() {
+        assert_eq!(port_of_sshd("addressfamily any\nport 2200\nport 2201\n"), Some(2200));
+        assert_eq!(port_of_sshd("gatewayports no\n"), None);
+    }
+}
