@@ -3,6 +3,8 @@
 //! The commander requests leases, the gate checks the requests against its own configuration and writes them into
 //! the kernel's map, and the XDP program enforces them. The kernel ends leases by its own clock: the gate only
 //! removes and logs them. Leases outlive the gate, and the next gate adopts them.
+//!
+//! Rationale: decision 0037.
 
 mod lease_socket;
 mod leases;
@@ -40,7 +42,7 @@ use super::{
 /// How often the gate removes flows that have ended.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often the gate looks whether a connection has confirmed that doors stay armed.
+/// How often the gate checks whether a connection has confirmed that doors stay armed.
 const ARMING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The doors of the configuration and their leases.
@@ -48,7 +50,7 @@ pub(super) struct Doors {
     configured: BTreeMap<DoorName, Door>,
     leases: Leases,
     socket: LeaseSocket,
-    /// Whether doors are armed. There is none without doors.
+    /// Whether doors are armed. Without doors, there is no switch.
     switch: Option<Switch>,
     /// When to remove flows next that have ended.
     next_sweep: Option<Instant>,

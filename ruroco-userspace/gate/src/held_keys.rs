@@ -64,7 +64,7 @@ impl HeldKeys {
         self.0.iter().filter(|key| !key.has_expired).map(|key| key.id)
     }
 
-    /// The name of a key, or the id of one that the host does not have any more.
+    /// The name of a key; if the host no longer has the key, its id.
     pub(super) fn name(&self, id: KeyId) -> String {
         let key = self.0.iter().find(|key| key.id == id);
         key.map_or_else(|| id.to_string(), |key| key.name.clone())

@@ -34,14 +34,14 @@ pub struct Cli {
 enum Action {
     /// Close doors to everyone without a lease
     ///
-    /// Sessions that exist continue. With --for, doors open again by themselves unless it is confirmed, also if the
+    /// Sessions that exist continue. With --for, doors open again by themselves unless it is confirmed, even if the
     /// host restarts: a way back for an operator who closes the port of his own session. Run it as root.
     Arm(arming::Options),
     /// Keep doors closed that were armed for a time
     Confirm,
     /// Open doors to everyone, until `ruroco arm`
     ///
-    /// Works also if the gate does not run. `status` and `doctor` report it.
+    /// Works even if the gate does not run. `status` and `doctor` report it.
     Disarm,
     /// Set up this host: write the configuration, create a key, start gate, server and commander
     ///

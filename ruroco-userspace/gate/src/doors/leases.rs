@@ -43,7 +43,7 @@ impl Held {
     }
 }
 
-/// A lease as it is to be after a knock.
+/// What a knock makes of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     /// When it ends.

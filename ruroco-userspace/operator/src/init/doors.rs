@@ -64,7 +64,7 @@ impl FromIterator<Choice> for Doors {
 }
 
 impl Doors {
-    /// Whether there is none.
+    /// Whether there are no doors.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
