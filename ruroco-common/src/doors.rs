@@ -13,7 +13,7 @@ pub const MAX_DOORS: usize = 255;
 /// Ports of one protocol.
 const PORTS: usize = 1 << u16::BITS;
 
-/// Most leases at the same time. None is ever evicted: where there is no room, a knock opens nothing and says so.
+/// Most leases at the same time. None is ever evicted: where there is no room, a knock opens nothing, and the logs report it.
 pub const MAX_LEASES: u32 = 16_384;
 
 /// Most flows at the same time, of UDP and of forwarded TCP. None is ever evicted.
@@ -170,7 +170,7 @@ fn mask(bits: u32) -> [u64; 2] {
 }
 
 /// For each port the number of its door, which is its place in [`DOORS`](crate::maps::DOORS), or 0 if it has none.
-/// Memory that nobody has filled has no doors.
+/// Unfilled memory has no doors.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DoorPorts {

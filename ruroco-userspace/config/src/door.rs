@@ -28,7 +28,7 @@ pub struct Door {
 }
 
 impl Door {
-    /// Whether some of its packets are told apart as flows, because this host has no connection for them.
+    /// Whether some of its packets belong to flows, because this host has no connection for them.
     pub fn has_flows(&self) -> bool {
         self.is_forwarded || self.ports.iter().any(|port| port.transport == Transport::Udp)
     }

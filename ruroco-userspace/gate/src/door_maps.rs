@@ -1,7 +1,7 @@
 //! The maps of doors: what the XDP program guards, and the leases and flows that it admits.
 //!
 //! Doors and addresses belong to one program, as all that a configuration says. Leases, flows and whether doors are
-//! armed outlive it: these maps are pinned beside the links, so that a successor and the next gate have them, too.
+//! armed outlive it: these maps are pinned next to the links, so that a successor and the next gate have them, too.
 
 use std::{
     collections::BTreeSet,
@@ -121,7 +121,7 @@ impl DoorMaps {
         })
     }
 
-    /// Has doors guard these addresses, beside those in the configuration.
+    /// Has doors guard these addresses in addition to those in the configuration.
     ///
     /// # Errors
     /// The first one; all addresses were tried.
