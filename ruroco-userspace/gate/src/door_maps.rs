@@ -76,6 +76,16 @@ impl SharedPins {
     }
 }
 
+/// For which protocols there are doors, as [`maps::DOOR_PROTOCOLS`] has it.
+pub(super) fn protocols(doors: &[&Door]) -> u8 {
+    let ports = doors.iter().flat_map(|door| &door.ports);
+    let bits = ports.map(|port| match port.transport {
+        Transport::Tcp => maps::TCP_DOORS,
+        Transport::Udp => maps::UDP_DOORS,
+    });
+    bits.fold(0, |all, bit| all | bit)
+}
+
 /// The maps of doors of one loaded program.
 pub struct DoorMaps {
     addresses: HashMap<MapData, AddressBytes, u8>,

@@ -14,7 +14,7 @@ use ruroco_config::{Config, door::Door};
 use ruroco_keys::named_key::NamedKey;
 
 use super::{
-    door_maps::{DoorMaps, SharedPins},
+    door_maps::{self, DoorMaps, SharedPins},
     status::ProgramStatus,
     tables,
 };
@@ -90,7 +90,9 @@ impl Program {
                 "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` and build it again"
             );
         }
+        let protocols = door_maps::protocols(doors);
         let mut loader = EbpfLoader::new();
+        loader.override_global(maps::DOOR_PROTOCOLS, &protocols, true);
         if let Some(pins) = pins {
             pins.use_in(&mut loader);
         }

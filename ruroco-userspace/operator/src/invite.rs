@@ -11,8 +11,10 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use ruroco_commands::{approved::Approved, commands};
+use ruroco_common::command::CommandHash;
 use ruroco_config::{
     Config,
+    door::Transport,
     key_directory::{self, Occasion},
 };
 use ruroco_files::toml_file::nearest;
@@ -36,7 +38,7 @@ pub struct Options {
     /// [default: all that the key may request]
     #[arg(long = "command", value_name = "COMMAND", add = completion::commands())]
     commands: Vec<String>,
-    /// TCP port that a knock opens
+    /// TCP port that a knock opens [default: the first of the doors that the client's default command opens]
     #[arg(long, value_name = "PORT", value_parser = ruroco_command_line::port)]
     wait: Option<NonZero<u16>>,
     /// Name of this host at the client [default: the host name]
@@ -80,11 +82,13 @@ impl Options {
 pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     let approved = Approved::read(config, &options.commands_file, Occasion::Start).or_problems()?;
     let key = find_key(&approved, &options.key)?;
+    let commands = offered(&approved, &options.key, &key, options.commands)?;
+    let opened = commands.first().and_then(|command| opened_port(&approved, command));
     let invitation = Invitation {
         name: options.name.unwrap_or_else(own_name),
         address: address(&approved.config, options.address.as_deref())?,
-        commands: offered(&approved, &options.key, &key, options.commands)?,
-        wait: options.wait,
+        commands,
+        wait: options.wait.or(opened),
         key,
     };
     let text = invitation.to_text();
@@ -147,6 +151,14 @@ fn offered(
         ),
         _ => Ok(allowed),
     }
+}
+
+/// The first TCP port of the doors that a command opens.
+fn opened_port(approved: &Approved, command: &str) -> Option<NonZero<u16>> {
+    let command = approved.commands.get(CommandHash::of(command))?;
+    let doors = command.task.opens().filter_map(|door| approved.config.doors.get(&door));
+    let mut ports = doors.flat_map(|door| &door.ports);
+    NonZero::new(ports.find(|port| port.transport == Transport::Tcp)?.first)
 }
 
 /// Where clients send to.
