@@ -11,12 +11,15 @@ use std::{
 };
 
 use ruroco_commands::{
-    command_file,
+    command_file::{self, Known},
     commands::{Command, Commands},
     fields,
     keys::Keys,
+    task::DoorAction,
 };
 use ruroco_common::{command::CommandHash, datagram::KeyId};
+use ruroco_config::Config;
+use ruroco_files::toml_file::Source;
 use toml::{Table, Value};
 
 use crate::text;
@@ -25,7 +28,7 @@ use crate::text;
 const KEYS: [(KeyId, &str); 2] = [(KeyId([1; 8]), "laptop"), (KeyId([2; 8]), "phone")];
 
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 38] = [
+pub const LINES: [&str; 46] = [
     "[commands.x]",
     r#"[commands."y z"]"#,
     r#"[commands.""]"#,
@@ -64,13 +67,30 @@ pub const LINES: [&str; 38] = [
     r#"keys = ["laptop", "phone"]"#,
     r#"keys = ["tablet"]"#,
     "keys = []",
+    r#"open = "ssh""#,
+    r#"open = ["ssh", "web"]"#,
+    r#"open = "shh""#,
+    "open = []",
+    r#"close = "ssh""#,
+    r#"close = ["web"]"#,
+    r#"commands.o.open = "ssh""#,
+    r#"commands.c = { close = "ssh", open = "web" }"#,
 ];
+
+/// The doors that the file may name.
+const DOORS: &str = "addresses = ['192.0.2.1']\ngate.interfaces = ['a']\n\
+                     doors.ssh = { port = 'tcp/22', for = '1m' }\ndoors.web = { port = 'tcp/443' }\n";
+
+/// How long they are open, in seconds.
+const DURATIONS: [(&str, u64); 2] = [("ssh", 60), ("web", 30)];
 
 /// Takes any bytes for a `commands.toml`.
 pub fn commands(data: &[u8]) -> bool {
     let Some(text) = text::short(data) else { return false };
     let keys = Keys::from_iter(KEYS);
-    let check = |file| command_file::check(&file, Some(&keys));
+    let config = Config::check(Source::new("/config.toml", DOORS)).or_problems().unwrap();
+    let known = Known { keys: &keys, config: &config };
+    let check = |file| command_file::check(&file, Some(known));
     let (untyped, commands) = (text::untyped(text), text::check(text, check));
     let Some(commands) = commands else { return untyped.is_some() };
     let untyped = untyped.expect("accepted, and no TOML");
@@ -91,6 +111,7 @@ fn check_all(commands: &Commands, tables: &Table) {
         let table = table.as_table().unwrap();
         text::assert_known(table, &text::names(&fields::command(), &[fields::ENV]));
         check_program(command, table);
+        check_doors(command, table);
         check_surroundings(command, table);
         check_rights(command, table);
     }
@@ -103,13 +124,37 @@ fn check_program(command: &Command, table: &Table) {
             assert!(!line.as_str().unwrap().trim().is_empty(), "an empty line");
             vec!["/bin/sh", "-c", line.as_str().unwrap()]
         }
-        both_or_none => panic!("run and shell: {both_or_none:?}"),
+        (None, None) => {
+            assert_eq!(command.task.program(), None);
+            assert!(!command.task.doors().is_empty(), "nothing to do");
+            return;
+        }
+        both => panic!("run and shell: {both:?}"),
     };
-    let (program, arguments) = words.split_first().unwrap();
-    assert_eq!(command.program, *program);
-    assert_eq!(command.arguments, arguments);
-    assert!(!program.is_empty() && (program.starts_with('/') || !program.contains('/')));
+    let (path, arguments) = words.split_first().unwrap();
+    let program = command.task.program().expect("it is not run");
+    assert_eq!(program.path, *path);
+    assert_eq!(program.arguments, arguments);
+    assert!(!path.is_empty() && (path.starts_with('/') || !path.contains('/')));
     assert!(words.iter().all(|word| !word.contains('\0')), "{words:?} would end early");
+}
+
+fn check_doors(command: &Command, table: &Table) {
+    let names = |field| match table.get(field) {
+        None => Vec::new(),
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(several) => text::strings(several),
+    };
+    let duration = |name: &str| DURATIONS.into_iter().find(|door| door.0 == name).unwrap().1;
+    let opened = names("open").into_iter().map(|name| {
+        (name.to_owned(), DoorAction::Open { duration: Duration::from_secs(duration(name)) })
+    });
+    let closed = names("close").into_iter().map(|name| (name.to_owned(), DoorAction::Close));
+    let expected: Vec<_> = opened.chain(closed).collect();
+    let doors = command.task.doors().iter().map(|door| (door.door.to_string(), door.action));
+    assert_eq!(doors.collect::<Vec<_>>(), expected);
+    let different: BTreeSet<_> = expected.iter().map(|(name, _)| name).collect();
+    assert_eq!(different.len(), expected.len(), "a door twice");
 }
 
 fn check_surroundings(command: &Command, table: &Table) {

@@ -1,4 +1,5 @@
-//! The audit trail: a line for each command that is started, one for its end, and sums of rejections.
+//! The audit trail: a line for each command that is started, one for each of its doors, one for its end, and sums
+//! of rejections.
 //!
 //! A run never waits for the trail. Lines go through a queue of bounded length to a thread that only writes
 //! them. If the queue or the disk is full, lines are lost, and the log reports it. docs/operate/logs.md
@@ -7,7 +8,6 @@
 //! Rationale: decision 0012.
 
 use std::{
-    io,
     path::Path,
     sync::{
         Arc,
@@ -19,14 +19,15 @@ use std::{
 };
 
 use anyhow::Context;
+use ruroco_commands::task::{DoorAction, DoorChange};
 use ruroco_config::{AUDIT_DIR, FORMER_AUDIT_DIR};
 use ruroco_daemon::{
     notices::{Due, Notices},
     timestamp,
 };
 use ruroco_files::instance::Lock;
-use ruroco_ipc::audit::{DIRECTORY_MODE, ENDED, FILE, LOCK, OLD_FILE, REFUSED, RUNNING};
-use ruroco_messages::plain_error::{Plain, plain};
+use ruroco_ipc::audit::{DIRECTORY_MODE, DOOR, ENDED, FILE, LOCK, OLD_FILE, REFUSED, RUNNING};
+use ruroco_messages::plain_error::Plain;
 use ruroco_trust::{
     private_directory,
     trusted_path::{self, Found, Trust},
@@ -34,8 +35,10 @@ use ruroco_trust::{
 
 use super::{
     audit_file::{AuditFile, Subject},
+    door_failure::Failure,
+    doors::Changed,
     json::Object,
-    outcome::Outcome,
+    outcome::{NotRun, Outcome},
     refusal::Reason,
     rules::Permitted,
 };
@@ -61,6 +64,7 @@ pub struct Writer {
 #[derive(Debug)]
 enum Entry {
     Running(Object),
+    Door(Object),
     Ended(Object, Ending),
     Refused(Object, u64),
 }
@@ -73,6 +77,7 @@ enum Ending {
     TimedOut,
     Stopped,
     CouldNotRun,
+    DoorFailed,
 }
 
 /// How many runs have ended in which way since the commander started, and how many orders were
@@ -84,6 +89,7 @@ struct Totals {
     timed_out: u64,
     stopped: u64,
     could_not_run: u64,
+    door_failed: u64,
     refused: u64,
 }
 
@@ -137,15 +143,44 @@ impl Audit {
         self.hand_over(Entry::Running(run(RUNNING, permitted)));
     }
 
+    /// A door has been opened or closed for a command, or could not be.
+    pub(super) fn door(
+        &self,
+        permitted: &Permitted,
+        change: &DoorChange,
+        changed: &Result<Changed, Failure>,
+    ) {
+        let line = run(DOOR, permitted).text("door", &change.door.to_string());
+        let line = match changed {
+            Ok(changed) => {
+                let line = line.text("action", changed.name());
+                match changed.until() {
+                    Some(until) => line.number("until", until.epoch),
+                    None => line,
+                }
+            }
+            Err(failure) => {
+                let action = match change.action {
+                    DoorAction::Open { .. } => "not_opened",
+                    DoorAction::Close => "not_closed",
+                };
+                let line = line.text("action", action).text("reason", failure.reason());
+                line.text("detail", &Plain(failure).to_string())
+            }
+        };
+        self.hand_over(Entry::Door(line));
+    }
+
     /// It has ended, or could not be run.
-    pub fn ended(&self, permitted: &Permitted, result: &io::Result<Outcome>, took: Duration) {
+    pub fn ended(&self, permitted: &Permitted, result: &Result<Outcome, NotRun>, took: Duration) {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let line = run(ENDED, permitted);
         let (line, ending) = match result {
             Ok(outcome) => (line.text("result", &outcome.to_string()), Ending::from(*outcome)),
             Err(error) => {
-                let line = line.text("result", "could_not_run").text("error", &plain(error));
-                (line, Ending::CouldNotRun)
+                let line =
+                    line.text("result", error.name()).text("error", &Plain(error).to_string());
+                (line, Ending::from(error))
             }
         };
         self.hand_over(Entry::Ended(line.number("duration_ms", millis), ending));
@@ -224,7 +259,7 @@ impl Totals {
     /// Counts an entry, and completes its line.
     fn count(&mut self, entry: Entry) -> (Subject, String) {
         match entry {
-            Entry::Running(line) => (Subject::Run, line.close()),
+            Entry::Running(line) | Entry::Door(line) => (Subject::Run, line.close()),
             Entry::Refused(line, count) => {
                 self.refused = self.refused.saturating_add(count);
                 (Subject::Refusal, line.close())
@@ -236,6 +271,7 @@ impl Totals {
                     Ending::TimedOut => &mut self.timed_out,
                     Ending::Stopped => &mut self.stopped,
                     Ending::CouldNotRun => &mut self.could_not_run,
+                    Ending::DoorFailed => &mut self.door_failed,
                 };
                 *count = count.saturating_add(1);
                 (Subject::Run, line.object("totals", self.to_object()).close())
@@ -250,6 +286,7 @@ impl Totals {
             .number("timed_out", self.timed_out)
             .number("stopped", self.stopped)
             .number("could_not_run", self.could_not_run)
+            .number("door_failed", self.door_failed)
             .number("refused", self.refused)
     }
 }
@@ -257,10 +294,19 @@ impl Totals {
 impl From<Outcome> for Ending {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Exit(0) => Self::Succeeded,
+            Outcome::Exit(0) | Outcome::Done => Self::Succeeded,
             Outcome::Exit(_) | Outcome::Signal(_) => Self::Failed,
             Outcome::TimedOut => Self::TimedOut,
             Outcome::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl From<&NotRun> for Ending {
+    fn from(error: &NotRun) -> Self {
+        match error {
+            NotRun::Doors(_) => Self::DoorFailed,
+            NotRun::Program(_) => Self::CouldNotRun,
         }
     }
 }

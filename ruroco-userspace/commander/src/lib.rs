@@ -12,7 +12,7 @@
 //!    [commands](ruroco_commands::commands), the [keys](ruroco_commands::keys) and the key's share of the
 //!    slots, all of which the operator has [approved](ruroco_commands::approved);
 //! 4. the [`queue`] starts no more in a second than the rate limit allows;
-//! 5. [`runs`] gives each one a thread, in which [`run`] starts, watches and ends it, with a [head
+//! 5. [`runs`] gives each one a thread, in which the gate [opens and closes doors](doors), and [`run`] starts, watches and ends it, with a [head
 //!    start](head_start) on hosts with floods. It inherits nothing of what the commander [has
 //!    inherited](inherited).
 //!
@@ -28,6 +28,8 @@ pub mod audit_file;
 mod audit_rotation;
 pub mod cli;
 mod connection;
+pub mod door_failure;
+pub mod doors;
 pub mod head_start;
 pub mod inherited;
 pub mod json;

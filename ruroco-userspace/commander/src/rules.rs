@@ -46,6 +46,11 @@ impl Permitted {
         self.ip
     }
 
+    /// The order that it follows.
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
     /// The counter of the knock.
     pub fn counter(&self) -> u128 {
         self.order.counter
@@ -142,12 +147,17 @@ mod tests {
     use super::*;
     use crate::refusal::Reason;
 
+    /// To run this program.
+    fn runs(program: &str) -> Task {
+        let program = Program { path: program.to_owned(), arguments: Vec::new() };
+        Task::new(Vec::new(), Some(program)).unwrap()
+    }
+
     /// A command that does nothing.
     fn example(name: &str) -> Command {
         Command {
             name: name.to_owned(),
-            program: "/bin/true".to_owned(),
-            arguments: Vec::new(),
+            task: runs("/bin/true"),
             uid: None,
             gid: None,
             timeout: Duration::from_secs(30),
@@ -157,6 +167,7 @@ mod tests {
         }
     }
     use proptest::prelude::*;
+    use ruroco_commands::task::{Program, Task};
     use ruroco_common::address::Address;
     use ruroco_files::toml_file::Source;
     use ruroco_ipc::slots;
@@ -315,10 +326,10 @@ mod tests {
             let judged = rules.judge_again(at(NOW), &waiting);
             judged.map_err(|refusal| refusal.reason())
         };
-        let changed = Command { program: "/bin/other".to_owned(), ..example("laptop_only") };
+        let changed = Command { task: runs("/bin/other"), ..example("laptop_only") };
         let permitted =
             again(Rules { commands: Commands::from_iter([changed]), ..rules() }).unwrap();
-        assert_eq!(permitted.command().program, "/bin/other");
+        assert_eq!(permitted.command().task, runs("/bin/other"));
         assert_eq!((permitted.key_id(), permitted.counter()), (LAPTOP, 7));
         let without_key = [(PHONE, "phone")].into_iter().collect();
         let for_phone = Command { keys: Some(BTreeSet::from([PHONE])), ..example("laptop_only") };

@@ -16,16 +16,19 @@
 use std::{
     io::{self, PipeReader, Read},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
     process::Child,
     time::{Duration, Instant},
 };
 
+use ruroco_commands::task::Program;
 use ruroco_daemon::wait::wait;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{
     audit::Audit,
-    outcome::Outcome,
+    doors,
+    outcome::{NotRun, Outcome},
     output::{LogShares, Output},
     rules::Permitted,
     spawn::{Started, spawn},
@@ -48,10 +51,12 @@ enum Cause {
 }
 
 /// Starts a permitted run and returns when it has ended. Returns its output if a process still has it open.
-/// When the other end of `stop` is closed, the run ends early.
+/// When the other end of `stop` is closed, the run ends early. The gate opens and closes doors at the socket
+/// `doors`.
 pub fn run(
     permitted: &Permitted,
     stop: BorrowedFd<'_>,
+    doors: &Path,
     audit: &Audit,
     log_shares: &LogShares,
 ) -> Option<PipeReader> {
@@ -71,7 +76,11 @@ pub fn run(
             beyond_share = beyond_share.saturating_add(length);
         }
     };
-    let (result, left) = execute(permitted, stop, |printed| output.push(printed, &mut log));
+    let (result, left) = match doors::change_all(permitted, doors, stop, audit) {
+        Ok(()) => execute(permitted, stop, |printed| output.push(printed, &mut log)),
+        Err(failed) if failed.is_stopped => (Ok(Outcome::Stopped), None),
+        Err(failed) => (Err(failed.into()), None),
+    };
     let dropped = output.finish(&mut log).saturating_add(beyond_share);
     if dropped > 0 {
         tracing::warn!(%command, %key, %counter, dropped_bytes = dropped, "too much output");
@@ -81,16 +90,16 @@ pub fn run(
     audit.ended(permitted, &result, duration);
     let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     match result {
-        Ok(Outcome::Exit(0)) => {
-            let result = Outcome::Exit(0);
+        Ok(result @ (Outcome::Exit(0) | Outcome::Done)) => {
             tracing::info!(%command, %key, %ip, %counter, %result, duration_ms, "ended");
         }
         Ok(result) => {
             tracing::warn!(%command, %key, %ip, %counter, %result, duration_ms, "ended");
         }
         Err(error) => {
+            let result = error.name();
             tracing::error!(
-                %command, %key, %ip, %counter, result = %"could_not_run", duration_ms, %error, "ended"
+                %command, %key, %ip, %counter, %result, duration_ms, %error, "ended"
             );
         }
     }
@@ -102,19 +111,23 @@ fn execute(
     permitted: &Permitted,
     stop: BorrowedFd<'_>,
     print: impl FnMut(&[u8]),
-) -> (io::Result<Outcome>, Option<PipeReader>) {
+) -> (Result<Outcome, NotRun>, Option<PipeReader>) {
     let mut left = None;
-    let outcome = watch(permitted, stop, print, &mut left);
-    (outcome, left)
+    let outcome = match permitted.command().task.program() {
+        Some(program) => watch(permitted, program, stop, print, &mut left),
+        None => Ok(Outcome::Done),
+    };
+    (outcome.map_err(NotRun::from), left)
 }
 
 fn watch(
     permitted: &Permitted,
+    program: &Program,
     stop: BorrowedFd<'_>,
     print: impl FnMut(&[u8]),
     left: &mut Option<PipeReader>,
 ) -> io::Result<Outcome> {
-    let Started { output, mut child, head_start } = spawn(permitted)?;
+    let Started { output, mut child, head_start } = spawn(permitted, program)?;
     let group = leader_of(&child)?;
     let deadline = Instant::now().checked_add(permitted.command().timeout);
     let watched = pidfd_open(group, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pid| {

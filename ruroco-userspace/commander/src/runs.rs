@@ -9,6 +9,7 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
     },
+    path::Path,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -30,6 +31,8 @@ pub struct Runs {
     /// Closed to end all runs; they hold the other end.
     keep_going: UnixStream,
     stop: Arc<UnixStream>,
+    /// The gate's socket for doors.
+    doors: Arc<Path>,
     audit: Audit,
     log_shares: Arc<LogShares>,
     left_behind: Arc<LeftBehind>,
@@ -51,11 +54,11 @@ impl Drop for Slot {
 }
 
 impl Runs {
-    /// None yet; of all of them the audit trail will tell.
+    /// None yet; of all of them the audit trail will tell. The gate opens doors for them at the socket `doors`.
     ///
     /// # Errors
     /// If there are no descriptors left.
-    pub fn new(audit: Audit) -> io::Result<Self> {
+    pub fn new(doors: &Path, audit: Audit) -> io::Result<Self> {
         let (keep_going, stop) = UnixStream::pair()?;
         let (freed, free) = io::pipe()?;
         Ok(Self {
@@ -65,6 +68,7 @@ impl Runs {
             threads: Vec::new(),
             keep_going,
             stop: Arc::new(stop),
+            doors: doors.into(),
             audit,
             log_shares: Arc::default(),
             left_behind: Arc::default(),
@@ -99,10 +103,10 @@ impl Runs {
     /// If there can be no more threads.
     pub fn start(&mut self, permitted: Permitted, slot: Slot) -> io::Result<()> {
         let (stop, audit) = (Arc::clone(&self.stop), self.audit.clone());
-        let log_shares = Arc::clone(&self.log_shares);
+        let (doors, log_shares) = (Arc::clone(&self.doors), Arc::clone(&self.log_shares));
         let left_behind = Arc::clone(&self.left_behind);
         let run = move || {
-            let left = run::run(&permitted, stop.as_fd(), &audit, &log_shares);
+            let left = run::run(&permitted, stop.as_fd(), &doors, &audit, &log_shares);
             drop(slot);
             if let Some(output) = left {
                 left_behind.empty(permitted.key_id(), output, stop.as_fd());

@@ -23,7 +23,7 @@ use ruroco_daemon::{
     notices::{Due, Notices},
 };
 use ruroco_ipc::{
-    boot_clock,
+    boot_clock, lease,
     order::{self, SOCKET},
     slots::SLOTS,
 };
@@ -102,7 +102,7 @@ impl Service {
             connections: array::from_fn(|_| None),
             queue: Queue::new(rules.max_per_second),
             rules,
-            runs: Runs::new(audit.clone())?,
+            runs: Runs::new(&config.socket_dir.join(lease::SOCKET), audit.clone())?,
             has_news: false,
             refusals: Notices::default(),
             audit,

@@ -19,7 +19,10 @@ use std::{
     process::{Child, Stdio},
 };
 
-use ruroco_commands::commands::{Command, SAFE_PATH};
+use ruroco_commands::{
+    commands::{Command, SAFE_PATH},
+    task::Program,
+};
 use rustix::{
     fs::{Gid, Uid, fchown},
     process::setsid,
@@ -38,12 +41,12 @@ pub(super) struct Started {
 ///
 /// With a `user`, the standard library drops all supplementary groups and takes none of that user:
 /// a command that needs a group names it.
-pub(super) fn spawn(permitted: &Permitted) -> io::Result<Started> {
+pub(super) fn spawn(permitted: &Permitted, program: &Program) -> io::Result<Started> {
     let command = permitted.command();
     let (output, writer) = lasting_pipe(command)?;
-    let mut process = std::process::Command::new(&command.program);
+    let mut process = std::process::Command::new(&program.path);
     process
-        .args(&command.arguments)
+        .args(&program.arguments)
         .env_clear()
         .env("PATH", SAFE_PATH)
         .envs(&command.env)
@@ -55,6 +58,10 @@ pub(super) fn spawn(permitted: &Permitted) -> io::Result<Started> {
         // One pipe for both, so that lines stay in the order they were printed in.
         .stdout(writer.try_clone()?)
         .stderr(writer);
+    let opened: Vec<String> = command.task.opens().map(|door| door.to_string()).collect();
+    if !opened.is_empty() {
+        process.env("RUROCO_DOORS", opened.join(" "));
+    }
     if let Some(gid) = command.gid {
         process.gid(gid);
     }
@@ -71,7 +78,7 @@ pub(super) fn spawn(permitted: &Permitted) -> io::Result<Started> {
     let head_start = HeadStart::prepare(&mut process);
     // Our copies of the pipe's writing end go with `process`, or reading would never end.
     let child = process.spawn().map_err(|error| {
-        let (program, cwd) = (&command.program, command.cwd.display());
+        let (program, cwd) = (&program.path, command.cwd.display());
         let why = match error.raw_os_error() {
             // Of the steps of a start only a keyring takes a part of a quota.
             Some(libc::EDQUOT) => {

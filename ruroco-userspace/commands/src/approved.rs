@@ -7,7 +7,11 @@ use ruroco_config::{Config, Daemon, Place, key_directory::Occasion, settings::Se
 use ruroco_files::toml_file::nearest;
 use ruroco_messages::problems::{Checked, Problem, Problems};
 
-use super::{command_file, commands::Commands, keys::Keys};
+use super::{
+    command_file::{self, Known},
+    commands::Commands,
+    keys::Keys,
+};
 
 /// Both files and the keys.
 #[derive(Debug)]
@@ -42,8 +46,8 @@ impl Approved {
             let keys = Keys::of(mem::take(&mut settings.keys));
             (settings.config, settings.server_uid, keys)
         });
-        let keys = settings.as_ref().map(|(_, _, keys)| keys);
-        let commands = problems.good_of(command_file::read(commands, keys));
+        let known = settings.as_ref().map(|(config, _, keys)| Known { keys, config });
+        let commands = problems.good_of(command_file::read(commands, known));
         let (Some((config, server_uid, keys)), Some(commands)) = (settings, commands) else {
             return problems.of_nothing();
         };

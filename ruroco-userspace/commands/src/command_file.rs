@@ -9,6 +9,7 @@ use std::{
 
 use nix::unistd::Group;
 use ruroco_common::{command::CommandHash, datagram::KeyId};
+use ruroco_config::Config;
 use ruroco_files::toml_file::{
     Source, look_alike, nearest,
     table::{Table, Taken},
@@ -24,8 +25,10 @@ use super::{
     fields,
     keys::Keys,
     program_file::{self, Trouble},
+    task::{Program, Task},
 };
 
+mod doors;
 #[cfg(test)]
 mod tests;
 
@@ -38,9 +41,18 @@ const OWN_VARIABLES: &str = "RUROCO_";
 const EXAMPLE: &str = "\
     [commands.open_port] and below it, for example, run = [\"/usr/local/bin/open-port\"]";
 
-/// Reads and checks the file; commands may name the given keys, or any if it is not known which
+/// The names that commands may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The keys.
+    pub keys: &'a Keys,
+    /// The configuration, for its doors.
+    pub config: &'a Config,
+}
+
+/// Reads and checks the file. Commands may name keys and doors that are known, or any if it is not known which
 /// there are.
-pub fn read(path: &Path, keys: Option<&Keys>) -> Checked<Commands> {
+pub fn read(path: &Path, known: Option<Known<'_>>) -> Checked<Commands> {
     let mut problems = Problems::default();
     let file = trusted_file::read_toml(path).map_err(|error| match error.is_not_found() {
         true => Problem::error(
@@ -50,13 +62,13 @@ pub fn read(path: &Path, keys: Option<&Keys>) -> Checked<Commands> {
         false => error.into(),
     });
     match problems.good(file) {
-        Some(file) => check(&file, keys),
+        Some(file) => check(&file, known),
         None => problems.of_nothing(),
     }
 }
 
 /// Checks a file that has been read.
-pub fn check(file: &Source, keys: Option<&Keys>) -> Checked<Commands> {
+pub fn check(file: &Source, known: Option<Known<'_>>) -> Checked<Commands> {
     let mut problems = Problems::default();
     let Some(mut top) = Table::of_file(file, &mut problems) else { return problems.of_nothing() };
     let named = match top.take_table(COMMANDS, &mut problems) {
@@ -82,7 +94,7 @@ pub fn check(file: &Source, keys: Option<&Keys>) -> Checked<Commands> {
         );
         problems.add(file.error(later..later, message));
     }
-    let mut checker = Checker { file, keys, problems };
+    let mut checker = Checker { file, known, problems };
     let commands =
         named.into_iter().filter_map(|(name, table)| checker.command(&name, table.ok()?.value));
     let commands: Vec<Command> = commands.collect();
@@ -94,15 +106,16 @@ fn is_of_upstream(commands: &Table<'_>) -> bool {
     commands.has_text() || commands.has_within(&["cmd", "timeout_sec"])
 }
 
-/// A program and its arguments.
-type Program = (String, Vec<String>);
+/// What concerns the program of a command, and nothing else.
+const OF_A_PROGRAM: [&str; 5] =
+    [fields::USER.name, fields::GROUP.name, fields::TIMEOUT.name, fields::CWD.name, fields::ENV];
 
 /// The one table of the file.
 const COMMANDS: &str = "commands";
 
 struct Checker<'a> {
     file: &'a Source,
-    keys: Option<&'a Keys>,
+    known: Option<Known<'a>>,
     problems: Problems,
 }
 
@@ -112,6 +125,10 @@ impl Checker<'_> {
         let problems = &mut self.problems;
         let run = table.take(&fields::RUN, problems);
         let shell = table.take(&fields::SHELL, problems);
+        let [open, close] =
+            [&fields::OPEN, &fields::CLOSE].map(|field| table.take(field, problems));
+        let place = |field: &&'static str| Some((*field, table.place(field)?));
+        let of_a_program: Vec<_> = OF_A_PROGRAM.iter().filter_map(place).collect();
         let [user, group] =
             [&fields::USER, &fields::GROUP].map(|field| table.take(field, problems).ok());
         let timeout = table.take_or_default(&fields::TIMEOUT, problems);
@@ -121,25 +138,34 @@ impl Checker<'_> {
         let env = env.map(|mut env| env.value.take_secret_texts(problems)).unwrap_or_default();
         table.reject_unknown(&fields::command(), &[fields::ENV], problems);
 
-        let program = self.program(name, run, shell);
-        let span = program.as_ref().map(|(span, _)| span.clone());
-        let program = program.map(|(_, program)| program);
+        let has_doors = !open.is_absent() || !close.is_absent();
+        let has_program = !run.is_absent() || !shell.is_absent();
+        let doors = self.doors(open, close);
+        if !has_doors && !has_program {
+            self.problems.add(self.nothing_to_do(name));
+        } else if !has_program {
+            for (field, at) in of_a_program {
+                self.problems.add(self.in_vain(field, at));
+            }
+        }
+        let program = self.program(run, shell);
         let user_and_group = self.user_and_group(user.as_ref(), group.as_ref());
         let cwd = cwd.map(|cwd| self.cwd(cwd));
         let env = self.env(env);
-        if let (Some(span), Some(program), Some((uid, _))) = (span, &program, user_and_group) {
+        if let (Some(program), Some((uid, _))) = (&program, user_and_group) {
             self.check_program(
-                span,
-                program,
+                program.at.clone(),
+                &program.value,
                 uid,
                 env.get("PATH").map_or(SAFE_PATH, String::as_str),
             );
         }
         let keys = keys.ok().map(|keys| self.keys(&keys));
         let name = self.good(|checker| checker.name(name));
-        let ((program, arguments), (uid, gid)) = (program?, user_and_group?);
+        let task = Task::new(doors, program.map(|program| program.value))?;
+        let (uid, gid) = user_and_group?;
         let (timeout, cwd, name) = (timeout?.value.0, cwd?, name?);
-        Some(Command { name, program, arguments, uid, gid, timeout, cwd, env, keys })
+        Some(Command { name, task, uid, gid, timeout, cwd, env, keys })
     }
 
     /// What is good in what one check finds.
@@ -155,12 +181,31 @@ impl Checker<'_> {
         })
     }
 
+    fn nothing_to_do(&self, name: &Located<String>) -> Problem {
+        let message = format!(
+            "`{}` has none of `open`, `close`, `run` and `shell`. Set, for example, open = \"ssh\" or run = \
+             [\"/usr/local/bin/open-port\"]",
+            name.value.escape_debug(),
+        );
+        self.file.error(name.at.clone(), message)
+    }
+
+    /// What is set for a program that does not exist.
+    fn in_vain(&self, field: &str, at: Range<usize>) -> Problem {
+        let message = match field {
+            "timeout" => "`timeout` has no effect without `run` or `shell`. Remove it; to change how long a door is \
+                        open, set `for` in its table in config.toml"
+                .to_owned(),
+            _ => format!("`{field}` has no effect without `run` or `shell`. Remove it"),
+        };
+        self.file.error(at, message).as_warning()
+    }
+
     fn program(
         &mut self,
-        name: &Located<String>,
         run: Taken<Vec<Located<String>>>,
         shell: Taken<String>,
-    ) -> Option<(Range<usize>, Program)> {
+    ) -> Option<Located<Program>> {
         match (run, shell) {
             (Taken::Is(run), Taken::Absent) => self.run(run),
             (Taken::Absent, Taken::Is(line)) => self.shell(line),
@@ -169,20 +214,11 @@ impl Checker<'_> {
                 self.problems.add(self.file.error(line.at, message));
                 None
             }
-            (Taken::Absent, Taken::Absent) => {
-                let message = format!(
-                    "`{}` has neither `run` nor `shell`. Set, for example, \
-                     run = [\"/usr/local/bin/open-port\"]",
-                    name.value,
-                );
-                self.problems.add(self.file.error(name.at.clone(), message));
-                None
-            }
-            (Taken::Wrong, _) | (_, Taken::Wrong) => None,
+            (Taken::Absent, Taken::Absent) | (Taken::Wrong, _) | (_, Taken::Wrong) => None,
         }
     }
 
-    fn shell(&mut self, line: Located<String>) -> Option<(Range<usize>, Program)> {
+    fn shell(&mut self, line: Located<String>) -> Option<Located<Program>> {
         let span = line.at.clone();
         let line = self.good(|checker| checker.text(line))?;
         if line.trim().is_empty() {
@@ -194,26 +230,27 @@ impl Checker<'_> {
             let message = format!("{look_alike}; sh treats it as part of a word");
             self.problems.add(self.file.error(span.clone(), message).as_warning());
         }
-        Some((span, (SHELL.to_owned(), vec!["-c".to_owned(), line])))
+        let arguments = vec!["-c".to_owned(), line];
+        Some(Located { value: Program { path: SHELL.to_owned(), arguments }, at: span })
     }
 
-    fn run(&mut self, run: Located<Vec<Located<String>>>) -> Option<(Range<usize>, Program)> {
+    fn run(&mut self, run: Located<Vec<Located<String>>>) -> Option<Located<Program>> {
         let Located { value: words, at: span } = run;
         let words: Vec<_> =
             words.into_iter().map(|word| self.good(|checker| checker.text(word))).collect();
         let mut words = words.into_iter().collect::<Option<Vec<String>>>()?.into_iter();
-        let Some(program) = words.next().filter(|program| !program.is_empty()) else {
+        let Some(path) = words.next().filter(|path| !path.is_empty()) else {
             let message = "`run` names no program. Set it to the program and its arguments, for \
                            example, run = [\"/usr/sbin/nft\", \"-f\", \"/etc/open.nft\"]";
             self.problems.add(self.file.error(span, message));
             return None;
         };
-        if program.contains('/') && !program.starts_with('/') {
-            let message = format!("`{program}` depends on a directory. Use its absolute path");
+        if path.contains('/') && !path.starts_with('/') {
+            let message = format!("`{path}` depends on a directory. Use its absolute path");
             self.problems.add(self.file.error(span, message));
             return None;
         }
-        Some((span, (program, words.collect())))
+        Some(Located { value: Program { path, arguments: words.collect() }, at: span })
     }
 
     /// Makes sure that only root and the command's user can change the program. The first word of a shell
@@ -221,7 +258,7 @@ impl Checker<'_> {
     fn check_program(
         &mut self,
         span: Range<usize>,
-        (program, arguments): &Program,
+        Program { path: program, arguments }: &Program,
         user: Option<u32>,
         search: &str,
     ) {
@@ -379,7 +416,7 @@ impl Checker<'_> {
                            `keys` to allow every key";
             self.problems.add(self.file.error(names.at.clone(), message).as_warning());
         }
-        let Some(keys) = self.keys else { return BTreeSet::new() };
+        let Some(Known { keys, .. }) = self.known else { return BTreeSet::new() };
         let mut ids = BTreeSet::new();
         for name in &names.value {
             match keys.id(&name.value) {

@@ -11,6 +11,8 @@ use std::{
 
 use ruroco_common::{command::CommandHash, datagram::KeyId};
 
+use crate::task::Task;
+
 /// Where `commands.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/commands.toml";
 
@@ -26,10 +28,8 @@ pub struct Commands(BTreeMap<CommandHash, Arc<Command>>);
 pub struct Command {
     /// What people call it; clients send its hash.
     pub name: String,
-    /// The program: an absolute path, or a name to look for in `PATH`.
-    pub program: String,
-    /// Its arguments, without the program itself.
-    pub arguments: Vec<String>,
+    /// What it does.
+    pub task: Task,
     /// The uid to run it as, if not the commander's own.
     pub uid: Option<u32>,
     /// The gid to run it as, if not the commander's own.
@@ -86,13 +86,19 @@ pub fn collisions<N: Copy>(names: impl IntoIterator<Item = (CommandHash, N)>) ->
 }
 
 #[cfg(test)]
+use crate::task::Program;
+
+#[cfg(test)]
 impl Command {
     /// A command that does nothing.
     fn example(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            program: "/bin/true".to_owned(),
-            arguments: Vec::new(),
+            task: Task::new(
+                Vec::new(),
+                Some(Program { path: "/bin/true".to_owned(), arguments: Vec::new() }),
+            )
+            .unwrap(),
             uid: None,
             gid: None,
             timeout: Duration::from_secs(30),

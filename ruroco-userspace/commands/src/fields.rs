@@ -9,6 +9,7 @@ use ruroco_files::{
     fields,
     toml_file::{
         field::{Change::Reload, Default},
+        one_or_more::OneOrMore,
         value::{Located, Time},
     },
 };
@@ -20,11 +21,19 @@ fields! {
     /// The fields of `[commands.NAME]`, except `env`.
     command;
 
-    /// The program and its arguments. Either `run` or `shell` is required.
+    /// The program and its arguments. A command has at least one of `run`, `shell`, `open` and `close`, and not
+    /// both `run` and `shell`.
     RUN: Vec<Located<String>> = "run", Default::Nothing("`shell` is run"), Reload;
 
     /// A line that is run by `/bin/sh -c`.
     SHELL: String = "shell", Default::Nothing("`run` is run"), Reload;
+
+    /// The doors that the command opens for the address that it runs for, before its program starts. The doors
+    /// are in `config.toml`, as `[doors.NAME]`.
+    OPEN: OneOrMore<Located<String>> = "open", Default::Nothing("none"), Reload;
+
+    /// The doors that the command closes for this address, before its program starts.
+    CLOSE: OneOrMore<Located<String>> = "close", Default::Nothing("none"), Reload;
 
     /// The user that the command runs as. Its primary and supplementary groups apply, too.
     USER: String = "user", Default::Nothing("the commander's user, root"), Reload;

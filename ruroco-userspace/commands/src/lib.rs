@@ -9,3 +9,4 @@ pub mod commands;
 pub mod fields;
 pub mod keys;
 mod program_file;
+pub mod task;

@@ -27,6 +27,15 @@ pub struct Door {
     pub is_forwarded: bool,
 }
 
+/// That a text is not the name of a door, and what to use.
+pub fn bad_name(text: &str) -> String {
+    format!(
+        "`{}` is not a valid name of a door. Use 1 to {} of the characters a-z, 0-9, - and _",
+        text.escape_debug(),
+        DoorName::MAX_LENGTH
+    )
+}
+
 impl Door {
     /// Whether some of its packets are told apart as flows, because this host has no connection for them.
     pub fn has_flows(&self) -> bool {

@@ -27,6 +27,9 @@ pub const MAX_REFUSED_SIZE: u64 = MAX_SIZE / 4;
 /// `event` of a line: a command has been started.
 pub const RUNNING: &str = "running";
 
+/// `event` of a line: a door has been opened or closed for a run, or could not be.
+pub const DOOR: &str = "door";
+
 /// `event` of a line: its run is over.
 pub const ENDED: &str = "ended";
 

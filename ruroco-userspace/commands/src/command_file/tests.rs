@@ -8,8 +8,26 @@ const LAPTOP: KeyId = KeyId([1; 8]);
 
 fn check(text: &str) -> Result<Commands, String> {
     let keys = [(LAPTOP, "laptop"), (KeyId([2; 8]), "phone")].into_iter().collect();
-    let checked = super::check(&Source::new("/commands.toml", text), Some(&keys));
+    let checked = check_with(text, &keys);
     checked.or_problems().map_err(|problems| problems.to_string())
+}
+
+/// A host with two doors, and one with an error.
+pub(super) fn check_with(text: &str, keys: &Keys) -> Checked<Commands> {
+    let config = "addresses = [\"192.0.2.1\"]\ngate.interfaces = [\"eth0\"]\n\
+                  [doors.ssh]\nport = \"tcp/22\"\nfor = \"5m\"\n[doors.web]\nport = \"tcp/443\"\n\
+                  [doors.broken]\nport = \"tcp/0\"\n";
+    let mut problems = Problems::default();
+    let config = problems.good_of(Config::check(Source::new("/config.toml", config))).unwrap();
+    let known = Known { keys, config: &config };
+    super::check(&Source::new("/commands.toml", text), Some(known))
+}
+
+/// The program and the arguments that a command runs.
+fn words(command: &Command) -> Vec<&str> {
+    let program = command.task.program().unwrap();
+    let arguments = program.arguments.iter().map(String::as_str);
+    [program.path.as_str()].into_iter().chain(arguments).collect()
 }
 
 fn command(text: &str) -> std::sync::Arc<Command> {
@@ -20,8 +38,8 @@ fn command(text: &str) -> std::sync::Arc<Command> {
 #[test]
 fn one_line_is_a_whole_command() {
     let command = command("[commands.x]\nrun = [\"/bin/echo\", \"a b\", \"$HOME\", \"\"]\n");
-    assert_eq!(command.program, "/bin/echo");
-    assert_eq!(command.arguments, ["a b", "$HOME", ""]);
+    assert_eq!(words(&command), ["/bin/echo", "a b", "$HOME", ""]);
+    assert_eq!(command.task.doors(), []);
     assert_eq!((command.uid, command.gid), (None, None));
     assert_eq!((command.timeout.as_secs(), command.cwd.as_path()), (30, Path::new("/")));
     assert!(command.env.is_empty() && command.keys.is_none());
@@ -37,8 +55,7 @@ fn every_field_arrives() {
         "[commands.x]\nshell = \"echo $RUROCO_IP\"\ntimeout = 86400\ncwd = \"/tmp\"\n\
          env = {{ LANG = \"C\", EMPTY = \"\" }}\nkeys = [\"laptop\"]\n{who}"
     ));
-    assert_eq!(command.program, "/bin/sh");
-    assert_eq!(command.arguments, ["-c", "echo $RUROCO_IP"]);
+    assert_eq!(words(&command), ["/bin/sh", "-c", "echo $RUROCO_IP"]);
     assert_eq!((command.timeout.as_secs(), command.cwd.as_path()), (86_400, Path::new("/tmp")));
     assert_eq!(command.env["LANG"], "C");
     assert_eq!(command.env["EMPTY"], "");
@@ -96,7 +113,7 @@ fn every_mistake_names_its_line_and_the_remedy() {
         ("[commands.x.env]\nA = 1234\n", 4, "the value of `A` is not valid. Use a text in quotes"),
         ("keys = [\"laptop\",\n\"tablet\"]\n", 4, "no key file tablet.key"),
         ("[commands.x]\nrun = [\"true\"]\n", 3, "duplicate key"),
-        ("[commands.y]\n", 3, "neither `run` nor `shell`"),
+        ("[commands.y]\n", 3, "none of `open`, `close`, `run` and `shell`"),
         ("[commands.y]\nrun = []\n", 4, "names no program"),
         ("[commands.y]\nrun = [\"\"]\n", 4, "names no program"),
         ("[commands.y]\nrun = [\"bin/true\"]\n", 4, "its absolute path"),
@@ -132,7 +149,7 @@ fn a_file_that_others_can_write_is_not_believed() {
     fs::write(&path, "[commands.x]\nrun = [\"true\"]\n").unwrap();
     let read_with_mode = |mode| {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        read(&path, Some(&Keys::default())).or_problems().map_err(|error| error.to_string())
+        read(&path, None).or_problems().map_err(|error| error.to_string())
     };
     assert!(read_with_mode(0o644).is_ok());
     for mode in [0o620, 0o602, 0o666] {
@@ -157,7 +174,7 @@ fn all_mistakes_are_told_at_once_and_none_that_follows_from_another() {
 #[test]
 fn a_command_that_no_key_may_request_is_a_warning() {
     let text = "[commands.x]\nrun = [\"/bin/sh\"]\nkeys = []\n";
-    let checked = super::check(&Source::new("/commands.toml", text), Some(&Keys::default()));
+    let checked = check_with(text, &Keys::default());
     let (_, warnings) = checked.or_all_problems().unwrap();
     assert!(warnings.to_string().contains("remove `keys` to allow every key"), "{warnings}");
 }
@@ -167,7 +184,7 @@ fn a_program_that_is_not_there_is_a_warning() {
     let keys = Keys::default();
     let told = |program: &str| {
         let text = format!("[commands.x]\nrun = [\"{program}\"]\n");
-        let checked = super::check(&Source::new("/commands.toml", text), Some(&keys));
+        let checked = check_with(&text, &keys);
         let (commands, warnings) = checked.or_all_problems().unwrap();
         assert_eq!(commands.names().count(), 1);
         warnings.iter().map(ToString::to_string).collect::<String>()
@@ -245,7 +262,7 @@ fn of_a_file_that_others_can_change_and_a_program_is_given_there_is_a_warning() 
 #[test]
 fn lines_that_end_as_on_windows_run_as_any_others() {
     let command = command("[commands.x]\r\nshell = '''\r\necho a\r\necho b\r\n'''\r\n");
-    assert_eq!(command.arguments, ["-c", "echo a\necho b\n"]);
+    assert_eq!(words(&command), ["/bin/sh", "-c", "echo a\necho b\n"]);
 
     let (_dir, script) = with_script("#!/bin/sh\r\necho\r\n");
     let text = format!("[commands.x]\nrun = [\"{script}\"]\n");

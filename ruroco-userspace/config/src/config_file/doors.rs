@@ -15,7 +15,7 @@ use ruroco_messages::problems::Problems;
 
 use super::{Appearance, Places};
 use crate::{
-    door::{Door, DoorPort, DoorSource, Transport},
+    door::{self, Door, DoorPort, DoorSource, Transport},
     fields::{self, Source},
 };
 
@@ -44,12 +44,12 @@ pub(super) fn of(
     places.doors = tables.iter().map(|(name, _)| (name.value.clone(), name.at.clone())).collect();
     check_rest(file, rest, places, problems);
     let mut ports = Vec::new();
-    let door = |(name, table): (Located<String>, Taken<Table<'_>>)| {
-        let (door, its_ports) = door(&name, table.ok()?.value, problems)?;
+    let read = |(name, table): (Located<String>, Taken<Table<'_>>)| {
+        let (door, its_ports) = read_door(&name, table.ok()?.value, problems)?;
         ports.extend(its_ports.into_iter().map(|port| (door.name, port)));
         Some((door.name, door))
     };
-    let doors = tables.into_iter().filter_map(door).collect();
+    let doors = tables.into_iter().filter_map(read).collect();
     let mut ports: Vec<Port<'_>> = ports.iter().map(|(name, port)| (*name, port)).collect();
     check_knock_port(file, rest.port, &ports, problems);
     ports.sort_by_key(|(_, port)| port.at.start);
@@ -83,7 +83,7 @@ fn check_rest(file: &File, rest: &Rest, places: &Places, problems: &mut Problems
 }
 
 /// A door and where its ports stand.
-fn door(
+fn read_door(
     name: &Located<String>,
     mut table: Table<'_>,
     problems: &mut Problems,
@@ -102,11 +102,7 @@ fn door(
     }
     let ports = ports.ok().map(|ports| ports.value.0).unwrap_or_default();
     let Some(door_name) = DoorName::new(&name.value) else {
-        let message = format!(
-            "`{shown}` is not a valid name of a door. Use 1 to {} of the characters a-z, 0-9, - and _",
-            DoorName::MAX_LENGTH
-        );
-        problems.add(file.error(name.at.clone(), message));
+        problems.add(file.error(name.at.clone(), door::bad_name(&name.value)));
         return None;
     };
     let DoorSource(source) = source?.value;

@@ -96,6 +96,11 @@ impl<'a> Table<'a> {
         self.entries.contains_key(field)
     }
 
+    /// Where a field of this name stands that was not taken yet.
+    pub fn place(&self, field: &str) -> Option<Range<usize>> {
+        self.entries.get(field).map(|(at, _)| at.clone())
+    }
+
     /// Whether some field that is left is a text.
     pub fn has_text(&self) -> bool {
         self.entries.values().any(|(_, value)| value.get_ref().is_str())
