@@ -15,6 +15,7 @@ use ruroco_commander::rules::{Permitted, Rules};
 use ruroco_commands::{
     commands::{Command, Commands},
     keys::Keys,
+    task::{Program, Task},
 };
 use ruroco_common::{command::CommandHash, datagram::KeyId};
 use ruroco_daemon::{clock::Now, shares::Shares};
@@ -105,10 +106,10 @@ fn rules() -> Rules {
 }
 
 fn command(name: &str, keys: Option<BTreeSet<KeyId>>) -> Command {
+    let program = Program { path: "/bin/true".to_owned(), arguments: Vec::new() };
     Command {
         name: name.to_owned(),
-        program: "/bin/true".to_owned(),
-        arguments: Vec::new(),
+        task: Task::new(Vec::new(), Some(program)).unwrap(),
         uid: None,
         gid: None,
         timeout: Duration::from_secs(30),

@@ -58,6 +58,8 @@ const PAGES: [Page; 4] = [
             "Fields of config.toml",
             "Fields of [gate] in config.toml",
             "Fields of [keys.NAME] in config.toml",
+            "Doors",
+            "Fields of [doors.NAME] in config.toml",
             "Keys",
             "What keys share",
             "What is trusted",

@@ -8,7 +8,6 @@
 //! Rationale: decision 0012.
 
 use std::{
-    io,
     path::Path,
     sync::{
         Arc,
@@ -28,7 +27,7 @@ use ruroco_daemon::{
 };
 use ruroco_files::instance::Lock;
 use ruroco_ipc::audit::{DIRECTORY_MODE, DOOR, ENDED, FILE, LOCK, OLD_FILE, REFUSED, RUNNING};
-use ruroco_messages::plain_error::{Plain, plain};
+use ruroco_messages::plain_error::Plain;
 use ruroco_trust::{
     private_directory,
     trusted_path::{self, Found, Trust},
@@ -152,18 +151,21 @@ impl Audit {
         changed: &Result<Changed, Failure>,
     ) {
         let line = run(DOOR, permitted).text("door", &change.door.to_string());
-        let line = match (changed, change.action) {
-            (Ok(Changed { answer, until: Some(until) }), _) => {
-                line.text("action", answer.name()).number("until", *until)
+        let line = match changed {
+            Ok(changed) => {
+                let line = line.text("action", changed.name());
+                match changed.until() {
+                    Some(until) => line.number("until", until.epoch),
+                    None => line,
+                }
             }
-            (Ok(Changed { answer, until: None }), _) => line.text("action", answer.name()),
-            (Err(failure), action) => {
-                let action = match action {
+            Err(failure) => {
+                let action = match change.action {
                     DoorAction::Open { .. } => "not_opened",
                     DoorAction::Close => "not_closed",
                 };
                 let line = line.text("action", action).text("reason", failure.reason());
-                line.text("detail", &plain(failure))
+                line.text("detail", &Plain(failure).to_string())
             }
         };
         self.hand_over(Entry::Door(line));
@@ -176,7 +178,8 @@ impl Audit {
         let (line, ending) = match result {
             Ok(outcome) => (line.text("result", &outcome.to_string()), Ending::from(*outcome)),
             Err(error) => {
-                let line = line.text("result", error.name()).text("error", &plain(error));
+                let line =
+                    line.text("result", error.name()).text("error", &Plain(error).to_string());
                 (line, Ending::from(error))
             }
         };

@@ -6,7 +6,7 @@
 //! of the first.
 
 use std::{
-    io,
+    io::{self, ErrorKind},
     os::fd::{AsFd, BorrowedFd},
     path::Path,
     time::{Duration, Instant, SystemTime},
@@ -31,12 +31,45 @@ use super::{audit::Audit, door_failure::Failure, rules::Permitted};
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// What became of a door.
-#[derive(Debug)]
-pub struct Changed {
-    /// The gate's answer.
-    pub answer: Answer,
-    /// When the lease ends, if the door was opened; seconds since 1970.
-    pub until: Option<u64>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// The address has a lease, and had none before.
+    Opened(Until),
+    /// The lease that the address had lasts longer.
+    Renewed(Until),
+    /// The address has no lease any more.
+    Closed,
+    /// The address had no lease.
+    WasClosed,
+}
+
+/// When a lease ends, at the earliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// Seconds since 1970.
+    pub epoch: u64,
+    /// Seconds after the request.
+    pub seconds: u64,
+}
+
+impl Changed {
+    /// Its one name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opened(_) => Answer::Opened.name(),
+            Self::Renewed(_) => Answer::Renewed.name(),
+            Self::Closed => Answer::Closed.name(),
+            Self::WasClosed => Answer::WasClosed.name(),
+        }
+    }
+
+    /// When the lease ends, if there is one.
+    pub const fn until(self) -> Option<Until> {
+        match self {
+            Self::Opened(until) | Self::Renewed(until) => Some(until),
+            Self::Closed | Self::WasClosed => None,
+        }
+    }
 }
 
 /// The doors that a run could not change.
@@ -64,7 +97,10 @@ pub fn change_all(
     let mut failed = Vec::new();
     let mut is_stopped = false;
     for change in permitted.command().task.doors() {
-        let changed = gate.change(permitted, change);
+        let changed = match is_stopped {
+            true => Err(Failure::Stopping),
+            false => gate.change(permitted, change),
+        };
         log(permitted, change, &changed);
         audit.door(permitted, change, &changed);
         if let Err(failure) = changed {
@@ -90,30 +126,25 @@ const fn verb(action: DoorAction) -> &'static str {
 fn log(permitted: &Permitted, change: &DoorChange, changed: &Result<Changed, Failure>) {
     let (door, key, ip) = (change.door, permitted.key(), permitted.ip());
     let counter = permitted.counter();
+    let duration = |until: &Until| format!("{}s", until.seconds);
     match (changed, change.action) {
-        (Ok(Changed { answer, .. }), DoorAction::Open { duration }) => {
-            let duration = format_args!("{}s", duration.as_secs());
-            match answer {
-                Answer::Renewed => {
-                    tracing::info!(%door, %ip, %key, %counter, "for" = %duration, "renewed");
-                }
-                _ => tracing::info!(%door, %ip, %key, %counter, "for" = %duration, "opened"),
-            }
+        (Ok(Changed::Opened(until)), _) => {
+            tracing::info!(%door, %ip, %key, %counter, "for" = %duration(until), "opened");
         }
-        (Ok(Changed { answer, .. }), DoorAction::Close) => match answer {
-            Answer::WasClosed => tracing::info!(%door, %ip, %key, %counter, "was closed already"),
-            _ => tracing::info!(%door, %ip, %key, %counter, "closed"),
-        },
-        (Err(failure), action) => {
-            let (reason, detail) = (failure.reason(), failure);
-            match action {
-                DoorAction::Open { .. } => {
-                    tracing::error!(%door, %ip, %key, %counter, %reason, %detail, "not opened");
-                }
-                DoorAction::Close => {
-                    tracing::error!(%door, %ip, %key, %counter, %reason, %detail, "not closed");
-                }
-            }
+        (Ok(Changed::Renewed(until)), _) => {
+            tracing::info!(%door, %ip, %key, %counter, "for" = %duration(until), "renewed");
+        }
+        (Ok(Changed::Closed), _) => tracing::info!(%door, %ip, %key, %counter, "closed"),
+        (Ok(Changed::WasClosed), _) => {
+            tracing::info!(%door, %ip, %key, %counter, "was closed already");
+        }
+        (Err(failure), DoorAction::Open { .. }) => {
+            let reason = failure.reason();
+            tracing::error!(%door, %ip, %key, %counter, %reason, detail = %failure, "not opened");
+        }
+        (Err(failure), DoorAction::Close) => {
+            let reason = failure.reason();
+            tracing::error!(%door, %ip, %key, %counter, %reason, detail = %failure, "not closed");
         }
     }
 }
@@ -142,16 +173,22 @@ impl From<Errno> for Trouble {
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
-        use io::ErrorKind::{
-            BrokenPipe, ConnectionRefused, ConnectionReset, Interrupted, NotFound, WouldBlock,
-        };
-        match error.kind() {
-            NotFound | ConnectionRefused | ConnectionReset | BrokenPipe | WouldBlock
-            | Interrupted => Self::Passing(error),
-            _ => Self::Lasting(Failure::Unreachable(error)),
+        match PASSING.contains(&error.kind()) {
+            true => Self::Passing(error),
+            false => Self::Lasting(Failure::Unreachable(error)),
         }
     }
 }
+
+/// The errors of a gate that is away, busy, or about to end.
+const PASSING: [ErrorKind; 6] = [
+    ErrorKind::NotFound,
+    ErrorKind::ConnectionRefused,
+    ErrorKind::ConnectionReset,
+    ErrorKind::BrokenPipe,
+    ErrorKind::WouldBlock,
+    ErrorKind::Interrupted,
+];
 
 impl Gate<'_> {
     /// Requests a change until the gate answers.
@@ -182,33 +219,29 @@ impl Gate<'_> {
     /// Sends one request and waits for the answer.
     fn attempt(&self, permitted: &Permitted, change: &DoorChange) -> Result<Changed, Trouble> {
         let socket = connect(self.socket)?;
-        // The time counts from the request on: the gate may have been away for a while.
-        let (action, until) = match change.action {
-            DoorAction::Open { duration } => {
-                let until = boot_clock::now().saturating_add(duration);
-                (Action::Open { until }, seconds_since_1970(duration))
-            }
-            DoorAction::Close => (Action::Close, None),
-        };
         let order = permitted.order();
-        let request = Request {
+        let request = |action| Request {
             action,
             door: change.door,
             address: order.address,
             key: order.key,
             counter: order.counter,
         };
-        send(&socket, &request.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
-        let answer = self.answer(socket.as_fd())?;
-        let fits = match action {
-            Action::Open { .. } => matches!(answer, Answer::Opened | Answer::Renewed),
-            Action::Close => matches!(answer, Answer::Closed | Answer::WasClosed),
+        let ask = |action| {
+            let message = request(action).encode();
+            send(&socket, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+            self.answer(socket.as_fd())
         };
-        match (fits, answer.is_success()) {
-            (true, _) => Ok(Changed { answer, until }),
-            (false, true) => Err(Trouble::Lasting(Failure::UnknownAnswer)),
-            (false, false) => Err(Trouble::Lasting(Failure::Rejected(answer))),
-        }
+        let changed = match change.action {
+            DoorAction::Open { duration } => {
+                // The time counts from the request on: the gate may have been away for a while.
+                let until = Until::after(duration);
+                let until_boot = boot_clock::now().saturating_add(duration);
+                meaning(ask(Action::Open { until: until_boot })?, Some(until))
+            }
+            DoorAction::Close => meaning(ask(Action::Close)?, None),
+        };
+        changed.map_err(Trouble::Lasting)
     }
 
     fn answer(&self, socket: BorrowedFd<'_>) -> Result<Answer, Trouble> {
@@ -235,8 +268,32 @@ impl Gate<'_> {
     }
 }
 
-/// When a time from now on is over.
-fn seconds_since_1970(duration: Duration) -> Option<u64> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(now.saturating_add(duration).as_secs())
+/// The meaning of an answer to a request to open a door `until` then, or to close it.
+const fn meaning(answer: Answer, until: Option<Until>) -> Result<Changed, Failure> {
+    match (answer, until) {
+        (Answer::Opened, Some(until)) => Ok(Changed::Opened(until)),
+        (Answer::Renewed, Some(until)) => Ok(Changed::Renewed(until)),
+        (Answer::Closed, None) => Ok(Changed::Closed),
+        (Answer::WasClosed, None) => Ok(Changed::WasClosed),
+        (Answer::Opened | Answer::Renewed, None)
+        | (Answer::Closed | Answer::WasClosed, Some(_)) => Err(Failure::UnknownAnswer),
+        (
+            Answer::UnknownDoor
+            | Answer::UnknownKey
+            | Answer::TooLong
+            | Answer::TooManyOfKey
+            | Answer::Full
+            | Answer::Failed
+            | Answer::Malformed,
+            _,
+        ) => Err(Failure::Rejected(answer)),
+    }
+}
+
+impl Until {
+    /// When so much time from now on is over.
+    fn after(duration: Duration) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { epoch: now.saturating_add(duration).as_secs(), seconds: duration.as_secs() }
+    }
 }

@@ -37,7 +37,7 @@ pub fn bad_name(text: &str) -> String {
 }
 
 impl Door {
-    /// Whether some of its packets belong to flows, because this host has no connection for them.
+    /// Whether the XDP program distinguishes some of its packets by flow, because this host has no connection for them.
     pub fn has_flows(&self) -> bool {
         self.is_forwarded || self.ports.iter().any(|port| port.transport == Transport::Udp)
     }

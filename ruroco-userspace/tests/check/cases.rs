@@ -132,6 +132,25 @@ pub(crate) const CASES: &[Case] = &[
     config("socket-directory-for-all", &[("$DIR/run", "/tmp")]),
     config("state-directory-missing", &[("$DIR/state", "$DIR/no-state")]),
     commands("command-misspelt-field", "[commands.x]\nrun = [\"/bin/true\"]\nusr = \"root\"\n"),
+    Case {
+        config: &[("[gate]", "[doors.ssh]\nport = \"tcp/22\"\n[gate]")],
+        ..commands("command-door-misspelt", "[commands.open_ssh]\nopen = \"shh\"\n")
+    },
+    commands("command-door-not-there", "[commands.open_ssh]\nopen = [\"ssh\"]\n"),
+    Case {
+        config: &[("[gate]", "[doors.ssh]\nport = \"tcp/22\"\n[gate]")],
+        ..commands(
+            "command-door-opened-and-closed",
+            "[commands.x]\nopen = \"ssh\"\nclose = \"ssh\"\n",
+        )
+    },
+    Case {
+        config: &[("[gate]", "[doors.ssh]\nport = \"tcp/22\"\n[gate]")],
+        ..commands(
+            "command-door-with-a-timeout",
+            "[commands.x]\nopen = \"ssh\"\ntimeout = \"5m\"\n",
+        )
+    },
     commands("command-of-nothing", "[commands.x]\ntimeout = 5\n"),
     commands("command-of-two", "[commands.x]\nrun = [\"/bin/true\"]\nshell = \"true\"\n"),
     commands("command-timeout", "[commands.x]\nrun = [\"/bin/true\"]\ntimeout = \"2d\"\n"),

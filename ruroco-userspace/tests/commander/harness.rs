@@ -176,6 +176,15 @@ impl Host {
         self.write("config.toml", &text.replace(&old, &new), 0o644);
     }
 
+    /// Adds doors, and what they need.
+    pub(crate) fn configure_doors(&self, doors: &str) {
+        self.configure(&own_name(), PLENTY);
+        let text = fs::read_to_string(self.path("config.toml")).unwrap();
+        assert!(text.contains("source = \"udp\""));
+        let text = text.replace("source = \"udp\"", "gate.interfaces = [\"lo\"]");
+        self.write("config.toml", &format!("{text}{doors}"), 0o644);
+    }
+
     /// Leaves `audit_dir` at its default.
     pub(crate) fn configure_default_audit_dir(&self) {
         let text = fs::read_to_string(self.path("config.toml")).unwrap();

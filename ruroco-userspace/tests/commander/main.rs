@@ -13,8 +13,10 @@
     reason = "tests fail loudly, and clippy does not see that helpers outside of #[test] are tests"
 )]
 
+mod a_door;
 mod a_report;
 mod an_order;
+mod fake_gate;
 mod harness;
 mod output;
 mod reload;

@@ -27,14 +27,14 @@ use super::{
 };
 
 /// The lines of one of the files so far.
-fn lines_of(host: &Host, file: &str) -> Vec<Value> {
+pub(crate) fn lines_of(host: &Host, file: &str) -> Vec<Value> {
     let text = fs::read_to_string(host.path("log").join(file)).unwrap_or_default();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Those with this event and this value in a field, once there is one.
-fn with(host: &Host, event: &str, field: &str, value: &str) -> Value {
+pub(crate) fn with(host: &Host, event: &str, field: &str, value: &str) -> Value {
     eventually(&format!("{event} with {field} {value}"), || {
         let mut lines = lines_of(host, FILE).into_iter();
         lines.find(|line| line["event"] == event && line[field] == value)
@@ -143,7 +143,8 @@ fn has_a_line_for_each_start_and_one_for_each_end() {
     assert!(ended("long")["duration_ms"].as_u64().unwrap() >= 1000);
     let last = &lines.last().unwrap()["totals"];
     let expected = serde_json::json!({
-        "succeeded": 2, "failed": 2, "timed_out": 1, "stopped": 1, "could_not_run": 1, "refused": 4,
+        "succeeded": 2, "failed": 2, "timed_out": 1, "stopped": 1, "could_not_run": 1, "door_failed": 0,
+        "refused": 4,
     });
     assert_eq!(last, &expected);
     let refused: Vec<_> = lines.iter().filter(|line| line["event"] == "refused").collect();

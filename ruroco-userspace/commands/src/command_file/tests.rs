@@ -16,7 +16,7 @@ fn check(text: &str) -> Result<Commands, String> {
 pub(super) fn check_with(text: &str, keys: &Keys) -> Checked<Commands> {
     let config = "addresses = [\"192.0.2.1\"]\ngate.interfaces = [\"eth0\"]\n\
                   [doors.ssh]\nport = \"tcp/22\"\nfor = \"5m\"\n[doors.web]\nport = \"tcp/443\"\n\
-                  [doors.broken]\nport = \"tcp/0\"\n";
+                  [doors.Broken]\nport = \"tcp/1\"\n";
     let mut problems = Problems::default();
     let config = problems.good_of(Config::check(Source::new("/config.toml", config))).unwrap();
     let known = Known { keys, config: &config };

@@ -78,7 +78,7 @@ fn every_mistake_names_its_line_and_the_remedy() {
 
 #[test]
 fn a_door_with_an_error_of_its_own_is_told_of_only_there() {
-    assert!(check("open = \"broken\"").is_ok());
+    assert!(check("open = [\"Broken\", \"ssh\"]").is_ok());
 }
 
 #[test]
