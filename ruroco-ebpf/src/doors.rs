@@ -1,0 +1,271 @@
+//! Doors: what becomes of packets to ports that are closed to everyone without a lease.
+//!
+//! A lease admits new connections and flows. What exists already needs none: the kernel knows TCP connections by
+//! their sockets, and this program remembers flows of UDP and of TCP that goes on to another host. The gate gives
+//! leases, and the program ends them by the boot clock, so a gate that has died leaves nothing open.
+//!
+//! A host without doors has [`DOOR_PROTOCOLS`] of 0. The kernel's verifier knows this number and removes all of this.
+
+use aya_ebpf::{Global, helpers::bpf_ktime_get_boot_ns, programs::XdpContext};
+use ruroco_common::{
+    address::Address,
+    doors::{
+        Door, DoorPorts, FLOW_GRANULARITY, Flow, FlowKey, HANDSHAKE_GRACE, TCP_CLOSING, TCP_IDLE,
+        UDP_IDLE,
+    },
+    guarded::Guarded,
+    headers::{Protocol, Scope, Tcp, Udp},
+    maps::{TCP_DOORS, UDP_DOORS},
+    verdict::Verdict,
+};
+
+use crate::{
+    leases::{self, Claim, LeaseRef},
+    sockets::{self, Socket},
+    tables,
+};
+
+/// For which protocols there are doors. The gate sets it before the program is loaded.
+#[unsafe(no_mangle)]
+static DOOR_PROTOCOLS: Global<u8> = Global::new(0);
+
+/// Control bits of a TCP header (RFC 9293, section 3.1).
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// What the parser has to find.
+#[inline(always)]
+pub(crate) fn scope() -> Scope {
+    if DOOR_PROTOCOLS.load() != 0 { Scope::UdpAndTcp } else { Scope::Udp }
+}
+
+#[inline(always)]
+fn exist_for(protocol: Protocol) -> bool {
+    let bit = match protocol {
+        Protocol::Tcp => TCP_DOORS,
+        Protocol::Udp => UDP_DOORS,
+    };
+    DOOR_PROTOCOLS.load() & bit != 0
+}
+
+/// Whether a packet, of which only the destination is known, may be for a door that is closed.
+#[inline(always)]
+pub(crate) fn may_be_for_one(guarded: &Guarded, destination: &Address) -> bool {
+    let is_for = |protocol| exist_for(protocol) && is_here(guarded, destination, protocol);
+    (is_for(Protocol::Udp) || is_for(Protocol::Tcp)) && !are_disarmed()
+}
+
+/// The judgement on a first fragment without ports.
+#[inline(always)]
+pub(crate) fn judge_portless(
+    guarded: &Guarded,
+    destination: &Address,
+    protocol: Protocol,
+) -> Verdict {
+    if exist_for(protocol) && is_here(guarded, destination, protocol) && !are_disarmed() {
+        Verdict::DoorFragment
+    } else {
+        Verdict::NotOurs
+    }
+}
+
+#[inline(always)]
+fn is_here(guarded: &Guarded, destination: &Address, protocol: Protocol) -> bool {
+    // Linux delivers UDP to groups and broadcast addresses, too.
+    protocol == Protocol::Udp && destination.is_of_many()
+        || guarded.is_address(destination)
+        || tables::is_door_address(destination)
+}
+
+/// Whether doors have been opened to everyone.
+#[inline(always)]
+fn are_disarmed() -> bool {
+    let open_from = tables::doors_open_from();
+    open_from != 0 && now() >= open_from
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: a helper without arguments; available to XDP programs.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// The door of a port.
+#[inline(always)]
+fn door(port: u16, ports: impl FnOnce(&DoorPorts) -> &[u8; 1 << 16]) -> Option<&'static Door> {
+    let number = *ports(tables::door_ports()?).get(usize::from(port))?;
+    if number == 0 { None } else { tables::door(number) }
+}
+
+#[inline(always)]
+pub(crate) fn judge_tcp(context: &XdpContext, guarded: &Guarded, tcp: &Tcp) -> Verdict {
+    if !exist_for(Protocol::Tcp) {
+        return Verdict::NotOurs;
+    }
+    let Some(door) = door(tcp.destination_port, |ports| &ports.tcp) else {
+        return Verdict::NotOurs;
+    };
+    if !is_here(guarded, &tcp.destination, Protocol::Tcp) || are_disarmed() {
+        return Verdict::NotOurs;
+    }
+    match tcp.flags {
+        None => Verdict::DoorFragment,
+        Some(flags) if flags & (SYN | ACK) == SYN => start_tcp(context, tcp, door),
+        Some(flags) => continue_tcp(context, tcp, door, flags),
+    }
+}
+
+/// A new connection, or the same packet once more.
+#[inline(always)]
+fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
+    let Some(lease) = leases::of(door, tcp.source) else { return Verdict::DoorClosed };
+    let now = now();
+    if lease.until() <= now {
+        return Verdict::DoorClosed;
+    }
+    if door.is_forwarded() {
+        let key = flow_of_tcp(tcp);
+        let flow = tables::flow(&key);
+        // A flow that was closed is one whose ports are used again.
+        let is_known = |flow: *mut Flow| is_live(flow, now) && idle(flow) != TCP_CLOSING;
+        if flow.is_some_and(is_known) {
+            return Verdict::DoorSession;
+        }
+        return start_flow(&lease, &key, flow, TCP_IDLE, now);
+    }
+    let is_known = || sockets::find(context, tcp) == Some(Socket::HalfOpen);
+    if lease.has_limit() && is_known() {
+        return Verdict::DoorSession;
+    }
+    match lease.claim(Claim::Connection, now) {
+        Some(()) => {
+            lease.count();
+            Verdict::DoorAdmitted
+        }
+        None => Verdict::DoorLimited,
+    }
+}
+
+/// Anything but a new connection.
+#[inline(always)]
+fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verdict {
+    if door.is_forwarded() {
+        let idle = if flags & (FIN | RST) == 0 { TCP_IDLE } else { TCP_CLOSING };
+        let flow = tables::flow(&flow_of_tcp(tcp));
+        if flow.is_some_and(|flow| continue_flow(flow, idle)) {
+            return Verdict::DoorSession;
+        }
+    }
+    match sockets::find(context, tcp) {
+        None => Verdict::DoorClosed,
+        Some(Socket::HalfOpen | Socket::Other) => Verdict::DoorSession,
+        // It may be the last packet of a handshake with a SYN cookie.
+        Some(Socket::Listener) => {
+            let ends = leases::of(door, tcp.source).map(|lease| lease.until());
+            match ends {
+                Some(until) if now() < until.saturating_add(HANDSHAKE_GRACE) => {
+                    Verdict::DoorSession
+                }
+                _ => Verdict::DoorClosed,
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn judge_udp<C>(guarded: &Guarded, udp: &Udp<C>) -> Verdict {
+    if !exist_for(Protocol::Udp) {
+        return Verdict::NotOurs;
+    }
+    let Some(door) = door(udp.destination_port, |ports| &ports.udp) else {
+        return Verdict::NotOurs;
+    };
+    if !is_here(guarded, &udp.destination, Protocol::Udp) || are_disarmed() {
+        return Verdict::NotOurs;
+    }
+    let key = FlowKey {
+        source: udp.source,
+        destination: udp.destination,
+        source_port: udp.source_port,
+        destination_port: udp.destination_port,
+        protocol: 17,
+    };
+    let flow = tables::flow(&key);
+    if flow.is_some_and(|flow| continue_flow(flow, UDP_IDLE)) {
+        return Verdict::DoorSession;
+    }
+    let Some(lease) = leases::of(door, udp.source) else { return Verdict::DoorClosed };
+    let now = now();
+    if lease.until() <= now {
+        return Verdict::DoorClosed;
+    }
+    start_flow(&lease, &key, flow, UDP_IDLE, now)
+}
+
+#[inline(always)]
+const fn flow_of_tcp(tcp: &Tcp) -> FlowKey {
+    FlowKey {
+        source: tcp.source,
+        destination: tcp.destination,
+        source_port: tcp.source_port,
+        destination_port: tcp.destination_port,
+        protocol: 6,
+    }
+}
+
+/// Begins a flow, in the place of an earlier one that has the same addresses and ports and has ended.
+#[inline(always)]
+fn start_flow(
+    lease: &LeaseRef,
+    key: &FlowKey,
+    ended: Option<*mut Flow>,
+    idle: u64,
+    now: u64,
+) -> Verdict {
+    if lease.claim(Claim::Flow, now).is_none() {
+        return Verdict::DoorLimited;
+    }
+    let flow = Flow { last: now, idle };
+    match ended {
+        // SAFETY: the map gave the address, which is aligned and stays valid as long as this program runs.
+        Some(place) => unsafe { place.write_volatile(flow) },
+        None if tables::remember(key, &flow).is_none() => return Verdict::DoorLimited,
+        None => {}
+    }
+    lease.count();
+    Verdict::DoorAdmitted
+}
+
+/// Notes one more packet of a flow, if the flow has not ended.
+#[inline(always)]
+fn continue_flow(flow: *mut Flow, new_idle: u64) -> bool {
+    let now = now();
+    if !is_live(flow, now) {
+        return false;
+    }
+    // SAFETY: the map gave the address, which is aligned and stays valid as long as this program runs; another
+    // CPU may write a word, but words are not torn.
+    unsafe {
+        if now.saturating_sub((&raw const (*flow).last).read_volatile()) >= FLOW_GRANULARITY {
+            (&raw mut (*flow).last).write_volatile(now);
+        }
+        if idle(flow) != new_idle {
+            (&raw mut (*flow).idle).write_volatile(new_idle);
+        }
+    }
+    true
+}
+
+#[inline(always)]
+fn is_live(flow: *mut Flow, now: u64) -> bool {
+    // SAFETY: as in `continue_flow`.
+    unsafe { flow.read_volatile() }.is_live(now)
+}
+
+#[inline(always)]
+fn idle(flow: *mut Flow) -> u64 {
+    // SAFETY: as in `continue_flow`.
+    unsafe { (&raw const (*flow).idle).read_volatile() }
+}
