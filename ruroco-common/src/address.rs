@@ -53,10 +53,7 @@ impl Address {
         if !self.is_ipv4() {
             return u64::from_be(high) >> 56 == 0xff;
         }
-        match u64::from_be(low) & 0xffff_ffff {
-            0 | 0xe000_0000..=0xefff_ffff | 0xffff_ffff => true,
-            _ => false,
-        }
+        matches!(u64::from_be(low) & 0xffff_ffff, 0 | 0xe000_0000..=0xefff_ffff | 0xffff_ffff)
     }
 
     /// The address with only the bits of a mask, the words of which are in this machine's memory as those of the

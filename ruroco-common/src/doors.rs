@@ -63,7 +63,7 @@ impl DoorName {
         let mut bytes = [0; Self::MAX_LENGTH];
         let place = bytes.get_mut(..name.len()).filter(|place| !place.is_empty())?;
         place.copy_from_slice(name.as_bytes());
-        name.as_bytes().iter().all(|byte| is_good(byte)).then(|| Self(transmute!(bytes)))
+        name.as_bytes().iter().all(is_good).then(|| Self(transmute!(bytes)))
     }
 
     /// From 16 bytes that another process has sent, if they are a name.

@@ -61,10 +61,11 @@ pub(super) fn ipv6<C: Cursor>(at: &mut C, scope: Scope) -> Opened {
         return Opened::OTHER;
     }
     let envelope = Envelope { source, destination, is_fragment: false, more_fragments: false };
-    match scope.within(next) {
-        Within::Other => extensions(at, next, scope, unlimited, envelope),
-        within => envelope.with(within),
+    let within = scope.within(next);
+    if matches!(within, Within::Other) {
+        return extensions(at, next, scope, unlimited, envelope);
     }
+    envelope.with(within)
 }
 
 /// Follows a chain of IPv6 extension headers as Linux does: hop-by-hop options only if they are

@@ -255,7 +255,7 @@ fn name(namespace: u64, index: u32, attached: Attached) -> String {
 }
 
 /// The inode of this network namespace.
-fn namespace() -> io::Result<u64> {
+pub(super) fn namespace() -> io::Result<u64> {
     Ok(fs::metadata("/proc/self/ns/net")?.ino())
 }
 

@@ -19,6 +19,7 @@
 pub mod addresses;
 pub mod attachment;
 pub mod cli;
+pub mod door_maps;
 pub mod gate;
 mod held_keys;
 pub mod history;

@@ -13,7 +13,11 @@ use ruroco_common::{datagram::KeyId, guarded::Guarded, maps, verdict::Verdict};
 use ruroco_config::Config;
 use ruroco_keys::named_key::NamedKey;
 
-use super::{status::ProgramStatus, tables};
+use super::{
+    door_maps::{self, DoorMaps},
+    status::ProgramStatus,
+    tables,
+};
 
 /// The program's object file.
 #[cfg(xdp_program)]
@@ -28,6 +32,7 @@ pub struct Program {
     keys: tables::Keys,
     ring: RingBuf<MapData>,
     verdicts: PerCpuArray<MapData, u64>,
+    doors: Option<DoorMaps>,
     /// What predecessors have counted, in the order of [`Verdict::ALL`].
     counted_before: Vec<u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -43,14 +48,18 @@ impl Program {
             Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_knocks_per_second_per_key);
-        Self::load(guarded, keys)
+        Self::load(guarded, keys, door_maps::Plan::default())
     }
 
     /// Loads the program into the kernel with filled maps. Nothing is attached yet.
     ///
     /// # Errors
-    /// If this binary has no program, or the kernel does not take it.
-    pub fn load(mut guarded: Guarded, keys: &[NamedKey]) -> anyhow::Result<Self> {
+    /// If this binary has no program, the kernel does not take it, or the doors are contradictory.
+    pub fn load(
+        mut guarded: Guarded,
+        keys: &[NamedKey],
+        doors: door_maps::Plan<'_>,
+    ) -> anyhow::Result<Self> {
         if OBJECT.is_empty() {
             bail!(
                 "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` and build it again"
@@ -61,6 +70,9 @@ impl Program {
         loader.verifier_log_level(VerifierLogLevel::STATS);
         let places = tables::Places::of(keys)?;
         places.size(&mut loader);
+        let protocols = doors.protocols();
+        loader.override_global(maps::DOOR_PROTOCOLS, &protocols, true);
+        doors.prepare(&mut loader)?;
         guarded.key_shift = places.shift;
         let mut ebpf = loader.load(OBJECT).context(
             "could not create the BPF maps. This needs Linux 5.9 or later, CAP_BPF and CAP_NET_ADMIN (run as root)",
@@ -68,6 +80,7 @@ impl Program {
         let program: &mut Xdp = xdp(&mut ebpf)?;
         program.load().context("the kernel rejected the XDP program")?;
         tables::guard(&mut ebpf, &guarded).context("could not fill the BPF maps")?;
+        let doors = doors.fill(&mut ebpf).context("could not fill the BPF maps of the doors")?;
         let ring = tables::take(&mut ebpf, maps::CANDIDATES)?;
         let verdicts = tables::take(&mut ebpf, maps::VERDICTS)?;
         // Only a program built with `--debug-log` has a log to read.
@@ -82,7 +95,7 @@ impl Program {
         let keys = tables::Keys::fill(&mut ebpf, keys, &places);
         let keys = keys.context("could not fill the BPF maps")?;
         let counted_before = vec![0; Verdict::ALL.len()];
-        Ok(Self { ebpf, keys, ring, verdicts, counted_before, logger })
+        Ok(Self { ebpf, keys, ring, verdicts, doors, counted_before, logger })
     }
 
     /// The program, for attaching it.
@@ -130,6 +143,11 @@ impl Program {
     /// Goes on counting where a predecessor has ended.
     pub fn count_on(&mut self, predecessor: &[(Verdict, u64)]) {
         self.counted_before = predecessor.iter().map(|(_, count)| *count).collect();
+    }
+
+    /// The maps of the doors, if there are doors.
+    pub const fn doors(&mut self) -> Option<&mut DoorMaps> {
+        self.doors.as_mut()
     }
 
     /// What the kernel says of the program.
