@@ -10,7 +10,7 @@ use aya::{
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use ruroco_common::{address::Address, guarded::Guarded, rate::Rate, verdict::Verdict};
-use ruroco_gate::program::Program;
+use ruroco_gate::{door_maps::Plan, program::Program};
 use ruroco_keys::{key::Key, named_key::NamedKey};
 use ruroco_lab::network::{Family, PORT, SERVER};
 
@@ -73,7 +73,7 @@ pub(crate) fn load(keys: &[Key]) -> Result<Program> {
     let mut guarded = guarded.context("there are too many addresses")?;
     // One key fills the ring here.
     guarded.share = Rate::per_second(u32::MAX);
-    Program::load(guarded, &keys)
+    Program::load(guarded, &keys, Plan::default())
 }
 
 /// The verdict of this name, if this program has it.

@@ -69,6 +69,11 @@ fn frames() -> impl Iterator<Item = Seed> {
     ];
     let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().into();
     let too_long = (0..9).map(|at| Extension::Common([135, 139, 140][at % 3], 0)).collect();
+    let tcp = || v4().with_tcp(2);
+    let tcp_piece =
+        Packet { ipv4_fragment: IPV4_MORE_FRAGMENTS, ip_length_lie: 8 - 20 - 94, ..tcp() };
+    let extensions = vec![Extension::Fragment(1)];
+    let tcp_fragment = Packet { extensions, payload: vec![0; 92], ..v6().with_tcp(2) };
     let ours = [
         ("ipv4", v4()),
         ("ipv6", v6()),
@@ -79,7 +84,10 @@ fn frames() -> impl Iterator<Item = Seed> {
         ("ipv4_later_fragment", Packet { ipv4_fragment: 1, ..v4() }),
         ("ipv4_length_too_long", Packet { ip_length_lie: 1, ..v4() }),
         ("ipv4_length_too_short", Packet { ip_length_lie: -100, ..v4() }),
-        ("ipv4_tcp", Packet { protocol: TCP, ..v4() }),
+        ("ipv4_tcp", v4().with_tcp(2)),
+        ("ipv4_tcp_without_flags", tcp_piece),
+        ("ipv6_tcp", v6().with_tcp(2)),
+        ("ipv6_tcp_first_fragment", tcp_fragment),
         ("ipv6_chain", Packet { extensions: chain, ..v6() }),
         ("ipv6_chain_too_long", Packet { extensions: too_long, ..v6() }),
         ("ipv6_first_fragment", Packet { extensions: vec![Extension::Fragment(1)], ..v6() }),

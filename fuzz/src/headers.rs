@@ -1,7 +1,7 @@
 //! The header parser: any frame.
 //!
 //! It accepts what the independent crate etherparse accepts and finds the same in it, takes nothing
-//! for "not ours" in which a lenient reader sees UDP, reads nothing behind the frame, says nothing
+//! for "not ours" in which a lenient reader sees UDP or TCP, reads nothing behind the frame, says nothing
 //! that it has not read, and finds nothing better in a frame that was cut short. The properties are
 //! those of the parser's own tests.
 
@@ -24,6 +24,7 @@ pub fn headers(data: &[u8]) -> bool {
     let frame = &data[..data.len().min(MAX_FRAME)];
     properties::agrees_with_etherparse(frame);
     properties::is_no_way_round(frame);
+    properties::tcp_is_other_where_it_is_not_needed(frame);
     properties::stays_within(frame, &BEHIND);
     properties::depends_on_what_it_read(frame, 0xff);
     properties::is_no_better_cut_short(frame);

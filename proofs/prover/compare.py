@@ -108,8 +108,11 @@ def _text(findings):
     addresses, (at, length, *ports), versions = findings[:2], findings[2:6], findings[6:8]
     if not findings[-2]:
         return "no packet, or a faulty one"
+    protocol, flags = findings[-2:]
     ends = []
     for address, version, port in zip(addresses, versions, ports):
         address = ipaddress.ip_address(address[:4] if version == 4 else address)
         ends.append(f"{address} port {port}")
+    if protocol == 6:
+        return f"TCP from {ends[0]} to {ends[1]}, flags {flags:#04x}"
     return f"UDP from {ends[0]} to {ends[1]}, {length} bytes at offset {at}"

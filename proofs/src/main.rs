@@ -18,9 +18,9 @@ mod oracle;
 
 use core::{hint, net::IpAddr, panic::PanicInfo, slice};
 
-use crate::content::Content;
+use crate::{content::Content, oracle::Transport};
 
-/// What the prover compares, byte by byte. All zero: no packet, or a faulty one.
+/// What the prover compares, byte by byte. All zero: no packet, or a faulty one. The payload is that of UDP.
 #[derive(Default)]
 #[repr(C)]
 pub struct Findings {
@@ -34,8 +34,10 @@ pub struct Findings {
     /// 4 or 6, the IP version of the addresses.
     source_version: u8,
     destination_version: u8,
+    /// Number of the protocol, or 0.
     found: u8,
-    unused: u8,
+    /// Of TCP.
+    flags: u8,
 }
 
 /// What the parser under proof finds.
@@ -67,18 +69,22 @@ impl Findings {
         let Some(content) = content else { return Self::default() };
         let (source_version, source) = bytes(content.source);
         let (destination_version, destination) = bytes(content.destination);
-        let payload_at = content.payload.as_ptr().addr().wrapping_sub(frame.as_ptr().addr());
+        let (found, payload, flags) = match content.transport {
+            Transport::Udp(payload) => (17, payload, 0),
+            Transport::Tcp(flags) => (6, frame, flags),
+        };
+        let payload_at = payload.as_ptr().addr().wrapping_sub(frame.as_ptr().addr());
         Self {
             source,
             destination,
             payload_at: wide(payload_at),
-            payload_length: wide(content.payload.len()),
+            payload_length: wide(payload.len()),
             source_port: content.source_port,
             destination_port: content.destination_port,
             source_version,
             destination_version,
-            found: 1,
-            unused: 0,
+            found,
+            flags,
         }
     }
 }

@@ -45,6 +45,17 @@ impl Address {
         high == 0 && u64::from_be(low) >> 32 == 0xffff
     }
 
+    /// Whether more than one host may receive what is sent to this address: a multicast group, all hosts of an
+    /// IPv4 network (255.255.255.255), or 0.0.0.0, which Linux takes for the same.
+    #[inline(always)]
+    pub const fn is_of_many(self) -> bool {
+        let [high, low] = self.0;
+        if !self.is_ipv4() {
+            return u64::from_be(high) >> 56 == 0xff;
+        }
+        matches!(u64::from_be(low) & 0xffff_ffff, 0 | 0xe000_0000..=0xefff_ffff | 0xffff_ffff)
+    }
+
     /// The address with only the bits of a mask, the words of which are in this machine's memory as those of the
     /// address are. An IPv4 address stays one if the mask has the first 96 bits.
     #[inline(always)]
@@ -119,6 +130,24 @@ mod tests {
             let address = Address::from_bytes(bytes);
             prop_assert_eq!(Address::from(IpAddr::from(address)), address);
             prop_assert_eq!(address.is_ipv4(), IpAddr::from(address).is_ipv4());
+        }
+
+        #[test]
+        fn the_standard_library_knows_the_same_groups(address: IpAddr, first: u8) {
+            let near = match address {
+                IpAddr::V4(v4) => IpAddr::from([first, v4.octets()[1], 0, 1]),
+                IpAddr::V6(v6) => {
+                    let mut octets = v6.octets();
+                    octets[0] = first;
+                    IpAddr::from(octets)
+                }
+            };
+            let everyone = [IpAddr::V4(Ipv4Addr::BROADCAST), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+            for address in [address, near].into_iter().chain(everyone) {
+                let address = address.to_canonical();
+                let expected = address.is_multicast() || everyone.contains(&address);
+                prop_assert_eq!(Address::from(address).is_of_many(), expected, "{}", address);
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Finds the UDP payload in an Ethernet frame, or reports why it has no payload.
+//! Finds the UDP payload or the TCP ports in an Ethernet frame, or reports why it has none.
 //!
 //! Written once, for the kernel and for the host: the parser sees a frame only through a
 //! [`Cursor`], which in the XDP program is a pointer checked against `data_end` and in tests a
 //! slice. It keeps the header values it needs and no state, and every loop has a fixed bound, as
 //! the BPF verifier requires.
 //!
-//! The parser answers one question: to which UDP port would Linux deliver this packet? It therefore
+//! The parser answers one question: to which port would Linux deliver this packet? It therefore
 //! follows a packet exactly as far as the kernel's IP stack does, and calls everything else
 //! [`Frame::Other`], so that the stack can answer it as on a host without a gate:
 //!
@@ -17,6 +17,9 @@
 //! - A header that is cut off leads to no port either, because a packet has no more bytes than
 //!   these. The exception is the first of several fragments, see [`Frame::Incomplete`].
 //!
+//! A host without doors has no use for TCP. Its program parses with [`Scope::Udp`], to which TCP is one of the other
+//! protocols, and spends no time on it.
+//!
 //! Checksums are not verified: an attacker can always make them right, and the AEAD tag
 //! authenticates the payload.
 //!
@@ -26,6 +29,10 @@
 //! Rationale: decisions 0003, 0025 and 0035.
 
 use crate::address::Address;
+
+mod ethernet;
+mod ip;
+mod transport;
 
 /// VLAN tags that are followed: more than fit into a frame with the usual MTU of 1,500 bytes. Linux
 /// removes any number of priority tags (VLAN 0).
@@ -85,10 +92,19 @@ impl Cursor for &[u8] {
     }
 }
 
+/// Which protocols the caller needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// UDP. TCP is [`Frame::Other`], and so is [`Frame::Portless`].
+    Udp,
+    /// UDP and TCP.
+    UdpAndTcp,
+}
+
 /// What a frame turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<C> {
-    /// The stack finds no UDP port in it, whatever follows: not UDP, a later fragment, or cut off.
+    /// The stack finds no port in it, whatever follows: neither UDP nor TCP, a later fragment, or cut off.
     Other,
     /// More VLAN tags than [`MAX_VLAN_TAGS`], so that nothing is known about what they carry.
     Hidden,
@@ -104,8 +120,27 @@ pub enum Frame<C> {
         /// Destination address of the IP header.
         destination: Address,
     },
+    /// The first of several IPv6 fragments, with a chain of headers that leads to a protocol, the ports of which
+    /// are in a later one. Linux accepts such packets before version 5.11.
+    Portless {
+        /// Destination address of the IP header.
+        destination: Address,
+        /// Where the chain leads.
+        protocol: Protocol,
+    },
     /// UDP with readable addresses and ports.
     Udp(Udp<C>),
+    /// TCP with readable addresses and ports.
+    Tcp(Tcp),
+}
+
+/// A protocol with ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 9293.
+    Tcp,
+    /// RFC 768.
+    Udp,
 }
 
 /// A UDP packet, as its headers tell.
@@ -132,6 +167,23 @@ pub struct Payload<C> {
     pub start: C,
 }
 
+/// A TCP segment, or the first of several fragments of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Source address of the IP header.
+    pub source: Address,
+    /// Destination address of the IP header.
+    pub destination: Address,
+    /// Source port of the TCP header.
+    pub source_port: u16,
+    /// Destination port of the TCP header.
+    pub destination_port: u16,
+    /// The control bits from CWR to FIN (RFC 9293, section 3.1); `None` if they are in a later fragment.
+    pub flags: Option<u8>,
+    /// Whether it is the first of several fragments.
+    pub more_fragments: bool,
+}
+
 /// What can be wrong with a packet's headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -141,242 +193,87 @@ pub enum Fault {
     Fragment,
 }
 
-const ETHERTYPE_IPV4: u16 = 0x0800; // RFC 894
-const ETHERTYPE_IPV6: u16 = 0x86dd; // RFC 2464
-const ETHERTYPE_8021Q: u16 = 0x8100; // IEEE 802.1Q
-const ETHERTYPE_8021AD: u16 = 0x88a8; // IEEE 802.1ad, the outer tag of QinQ
-
-const HOP_BY_HOP: u8 = 0; // RFC 8200, section 4.3
-const UDP: u8 = 17; // RFC 768
-const ROUTING: u8 = 43; // RFC 8200, section 4.4
-const FRAGMENT: u8 = 44; // RFC 8200, section 4.5
-const DESTINATION_OPTIONS: u8 = 60; // RFC 8200, section 4.6
-
-const IPV4_HEADER_SIZE: usize = 20;
-const UDP_HEADER_SIZE: u16 = 8;
-
 /// Parses a frame that begins with its Ethernet header.
 #[inline(always)]
-pub fn parse<C: Cursor>(mut at: C) -> Frame<C> {
-    let opened = match ethertype(&mut at) {
-        Some(ETHERTYPE_IPV4) => ipv4(&mut at),
-        Some(ETHERTYPE_IPV6) => ipv6(&mut at),
-        Some(ethertype) if is_vlan(ethertype) => return Frame::Hidden,
-        _ => Opened::Other,
+pub fn parse<C: Cursor>(mut at: C, scope: Scope) -> Frame<C> {
+    let opened = match ethernet::ethertype(&mut at) {
+        Some(ethernet::IPV4) => ip::ipv4(&mut at, scope),
+        Some(ethernet::IPV6) => ip::ipv6(&mut at, scope),
+        Some(ethertype) if ethernet::is_vlan(ethertype) => return Frame::Hidden,
+        _ => Opened::OTHER,
     };
-    match opened {
-        Opened::Other => Frame::Other,
-        Opened::Endless(destination) => Frame::Endless { destination },
-        Opened::Incomplete(destination) => Frame::Incomplete { destination },
-        Opened::Udp(envelope) => udp(at, &envelope),
+    let Opened { what, envelope } = opened;
+    let destination = envelope.destination;
+    match what {
+        Within::Other => Frame::Other,
+        Within::Endless => Frame::Endless { destination },
+        Within::Incomplete => Frame::Incomplete { destination },
+        Within::PortlessTcp => Frame::Portless { destination, protocol: Protocol::Tcp },
+        Within::PortlessUdp => Frame::Portless { destination, protocol: Protocol::Udp },
+        Within::Udp => transport::header(at, scope, Protocol::Udp, &envelope),
+        Within::Tcp => transport::header(at, scope, Protocol::Tcp, &envelope),
     }
 }
 
-/// Skips the Ethernet header and VLAN tags; the type of what follows.
-#[inline(always)]
-fn ethertype<C: Cursor>(at: &mut C) -> Option<u16> {
-    let [.., high, low] = at.take::<14>()?;
-    let mut ethertype = u16::from_be_bytes([high, low]);
-    for _ in 0..MAX_VLAN_TAGS {
-        if !is_vlan(ethertype) {
-            break;
+impl Scope {
+    /// What is behind a header that announces this protocol.
+    #[inline(always)]
+    const fn within(self, protocol: u8) -> Within {
+        match (protocol, self) {
+            (UDP, _) => Within::Udp,
+            (TCP, Self::UdpAndTcp) => Within::Tcp,
+            _ => Within::Other,
         }
-        let [_, _, high, low] = at.take::<4>()?;
-        ethertype = u16::from_be_bytes([high, low]);
-        at.settle();
     }
-    Some(ethertype)
 }
 
-/// Whether this is one of the tags that Linux removes. One condition, and not one for each type:
-/// where several paths lead on in a loop, the BPF verifier follows them all, from every iteration.
-#[inline(always)]
-fn is_vlan(ethertype: u16) -> bool {
-    let (is_customer, is_service) = (ethertype ^ ETHERTYPE_8021Q, ethertype ^ ETHERTYPE_8021AD);
-    u32::from(is_customer).wrapping_mul(u32::from(is_service)) == 0
+const TCP: u8 = 6; // RFC 9293
+const UDP: u8 = 17; // RFC 768
+
+/// What was found below the Ethernet header. The envelope of what has none is empty and not missing: the BPF
+/// verifier accepts no memory that was never written, not even where nothing depends on it.
+struct Opened {
+    what: Within,
+    envelope: Envelope,
 }
 
-/// What was found below the Ethernet header.
-enum Opened {
+/// What is in an IP packet.
+#[derive(Clone, Copy)]
+enum Within {
     Other,
-    Endless(Address),
-    Incomplete(Address),
-    Udp(Envelope),
+    Endless,
+    Incomplete,
+    PortlessTcp,
+    PortlessUdp,
+    Tcp,
+    Udp,
 }
 
-/// What the IP layer says about the UDP packet that comes next.
+/// What the IP layer says about the packet that comes next.
+#[derive(Clone, Copy)]
 struct Envelope {
     source: Address,
     destination: Address,
-    fragment: bool,
+    /// There is a fragment header, or others follow.
+    is_fragment: bool,
+    more_fragments: bool,
 }
 
-/// RFC 791, section 3.1.
-#[inline(always)]
-fn ipv4<C: Cursor>(at: &mut C) -> Opened {
-    let Some(header) = at.take::<IPV4_HEADER_SIZE>() else { return Opened::Other };
-    let [version_and_size, _, t0, t1, _, _, f0, f1, _, protocol, _, _, addresses @ ..] = header;
-    let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
-
-    let fragment = u16::from_be_bytes([f0, f1]);
-    let (more_fragments, offset) = (fragment & 0x2000 != 0, fragment & 0x1fff);
-    if protocol != UDP || offset != 0 {
-        return Opened::Other;
-    }
-
-    let header_size = usize::from(version_and_size & 0x0f) << 2;
-    let total_length = usize::from(u16::from_be_bytes([t0, t1]));
-    let Some(options) = header_size.checked_sub(IPV4_HEADER_SIZE) else { return Opened::Other };
-    let Some(length) = total_length.checked_sub(IPV4_HEADER_SIZE) else { return Opened::Other };
-    if version_and_size >> 4 != 4 || at.limit(length).is_none() || at.skip(options).is_none() {
-        return Opened::Other;
-    }
-    Opened::Udp(Envelope {
-        source: Address::from_ipv4([s0, s1, s2, s3]),
-        destination: Address::from_ipv4([d0, d1, d2, d3]),
-        fragment: more_fragments,
-    })
-}
-
-/// RFC 8200, sections 3 and 4.
-#[inline(always)]
-fn ipv6<C: Cursor>(at: &mut C) -> Opened {
-    let Some([version, _, _, _, l0, l1, next, _]) = at.take::<8>() else { return Opened::Other };
-    let Some(source) = at.take::<16>() else { return Opened::Other };
-    let Some(destination) = at.take::<16>() else { return Opened::Other };
-    let (source, destination) = (Address::from_bytes(source), Address::from_bytes(destination));
-    // No IPv6 packet comes from or goes to an IPv4-mapped address, and what is compared with one
-    // later is the address of an IPv4 host.
-    if source.is_ipv4() || destination.is_ipv4() {
-        return Opened::Other;
-    }
-    let length = usize::from(u16::from_be_bytes([l0, l1]));
-    // Room for a jumbogram's length (RFC 2675). Without that option, Linux takes all of the frame.
-    let unlimited = length == 0 && next == HOP_BY_HOP;
-    let length = if unlimited { at.remaining() } else { length };
-    if version >> 4 != 6 || at.limit(length).is_none() {
-        return Opened::Other;
-    }
-    let envelope = Envelope { source, destination, fragment: false };
-    match next {
-        UDP => Opened::Udp(envelope),
-        _ => extensions(at, next, unlimited, envelope),
+impl Envelope {
+    #[inline(always)]
+    const fn with(self, what: Within) -> Opened {
+        Opened { what, envelope: self }
     }
 }
 
-/// Follows a chain of IPv6 extension headers as Linux does: hop-by-hop options only if they are
-/// first, and no more than one fragment header.
-#[inline(always)]
-fn extensions<C: Cursor>(at: &mut C, first: u8, unlimited: bool, mut found: Envelope) -> Opened {
-    let mut next = first;
-    if next == HOP_BY_HOP {
-        let Step::To(following) = extension(at, next) else { return Opened::Other };
-        next = following;
-        at.settle();
-    }
-    next = match walk(at, next) {
-        Walk::To(next) => next,
-        Walk::CutOff(_) => return Opened::Other,
-        Walk::Endless => return Opened::Endless(found.destination),
+impl Opened {
+    const OTHER: Self = Self {
+        what: Within::Other,
+        envelope: Envelope {
+            source: Address::UNSPECIFIED,
+            destination: Address::UNSPECIFIED,
+            is_fragment: false,
+            more_fragments: false,
+        },
     };
-    if next == FRAGMENT {
-        let Some([following, _, o0, o1, ..]) = at.take::<8>() else { return Opened::Other };
-        let (field, left) = (u16::from_be_bytes([o0, o1]), at.remaining());
-        let (is_later, more_fragments) = (field & 0xfff8 != 0, field & 1 != 0);
-        // A later fragment has no port. Linux discards an empty one, one that ends where no other
-        // can begin, and one in a packet whose length is not known from its header.
-        if is_later || left == 0 || more_fragments && left & 7 != 0 || unlimited {
-            return Opened::Other;
-        }
-        at.settle();
-        next = match walk(at, following) {
-            Walk::To(next) => next,
-            // What is cut off here may continue in a later fragment.
-            Walk::CutOff(next) if is_stepped_over(next) && more_fragments => {
-                return Opened::Incomplete(found.destination);
-            }
-            Walk::CutOff(_) => return Opened::Other,
-            Walk::Endless => return Opened::Endless(found.destination),
-        };
-        found.fragment = true;
-    }
-    if next == UDP { Opened::Udp(found) } else { Opened::Other }
-}
-
-/// Where a chain of headers leads.
-enum Walk {
-    /// To a header of this type, which is not stepped over.
-    To(u8),
-    /// Beyond the end of the packet, where a header of this type would begin or go on.
-    CutOff(u8),
-    /// Further than it is followed.
-    Endless,
-}
-
-/// Steps over destination options and routing headers.
-#[inline(always)]
-fn walk<C: Cursor>(at: &mut C, first: u8) -> Walk {
-    let (mut next, all) = (first, at.remaining());
-    for _ in 0..=MAX_EXTENSION_HEADERS {
-        if !is_stepped_over(next) {
-            return Walk::To(next);
-        }
-        match extension(at, next) {
-            Step::To(following) => next = following,
-            Step::CutOff(next) => return Walk::CutOff(next),
-        }
-        at.settle();
-        if all.wrapping_sub(at.remaining()) > MAX_EXTENSION_BYTES {
-            break;
-        }
-    }
-    Walk::Endless
-}
-
-/// Whether this is one of the headers that may occur anywhere in a chain. One condition, for the
-/// same reason as in [`is_vlan`].
-#[inline(always)]
-fn is_stepped_over(next: u8) -> bool {
-    const THEY: u64 = 1 << ROUTING | 1 << DESTINATION_OPTIONS;
-    next < 64 && THEY >> next & 1 != 0
-}
-
-/// Where one header leads.
-enum Step {
-    /// To one of this type.
-    To(u8),
-    /// Beyond the end of the packet, where this or a header of this type would go on.
-    CutOff(u8),
-}
-
-/// Skips an extension header in the common format (RFC 8200, section 4), the length field of which
-/// counts units of 8 bytes without the first.
-#[inline(always)]
-fn extension<C: Cursor>(at: &mut C, own: u8) -> Step {
-    let Some([next, length, ..]) = at.take::<8>() else { return Step::CutOff(own) };
-    match at.skip(usize::from(length) << 3) {
-        Some(()) => Step::To(next),
-        None => Step::CutOff(next),
-    }
-}
-
-/// RFC 768.
-#[inline(always)]
-fn udp<C: Cursor>(mut at: C, envelope: &Envelope) -> Frame<C> {
-    at.settle();
-    let left = at.remaining();
-    let Some([s0, s1, d0, d1, l0, l1, _, _]) = at.take::<8>() else { return Frame::Other };
-    let length = u16::from_be_bytes([l0, l1]);
-    let payload = match length.checked_sub(UDP_HEADER_SIZE) {
-        _ if envelope.fragment => Err(Fault::Fragment),
-        Some(payload) if usize::from(length) == left => Ok(Payload { length: payload, start: at }),
-        _ => Err(Fault::Malformed),
-    };
-    Frame::Udp(Udp {
-        source: envelope.source,
-        destination: envelope.destination,
-        source_port: u16::from_be_bytes([s0, s1]),
-        destination_port: u16::from_be_bytes([d0, d1]),
-        payload,
-    })
 }

@@ -41,6 +41,17 @@ pub const FLOWS: &str = "FLOWS";
 /// Array of one [`DoorState`](crate::doors::DoorState). Shared as [`LEASES`].
 pub const DOOR_STATE: &str = "DOOR_STATE";
 
+/// Byte in the program's constants: for which protocols there are doors, [`TCP_DOORS`] and [`UDP_DOORS`]. The
+/// kernel's verifier removes what a program with 0 does not need.
+pub const DOOR_PROTOCOLS: &str = "DOOR_PROTOCOLS";
+/// There are doors for TCP.
+pub const TCP_DOORS: u8 = 1;
+/// There are doors for UDP.
+pub const UDP_DOORS: u8 = 2;
+
+/// Most addresses in [`DOOR_ADDRESSES`].
+pub const MAX_DOOR_ADDRESSES: u32 = 4096;
+
 /// Name of the XDP program; BPF object names have at most 15 characters (`BPF_OBJ_NAME_LEN`).
 pub const PROGRAM: &str = "ruroco";
 

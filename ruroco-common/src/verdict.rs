@@ -8,7 +8,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Verdict {
-    /// No UDP that Linux would deliver to one of our addresses and our port: passed on untouched.
+    /// Neither UDP that Linux would deliver to one of our addresses and our port, nor for a door: passed on
+    /// untouched.
     NotOurs = 0,
     /// The UDP header contradicts the IP header, or there are more VLAN tags or extension headers
     /// than are followed: dropped.
@@ -33,6 +34,16 @@ pub enum Verdict {
     Candidate = 9,
     /// Should have been handed over, but the ring had no room: dropped.
     RingFull = 10,
+    /// A new connection or flow through a door, under a lease: passed on.
+    DoorAdmitted = 11,
+    /// For a door, and of a connection or flow that exists: passed on.
+    DoorSession = 12,
+    /// For a door, and neither admitted by a lease nor of an existing connection or flow: dropped.
+    DoorClosed = 13,
+    /// Under a lease, and more new connections or flows than it admits: dropped.
+    DoorLimited = 14,
+    /// A first fragment that may be for a door and ends before this can be decided: dropped.
+    DoorFragment = 15,
 }
 
 /// What becomes of a packet after its verdict.
@@ -46,11 +57,13 @@ pub enum Outcome {
     /// It is dropped whatever the gate's appearance: its sender has a key, and a knock is never
     /// answered.
     Take,
+    /// It is dropped: a door is closed to its sender.
+    Close,
 }
 
 impl Verdict {
     /// All verdicts, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::NotOurs,
         Self::Malformed,
         Self::Fragment,
@@ -62,10 +75,15 @@ impl Verdict {
         Self::OverShare,
         Self::Candidate,
         Self::RingFull,
+        Self::DoorAdmitted,
+        Self::DoorSession,
+        Self::DoorClosed,
+        Self::DoorLimited,
+        Self::DoorFragment,
     ];
 
     /// How many verdicts there are.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 16;
 
     /// The verdict's slot in [`maps::VERDICTS`](crate::maps).
     #[inline(always)]
@@ -78,7 +96,7 @@ impl Verdict {
     #[inline(always)]
     pub const fn outcome(self) -> Outcome {
         match self {
-            Self::NotOurs => Outcome::Pass,
+            Self::NotOurs | Self::DoorAdmitted | Self::DoorSession => Outcome::Pass,
             Self::Malformed
             | Self::Fragment
             | Self::WrongLength
@@ -87,6 +105,7 @@ impl Verdict {
             | Self::Throttled
             | Self::Forged => Outcome::Refuse,
             Self::OverShare | Self::Candidate | Self::RingFull => Outcome::Take,
+            Self::DoorClosed | Self::DoorLimited | Self::DoorFragment => Outcome::Close,
         }
     }
 
@@ -104,6 +123,11 @@ impl Verdict {
             Self::OverShare => "over_share",
             Self::Candidate => "candidate",
             Self::RingFull => "ring_full",
+            Self::DoorAdmitted => "door_admitted",
+            Self::DoorSession => "door_session",
+            Self::DoorClosed => "door_closed",
+            Self::DoorLimited => "door_limited",
+            Self::DoorFragment => "door_fragment",
         }
     }
 }

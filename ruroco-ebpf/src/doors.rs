@@ -14,7 +14,7 @@ use ruroco_common::{
         UDP_IDLE,
     },
     guarded::Guarded,
-    headers::{Frame, Protocol, Scope, Tcp, Udp},
+    headers::{Protocol, Scope, Tcp, Udp},
     maps::{TCP_DOORS, UDP_DOORS},
     verdict::Verdict,
 };
@@ -35,16 +35,10 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// Whether there are any doors.
-#[inline(always)]
-pub(crate) fn exist() -> bool {
-    DOOR_PROTOCOLS.load() != 0
-}
-
 /// What the parser has to find.
 #[inline(always)]
 pub(crate) fn scope() -> Scope {
-    if exist() { Scope::UdpAndTcp } else { Scope::Udp }
+    if DOOR_PROTOCOLS.load() != 0 { Scope::UdpAndTcp } else { Scope::Udp }
 }
 
 #[inline(always)]
@@ -56,46 +50,33 @@ fn exist_for(protocol: Protocol) -> bool {
     DOOR_PROTOCOLS.load() & bit != 0
 }
 
-/// The judgement on a frame that is not for the gate's own port.
+/// Whether a packet, of which only the destination is known, may be for a door that is closed.
 #[inline(always)]
-pub(crate) fn judge<C>(context: &XdpContext, guarded: &Guarded, frame: &Frame<C>) -> Verdict {
-    match frame {
-        Frame::Tcp(tcp) => judge_tcp(context, guarded, tcp),
-        Frame::Udp(udp) => judge_udp(guarded, udp),
-        Frame::Portless { destination, protocol } if exist_for(*protocol) => {
-            may_be_closed(guarded, destination, *protocol, Verdict::DoorFragment)
-        }
-        Frame::Incomplete { destination } => {
-            may_be_closed(guarded, destination, Protocol::Udp, Verdict::Fragment)
-        }
-        Frame::Endless { destination } => {
-            may_be_closed(guarded, destination, Protocol::Udp, Verdict::Malformed)
-        }
-        Frame::Portless { .. } | Frame::Hidden | Frame::Other => Verdict::NotOurs,
-    }
+pub(crate) fn may_be_for_one(guarded: &Guarded, destination: &Address) -> bool {
+    let is_for = |protocol| exist_for(protocol) && is_here(guarded, destination, protocol);
+    (is_for(Protocol::Udp) || is_for(Protocol::Tcp)) && !are_disarmed()
 }
 
-/// The verdict if doors at this address are closed. Of any protocol with doors, UDP has the most addresses.
+/// The judgement on a first fragment without ports.
 #[inline(always)]
-fn may_be_closed(
+pub(crate) fn judge_portless(
     guarded: &Guarded,
     destination: &Address,
     protocol: Protocol,
-    verdict: Verdict,
 ) -> Verdict {
-    let is_here = is_here(guarded, destination) || is_for_many(destination, protocol);
-    if is_here && !are_disarmed() { verdict } else { Verdict::NotOurs }
+    if exist_for(protocol) && is_here(guarded, destination, protocol) && !are_disarmed() {
+        Verdict::DoorFragment
+    } else {
+        Verdict::NotOurs
+    }
 }
 
 #[inline(always)]
-fn is_here(guarded: &Guarded, destination: &Address) -> bool {
-    guarded.is_address(destination) || tables::is_door_address(destination)
-}
-
-/// Linux delivers UDP to groups and broadcast addresses, too.
-#[inline(always)]
-fn is_for_many(destination: &Address, protocol: Protocol) -> bool {
-    protocol == Protocol::Udp && exist_for(Protocol::Udp) && destination.is_of_many()
+fn is_here(guarded: &Guarded, destination: &Address, protocol: Protocol) -> bool {
+    // Linux delivers UDP to groups and broadcast addresses, too.
+    protocol == Protocol::Udp && destination.is_of_many()
+        || guarded.is_address(destination)
+        || tables::is_door_address(destination)
 }
 
 /// Whether doors have been opened to everyone.
@@ -119,11 +100,14 @@ fn door(port: u16, ports: impl FnOnce(&DoorPorts) -> &[u8; 1 << 16]) -> Option<&
 }
 
 #[inline(always)]
-fn judge_tcp(context: &XdpContext, guarded: &Guarded, tcp: &Tcp) -> Verdict {
+pub(crate) fn judge_tcp(context: &XdpContext, guarded: &Guarded, tcp: &Tcp) -> Verdict {
+    if !exist_for(Protocol::Tcp) {
+        return Verdict::NotOurs;
+    }
     let Some(door) = door(tcp.destination_port, |ports| &ports.tcp) else {
         return Verdict::NotOurs;
     };
-    if !is_here(guarded, &tcp.destination) || are_disarmed() {
+    if !is_here(guarded, &tcp.destination, Protocol::Tcp) || are_disarmed() {
         return Verdict::NotOurs;
     }
     match tcp.flags {
@@ -191,12 +175,14 @@ fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verd
 }
 
 #[inline(always)]
-fn judge_udp<C>(guarded: &Guarded, udp: &Udp<C>) -> Verdict {
+pub(crate) fn judge_udp<C>(guarded: &Guarded, udp: &Udp<C>) -> Verdict {
+    if !exist_for(Protocol::Udp) {
+        return Verdict::NotOurs;
+    }
     let Some(door) = door(udp.destination_port, |ports| &ports.udp) else {
         return Verdict::NotOurs;
     };
-    let is_here = is_here(guarded, &udp.destination) || udp.destination.is_of_many();
-    if !is_here || are_disarmed() {
+    if !is_here(guarded, &udp.destination, Protocol::Udp) || are_disarmed() {
         return Verdict::NotOurs;
     }
     let key = FlowKey {

@@ -3,14 +3,12 @@
 //! Several CPUs may use a lease in the same instant. Each adds itself to a counter before it reads it, so that no two
 //! of them take the last connection. Kernels before 5.12 have no instruction that does both.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-
 use ruroco_common::{
     address::Address,
     doors::{Door, LEASE_RATE, Lease, MAX_FLOWS_PER_LEASE},
 };
 
-use crate::tables;
+use crate::{atomic, tables};
 
 /// A lease in the map.
 pub(crate) struct LeaseRef(*mut Lease);
@@ -76,8 +74,7 @@ impl LeaseRef {
     #[inline(always)]
     pub(crate) fn count(&self) {
         // SAFETY: see `until`.
-        let connections = unsafe { AtomicU64::from_ptr(&raw mut (*self.0).connections) };
-        connections.fetch_add(1, Relaxed);
+        unsafe { atomic::increment_u64(&raw mut (*self.0).connections) }
     }
 }
 
@@ -85,7 +82,7 @@ impl LeaseRef {
 #[inline(always)]
 fn add(counter: *mut u32) -> u32 {
     // SAFETY: see `LeaseRef::until`.
-    unsafe { AtomicU32::from_ptr(counter) }.fetch_add(1, Relaxed);
+    unsafe { atomic::increment_u32(counter) }
     read(counter)
 }
 

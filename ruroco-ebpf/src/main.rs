@@ -2,21 +2,29 @@
 //!
 //! It answers nothing and allocates nothing; what it does not pass on untouched, it drops. The
 //! checks stand in [`judge`] in the order of their cost, and everything they need is next door:
-//! parsing in `ruroco_common::headers`, the packet's memory in [`frame`], the maps in [`tables`].
+//! parsing in `ruroco_common::headers`, the packet's memory in [`frame`], the maps in [`tables`]. What is not for
+//! the gate's own port may be for a door: [`doors`].
 #![no_std]
 #![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![allow(
     missing_docs,
     unreachable_pub,
     reason = "the xdp macro makes a public function of its own"
 )]
 
+mod atomic;
+mod doors;
 mod frame;
+mod leases;
+mod sockets;
 mod tables;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use ruroco_common::{
+    address::Address,
     datagram,
+    guarded::Guarded,
     headers::{self, Fault, Frame},
     keys::Check,
     verdict::{Outcome, Verdict},
@@ -35,7 +43,7 @@ pub fn ruroco(context: XdpContext) -> u32 {
     let passes = match verdict.outcome() {
         Outcome::Pass => true,
         Outcome::Refuse => tables::may_pass_refused(),
-        Outcome::Take => false,
+        Outcome::Take | Outcome::Close => false,
     };
     if passes { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
 }
@@ -45,21 +53,24 @@ fn judge(context: &XdpContext) -> Verdict {
     // 1. Only UDP to one of our addresses and our port is our business, and what may turn out to
     //    be such a packet although its port cannot be read.
     let Some(guarded) = tables::guarded() else { return Verdict::NotOurs };
-    let udp = match headers::parse(FrameCursor::new(context)) {
+    let udp = match headers::parse(FrameCursor::new(context), doors::scope()) {
+        Frame::Other => return Verdict::NotOurs,
+        Frame::Hidden => return Verdict::Malformed,
         Frame::Udp(udp)
             if guarded.is_port(udp.destination_port) && guarded.is_address(&udp.destination) =>
         {
             udp
         }
-        Frame::Incomplete { destination } if guarded.is_address(&destination) => {
-            return Verdict::Fragment;
+        Frame::Udp(udp) => return doors::judge_udp(guarded, &udp),
+        Frame::Tcp(tcp) => return doors::judge_tcp(context, guarded, &tcp),
+        Frame::Incomplete { destination } => {
+            return incomplete(guarded, &destination, Verdict::Fragment);
         }
-        Frame::Endless { destination } if guarded.is_address(&destination) => {
-            return Verdict::Malformed;
+        Frame::Endless { destination } => {
+            return incomplete(guarded, &destination, Verdict::Malformed);
         }
-        Frame::Hidden => return Verdict::Malformed,
-        Frame::Udp(_) | Frame::Endless { .. } | Frame::Incomplete { .. } | Frame::Other => {
-            return Verdict::NotOurs;
+        Frame::Portless { destination, protocol } => {
+            return doors::judge_portless(guarded, &destination, protocol);
         }
     };
 
@@ -88,6 +99,16 @@ fn judge(context: &XdpContext) -> Verdict {
         // 8. Everything else is for the verifier.
         Check::Tag(..) => tables::submit_once(context, &udp, datagram),
         Check::Throttle(_) => tables::submit_unchecked(context, &udp, datagram),
+    }
+}
+
+/// The verdict on what may turn out to be for us.
+#[inline(always)]
+fn incomplete(guarded: &Guarded, destination: &Address, verdict: Verdict) -> Verdict {
+    if guarded.is_address(destination) || doors::may_be_for_one(guarded, destination) {
+        verdict
+    } else {
+        Verdict::NotOurs
     }
 }
 

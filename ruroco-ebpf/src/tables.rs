@@ -6,16 +6,21 @@ use aya_ebpf::{
     bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_boot_ns, bpf_ktime_get_ns},
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
     programs::XdpContext,
 };
 use ruroco_common::{
+    address::Address,
     candidate::Candidate,
     datagram::{Datagram, KeyId},
+    doors::{
+        Door, DoorPorts, DoorState, Flow, FlowKey, Lease, LeaseKey, MAX_DOORS, MAX_FLOWS,
+        MAX_LEASES,
+    },
     guarded::Guarded,
     headers::Udp,
     keys::{self, Check, KeyEntry},
-    maps::{MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, SeenHints, THROTTLE},
+    maps::{MAX_DOOR_ADDRESSES, MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, SeenHints, THROTTLE},
     rate::Rate,
     verdict::Verdict,
 };
@@ -36,6 +41,24 @@ static SEEN_HINTS: Array<SeenHints> = Array::with_max_entries(1, 0);
 static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Verdict::COUNT, 0);
 #[map]
 static CANDIDATES: RingBuf = RingBuf::with_byte_size(RING_SIZE, 0);
+
+#[map]
+static DOOR_PORTS: Array<DoorPorts> = Array::with_max_entries(1, 0);
+#[map]
+static DOORS: Array<Door> = Array::with_max_entries(DOOR_NUMBERS, 0);
+#[map]
+static DOOR_ADDRESSES: HashMap<Address, u8> = HashMap::with_max_entries(MAX_DOOR_ADDRESSES, 0);
+#[map]
+static LEASES: HashMap<LeaseKey, Lease> = HashMap::with_max_entries(MAX_LEASES, 0);
+#[map]
+static FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(MAX_FLOWS, 0);
+#[map]
+static DOOR_STATE: Array<DoorState> = Array::with_max_entries(1, 0);
+
+/// A door's number is one byte.
+const DOOR_NUMBERS: u32 = 256;
+
+const _: () = assert!(MAX_DOORS == 255);
 
 /// What the gate guards.
 #[inline(always)]
@@ -75,6 +98,12 @@ pub(crate) fn may_pass_refused() -> bool {
 fn take(bucket: *mut u64, rate: Rate) -> bool {
     // SAFETY: a helper without arguments; available to XDP programs.
     let now = unsafe { bpf_ktime_get_ns() };
+    take_at(bucket, rate, now)
+}
+
+/// The same at a time on the bucket's clock.
+#[inline(always)]
+pub(crate) fn take_at(bucket: *mut u64, rate: Rate, now: u64) -> bool {
     // SAFETY: the map gave the address, which is aligned and stays valid as long as this program
     // runs; another CPU may write the word, but words are not torn.
     let full_at = unsafe { bucket.read_volatile() };
@@ -97,6 +126,54 @@ pub(crate) fn was_seen(datagram: &Datagram) -> bool {
 fn hint(seen: &Seen) -> Option<*mut u8> {
     let hints = SEEN_HINTS.get_ptr_mut(0)?.cast::<u8>();
     Some(hints.wrapping_add(usize::from(seen.hint())))
+}
+
+/// The doors of all ports.
+#[inline(always)]
+pub(crate) fn door_ports() -> Option<&'static DoorPorts> {
+    DOOR_PORTS.get(0)
+}
+
+/// The door with a number.
+#[inline(always)]
+pub(crate) fn door(number: u8) -> Option<&'static Door> {
+    DOORS.get(number.into())
+}
+
+/// Whether this is one of the addresses that are guarded for doors alone.
+#[inline(always)]
+pub(crate) fn is_door_address(address: &Address) -> bool {
+    DOOR_ADDRESSES.get_ptr(address).is_some()
+}
+
+/// From when on doors are open to everyone; 0 for never.
+#[inline(always)]
+pub(crate) fn doors_open_from() -> u64 {
+    // SAFETY: the map gave the address, which is aligned; the gate may write the word, but words are not torn.
+    DOOR_STATE
+        .get_ptr(0)
+        .map_or(0, |state| unsafe { (&raw const (*state).open_from).read_volatile() })
+}
+
+/// A lease.
+#[inline(always)]
+pub(crate) fn lease(key: &LeaseKey) -> Option<*mut Lease> {
+    LEASES.get_ptr_mut(key)
+}
+
+/// A flow, which may have ended.
+#[inline(always)]
+pub(crate) fn flow(key: &FlowKey) -> Option<*mut Flow> {
+    FLOWS.get_ptr_mut(key)
+}
+
+/// Remembers a flow, if there is room. Another CPU may have done so in the same instant.
+#[inline(always)]
+pub(crate) fn remember(key: &FlowKey, flow: &Flow) -> Option<()> {
+    match FLOWS.insert(key, flow, BPF_NOEXIST.into()) {
+        Ok(()) | Err(EEXIST) => Some(()),
+        Err(_) => None,
+    }
 }
 
 /// Adds one to the verdict's counter on this CPU.

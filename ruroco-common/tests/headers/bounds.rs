@@ -1,16 +1,15 @@
 //! The parser stays inside the frame, comes to an end, and says nothing that it has not read.
 //!
 //! That a slice cannot be read beyond its end is Rust's doing. What is shown here is what the
-//! kernel's cursor relies on as well: the contract of [`headers::Cursor`] is kept, a cursor that
+//! kernel's cursor relies on as well: the contract of [`Cursor`](ruroco_common::headers::Cursor) is kept, a cursor that
 //! came up short is not asked again, and the answer depends on the bytes of the packet alone.
 
 use proptest::prelude::*;
-use ruroco_common::headers;
 
 use crate::{
     anywhere, frames,
     properties::{
-        depends_on_what_it_read, is_no_better_cut_short, parse_watched, payload, shape,
+        depends_on_what_it_read, is_no_better_cut_short, parse, parse_watched, payload, shape,
         stays_within,
     },
 };
@@ -41,7 +40,7 @@ proptest! {
 
     #[test]
     fn padding_changes_nothing_about_a_packet(
-        packet in frames::honest(&anywhere()),
+        packet in prop_oneof![frames::honest(&anywhere()), frames::honest_tcp(&anywhere())],
         ip_length_lie in -80..1_i16,
         udp_length_lie in -9..9_i16,
         fragment in prop_oneof![Just(None), prop_oneof![Just(0_u16), Just(1)].prop_map(Some)],
@@ -56,7 +55,7 @@ proptest! {
         let length = i16::try_from(bare.len() - 14 - 4 * packet.vlan_tags.len()).unwrap();
         prop_assume!(packet.destination.is_ipv4() || length - 40 + ip_length_lie != 0);
         let padded: Vec<u8> = bare.iter().chain(&padding).copied().collect();
-        let (bare, padded) = (headers::parse(bare.as_slice()), headers::parse(padded.as_slice()));
+        let (bare, padded) = (parse(&bare), parse(&padded));
         prop_assert_eq!(shape(padded), shape(bare));
     }
 }
@@ -72,7 +71,7 @@ proptest! {
         let (frame, end) = (packet.to_frame(), packet.end());
         for length in 0..=frame.len() {
             let (watched, _) = parse_watched(&frame, length);
-            prop_assert_eq!(watched, headers::parse(&frame[..length]));
+            prop_assert_eq!(watched, parse(&frame[..length]));
             let expected = (length >= end).then_some(packet.payload.as_slice());
             prop_assert_eq!(payload(&watched), expected, "cut to {} of {} bytes", length, end);
         }

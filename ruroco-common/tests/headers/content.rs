@@ -4,9 +4,9 @@
 
 use core::net::IpAddr;
 
-use ruroco_common::headers::{self, Frame};
+use ruroco_common::headers::{self, Frame, Scope};
 
-use super::oracle::{self, Packet};
+use super::oracle::{self, Packet, Transport};
 
 /// A packet that has no faults.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,25 +15,36 @@ pub(crate) struct Content<'a> {
     pub(crate) destination: IpAddr,
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
-    pub(crate) payload: &'a [u8],
+    pub(crate) transport: Transport<'a>,
 }
 
 /// What the parser finds, if it finds no fault.
 pub(crate) fn ours(frame: &[u8]) -> Option<Content<'_>> {
-    let Frame::Udp(udp) = headers::parse(frame) else { return None };
-    let payload = udp.payload.ok()?;
-    Some(Content {
-        source: udp.source.into(),
-        destination: udp.destination.into(),
-        source_port: udp.source_port,
-        destination_port: udp.destination_port,
-        payload: &payload.start[..usize::from(payload.length)],
-    })
+    match headers::parse(frame, Scope::UdpAndTcp) {
+        Frame::Udp(udp) => {
+            let payload = udp.payload.ok()?;
+            Some(Content {
+                source: udp.source.into(),
+                destination: udp.destination.into(),
+                source_port: udp.source_port,
+                destination_port: udp.destination_port,
+                transport: Transport::Udp(&payload.start[..usize::from(payload.length)]),
+            })
+        }
+        Frame::Tcp(tcp) if !tcp.more_fragments => Some(Content {
+            source: tcp.source.into(),
+            destination: tcp.destination.into(),
+            source_port: tcp.source_port,
+            destination_port: tcp.destination_port,
+            transport: Transport::Tcp(tcp.flags?),
+        }),
+        _ => None,
+    }
 }
 
 /// What etherparse finds, if the packet is within the documented limits.
 pub(crate) fn theirs(frame: &[u8]) -> Option<Content<'_>> {
     let packet = oracle::read(frame).filter(Packet::within_limits)?;
-    let Packet { source, destination, source_port, destination_port, payload, .. } = packet;
-    Some(Content { source, destination, source_port, destination_port, payload })
+    let Packet { source, destination, source_port, destination_port, transport, .. } = packet;
+    Some(Content { source, destination, source_port, destination_port, transport })
 }

@@ -1,11 +1,11 @@
-//! One sentence for every way a frame can be odd.
+//! One sentence for every way a frame can be odd, where only UDP is needed.
 
 use std::net::IpAddr;
 
 use ruroco_common::headers::{
     self,
     Fault::{self, Fragment, Malformed},
-    Frame, Payload, Udp,
+    Frame, Payload, Scope, Udp,
 };
 
 use crate::frames::{
@@ -47,9 +47,10 @@ use Outcome::{Endless, Hidden, Incomplete, Other, Refused};
 
 fn outcome_of(packet: &Packet, frame: &[u8]) -> Outcome {
     let own = |address| IpAddr::from(address) == packet.destination;
-    match headers::parse(frame) {
+    match headers::parse(frame, Scope::Udp) {
         Frame::Other => Other,
         Frame::Hidden => Hidden,
+        found @ (Frame::Tcp(_) | Frame::Portless { .. }) => panic!("not needed: {found:?}"),
         Frame::Endless { destination } => {
             assert!(own(destination), "to {destination}");
             Endless

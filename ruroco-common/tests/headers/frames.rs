@@ -67,7 +67,18 @@ impl Extension {
     }
 }
 
-/// A UDP packet, from which a frame is written. The lengths are right unless `*_lie` says by how
+/// The fields of a TCP header that tests vary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TcpHeader {
+    /// From CWR to FIN.
+    pub(crate) flags: u8,
+    /// In units of 4 bytes, at most 10.
+    pub(crate) options: u8,
+    /// Added to the length that the header has in its own field.
+    pub(crate) offset_lie: i8,
+}
+
+/// A UDP or TCP packet, from which a frame is written. The lengths are right unless `*_lie` says by how
 /// much they are not.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
@@ -80,12 +91,14 @@ pub(crate) struct Packet {
     pub(crate) ipv4_options: usize,
     /// Flags and offset; IPv4 only.
     pub(crate) ipv4_fragment: u16,
-    /// Between IP and UDP; in IPv4 only authentication headers make sense.
+    /// Between IP and UDP or TCP; in IPv4 only authentication headers make sense.
     pub(crate) extensions: Vec<Extension>,
     /// What the last header says comes next.
     pub(crate) protocol: u8,
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
+    /// In place of the UDP header.
+    pub(crate) tcp: Option<TcpHeader>,
     pub(crate) payload: Vec<u8>,
     /// Bytes behind the IP packet.
     pub(crate) padding: usize,
@@ -110,6 +123,7 @@ impl Packet {
             protocol: UDP,
             source_port: 40_000,
             destination_port: port,
+            tcp: None,
             payload: payload.to_vec(),
             padding: 0,
             ip_length_lie: 0,
@@ -117,7 +131,12 @@ impl Packet {
         }
     }
 
-    /// Where the UDP payload ends in the frame.
+    /// The same packet as TCP, with these flags.
+    pub(crate) fn with_tcp(self, flags: u8) -> Self {
+        Self { protocol: TCP, tcp: Some(TcpHeader { flags, options: 0, offset_lie: 0 }), ..self }
+    }
+
+    /// Where the payload ends in the frame.
     pub(crate) fn end(&self) -> usize {
         self.to_frame().len() - self.padding
     }
@@ -136,7 +155,7 @@ impl Packet {
             frame.extend([0x20, 0x07]); // priority 1, VLAN 7
         }
         let mut body = self.extension_bytes();
-        body.extend(self.udp_bytes());
+        body.extend(self.transport_bytes());
         match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 frame.extend(0x0800_u16.to_be_bytes());
@@ -162,12 +181,22 @@ impl Packet {
         bytes
     }
 
-    fn udp_bytes(&self) -> Vec<u8> {
+    fn transport_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(self.source_port.to_be_bytes());
         bytes.extend(self.destination_port.to_be_bytes());
-        bytes.extend(length(8 + self.payload.len(), self.udp_length_lie));
-        bytes.extend([0, 0]); // no checksum
+        match self.tcp {
+            None => {
+                bytes.extend(length(8 + self.payload.len(), self.udp_length_lie));
+                bytes.extend([0, 0]); // no checksum
+            }
+            Some(TcpHeader { flags, options, offset_lie }) => {
+                bytes.extend([1, 2, 3, 4, 5, 6, 7, 8]); // sequence numbers
+                bytes.extend([(5 + options).wrapping_add_signed(offset_lie) << 4, flags]);
+                bytes.extend([0xff, 0xff, 0, 0, 0, 0]); // window, no checksum
+                bytes.resize(20 + 4 * usize::from(options), 1); // No-Operation
+            }
+        }
         bytes.extend(&self.payload);
         bytes
     }
@@ -261,6 +290,15 @@ impl Packet {
     }
 }
 
+/// The same as TCP.
+pub(crate) fn honest_tcp(pool: &Pool) -> impl Strategy<Value = Packet> + use<> {
+    (honest(pool), any::<u8>(), 0..=10_u8).prop_map(|(packet, flags, options)| {
+        let tcp = Some(TcpHeader { flags, options, offset_lie: 0 });
+        let padding = packet.padding;
+        Packet { protocol: TCP, tcp, ..packet }.padded_at_least(padding)
+    })
+}
+
 /// Chains of IPv6 extension headers without fragments, hop-by-hop options only in front.
 fn extensions() -> impl Strategy<Value = Vec<Extension>> {
     let common = (select(vec![ROUTING, DESTINATION_OPTIONS]), 0..6_u8)
@@ -277,18 +315,17 @@ fn extensions() -> impl Strategy<Value = Vec<Extension>> {
 
 /// Frames of packets that are made wrong in one or several ways, or in none.
 pub(crate) fn twisted(pool: &Pool) -> impl Strategy<Value = Vec<u8>> + use<> {
-    (honest(pool), vec(twist(), 0..3), vec(damage(), 0..3)).prop_map(
-        |(mut packet, twists, damages)| {
-            for twist in twists {
-                twist.apply(&mut packet);
-            }
-            let mut frame = packet.to_frame();
-            for damage in damages {
-                damage.apply(&mut frame);
-            }
-            frame
-        },
-    )
+    let packet = prop_oneof![3 => honest(pool), 2 => honest_tcp(pool)];
+    (packet, vec(twist(), 0..3), vec(damage(), 0..3)).prop_map(|(mut packet, twists, damages)| {
+        for twist in twists {
+            twist.apply(&mut packet);
+        }
+        let mut frame = packet.to_frame();
+        for damage in damages {
+            damage.apply(&mut frame);
+        }
+        frame
+    })
 }
 
 /// A change to a packet's headers, which stay in order otherwise.
@@ -296,14 +333,17 @@ pub(crate) fn twisted(pool: &Pool) -> impl Strategy<Value = Vec<u8>> + use<> {
 enum Twist {
     IpLength(i16),
     UdpLength(i16),
+    TcpOffset(i8),
     Ipv4Fragment(u16),
     Insert(usize, Extension),
     Protocol(u8),
     Vlan(u16),
     Mapped,
-    /// IPv6: only so many units of 8 bytes, as the first of several fragments; what follows them is
-    /// padding.
+    /// Only so many bytes behind the IP header, in IPv6 in units of 8, as the first of several fragments; what
+    /// follows them is padding.
     FirstPiece(usize),
+    /// IPv6: only a chain of headers, as the first of several fragments.
+    OnlyChain,
 }
 
 fn twist() -> impl Strategy<Value = Twist> {
@@ -320,12 +360,16 @@ fn twist() -> impl Strategy<Value = Twist> {
     prop_oneof![
         lie.clone().prop_map(Twist::IpLength),
         lie.prop_map(Twist::UdpLength),
+        (-6..8_i8).prop_map(Twist::TcpOffset),
         field.prop_map(Twist::Ipv4Fragment),
         (0..45_usize, extension).prop_map(|(place, extension)| Twist::Insert(place, extension)),
         select(vec![1, TCP, ESP, NO_NEXT_HEADER, 58, 132]).prop_map(Twist::Protocol),
         select(vec![0x8100_u16, 0x88a8, 0x9100, 0x88e5, 0x0806]).prop_map(Twist::Vlan),
         Just(Twist::Mapped),
-        (1..12_usize).prop_map(Twist::FirstPiece),
+        (1..24_usize).prop_map(Twist::FirstPiece),
+        // The sizes that a TCP header depends on.
+        (1..18_usize).prop_map(Twist::FirstPiece),
+        Just(Twist::OnlyChain),
     ]
 }
 
@@ -334,6 +378,11 @@ impl Twist {
         match self {
             Self::IpLength(lie) => packet.ip_length_lie = lie,
             Self::UdpLength(lie) => packet.udp_length_lie = lie,
+            Self::TcpOffset(lie) => {
+                if let Some(tcp) = &mut packet.tcp {
+                    tcp.offset_lie = lie;
+                }
+            }
             Self::Ipv4Fragment(field) => packet.ipv4_fragment = field,
             Self::Insert(place, extension) => {
                 packet.extensions.insert(place.min(packet.extensions.len()), extension);
@@ -345,14 +394,21 @@ impl Twist {
                     packet.source = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().into();
                 }
             }
-            Self::FirstPiece(units) => {
-                if packet.source.is_ipv6() {
+            Self::OnlyChain => {
+                packet.extensions.insert(0, Extension::Common(DESTINATION_OPTIONS, 0));
+                Self::FirstPiece(packet.extension_bytes().len() / 8).apply(packet);
+            }
+            Self::FirstPiece(size) => {
+                let kept = if packet.source.is_ipv6() {
                     packet.extensions.insert(0, Extension::Fragment(IPV6_MORE_FRAGMENTS));
-                    let whole = packet.extension_bytes().len() + packet.udp_bytes().len();
-                    let kept = whole.min(8 + 8 * units);
-                    packet.ip_length_lie =
-                        i16::try_from(kept).unwrap() - i16::try_from(whole).unwrap();
-                }
+                    8 + 8 * size
+                } else {
+                    packet.ipv4_fragment = IPV4_MORE_FRAGMENTS;
+                    size
+                };
+                let whole = packet.extension_bytes().len() + packet.transport_bytes().len();
+                packet.ip_length_lie =
+                    i16::try_from(whole.min(kept)).unwrap() - i16::try_from(whole).unwrap();
             }
         }
     }

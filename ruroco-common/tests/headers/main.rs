@@ -1,4 +1,5 @@
-//! Tests of the header parser through its public way in: what each fault does ([`faults`]), that
+//! Tests of the header parser through its public way in: what each fault does ([`faults`],
+//! for TCP [`segments`]), that
 //! it keeps to its input ([`bounds`]), and that an independent parser agrees with it
 //! ([`agreement`]). What must hold for any frame is in [`properties`].
 #![allow(
@@ -16,6 +17,7 @@ mod faults;
 mod frames;
 mod oracle;
 mod properties;
+mod segments;
 
 /// For tests that have no addresses or ports of their own.
 fn anywhere() -> frames::Pool {

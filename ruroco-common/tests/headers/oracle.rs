@@ -28,21 +28,30 @@ const VLAN_9100: u16 = 0x9100;
 /// A tag of IEEE 802.1AE, which etherparse looks through.
 const MACSEC: u16 = 0x88e5;
 
-/// An unfragmented UDP packet that etherparse accepts.
+/// What follows the ports.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Transport<'a> {
+    /// The payload.
+    Udp(&'a [u8]),
+    /// The flags.
+    Tcp(u8),
+}
+
+/// An unfragmented UDP or TCP packet that etherparse accepts.
 #[derive(Debug)]
 pub(crate) struct Packet<'a> {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
-    pub(crate) payload: &'a [u8],
+    pub(crate) transport: Transport<'a>,
     /// The IP payload is as long as the UDP header says. Strict etherparse lets it be longer, and
-    /// takes a UDP length of 0 to mean "all there is" (RFC 2675).
+    /// takes a UDP length of 0 to mean "all there is" (RFC 2675). TCP has no length.
     lengths_agree: bool,
     /// An IPv6 payload length of 0, which etherparse takes for a jumbogram's (RFC 2675), and Linux
     /// only before hop-by-hop options.
     empty: bool,
-    /// A fragment header that says that there is only one fragment (RFC 6946).
+    /// UDP behind a fragment header that says that there is only one fragment (RFC 6946): a knock has none.
     atomic_fragment: bool,
     /// Extension headers in the chain, and their bytes; etherparse has no limit.
     extension_headers: usize,
@@ -66,20 +75,31 @@ impl Packet<'_> {
     }
 }
 
-/// The packet in the frame if etherparse accepts all of it, and it is UDP and no fragment.
+/// The packet in the frame if etherparse accepts all of it, and it is UDP or TCP and no fragment.
 pub(crate) fn read(frame: &[u8]) -> Option<Packet<'_>> {
     let (ether_type, rest) = with_few_vlan_tags(frame)?;
     let sliced = SlicedPacket::from_ether_type(ether_type, rest).ok()?;
-    let Some(TransportSlice::Udp(udp)) = &sliced.transport else { return None };
     let net = sliced.net.as_ref()?;
     let ip_payload = net.ip_payload_ref()?;
+    let (source_port, destination_port, transport, lengths_agree) = match &sliced.transport {
+        Some(TransportSlice::Udp(udp)) => {
+            let agree = usize::from(udp.length()) == ip_payload.payload.len();
+            (udp.source_port(), udp.destination_port(), Transport::Udp(udp.payload()), agree)
+        }
+        Some(TransportSlice::Tcp(tcp)) => {
+            let flags = Transport::Tcp(tcp.slice()[13]);
+            (tcp.source_port(), tcp.destination_port(), flags, true)
+        }
+        _ => return None,
+    };
+    let is_udp = matches!(transport, Transport::Udp(_));
     let mut packet = Packet {
         source: IpAddr::from([0; 4]),
         destination: IpAddr::from([0; 4]),
-        source_port: udp.source_port(),
-        destination_port: udp.destination_port(),
-        payload: udp.payload(),
-        lengths_agree: usize::from(udp.length()) == ip_payload.payload.len(),
+        source_port,
+        destination_port,
+        transport,
+        lengths_agree,
         empty: false,
         atomic_fragment: false,
         extension_headers: 0,
@@ -103,7 +123,8 @@ pub(crate) fn read(frame: &[u8]) -> Option<Packet<'_>> {
             for extension in ip.extensions().clone() {
                 packet.extension_headers += 1;
                 packet.extension_bytes += size(&extension);
-                packet.atomic_fragment |= matches!(extension, Ipv6ExtensionSlice::Fragment(_));
+                packet.atomic_fragment |=
+                    is_udp && matches!(extension, Ipv6ExtensionSlice::Fragment(_));
                 packet.authentication |= matches!(extension, Ipv6ExtensionSlice::Authentication(_));
             }
         }

@@ -8,7 +8,10 @@ use std::{cell::Cell, net::IpAddr};
 use etherparse::{Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use ruroco_common::{
     address::Address,
-    headers::{self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Udp},
+    headers::{
+        self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Protocol,
+        Scope, Udp,
+    },
 };
 
 use super::{content, oracle};
@@ -18,20 +21,39 @@ pub(crate) fn agrees_with_etherparse(frame: &[u8]) {
     assert_eq!(content::ours(frame), content::theirs(frame), "ours and etherparse's");
 }
 
-/// Wherever etherparse, at its most lenient, sees a UDP packet that Linux might deliver, the parser at
-/// least sees one to the same destination: otherwise the gate would let it pass.
-pub(crate) fn is_no_way_round(frame: &[u8]) {
-    let Some((destination, port)) = udp_at_first_sight(frame) else { return };
-    match headers::parse(frame) {
-        found @ (Frame::Other | Frame::Hidden) => panic!("UDP to {destination} is {found:?}"),
-        Frame::Endless { destination: found } | Frame::Incomplete { destination: found } => {
-            assert_eq!(found, destination);
-        }
-        Frame::Udp(udp) => assert_eq!((udp.destination, udp.destination_port), (destination, port)),
-    }
+/// All that the parser can find in a frame.
+pub(crate) fn parse(frame: &[u8]) -> Frame<&[u8]> {
+    headers::parse(frame, Scope::UdpAndTcp)
 }
 
-/// Destination and port of what lenient etherparse takes for UDP. Left out is what it reads and Linux
+/// Where TCP is not needed, it is [`Frame::Other`]; all else stays the same.
+pub(crate) fn tcp_is_other_where_it_is_not_needed(frame: &[u8]) {
+    let expected = match parse(frame) {
+        Frame::Tcp(_) | Frame::Portless { .. } => Frame::Other,
+        found => found,
+    };
+    assert_eq!(headers::parse(frame, Scope::Udp), expected);
+}
+
+/// Wherever etherparse, at its most lenient, sees a UDP or TCP packet that Linux might deliver, the parser at
+/// least sees one to the same destination: otherwise the gate would let it pass.
+pub(crate) fn is_no_way_round(frame: &[u8]) {
+    let Some(expected) = ports_at_first_sight(frame) else { return };
+    let found = match parse(frame) {
+        found @ (Frame::Other | Frame::Hidden) => panic!("{expected:?} is {found:?}"),
+        Frame::Endless { destination }
+        | Frame::Incomplete { destination }
+        | Frame::Portless { destination, .. } => {
+            assert_eq!(destination, expected.1);
+            return;
+        }
+        Frame::Udp(udp) => (Protocol::Udp, udp.destination, udp.destination_port),
+        Frame::Tcp(tcp) => (Protocol::Tcp, tcp.destination, tcp.destination_port),
+    };
+    assert_eq!(found, expected);
+}
+
+/// Destination and port of what lenient etherparse takes for UDP or TCP. Left out is what it reads and Linux
 /// does not:
 /// - It goes by the version in the IP header, Linux by the Ethernet type.
 /// - It takes an IPv6 payload length of 0 for a jumbogram's, Linux only before hop-by-hop options.
@@ -40,15 +62,19 @@ pub(crate) fn is_no_way_round(frame: &[u8]) {
 ///   anywhere.
 /// - It reads on where the frame is shorter than the IP header says, in a first fragment that no
 ///   other can follow, and in packets from or to an IPv4-mapped address.
-fn udp_at_first_sight(frame: &[u8]) -> Option<(Address, u16)> {
+fn ports_at_first_sight(frame: &[u8]) -> Option<(Protocol, Address, u16)> {
     let (ether_type, rest) = oracle::with_few_vlan_tags(frame)?;
     let sliced = LaxSlicedPacket::from_ether_type(ether_type, rest);
-    let Some(TransportSlice::Udp(udp)) = &sliced.transport else { return None };
+    let (protocol, least, port) = match &sliced.transport {
+        Some(TransportSlice::Udp(udp)) => (Protocol::Udp, 8, udp.destination_port()),
+        Some(TransportSlice::Tcp(tcp)) => (Protocol::Tcp, 20, tcp.destination_port()),
+        _ => return None,
+    };
     let (header, ethertype, destination) = match sliced.net.as_ref()? {
         LaxNetSlice::Ipv4(ip) => {
             let total_length = usize::from(ip.header().total_len());
             let packet = &frame[position(frame, ip.header().slice())..];
-            let is_too_short = total_length < ip.header().slice().len() + 8;
+            let is_too_short = total_length < ip.header().slice().len() + least;
             if is_too_short || total_length > packet.len() || ip.extensions().auth.is_some() {
                 return None;
             }
@@ -88,7 +114,7 @@ fn udp_at_first_sight(frame: &[u8]) -> Option<(Address, u16)> {
     };
     let at = position(frame, header);
     let is_as_announced = frame[..at].ends_with(&ethertype.to_be_bytes());
-    is_as_announced.then(|| (destination.into(), udp.destination_port()))
+    is_as_announced.then(|| (protocol, destination.into(), port))
 }
 
 /// Where a part of the frame begins.
@@ -100,7 +126,7 @@ fn position(frame: &[u8], part: &[u8]) -> usize {
 pub(crate) fn stays_within(frame: &[u8], behind: &[u8]) {
     let memory = [frame, behind].concat();
     let (watched, _) = parse_watched(&memory, frame.len());
-    assert_eq!(watched, headers::parse(frame), "with {} bytes behind", behind.len());
+    assert_eq!(watched, parse(frame), "with {} bytes behind", behind.len());
 }
 
 /// Bytes that were not read have no say in the result.
@@ -114,9 +140,9 @@ pub(crate) fn depends_on_what_it_read(frame: &[u8], flip: u8) {
 
 /// A frame that was cut short is not accepted, or has the payload that the whole one has.
 pub(crate) fn is_no_better_cut_short(frame: &[u8]) {
-    let whole = headers::parse(frame);
+    let whole = parse(frame);
     for length in 0..frame.len() {
-        let cut = headers::parse(&frame[..length]);
+        let cut = parse(&frame[..length]);
         if let Some(content) = payload(&cut) {
             assert_eq!(Some(content), payload(&whole), "cut to {length} bytes");
         }
@@ -194,7 +220,7 @@ impl Cursor for Watched<'_> {
 /// Parses the first `end` bytes of `memory`; the result as if from a slice, and how far it read.
 pub(crate) fn parse_watched(memory: &[u8], end: usize) -> (Frame<&[u8]>, usize) {
     let watch = Watch::default();
-    let parsed = headers::parse(Watched { memory, at: 0, end, watch: &watch });
+    let parsed = headers::parse(Watched { memory, at: 0, end, watch: &watch }, Scope::UdpAndTcp);
     assert!(watch.moves.get() <= MOST_MOVES, "{} moves", watch.moves.get());
     assert!(watch.furthest.get() <= end);
     let result = with_start(parsed, |payload| {
@@ -212,6 +238,8 @@ fn with_start<A, B>(frame: Frame<A>, start: impl FnOnce(Payload<A>) -> B) -> Fra
         Frame::Hidden => Frame::Hidden,
         Frame::Endless { destination } => Frame::Endless { destination },
         Frame::Incomplete { destination } => Frame::Incomplete { destination },
+        Frame::Portless { destination, protocol } => Frame::Portless { destination, protocol },
+        Frame::Tcp(tcp) => Frame::Tcp(tcp),
         Frame::Udp(Udp { source, destination, source_port, destination_port, payload }) => {
             let payload =
                 payload.map(|payload| Payload { length: payload.length, start: start(payload) });

@@ -1,235 +1,370 @@
-//! The maps of doors: what the XDP program guards, and the leases and flows that it admits.
+//! The maps of the doors: what the program knows of ports and addresses, and the leases and flows.
 //!
-//! Doors and addresses belong to one program, as all that a configuration says. Leases, flows and whether doors are
-//! armed outlive it: these maps are pinned next to the links, so that a successor and the next gate have them, too.
+//! Leases, flows and the doors' state are pinned next to the program, under names such as `4026531840_leases_1`, so
+//! that they outlive this process. The number at the end is that of their layout. Each program has the other maps for
+//! itself.
 
 use std::{
     collections::BTreeSet,
     fs, io,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, Map, MapData, MapError},
+    maps::{Array, HashMap, Map, MapData, MapError, MapInfo, MapType},
 };
 use ruroco_common::{
     address::Address,
-    doors::{self, DoorPorts, DoorState, FlowKey, Lease, LeaseKey},
+    doors::{
+        Door, DoorName, DoorPorts, DoorState, Flow, FlowKey, Lease, LeaseKey, MAX_DOORS, MAX_FLOWS,
+        MAX_LEASES, SourcePrefix,
+    },
     maps,
 };
-use ruroco_config::door::{Door, Transport};
-use zerocopy::{FromBytes, IntoBytes};
+use ruroco_config::door as config;
+use rustix::io::Errno;
+use zerocopy::{FromBytes, transmute};
 
-use super::{attachment, tables};
+use super::{attachment, tables::take};
 
 // In user space a map's keys and values are the bytes of the shared types.
-type StateBytes = [u8; size_of::<DoorState>()];
-type AddressBytes = [u8; size_of::<Address>()];
 type LeaseKeyBytes = [u8; size_of::<LeaseKey>()];
 type LeaseBytes = [u8; size_of::<Lease>()];
 type FlowKeyBytes = [u8; size_of::<FlowKey>()];
-type FlowBytes = [u8; size_of::<doors::Flow>()];
+type FlowBytes = [u8; size_of::<Flow>()];
+type StateBytes = [u8; size_of::<DoorState>()];
+type AddressBytes = [u8; size_of::<Address>()];
 
-/// The maps that outlive a program, and the ends of their pins' names. The number is that of their layout: a release
-/// with another layout has another number, and begins with empty maps.
-const SHARED: [(&str, &str); 3] =
-    [(maps::LEASES, "leases_1"), (maps::FLOWS, "flows_1"), (maps::DOOR_STATE, "doors_1")];
-
-/// Where the pins of the shared maps of this network namespace are.
-#[derive(Debug)]
-pub(super) struct SharedPins([(&'static str, PathBuf); 3]);
-
-impl SharedPins {
-    /// In the directory of pins.
-    ///
-    /// # Errors
-    /// If this network namespace cannot be identified.
-    pub(super) fn of(pin_dir: &Path) -> anyhow::Result<Self> {
-        let namespace =
-            attachment::namespace().context("could not identify this network namespace")?;
-        Ok(Self(SHARED.map(|(map, name)| (map, pin_dir.join(format!("{namespace}_{name}"))))))
-    }
-
-    /// Has the loader open the maps, or create and pin them.
-    pub(super) fn use_in<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
-        for (map, path) in &self.0 {
-            loader.map_pin_path(map, path.as_path());
-        }
-    }
-
-    /// Removes the pins. The maps are gone when no program has them any more.
-    ///
-    /// # Errors
-    /// The first one; all pins were tried.
-    pub(super) fn remove(&self) -> io::Result<()> {
-        let outcomes = self.0.iter().map(|(_, path)| match fs::remove_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            outcome => outcome,
-        });
-        outcomes.collect::<Vec<_>>().into_iter().collect()
-    }
-
-    fn path(&self, wanted: &str) -> Option<&Path> {
-        self.0.iter().find(|(map, _)| *map == wanted).map(|(_, path)| path.as_path())
-    }
+/// A door as the configuration describes it.
+#[derive(Clone, Debug)]
+pub struct DoorSpec {
+    /// The name of the door.
+    pub name: DoorName,
+    /// TCP ports.
+    pub tcp: Vec<RangeInclusive<u16>>,
+    /// UDP ports.
+    pub udp: Vec<RangeInclusive<u16>>,
+    /// How much of an address a lease covers.
+    pub source: SourcePrefix,
+    /// Whether connections are forwarded, so that this host has no socket for them.
+    pub is_forwarded: bool,
 }
 
-/// For which protocols there are doors, as [`maps::DOOR_PROTOCOLS`] has it.
-pub(super) fn protocols(doors: &[&Door]) -> u8 {
-    let ports = doors.iter().flat_map(|door| &door.ports);
-    let bits = ports.map(|port| match port.transport {
-        Transport::Tcp => maps::TCP_DOORS,
-        Transport::Udp => maps::UDP_DOORS,
-    });
-    bits.fold(0, |all, bit| all | bit)
-}
-
-/// The maps of doors of one loaded program.
-pub struct DoorMaps {
-    addresses: HashMap<MapData, AddressBytes, u8>,
-    /// What is in that map.
-    destinations: BTreeSet<Address>,
-    leases: HashMap<MapData, LeaseKeyBytes, LeaseBytes>,
-    flows: HashMap<MapData, FlowKeyBytes, FlowBytes>,
-}
-
-impl DoorMaps {
-    /// Tells the program which doors there are.
-    pub(super) fn fill<'d>(
-        ebpf: &mut Ebpf,
-        doors: impl Iterator<Item = &'d Door>,
-    ) -> anyhow::Result<Self> {
-        let mut bytes = vec![0; size_of::<DoorPorts>()];
-        let no_ports = || anyhow!("the map of ports has another size");
-        let ports = DoorPorts::mut_from_bytes(&mut bytes).map_err(|_| no_ports())?;
-        let mut entries: Array<_, [u8; size_of::<doors::Door>()]> =
-            tables::take(ebpf, maps::DOORS)?;
-        for (number, door) in (1..=u8::MAX).zip(doors) {
-            for range in &door.ports {
-                let of_protocol = match range.transport {
-                    Transport::Tcp => &mut ports.tcp,
-                    Transport::Udp => &mut ports.udp,
-                };
-                let range = usize::from(range.first)..=usize::from(range.last);
-                of_protocol.get_mut(range).context("a port beyond 65535")?.fill(number);
-            }
-            let entry = in_kernel(door);
-            let bytes = <[u8; size_of::<doors::Door>()]>::try_from(entry.as_bytes())?;
-            entries.set(number.into(), bytes, 0)?;
-        }
-        let map =
-            ebpf.map_mut(maps::DOOR_PORTS).context("the object file has no map DOOR_PORTS")?;
-        let mut map: Array<_, [u8; size_of::<DoorPorts>()]> = map.try_into()?;
-        map.set(0, <&[u8; size_of::<DoorPorts>()]>::try_from(bytes.as_slice())?, 0)?;
-        Ok(Self {
-            addresses: tables::take(ebpf, maps::DOOR_ADDRESSES)?,
-            destinations: BTreeSet::new(),
-            leases: tables::take(ebpf, maps::LEASES)?,
-            flows: tables::take(ebpf, maps::FLOWS)?,
-        })
-    }
-
-    /// Has doors guard these addresses in addition to those in the configuration.
-    ///
-    /// # Errors
-    /// The first one; all addresses were tried.
-    pub fn set_addresses(&mut self, destinations: &BTreeSet<Address>) -> anyhow::Result<()> {
-        let mut outcome = Ok(());
-        for new in destinations.difference(&self.destinations.clone()) {
-            match self.addresses.insert(new.to_bytes(), 0, 0) {
-                Ok(()) => _ = self.destinations.insert(*new),
-                Err(error) => {
-                    outcome =
-                        Err(error).with_context(|| format!("could not have doors guard {new}"));
-                }
-            }
-        }
-        for old in self.destinations.clone().difference(destinations) {
-            match self.addresses.remove(&old.to_bytes()) {
-                Ok(()) | Err(MapError::KeyNotFound) => _ = self.destinations.remove(old),
-                Err(error) => {
-                    outcome =
-                        Err(error).with_context(|| format!("could not release {old} from doors"));
-                }
-            }
-        }
-        outcome
-    }
-
-    /// A lease, with what the program has counted.
-    ///
-    /// # Errors
-    /// If the kernel does not give it.
-    pub fn lease(&self, lease: &LeaseKey) -> anyhow::Result<Option<Lease>> {
-        let key = LeaseKeyBytes::try_from(lease.as_bytes())?;
-        match self.leases.get(&key, 0) {
-            Ok(bytes) => Ok(Lease::read_from_bytes(&bytes).ok()),
-            Err(MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// All leases.
-    ///
-    /// # Errors
-    /// If the kernel does not give them.
-    pub fn leases(&self) -> anyhow::Result<Vec<(LeaseKey, Lease)>> {
-        let parse = |(key, lease): (LeaseKeyBytes, LeaseBytes)| {
-            Some((LeaseKey::read_from_bytes(&key).ok()?, Lease::read_from_bytes(&lease).ok()?))
+impl From<&config::Door> for DoorSpec {
+    fn from(door: &config::Door) -> Self {
+        let of = |transport| {
+            let ports = door.ports.iter().filter(move |port| port.transport == transport);
+            ports.map(|port| port.first..=port.last).collect()
         };
-        let all = self.leases.iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(all.into_iter().filter_map(parse).collect())
-    }
-
-    /// Writes a lease, in one step.
-    ///
-    /// # Errors
-    /// If the kernel does not take it.
-    pub fn put(&mut self, lease: &LeaseKey, value: &Lease) -> anyhow::Result<()> {
-        let key = LeaseKeyBytes::try_from(lease.as_bytes())?;
-        Ok(self.leases.insert(key, LeaseBytes::try_from(value.as_bytes())?, 0)?)
-    }
-
-    /// Removes a lease, if it is there.
-    ///
-    /// # Errors
-    /// If the kernel does not do it.
-    pub fn remove(&mut self, lease: &LeaseKey) -> anyhow::Result<()> {
-        match self.leases.remove(&LeaseKeyBytes::try_from(lease.as_bytes())?) {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// All flows.
-    ///
-    /// # Errors
-    /// If the kernel does not give them.
-    pub fn flows(&self) -> anyhow::Result<Vec<(FlowKey, doors::Flow)>> {
-        let parse = |(key, flow): (FlowKeyBytes, FlowBytes)| {
-            Some((FlowKey::read_from_bytes(&key).ok()?, doors::Flow::read_from_bytes(&flow).ok()?))
-        };
-        let all = self.flows.iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(all.into_iter().filter_map(parse).collect())
-    }
-
-    /// Removes a flow, if it is there.
-    ///
-    /// # Errors
-    /// If the kernel does not do it.
-    pub fn remove_flow(&mut self, flow: &FlowKey) -> anyhow::Result<()> {
-        match self.flows.remove(&FlowKeyBytes::try_from(flow.as_bytes())?) {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(error) => Err(error.into()),
+        Self {
+            name: door.name,
+            tcp: of(config::Transport::Tcp),
+            udp: of(config::Transport::Udp),
+            source: door.source,
+            is_forwarded: door.is_forwarded,
         }
     }
 }
 
 /// A door as the XDP program knows it.
-pub(super) fn in_kernel(door: &Door) -> doors::Door {
-    doors::Door::new(door.name, door.source, door.is_forwarded)
+pub(super) fn in_kernel(door: &config::Door) -> Door {
+    Door::new(door.name, door.source, door.is_forwarded)
+}
+
+/// The doors of a program that is about to be loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan<'a> {
+    /// All doors.
+    pub doors: &'a [DoorSpec],
+    /// The directory where the maps are pinned that outlive the program. It must exist.
+    pub pin_dir: Option<&'a Path>,
+}
+
+impl Plan<'_> {
+    /// The byte in the program's constants.
+    pub(super) fn protocols(&self) -> u8 {
+        let has = |ports: fn(&DoorSpec) -> bool| self.doors.iter().any(ports);
+        let tcp = if has(|door| !door.tcp.is_empty()) { maps::TCP_DOORS } else { 0 };
+        let udp = if has(|door| !door.udp.is_empty()) { maps::UDP_DOORS } else { 0 };
+        tcp | udp
+    }
+
+    /// Makes the maps no larger than they need to be, and has the loader use those that are pinned.
+    ///
+    /// # Errors
+    /// If a pin of another layout cannot be removed.
+    pub(super) fn prepare(&self, loader: &mut EbpfLoader<'_>) -> anyhow::Result<()> {
+        if self.doors.is_empty() {
+            for map in [maps::LEASES, maps::FLOWS, maps::DOOR_ADDRESSES] {
+                loader.map_max_entries(map, 1);
+            }
+            return Ok(());
+        }
+        for shared in Shared::all() {
+            if let Some(dir) = self.pin_dir {
+                let pin = shared.pin(dir)?;
+                shared.remove_unlike(&pin)?;
+                loader.map_pin_path(shared.name, pin);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills the maps of the loaded program.
+    ///
+    /// # Errors
+    /// If there are too many doors, two doors have the same port, or the kernel does not fill the maps.
+    pub(super) fn fill(&self, ebpf: &mut Ebpf) -> anyhow::Result<Option<DoorMaps>> {
+        if self.doors.is_empty() {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; size_of::<DoorPorts>()];
+        let Ok(ports) = DoorPorts::mut_from_bytes(&mut bytes) else {
+            bail!("the map of ports has another size");
+        };
+        let mut doors: Array<MapData, [u8; size_of::<Door>()]> = take(ebpf, maps::DOORS)?;
+        if self.doors.len() > MAX_DOORS {
+            bail!("there are {} doors, and at most {MAX_DOORS} are possible", self.doors.len());
+        }
+        for (spec, number) in self.doors.iter().zip(1_u8..) {
+            let door: [u8; size_of::<Door>()] =
+                transmute!(Door::new(spec.name, spec.source, spec.is_forwarded));
+            doors.set(number.into(), door, 0)?;
+            spec.enter(ports, number)?;
+        }
+        let mut map: Array<MapData, [u8; size_of::<DoorPorts>()]> = take(ebpf, maps::DOOR_PORTS)?;
+        map.set(0, <&[u8; size_of::<DoorPorts>()]>::try_from(bytes.as_slice())?, 0)?;
+        DoorMaps::of(ebpf).map(Some)
+    }
+}
+
+impl DoorSpec {
+    fn enter(&self, ports: &mut DoorPorts, number: u8) -> anyhow::Result<()> {
+        for (all, ranges) in [(&mut ports.tcp, &self.tcp), (&mut ports.udp, &self.udp)] {
+            for port in ranges.iter().cloned().flatten() {
+                let place = all.get_mut(usize::from(port)).context("a port has 16 bits")?;
+                if *place != 0 && *place != number {
+                    bail!("port {port} of door {} is also a port of another door", self.name);
+                }
+                *place = number;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A map that all programs of a gate and its successors share.
+struct Shared {
+    name: &'static str,
+    pin: &'static str,
+    kind: MapType,
+    key_size: usize,
+    value_size: usize,
+    max_entries: u32,
+}
+
+impl Shared {
+    const fn all() -> [Self; 3] {
+        [
+            Self {
+                name: maps::LEASES,
+                pin: "leases_1",
+                kind: MapType::Hash,
+                key_size: size_of::<LeaseKey>(),
+                value_size: size_of::<Lease>(),
+                max_entries: MAX_LEASES,
+            },
+            Self {
+                name: maps::FLOWS,
+                pin: "flows_1",
+                kind: MapType::Hash,
+                key_size: size_of::<FlowKey>(),
+                value_size: size_of::<Flow>(),
+                max_entries: MAX_FLOWS,
+            },
+            Self {
+                name: maps::DOOR_STATE,
+                pin: "state_1",
+                kind: MapType::Array,
+                key_size: size_of::<u32>(),
+                value_size: size_of::<DoorState>(),
+                max_entries: 1,
+            },
+        ]
+    }
+
+    fn pin(&self, dir: &Path) -> anyhow::Result<PathBuf> {
+        let namespace =
+            attachment::namespace().context("could not identify this network namespace")?;
+        Ok(dir.join(format!("{namespace}_{}", self.pin)))
+    }
+
+    /// Removes the pin of a map that this program cannot use.
+    fn remove_unlike(&self, pin: &Path) -> anyhow::Result<()> {
+        if !pin.try_exists().unwrap_or(true) || self.is_like(pin) {
+            return Ok(());
+        }
+        tracing::warn!(
+            "{} is not a map of this version of ruroco-gate, which replaces it. Leases and flows in it are lost",
+            pin.display()
+        );
+        fs::remove_file(pin).with_context(|| format!("could not remove {}", pin.display()))
+    }
+
+    fn is_like(&self, pin: &Path) -> bool {
+        let Ok(info) = MapInfo::from_pin(pin) else { return false };
+        let sizes = (usize::try_from(info.key_size()), usize::try_from(info.value_size()));
+        sizes == (Ok(self.key_size), Ok(self.value_size))
+            && info.max_entries() == self.max_entries
+            && info.map_type().is_ok_and(|kind| kind == self.kind)
+            && info.map_flags() == 0
+    }
+}
+
+/// The maps of a loaded program that has doors.
+pub struct DoorMaps {
+    leases: HashMap<MapData, LeaseKeyBytes, LeaseBytes>,
+    flows: HashMap<MapData, FlowKeyBytes, FlowBytes>,
+    state: Array<MapData, StateBytes>,
+    addresses: HashMap<MapData, AddressBytes, u8>,
+    /// What is in `addresses`.
+    filled: BTreeSet<Address>,
+}
+
+impl DoorMaps {
+    fn of(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
+        Ok(Self {
+            leases: take(ebpf, maps::LEASES)?,
+            flows: take(ebpf, maps::FLOWS)?,
+            state: take(ebpf, maps::DOOR_STATE)?,
+            addresses: take(ebpf, maps::DOOR_ADDRESSES)?,
+            filled: BTreeSet::new(),
+        })
+    }
+
+    /// A lease, which may have ended.
+    ///
+    /// # Errors
+    /// If the kernel does not return it. So in all of these functions.
+    pub fn lease(&self, key: &LeaseKey) -> anyhow::Result<Option<Lease>> {
+        let found = existing(self.leases.get(&transmute!(*key), 0));
+        let found = found.context("could not read a lease")?;
+        Ok(found.map(|bytes| transmute!(bytes)))
+    }
+
+    /// All leases, also those that have ended.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`].
+    pub fn leases(&self) -> anyhow::Result<Vec<(LeaseKey, Lease)>> {
+        let all = self.leases.iter().map(|entry| {
+            let (key, lease) = entry?;
+            Ok((transmute!(key), transmute!(lease)))
+        });
+        all.collect::<Result<_, MapError>>().context("could not list the leases")
+    }
+
+    /// Writes a lease; whether there was room for it.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`].
+    pub fn put(&mut self, key: &LeaseKey, lease: &Lease) -> anyhow::Result<bool> {
+        let (key, lease): (LeaseKeyBytes, LeaseBytes) = (transmute!(*key), transmute!(*lease));
+        match self.leases.insert(key, lease, 0) {
+            Ok(()) => Ok(true),
+            Err(error) if is_full(&error) => Ok(false),
+            Err(error) => Err(error).context("could not write a lease"),
+        }
+    }
+
+    /// Ends a lease, if it exists.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`].
+    pub fn remove(&mut self, key: &LeaseKey) -> anyhow::Result<()> {
+        let removed = existing(self.leases.remove(&transmute!(*key)));
+        removed.map(|_| ()).context("could not remove a lease")
+    }
+
+    /// All flows, also those that have ended.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`].
+    pub fn flows(&self) -> anyhow::Result<Vec<(FlowKey, Flow)>> {
+        let all = self.flows.iter().map(|entry| {
+            let (key, flow) = entry?;
+            Ok((transmute!(key), transmute!(flow)))
+        });
+        all.collect::<Result<_, MapError>>().context("could not list the flows")
+    }
+
+    /// Ends a flow, if it exists.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`].
+    pub fn remove_flow(&mut self, key: &FlowKey) -> anyhow::Result<()> {
+        let removed = existing(self.flows.remove(&transmute!(*key)));
+        removed.map(|_| ()).context("could not remove a flow")
+    }
+
+    /// Whether doors are closed.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`].
+    pub fn state(&self) -> anyhow::Result<DoorState> {
+        let bytes = self.state.get(&0, 0).context("could not read the state of the doors")?;
+        Ok(transmute!(bytes))
+    }
+
+    /// Closes the doors, or opens them to everyone.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`].
+    pub fn set_state(&mut self, state: DoorState) -> anyhow::Result<()> {
+        let bytes: StateBytes = transmute!(state);
+        self.state.set(0, bytes, 0).context("could not write the state of the doors")
+    }
+
+    /// Guards these addresses for doors, in addition to those in the configuration. New addresses are guarded before the
+    /// others are given up.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`]. The addresses that are left out are tried again by the next call.
+    pub fn set_addresses(&mut self, wanted: &BTreeSet<Address>) -> anyhow::Result<()> {
+        let new: Vec<Address> = wanted.difference(&self.filled).copied().collect();
+        let old: Vec<Address> = self.filled.difference(wanted).copied().collect();
+        for address in new {
+            let inserted = self.addresses.insert(address.to_bytes(), 0, 0);
+            inserted.with_context(|| format!("could not guard {address} for doors"))?;
+            self.filled.insert(address);
+        }
+        for address in old {
+            let removed = existing(self.addresses.remove(&address.to_bytes()));
+            removed.with_context(|| format!("could not give up {address} for doors"))?;
+            self.filled.remove(&address);
+        }
+        Ok(())
+    }
+}
+
+/// Removes the pins of a host that has no doors any more.
+///
+/// # Errors
+/// The first one; all pins were tried.
+pub(super) fn unpin(pin_dir: &Path) -> anyhow::Result<()> {
+    let remove = |shared: Shared| {
+        let pin = shared.pin(pin_dir)?;
+        match fs::remove_file(&pin) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("could not remove {}", pin.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    };
+    Shared::all().map(remove).into_iter().collect()
 }
 
 /// The pinned map that says whether doors are armed.
@@ -239,25 +374,31 @@ impl StateMap {
     /// Opens it, if a gate with doors has been there since the host was started.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// If it cannot be opened, or belongs to another version.
     pub(super) fn open(pin_dir: &Path) -> anyhow::Result<Option<Self>> {
-        let pins = SharedPins::of(pin_dir)?;
-        let Some(path) = pins.path(maps::DOOR_STATE) else { return Ok(None) };
-        let failed = || format!("could not open {}", path.display());
-        if !path.try_exists().with_context(failed)? {
+        let [.., shared] = Shared::all();
+        let pin = shared.pin(pin_dir)?;
+        let failed = || format!("could not open {}", pin.display());
+        if !pin.try_exists().with_context(failed)? {
             return Ok(None);
         }
-        let map = MapData::from_pin(path).with_context(failed)?;
+        if !shared.is_like(&pin) {
+            bail!(
+                "{} is not a map of this version of ruroco-gate. Restart ruroco-gate",
+                pin.display()
+            );
+        }
+        let map = MapData::from_pin(&pin).with_context(failed)?;
         Ok(Some(Self(Array::try_from(Map::Array(map)).with_context(failed)?)))
     }
 
     /// Reads it.
     ///
     /// # Errors
-    /// If the kernel does not give it.
+    /// If the kernel does not return it.
     pub(super) fn get(&self) -> anyhow::Result<DoorState> {
         let bytes = self.0.get(&0, 0).context("could not read whether doors are armed")?;
-        DoorState::read_from_bytes(&bytes).ok().context("the map has another layout")
+        Ok(transmute!(bytes))
     }
 
     /// Writes it.
@@ -265,7 +406,27 @@ impl StateMap {
     /// # Errors
     /// If the kernel does not take it.
     pub(super) fn set(&mut self, state: DoorState) -> anyhow::Result<()> {
-        let bytes = StateBytes::try_from(state.as_bytes())?;
+        let bytes: StateBytes = transmute!(state);
         self.0.set(0, bytes, 0).context("could not change whether doors are armed")
     }
+}
+
+/// What is not in a map is no error.
+fn existing<T>(outcome: Result<T, MapError>) -> Result<Option<T>, MapError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(MapError::SyscallError(error))
+            if error.io_error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_full(error: &MapError) -> bool {
+    // E2BIG: htab_map_update_elem, kernel/bpf/hashtab.c.
+    matches!(error, MapError::SyscallError(error)
+        if error.io_error.raw_os_error() == Some(Errno::TOOBIG.raw_os_error()))
 }

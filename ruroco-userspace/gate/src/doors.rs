@@ -16,8 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use ruroco_common::{
+    address::Address,
     datagram::KeyId,
     doors::{DoorName, Lease, LeaseKey, SourcePrefix},
 };
@@ -34,7 +34,7 @@ use self::{
 };
 use super::{
     arming::{Arming, Switch},
-    door_maps::{DoorMaps, SharedPins, in_kernel},
+    door_maps::{self, DoorMaps, in_kernel},
     held_keys::HeldKeys,
     status::{ArmingStatus, DoorStatus, LeaseStatus},
 };
@@ -48,6 +48,8 @@ const ARMING_INTERVAL: Duration = Duration::from_secs(1);
 /// The doors of the configuration and their leases.
 pub(super) struct Doors {
     configured: BTreeMap<DoorName, Door>,
+    /// The maps of the program that is attached. Without doors, there are none.
+    maps: Option<DoorMaps>,
     leases: Leases,
     socket: LeaseSocket,
     /// Whether doors are armed. Without doors, there is no switch.
@@ -65,20 +67,21 @@ impl Doors {
     /// If the socket cannot be made, or the map of leases cannot be read.
     pub(super) fn begin(
         config: &Config,
-        maps: &mut DoorMaps,
+        maps: Option<DoorMaps>,
         keys: &HeldKeys,
     ) -> anyhow::Result<Self> {
         let mut leases = Leases::default();
-        for (lease, Lease { until, since, key, .. }) in maps.leases()? {
+        let left = maps.as_ref().map(DoorMaps::leases).transpose()?;
+        for (lease, Lease { until, since, key, .. }) in left.into_iter().flatten() {
             let [until, since] = [until, since].map(Duration::from_nanos);
             leases.insert(lease, Held { until, since, key, has_ended: false });
         }
         let socket = LeaseSocket::listen(&config.socket_dir)?;
         let configured = config.doors.clone();
         let (switch, arming) = (None, Arming::Armed);
-        let mut doors = Self { configured, leases, socket, switch, next_sweep: None, arming };
+        let mut doors = Self { configured, maps, leases, socket, switch, next_sweep: None, arming };
         doors.begin_arming(&config.gate)?;
-        doors.close_unsupported(maps, keys);
+        doors.close_unsupported(keys);
         Ok(doors)
     }
 
@@ -113,12 +116,13 @@ impl Doors {
     }
 
     /// Goes on with another configuration and other keys.
-    pub(super) fn change(&mut self, config: &Config, maps: &mut DoorMaps, keys: &HeldKeys) {
+    pub(super) fn change(&mut self, config: &Config, maps: Option<DoorMaps>, keys: &HeldKeys) {
         self.configured.clone_from(&config.doors);
+        self.maps = maps;
         if let Err(error) = self.begin_arming(&config.gate) {
             tracing::error!("could not determine whether doors are armed: {error:#}");
         }
-        self.close_unsupported(maps, keys);
+        self.close_unsupported(keys);
     }
 
     /// Begins to follow whether doors are armed, as soon as there are doors. Without doors, the maps of earlier ones
@@ -126,7 +130,7 @@ impl Doors {
     fn begin_arming(&mut self, gate: &Gate) -> anyhow::Result<()> {
         if self.configured.is_empty() {
             self.switch = None;
-            return Ok(SharedPins::of(&gate.pin_dir)?.remove()?);
+            return door_maps::unpin(&gate.pin_dir);
         }
         if self.switch.is_none() {
             let mut switch = Switch::open(gate)?;
@@ -170,11 +174,11 @@ impl Doors {
     }
 
     /// Closes what keys have opened that are no longer in force, and removed doors.
-    pub(super) fn close_unsupported(&mut self, maps: &mut DoorMaps, keys: &HeldKeys) {
+    pub(super) fn close_unsupported(&mut self, keys: &HeldKeys) {
         let keys: BTreeSet<KeyId> = keys.ids_in_force().collect();
         let has_door = |door: DoorName| self.configured.contains_key(&door);
         for lease in self.leases.unsupported(has_door, &keys) {
-            if self.end(&lease, maps) {
+            if self.end(&lease) {
                 let (door, ip) = (lease.door, IpAddr::from(lease.address));
                 tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
             }
@@ -182,28 +186,29 @@ impl Doors {
     }
 
     /// Logs leases that have ended, and removes them from the map a moment later.
-    pub(super) fn tend(&mut self, now: Instant, maps: &mut DoorMaps, keys: &HeldKeys) {
+    pub(super) fn tend(&mut self, now: Instant, keys: &HeldKeys) {
         self.socket.tend(now);
         self.follow_arming();
-        self.sweep_flows(now, maps);
+        self.sweep_flows(now);
         let now = boot_clock::now();
         for (lease, held) in self.leases.take_ended(now) {
-            let connections = maps.lease(&lease).ok().flatten().map(|lease| lease.connections);
+            let connections = self.connections(&lease);
             let (door, ip, key) = (lease.door, IpAddr::from(lease.address), keys.name(held.key));
             tracing::info!(%door, %ip, %key, ?connections, "the lease has ended");
         }
         for lease in self.leases.outdated(now) {
-            self.end(&lease, maps);
+            self.end(&lease);
         }
     }
 
     /// Makes room in the map of flows. The XDP program already treats flows that have ended as unknown.
-    fn sweep_flows(&mut self, now: Instant, maps: &mut DoorMaps) {
+    fn sweep_flows(&mut self, now: Instant) {
         if !self.has_flows() || self.next_sweep.is_some_and(|next| now < next) {
             return;
         }
         self.next_sweep = now.checked_add(SWEEP_INTERVAL);
         let boot = nanoseconds(boot_clock::now());
+        let Some(maps) = &mut self.maps else { return };
         let swept = maps.flows().and_then(|flows| {
             let mut ended = flows.iter().filter(|(_, flow)| !flow.is_live(boot));
             ended.try_for_each(|(key, _)| maps.remove_flow(key))
@@ -218,10 +223,10 @@ impl Doors {
     }
 
     /// Deals with the request of a connection, if it has come.
-    pub(super) fn serve(&mut self, place: usize, maps: &mut DoorMaps, keys: &HeldKeys) {
+    pub(super) fn serve(&mut self, place: usize, keys: &HeldKeys) {
         let Some(message) = self.socket.receive(place) else { return };
         let answer = match Request::decode(message.bytes()) {
-            Ok(request) => self.answer(&request, maps, keys),
+            Ok(request) => self.answer(&request, keys),
             Err(error) => {
                 tracing::warn!("rejected a request for a door: {error}");
                 Answer::Malformed
@@ -230,8 +235,8 @@ impl Doors {
         message.answer(answer);
     }
 
-    fn answer(&mut self, request: &Request, maps: &mut DoorMaps, keys: &HeldKeys) -> Answer {
-        let answer = self.obey(request, maps, keys).unwrap_or_else(|answer| answer);
+    fn answer(&mut self, request: &Request, keys: &HeldKeys) -> Answer {
+        let answer = self.obey(request, keys).unwrap_or_else(|answer| answer);
         let Request { door, address, key, counter, .. } = request;
         let (ip, key, result) = (IpAddr::from(*address), keys.name(*key), answer.name());
         match answer.is_success() {
@@ -241,18 +246,13 @@ impl Doors {
         answer
     }
 
-    fn obey(
-        &mut self,
-        request: &Request,
-        maps: &mut DoorMaps,
-        keys: &HeldKeys,
-    ) -> Result<Answer, Answer> {
+    fn obey(&mut self, request: &Request, keys: &HeldKeys) -> Result<Answer, Answer> {
         let door = self.configured.get(&request.door).ok_or(Answer::UnknownDoor)?;
         let lease = in_kernel(door).lease_key(request.address);
         let now = boot_clock::now();
         let Action::Open { until } = request.action else {
             let was_open = self.leases.is_in_force(&lease, now);
-            if !self.end(&lease, maps) {
+            if !self.end(&lease) {
                 return Err(Answer::Failed);
             }
             return Ok(if was_open { Answer::Closed } else { Answer::WasClosed });
@@ -265,9 +265,14 @@ impl Doors {
         }
         let limit = door.connections.unwrap_or_default();
         let grant = self.leases.grant(&lease, request.key, until, now)?;
-        if let Err(error) = write(maps, &lease, &grant, request, limit) {
-            tracing::error!("{error:#}");
-            return Err(Answer::Failed);
+        let maps = self.maps.as_mut().ok_or(Answer::Failed)?;
+        match write(maps, &lease, &grant, request, limit) {
+            Ok(true) => {}
+            Ok(false) => return Err(Answer::Full),
+            Err(error) => {
+                tracing::error!(door = %lease.door, "could not open the door: {error:#}");
+                return Err(Answer::Failed);
+            }
         }
         let Grant { until, since, answer } = grant;
         self.leases.insert(lease, Held { until, since, key: request.key, has_ended: false });
@@ -275,8 +280,8 @@ impl Doors {
     }
 
     /// Takes a lease out of the map. Says whether the map does not have it any more.
-    fn end(&mut self, lease: &LeaseKey, maps: &mut DoorMaps) -> bool {
-        match maps.remove(lease) {
+    fn end(&mut self, lease: &LeaseKey) -> bool {
+        match self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease)) {
             Ok(()) => {
                 self.leases.remove(lease);
                 true
@@ -285,6 +290,20 @@ impl Doors {
                 tracing::error!(door = %lease.door, "could not close the door: {error:#}");
                 false
             }
+        }
+    }
+
+    /// How many connections a lease has admitted.
+    fn connections(&self, lease: &LeaseKey) -> Option<u64> {
+        let lease = self.maps.as_ref()?.lease(lease).ok().flatten()?;
+        Some(lease.connections)
+    }
+
+    /// Has doors guard the addresses that the host has now.
+    pub(super) fn guard(&mut self, destinations: &BTreeSet<Address>) {
+        let Some(maps) = &mut self.maps else { return };
+        if let Err(error) = maps.set_addresses(destinations) {
+            tracing::error!("{error:#}");
         }
     }
 
@@ -301,14 +320,14 @@ impl Doors {
     }
 
     /// What the operator's tool shows of each door.
-    pub(super) fn statuses(&self, maps: &DoorMaps, keys: &HeldKeys) -> Vec<DoorStatus> {
+    pub(super) fn statuses(&self, keys: &HeldKeys) -> Vec<DoorStatus> {
         let now = boot_clock::now();
         let lease = |(lease, held): (&LeaseKey, &Held)| LeaseStatus {
             address: self.shown(lease),
             key: keys.name(held.key),
             open_ms: millis(now.saturating_sub(held.since)),
             left_ms: millis(held.until.saturating_sub(now)),
-            connections: maps.lease(lease).ok().flatten().map(|lease| lease.connections),
+            connections: self.connections(lease),
         };
         let of_door = |door: &Door| DoorStatus {
             name: door.name.to_string(),
@@ -341,7 +360,7 @@ fn report_arming(arming: Arming) {
     }
 }
 
-/// Writes a granted lease into the map. What a new knock does not change continues: the bucket, and how many
+/// Writes a granted lease into the map, if there is room. What a new knock does not change continues: the bucket, and how many
 /// connections there were.
 fn write(
     maps: &mut DoorMaps,
@@ -349,7 +368,7 @@ fn write(
     grant: &Grant,
     request: &Request,
     limit: u32,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let is_renewed = grant.answer == Answer::Renewed;
     let before = if is_renewed { maps.lease(lease)? } else { None };
     let value = Lease {
@@ -364,7 +383,7 @@ fn write(
         key: request.key,
         counter: request.counter.to_be_bytes(),
     };
-    maps.put(lease, &value).with_context(|| format!("could not open the door {}", lease.door))
+    maps.put(lease, &value)
 }
 
 fn nanoseconds(time: Duration) -> u64 {

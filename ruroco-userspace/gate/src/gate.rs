@@ -53,8 +53,10 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     let addresses = Addresses::watch().context("could not list this host's addresses")?;
     let pins = Pins::take(&config.gate.pin_dir)?;
     let (mut program, keys) = HeldKeys::load(&config, keys.usable)?;
-    program.doors.set_addresses(&addresses.destinations())?;
-    let doors = Doors::begin(&config, &mut program.doors, &keys)?;
+    if let Some(maps) = program.doors() {
+        maps.set_addresses(&addresses.destinations())?;
+    }
+    let doors = Doors::begin(&config, program.take_doors(), &keys)?;
     privileges::drop_all_but_needed()?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
     let interfaces = match Interfaces::attach(program.xdp()?, &config.gate, pins) {
@@ -161,9 +163,7 @@ impl Daemon<EVENTS> for Gate {
             Event::StatusQuestion => self.answer_status(),
             Event::ProgramLog => self.program.flush_log(),
             Event::DoorConnecting => self.doors.accept(Instant::now()),
-            Event::DoorRequest(place) => {
-                self.doors.serve(place, &mut self.program.doors, &self.keys);
-            }
+            Event::DoorRequest(place) => self.doors.serve(place, &self.keys),
         }
         Ok(())
     }
@@ -178,9 +178,9 @@ impl Daemon<EVENTS> for Gate {
             tracing::error!("{error:#}");
         }
         if self.keys.in_force() != in_force {
-            self.doors.close_unsupported(&mut self.program.doors, &self.keys);
+            self.doors.close_unsupported(&self.keys);
         }
-        self.doors.tend(now, &mut self.program.doors, &self.keys);
+        self.doors.tend(now, &self.keys);
         Ok(())
     }
 
@@ -234,9 +234,7 @@ impl Gate {
     /// Has doors guard the addresses that the host has now.
     fn follow_addresses(&mut self) {
         self.addresses.follow(&self.ips());
-        if let Err(error) = self.program.doors.set_addresses(&self.addresses.destinations()) {
-            tracing::error!("{error:#}");
-        }
+        self.doors.guard(&self.addresses.destinations());
     }
 
     fn answer_status(&mut self) {
@@ -271,7 +269,7 @@ impl Gate {
             addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.statuses(),
-            doors: self.doors.statuses(&self.program.doors, &self.keys),
+            doors: self.doors.statuses(&self.keys),
             arming: self.doors.arming_status(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),

@@ -130,6 +130,7 @@ fn is_refusal(verdict: Verdict) -> bool {
         Outcome::Pass => false,
         Outcome::Refuse => true,
         Outcome::Take => verdict != Verdict::Candidate,
+        Outcome::Close => true,
     }
 }
 

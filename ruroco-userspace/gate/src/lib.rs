@@ -21,7 +21,7 @@ pub mod addresses;
 pub mod arming;
 pub mod attachment;
 pub mod cli;
-mod door_maps;
+pub mod door_maps;
 mod doors;
 pub mod gate;
 mod held_keys;

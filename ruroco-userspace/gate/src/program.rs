@@ -1,6 +1,6 @@
 //! The XDP program, from the bytes in this binary to the loaded program with filled maps.
 
-use std::{collections::BTreeMap, fs, os::fd::BorrowedFd, path::Path};
+use std::{collections::BTreeMap, fs, os::fd::BorrowedFd};
 
 use anyhow::{Context, bail};
 use aya::{
@@ -10,11 +10,11 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use ruroco_common::{datagram::KeyId, guarded::Guarded, maps, verdict::Verdict};
-use ruroco_config::{Config, door::Door};
+use ruroco_config::Config;
 use ruroco_keys::named_key::NamedKey;
 
 use super::{
-    door_maps::{self, DoorMaps, SharedPins},
+    door_maps::{DoorMaps, DoorSpec, Plan},
     status::ProgramStatus,
     tables,
 };
@@ -30,10 +30,9 @@ pub const OBJECT: &[u8] = &[];
 pub struct Program {
     ebpf: Ebpf,
     keys: tables::Keys,
-    /// Doors, leases and flows.
-    pub doors: DoorMaps,
     ring: RingBuf<MapData>,
     verdicts: PerCpuArray<MapData, u64>,
+    doors: Option<DoorMaps>,
     /// What predecessors have counted, in the order of [`Verdict::ALL`].
     counted_before: Vec<u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -49,57 +48,28 @@ impl Program {
             Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_knocks_per_second_per_key);
-        let doors: Vec<&Door> = config.doors.values().collect();
-        Self::load_with_doors(guarded, keys, &doors, &config.gate.pin_dir)
+        let doors: Vec<DoorSpec> = config.doors.values().map(DoorSpec::from).collect();
+        Self::load(guarded, keys, Plan { doors: &doors, pin_dir: Some(&config.gate.pin_dir) })
     }
 
-    /// Loads the program into the kernel with filled maps, and without doors. Nothing is attached yet.
+    /// Loads the program into the kernel with filled maps. Nothing is attached yet.
     ///
     /// # Errors
-    /// If this binary has no program, or the kernel does not take it.
-    pub fn load(guarded: Guarded, keys: &[NamedKey]) -> anyhow::Result<Self> {
-        Self::load_sharing(guarded, keys, &[], None)
-    }
-
-    /// The same with doors. If there are any, the program shares leases and flows with its predecessors, through pins in
-    /// `pin_dir`.
-    ///
-    /// # Errors
-    /// As [`Program::load`].
-    pub fn load_with_doors(
-        guarded: Guarded,
-        keys: &[NamedKey],
-        doors: &[&Door],
-        pin_dir: &Path,
-    ) -> anyhow::Result<Self> {
-        let pins = match doors {
-            [] => None,
-            _ => Some(SharedPins::of(pin_dir)?),
-        };
-        Self::load_sharing(guarded, keys, doors, pins.as_ref())
-    }
-
-    fn load_sharing(
-        mut guarded: Guarded,
-        keys: &[NamedKey],
-        doors: &[&Door],
-        pins: Option<&SharedPins>,
-    ) -> anyhow::Result<Self> {
+    /// If this binary has no program, the kernel does not take it, or the doors are contradictory.
+    pub fn load(mut guarded: Guarded, keys: &[NamedKey], doors: Plan<'_>) -> anyhow::Result<Self> {
         if OBJECT.is_empty() {
             bail!(
                 "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` and build it again"
             );
         }
-        let protocols = door_maps::protocols(doors);
         let mut loader = EbpfLoader::new();
-        loader.override_global(maps::DOOR_PROTOCOLS, &protocols, true);
-        if let Some(pins) = pins {
-            pins.use_in(&mut loader);
-        }
         // The default has the kernel write megabytes of log while it verifies.
         loader.verifier_log_level(VerifierLogLevel::STATS);
         let places = tables::Places::of(keys)?;
         places.size(&mut loader);
+        let protocols = doors.protocols();
+        loader.override_global(maps::DOOR_PROTOCOLS, &protocols, true);
+        doors.prepare(&mut loader)?;
         guarded.key_shift = places.shift;
         let mut ebpf = loader.load(OBJECT).context(
             "could not create the BPF maps. This needs Linux 5.9 or later, CAP_BPF and CAP_NET_ADMIN (run as root)",
@@ -107,8 +77,7 @@ impl Program {
         let program: &mut Xdp = xdp(&mut ebpf)?;
         program.load().context("the kernel rejected the XDP program")?;
         tables::guard(&mut ebpf, &guarded).context("could not fill the BPF maps")?;
-        let doors = DoorMaps::fill(&mut ebpf, doors.iter().copied());
-        let doors = doors.context("could not fill the BPF maps of doors")?;
+        let doors = doors.fill(&mut ebpf).context("could not fill the BPF maps of the doors")?;
         let ring = tables::take(&mut ebpf, maps::CANDIDATES)?;
         let verdicts = tables::take(&mut ebpf, maps::VERDICTS)?;
         // Only a program built with `--debug-log` has a log to read.
@@ -123,7 +92,7 @@ impl Program {
         let keys = tables::Keys::fill(&mut ebpf, keys, &places);
         let keys = keys.context("could not fill the BPF maps")?;
         let counted_before = vec![0; Verdict::ALL.len()];
-        Ok(Self { ebpf, keys, doors, ring, verdicts, counted_before, logger })
+        Ok(Self { ebpf, keys, ring, verdicts, doors, counted_before, logger })
     }
 
     /// The program, for attaching it.
@@ -171,6 +140,16 @@ impl Program {
     /// Goes on counting where a predecessor has ended.
     pub fn count_on(&mut self, predecessor: &[(Verdict, u64)]) {
         self.counted_before = predecessor.iter().map(|(_, count)| *count).collect();
+    }
+
+    /// The maps of the doors, if there are doors.
+    pub const fn doors(&mut self) -> Option<&mut DoorMaps> {
+        self.doors.as_mut()
+    }
+
+    /// The same, for their owner.
+    pub const fn take_doors(&mut self) -> Option<DoorMaps> {
+        self.doors.take()
     }
 
     /// What the kernel says of the program.

@@ -40,7 +40,9 @@ impl Gate {
         let old_ring = BorrowedFd::try_clone_to_owned(&self.program.ring())
             .context("could not keep the ring")?;
         let (mut successor, keys) = HeldKeys::load(&config, keys.usable)?;
-        successor.doors.set_addresses(&self.addresses.destinations())?;
+        if let Some(maps) = successor.doors() {
+            maps.set_addresses(&self.addresses.destinations())?;
+        }
         if let Err(error) = self.hand_over(&mut successor, &config) {
             forget_keys(&mut successor);
             return Err(error);
@@ -49,7 +51,7 @@ impl Gate {
         let mut predecessor = mem::replace(&mut self.program, successor);
         self.keys = keys;
         self.config = config;
-        self.doors.change(&self.config, &mut self.program.doors, &self.keys);
+        self.doors.change(&self.config, self.program.take_doors(), &self.keys);
         wait_for_packets_under_way();
         // From here on nothing is judged by the predecessor, counted by it or written to its ring.
         match predecessor.verdicts() {

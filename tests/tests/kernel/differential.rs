@@ -14,7 +14,7 @@ use proptest::{
 use ruroco_common::{
     address::Address,
     datagram::{self, Datagram, KeyId},
-    headers::{self, Fault, Frame},
+    headers::{self, Fault, Frame, Scope},
     verdict::Verdict,
 };
 use ruroco_seal::{Aead, Forged};
@@ -24,7 +24,7 @@ use crate::{
     KEY, OURS, PORT, frames,
     kernel::Kernel,
     key, knock,
-    oracle::{self, Packet},
+    oracle::{self, Packet, Transport},
 };
 
 /// Frames that are often to us, and often knocks.
@@ -42,30 +42,31 @@ fn pool() -> frames::Pool {
 /// What must become of a frame, and of which packet the ring must then tell.
 fn expected(frame: &[u8]) -> (Verdict, Option<Packet<'_>>) {
     if let Some(packet) = oracle::read(frame).filter(Packet::within_limits) {
+        let Transport::Udp(payload) = packet.transport else { return (Verdict::NotOurs, None) };
         if packet.destination_port != PORT || !OURS.contains(&packet.destination) {
             return (Verdict::NotOurs, None);
         }
-        if packet.payload.len() != datagram::SIZE {
+        if payload.len() != datagram::SIZE {
             return (Verdict::WrongLength, None);
         }
-        if packet.payload[..datagram::KEY_ID_SIZE] != KEY.0 {
+        if payload[..datagram::KEY_ID_SIZE] != KEY.0 {
             return (Verdict::UnknownKey, None);
         }
-        let knock = Datagram::read_from_bytes(packet.payload).unwrap();
+        let knock = Datagram::read_from_bytes(payload).unwrap();
         return match Aead::new(&key()).open(&knock) {
             Ok(_) => (Verdict::Candidate, Some(packet)),
             Err(Forged) => (Verdict::Forged, None),
         };
     }
     let ours = |address: Address| OURS.contains(&address.into());
-    let fault = match headers::parse(frame) {
+    let fault = match headers::parse(frame, Scope::Udp) {
         Frame::Udp(udp) if udp.destination_port == PORT && ours(udp.destination) => {
             udp.payload.expect_err("a payload that etherparse does not see")
         }
         Frame::Incomplete { destination } if ours(destination) => Fault::Fragment,
         Frame::Endless { destination } if ours(destination) => Fault::Malformed,
         Frame::Hidden => Fault::Malformed,
-        Frame::Udp(_) | Frame::Endless { .. } | Frame::Incomplete { .. } | Frame::Other => {
+        _ => {
             return (Verdict::NotOurs, None);
         }
     };
@@ -87,7 +88,7 @@ fn compare(kernel: &mut Kernel, frame: &[u8]) -> Result<Verdict, TestCaseError> 
         prop_assert_eq!(record.destination, Address::from(packet.destination));
         prop_assert_eq!(record.source_port, packet.source_port);
         prop_assert_eq!(record.destination_port, packet.destination_port);
-        prop_assert_eq!(record.datagram.as_bytes(), packet.payload);
+        prop_assert_eq!(Transport::Udp(record.datagram.as_bytes()), packet.transport);
     }
     Ok(verdict)
 }

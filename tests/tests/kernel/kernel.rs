@@ -46,8 +46,15 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The program before the gate has filled its maps.
     pub(crate) fn unfilled() -> Self {
+        Self::with_doors_for(0)
+    }
+
+    /// The same for protocols that have doors, [`maps::TCP_DOORS`] and [`maps::UDP_DOORS`].
+    pub(crate) fn with_doors_for(protocols: u8) -> Self {
         assert!(!OBJECT.is_empty(), "there is no XDP program: run `cargo xtask build-ebpf`");
-        let mut ebpf = EbpfLoader::new().load(OBJECT).expect("load the maps; are you root?");
+        let mut loader = EbpfLoader::new();
+        loader.override_global(maps::DOOR_PROTOCOLS, &protocols, true);
+        let mut ebpf = loader.load(OBJECT).expect("load the maps; are you root?");
         let program: &mut Xdp = ebpf.program_mut(maps::PROGRAM).unwrap().try_into().unwrap();
         program.load().expect("the kernel's verifier accepts the program");
         let ring = RingBuf::try_from(ebpf.take_map(maps::CANDIDATES).unwrap()).unwrap();
@@ -152,9 +159,10 @@ impl Kernel {
             panic!("not one verdict for one frame: {risen:?} for {frame:02x?}");
         };
         let expected = match verdict {
-            Verdict::NotOurs => Action::Pass,
+            Verdict::NotOurs | Verdict::DoorAdmitted | Verdict::DoorSession => Action::Pass,
             // Whoever sent these has a key.
             Verdict::OverShare | Verdict::Candidate | Verdict::RingFull => Action::Drop,
+            Verdict::DoorClosed | Verdict::DoorLimited | Verdict::DoorFragment => Action::Drop,
             Verdict::Malformed
             | Verdict::Fragment
             | Verdict::WrongLength
@@ -173,9 +181,14 @@ impl Kernel {
         verdict
     }
 
+    /// The program.
+    pub(crate) fn program(&self) -> &Xdp {
+        self.ebpf.program(maps::PROGRAM).unwrap().try_into().unwrap()
+    }
+
     /// What the driver is told to do with a frame.
     pub(crate) fn run(&self, frame: &[u8], interface: Option<u32>) -> Action {
-        let program: &Xdp = self.ebpf.program(maps::PROGRAM).unwrap().try_into().unwrap();
+        let program = self.program();
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
         let length = u32::try_from(frame.len()).unwrap();
         let context = interface.map(|interface| [0, length, 0, interface, 0, 0]);

@@ -18,6 +18,7 @@
 mod appearance;
 mod authentication;
 mod differential;
+mod doors;
 #[path = "../../../ruroco-common/tests/headers/frames.rs"]
 mod frames;
 mod kernel;
