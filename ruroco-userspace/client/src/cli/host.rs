@@ -182,7 +182,8 @@ fn commands_and_options(host: &Host) -> String {
         permissive,
     } = host;
     let commands: Vec<&str> = host.all_commands().collect();
-    let mut words = vec![commands.join(" "), format!("(key {key}")];
+    let kind = if commands.len() == 1 { "command" } else { "commands" };
+    let mut words = vec![format!("{kind} {}", commands.join(" ")), format!("(key {key}")];
     words.extend((!confirm.is_empty()).then(|| format!("confirm {}", confirm.join(" "))));
     words.extend(wait.map(|port| format!("port {port}")));
     words.extend(ip.map(|ip| format!("for {ip}")));
