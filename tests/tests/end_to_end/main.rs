@@ -21,6 +21,7 @@ mod capacity;
 mod client;
 mod detours;
 mod doctor;
+mod first_knock;
 mod floors;
 mod handover;
 mod indistinguishable;

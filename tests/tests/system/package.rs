@@ -345,7 +345,7 @@ fn the_readme_leads_to_a_first_knock() {
     let mut host = Host::boot();
     host.guest.run(&format!("apt-get install --yes {PACKAGES_INSIDE}/ruroco_*.deb"));
     let said = host.guest.run(&format!(
-        "ruroco init --interface {SERVER_INTERFACE} --address {} --port {PORT}",
+        "ruroco init --interface {SERVER_INTERFACE} --address {} --port 80",
         SERVER.v4
     ));
     assert!(said.contains(&format!("ruroco invite {KEY}")), "{said}");
