@@ -230,7 +230,7 @@ mod tests {
         assert!(place(&advice, "default port").is_some(), "{advice:#?}");
     }
 
-    /// The server is one of the programs on the host.
+    /// One of its programs has that other name.
     #[test]
     fn the_machine_is_called_a_host() {
         let advice = texts("192.0.2.1:80", None);

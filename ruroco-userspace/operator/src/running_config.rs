@@ -10,7 +10,7 @@ use ruroco_messages::problems::{Checked, Level, Problems};
 
 use super::doctor::Finding;
 
-/// A configuration, and what is wrong with its file.
+/// A configuration, and the errors in its file.
 pub(super) struct RunningConfig {
     pub(super) config: Config,
     pub(super) finding: Option<Finding>,

@@ -359,6 +359,8 @@ fn the_readme_leads_to_a_first_knock() {
     host.expect_runs(1);
     let log = host.guest.run("journalctl --unit ruroco-commander --output cat");
     assert!(log.contains("it works"), "{log}");
+    // What the installed README leads to.
+    host.guest.run("test -s /usr/share/doc/ruroco/docs/operate/operations.md");
     let status = host.guest.run("ruroco status");
     assert!(status.contains(&format!("{KEY} default {}", CLIENT.v4)), "{status}");
     // It looks at itself last.
