@@ -85,10 +85,13 @@ fn all_that_the_gate_prints_may_be_given_to_the_client() {
     let gate = Gate::new(ONE);
     let shown = gate.invite(&["laptop", "--name", "home", "--wait", "22"]).unwrap();
     assert!(shown.contains('█') && shown.contains("anyone who sees it can knock"), "{shown}");
+    let own_name =
+        "after its host name. To choose another name, run: ruroco invite laptop --name NAME";
+    assert!(!shown.contains(own_name) && gate.invite(&["laptop"]).unwrap().contains(own_name));
     let folder = gate.path("client");
     client(&folder, &["join"], &shown);
     let listed = client(&folder, &["host", "list"], "");
-    assert_eq!(listed, "home  192.0.2.1:34020  default  (key home, port 22)\n");
+    assert_eq!(listed, "home  192.0.2.1:34020  command default  (key home, port 22)\n");
     assert_eq!(client(&folder, &["key", "export", "home"], ""), LAPTOP);
 }
 

@@ -77,14 +77,14 @@ enum Known {
 pub enum Conflict {
     /// A host of this name has another key.
     #[error(
-        "host {0} already exists with another key, so it may be another server. Pass --name NAME to add a second \
-         host"
+        "host {0} already exists with another key. If the host has a new key, first remove the old entry with \
+         `ruroco-client host remove {0}`. To keep the entry and add another host, pass --name NAME"
     )]
     Host(Name),
     /// Another key has this name.
     #[error(
-        "key {0} already exists and is not the key of this invitation. Pass --name NAME to give the host and its \
-         key another name"
+        "key {0} already exists and is not the key of this invitation. If you no longer need it, first remove it \
+         with `ruroco-client key remove {0}`. To keep it, pass --name NAME to give the host and its key another name"
     )]
     Key(Name),
     /// The invitation may be for this host, but the host's key is missing, so the keys cannot be compared.

@@ -1,4 +1,4 @@
-//! What to check if a knock did not open its port. The server never replies, so the client can only list
+//! What to check if a knock did not open its port. The host never replies, so the client can only list
 //! causes: first what this computer has detected, then what only the user can check, the most likely cause
 //! first. The command line and the window each have their own words for a [`Remedy`].
 
@@ -52,7 +52,7 @@ impl Advice {
 pub fn on(outcome: &Outcome, key: &Key) -> Vec<Advice> {
     match &outcome.effect {
         Observation::NotOpened { at, error, .. } => on_not_opened(outcome, key, *at, error),
-        // The server accepted the counter, so the clock is not a problem.
+        // The host accepted the counter, so the clock is not a problem.
         Observation::Opened { was_open: false, .. } => Vec::new(),
         Observation::NotChecked | Observation::Opened { .. } | Observation::GivenUp => {
             on_clock(outcome.sent.ahead_of_clock).into_iter().collect()
@@ -70,11 +70,11 @@ fn on_not_opened(outcome: &Outcome, key: &Key, at: SocketAddr, error: &io::Error
     advice.extend(on_other_addresses(&outcome.other_addresses));
     advice.push(on_address(sent.to));
     advice.push(Advice::new(format!(
-        "Run `ruroco status` on the server. It lists the ids of the keys that the server accepts (yours is {}) \
+        "Run `ruroco status` on the host. It lists the ids of the keys that the host accepts (yours is {}) \
          and, for each rejected knock of a known key, the reason.",
         key.id
     )));
-    // The gate cannot have accepted a knock to which the server replied, so causes after the gate do not
+    // The gate cannot have accepted a knock to which the host replied, so causes after the gate do not
     // apply.
     if outcome.icmp_error.is_some() {
         return advice;
@@ -87,12 +87,12 @@ fn on_not_opened(outcome: &Outcome, key: &Key, at: SocketAddr, error: &io::Error
     ]);
     if sent.ahead_of_clock.is_zero() {
         advice.push(Advice::new(
-            "Check this computer's clock. The server rejects knocks older than the last one it \
+            "Check this computer's clock. The host rejects knocks older than the last one it \
              accepted, or more than an hour ahead of its own clock.",
         ));
     }
     if key.cipher == Cipher::Aes256GcmSiv {
-        let text = "This key is from upstream ruroco. The server's kernel cannot authenticate such keys, so \
+        let text = "This key is from upstream ruroco. The host's kernel cannot authenticate such keys, so \
                     their knocks may be dropped during a flood.";
         advice.push(Advice::new(text).with(Remedy::MakeKey));
     }
@@ -105,7 +105,7 @@ fn on_address(to: SocketAddr) -> Advice {
         _ => "",
     };
     Advice::new(format!(
-        "Check that {to} is the server's address and UDP port, and that `addresses` in the server's \
+        "Check that {to} is the host's address and UDP port, and that `addresses` in the host's \
          configuration contains this address.{port}"
     ))
 }
@@ -121,7 +121,7 @@ pub fn on_clock(ahead: Duration) -> Option<Advice> {
     Some(if ahead > ACCEPTED_AHEAD {
         let text = format!(
             "The knock counter is {ahead_in_words} ahead of this computer's clock, because the clock was \
-             once ahead or has been set back. Servers reject knocks more than an hour ahead of their own \
+             once ahead or has been set back. Hosts reject knocks more than an hour ahead of their own \
              clock."
         );
         Advice::new(text).with(Remedy::Reseed)
@@ -155,7 +155,7 @@ fn on_connection(at: SocketAddr, error: &io::Error) -> Option<Advice> {
     }
     matches!(error.kind(), HostUnreachable | NetworkUnreachable).then(|| {
         Advice::new(format!(
-            "Cannot reach {host}: {error}. Either the server is down, this computer has no network, or a \
+            "Cannot reach {host}: {error}. Either the host is down, this computer has no network, or a \
              firewall rejects your address."
         ))
     })
@@ -228,6 +228,13 @@ mod tests {
         assert_eq!(place(&advice, "default port"), None, "{advice:#?}");
         let advice = texts("192.0.2.1:80", None);
         assert!(place(&advice, "default port").is_some(), "{advice:#?}");
+    }
+
+    /// One of its programs has that other name.
+    #[test]
+    fn the_machine_is_called_a_host() {
+        let advice = texts("192.0.2.1:80", None);
+        assert_eq!(place(&advice, "erver"), None, "{advice:#?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The counter: a number that grows with every knock, so that a server can tell a new packet from
+//! The counter: a number that grows with every knock, so that a host can tell a new packet from
 //! a replayed one.
 //!
 //! The counter follows the clock (nanoseconds since the epoch) and never decreases: the next counter is
@@ -16,13 +16,13 @@
 //! - Another program truncated the file. The last counter is then unknown, but the file's modification time
 //!   is known. Counters continue from that time, or from the clock if that is later. One case remains: if the
 //!   counter was ahead of the clock when the file was written, because the clock had been set back before,
-//!   the counter can go back by as much. Servers that accepted the greater counters reject knocks until the
-//!   clock has passed these. Starting further ahead would repair this case only, and servers with a smaller
+//!   the counter can go back by as much. Hosts that accepted the greater counters reject knocks until the
+//!   clock has passed these. Starting further ahead would repair this case only, and hosts with a smaller
 //!   `max_clock_skew` would reject knocks that they accept now. A second file could store the last counter,
 //!   but every knock would have to wait for the disk once more.
-//! - The clock was far ahead, and so is the counter. Servers reject such counters, so the only remedy is to
+//! - The clock was far ahead, and so is the counter. Hosts reject such counters, so the only remedy is to
 //!   go back to the clock. This is the only case in which the counter decreases, and only if it is further
-//!   ahead than servers accept. The counters that were used that far ahead are few, and no server accepted
+//!   ahead than hosts accept. The counters that were used that far ahead are few, and no host accepted
 //!   them.
 
 use std::{
@@ -36,7 +36,7 @@ use ruroco_files::{durable, instance};
 
 use super::{FOLDER_VARIABLE, private_folder};
 
-/// How far ahead of their clocks servers accept counters by default (`max_clock_skew`).
+/// How far ahead of their clocks hosts accept counters by default (`max_clock_skew`).
 pub const ACCEPTED_AHEAD: Duration = Duration::from_secs(3600);
 
 /// How much a file's modification time may be too early: file systems round it down by up to 2 s (FAT), and
@@ -172,7 +172,7 @@ impl CounterFile {
     }
 
     /// Resets the counter to the clock, after the file was damaged or the clock was wrong, and returns
-    /// it. The counter decreases only if servers would reject it as it is.
+    /// it. The counter decreases only if hosts would reject it as it is.
     ///
     /// # Errors
     /// [`Error`].
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_servers_accept_is_never_set_back() {
+    fn a_counter_that_hosts_accept_is_never_set_back() {
         let dir = tempfile::tempdir().unwrap();
         let file = CounterFile::in_directory(dir.path()).unwrap();
         let hour = u64::try_from(ACCEPTED_AHEAD.as_nanos()).unwrap();

@@ -1,4 +1,4 @@
-//! Checking the effect of a knock. The server never replies to a knock, but the client can see a port open.
+//! Checking the effect of a knock. The host never replies to a knock, but the client can see a port open.
 //!
 //! Rationale: decision 0020.
 
@@ -102,7 +102,7 @@ pub fn look(at: SocketAddr, limit: Duration, give_up: &dyn Fn() -> bool) -> Seen
 }
 
 /// A connection attempt that begins before the knock and does not delay it: its first packet is sent
-/// just before the knock. If the server answers this packet, the port was already open.
+/// just before the knock. If the host answers this packet, the port was already open.
 #[derive(Debug)]
 pub struct EarlierLook {
     socket: Socket,
@@ -121,7 +121,7 @@ impl EarlierLook {
         Some(Self { socket, begun })
     }
 
-    /// Whether the port was open. After `SECOND_SYN`, the server may have answered the kernel's second
+    /// Whether the port was open. After `SECOND_SYN`, the host may have answered the kernel's second
     /// packet.
     pub fn has_seen_it_open(&self) -> bool {
         self.begun.elapsed() < SECOND_SYN && self.socket.peer_addr().is_ok()

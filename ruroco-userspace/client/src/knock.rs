@@ -27,7 +27,7 @@ use super::{
 use crate::resolve::{ResolveError, resolve};
 
 /// The time between knocks to several addresses of one host, so that they arrive in the order of their
-/// counters: a server rejects a counter that is less than the last one.
+/// counters: a host rejects a counter that is less than the last one.
 const DELAY_BETWEEN_ADDRESSES: Duration = Duration::from_millis(50);
 
 /// A knock: its destination, its key and its request.
@@ -40,7 +40,7 @@ pub struct Knock {
     request: Request,
 }
 
-/// What a knock requests from the server.
+/// What a knock requests from the host.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Name of the command.
@@ -313,7 +313,7 @@ impl Sent {
     }
 }
 
-/// Seals the datagram of a request for the server at `destination`.
+/// Seals the datagram of a request for the host at `destination`.
 ///
 /// # Errors
 /// [`SealError`].

@@ -46,7 +46,7 @@ impl Route {
         self.socket.local_addr()
     }
 
-    /// Sends a datagram. Success means only that the kernel accepted it: servers never reply.
+    /// Sends a datagram. Success means only that the kernel accepted it: hosts never reply.
     ///
     /// # Errors
     /// Those of the socket, for example if this computer's firewall rejects the packet or its network is

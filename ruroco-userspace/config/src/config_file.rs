@@ -370,10 +370,11 @@ impl Config {
         let mut problems = Problems::default();
         if let Appearance::Closed { .. } = self.gate.appearance {
             problems.extend(unchecked.map(|key| {
+                let word = shell_word(Path::new(key));
                 let message = format!(
                     "`appearance` cannot be \"closed\" with {key}.key, which is a key for AES-256-GCM-SIV: \
                      the kernel cannot detect forgeries of such packets, so they would go unanswered and \
-                     reveal the gate. Replace it with `ruroco key revoke {key}` and `ruroco key add {key}`, \
+                     reveal the gate. Replace it with `ruroco key revoke {word}` and `ruroco key add NAME`, \
                      or set appearance = \"filtered\""
                 );
                 self.problem(Place::Field(fields::APPEARANCE.name), message)

@@ -9,7 +9,7 @@
 //! After `ruroco://` comes the address that datagrams go to, then fields as in an HTML form (WHATWG URL
 //! Standard, `application/x-www-form-urlencoded`): `name` and `key` once each; `command` any number of
 //! times, the first is the default one; `wait`, a TCP port that opens, at most once. Unknown fields are
-//! rejected, because a newer server may require them.
+//! rejected, because a newer host may require them.
 //!
 //! A line that was altered is rejected, too: each value must be encoded exactly as
 //! [`Invitation::to_text`] encodes it. The reader accepts these differences only: white space around the
@@ -61,7 +61,7 @@ pub struct Invitation {
 pub enum ParseError {
     /// The text is longer than any invitation.
     #[error(
-        "the invitation is longer than {MAX_SIZE} bytes. On the server, create one with fewer commands: `ruroco \
+        "the invitation is longer than {MAX_SIZE} bytes. On the host, create one with fewer commands: `ruroco \
          invite KEY --command COMMAND`"
     )]
     TooLong,

@@ -1,5 +1,5 @@
 //! An [invitation] contains a host's [destination] and a key, as a line of text or as a [QR code](qr).
-//! The operator creates it on the server, and the client accepts it.
+//! The operator creates it on the host, and the client accepts it.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 

@@ -11,7 +11,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use ruroco_command_line::completion;
 use ruroco_commands::commands;
-use ruroco_config::{Config, DEFAULT_PATH};
+use ruroco_config::DEFAULT_PATH;
 use ruroco_daemon::logging;
 use serde_json::Value;
 
@@ -150,7 +150,7 @@ fn run(config: &Path, action: Action) -> anyhow::Result<ExitCode> {
         Action::Import(options) => import::run(config, &options).map(done),
         Action::Invite(options) => invite::run(config, options, &mut io::stdout().lock()).map(done),
         Action::Key(options) => key::run(config, options).map(done),
-        Action::Status(arguments) => show::run(&Config::read(config).or_problems()?, &arguments),
+        Action::Status(arguments) => show::run(config, &arguments),
     }
 }
 

@@ -20,6 +20,7 @@ use ruroco_config::{
 use ruroco_files::toml_file::nearest;
 use ruroco_invite::{destination::Destination, invitation::Invitation, qr};
 use ruroco_keys::{command_name::DEFAULT_COMMAND, key::Key, name::Name};
+use ruroco_messages::problems::shell_word;
 use rustix::system::uname;
 
 use super::completion;
@@ -85,12 +86,13 @@ pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Res
     let commands = offered(&approved, &options.key, &key, options.commands)?;
     let opened = commands.first().and_then(|command| opened_port(&approved, command));
     let invitation = Invitation {
-        name: options.name.unwrap_or_else(own_name),
+        name: options.name.clone().unwrap_or_else(own_name),
         address: address(&approved.config, options.address.as_deref())?,
         commands,
         wait: options.wait.or(opened),
         key,
     };
+    let is_own_name = options.name.is_none();
     let text = invitation.to_text();
     Invitation::parse(&text)
         .context("clients would reject the invitation. Choose what it offers with --command")?;
@@ -107,6 +109,15 @@ pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Res
         # and paste the line above\n  ruroco-client knock {}",
         &*text, options.key, invitation.name
     )?;
+    if is_own_name {
+        writeln!(
+            out,
+            "\nThe client will call this host {}, after its host name. To choose another name, run: ruroco invite {} \
+             --name NAME",
+            invitation.name,
+            shell_word(Path::new(&options.key))
+        )?;
+    }
     Ok(())
 }
 

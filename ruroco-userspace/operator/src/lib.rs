@@ -29,4 +29,5 @@ pub mod prometheus;
 mod refused;
 pub mod report;
 mod routes;
+mod running_config;
 pub mod show;

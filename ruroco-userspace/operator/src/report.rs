@@ -206,10 +206,10 @@ impl Report {
             }
         }
         if let Some(problem) = &self.refused_problem {
-            writeln!(f, "refused     unknown: {problem}")?;
+            writeln!(f, "rejected    unknown: {problem}")?;
         }
         self.refused.iter().try_for_each(|Refused { time, by, key, reason, ip, detail }| {
-            write!(f, "refused     {} {}", harmless(time), harmless(reason))?;
+            write!(f, "rejected    {} {}", harmless(time), harmless(reason))?;
             for known in [key, ip, detail].into_iter().flatten() {
                 write!(f, " {}", harmless(known))?;
             }

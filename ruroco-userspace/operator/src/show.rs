@@ -11,13 +11,14 @@ use std::{
 };
 
 use anyhow::Context;
-use ruroco_config::{Config, Source};
+use ruroco_config::Source;
 use ruroco_gate::status::{self, Status};
 
 use super::{
     health::Health,
     knocks, prometheus, refused,
     report::{Keys, Report},
+    running_config::RunningConfig,
 };
 
 /// Exit code: packets reach the host past the gate's program. That the gate does not answer is 1, as
@@ -56,32 +57,35 @@ pub struct Arguments {
 /// Shows the state of all parts. The exit code shows whether a knock would work now.
 ///
 /// # Errors
-/// If no program reads standard output.
-pub fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+/// If config.toml has errors and no gate answers, or no program reads standard output.
+pub fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let running = &RunningConfig::read(config)?;
     if arguments.watch {
-        return watch(config, arguments);
+        return watch(running, arguments);
     }
     if arguments.prometheus {
-        return expose(config, arguments);
+        return expose(running, arguments);
     }
     let mut before = None;
-    if !arguments.json && config.source == Source::Xdp {
+    if !arguments.json && running.config.source == Source::Xdp {
         // People want to know how fast the counters rise; programs ask twice themselves.
-        before = status::ask(&config.socket_dir).ok();
+        before = status::ask(&running.config.socket_dir).ok();
     }
     if before.is_some() {
         thread::sleep(INTERVAL);
     }
-    let report = report(config, arguments, before.as_ref());
+    let report = report(running, arguments, before.as_ref());
     print(&shown(&report, arguments, Keys::Each)?)?;
     Ok(code(&report))
 }
 
-fn report(config: &Config, arguments: &Arguments, before: Option<&Status>) -> Report {
-    let health = Health::examine(config);
+fn report(running: &RunningConfig, arguments: &Arguments, before: Option<&Status>) -> Report {
+    let RunningConfig { config, finding } = running;
+    let mut health = Health::examine(config);
+    health.parts.splice(0..0, finding.clone());
     let status = health.status.as_ref().and_then(|status| status.as_ref().ok());
     let keys = status.map(|status| status.keys.as_slice()).unwrap_or_default();
-    let refused = refused::by_server(&config.state_dir, keys, arguments.knocks);
+    let refused = refused::by_server(config, keys, arguments.knocks);
     let trail = knocks::read(&config.audit_dir, arguments.knocks);
     Report::new(health, before, trail, refused)
 }
@@ -103,11 +107,11 @@ fn code(report: &Report) -> ExitCode {
 }
 
 /// Continues until no program reads the output, or a signal ends it. A stopped gate may start again.
-fn watch(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+fn watch(running: &RunningConfig, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let on_screen = io::stdout().is_terminal() && !arguments.json;
     let mut before = None;
     loop {
-        let report = report(config, arguments, before.as_ref());
+        let report = report(running, arguments, before.as_ref());
         let text = shown(&report, arguments, Keys::Count)?;
         let text = match (on_screen, arguments.json) {
             (true, _) => redrawn(&text),
@@ -130,8 +134,8 @@ pub(super) fn redrawn(text: &str) -> String {
 
 /// Writes an exposition even if the gate does not answer, so that readers of the file do not take an old one
 /// for the current state.
-fn expose(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let report = report(config, arguments, None);
+fn expose(running: &RunningConfig, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let report = report(running, arguments, None);
     let text = prometheus::exposition(&report);
     match &arguments.output {
         Some(path) => {

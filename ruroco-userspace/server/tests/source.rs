@@ -13,11 +13,13 @@ mod harness;
 
 use ruroco_daemon::clock::Now;
 use std::{
-    fs::File,
+    fs::{self, File},
+    io::{self, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::FileExt,
     },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -148,4 +150,60 @@ fn what_a_ring_holds_arrives_before_the_next_keys_and_keeps_its_place_until_it_w
     let new = new_ring(source, later);
     source.change_to(new);
     assert_eq!((candidate(source, later), source.next_attempt()), (fifth, None));
+}
+
+/// The lines that were logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_gate_that_hands_over_again_has_reloaded_and_a_gate_that_is_away_was_lost() {
+    let host = Host::new(1);
+    let path = host.config.socket_dir.join(handover::SOCKET);
+    let gate = PrivateListener::listen(&path, geteuid().as_raw()).unwrap();
+    let mut source = source::open(&host.config).unwrap();
+    let source = &mut *source;
+    let ring = Ring::holding(&[]);
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        assert!(source.next(NOW).unwrap().is_none());
+        let connection = hand_over(&gate, &host, &ring);
+        let new = new_ring(source, NOW);
+        source.change_to(new);
+        log.take();
+
+        drop(connection);
+        assert!(source.next(NOW).unwrap().is_none());
+        let said = log.take();
+        assert!(said.contains("INFO") && said.contains("ruroco-gate has reloaded"), "{said}");
+        assert!(!said.contains("WARN"), "{said}");
+        let connection = hand_over(&gate, &host, &ring);
+        let new = new_ring(source, NOW);
+        source.change_to(new);
+
+        drop((connection, gate));
+        let _ = fs::remove_file(&path);
+        assert!(source.next(NOW).unwrap().is_none());
+        let said = log.take();
+        assert!(said.contains("WARN") && said.contains("lost the connection"), "{said}");
+        assert!(!said.contains("has reloaded"), "{said}");
+    });
 }

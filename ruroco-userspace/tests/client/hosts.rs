@@ -44,7 +44,9 @@ fn a_host_is_added_listed_changed_and_removed() {
     assert_eq!(hosts(&person), json!({ "hosts": [home] }));
     let listed = person.run(&["host", "list"]);
     assert!(
-        listed.starts_with("home  [2001:db8::1]:81  open close  (key home, confirm close, port 22"),
+        listed.starts_with(
+            "home  [2001:db8::1]:81  commands open close  (key home, confirm close, port 22"
+        ),
         "{listed}"
     );
 

@@ -154,6 +154,34 @@ fn what_is_there_and_something_else_stays() {
     assert_eq!(person.run(&["host", "list"]).lines().count(), 2);
 }
 
+/// The host has a new key for this computer.
+#[test]
+fn each_message_on_the_way_to_a_new_key_names_the_next_command() {
+    let person = Person::new();
+    person.say(&["join"], INVITATION);
+    let new_key = INVITATION.replace("AAEC", "BAEC");
+    let refused = person.refused_input(&["join"], &new_key);
+    assert!(refused.contains("`ruroco-client host remove home`"), "{refused}");
+    let removed = person.run(&["host", "remove", "home"]);
+    assert!(removed.contains("run: ruroco-client key remove home"), "{removed}");
+    let refused = person.refused_input(&["join"], &new_key);
+    assert!(refused.contains("`ruroco-client key remove home`"), "{refused}");
+    person.run(&["key", "remove", "home", "--yes"]);
+    assert!(person.say(&["join"], &new_key).contains("added host home"));
+}
+
+#[test]
+fn a_key_that_another_host_uses_is_not_offered_for_removal() {
+    let person = Person::new();
+    person.say(&["join"], INVITATION);
+    person.run(&["host", "add", "other", "--address", "192.0.2.1:80", "--key", "home"]);
+    let removed = person.run(&["host", "remove", "home"]);
+    assert!(
+        removed.contains("its key home was kept") && !removed.contains("key remove"),
+        "{removed}"
+    );
+}
+
 /// The same host, which can do more by now.
 fn more() -> String {
     INVITATION.replace("&wait=22", "&command=status&wait=2222")

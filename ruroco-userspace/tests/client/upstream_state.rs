@@ -67,7 +67,7 @@ fn the_older_form_is_understood_and_what_is_not_is_told() {
     let refused = person.refused(&["host", "import", "--key", "home"]);
     assert!(refused.contains("entry 2: `--address` is missing"), "{refused}");
     assert!(refused.contains("entry 3: contains an unknown option"), "{refused}");
-    assert!(person.run(&["host", "list"]).contains("a.example:80  open  (key home)"));
+    assert!(person.run(&["host", "list"]).contains("a.example:80  command open  (key home)"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) struct KeyRow {
 /// The public facts of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// The id that `ruroco status` shows on the server.
+    /// The id that `ruroco status` shows on the host.
     pub(super) id: String,
     pub(super) cipher: Cipher,
 }

@@ -54,7 +54,7 @@ pub(super) enum Step {
     Ended(Ended),
 }
 
-/// A port that was open at a certain time. Only the server knows for how long it stays open.
+/// A port that was open at a certain time. Only the host knows for how long it stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeenOpen {
     pub(super) port: u16,
@@ -226,7 +226,7 @@ impl Ended {
                 ..Self::new(
                     Tone::Information,
                     format!("Sent to {to}"),
-                    "Servers never reply to a knock. To see the result here, set the port that opens in \
+                    "Hosts never reply to a knock. To see the result here, set the port that opens in \
                      the host's settings.",
                 )
             },

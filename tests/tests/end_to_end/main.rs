@@ -22,6 +22,7 @@ mod client;
 mod detours;
 mod doctor;
 mod doors;
+mod first_knock;
 mod floors;
 mod handover;
 mod indistinguishable;

@@ -140,6 +140,8 @@ fn the_only_key_can_be_removed_and_another_one_added() {
     lab.reload_gate();
     lab.gate().wait_for(&["WARN", "there is no key in this directory"]);
     lab.server().wait_for(&["ready", "keys=0"]);
+    lab.server().wait_for(&["INFO", "ruroco-gate has reloaded"]);
+    assert!(lab.server().lines_with(&["lost the connection"]).is_empty());
     for family in Family::BOTH {
         lab.expect_verdict(Verdict::UnknownKey, 1, |lab| lab.send(family, &knock(lab, family)));
     }

@@ -32,7 +32,7 @@ fn a_key_is_added_listed_renamed_and_revoked_with_one_command_each() {
     let listed = host.guest.run("ruroco key list");
     let of_phone = listed.lines().find(|line| line.starts_with(PHONE)).unwrap();
     assert!(
-        of_phone.contains("default  default      expires 2999-12-31, from 192.0.2.0/24"),
+        of_phone.contains("default       default      expires 2999-12-31, from 192.0.2.0/24"),
         "{listed}"
     );
     let json: serde_json::Value =
@@ -81,7 +81,9 @@ fn a_key_action_that_cannot_be_in_force_says_so_and_leaves_nothing_half_done() {
     let said = failed("ruroco key add laptop");
     assert!(said.contains("laptop.key exists already"), "{said}");
     let said = failed("ruroco key add ../phone");
-    assert!(said.contains("is not a valid key name"), "{said}");
+    assert!(said.contains("is not a valid name"), "{said}");
+    let said = failed("ruroco key add phone --command defaul");
+    assert!(said.contains("did you mean default?"), "{said}");
     let said = failed("ruroco key revoke labtop");
     assert!(said.contains("did you mean laptop?"), "{said}");
     let said = failed("ruroco key rename labtop phone");
@@ -95,6 +97,10 @@ fn a_key_action_that_cannot_be_in_force_says_so_and_leaves_nothing_half_done() {
     assert!(said.contains("phone may still be accepted"), "{said}");
     assert!(said.contains("unknown field `prot`"), "{said}");
     host.guest.run("sed -i '/^prot/d' /etc/ruroco/config.toml");
-    host.guest.run("systemctl reload ruroco-commander ruroco-gate");
+    // The file is gone, and the gate still has the key: the same command ends what it has begun.
+    let said = host.guest.run("ruroco key revoke phone");
+    assert!(said.contains("phone was deleted before, but ruroco-gate still has it"), "{said}");
+    assert!(said.contains("reloaded ruroco-gate\n") && said.contains("phone is revoked"), "{said}");
     host.wait_for_keys(&[KEY]);
+    assert!(failed("ruroco key revoke phone").contains("there is no key phone"));
 }

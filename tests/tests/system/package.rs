@@ -345,7 +345,7 @@ fn the_readme_leads_to_a_first_knock() {
     let mut host = Host::boot();
     host.guest.run(&format!("apt-get install --yes {PACKAGES_INSIDE}/ruroco_*.deb"));
     let said = host.guest.run(&format!(
-        "ruroco init --interface {SERVER_INTERFACE} --address {} --port {PORT}",
+        "ruroco init --interface {SERVER_INTERFACE} --address {} --port 80",
         SERVER.v4
     ));
     assert!(said.contains(&format!("ruroco invite {KEY}")), "{said}");
@@ -359,6 +359,8 @@ fn the_readme_leads_to_a_first_knock() {
     host.expect_runs(1);
     let log = host.guest.run("journalctl --unit ruroco-commander --output cat");
     assert!(log.contains("it works"), "{log}");
+    // What the installed README leads to.
+    host.guest.run("test -s /usr/share/doc/ruroco/docs/operate/operations.md");
     let status = host.guest.run("ruroco status");
     assert!(status.contains(&format!("{KEY} default {}", CLIENT.v4)), "{status}");
     // It looks at itself last.

@@ -31,11 +31,11 @@ fn a_host_is_added_with_a_new_key() {
     person.presses("Save");
     person.sees("Choose a key, or make one.");
     person.presses("Make a key");
-    person.sees("the server logs keys by name");
+    person.sees("the host logs keys by name");
     person.writes("Name", "laptop");
     person.presses("Make the key");
     // It is chosen at once.
-    person.no_longer_sees("the server logs keys by name");
+    person.no_longer_sees("the host logs keys by name");
     person.presses("Save");
     person.sees("Knock at home: open_ssh");
     person.sees("Knock at home: close_ssh");

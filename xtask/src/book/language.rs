@@ -69,6 +69,15 @@ const RULES_FOR_PAGES: [(&str, &str); 6] = [
     ("refusing", "rejecting"),
 ];
 
+/// Phrases that are rejected in programs for people who know a host only from outside: the server is a program
+/// on it.
+const RULES_FOR_CLIENTS: [(&str, &str); 3] =
+    [("a server", "a host"), ("servers never", "hosts never"), ("the server", "the host")];
+
+/// The programs to which these rules apply.
+const CLIENTS: [&str; 3] =
+    ["ruroco-userspace/client", "ruroco-userspace/invite", "ruroco-userspace/window"];
+
 /// What marks the part of a page that a program writes. Its English is checked in that program.
 const GENERATED: [(&str, &str); 1] = [(
     "<!-- What follows is written by `cargo xtask bench --write-docs`. -->",
@@ -123,7 +132,11 @@ fn findings() -> BTreeMap<PathBuf, Vec<String>> {
             Some("rs") => of_rust(&text),
             _ => of_plain(&text),
         };
-        let rules = RULES.iter().chain(RULES_FOR_PAGES.iter().filter(|_| is_page));
+        let is_client = CLIENTS.iter().any(|folder| path.starts_with(folder));
+        let rules = RULES
+            .iter()
+            .chain(RULES_FOR_PAGES.iter().filter(|_| is_page))
+            .chain(RULES_FOR_CLIENTS.iter().filter(|_| is_client));
         let found: Vec<String> = rules
             .flat_map(|(phrase, instead)| {
                 let path = path.display();

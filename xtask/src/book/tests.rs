@@ -53,6 +53,22 @@ fn every_link_leads_somewhere() {
     assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
 }
 
+/// The README is in each package, and so is what it links to.
+#[test]
+fn a_package_with_the_readme_has_the_pages_that_it_leads_to() {
+    let links = pages().remove(Path::new("README.md")).unwrap().links;
+    let links: Vec<_> = links.iter().filter(|link| !is_elsewhere(link)).collect();
+    assert!(links.len() > 3 && links.iter().all(|link| link.starts_with("docs/")), "{links:?}");
+    let manifest = fs::read_to_string(root().join("ruroco-userspace/Cargo.toml")).unwrap();
+    let readmes = manifest.split("[\"../README.md\", \"").skip(1);
+    let folders: Vec<&str> = readmes.filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(folders.len(), 3, "{folders:?}");
+    for folder in folders {
+        let pages = format!("[\"../docs/**/*\", \"{folder}docs/\", \"644\"]");
+        assert!(manifest.contains(&pages), "{pages}");
+    }
+}
+
 #[test]
 fn no_page_of_the_book_needs_a_file_outside_of_it() {
     let outside = pages().into_iter().filter(|(path, _)| path.starts_with("docs"));

@@ -182,7 +182,8 @@ fn commands_and_options(host: &Host) -> String {
         permissive,
     } = host;
     let commands: Vec<&str> = host.all_commands().collect();
-    let mut words = vec![commands.join(" "), format!("(key {key}")];
+    let kind = if commands.len() == 1 { "command" } else { "commands" };
+    let mut words = vec![format!("{kind} {}", commands.join(" ")), format!("(key {key}")];
     words.extend((!confirm.is_empty()).then(|| format!("confirm {}", confirm.join(" "))));
     words.extend(wait.map(|port| format!("port {port}")));
     words.extend(ip.map(|ip| format!("for {ip}")));
@@ -223,10 +224,17 @@ fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
 }
 
 fn remove(folder: &Folder, name: &str) -> anyhow::Result<()> {
-    let key = hosts(folder)?.get(name).map(|host| host.key.to_string());
+    let (known, keys) = (hosts(folder)?, folder.keys());
+    let key = known.get(name).map(|host| &host.key);
     folder.profiles().remove(name)?;
     let rest = key.map(|key| format!("; its key {key} was kept")).unwrap_or_default();
-    print_line(&format!("removed host {}{rest}", name.escape_debug()))
+    print_line(&format!("removed host {}{rest}", name.escape_debug()))?;
+    let Some(KeyReference::Named(key)) = key else { return Ok(()) };
+    let mut others = known.iter().filter(|(other, _)| other.as_str() != name);
+    if keys.place(key).is_err() || others.any(|(_, host)| keys.is_meant(key, &host.key)) {
+        return Ok(());
+    }
+    print_line(&format!("To delete the key too, run: ruroco-client key remove {key}"))
 }
 
 fn import(folder: &Folder, key: Option<KeyReference>, file: Option<PathBuf>) -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Action {
-    /// Create a key. The client and the server need the same one
+    /// Create a key. The client and the host need the same one
     Gen(Gen),
     /// Import a key from a file, a picture of its QR code, standard input or a prompt
     Import {
@@ -49,7 +49,7 @@ pub(super) enum Action {
     },
     /// Delete a key permanently from this computer
     ///
-    /// The server still accepts the key until it is revoked there.
+    /// The host still accepts the key until it is revoked there.
     Remove {
         /// Name of the key
         #[arg(add = completion::keys())]
@@ -127,7 +127,7 @@ pub(super) fn run(action: Action) -> anyhow::Result<()> {
             keys.add(&name, &key, place.chosen())?;
             print_stored("created", &name, &key, &keys)?;
             print_line(&format!(
-                "The server needs the same key. To show it, run: ruroco-client key export {name}"
+                "The host needs the same key. To show it, run: ruroco-client key export {name}"
             ))
         }
         Action::Import { name, place, source } => {
@@ -258,7 +258,7 @@ fn remove(folder: &Folder, name: &Name, force: bool, yes: bool) -> anyhow::Resul
     }
     keys.remove(name)?;
     print_line(&format!(
-        "Deleted key {name} from this computer. The server still accepts it: to revoke it, remove it there \
+        "Deleted key {name} from this computer. The host still accepts it: to revoke it, remove it there \
          too."
     ))
 }

@@ -34,10 +34,10 @@ use ruroco_messages::{plain_error::Plain, problems::Problems, redaction::redacte
 pub use self::{arguments::main, exit::Exit};
 use super::{folder::Folder, profiles::Profiles};
 
-/// Send a knock to a server that shows no open port.
+/// Send a knock to a host that shows no open port.
 ///
-/// A knock is one encrypted UDP datagram that requests one command. The server's operator defines the
-/// commands. The server never replies, so success means that the knock was sent and, if the program waited
+/// A knock is one encrypted UDP datagram that requests one command. The host's operator defines the
+/// commands. The host never replies, so success means that the knock was sent and, if the program waited
 /// for a port, that the port is open.
 #[derive(Parser)]
 #[command(name = "ruroco-client", version, after_help = exit::HELP)]
@@ -50,7 +50,7 @@ pub struct Cli {
 enum Action {
     /// Accept an invitation: add the host and its key
     ///
-    /// Reads the line that `ruroco init` or `ruroco invite` shows on the server. Without a FILE, prompts for
+    /// Reads the line that `ruroco init` or `ruroco invite` shows on the host. Without a FILE, prompts for
     /// it. If the host already exists, shows what would change and prompts before updating it. Sends nothing.
     #[command(alias = "invite")]
     Join(join::Arguments),

@@ -95,12 +95,12 @@ fn relay(connection: TcpStream) -> anyhow::Result<()> {
     let mut to_host = connection;
     let sending = thread::spawn(move || {
         let copied = copy(&mut io::stdin().lock(), &mut to_host);
-        // Otherwise the server would wait for more data forever. It may have closed the connection already.
+        // Otherwise the host would wait for more data forever. It may have closed the connection already.
         let _ = to_host.shutdown(Shutdown::Write);
         copied
     });
     copy(&mut from_host, &mut io::stdout().lock()).context("the connection was interrupted")?;
-    // The reader of standard output must see its end, even if the server keeps the connection open.
+    // The reader of standard output must see its end, even if the host keeps the connection open.
     close_output();
     match sending.join() {
         Ok(copied) => copied.context("the connection was interrupted"),

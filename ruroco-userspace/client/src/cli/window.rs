@@ -3,7 +3,7 @@
 
 use clap::Parser;
 
-/// Send knocks to servers that show no open port, from a window.
+/// Send knocks to hosts that show no open port, from a window.
 ///
 /// Shows the hosts in `client.toml`, which `ruroco-client` also uses. Click a command to send a knock.
 // It accepts no invitation as an argument: other users of the computer can read the arguments of a program.

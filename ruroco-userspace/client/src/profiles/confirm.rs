@@ -1,5 +1,5 @@
 //! Commands that require a confirmation before they are sent: a click, or a line from a shell's history,
-//! must not shut a server down by accident.
+//! must not shut a host down by accident.
 
 use ruroco_files::toml_file::{Source, nearest, value::Located};
 use ruroco_messages::problems::Problems;

@@ -195,7 +195,7 @@ fn lro(name: &str, has_lro: io::Result<bool>) -> Finding {
         Ok(true) => Finding::warning(
             NAME,
             format!("{name}: the card merges packets (LRO), which native XDP does not support"),
-            format!("run: ethtool -K {name} lro off"),
+            format!("install ethtool, then run: ethtool -K {name} lro off"),
         ),
         Err(error) => Finding::unknown(NAME, format!("{name}: {error}")),
     }
@@ -210,12 +210,21 @@ fn queues(name: &str, has: u32, most: u32, cpus: usize) -> Finding {
         true => Finding::warning(
             NAME,
             format!(
-                "{name}: {has} receive queues for {cpus} CPUs. At most {has} of the CPUs run the XDP program, and \
-                some drivers support XDP only with one queue for each CPU"
+                "{name}: {} for {cpus} CPUs. At most {} the XDP program, and some drivers support XDP only with one \
+                queue for each CPU",
+                counted(has, "receive queue"),
+                if has == 1 { "one CPU runs".to_owned() } else { format!("{has} CPUs run") }
             ),
-            format!("run: ethtool -L {name} combined {wanted} (or: rx {wanted})"),
+            format!(
+                "install ethtool, then run: ethtool -L {name} combined {wanted} (or: rx {wanted})"
+            ),
         ),
     }
+}
+
+/// A number of things, in words.
+fn counted(count: u32, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -242,6 +251,7 @@ mod tests {
             let expected = if wanted.is_some() { State::Warning } else { State::Ok };
             assert_eq!(finding.state(), expected, "{finding}");
             assert!(finding.to_string().contains(&remedy.unwrap_or_default()), "{finding}");
+            assert!(!finding.to_string().contains("1 receive queues"), "{finding}");
         }
     }
 }

@@ -115,7 +115,7 @@ pub fn is_good(part: &Finding) -> bool {
 }
 
 /// Whether no process listens at a socket.
-fn is_away(error: &anyhow::Error) -> bool {
+pub fn is_away(error: &anyhow::Error) -> bool {
     let kind = error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind);
     matches!(kind, Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused))
 }

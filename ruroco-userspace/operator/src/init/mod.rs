@@ -56,6 +56,29 @@ pub struct Options {
     no_start: bool,
 }
 
+impl Options {
+    /// Names the answers on the command line that would change a configuration that exists.
+    fn report_answers_without_effect(&self, out: &mut impl Write) -> io::Result<()> {
+        let answers = [
+            ("--interface", !self.interface.is_empty()),
+            ("--address", !self.address.is_empty()),
+            ("--port", self.port.is_some()),
+        ];
+        let given = answers.into_iter().filter_map(|(option, is_given)| is_given.then_some(option));
+        let given: Vec<&str> = given.collect();
+        let verb = if given.len() == 1 { "has" } else { "have" };
+        match given.as_slice() {
+            [] => Ok(()),
+            given => writeln!(
+                out,
+                "{} {verb} no effect, because this file exists. To change it, edit it, then run: ruroco check && \
+                 systemctl reload ruroco-gate",
+                given.join(", ")
+            ),
+        }
+    }
+}
+
 /// The name of the first key, unless there is another.
 const KEY: &str = "laptop";
 
@@ -71,6 +94,7 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     let setup = match config.try_exists() {
         Ok(true) => {
             writeln!(out, "{} exists already and is not changed", config.display())?;
+            options.report_answers_without_effect(&mut out)?;
             let (found, warnings) = Config::read(config).or_all_problems()?;
             for warning in warnings {
                 writeln!(out, "{warning}")?;
@@ -85,7 +109,13 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
             setup
         }
     };
-    let key = options.key.unwrap_or_else(|| KEY.to_owned());
+    if options.key.is_some() && !setup.is_first() {
+        writeln!(
+            out,
+            "--key has no effect, because there is a key already. To add another one, run: ruroco key add NAME"
+        )?;
+    }
+    let key = options.key.filter(|_| setup.is_first()).unwrap_or_else(|| KEY.to_owned());
     setup.key_file(&key)?;
     let mut steps = vec![Step::Config, Step::Commands, Step::Floors, Step::FirstKey(key.clone())];
     // Doors that are new close only when everything runs, and for a trial.

@@ -80,10 +80,14 @@ impl<R: BufRead, W: Write> Questions<R, W> {
     /// # Errors
     /// If there is no answer.
     pub(super) fn port(&mut self, usual: u16) -> anyhow::Result<u16> {
-        let ports = self.list("Which UDP port?", &[usual], |answer| match answer.parse() {
-            Ok(port @ 1..) => Ok(port),
-            _ => Err(format!("{answer} is not a port. Enter a number from 1 to 65535")),
-        })?;
+        let ports = self.list(
+            "Listen for knocks on which UDP port? (a web server on TCP port 80 is not affected)",
+            &[usual],
+            |answer| match answer.parse() {
+                Ok(port @ 1..) => Ok(port),
+                _ => Err(format!("{answer} is not a port. Enter a number from 1 to 65535")),
+            },
+        )?;
         ports.first().copied().context("no port")
     }
 

@@ -125,12 +125,12 @@ impl Setup {
         Ok(())
     }
 
-    /// The path of the key with this name.
+    /// The path of a new key with this name.
     ///
     /// # Errors
-    /// If it would not be the file of a key there.
+    /// If no new key can have this name.
     pub(super) fn key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
-        key::key_file(&self.keys, name)
+        key::new_key_file(&self.keys, name)
     }
 
     /// Whether there are doors to set up.

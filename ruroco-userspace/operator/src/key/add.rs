@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use ruroco_commands::approved::Approved;
 use ruroco_config::key_directory::Occasion;
-use ruroco_files::durable;
+use ruroco_files::{durable, toml_file::nearest};
 use ruroco_keys::name::Name;
 use ruroco_seal::generate_key;
 use toml_edit::Datetime;
@@ -33,7 +33,7 @@ pub(super) struct Options {
     #[arg(long = "command", value_name = "COMMAND", add = completion::commands())]
     allowed: Vec<String>,
     /// Last day on which the key is accepted, such as 2027-01-31 (UTC) [default: no end]
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     expires: Option<Datetime>,
     /// Network that knocks must come from, such as 203.0.113.0/24; repeat for more [default: any]
     #[arg(long = "source", value_name = "NETWORK")]
@@ -86,6 +86,7 @@ pub(super) fn run(host: &Host, options: Options, out: &mut impl Write) -> anyhow
     if file.symlink_metadata().is_ok() {
         return Err(exists(&file));
     }
+    expect_commands(host, &options.allowed)?;
     let change = mentions::add_rules(config, &options.key, rules)?;
     create_with_rules(host, &file, change.as_ref())
         .with_context(|| format!("The key {} was not created", options.key))?;
@@ -114,6 +115,31 @@ pub(super) fn run(host: &Host, options: Options, out: &mut impl Write) -> anyhow
         invite::Options::for_new_key(&key, &host.commands, allowed, address, wait, name);
     invite::run(config, invitation, out)
         .with_context(|| format!("The key is in force, but has no invitation yet. Show it later with `ruroco invite {key}`"))
+}
+
+/// A day, as `expires` has it.
+fn date(text: &str) -> Result<Datetime, &'static str> {
+    let date = text.parse().ok();
+    date.filter(|date: &Datetime| {
+        date.date.is_some() && date.time.is_none() && date.offset.is_none()
+    })
+    .ok_or("use a date such as 2027-01-31")
+}
+
+/// Makes sure that these commands exist: a key that may request only a misspelt command can do nothing. Files with
+/// errors are reported later.
+fn expect_commands(host: &Host, wanted: &[String]) -> anyhow::Result<()> {
+    let approved = Approved::read(host.config.path(), &host.commands, Occasion::Reload);
+    let Ok(Approved { commands, .. }) = approved.or_problems() else { return Ok(()) };
+    let mut known: Vec<&str> = commands.names().collect();
+    known.sort_unstable();
+    let Some(unknown) = wanted.iter().find(|wanted| !known.contains(&wanted.as_str())) else {
+        return Ok(());
+    };
+    let file = host.commands.display();
+    let meant = nearest(unknown, known.iter().copied());
+    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    bail!("there is no command {unknown} in {file}{meant}\nCommands: {}", known.join(" "))
 }
 
 /// Creates the key, if the daemons would accept all files then. Its rules come first: without them it could do more.

@@ -88,15 +88,15 @@ fn networks(rules: &KeyRules) -> Vec<String> {
 
 impl Shown {
     /// Its cells in the table.
-    fn cells(&self) -> [String; 4] {
-        let last = match (&self.last_used, &self.last_command) {
-            (Some(time), Some(command)) => {
-                // Microseconds are for programs.
-                let seconds = time.split_once('.').map_or(time.as_str(), |(seconds, _)| seconds);
-                format!("{} {command}", seconds.replace('T', " "))
-            }
-            _ => "-".to_owned(),
+    fn cells(&self) -> [String; 5] {
+        // Microseconds are for programs.
+        let seconds = |time: &String| {
+            let seconds = time.split_once('.').map_or(time.as_str(), |(seconds, _)| seconds);
+            seconds.replace('T', " ")
         };
+        let nothing = || "-".to_owned();
+        let last_used = self.last_used.as_ref().map_or_else(nothing, seconds);
+        let last_command = self.last_command.clone().unwrap_or_else(nothing);
         let commands = match self.commands.as_slice() {
             [] => "nothing".to_owned(),
             commands => commands.join(" "),
@@ -111,14 +111,15 @@ impl Shown {
         if self.require_address {
             rules.push("must name an address".to_owned());
         }
-        [self.name.clone(), last, commands, rules.join(", ")]
+        [self.name.clone(), last_used, last_command, commands, rules.join(", ")]
     }
 }
 
 /// The keys as a table for a terminal.
 fn table(keys: &[Shown]) -> String {
-    let head = ["KEY", "LAST USED (UTC)", "MAY REQUEST", "RULES"].map(str::to_owned);
-    let rows: Vec<[String; 4]> = [head].into_iter().chain(keys.iter().map(Shown::cells)).collect();
+    let head =
+        ["KEY", "LAST USED (UTC)", "LAST COMMAND", "MAY REQUEST", "RULES"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = [head].into_iter().chain(keys.iter().map(Shown::cells)).collect();
     let mut text = String::new();
     for row in &rows {
         let mut line = String::new();
@@ -134,4 +135,36 @@ fn table(keys: &[Shown]) -> String {
         text.push_str("\n-: no command of this key is in the audit trail\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str, last: Option<(&str, &str)>) -> Shown {
+        Shown {
+            name: name.to_owned(),
+            id: String::new(),
+            last_used: last.map(|(time, _)| time.to_owned()),
+            last_command: last.map(|(_, command)| command.to_owned()),
+            commands: vec!["open_ssh".to_owned()],
+            expires: None,
+            expired: false,
+            sources: Vec::new(),
+            require_address: name == "phone",
+        }
+    }
+
+    #[test]
+    fn each_column_has_what_its_head_says() {
+        let last = ("2026-11-30T06:42:36.123456Z", "open_ssh");
+        let expected = "\
+KEY     LAST USED (UTC)      LAST COMMAND  MAY REQUEST  RULES
+laptop  2026-11-30 06:42:36  open_ssh      open_ssh
+phone   -                    -             open_ssh     must name an address
+
+-: no command of this key is in the audit trail
+";
+        assert_eq!(table(&[key("laptop", Some(last)), key("phone", None)]), expected);
+    }
 }

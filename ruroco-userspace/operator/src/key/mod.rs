@@ -20,14 +20,15 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use ruroco_commands::commands;
-use ruroco_config::{Config, key_directory};
+use ruroco_config::{Config, Source, key_directory};
 use ruroco_files::toml_file::nearest;
-use ruroco_keys::named_key::can_be_a_name;
+use ruroco_gate::status::{self, Status};
+use ruroco_keys::{name::Name, named_key::can_be_a_name};
 use ruroco_messages::problems::Problems;
 use ruroco_trust::private_directory;
 use rustix::fs::{FlockOperation, flock};
 
-use super::completion;
+use super::{completion, health::is_away};
 
 /// What to do with keys.
 #[derive(Args)]
@@ -41,9 +42,9 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Create a key for a client, reload the daemons and show the invitation
+    /// Create a key for a client, reload the daemons and, on a terminal, show the invitation
     ///
-    /// The daemons accept the key from then on. The invitation contains the key, so it is shown only at a
+    /// The daemons accept the key from then on. The invitation contains the key, so it is shown only on a
     /// terminal; `ruroco invite` shows it again. Run this as root.
     Add(add::Options),
     /// Show the keys: when each was last used, what it may request, and its rules
@@ -58,7 +59,7 @@ enum Action {
     /// Revoke a key: delete its file and its rules, and reload the daemons
     ///
     /// From then on, the host rejects knocks with the key. Commands that it has started continue. A revoked key
-    /// cannot be restored: create a new one for the client. Run this as root.
+    /// cannot be restored: create a new one for the client. If this was interrupted, run it again. Run this as root.
     Revoke {
         /// Name of the key
         #[arg(value_name = "KEY", add = completion::keys())]
@@ -119,11 +120,16 @@ impl Host {
         key_file(&self.config.keys_dir, name)
     }
 
-    /// The same for a name that a key is to get. A file whose name begins with a dot is easily overlooked.
+    /// The same for a name that a key is to get.
     fn new_key_file(&self, name: &str) -> anyhow::Result<PathBuf> {
-        match name.starts_with('.') {
-            true => Err(not_a_name(name)),
-            false => self.key_file(name),
+        new_key_file(&self.config.keys_dir, name)
+    }
+
+    /// Whether the running gate has a key of this name, as after an action that was interrupted before its reload.
+    fn gate_has(&self, name: &str) -> Answer {
+        match self.config.source {
+            Source::Xdp => Answer::of(&status::ask(&self.config.socket_dir), name),
+            Source::Udp => Answer::Unknown,
         }
     }
 
@@ -150,6 +156,26 @@ impl Host {
     }
 }
 
+/// Whether a daemon has a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+    Unknown,
+}
+
+impl Answer {
+    /// A gate that does not run reads the keys when it starts.
+    fn of(status: &anyhow::Result<Status>, name: &str) -> Self {
+        match status {
+            Ok(status) if status.keys.iter().any(|key| key.name == name) => Self::Yes,
+            Ok(_) => Self::No,
+            Err(error) if is_away(error) => Self::No,
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
 /// Where the key of this name is in a directory of keys.
 ///
 /// # Errors
@@ -162,6 +188,15 @@ pub(super) fn key_file(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// The same for a name that a key is to get. It can be a name on the client too, and a word in a shell.
+///
+/// # Errors
+/// If no new key can have this name.
+pub(super) fn new_key_file(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let name: Name = name.parse()?;
+    key_file(dir, name.as_str())
+}
+
 fn not_a_name(name: &str) -> anyhow::Error {
     anyhow::anyhow!("{name:?} is not a valid key name. Use a file name, such as laptop")
 }
@@ -169,4 +204,35 @@ fn not_a_name(name: &str) -> anyhow::Error {
 /// Prints a line. If nothing reads it, the action goes on: a key must not stay in force for that.
 fn tell(out: &mut impl Write, line: impl Display) {
     let _ = writeln!(out, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn a_gate_that_runs_knows_its_keys_and_a_gate_that_does_not_has_none() {
+        let status = || crate::report::tests::status();
+        let error = |kind: ErrorKind| Err(io::Error::from(kind).into());
+        for (status, name, expected) in [
+            (Ok(status()), "laptop", Answer::Yes),
+            (Ok(status()), "lap", Answer::No),
+            (error(ErrorKind::ConnectionRefused), "laptop", Answer::No),
+            (error(ErrorKind::NotFound), "laptop", Answer::No),
+            (error(ErrorKind::PermissionDenied), "laptop", Answer::Unknown),
+        ] {
+            assert_eq!(Answer::of(&status, name), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_name_needs_no_quotes_and_an_old_one_may() {
+        let dir = Path::new("/keys");
+        for name in ["my phone", "$HOME", "", ".phone", "a/b", "-x", "phone.key"] {
+            assert!(new_key_file(dir, name).is_err(), "{name}");
+        }
+        assert_eq!(new_key_file(dir, "phone-2").unwrap(), Path::new("/keys/phone-2.key"));
+        assert_eq!(key_file(dir, "my phone").unwrap(), Path::new("/keys/my phone.key"));
+    }
 }

@@ -9,7 +9,7 @@ use ruroco_files::durable;
 use ruroco_messages::plain_error::plain;
 
 use super::{
-    Host, mentions,
+    Answer, Host, mentions,
     reload::{OnFailure, reload},
     tell,
 };
@@ -34,7 +34,7 @@ pub(super) fn run(host: &Host, key: &str, new: &str, out: &mut impl Write) -> an
             tell(out, format_args!("renamed {} to {}", from.display(), to.display()));
         }
         // This was interrupted before.
-        (false, true) if !changes.is_empty() => {}
+        (false, true) if !changes.is_empty() || host.gate_has(key) == Answer::Yes => {}
         (false, _) => return Err(host.unknown(key)),
     }
     let mut failures = Vec::new();

@@ -7,18 +7,26 @@ use ruroco_files::durable;
 use ruroco_messages::plain_error::plain;
 
 use super::{
-    Host, mentions,
+    Answer, Host, mentions,
     reload::{OnFailure, reload},
     tell,
 };
 
-/// Revokes a key. The daemons read their files again even if there is no such key file: an earlier attempt may have
-/// been interrupted before they did.
+/// Revokes a key. If an earlier attempt was interrupted before the daemons had read their files again, they do so
+/// now, although there is no key file any more.
 ///
 /// # Errors
 /// If there is no such key, or a daemon may still accept it.
 pub(super) fn run(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let Removed { was_there, mut failures } = remove_from_files(host, key, out)?;
+    let was_known = if was_there { Answer::Yes } else { host.gate_has(key) };
+    match (was_there, was_known) {
+        (false, Answer::No) => return Err(host.unknown(key)),
+        (false, Answer::Yes) => {
+            tell(out, format_args!("{key} was deleted before, but ruroco-gate still has it"));
+        }
+        _ => {}
+    }
     let is_running = match reload(host, OnFailure::GoOn, out) {
         Ok(is_running) => is_running,
         Err(error) => {
@@ -29,8 +37,8 @@ pub(super) fn run(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Resul
     if !failures.is_empty() {
         bail!("{key} may still be accepted.\n{}", failures.join("\n"));
     }
-    if !was_there {
-        return Err(host.unknown(key));
+    if was_known == Answer::Unknown {
+        return Err(host.unknown(key).context("The daemons have no such key now"));
     }
     tell(
         out,

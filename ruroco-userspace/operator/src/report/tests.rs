@@ -166,8 +166,8 @@ verdict     candidate               9000          0.0/s
 verdict     ring_full              10000          0.0/s
 knock       2026-01-01T00:01:00.000000Z laptop sly\u{fffd}[2J 192.0.2.9 running
 knock       2026-01-01T00:01:00.000000Z laptop open_ssh 192.0.2.9 exit:0 12 ms
-refused     2026-01-01T00:00:50.000000Z wrong_destination laptop 192.0.2.9 (by the server)
-refused     2026-01-01T00:00:30.000000Z too_many_running 64 commands are running\u{fffd} already (by the commander)
+rejected    2026-01-01T00:00:50.000000Z wrong_destination laptop 192.0.2.9 (by the server)
+rejected    2026-01-01T00:00:30.000000Z too_many_running 64 commands are running\u{fffd} already (by the commander)
 key         0001020304050607 laptop
 ";
     assert_eq!(report.to_text(Keys::Each), expected);
@@ -226,7 +226,7 @@ fn what_cannot_be_read_of_knocks_is_said_to_be_unknown() {
     let report = Report::new(health(), None, Err(error()), Err(error()));
     let text = report.to_text(Keys::Each);
     assert!(text.contains("\nknock       unknown: could not read it\n"), "{text}");
-    assert!(text.contains("\nrefused     unknown: could not read it\n"), "{text}");
+    assert!(text.contains("\nrejected    unknown: could not read it\n"), "{text}");
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["audit_problem"], "could not read it");
     assert_eq!(json["rates"], serde_json::Value::Null);

@@ -75,13 +75,8 @@ impl XdpSource {
 
     /// Ring and keys, if a gate has sent them; connects to a gate if that is due.
     fn ask_gate(&mut self, now: Now) -> Option<(NewRing, Vec<NamedKey>)> {
-        if let Gate::Connected(gate) = &self.gate
-            && has_gone(gate.as_fd())
-        {
-            tracing::warn!(
-                "lost the connection to ruroco-gate. The server still reads its ring, and will connect \
-                again when the gate restarts"
-            );
+        let has_ended = matches!(&self.gate, Gate::Connected(gate) if has_gone(gate.as_fd()));
+        if has_ended {
             self.gate = Gate::Away { next_attempt: now.boot };
             self.waits_because = Some("lost the connection".to_owned());
             self.reported.clear();
@@ -90,8 +85,21 @@ impl XdpSource {
             && next_attempt <= now.boot
         {
             match connect(&self.path) {
-                Ok(gate) => self.gate = Gate::Asked { gate, since: now.boot, is_late: false },
+                Ok(gate) => {
+                    if has_ended {
+                        tracing::info!(
+                            "ruroco-gate has reloaded: taking over its ring and keys again"
+                        );
+                    }
+                    self.gate = Gate::Asked { gate, since: now.boot, is_late: false };
+                }
                 Err(error) => {
+                    if has_ended {
+                        tracing::warn!(
+                            "lost the connection to ruroco-gate. The server still reads its ring, and will connect \
+                            again when the gate restarts"
+                        );
+                    }
                     let path = self.path.display();
                     self.retry(now, &anyhow!("could not connect to {path}: {error}"));
                 }

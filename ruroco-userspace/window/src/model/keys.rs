@@ -58,7 +58,7 @@ impl Model {
         {
             form.key = name.to_string();
         } else {
-            let text = "The server needs the same key.";
+            let text = "The host needs the same key.";
             self.notify(Notice::new(Tone::Good, format!("Key {name} was saved"), text).offering(
                 Icon::Shown,
                 "Show the key",

@@ -141,7 +141,7 @@ fn make_key(ui: &mut Ui, model: &Model, form: &mut KeyForm, actions: &mut Action
     let fault = form.name(&model.keys).err().filter(|_| form.tried);
     let field = Field::new("Name")
         .hint("e.g. laptop")
-        .help("Name the key after this computer: the server logs keys by name.")
+        .help("Name the key after this computer: the host logs keys by name.")
         .fault(fault.as_deref());
     let field = field.show(ui, &mut form.name);
     enter(&mut form.entered, &field);

@@ -104,7 +104,7 @@ fn needed(
         });
         match &faults.key {
             Some(fault) => toned_line(ui, Tone::Bad, fault),
-            None => quiet(ui, "The server needs the same key."),
+            None => quiet(ui, "The host needs the same key."),
         }
     });
 }
@@ -143,7 +143,7 @@ fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut A
 fn more(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Actions) {
     let field = Field::new("Run commands for another address")
         .hint("e.g. 198.51.100.7")
-        .help("The server rejects the knock if it comes from any other address.")
+        .help("The host rejects the knock if it comes from any other address.")
         .fault(faults.ip.as_deref())
         .show(ui, &mut form.ip);
     save_when(&field, actions);

@@ -59,7 +59,7 @@ fn nothing_found(ui: &mut Ui, search: &Search, actions: &mut Actions) {
 }
 
 fn nothing_yet(ui: &mut Ui, actions: &mut Actions) {
-    let text = "The operator of a server gives you an invitation, which is a line of text or a QR code. It \
+    let text = "The operator of a host gives you an invitation, which is a line of text or a QR code. It \
                 contains the address and the key.";
     nothing_here(ui, Icon::Hosts, "No host yet", text, |ui| {
         let import = button(ui, Rank::First, Some(Icon::Import), "Add from an invitation");
@@ -219,7 +219,7 @@ fn advice(ui: &mut Ui, advice: &[String]) {
     ui.add_space(TIGHT);
     quiet(
         ui,
-        "A server that rejects a knock does not reply. Check the following, the most likely cause first:",
+        "A host that rejects a knock does not reply. Check the following, the most likely cause first:",
     );
     for (place, one) in (1..).zip(advice) {
         ui.horizontal_top(|ui| {

@@ -17,8 +17,8 @@ use crate::{
 
 pub(super) fn show(ui: &mut Ui, model: &Model, actions: &mut Actions) {
     if model.keys.is_empty() {
-        let text = "A server recognises you by your key. An invitation contains a key. You can also make one \
-                    here and copy it to the server.";
+        let text = "A host recognises you by your key. An invitation contains a key. You can also make one \
+                    here and copy it to the host.";
         return nothing_here(ui, Icon::Key, "No keys yet", text, |ui| {
             if button(ui, Rank::First, Some(Icon::Add), "Make a key").clicked() {
                 actions.push(Action::AskNewKey);

@@ -97,6 +97,17 @@ fn all_that_is_wrong_is_told_with_a_line_for_each() {
     for family in Family::BOTH {
         lab.expect_next_knock_to_run(family);
     }
+    // What runs is shown, and what is wrong with the file.
+    let output = lab.tool_command(&["status"]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && shown.starts_with("ready "), "{shown}");
+    for line in [
+        "guards      UDP port 34020 of ",
+        "warning     config: ",
+        "-> fix the errors that `ruroco check`",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
 
     fs::remove_file(&bad).unwrap();
     fs::write(lab.files.config(), text).unwrap();
