@@ -20,9 +20,7 @@ use std::{
     time::Duration,
 };
 
-use frames::{
-    DESTINATION_OPTIONS, Extension, HOP_BY_HOP, IPV4_MORE_FRAGMENTS, Packet, ROUTING, TCP,
-};
+use frames::{DESTINATION_OPTIONS, Extension, HOP_BY_HOP, IPV4_MORE_FRAGMENTS, Packet, ROUTING};
 use ruroco_common::{
     address::Address, command::CommandHash, datagram::KeyId, plaintext::Plaintext,
 };

@@ -71,7 +71,8 @@ mod tests {
         let run = |name: &str| {
             let hash = ruroco_common::command::CommandHash::of(name);
             let command = commands.get(hash).unwrap();
-            (command.arguments[1].clone(), command.timeout.as_secs())
+            let program = command.task.program().unwrap();
+            (program.arguments[1].clone(), command.timeout.as_secs())
         };
         assert_eq!(run("a"), ("echo \"$RUROCO_IP\"".to_owned(), 30));
         assert_eq!(run("b"), ("true".to_owned(), 120));
