@@ -4,6 +4,7 @@ mod fixture;
 mod flows;
 mod fragments;
 mod leases;
+mod sockets;
 
 use aya::{EbpfLoader, programs::Xdp};
 use ruroco_common::maps;
