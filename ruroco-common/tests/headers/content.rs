@@ -38,7 +38,12 @@ pub(crate) fn ours(frame: &[u8]) -> Option<Content<'_>> {
             destination_port: tcp.destination_port,
             transport: Transport::Tcp(tcp.flags?),
         }),
-        _ => None,
+        Frame::Tcp(_)
+        | Frame::Portless { .. }
+        | Frame::Incomplete { .. }
+        | Frame::Endless { .. }
+        | Frame::Hidden
+        | Frame::Other => None,
     }
 }
 

@@ -28,10 +28,9 @@ pub(crate) fn parse(frame: &[u8]) -> Frame<&[u8]> {
 
 /// Where TCP is not needed, it is [`Frame::Other`]; all else stays the same.
 pub(crate) fn tcp_is_other_where_it_is_not_needed(frame: &[u8]) {
-    let expected = match parse(frame) {
-        Frame::Tcp(_) | Frame::Portless { .. } => Frame::Other,
-        found => found,
-    };
+    let found = parse(frame);
+    let is_of_tcp = matches!(found, Frame::Tcp(_) | Frame::Portless { .. });
+    let expected = if is_of_tcp { Frame::Other } else { found };
     assert_eq!(headers::parse(frame, Scope::Udp), expected);
 }
 

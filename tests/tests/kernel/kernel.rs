@@ -2,7 +2,7 @@
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use ruroco_common::{
@@ -63,7 +63,12 @@ impl Kernel {
 
     /// The program with the one port, the addresses and the key of these tests.
     pub(crate) fn filled() -> Self {
-        let mut kernel = Self::unfilled();
+        Self::filled_with_doors_for(0)
+    }
+
+    /// The same for protocols that have doors.
+    pub(crate) fn filled_with_doors_for(protocols: u8) -> Self {
+        let mut kernel = Self::with_doors_for(protocols);
         kernel.guard(Rate::NEVER, ANY);
         kernel.add_key(&key());
         kernel
@@ -82,6 +87,10 @@ impl Kernel {
         kernel.guard(rate, ANY);
         kernel.passes_refused = true;
         kernel
+    }
+
+    pub(crate) fn map_mut(&mut self, name: &str) -> &mut Map {
+        self.ebpf.map_mut(name).unwrap()
     }
 
     fn guard(&mut self, pass_refused: Rate, share: Rate) {

@@ -1,4 +1,10 @@
-//! Doors.
+//! Doors: who gets through, and what the program remembers of it.
+
+mod fixture;
+mod flows;
+mod fragments;
+mod leases;
+mod sockets;
 
 use aya::{EbpfLoader, programs::Xdp};
 use ruroco_common::maps;
