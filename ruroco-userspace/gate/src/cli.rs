@@ -25,8 +25,17 @@ and to check it, use `ruroco`.",
     actions: &[],
 };
 
+/// The commands that this program had in earlier releases. Scripts, and units that a person has copied, still
+/// call them.
+const MOVED: [&str; 5] = ["check", "doctor", "init", "invite", "status"];
+
 /// The whole program: command line in, exit code out.
 pub fn main() -> ExitCode {
+    let word = env::args_os().nth(1).unwrap_or_default();
+    if let Some(moved) = MOVED.iter().find(|moved| word == **moved) {
+        return COMMAND_LINE
+            .wrong(&format!("`{moved}` is a command of `ruroco`. Run `ruroco {moved}`"));
+    }
     match COMMAND_LINE.parse(env::args_os().skip(1)) {
         Ok(arguments) => {
             logging::start();

@@ -38,6 +38,9 @@ const UPSTREAM_PORT: u16 = 34020;
 /// Where keys were by default, and upstream's floors.
 const FORMER_KEYS_DIR: &str = "/etc/ruroco";
 
+/// The comment with which `ruroco init` begins a file.
+const INIT_COMMENT: &str = "# `ruroco check` lists the errors in this file.";
+
 /// A file that was converted.
 pub(super) struct Converted {
     /// Its new content.
@@ -122,9 +125,14 @@ pub(super) fn convert(file: &File) -> Result<Option<Converted>, Problem> {
         }
     }
     let rest = edit.finish().unwrap_or_else(|| file.text().to_owned());
+    // The comment with which `ruroco-gate init` of earlier releases begins a file names a command that is gone.
+    let rest =
+        rest.replacen("# `ruroco-gate check` says what is wrong with this file.", INIT_COMMENT, 1);
     converted.text = match added.is_empty() {
         true => rest,
         false => {
+            // A byte order mark is one at the beginning only.
+            let rest = rest.trim_start_matches('\u{feff}');
             format!("# By `ruroco import`, to keep what this host did before:\n{added}\n{rest}")
         }
     };
@@ -270,6 +278,16 @@ socket_group = \"ruroco\"
             (config.keys_dir.as_path(), config.state_dir.as_path()),
             (Path::new("/k"), Path::new("/s"))
         );
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_the_comment_of_an_earlier_init_do_not_remain() {
+        let text = "\u{feff}# `ruroco-gate check` says what is wrong with this file.\n\
+                    ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\n";
+        let (earlier, config) = converted(text);
+        assert_eq!(config.keys_dir, Path::new("/etc/ruroco"));
+        assert!(earlier.text.contains(INIT_COMMENT), "{}", earlier.text);
+        assert!(!earlier.text.contains("ruroco-gate"), "{}", earlier.text);
     }
 
     #[test]

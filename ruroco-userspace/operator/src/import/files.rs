@@ -127,10 +127,13 @@ impl<'a> Backup<'a> {
         )?)
     }
 
-    /// Whether an import that was interrupted has kept this very file.
+    /// Whether this very file is kept already: by an import that was interrupted, or because a person has
+    /// copied the original back.
     fn is_kept(&self) -> bool {
         let inode = |path: &Path| fs::symlink_metadata(path).ok().map(|is| (is.dev(), is.ino()));
-        inode(self.path) == inode(&self.kept)
+        let is_same_text =
+            || matches!((read(self.path), read(&self.kept)), (Ok(a), Ok(b)) if a == b);
+        inode(self.path) == inode(&self.kept) || is_same_text()
     }
 
     fn failed(&self) -> String {

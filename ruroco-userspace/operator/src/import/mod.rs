@@ -82,7 +82,12 @@ impl Plan {
     fn of(config: &Path, commands: &Path) -> anyhow::Result<Self> {
         let text = files::read(config)?;
         let converted = config_text::convert(&File::new(config, text.as_str()))?;
-        let commands_text = files::read(commands)?;
+        let is_upstreams = converted.as_ref().is_some_and(|converted| converted.is_upstreams);
+        let commands_text = match commands.try_exists() {
+            // An earlier release without a commander. Upstream does not start without one.
+            Ok(false) if !is_upstreams => String::new(),
+            Ok(_) | Err(_) => files::read(commands)?,
+        };
         let (new_commands, lines) =
             commands_text::convert(&File::new(commands, commands_text.as_str()))?;
         if let Some(text) = &new_commands {
