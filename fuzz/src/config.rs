@@ -254,9 +254,9 @@ fn check_doors(config: &Config, untyped: &Table) {
 }
 
 fn check_door(door: &Door, table: &Table) {
-    let one_or_more = |value: &Value| match value {
-        Value::String(one) => vec![one.clone()],
-        several => text::strings(several).into_iter().map(str::to_owned).collect(),
+    let one_or_more = |value: &Value| match value.as_str() {
+        Some(one) => vec![one.to_owned()],
+        None => text::strings(value).into_iter().map(str::to_owned).collect(),
     };
     let ports: Vec<String> = door.ports.iter().map(ToString::to_string).collect();
     // A range of one port, and zeros in front, are written in another way.

@@ -11,7 +11,7 @@ use ruroco_common::{
     verdict::Verdict,
 };
 use rustix::time::{ClockId, clock_gettime};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::{OURS, frames::Packet, kernel::Kernel};
 
@@ -71,7 +71,7 @@ impl Doors {
         let has = |ports: fn(&Spec) -> bool, bit| if specs.iter().any(ports) { bit } else { 0 };
         let protocols = has(|spec| !spec.1.is_empty(), 1) | has(|spec| !spec.2.is_empty(), 2);
         let mut doors = Self { kernel: Kernel::filled_with_doors_for(protocols) };
-        let mut ports = DoorPorts::none();
+        let mut ports = DoorPorts::new_zeroed();
         for (number, (name, tcp, udp, source, forwarded)) in (1_u8..).zip(specs) {
             let door = Door::new(DoorName::new(name).unwrap(), *source, *forwarded);
             let mut map = doors.array::<{ size_of::<Door>() }>(maps::DOORS);
@@ -147,9 +147,9 @@ impl Doors {
     }
 
     pub(crate) fn set_state(&mut self, open_from: u64) {
-        let state = DoorState { open_from };
-        let mut map = self.array::<8>(maps::DOOR_STATE);
-        map.set(0, <[u8; 8]>::try_from(state.as_bytes()).unwrap(), 0).unwrap();
+        let state = DoorState { open_from, is_set: 1 };
+        let mut map = self.array::<16>(maps::DOOR_STATE);
+        map.set(0, <[u8; 16]>::try_from(state.as_bytes()).unwrap(), 0).unwrap();
     }
 
     pub(crate) fn judge(&mut self, packet: &Packet) -> Verdict {
