@@ -222,8 +222,10 @@ pub struct Lease {
     pub limit: u32,
     /// Flows since the last knock, of which there are at most [`MAX_FLOWS_PER_LEASE`]. The XDP program writes it.
     pub flows: u32,
-    /// Always 0.
-    pub padding: u32,
+    /// Source port of the connection that it admitted last. The XDP program writes it.
+    pub last_port: u32,
+    /// When that was; 0 for never. The XDP program writes it.
+    pub admitted_at: u64,
     /// The key of the last knock.
     pub key: KeyId,
     /// The counter of that knock, big-endian.
@@ -265,13 +267,16 @@ impl Flow {
 }
 
 /// Whether doors are armed: closed to everyone without a lease. Unfilled memory means that they are.
+///
+/// While `open_from` is in the future, doors are on trial: the XDP program sets it to 0 when a connection is established
+/// that a lease has admitted since [`DoorState::set_at`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DoorState {
     /// From this time on the boot clock on, in nanoseconds, all doors are open to everyone; 0 for never.
     pub open_from: u64,
-    /// Whether a gate has set this since the host was started: 0 or 1. The XDP program does not read it.
-    pub is_set: u64,
+    /// When this was set, in nanoseconds on the boot clock; 0 for never since the host was started.
+    pub set_at: u64,
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// What the parser has to find.
+/// What the parser must find.
 #[inline(always)]
 pub(crate) fn scope() -> Scope {
     if DOOR_PROTOCOLS.load() != 0 { Scope::UdpAndTcp } else { Scope::Udp }
@@ -142,6 +142,7 @@ fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
     match lease.claim(Claim::Connection, now) {
         Some(()) => {
             lease.count();
+            lease.note(tcp.source_port, now);
             Verdict::DoorAdmitted
         }
         None => Verdict::DoorLimited,
@@ -160,6 +161,12 @@ fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verd
     }
     match sockets::find(context, tcp) {
         None => Verdict::DoorClosed,
+        Some(Socket::Established) => {
+            if tables::doors_open_from() != 0 {
+                confirm(tcp, door);
+            }
+            Verdict::DoorSession
+        }
         Some(Socket::HalfOpen | Socket::Other) => Verdict::DoorSession,
         // It may be the last packet of a handshake with a SYN cookie.
         Some(Socket::Listener) => {
@@ -171,6 +178,16 @@ fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verd
                 _ => Verdict::DoorClosed,
             }
         }
+    }
+}
+
+/// Ends the trial of doors if this packet is of a connection that a knock has opened since it began: the operator
+/// has a way in.
+#[inline(always)]
+fn confirm(tcp: &Tcp, door: &Door) {
+    let Some(lease) = leases::of(door, tcp.source) else { return };
+    if lease.has_admitted(tcp.source_port, tables::doors_set_at()) {
+        tables::keep_doors_closed();
     }
 }
 
@@ -215,7 +232,7 @@ const fn flow_of_tcp(tcp: &Tcp) -> FlowKey {
     }
 }
 
-/// Begins a flow, in the place of an earlier one that has the same addresses and ports and has ended.
+/// Begins a flow, in the place of an ended flow with the same addresses and ports.
 #[inline(always)]
 fn start_flow(
     lease: &LeaseRef,

@@ -70,6 +70,27 @@ impl LeaseRef {
         (counted && (claim == Claim::Connection || add(flows) <= MAX_FLOWS_PER_LEASE)).then_some(())
     }
 
+    /// Notes a connection that was admitted.
+    #[inline(always)]
+    pub(crate) fn note(&self, source_port: u16, now: u64) {
+        // SAFETY: see `until`.
+        unsafe {
+            (&raw mut (*self.0).last_port).write_volatile(source_port.into());
+            (&raw mut (*self.0).admitted_at).write_volatile(now);
+        }
+    }
+
+    /// Whether the lease has admitted a connection from this port since then, and none after it.
+    #[inline(always)]
+    pub(crate) fn has_admitted(&self, source_port: u16, since: u64) -> bool {
+        // SAFETY: see `until`.
+        let (port, at) = unsafe {
+            let port = (&raw const (*self.0).last_port).read_volatile();
+            (port, (&raw const (*self.0).admitted_at).read_volatile())
+        };
+        port == source_port.into() && at > since
+    }
+
     /// Counts what was admitted.
     #[inline(always)]
     pub(crate) fn count(&self) {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::{BPF_TCP_LISTEN, BPF_TCP_NEW_SYN_RECV, BPF_TCP_SYN_RECV},
+    bindings::{BPF_TCP_ESTABLISHED, BPF_TCP_LISTEN, BPF_TCP_NEW_SYN_RECV, BPF_TCP_SYN_RECV},
     helpers::{bpf_sk_release, bpf_skc_lookup_tcp},
     programs::XdpContext,
 };
@@ -18,7 +18,9 @@ pub(crate) enum Socket {
     Listener,
     /// It has answered a SYN and waits for the last packet of the handshake.
     HalfOpen,
-    /// It is of a connection, which may be ending.
+    /// It is of a connection.
+    Established,
+    /// It is of a connection that ends, or of one that this host begins.
     Other,
 }
 
@@ -49,6 +51,7 @@ pub(crate) fn find(context: &XdpContext, tcp: &Tcp) -> Option<Socket> {
     Some(match state {
         BPF_TCP_LISTEN => Socket::Listener,
         BPF_TCP_NEW_SYN_RECV | BPF_TCP_SYN_RECV => Socket::HalfOpen,
+        BPF_TCP_ESTABLISHED => Socket::Established,
         _ => Socket::Other,
     })
 }

@@ -155,6 +155,22 @@ pub(crate) fn doors_open_from() -> u64 {
         .map_or(0, |state| unsafe { (&raw const (*state).open_from).read_volatile() })
 }
 
+/// When it was set whether doors are open to everyone.
+#[inline(always)]
+pub(crate) fn doors_set_at() -> u64 {
+    // SAFETY: as in `doors_open_from`.
+    DOOR_STATE.get_ptr(0).map_or(0, |state| unsafe { (&raw const (*state).set_at).read_volatile() })
+}
+
+/// Has doors stay closed to everyone without a lease.
+#[inline(always)]
+pub(crate) fn keep_doors_closed() {
+    if let Some(state) = DOOR_STATE.get_ptr_mut(0) {
+        // SAFETY: as in `doors_open_from`.
+        unsafe { (&raw mut (*state).open_from).write_volatile(0) };
+    }
+}
+
 /// A lease.
 #[inline(always)]
 pub(crate) fn lease(key: &LeaseKey) -> Option<*mut Lease> {

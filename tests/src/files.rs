@@ -160,6 +160,11 @@ impl Files {
         self.path("audit")
     }
 
+    /// `doors_dir`
+    pub fn doors_dir(&self) -> PathBuf {
+        self.path("doors")
+    }
+
     /// `pin_dir`
     pub fn pins(&self) -> PathBuf {
         self.path("bpf/ruroco")
@@ -304,10 +309,11 @@ impl Files {
         if options.source == "xdp" {
             write!(
                 text,
-                "\n[gate]\ninterfaces = {:?}\nmode = {:?}\npin_dir = {:?}\n{}\n",
+                "\n[gate]\ninterfaces = {:?}\nmode = {:?}\npin_dir = {:?}\ndoors_dir = {:?}\n{}\n",
                 options.interfaces,
                 options.mode,
                 self.pins(),
+                self.doors_dir(),
                 options.gate,
             )
             .expect("write to a string");

@@ -54,14 +54,19 @@ impl Arming {
         }
     }
 
-    fn to_state(self) -> DoorState {
+    fn to_state(self, now: Duration) -> DoorState {
         let open_from = match self {
             Self::Armed => 0,
-            Self::ArmedUntil(time) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1),
+            Self::ArmedUntil(time) => nanoseconds(time),
             Self::Disarmed => 1,
         };
-        DoorState { open_from, is_set: 1 }
+        DoorState { open_from, set_at: nanoseconds(now) }
     }
+}
+
+/// For the map, in which 0 means never.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Both places of the state.
@@ -87,7 +92,7 @@ impl Switch {
         match &self.map {
             Some(map) => {
                 let state = map.get()?;
-                match state.is_set {
+                match state.set_at {
                     0 => self.after_start(),
                     _ => Ok(Arming::of(state, boot_clock::now())),
                 }
@@ -111,7 +116,7 @@ impl Switch {
             self.keep_file()?;
         }
         if let Some(map) = &mut self.map {
-            map.set(arming.to_state())?;
+            map.set(arming.to_state(boot_clock::now()))?;
         }
         if arming == Arming::Armed {
             self.remove_file()?;
@@ -168,9 +173,9 @@ mod tests {
         for arming in
             [Arming::Armed, Arming::Disarmed, Arming::ArmedUntil(Duration::from_secs(1001))]
         {
-            assert_eq!(Arming::of(arming.to_state(), NOW), arming);
+            assert_eq!(Arming::of(arming.to_state(NOW), NOW), arming);
         }
-        let over = Arming::ArmedUntil(NOW).to_state();
+        let over = Arming::ArmedUntil(NOW).to_state(NOW);
         assert_eq!(Arming::of(over, NOW), Arming::Disarmed);
     }
 

@@ -48,7 +48,7 @@ const ARMING_INTERVAL: Duration = Duration::from_secs(1);
 /// The doors of the configuration and their leases.
 pub(super) struct Doors {
     configured: BTreeMap<DoorName, Door>,
-    /// The maps of the program that is attached. Without doors, there are none.
+    /// The maps of the program that is attached. A program without doors has no such maps.
     maps: Option<DoorMaps>,
     leases: Leases,
     socket: LeaseSocket,
@@ -371,17 +371,22 @@ fn write(
 ) -> anyhow::Result<bool> {
     let is_renewed = grant.answer == Answer::Renewed;
     let before = if is_renewed { maps.lease(lease)? } else { None };
+    // The commander asks again if it has not seen the answer. That is one knock.
+    let counter = request.counter.to_be_bytes();
+    let is_same = |before: &Lease| before.key == request.key && before.counter == counter;
+    let same = before.filter(is_same);
     let value = Lease {
         until: nanoseconds(grant.until),
         since: nanoseconds(grant.since),
         bucket: before.map_or(0, |before| before.bucket),
         connections: before.map_or(0, |before| before.connections),
-        used: 0,
+        used: same.map_or(0, |same| same.used),
         limit,
-        flows: 0,
-        padding: 0,
+        flows: same.map_or(0, |same| same.flows),
+        last_port: before.map_or(0, |before| before.last_port),
+        admitted_at: before.map_or(0, |before| before.admitted_at),
         key: request.key,
-        counter: request.counter.to_be_bytes(),
+        counter,
     };
     maps.put(lease, &value)
 }

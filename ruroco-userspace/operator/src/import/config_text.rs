@@ -41,6 +41,10 @@ const FORMER_KEYS_DIR: &str = "/etc/ruroco";
 /// The comment with which `ruroco init` begins a file.
 const INIT_COMMENT: &str = "# `ruroco check` lists the errors in this file.";
 
+/// The comment with which earlier releases did.
+const FORMER_INIT_COMMENT: &str =
+    concat!("# `ruroco-gate check` says what is", " wrong with this file.");
+
 /// A file that was converted.
 pub(super) struct Converted {
     /// Its new content.
@@ -125,9 +129,8 @@ pub(super) fn convert(file: &File) -> Result<Option<Converted>, Problem> {
         }
     }
     let rest = edit.finish().unwrap_or_else(|| file.text().to_owned());
-    // The comment with which `ruroco-gate init` of earlier releases begins a file names a command that is gone.
-    let rest =
-        rest.replacen("# `ruroco-gate check` says what is wrong with this file.", INIT_COMMENT, 1);
+    // It names a command that is gone.
+    let rest = rest.replacen(FORMER_INIT_COMMENT, INIT_COMMENT, 1);
     converted.text = match added.is_empty() {
         true => rest,
         false => {
@@ -282,9 +285,10 @@ socket_group = \"ruroco\"
 
     #[test]
     fn a_byte_order_mark_and_the_comment_of_an_earlier_init_do_not_remain() {
-        let text = "\u{feff}# `ruroco-gate check` says what is wrong with this file.\n\
-                    ips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\n";
-        let (earlier, config) = converted(text);
+        let text = format!(
+            "\u{feff}{FORMER_INIT_COMMENT}\nips = [\"192.0.2.1\"]\n[gate]\ninterfaces = [\"a\"]\n"
+        );
+        let (earlier, config) = converted(&text);
         assert_eq!(config.keys_dir, Path::new("/etc/ruroco"));
         assert!(earlier.text.contains(INIT_COMMENT), "{}", earlier.text);
         assert!(!earlier.text.contains("ruroco-gate"), "{}", earlier.text);

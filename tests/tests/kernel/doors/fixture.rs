@@ -147,7 +147,7 @@ impl Doors {
     }
 
     pub(crate) fn set_state(&mut self, open_from: u64) {
-        let state = DoorState { open_from, is_set: 1 };
+        let state = DoorState { open_from, set_at: 1 };
         let mut map = self.array::<16>(maps::DOOR_STATE);
         map.set(0, <[u8; 16]>::try_from(state.as_bytes()).unwrap(), 0).unwrap();
     }
@@ -177,7 +177,8 @@ pub(crate) fn lease() -> Lease {
         used: 0,
         limit: 0,
         flows: 0,
-        padding: 0,
+        last_port: 0,
+        admitted_at: 0,
         key: KeyId([7; 8]),
         counter: [9; 16],
     }
