@@ -50,7 +50,7 @@ impl RunningConfig {
                 Err(_) => {}
             }
         }
-        let finding = Finding::warning(
+        let finding = Finding::problem(
             "config",
             format!(
                 "{first}{more}. Daemons that run keep their earlier configuration. None of them starts or reloads with \
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!((config.addresses.len(), config.port), (2, 80));
         assert_eq!(config.socket_dir, Path::new("/run/other"));
         let finding = finding.unwrap().to_string();
-        for part in ["warning", "/x/config.toml:1: unknown field `prot`", "`ruroco check`"] {
+        for part in ["problem", "/x/config.toml:1: unknown field `prot`", "`ruroco check`"] {
             assert!(finding.contains(part), "{finding}");
         }
     }

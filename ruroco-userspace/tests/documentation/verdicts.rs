@@ -29,7 +29,7 @@ fn the_ring_and_the_memory_are_as_large_as_the_page_says() {
     let page = page(PAGE);
     let candidates = usize::try_from(maps::RING_SIZE).unwrap() / (candidate::SIZE + RING_HEADER);
     for (count, what) in
-        [(candidates, "candidates"), (usize::try_from(maps::MAX_SEEN).unwrap(), "less")]
+        [(candidates, "candidates"), (usize::try_from(maps::MAX_SEEN).unwrap(), "minus")]
     {
         let count = format!("{},{:03} {what}", count / 1000, count % 1000);
         assert!(page.contains(&count), "{count}");

@@ -23,13 +23,13 @@ fn a_click_sends_an_authentic_knock_for_that_command() {
     assert_eq!(first.command, CommandHash::of("close_ssh"));
     assert!(first.strict);
     person.sees(&format!("Sent to {}", server.address()));
-    person.sees("Servers never reply to a knock.");
+    person.sees("Hosts never reply to a knock.");
     person.presses("Knock at home: open_ssh");
     let second = server.receives(&key);
     assert_eq!(second.command, CommandHash::of("open_ssh"));
     assert!(second.counter > first.counter);
     person.presses("Dismiss the result for home");
-    assert!(!person.sees_now("Servers never reply to a knock."));
+    assert!(!person.sees_now("Hosts never reply to a knock."));
 }
 
 #[test]

@@ -100,10 +100,11 @@ fn all_that_is_wrong_is_told_with_a_line_for_each() {
     // What runs is shown, and what is wrong with the file.
     let output = lab.tool_command(&["status"]).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && shown.starts_with("ready "), "{shown}");
+    assert!(shown.starts_with("NOT READY   config, commands\n"), "{shown}");
+    assert_eq!(output.status.code(), Some(4), "{shown}");
     for line in [
         "guards      UDP port 34020 of ",
-        "warning     config: ",
+        "problem     config: ",
         "-> fix the errors that `ruroco check`",
     ] {
         assert!(shown.contains(line), "{line}: {shown}");
