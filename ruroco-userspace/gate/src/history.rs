@@ -128,9 +128,8 @@ impl Refused {
 fn is_refusal(verdict: Verdict) -> bool {
     match verdict.outcome() {
         Outcome::Pass => false,
-        Outcome::Refuse => true,
+        Outcome::Refuse | Outcome::Close => true,
         Outcome::Take => verdict != Verdict::Candidate,
-        Outcome::Close => true,
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Frames that are often to us, and often knocks.
-fn pool() -> frames::Pool {
+pub(crate) fn pool() -> frames::Pool {
     let unknown = knock(KeyId([0xff; 8]));
     // Authentic, had it not the id of another key.
     let forged = KEY.0.iter().chain(&unknown[datagram::KEY_ID_SIZE..]).copied().collect();
@@ -40,7 +40,7 @@ fn pool() -> frames::Pool {
 }
 
 /// What must become of a frame, and of which packet the ring must then tell.
-fn expected(frame: &[u8]) -> (Verdict, Option<Packet<'_>>) {
+pub(crate) fn expected(frame: &[u8]) -> (Verdict, Option<Packet<'_>>) {
     if let Some(packet) = oracle::read(frame).filter(Packet::within_limits) {
         let Transport::Udp(payload) = packet.transport else { return (Verdict::NotOurs, None) };
         if packet.destination_port != PORT || !OURS.contains(&packet.destination) {
@@ -113,7 +113,7 @@ fn compare_all(cases: u32, frames: impl Strategy<Value = Vec<u8>>) -> Vec<(Verdi
 }
 
 /// Whether one frame of the key in the map cannot meet this verdict alone.
-fn takes_more(verdict: Verdict) -> bool {
+pub(crate) fn takes_more(verdict: Verdict) -> bool {
     use Verdict::{OverShare, Replayed, RingFull, Throttled};
     matches!(verdict, RingFull | Replayed | Throttled | OverShare) || is_of_doors(verdict)
 }

@@ -164,6 +164,11 @@ verdict     forged                  7000       3499.5/s
 verdict     over_share              8000          0.0/s
 verdict     candidate               9000          0.0/s
 verdict     ring_full              10000          0.0/s
+verdict     door_admitted          11000          0.0/s
+verdict     door_session           12000          0.0/s
+verdict     door_closed            13000          0.0/s
+verdict     door_limited           14000          0.0/s
+verdict     door_fragment          15000          0.0/s
 knock       2026-01-01T00:01:00.000000Z laptop sly\u{fffd}[2J 192.0.2.9 running
 knock       2026-01-01T00:01:00.000000Z laptop open_ssh 192.0.2.9 exit:0 12 ms
 rejected    2026-01-01T00:00:50.000000Z wrong_destination laptop 192.0.2.9 (by the server)

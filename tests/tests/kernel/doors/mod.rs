@@ -1,8 +1,10 @@
 //! Doors: who gets through, and what the program remembers of it.
 
+mod differential;
 mod fixture;
 mod flows;
 mod fragments;
+mod gate_maps;
 mod leases;
 mod sockets;
 

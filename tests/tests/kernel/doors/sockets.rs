@@ -129,7 +129,7 @@ fn expected(flags: u8, socket: Socket, term: Term, limit: u32) -> Verdict {
 fn grant(doors: &mut Doors, packet: &Packet, term: Term, limit: u32) {
     let door = if packet.destination_port == SSH { "ssh" } else { "wide" };
     let until = match term {
-        Term::Never => return,
+        Term::Never => 0,
         Term::Running => now() + 60 * SECOND,
         Term::JustEnded => now() - HANDSHAKE_GRACE / 2,
         Term::LongEnded => now() - HANDSHAKE_GRACE - SECOND,
@@ -139,16 +139,19 @@ fn grant(doors: &mut Doors, packet: &Packet, term: Term, limit: u32) {
         ("wide", IpAddr::V6(_)) => "2001:db8::".to_owned(),
         _ => source(packet),
     };
-    doors.put(&address, door, Lease { until, limit, ..lease() });
+    if term == Term::Never {
+        doors.close(&address, door);
+    } else {
+        doors.put(&address, door, Lease { until, limit, ..lease() });
+    }
 }
 
-/// All flags in each term of a lease; how often each verdict was met.
-fn compare(packet: &Packet, socket: Socket) {
+/// All flags in each term of a lease.
+fn compare(doors: &mut Doors, packet: &Packet, socket: Socket) {
     for term in TERMS {
-        let mut doors = Doors::all();
         for limit in [0, 1] {
             for flags in 0..=u8::MAX {
-                grant(&mut doors, packet, term, limit);
+                grant(doors, packet, term, limit);
                 let packet = packet.clone().with_tcp(flags);
                 let verdict = doors.judge(&packet);
                 let expected = expected(flags, socket, term, limit);
@@ -161,17 +164,18 @@ fn compare(packet: &Packet, socket: Socket) {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn every_combination_of_flags_is_judged_by_the_socket_and_the_lease() {
+    let mut doors = Doors::all();
     host().enter(|| {
         for address in OURS {
             let listener = TcpListener::bind((address, SSH)).unwrap();
-            compare(&outside(address, WIDE, 4000), Socket::None);
-            compare(&outside(address, SSH, 4000), Socket::Listener);
+            compare(&mut doors, &outside(address, WIDE, 4000), Socket::None);
+            compare(&mut doors, &outside(address, SSH, 4000), Socket::Listener);
             let (_client, server) = connect(&listener);
-            compare(&of(&server), Socket::Connection);
+            compare(&mut doors, &of(&server), Socket::Connection);
             let half_open = outside(address, SSH, 5000);
             send_syn(&half_open);
             wait_for((address, SSH).into(), 5000, SYN_RECV);
-            compare(&half_open, Socket::HalfOpen);
+            compare(&mut doors, &half_open, Socket::HalfOpen);
             assert_eq!(state((address, SSH).into(), 5000).as_deref(), Some(SYN_RECV));
         }
     });
@@ -180,12 +184,12 @@ fn every_combination_of_flags_is_judged_by_the_socket_and_the_lease() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_connection_lasts_until_the_kernel_has_forgotten_it() {
+    let mut doors = Doors::all();
     host().enter(|| {
         for address in OURS {
             let listener = TcpListener::bind((address, SSH)).unwrap();
             let (client, server) = connect(&listener);
             let packet = of(&server);
-            let mut doors = Doors::all();
             let ack = packet.clone().with_tcp(ACK);
             doors.expect(&ack, DoorSession);
             // The end that ends first keeps it for a minute.
@@ -194,7 +198,7 @@ fn a_connection_lasts_until_the_kernel_has_forgotten_it() {
             drop(client);
             drop(server);
             wait_for((address, SSH).into(), packet.source_port, TIME_WAIT);
-            compare(&packet, Socket::Connection);
+            compare(&mut doors, &packet, Socket::Connection);
         }
     });
 }
@@ -204,10 +208,10 @@ fn a_connection_lasts_until_the_kernel_has_forgotten_it() {
 fn a_listener_for_both_families_is_found_in_both() {
     host().enter(|| {
         let listener = TcpListener::bind(("::", SSH)).unwrap();
+        let mut doors = Doors::all();
         for address in OURS {
             let client = TcpStream::connect((address, SSH)).unwrap();
             let (server, _) = listener.accept().unwrap();
-            let mut doors = Doors::all();
             doors.expect(&of(&server).with_tcp(ACK), DoorSession);
             let new = outside(address, SSH, 4000);
             doors.expect(&new.clone().with_tcp(ACK), DoorClosed);
@@ -223,16 +227,17 @@ fn a_listener_for_both_families_is_found_in_both() {
 fn a_handshake_with_a_cookie_has_no_socket_and_needs_the_lease() {
     let host = host();
     host.sysctl(&[("ipv4/tcp_syncookies", "2")]);
+    let mut doors = Doors::all();
     host.enter(|| {
         for address in OURS {
             let listener = TcpListener::bind((address, SSH)).unwrap();
             let packet = outside(address, SSH, 6000);
             send_syn(&packet);
-            compare(&packet, Socket::Listener);
+            compare(&mut doors, &packet, Socket::Listener);
             assert_eq!(state((address, SSH).into(), 6000), None);
             // What such a handshake has led to is a connection like others.
             let (_client, server) = connect(&listener);
-            compare(&of(&server), Socket::Connection);
+            compare(&mut doors, &of(&server), Socket::Connection);
         }
     });
 }
@@ -260,12 +265,12 @@ fn sockets_are_those_of_the_namespace_in_which_the_packet_arrives() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_socket_is_found_for_the_very_addresses_and_ports_of_a_packet() {
+    let mut doors = Doors::all();
     host().enter(|| {
         for address in OURS {
             let listener = TcpListener::bind((address, SSH)).unwrap();
             let (_client, server) = connect(&listener);
             let good = of(&server).with_tcp(ACK);
-            let mut doors = Doors::all();
             for extensions in [vec![], vec![Extension::Common(DESTINATION_OPTIONS, 2); 3]] {
                 let extensions = if address.is_ipv6() { extensions } else { Vec::new() };
                 let vlan_tags = vec![0x8100];
