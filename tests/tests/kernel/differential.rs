@@ -66,9 +66,12 @@ pub(crate) fn expected(frame: &[u8]) -> (Verdict, Option<Packet<'_>>) {
         Frame::Incomplete { destination } if ours(destination) => Fault::Fragment,
         Frame::Endless { destination } if ours(destination) => Fault::Malformed,
         Frame::Hidden => Fault::Malformed,
-        _ => {
-            return (Verdict::NotOurs, None);
-        }
+        Frame::Udp(_)
+        | Frame::Tcp(_)
+        | Frame::Incomplete { .. }
+        | Frame::Endless { .. }
+        | Frame::Portless { .. }
+        | Frame::Other => return (Verdict::NotOurs, None),
     };
     let verdict = match fault {
         Fault::Malformed => Verdict::Malformed,

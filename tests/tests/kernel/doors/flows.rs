@@ -145,7 +145,7 @@ fn a_full_table_begins_no_flow_and_forgets_none() {
     let first = flow_key(&starts[0].0);
     let full = Flow { last: now(), idle: UDP_IDLE };
     for number in 0..MAX_FLOWS {
-        let [low, high] = [number as u16, (number >> 16) as u16];
+        let [low, high] = [number & 0xffff, number >> 16].map(|half| u16::try_from(half).unwrap());
         doors.put_flow(FlowKey { source_port: low, destination_port: high, ..first }, full);
     }
     for (packet, door, _) in &starts {

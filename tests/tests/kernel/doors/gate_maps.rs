@@ -83,9 +83,9 @@ fn what_is_written_is_read_and_what_is_not_there_is_no_error() {
     assert_eq!(doors.leases().unwrap(), [(web, other)]);
     assert_eq!(doors.flows().unwrap(), []);
     doors.remove_flow(&flow_key(&tcp(22, 2)[0])).unwrap();
-    assert_eq!(doors.state().unwrap(), DoorState { open_from: 0 });
-    doors.set_state(DoorState { open_from: 7 }).unwrap();
-    assert_eq!(doors.state().unwrap(), DoorState { open_from: 7 });
+    assert_eq!(doors.state().unwrap(), DoorState { open_from: 0, set_at: 0 });
+    doors.set_state(DoorState { open_from: 7, set_at: 1 }).unwrap();
+    assert_eq!(doors.state().unwrap(), DoorState { open_from: 7, set_at: 1 });
     for addresses in [&["192.0.2.5", "2001:db8::5"][..], &["192.0.2.6"], &[]] {
         let parse = |address: &&str| Address::from(address.parse::<std::net::IpAddr>().unwrap());
         doors.set_addresses(&addresses.iter().map(parse).collect::<BTreeSet<_>>()).unwrap();
@@ -118,7 +118,7 @@ fn leases_outlive_the_program_and_maps_of_another_layout_are_replaced() {
     let (ssh, given) = (lease_key("192.0.2.9", "ssh"), lease());
     let mut first = load(&[spec("ssh", 22)], Some(dir.path())).unwrap();
     assert!(first.doors().unwrap().put(&ssh, &given).unwrap());
-    first.doors().unwrap().set_state(DoorState { open_from: now() + SECOND }).unwrap();
+    first.doors().unwrap().set_state(DoorState { open_from: now() + SECOND, set_at: 1 }).unwrap();
     // While it runs, and after it has ended.
     let mut second = load(&[spec("web", 80), spec("ssh", 22)], Some(dir.path())).unwrap();
     assert_eq!(second.doors().unwrap().lease(&ssh).unwrap(), Some(given));
