@@ -12,6 +12,7 @@
     reason = "whatever is not as expected has to end the test, and say where"
 )]
 
+mod doors;
 mod flood;
 mod from_upstream;
 mod host;
