@@ -6,6 +6,8 @@
 //!
 //! A host without doors has [`DOOR_PROTOCOLS`] of 0. The kernel's verifier knows this number and removes all of this.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{Global, helpers::bpf_ktime_get_boot_ns, programs::XdpContext};
 use ruroco_common::{
     address::Address,
@@ -22,7 +24,7 @@ use ruroco_common::{
 use crate::{
     leases::{self, Claim, LeaseRef},
     sockets::{self, Socket},
-    tables,
+    tables, words,
 };
 
 /// For which protocols there are doors. The gate sets it before the program is loaded.
@@ -128,9 +130,9 @@ fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
     if door.is_forwarded() {
         let key = flow_of_tcp(tcp);
         let flow = tables::flow(&key);
-        // A flow that was closed is one whose ports are used again.
-        let is_known = |flow: *mut Flow| is_live(flow, now) && idle(flow) != TCP_CLOSING;
-        if flow.is_some_and(is_known) {
+        // The ports of a connection that was closed may be used again.
+        let is_known = |flow: Flow| flow.is_live(now) && flow.idle != TCP_CLOSING;
+        if flow.map(words::read).is_some_and(is_known) {
             return Verdict::DoorSession;
         }
         return start_flow(&lease, &key, flow, TCP_IDLE, now);
@@ -246,8 +248,7 @@ fn start_flow(
     }
     let flow = Flow { last: now, idle };
     match ended {
-        // SAFETY: the map gave the address, which is aligned and stays valid as long as this program runs.
-        Some(place) => unsafe { place.write_volatile(flow) },
+        Some(place) => words::write(place, flow),
         None if tables::remember(key, &flow).is_none() => return Verdict::DoorLimited,
         None => {}
     }
@@ -259,30 +260,15 @@ fn start_flow(
 #[inline(always)]
 fn continue_flow(flow: *mut Flow, new_idle: u64) -> bool {
     let now = now();
-    if !is_live(flow, now) {
+    let Flow { last, idle } = words::read(flow);
+    if !(Flow { last, idle }).is_live(now) {
         return false;
     }
-    // SAFETY: the map gave the address, which is aligned and stays valid as long as this program runs; another
-    // CPU may write a word, but words are not torn.
-    unsafe {
-        if now.saturating_sub((&raw const (*flow).last).read_volatile()) >= FLOW_GRANULARITY {
-            (&raw mut (*flow).last).write_volatile(now);
-        }
-        if idle(flow) != new_idle {
-            (&raw mut (*flow).idle).write_volatile(new_idle);
-        }
+    if now.saturating_sub(last) >= FLOW_GRANULARITY {
+        words::write(words::field(flow, offset_of!(Flow, last)), now);
+    }
+    if idle != new_idle {
+        words::write(words::field(flow, offset_of!(Flow, idle)), new_idle);
     }
     true
-}
-
-#[inline(always)]
-fn is_live(flow: *mut Flow, now: u64) -> bool {
-    // SAFETY: as in `continue_flow`.
-    unsafe { flow.read_volatile() }.is_live(now)
-}
-
-#[inline(always)]
-fn idle(flow: *mut Flow) -> u64 {
-    // SAFETY: as in `continue_flow`.
-    unsafe { (&raw const (*flow).idle).read_volatile() }
 }

@@ -3,12 +3,14 @@
 //! Several CPUs may use a lease in the same instant. Each adds itself to a counter before it reads it, so that no two
 //! of them take the last connection. Kernels before 5.12 have no instruction that does both.
 
+use core::mem::offset_of;
+
 use ruroco_common::{
     address::Address,
     doors::{Door, LEASE_RATE, Lease, MAX_FLOWS_PER_LEASE},
 };
 
-use crate::{atomic, tables};
+use crate::{tables, words};
 
 /// A lease in the map.
 pub(crate) struct LeaseRef(*mut Lease);
@@ -32,9 +34,7 @@ impl LeaseRef {
     /// When it ends.
     #[inline(always)]
     pub(crate) fn until(&self) -> u64 {
-        // SAFETY: the map gave the address, which is aligned and stays valid as long as this program runs; the
-        // gate may write the lease, but words are not torn. So in all of these functions.
-        unsafe { (&raw const (*self.0).until).read_volatile() }
+        words::read(words::field(self.0, offset_of!(Lease, until)))
     }
 
     /// Whether it admits only so many connections.
@@ -45,8 +45,7 @@ impl LeaseRef {
 
     #[inline(always)]
     fn limit(&self) -> u32 {
-        // SAFETY: see `until`.
-        unsafe { (&raw const (*self.0).limit).read_volatile() }
+        words::read(words::field(self.0, offset_of!(Lease, limit)))
     }
 
     /// Takes one connection or flow from what is left of the lease.
@@ -56,59 +55,45 @@ impl LeaseRef {
             0 => u32::MAX,
             limit => limit,
         };
-        // SAFETY: see `until`.
-        let (used, flows, bucket) = unsafe {
-            (&raw mut (*self.0).used, &raw mut (*self.0).flows, &raw mut (*self.0).bucket)
-        };
-        if read(used) >= most || claim == Claim::Flow && read(flows) >= MAX_FLOWS_PER_LEASE {
+        let used: *mut u32 = words::field(self.0, offset_of!(Lease, used));
+        let flows: *mut u32 = words::field(self.0, offset_of!(Lease, flows));
+        let is_flow = claim == Claim::Flow;
+        if words::read(used) >= most || is_flow && words::read(flows) >= MAX_FLOWS_PER_LEASE {
             return None;
         }
+        let bucket = words::field(self.0, offset_of!(Lease, bucket));
         if !tables::take_at(bucket, LEASE_RATE, now) {
             return None;
         }
-        let counted = add(used) <= most;
-        (counted && (claim == Claim::Connection || add(flows) <= MAX_FLOWS_PER_LEASE)).then_some(())
+        let is_within = add(used) <= most && (!is_flow || add(flows) <= MAX_FLOWS_PER_LEASE);
+        is_within.then_some(())
     }
 
     /// Notes a connection that was admitted.
     #[inline(always)]
     pub(crate) fn note(&self, source_port: u16, now: u64) {
-        // SAFETY: see `until`.
-        unsafe {
-            (&raw mut (*self.0).last_port).write_volatile(source_port.into());
-            (&raw mut (*self.0).admitted_at).write_volatile(now);
-        }
+        words::write(words::field(self.0, offset_of!(Lease, last_port)), u32::from(source_port));
+        words::write(words::field(self.0, offset_of!(Lease, admitted_at)), now);
     }
 
     /// Whether the lease has admitted a connection from this port since then, and none after it.
     #[inline(always)]
     pub(crate) fn has_admitted(&self, source_port: u16, since: u64) -> bool {
-        // SAFETY: see `until`.
-        let (port, at) = unsafe {
-            let port = (&raw const (*self.0).last_port).read_volatile();
-            (port, (&raw const (*self.0).admitted_at).read_volatile())
-        };
-        port == source_port.into() && at > since
+        let port: u32 = words::read(words::field(self.0, offset_of!(Lease, last_port)));
+        let at: u64 = words::read(words::field(self.0, offset_of!(Lease, admitted_at)));
+        port == u32::from(source_port) && at > since
     }
 
     /// Counts what was admitted.
     #[inline(always)]
     pub(crate) fn count(&self) {
-        // SAFETY: see `until`.
-        unsafe { atomic::increment_u64(&raw mut (*self.0).connections) }
+        words::increment_u64(words::field(self.0, offset_of!(Lease, connections)));
     }
 }
 
 /// Adds one; the sum, or more if other CPUs have added since.
 #[inline(always)]
 fn add(counter: *mut u32) -> u32 {
-    // SAFETY: see `LeaseRef::until`.
-    unsafe { atomic::increment_u32(counter) }
-    read(counter)
-}
-
-#[inline(always)]
-fn read(counter: *mut u32) -> u32 {
-    // SAFETY: see `LeaseRef::until`.
-    unsafe { counter.read_volatile() }
+    words::increment_u32(counter);
+    words::read(counter)
 }

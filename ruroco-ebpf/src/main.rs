@@ -13,12 +13,12 @@
     reason = "the xdp macro makes a public function of its own"
 )]
 
-mod atomic;
 mod doors;
 mod frame;
 mod leases;
 mod sockets;
 mod tables;
+mod words;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use ruroco_common::{

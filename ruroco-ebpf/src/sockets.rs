@@ -1,12 +1,18 @@
 //! The kernel's TCP sockets: whether there is one for a packet, and what it does.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{
     EbpfContext,
-    bindings::{BPF_TCP_ESTABLISHED, BPF_TCP_LISTEN, BPF_TCP_NEW_SYN_RECV, BPF_TCP_SYN_RECV},
+    bindings::{
+        BPF_TCP_ESTABLISHED, BPF_TCP_LISTEN, BPF_TCP_NEW_SYN_RECV, BPF_TCP_SYN_RECV, bpf_sock,
+    },
     helpers::{bpf_sk_release, bpf_skc_lookup_tcp},
     programs::XdpContext,
 };
 use ruroco_common::{address::Address, headers::Tcp};
+
+use crate::words;
 
 /// The network namespace of the interface (`BPF_F_CURRENT_NETNS`, linux/bpf.h).
 const SAME_NAMESPACE: u64 = u64::MAX;
@@ -42,12 +48,9 @@ pub(crate) fn find(context: &XdpContext, tcp: &Tcp) -> Option<Socket> {
     if socket.is_null() {
         return None;
     }
-    // SAFETY: the helper has taken a reference to this socket, which is given back here.
-    let state = unsafe {
-        let state = (&raw const (*socket).state).read_volatile();
-        bpf_sk_release(socket.cast());
-        state
-    };
+    let state = words::read(words::field(socket, offset_of!(bpf_sock, state)));
+    // SAFETY: the helper has taken a reference to this socket, which is not used after this.
+    unsafe { bpf_sk_release(socket.cast()) };
     Some(match state {
         BPF_TCP_LISTEN => Socket::Listener,
         BPF_TCP_NEW_SYN_RECV | BPF_TCP_SYN_RECV => Socket::HalfOpen,

@@ -2,6 +2,8 @@
 //!
 //! Until the gate has filled them, no port, address or key is ours and every packet passes.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{
     bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_boot_ns, bpf_ktime_get_ns},
@@ -24,6 +26,8 @@ use ruroco_common::{
     rate::Rate,
     verdict::Verdict,
 };
+
+use crate::words;
 
 #[map]
 static GUARDED: Array<Guarded> = Array::with_max_entries(1, 0);
@@ -149,25 +153,22 @@ pub(crate) fn is_door_address(address: &Address) -> bool {
 /// From when on doors are open to everyone; 0 for never.
 #[inline(always)]
 pub(crate) fn doors_open_from() -> u64 {
-    // SAFETY: the map gave the address, which is aligned; the gate may write the word, but words are not torn.
-    DOOR_STATE
-        .get_ptr(0)
-        .map_or(0, |state| unsafe { (&raw const (*state).open_from).read_volatile() })
+    let state = DOOR_STATE.get_ptr_mut(0);
+    state.map_or(0, |state| words::read(words::field(state, offset_of!(DoorState, open_from))))
 }
 
 /// When it was set whether doors are open to everyone.
 #[inline(always)]
 pub(crate) fn doors_set_at() -> u64 {
-    // SAFETY: as in `doors_open_from`.
-    DOOR_STATE.get_ptr(0).map_or(0, |state| unsafe { (&raw const (*state).set_at).read_volatile() })
+    let state = DOOR_STATE.get_ptr_mut(0);
+    state.map_or(0, |state| words::read(words::field(state, offset_of!(DoorState, set_at))))
 }
 
 /// Has doors stay closed to everyone without a lease.
 #[inline(always)]
 pub(crate) fn keep_doors_closed() {
     if let Some(state) = DOOR_STATE.get_ptr_mut(0) {
-        // SAFETY: as in `doors_open_from`.
-        unsafe { (&raw mut (*state).open_from).write_volatile(0) };
+        words::write(words::field(state, offset_of!(DoorState, open_from)), 0_u64);
     }
 }
 

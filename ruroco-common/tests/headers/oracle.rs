@@ -87,7 +87,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<Packet<'_>> {
             (udp.source_port(), udp.destination_port(), Transport::Udp(udp.payload()), agree)
         }
         Some(TransportSlice::Tcp(tcp)) => {
-            let flags = Transport::Tcp(tcp.slice()[13]);
+            let flags = Transport::Tcp(*tcp.slice().get(13)?);
             (tcp.source_port(), tcp.destination_port(), flags, true)
         }
         _ => return None,

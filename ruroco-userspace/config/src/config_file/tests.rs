@@ -172,7 +172,7 @@ fn what_the_kernel_cannot_check_cannot_look_closed() {
     assert!(with("closed").check_appearance([].into_iter()).is_empty());
     let error = with("closed").check_appearance(["old"].into_iter()).to_string();
     assert!(error.starts_with("/config.toml:4: "), "{error}");
-    assert!(error.contains("old.key") && error.contains("ruroco key add old"), "{error}");
+    assert!(error.contains("old.key") && error.contains("ruroco key revoke old"), "{error}");
 }
 
 #[test]
