@@ -9,7 +9,7 @@ use std::{
 };
 
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{Xdp, XdpMode},
 };
 use ruroco_common::{rate::Rate, verdict::Verdict};
@@ -273,7 +273,10 @@ fn load_others() -> Ebpf {
     let places: Vec<usize> =
         (0..object.len()).filter(|at| object[*at..].starts_with(ours)).collect();
     places.iter().for_each(|at| object[*at..at + others.len()].copy_from_slice(others));
-    let mut ebpf = EbpfLoader::new().load(&object).unwrap();
+    let mut loader = EbpfLoader::new();
+    // The default has the kernel write more than there is room for.
+    loader.verifier_log_level(VerifierLogLevel::STATS);
+    let mut ebpf = loader.load(&object).unwrap();
     program(&mut ebpf).load().unwrap();
     ebpf
 }
