@@ -66,7 +66,12 @@ pub(crate) fn expected(frame: &[u8]) -> (Verdict, Option<Packet<'_>>) {
         Frame::Incomplete { destination } if ours(destination) => Fault::Fragment,
         Frame::Endless { destination } if ours(destination) => Fault::Malformed,
         Frame::Hidden => Fault::Malformed,
-        _ => {
+        Frame::Udp(_)
+        | Frame::Tcp(_)
+        | Frame::Portless { .. }
+        | Frame::Endless { .. }
+        | Frame::Incomplete { .. }
+        | Frame::Other => {
             return (Verdict::NotOurs, None);
         }
     };

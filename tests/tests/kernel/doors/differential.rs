@@ -86,7 +86,11 @@ fn seen(frame: &[u8]) -> Option<Seen> {
             port: tcp.destination_port,
             flags: tcp.flags,
         }),
-        _ => None,
+        Frame::Portless { .. }
+        | Frame::Incomplete { .. }
+        | Frame::Endless { .. }
+        | Frame::Hidden
+        | Frame::Other => None,
     }
 }
 
@@ -100,7 +104,7 @@ fn expected(frame: &[u8], flows: &mut HashSet<FlowKey>) -> Verdict {
             Frame::Incomplete { destination } => (Verdict::Fragment, destination),
             Frame::Endless { destination } => (Verdict::Malformed, destination),
             Frame::Hidden => return Verdict::Malformed,
-            _ => return Verdict::NotOurs,
+            Frame::Udp(_) | Frame::Tcp(_) | Frame::Other => return Verdict::NotOurs,
         };
         let is_here = is_here(Protocol::Udp, destination.into());
         return if is_here { verdict } else { Verdict::NotOurs };

@@ -1,6 +1,6 @@
 //! A program with doors, filled as the gate fills it, and the clock that it looks at.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, MapData};
 use ruroco_common::{
@@ -183,7 +183,7 @@ pub(crate) fn lease_key(address: &str, door: &str) -> LeaseKey {
 /// A lease for a minute from now, without a limit.
 pub(crate) fn lease() -> Lease {
     Lease {
-        until: now() + Duration::from_secs(60).as_nanos() as u64,
+        until: now() + 60 * SECOND,
         since: now(),
         bucket: 0,
         connections: 0,
