@@ -68,10 +68,12 @@ pub(crate) fn expected(frame: &[u8]) -> (Verdict, Option<Packet<'_>>) {
         Frame::Hidden => Fault::Malformed,
         Frame::Udp(_)
         | Frame::Tcp(_)
-        | Frame::Incomplete { .. }
-        | Frame::Endless { .. }
         | Frame::Portless { .. }
-        | Frame::Other => return (Verdict::NotOurs, None),
+        | Frame::Endless { .. }
+        | Frame::Incomplete { .. }
+        | Frame::Other => {
+            return (Verdict::NotOurs, None);
+        }
     };
     let verdict = match fault {
         Fault::Malformed => Verdict::Malformed,

@@ -86,9 +86,9 @@ fn seen(frame: &[u8]) -> Option<Seen> {
             port: tcp.destination_port,
             flags: tcp.flags,
         }),
-        Frame::Incomplete { .. }
+        Frame::Portless { .. }
+        | Frame::Incomplete { .. }
         | Frame::Endless { .. }
-        | Frame::Portless { .. }
         | Frame::Hidden
         | Frame::Other => None,
     }

@@ -164,8 +164,19 @@ fn what_is_admitted_is_counted_and_nothing_else_is_changed() {
         doors.expect(&packet, DoorAdmitted);
         let after = doors.lease(&source(&packet), "both");
         assert!(after.bucket > now() - SECOND, "the bucket's time is {}", after.bucket);
-        let flows = u32::from(packet.tcp.is_none());
-        let expected = Lease { bucket: after.bucket, connections: 41, used: 6, flows, ..before };
+        let is_udp = packet.tcp.is_none();
+        // The port tells which connection confirms a trial.
+        let last_port = if is_udp { 0 } else { packet.source_port.into() };
+        assert_eq!(is_udp, after.admitted_at == 0);
+        let expected = Lease {
+            bucket: after.bucket,
+            connections: 41,
+            used: 6,
+            flows: is_udp.into(),
+            last_port,
+            admitted_at: after.admitted_at,
+            ..before
+        };
         assert_eq!(after, expected);
     }
 }
