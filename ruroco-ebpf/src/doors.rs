@@ -35,6 +35,7 @@ static DOOR_PROTOCOLS: Global<u8> = Global::new(0);
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
+const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 
 /// What the parser must find.
@@ -155,9 +156,17 @@ fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
 #[inline(always)]
 fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verdict {
     if door.is_forwarded() {
-        let idle = if flags & (FIN | RST) == 0 { TCP_IDLE } else { TCP_CLOSING };
         let flow = tables::flow(&flow_of_tcp(tcp));
-        if flow.is_some_and(|flow| continue_flow(flow, idle)) {
+        let is_continued = |flow: *mut Flow| {
+            // The end of a connection has acknowledgements without data. Data show that a FIN or RST was forged.
+            let idle = match flags & (FIN | RST | PSH) {
+                PSH => Some(TCP_IDLE),
+                0 => None,
+                _ => Some(TCP_CLOSING),
+            };
+            continue_flow(flow, idle)
+        };
+        if flow.is_some_and(is_continued) {
             return Verdict::DoorSession;
         }
     }
@@ -212,7 +221,7 @@ pub(crate) fn judge_udp<C>(guarded: &Guarded, udp: &Udp<C>) -> Verdict {
         protocol: 17,
     };
     let flow = tables::flow(&key);
-    if flow.is_some_and(|flow| continue_flow(flow, UDP_IDLE)) {
+    if flow.is_some_and(|flow| continue_flow(flow, None)) {
         return Verdict::DoorSession;
     }
     let Some(lease) = leases::of(door, udp.source) else { return Verdict::DoorClosed };
@@ -256,9 +265,10 @@ fn start_flow(
     Verdict::DoorAdmitted
 }
 
-/// Notes one more packet of a flow, if the flow has not ended.
+/// Notes one more packet of a flow, if the flow has not ended, and how long it may be without a packet from now on if
+/// that changes.
 #[inline(always)]
-fn continue_flow(flow: *mut Flow, new_idle: u64) -> bool {
+fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
     let now = now();
     let Flow { last, idle } = words::read(flow);
     if !(Flow { last, idle }).is_live(now) {
@@ -267,7 +277,9 @@ fn continue_flow(flow: *mut Flow, new_idle: u64) -> bool {
     if now.saturating_sub(last) >= FLOW_GRANULARITY {
         words::write(words::field(flow, offset_of!(Flow, last)), now);
     }
-    if idle != new_idle {
+    if let Some(new_idle) = new_idle
+        && idle != new_idle
+    {
         words::write(words::field(flow, offset_of!(Flow, idle)), new_idle);
     }
     true

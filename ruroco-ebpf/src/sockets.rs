@@ -26,7 +26,7 @@ pub(crate) enum Socket {
     HalfOpen,
     /// It is of a connection.
     Established,
-    /// It is of a connection that ends, or of one that this host begins.
+    /// It is of a connection that ends, or that this host begins.
     Other,
 }
 

@@ -157,7 +157,7 @@ fn walk<C: Cursor>(at: &mut C, first: u8) -> Walk {
 }
 
 /// Whether this is one of the headers that may occur anywhere in a chain. One condition, for the
-/// same reason as in [`is_vlan`].
+/// same reason as in [`is_vlan`](super::ethernet::is_vlan).
 #[inline(always)]
 const fn is_stepped_over(next: u8) -> bool {
     const THEY: u64 = 1 << ROUTING | 1 << DESTINATION_OPTIONS;

@@ -41,8 +41,8 @@ pub struct AddressStatus {
 pub struct Addresses {
     changes: OwnedFd,
     present: Present,
-    /// The addresses of all hosts of the networks that this host is in.
-    broadcasts: Vec<IpAddr>,
+    /// Addresses of all hosts or routers of the networks that this host is in.
+    of_many: Vec<IpAddr>,
     /// What the host had at some time since this gate started.
     seen: BTreeSet<IpAddr>,
     /// For which of `addresses` a problem is in the log.
@@ -57,19 +57,22 @@ impl Addresses {
     pub fn watch() -> io::Result<Self> {
         let changes = netlink::subscribe(ADDRESS_CHANGES)?;
         let assigned = netlink::addresses()?;
-        let (present, broadcasts) = (Present::of(&assigned), broadcasts(&assigned));
+        let (present, of_many) = (Present::of(&assigned), of_many(&assigned));
         let seen = present.0.clone();
-        Ok(Self { changes, seen, present, broadcasts, reported: BTreeSet::new() })
+        Ok(Self { changes, seen, present, of_many, reported: BTreeSet::new() })
     }
 
     /// Looks what has changed, and logs each of `addresses` that was lost or has returned.
     pub fn follow(&mut self, ips: &[IpAddr]) {
-        if netlink::drain(&self.changes)
-            && let Ok(assigned) = netlink::addresses()
-        {
-            self.present = Present::of(&assigned);
-            self.broadcasts = broadcasts(&assigned);
-            self.seen.extend(&self.present.0);
+        if netlink::drain(&self.changes) {
+            match netlink::addresses() {
+                Ok(assigned) => {
+                    self.present = Present::of(&assigned);
+                    self.of_many = of_many(&assigned);
+                    self.seen.extend(&self.present.0);
+                }
+                Err(error) => tracing::warn!("could not list this host's addresses: {error}"),
+            }
         }
         // Before the network is up the host has none of them, which is nothing for the log.
         for ip in ips.iter().filter(|ip| self.seen.contains(*ip)) {
@@ -83,7 +86,7 @@ impl Addresses {
 
     /// The destinations of packets that are delivered on this host, as far as interfaces have them.
     pub(super) fn destinations(&self) -> BTreeSet<Address> {
-        self.present.0.iter().chain(&self.broadcasts).copied().map(Address::from).collect()
+        self.present.0.iter().chain(&self.of_many).copied().map(Address::from).collect()
     }
 
     /// How each of `addresses` is.
@@ -168,8 +171,8 @@ impl FromIterator<IpAddr> for Present {
     }
 }
 
-fn broadcasts(assigned: &[Assigned]) -> Vec<IpAddr> {
-    assigned.iter().filter_map(|assigned| assigned.broadcast).collect()
+fn of_many(assigned: &[Assigned]) -> Vec<IpAddr> {
+    assigned.iter().flat_map(|assigned| assigned.others.iter().copied()).collect()
 }
 
 /// Whether a client elsewhere could send to it.
@@ -211,8 +214,8 @@ mod tests {
         let seen = seen.iter().map(|one| ip(one)).collect();
         let present = present.iter().map(|one| ip(one)).collect();
         let changes = netlink::subscribe(ADDRESS_CHANGES).unwrap();
-        let broadcasts = Vec::new();
-        Addresses { changes, seen, present, broadcasts, reported: BTreeSet::new() }
+        let of_many = Vec::new();
+        Addresses { changes, seen, present, of_many, reported: BTreeSet::new() }
     }
 
     #[test]
@@ -247,7 +250,7 @@ mod tests {
             (v4, 0x200, true),        // by DHCP
             (v4, 0x80 | 0x20, false), // deprecated
         ] {
-            let assigned = Assigned { index: 2, ip: ip(address), broadcast: None, flags };
+            let assigned = Assigned { index: 2, ip: ip(address), others: Vec::new(), flags };
             assert_eq!(is_lasting(&assigned), lasts, "{address} {flags:#x}");
         }
     }

@@ -124,14 +124,37 @@ impl Switch {
         Ok(())
     }
 
-    /// For a gate that starts: sets the map after a start of the host, and otherwise has the file agree with the map.
+    /// For a gate that starts: sets the map after a start of the host.
     ///
     /// # Errors
-    /// As [`Switch::set`].
+    /// If it is unknown whether doors are armed, or the map cannot be written.
     pub(super) fn begin(&mut self) -> anyhow::Result<Arming> {
-        let arming = self.read()?;
-        self.set(arming)?;
+        let arming = self.follow()?;
+        if let Some(map) = &mut self.map
+            && map.get()?.set_at == 0
+        {
+            map.set(arming.to_state(boot_clock::now()))?;
+        }
         Ok(arming)
+    }
+
+    /// Whether doors are armed. If a connection has confirmed it, the file goes.
+    ///
+    /// # Errors
+    /// As [`Switch::read`].
+    pub(super) fn follow(&mut self) -> anyhow::Result<Arming> {
+        let arming = self.read()?;
+        if arming == Arming::Armed
+            && let Err(error) = self.remove_file()
+        {
+            tracing::error!("{error:#}");
+        }
+        Ok(arming)
+    }
+
+    /// Whether a gate with doors has been there since the start of the host.
+    pub const fn is_in_kernel(&self) -> bool {
+        self.map.is_some()
     }
 
     fn keep_file(&self) -> anyhow::Result<()> {
@@ -146,6 +169,10 @@ impl Switch {
     }
 
     fn remove_file(&self) -> anyhow::Result<()> {
+        // On a disk that is read-only, even the removal of a missing file fails.
+        if !is_there(&self.file)? {
+            return Ok(());
+        }
         match durable::remove(&self.file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let file = self.file.display();

@@ -301,6 +301,15 @@ impl DoorMaps {
         all.collect::<Result<_, MapError>>().context("could not list the flows")
     }
 
+    /// A flow, which may have ended.
+    ///
+    /// # Errors
+    /// See [`DoorMaps::lease`].
+    pub fn flow(&self, key: &FlowKey) -> anyhow::Result<Option<Flow>> {
+        let found = existing(self.flows.get(&transmute!(*key), 0));
+        Ok(found.context("could not read a flow")?.map(|bytes| transmute!(bytes)))
+    }
+
     /// Ends a flow, if it exists.
     ///
     /// # Errors

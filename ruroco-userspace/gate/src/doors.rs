@@ -6,6 +6,7 @@
 //!
 //! Rationale: decision 0037.
 
+mod flows;
 mod lease_socket;
 mod leases;
 
@@ -80,8 +81,9 @@ impl Doors {
         let configured = config.doors.clone();
         let (switch, arming) = (None, Arming::Armed);
         let mut doors = Self { configured, maps, leases, socket, switch, next_sweep: None, arming };
-        doors.begin_arming(&config.gate)?;
+        doors.begin_arming(config)?;
         doors.close_unsupported(keys);
+        doors.forget_earlier(&config.gate);
         Ok(doors)
     }
 
@@ -119,20 +121,29 @@ impl Doors {
     pub(super) fn change(&mut self, config: &Config, maps: Option<DoorMaps>, keys: &HeldKeys) {
         self.configured.clone_from(&config.doors);
         self.maps = maps;
-        if let Err(error) = self.begin_arming(&config.gate) {
-            tracing::error!("could not determine whether doors are armed: {error:#}");
-        }
         self.close_unsupported(keys);
+        self.forget_earlier(&config.gate);
     }
 
-    /// Begins to follow whether doors are armed, as soon as there are doors. Without doors, the maps of earlier ones
-    /// are no longer kept.
-    fn begin_arming(&mut self, gate: &Gate) -> anyhow::Result<()> {
-        if self.configured.is_empty() {
-            self.switch = None;
-            return door_maps::unpin(&gate.pin_dir);
+    /// Without doors, the maps of earlier doors are no longer kept.
+    fn forget_earlier(&mut self, gate: &Gate) {
+        if !self.configured.is_empty() {
+            return;
         }
-        if self.switch.is_none() {
+        self.switch = None;
+        if let Err(error) = door_maps::unpin(&gate.pin_dir) {
+            tracing::warn!("could not remove the maps of earlier doors: {error:#}");
+        }
+    }
+
+    /// Begins to follow whether doors are armed, if a configuration has doors. To be called before the program that
+    /// has them is attached.
+    ///
+    /// # Errors
+    /// If this is unknown.
+    pub(super) fn begin_arming(&mut self, config: &Config) -> anyhow::Result<()> {
+        if !config.doors.is_empty() && self.switch.is_none() {
+            let gate = &config.gate;
             let mut switch = Switch::open(gate)?;
             self.arming = switch.begin()?;
             self.switch = Some(switch);
@@ -144,20 +155,13 @@ impl Doors {
     /// Notices that the operator, a connection or the end of its time has changed whether doors are armed.
     pub(super) fn follow_arming(&mut self) {
         let Some(switch) = &mut self.switch else { return };
-        let before = self.arming;
-        match switch.read() {
-            Ok(arming) if arming != before => {
+        match switch.follow() {
+            Ok(arming) if arming != self.arming => {
                 self.arming = arming;
                 report_arming(arming);
             }
             Ok(_) => {}
             Err(error) => tracing::error!("could not determine whether doors are armed: {error:#}"),
-        }
-        // A connection through a door has confirmed it; the file does not say so yet.
-        if matches!((before, self.arming), (Arming::ArmedUntil(_), Arming::Armed))
-            && let Err(error) = switch.set(Arming::Armed)
-        {
-            tracing::error!("{error:#}");
         }
     }
 
@@ -178,6 +182,7 @@ impl Doors {
         let keys: BTreeSet<KeyId> = keys.ids_in_force().collect();
         let has_door = |door: DoorName| self.configured.contains_key(&door);
         for lease in self.leases.unsupported(has_door, &keys) {
+            self.end_flows(&lease);
             if self.end(&lease) {
                 let (door, ip) = (lease.door, IpAddr::from(lease.address));
                 tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
@@ -209,11 +214,7 @@ impl Doors {
         self.next_sweep = now.checked_add(SWEEP_INTERVAL);
         let boot = nanoseconds(boot_clock::now());
         let Some(maps) = &mut self.maps else { return };
-        let swept = maps.flows().and_then(|flows| {
-            let mut ended = flows.iter().filter(|(_, flow)| !flow.is_live(boot));
-            ended.try_for_each(|(key, _)| maps.remove_flow(key))
-        });
-        if let Err(error) = swept {
+        if let Err(error) = flows::sweep(maps, boot) {
             tracing::error!("could not remove flows that have ended: {error:#}");
         }
     }
@@ -252,6 +253,7 @@ impl Doors {
         let now = boot_clock::now();
         let Action::Open { until } = request.action else {
             let was_open = self.leases.is_in_force(&lease, now);
+            self.end_flows(&lease);
             if !self.end(&lease) {
                 return Err(Answer::Failed);
             }
@@ -277,6 +279,18 @@ impl Doors {
         let Grant { until, since, answer } = grant;
         self.leases.insert(lease, Held { until, since, key: request.key, has_ended: false });
         Ok(answer)
+    }
+
+    /// Ends the flows of a lease that is revoked. TCP sessions of this host continue.
+    fn end_flows(&mut self, lease: &LeaseKey) {
+        let (Some(maps), Some(door)) = (&mut self.maps, self.configured.get(&lease.door)) else {
+            return;
+        };
+        if door.has_flows()
+            && let Err(error) = flows::end(maps, lease, &in_kernel(door), &door.ports)
+        {
+            tracing::error!(door = %lease.door, "could not end the flows of a lease: {error:#}");
+        }
     }
 
     /// Takes a lease out of the map. Says whether the map does not have it any more.

@@ -88,8 +88,9 @@ pub struct Assigned {
     pub index: u32,
     /// The address.
     pub ip: IpAddr,
-    /// The address of all hosts of its network, which IPv6 does not have.
-    pub broadcast: Option<IpAddr>,
+    /// Other destinations that the stack delivers here because of it: those of all hosts of an IPv4 network, and of all
+    /// routers of an IPv6 network (RFC 4291, section 2.6.1).
+    pub others: Vec<IpAddr>,
     /// `IFA_F_*` (linux/if_addr.h).
     pub flags: u32,
 }
@@ -276,10 +277,29 @@ fn parse_address(body: &[u8]) -> Option<Assigned> {
     };
     let broadcast = attribute(attributes, BROADCAST).and_then(|ip| <[u8; 4]>::try_from(ip).ok());
     let broadcast = broadcast.map(|ip| Ipv4Addr::from(ip).into());
+    let others = broadcast.into_iter().chain(ends(ip, *body.get(1)?)).collect();
     let flags = attribute(attributes, FLAGS).and_then(|flags| four(flags, 0));
     // Kernels before 3.14 had eight bits for them.
     let flags = flags.or_else(|| Some(u32::from(*body.get(2)?)))?;
-    Some(Assigned { index: four(body, 4)?, ip, broadcast, flags })
+    Some(Assigned { index: four(body, 4)?, ip, others, flags })
+}
+
+/// The first address of a network and, for IPv4, the last one, where they are not single hosts. Before Linux 5.14, the
+/// first address of an IPv4 network is that of all hosts, too.
+fn ends(ip: IpAddr, prefix: u8) -> Vec<IpAddr> {
+    let prefix = u32::from(prefix);
+    match ip {
+        IpAddr::V4(ip) if prefix < 31 => {
+            let hosts = u32::MAX.checked_shr(prefix).unwrap_or(0);
+            let [first, last] = [ip.to_bits() & !hosts, ip.to_bits() | hosts];
+            [first, last].map(|bits| Ipv4Addr::from_bits(bits).into()).to_vec()
+        }
+        IpAddr::V6(ip) if prefix < 127 => {
+            let hosts = u128::MAX.checked_shr(prefix).unwrap_or(0);
+            vec![Ipv6Addr::from_bits(ip.to_bits() & !hosts).into()]
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => Vec::new(),
+    }
 }
 
 /// The value of the first attribute of a kind.
@@ -322,7 +342,8 @@ mod tests {
     }
 
     fn assignment(index: u32, flags: u32, attributes: &[(u16, &[u8])]) -> Vec<u8> {
-        let mut body = vec![0; 4];
+        // Family, length of the prefix, flags and scope.
+        let mut body = vec![0, 24, 0, 0];
         body.extend(index.to_ne_bytes());
         for (kind, value) in attributes {
             push_attribute(&mut body, *kind, value);
@@ -333,18 +354,36 @@ mod tests {
 
     #[test]
     fn an_address_is_that_of_this_end_with_all_32_flags() {
-        let (near, far, all) = ([192, 0, 2, 1], [192, 0, 2, 9], [192, 0, 2, 255]);
+        let (near, far, all) = ([192, 0, 2, 1], [192, 0, 2, 9], [192, 0, 2, 127]);
         let body = assignment(3, 0x0121, &[(ADDRESS, &far), (LOCAL, &near), (BROADCAST, &all)]);
-        let (ip, broadcast) = (IpAddr::from(near), Some(IpAddr::from(all)));
-        assert_eq!(parse_address(&body), Some(Assigned { index: 3, ip, broadcast, flags: 0x0121 }));
+        let ip = IpAddr::from(near);
+        let others = [all, [192, 0, 2, 0], [192, 0, 2, 255]].map(IpAddr::from).to_vec();
+        assert_eq!(parse_address(&body), Some(Assigned { index: 3, ip, others, flags: 0x0121 }));
         let v6: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let body = assignment(4, 0x80, &[(77, &[1, 2, 3, 4, 5]), (ADDRESS, &v6.octets())]);
         assert_eq!(
             parse_address(&body),
-            Some(Assigned { index: 4, ip: v6.into(), broadcast: None, flags: 0x80 })
+            Some(Assigned { index: 4, ip: v6.into(), others: ends(v6.into(), 24), flags: 0x80 })
         );
         for length in 0..ASSIGNMENT + ATTRIBUTE {
             assert_eq!(parse_address(&body[..length]), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_network_has_addresses_for_all_of_it() {
+        let shown = |ip: &str, prefix| {
+            let ends = ends(ip.parse().unwrap(), prefix).into_iter();
+            ends.map(|ip| ip.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("192.0.2.77", 24), ["192.0.2.0", "192.0.2.255"]);
+        assert_eq!(shown("192.0.2.77", 30), ["192.0.2.76", "192.0.2.79"]);
+        assert_eq!(shown("192.0.2.77", 0), ["0.0.0.0", "255.255.255.255"]);
+        assert_eq!(shown("2001:db8::77", 64), ["2001:db8::"]);
+        for (ip, prefix) in
+            [("192.0.2.77", 31), ("192.0.2.77", 32), ("2001:db8::77", 127), ("2001:db8::77", 128)]
+        {
+            assert!(shown(ip, prefix).is_empty(), "{ip}/{prefix}");
         }
     }
 

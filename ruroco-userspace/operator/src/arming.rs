@@ -32,14 +32,25 @@ pub fn arm(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Re
     let mut switch = Switch::open(&config.gate)?;
     let Some(duration) = options.duration else {
         switch.set(Arming::Armed)?;
+        if !switch.is_in_kernel() {
+            let doors = doors(&config);
+            return Ok(writeln!(out, "armed: {doors} closed as soon as ruroco-gate runs with it")?);
+        }
         return Ok(writeln!(out, "armed: {} closed to everyone without a lease", doors(&config))?);
     };
+    if !switch.is_in_kernel() {
+        bail!(
+            "ruroco-gate has not run with a door since this host was started, so doors cannot close now. Run \
+             `systemctl reload-or-restart ruroco-gate`, then this again"
+        );
+    }
     switch.set(Arming::ArmedUntil(boot_clock::now().saturating_add(duration)))?;
     let seconds = duration.as_secs();
     Ok(writeln!(
         out,
         "armed for {seconds} seconds: {} closed to everyone without a lease.\n\
-         Knock and open a new connection, or run `ruroco confirm`. Otherwise everyone can connect again afterwards.",
+         A new TCP connection to this host after a knock confirms it, and so does `ruroco confirm`. Otherwise everyone \
+         can connect again afterwards.",
         doors(&config)
     )?)
 }
@@ -55,7 +66,11 @@ pub fn confirm(config: &Path, out: &mut impl Write) -> anyhow::Result<()> {
         Arming::Disarmed => {
             bail!("doors are open to everyone. Run `ruroco arm --for 10m` to close them")
         }
-        Arming::Armed => writeln!(out, "confirmed already")?,
+        Arming::Armed => {
+            // The file for the next start of the host may still be there.
+            switch.set(Arming::Armed)?;
+            writeln!(out, "confirmed already")?;
+        }
         Arming::ArmedUntil(_) => {
             switch.set(Arming::Armed)?;
             writeln!(out, "confirmed: {} closed to everyone without a lease", doors(&config))?;

@@ -74,7 +74,10 @@ fn a_new_host_has_a_door_after_three_commands_and_keeps_it_closed() {
         "ruroco init --yes --interface {SERVER_INTERFACE} --address {} --port {PORT} --door echo=tcp/{BEHIND}",
         SERVER.v4
     ));
-    assert!(said.contains("closed echo. Existing sessions continue. Within 10 minutes,"), "{said}");
+    assert!(
+        said.contains("closed echo. TCP sessions with this host continue. Within 10 minutes,"),
+        "{said}"
+    );
     expect_closed(&host);
     expect_alive(&mut before);
     assert!(arming(&host)["left_ms"].is_u64());

@@ -20,7 +20,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use ruroco_common::{address::Address, datagram::KeyId, doors::DoorName};
 use ruroco_config::Config;
-use ruroco_gate::status::{self, DoorStatus, LeaseStatus};
+use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus};
 use ruroco_ipc::{
     lease::{Action as LeaseAction, Answer, Request, SOCKET},
     private_socket,
@@ -67,6 +67,16 @@ enum Action {
     },
 }
 
+/// All that is shown.
+#[derive(Debug, Serialize)]
+struct Overview {
+    /// Whether doors are closed to everyone without a lease.
+    arming: ArmingStatus,
+    /// Whether the XDP program is on all configured interfaces.
+    attached: bool,
+    doors: Vec<Shown>,
+}
+
 /// A door as it is shown.
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -107,14 +117,14 @@ fn watch(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn shown(config: &Config, json: bool) -> anyhow::Result<String> {
-    let doors = look(config)?;
+    let overview = look(config)?;
     match json {
-        true => Ok(format!("{}\n", serde_json::to_string(&doors)?)),
-        false => Ok(text(&doors)?),
+        true => Ok(format!("{}\n", serde_json::to_string(&overview)?)),
+        false => Ok(text(&overview)?),
     }
 }
 
-fn look(config: &Config) -> anyhow::Result<Vec<Shown>> {
+fn look(config: &Config) -> anyhow::Result<Overview> {
     let status = status::ask(&config.socket_dir)?;
     let sessions = sessions::established().context("cannot list the sessions of this host")?;
     let shown = |door: DoorStatus| {
@@ -122,7 +132,8 @@ fn look(config: &Config) -> anyhow::Result<Vec<Shown>> {
         let sessions = sessions.iter().filter(is_here).map(|session| session.peer).collect();
         Shown { door, sessions }
     };
-    Ok(status.doors.into_iter().map(shown).collect())
+    let doors = status.doors.into_iter().map(shown).collect();
+    Ok(Overview { arming: status.arming, attached: status.attached, doors })
 }
 
 /// Whether one of the door's TCP ports is this port.
@@ -136,14 +147,21 @@ fn is_port_of(door: &DoorStatus, port: u16) -> bool {
 }
 
 /// The doors for a person.
-fn text(doors: &[Shown]) -> Result<String, fmt::Error> {
+fn text(overview: &Overview) -> Result<String, fmt::Error> {
+    let Overview { arming, attached, doors } = overview;
     let mut text = String::new();
+    if !attached {
+        text.push_str("The gate is NOT ATTACHED to some interface, and doors are open there. See `ruroco status`\n");
+    }
     if doors.is_empty() {
         text.push_str("There are no doors. `man ruroco-config` describes [doors.NAME]\n");
     }
     for Shown { door, sessions } in doors {
         let (name, ports) = (&door.name, door.ports.join(" "));
         match door.leases.as_slice() {
+            _ if !arming.armed => {
+                writeln!(text, "{name} ({ports}) is OPEN TO EVERYONE. `ruroco arm` closes it")?;
+            }
             [] => writeln!(text, "{name} ({ports}) is closed")?,
             leases => {
                 writeln!(text, "{name} ({ports}) is open for")?;
@@ -278,17 +296,26 @@ mod tests {
             left_ms: 17_500,
             connections: Some(1),
         };
-        let closed = Shown { door: door(&["tcp/22"], Vec::new()), sessions: Vec::new() };
+        let closed = || Shown { door: door(&["tcp/22"], Vec::new()), sessions: Vec::new() };
+        let overview = |armed, attached, doors| {
+            let arming = ArmingStatus { armed, left_ms: None };
+            text(&Overview { arming, attached, doors }).unwrap()
+        };
         let sessions = vec!["198.51.100.4".parse().unwrap()];
         let open = Shown { door: door(&["tcp/22"], vec![lease]), sessions };
         assert_eq!(
-            text(&[closed, open]).unwrap(),
+            overview(true, true, vec![closed(), open]),
             "ssh (tcp/22) is closed\n\
              ssh (tcp/22) is open for\n\
              \x20 203.0.113.7: closes in 18 s, opened 12 s ago by key laptop, 1 connection\n\
              \x20 live sessions: 1 (198.51.100.4)\n"
         );
-        assert!(text(&[]).unwrap().contains("no doors"));
+        assert!(overview(true, true, Vec::new()).contains("no doors"));
+        assert_eq!(
+            overview(false, true, vec![closed()]),
+            "ssh (tcp/22) is OPEN TO EVERYONE. `ruroco arm` closes it\n"
+        );
+        assert!(overview(true, false, vec![closed()]).contains("NOT ATTACHED"));
     }
 
     #[test]

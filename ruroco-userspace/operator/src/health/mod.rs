@@ -249,7 +249,7 @@ fn doors(status: &Status) -> Option<Finding> {
                 "{count} closed for {} more seconds, and then open to everyone",
                 left.div_ceil(1000)
             ),
-            "knock and open a new connection, or run `ruroco confirm`",
+            "knock and open a new TCP connection to this host, or run `ruroco confirm`",
         ),
         (false, _) => Finding::warning(
             DOORS,

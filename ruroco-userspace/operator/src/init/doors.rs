@@ -108,8 +108,8 @@ impl Doors {
         let minutes = TRIAL.as_secs().div_ceil(60);
         let names: Vec<String> = self.0.keys().map(ToString::to_string).collect();
         Ok(format!(
-            "closed {}. Existing sessions continue. Within {minutes} minutes, knock and open a new connection, or \
-             run `ruroco confirm`; otherwise everyone can connect again",
+            "closed {}. TCP sessions with this host continue. Within {minutes} minutes, knock and open a new TCP \
+             connection to this host, or run `ruroco confirm`; otherwise everyone can connect again",
             names.join(", ")
         ))
     }
@@ -124,17 +124,22 @@ fn one_or_more(texts: &[String]) -> String {
     }
 }
 
-/// The door to propose: SSH, at the port that sshd has in its configuration.
-pub(super) fn ssh() -> Option<Choice> {
-    let output = Command::new("/usr/sbin/sshd").arg("-T").output().ok()?;
-    let port = port_of_sshd(&String::from_utf8_lossy(&output.stdout))?;
-    let port = DoorPort { transport: Transport::Tcp, first: port, last: port };
-    Some(Choice { name: DoorName::new("ssh")?, port })
+/// The door to propose: SSH, at the ports that sshd has in its configuration.
+pub(super) fn ssh() -> Vec<Choice> {
+    let output = Command::new("/usr/sbin/sshd").arg("-T").output();
+    let printed = output.map(|output| output.stdout).unwrap_or_default();
+    let ports = ports_of_sshd(&String::from_utf8_lossy(&printed)).into_iter();
+    let choice = |port| {
+        let port = DoorPort { transport: Transport::Tcp, first: port, last: port };
+        Some(Choice { name: DoorName::new("ssh")?, port })
+    };
+    ports.filter_map(choice).collect()
 }
 
-/// The port in what `sshd -T` prints (sshd(8)).
-fn port_of_sshd(printed: &str) -> Option<u16> {
-    printed.lines().find_map(|line| line.strip_prefix("port ")?.trim().parse().ok())
+/// The ports in what `sshd -T` prints (sshd(8)).
+fn ports_of_sshd(printed: &str) -> Vec<u16> {
+    let port = |line: &str| line.strip_prefix("port ")?.trim().parse().ok();
+    printed.lines().filter_map(port).collect()
 }
 
 #[cfg(test)]
@@ -171,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn sshd_names_its_port() {
-        assert_eq!(port_of_sshd("addressfamily any\nport 2200\nport 2201\n"), Some(2200));
-        assert_eq!(port_of_sshd("gatewayports no\n"), None);
+    fn sshd_names_its_ports() {
+        assert_eq!(ports_of_sshd("addressfamily any\nport 2200\nport 2201\n"), [2200, 2201]);
+        assert!(ports_of_sshd("gatewayports no\n").is_empty());
     }
 }

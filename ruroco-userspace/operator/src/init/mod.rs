@@ -194,7 +194,7 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
     let doors = match options.doors.as_slice() {
         // A port closes only if its operator has said so.
         [] if is_all_said || options.yes => Vec::new(),
-        [] => questions.doors(doors::ssh())?,
+        [] => questions.doors(&doors::ssh())?,
         given => given.to_vec(),
     };
     warn_of_unguarded(&interfaces, &ips, config, out)?;

@@ -95,11 +95,14 @@ impl<R: BufRead, W: Write> Questions<R, W> {
     ///
     /// # Errors
     /// If there is no answer.
-    pub(super) fn doors(&mut self, usual: Option<Choice>) -> anyhow::Result<Vec<Choice>> {
-        let usual = Answer(usual);
+    pub(super) fn doors(&mut self, usual: &[Choice]) -> anyhow::Result<Vec<Choice>> {
+        let usual: Vec<Answer> = match usual {
+            [] => vec![Answer(None)],
+            choices => choices.iter().copied().map(Some).map(Answer).collect(),
+        };
         let answers = self.list(
             "Which ports are closed to everyone and opened by a knock? (NAME=PORT, or - for none)",
-            &[usual],
+            &usual,
             |answer| match answer {
                 "-" => Ok(Answer(None)),
                 answer => answer.parse().map(Some).map(Answer),
@@ -166,15 +169,15 @@ mod tests {
 
     #[test]
     fn a_port_is_closed_only_if_the_answer_says_so() {
-        let doors = |answers: &str, usual: Option<Choice>| {
+        let doors = |answers: &str, usual: &[Choice]| {
             Questions::new(answers.as_bytes(), Vec::new(), false).doors(usual).unwrap()
         };
         let ssh: Choice = "ssh=tcp/22".parse().unwrap();
         let web: Choice = "web=tcp/443".parse().unwrap();
-        assert_eq!(doors("\n", Some(ssh)), [ssh]);
-        assert_eq!(doors("-\n", Some(ssh)), []);
-        assert_eq!(doors("\n", None), []);
-        assert_eq!(doors("22\nssh=tcp/22 web=tcp/443\n", None), [ssh, web]);
+        assert_eq!(doors("\n", &[ssh]), [ssh]);
+        assert_eq!(doors("-\n", &[ssh]), []);
+        assert_eq!(doors("\n", &[]), []);
+        assert_eq!(doors("22\nssh=tcp/22 web=tcp/443\n", &[]), [ssh, web]);
     }
 
     #[test]

@@ -172,12 +172,15 @@ fn the_end_of_a_forwarded_connection_shortens_its_rest() {
         for (flags, idle) in [
             (ACK, TCP_IDLE),
             (FIN | ACK, TCP_CLOSING),
-            (ACK, TCP_IDLE),
+            // The client acknowledges the other side's FIN.
+            (ACK, TCP_CLOSING),
+            (PSH | ACK, TCP_IDLE),
             (RST, TCP_CLOSING),
             (RST | ACK, TCP_CLOSING),
-            (SYN | ACK, TCP_IDLE),
-            (FIN, TCP_CLOSING),
-            (0, TCP_IDLE),
+            (SYN | ACK, TCP_CLOSING),
+            (PSH, TCP_IDLE),
+            (FIN | PSH, TCP_CLOSING),
+            (0, TCP_CLOSING),
         ] {
             doors.expect(&packet.clone().with_tcp(flags), DoorSession);
             assert_eq!(doors.flow(&packet).unwrap().idle, idle, "after {flags:#04x}");
@@ -197,6 +200,7 @@ fn a_forwarded_syn_needs_a_lease_even_in_a_flow() {
         doors.expect(&Packet { source_port: 7, ..packet.clone() }, DoorLimited);
         // The same ports again, after the connection has ended.
         doors.expect(&packet.clone().with_tcp(FIN | ACK), DoorSession);
+        doors.expect(&packet.clone().with_tcp(ACK), DoorSession);
         doors.expect(&packet, DoorLimited);
         doors.open(&source(&packet), "forwarded");
         doors.expect(&packet, DoorAdmitted);
