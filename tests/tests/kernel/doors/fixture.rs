@@ -21,6 +21,7 @@ pub(crate) const SECOND: u64 = 1_000_000_000;
 pub(crate) const FIN: u8 = 1;
 pub(crate) const SYN: u8 = 2;
 pub(crate) const RST: u8 = 4;
+pub(crate) const PSH: u8 = 8;
 pub(crate) const ACK: u8 = 16;
 
 /// Doors of these tests, by their ports.

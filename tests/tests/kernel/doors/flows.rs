@@ -8,7 +8,7 @@ use ruroco_common::{
 };
 
 use super::fixture::{
-    ACK, Doors, FIN, FORWARDED, RST, SECOND, SYN, VPN, flow_key, lease, now, source, tcp, udp,
+    ACK, Doors, FIN, FORWARDED, PSH, RST, SECOND, SYN, VPN, flow_key, lease, now, source, tcp, udp,
 };
 use crate::frames::Packet;
 
