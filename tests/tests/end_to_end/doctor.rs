@@ -269,7 +269,8 @@ pub(crate) fn attach_others(lab: &Lab, interface: &str, mode: XdpMode) -> Ebpf {
 /// A program of others: ours, by another name.
 fn load_others() -> Ebpf {
     let mut object = OBJECT.to_vec();
-    let (ours, others) = (b"\0ruroco\0", b"\0others\0");
+    // The linker may keep the name as the end of a longer one.
+    let (ours, others) = (b"ruroco\0", b"others\0");
     let places: Vec<usize> =
         (0..object.len()).filter(|at| object[*at..].starts_with(ours)).collect();
     places.iter().for_each(|at| object[*at..at + others.len()].copy_from_slice(others));
