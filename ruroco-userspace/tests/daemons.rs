@@ -37,10 +37,14 @@ fn a_wrong_argument_is_named_and_has_an_exit_code_of_its_own() {
         let said = rejected(program, &["--confg", "/x"]);
         assert!(said.contains("unknown option --confg; did you mean --config?"), "{said}");
         assert!(said.contains(&format!("`{name} --help`")), "{said}");
-        assert!(rejected(program, &["status"]).contains("\"status\""));
+        assert!(rejected(program, &["nonsense"]).contains("\"nonsense\""));
         assert!(rejected(program, &["-c"]).contains("--config <PATH>"));
         let key = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
         assert!(!rejected(program, &[key]).contains("AAECAwQ"));
+    }
+    for moved in ["check", "status"] {
+        let said = rejected(GATE, &[moved, "--json"]);
+        assert!(said.contains(&format!("Run `ruroco {moved}`")), "{said}");
     }
     assert!(rejected(COMMANDER, &["--comands", "/x"]).contains("--comands"));
     assert!(rejected(SERVER, &["--sandbox", "none"]).contains("strict or best-effort"));

@@ -21,7 +21,7 @@ struct Outcome {
 /// at first. `arrange` and `look` are shell lines that run before and after it.
 fn run(script: &str, arrange: &str, look: &str) -> Outcome {
     let stubs = tempfile::tempdir().unwrap();
-    for name in ["systemd-sysusers", "systemd-tmpfiles"] {
+    for name in ["systemd-sysusers", "systemd-tmpfiles", "ruroco"] {
         let path = stubs.path().join(name);
         fs::write(&path, "#!/bin/sh\n").unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -96,8 +96,22 @@ fn an_upgrade_leaves_an_audit_trail_that_is_not_safely_moved() {
     }
 }
 
+#[test]
+fn an_upgrade_stops_before_it_restarts_anything_if_the_configuration_cannot_be_converted() {
+    if !is_root(
+        "an_upgrade_stops_before_it_restarts_anything_if_the_configuration_cannot_be_converted",
+    ) {
+        return;
+    }
+    let arrange =
+        "echo >/etc/ruroco/config.toml; printf '#!/bin/sh\\nexit 1\\n' >\"$STUBS/ruroco\"";
+    let outcome = run(&format!("-c 'sh {UPGRADE} || echo stopped'"), arrange, "true");
+    assert!(outcome.script.contains("were not restarted"), "{}", outcome.script);
+    assert!(outcome.script.ends_with("stopped\n"), "{}", outcome.script);
+}
+
 const FOLDERS: &str = "/etc/ruroco /run/ruroco /sys/fs/bpf/ruroco /var/lib/ruroco \
-                       /var/lib/ruroco-commander /var/log/ruroco";
+                       /var/lib/ruroco-commander /var/lib/ruroco-gate /var/log/ruroco";
 
 #[test]
 fn a_purge_removes_all_folders() {
