@@ -30,7 +30,7 @@ pub const CANDIDATES: &str = "CANDIDATES";
 pub const DOOR_PORTS: &str = "DOOR_PORTS";
 /// Array of [`Door`](crate::doors::Door)s, by number: 0 is never used.
 pub const DOORS: &str = "DOORS";
-/// Hash set of the addresses of this host other than those in [`GUARDED`]: to one unused byte.
+/// Hash set of the addresses of this host's interfaces, those in [`GUARDED`] among them: to one unused byte.
 pub const DOOR_ADDRESSES: &str = "DOOR_ADDRESSES";
 /// Hash map of [`LeaseKey`](crate::doors::LeaseKey) to [`Lease`](crate::doors::Lease), which never evicts. All
 /// programs of a gate and its successors share it.

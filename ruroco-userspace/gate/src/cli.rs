@@ -17,10 +17,11 @@ pub const COMMAND_LINE: CommandLine = CommandLine {
     program: "ruroco-gate",
     about: "Attach the XDP filter to the configured interfaces and keep it attached",
     details: "\
-Passes authentic knocks on to ruroco-server. On SIGHUP, it reads its files
-again. On SIGTERM, it detaches the filter and exits. If it ends in any other
-way, the filter stays attached and the next start takes it over. To set it up
-and to check it, use `ruroco`.",
+Passes authentic knocks on to ruroco-server, and opens and closes doors. On
+SIGHUP, it reads its files again. On SIGTERM, it detaches the filter and exits;
+with doors, the filter stays attached unless on_stop = \"open\". If it ends in
+any other way, the filter stays attached and the next start takes it over. To
+set it up and to check it, use `ruroco`.",
     options: &[CONFIG],
     actions: &[],
 };

@@ -71,7 +71,7 @@ impl From<&config::Door> for DoorSpec {
 
 /// A door as the XDP program knows it.
 pub(super) fn in_kernel(door: &config::Door) -> Door {
-    Door::new(door.name, door.source, door.is_forwarded)
+    DoorSpec::from(door).in_kernel()
 }
 
 /// The doors of a program that is about to be loaded.
@@ -130,8 +130,7 @@ impl Plan<'_> {
             bail!("there are {} doors, and at most {MAX_DOORS} are possible", self.doors.len());
         }
         for (spec, number) in self.doors.iter().zip(1_u8..) {
-            let door: [u8; size_of::<Door>()] =
-                transmute!(Door::new(spec.name, spec.source, spec.is_forwarded));
+            let door: [u8; size_of::<Door>()] = transmute!(spec.in_kernel());
             doors.set(number.into(), door, 0)?;
             spec.enter(ports, number)?;
         }
@@ -142,6 +141,10 @@ impl Plan<'_> {
 }
 
 impl DoorSpec {
+    fn in_kernel(&self) -> Door {
+        Door::new(self.name, self.source, self.is_forwarded)
+    }
+
     fn enter(&self, ports: &mut DoorPorts, number: u8) -> anyhow::Result<()> {
         for (all, ranges) in [(&mut ports.tcp, &self.tcp), (&mut ports.udp, &self.udp)] {
             for port in ranges.iter().cloned().flatten() {

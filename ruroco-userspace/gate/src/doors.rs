@@ -364,8 +364,8 @@ fn report_arming(arming: Arming) {
         Arming::ArmedUntil(end) => {
             let seconds = end.saturating_sub(boot_clock::now()).as_secs();
             tracing::warn!(
-                "doors are closed for {seconds} seconds, and then open to everyone unless a connection arrives after a \
-                 knock, or `ruroco confirm` is run"
+                "doors are closed for {seconds} seconds, and then open to everyone unless a new TCP connection \
+                 to this host arrives after a knock, or `ruroco confirm` is run"
             );
         }
         Arming::Disarmed => {

@@ -12,8 +12,8 @@ use ruroco_ipc::boot_clock;
 /// For how long doors are armed until the operator confirms it.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Open all doors again after this time, such as 10m, unless `ruroco confirm` is run before or a connection
-    /// arrives through a door after a knock
+    /// Open all doors again after this time, such as 10m, unless `ruroco confirm` is run before, or a new TCP
+    /// connection to this host arrives through a door after a knock
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     duration: Option<Duration>,
 }

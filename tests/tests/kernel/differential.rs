@@ -123,7 +123,7 @@ pub(crate) fn takes_more(verdict: Verdict) -> bool {
     matches!(verdict, RingFull | Replayed | Throttled | OverShare) || is_of_doors(verdict)
 }
 
-/// Here are none.
+/// These tests have no doors.
 fn is_of_doors(verdict: Verdict) -> bool {
     verdict.name().starts_with("door_")
 }

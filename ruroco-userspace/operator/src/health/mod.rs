@@ -130,8 +130,8 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
 pub fn why_no_gate(error: &anyhow::Error) -> String {
     match (is_away(error), is_forbidden(error)) {
         (true, _) => {
-            "ruroco-gate is not running. If it was stopped, packets are no longer filtered; if it \
-                      crashed, its XDP filter is still attached"
+            "ruroco-gate is not running. If it was stopped and has no doors, packets are no longer filtered; \
+             otherwise its XDP filter is still attached"
                 .to_owned()
         }
         (_, true) => format!("{}. Run this as root", plain(error)),
