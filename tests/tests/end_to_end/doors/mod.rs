@@ -1,0 +1,11 @@
+//! Doors: a port that is closed to everyone, and that a knock opens for the address that knocked.
+
+mod attack;
+mod leases;
+mod path_mtu;
+mod site;
+mod ssh;
+mod tcp;
+mod trial;
+mod udp;
+mod wireguard;
