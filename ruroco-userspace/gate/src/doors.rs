@@ -6,6 +6,8 @@
 //!
 //! Rationale: decision 0037.
 
+mod event_socket;
+mod events;
 mod flows;
 mod lease_socket;
 mod leases;
@@ -25,11 +27,14 @@ use ruroco_common::{
 use ruroco_config::{Config, Gate, door::Door};
 use ruroco_ipc::{
     boot_clock,
+    door_event::Cause,
     lease::{Action, Answer, Request},
 };
 
 pub(super) use self::lease_socket::PLACES;
 use self::{
+    event_socket::EventSocket,
+    events::Connections,
     lease_socket::LeaseSocket,
     leases::{Grant, Held, Leases},
 };
@@ -53,6 +58,10 @@ pub(super) struct Doors {
     maps: Option<DoorMaps>,
     leases: Leases,
     socket: LeaseSocket,
+    /// What the commander learns.
+    events: EventSocket,
+    /// The connections that it knows of.
+    watched: Connections,
     /// Whether doors are armed. Without doors, there is no switch.
     switch: Option<Switch>,
     /// When to remove flows next that have ended.
@@ -72,15 +81,27 @@ impl Doors {
         keys: &HeldKeys,
     ) -> anyhow::Result<Self> {
         let mut leases = Leases::default();
-        let left = maps.as_ref().map(DoorMaps::leases).transpose()?;
-        for (lease, Lease { until, since, key, .. }) in left.into_iter().flatten() {
+        let left = maps.as_ref().map(DoorMaps::leases).transpose()?.unwrap_or_default();
+        let watched = Connections::of(&left);
+        for (lease, Lease { until, since, key, .. }) in left {
             let [until, since] = [until, since].map(Duration::from_nanos);
             leases.insert(lease, Held { until, since, key, has_ended: false });
         }
         let socket = LeaseSocket::listen(&config.socket_dir)?;
+        let events = EventSocket::listen(&config.socket_dir)?;
         let configured = config.doors.clone();
         let (switch, arming) = (None, Arming::Armed);
-        let mut doors = Self { configured, maps, leases, socket, switch, next_sweep: None, arming };
+        let mut doors = Self {
+            configured,
+            maps,
+            leases,
+            socket,
+            events,
+            watched,
+            switch,
+            next_sweep: None,
+            arming,
+        };
         doors.begin_arming(config)?;
         doors.close_unsupported(keys);
         doors.forget_earlier(&config.gate);
@@ -107,6 +128,26 @@ impl Doors {
         self.socket.accept(now);
     }
 
+    /// Where the commander connects for events.
+    pub(super) fn event_listener(&self, now: Instant) -> Option<BorrowedFd<'_>> {
+        self.events.descriptor(now)
+    }
+
+    /// Readable when the commander that receives events has gone.
+    pub(super) fn event_receiver(&self) -> Option<BorrowedFd<'_>> {
+        self.events.commander()
+    }
+
+    /// Accepts a commander that is to receive events.
+    pub(super) fn accept_receiver(&mut self, now: Instant) {
+        self.events.accept(now);
+    }
+
+    /// Notices that the commander that receives events has gone.
+    pub(super) fn notice_receiver_gone(&mut self) {
+        self.events.notice_end();
+    }
+
     /// When to [tend](Doors::tend) to something.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let change = self.leases.next_change().and_then(boot_clock::to_instant);
@@ -114,7 +155,9 @@ impl Doors {
         let is_on_trial = matches!(self.arming, Arming::ArmedUntil(_));
         let look = is_on_trial.then(|| now.checked_add(ARMING_INTERVAL)).flatten();
         let sweep = self.next_sweep.filter(|_| self.has_flows());
-        change.into_iter().chain(look).chain(sweep).chain(self.socket.next_wake(now)).min()
+        let of_sockets = [self.socket.next_wake(now), self.events.next_wake(now)];
+        let wakes = [change, look, sweep, self.watched.next_look()];
+        wakes.into_iter().chain(of_sockets).flatten().min()
     }
 
     /// Goes on with another configuration and other keys.
@@ -179,29 +222,27 @@ impl Doors {
 
     /// Closes what keys have opened that are no longer in force, and removed doors.
     pub(super) fn close_unsupported(&mut self, keys: &HeldKeys) {
-        let keys: BTreeSet<KeyId> = keys.ids_in_force().collect();
+        let in_force: BTreeSet<KeyId> = keys.ids_in_force().collect();
         let has_door = |door: DoorName| self.configured.contains_key(&door);
-        for lease in self.leases.unsupported(has_door, &keys) {
-            self.end_flows(&lease);
-            if self.end(&lease) {
+        for (lease, held) in self.leases.unsupported(has_door, &in_force) {
+            let cause = self.cause(&lease, &held, keys);
+            if self.end_early(&lease, Some(cause), keys) {
                 let (door, ip) = (lease.door, IpAddr::from(lease.address));
                 tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
             }
         }
     }
 
-    /// Logs leases that have ended, and removes them from the map a moment later.
+    /// Reports leases that have ended or admitted connections, and removes those that ended from the map a moment
+    /// later.
     pub(super) fn tend(&mut self, now: Instant, keys: &HeldKeys) {
         self.socket.tend(now);
         self.follow_arming();
         self.sweep_flows(now);
-        let now = boot_clock::now();
-        for (lease, held) in self.leases.take_ended(now) {
-            let connections = self.connections(&lease);
-            let (door, ip, key) = (lease.door, IpAddr::from(lease.address), keys.name(held.key));
-            tracing::info!(%door, %ip, %key, ?connections, "the lease has ended");
-        }
-        for lease in self.leases.outdated(now) {
+        self.note_ended(keys);
+        self.note_connections(now, keys);
+        self.events.flush();
+        for lease in self.leases.outdated(boot_clock::now()) {
             self.end(&lease);
         }
     }
@@ -226,6 +267,8 @@ impl Doors {
     /// Deals with the request of a connection, if it has come.
     pub(super) fn serve(&mut self, place: usize, keys: &HeldKeys) {
         let Some(message) = self.socket.receive(place) else { return };
+        // A lease that ended just now is not renewed, but opened again.
+        self.note_ended(keys);
         let answer = match Request::decode(message.bytes()) {
             Ok(request) => self.answer(&request, keys),
             Err(error) => {
@@ -253,8 +296,8 @@ impl Doors {
         let now = boot_clock::now();
         let Action::Open { until } = request.action else {
             let was_open = self.leases.is_in_force(&lease, now);
-            self.end_flows(&lease);
-            if !self.end(&lease) {
+            let cause = request.is_from_tool().then_some(Cause::Tool);
+            if !self.end_early(&lease, cause, keys) {
                 return Err(Answer::Failed);
             }
             return Ok(if was_open { Answer::Closed } else { Answer::WasClosed });

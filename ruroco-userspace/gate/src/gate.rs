@@ -116,12 +116,16 @@ pub(super) enum Event {
     DoorConnecting,
     /// The connection in this place has a request concerning a door.
     DoorRequest(usize),
+    /// The commander has connected, to learn what becomes of leases.
+    DoorReceiverConnecting,
+    /// The commander that learns it has gone.
+    DoorReceiverGone,
     /// The program has written to its debug log.
     ProgramLog,
 }
 
-/// How many events the gate waits for: seven, and requests on each connection for doors.
-const EVENTS: usize = 7 + doors::PLACES;
+/// How many events the gate waits for: nine, and requests on each connection for doors.
+const EVENTS: usize = 9 + doors::PLACES;
 
 impl Daemon<EVENTS> for Gate {
     type Event = Event;
@@ -136,6 +140,8 @@ impl Daemon<EVENTS> for Gate {
             (Event::StatusQuestion, self.status_listener.descriptor(now)),
             (Event::ProgramLog, self.program.log()),
             (Event::DoorConnecting, self.doors.descriptor(now)),
+            (Event::DoorReceiverGone, self.doors.event_receiver()),
+            (Event::DoorReceiverConnecting, self.doors.event_listener(now)),
             request(0),
             request(1),
             request(2),
@@ -163,6 +169,8 @@ impl Daemon<EVENTS> for Gate {
             Event::StatusQuestion => self.answer_status(),
             Event::ProgramLog => self.program.flush_log(),
             Event::DoorConnecting => self.doors.accept(Instant::now()),
+            Event::DoorReceiverConnecting => self.doors.accept_receiver(Instant::now()),
+            Event::DoorReceiverGone => self.doors.notice_receiver_gone(),
             Event::DoorRequest(place) => self.doors.serve(place, &self.keys),
         }
         Ok(())
