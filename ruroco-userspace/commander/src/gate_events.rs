@@ -11,7 +11,7 @@ use std::{
 
 use ruroco_ipc::{
     boot_clock,
-    door_event::{DoorEvent, SIZE, SOCKET},
+    door_event::{DoorEvent, Happened, SIZE, SOCKET},
     private_socket::connect,
 };
 use rustix::{
@@ -80,8 +80,14 @@ impl GateEvents {
             };
             match DoorEvent::decode(message.get(..length).unwrap_or_default()) {
                 Ok(DoorEvent::Lease(event)) => {
-                    let age = boot_clock::now().saturating_sub(event.at);
-                    audit.lease(&event, &names.of(event.key), age);
+                    let (key, age) =
+                        (names.of(event.key), boot_clock::now().saturating_sub(event.at));
+                    if let Happened::Connected { new } = event.happened {
+                        let (door, ip, connections) =
+                            (event.door, event.source(), event.connections);
+                        tracing::info!(%door, %ip, %key, new, connections, "connected");
+                    }
+                    audit.lease(&event, &key, age);
                 }
                 Ok(DoorEvent::Lost { count, .. }) => {
                     tracing::warn!(count, "door events are missing from the audit trail");

@@ -140,8 +140,8 @@ impl Daemon<EVENTS> for Gate {
             (Event::StatusQuestion, self.status_listener.descriptor(now)),
             (Event::ProgramLog, self.program.log()),
             (Event::DoorConnecting, self.doors.descriptor(now)),
-            (Event::DoorReceiverGone, self.doors.event_receiver()),
-            (Event::DoorReceiverConnecting, self.doors.event_listener(now)),
+            (Event::DoorReceiverGone, self.doors.events().commander()),
+            (Event::DoorReceiverConnecting, self.doors.events().descriptor(now)),
             request(0),
             request(1),
             request(2),
@@ -169,8 +169,8 @@ impl Daemon<EVENTS> for Gate {
             Event::StatusQuestion => self.answer_status(),
             Event::ProgramLog => self.program.flush_log(),
             Event::DoorConnecting => self.doors.accept(Instant::now()),
-            Event::DoorReceiverConnecting => self.doors.accept_receiver(Instant::now()),
-            Event::DoorReceiverGone => self.doors.notice_receiver_gone(),
+            Event::DoorReceiverConnecting => self.doors.events_mut().accept(Instant::now()),
+            Event::DoorReceiverGone => self.doors.events_mut().notice_end(),
             Event::DoorRequest(place) => self.doors.serve(place, &self.keys),
         }
         Ok(())
@@ -248,11 +248,13 @@ impl Gate {
     fn answer_status(&mut self) {
         self.doors.follow_arming();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
-            status::answer(peer.as_fd(), self.status());
+            let status = self.status();
+            status::answer(peer.as_fd(), status);
         }
     }
 
-    fn status(&self) -> anyhow::Result<Status> {
+    fn status(&mut self) -> anyhow::Result<Status> {
+        let doors = self.doors.statuses(&self.keys);
         let interface_status = |interface: &Interface| InterfaceStatus {
             name: interface.name.clone(),
             device: self.interfaces.other_name(interface),
@@ -277,7 +279,7 @@ impl Gate {
             addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.statuses(),
-            doors: self.doors.statuses(&self.keys),
+            doors,
             arming: self.doors.arming_status(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),
