@@ -31,6 +31,7 @@ pub(crate) fn page() -> String {
         ("[doors.NAME] in config.toml", config::door()),
         ("[commands.NAME] in commands.toml", commands::command()),
         ("[hosts.NAME] in client.toml", client::host()),
+        ("[hosts.NAME.doors.NAME] in client.toml", client::door_fields::door_of_host()),
     ] {
         let _ = write!(
             page,
