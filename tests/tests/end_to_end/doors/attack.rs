@@ -32,7 +32,7 @@ use ruroco_lab::{
     wait,
 };
 
-use super::site::{LONG, PORT, Site, behind, listen, tcp};
+use super::site::{self, LONG, PORT, Site, behind, listen};
 
 /// Of another door.
 const OTHER: u16 = PORT + 1;
@@ -68,7 +68,7 @@ const SECOND: Addresses = Addresses {
 
 /// Two doors for both protocols.
 fn options(mode: &'static str) -> Options {
-    let mut options = Options { mode, ..tcp(LONG) };
+    let mut options = Options { mode, ..site::options(LONG, "") };
     let ports = |port: u16| format!("[\"tcp/{port}\", \"udp/{port}\"]");
     options.config = options.config.replace(&format!("\"tcp/{PORT}\""), &ports(PORT));
     options.config += &format!("[doors.other]\nport = {}\nfor = \"{LONG}\"\n", ports(OTHER));

@@ -15,8 +15,9 @@ use ruroco_lab::{
 };
 
 use super::site::{
-    ANSWER, LONG, SHORT, SHORT_TIME, Session, Site, behind, expect_closed_for, listen, tcp,
+    ANSWER, LONG, SHORT, SHORT_TIME, Session, Site, behind, expect_closed_for, listen, options,
 };
+use super::trail;
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
@@ -65,7 +66,7 @@ fn leases_and_sessions_outlive_the_gate_and_the_kernel_ends_them_without_it() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_restarted_or_reloaded_gate_keeps_the_leases() {
-    let mut site = Site::tcp(LONG);
+    let mut site = Site::options(LONG, "");
     for family in Family::BOTH {
         site.open(family);
         let mut session = site.connect(family);
@@ -83,7 +84,7 @@ fn a_restarted_or_reloaded_gate_keeps_the_leases() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_session_from_before_the_gate_continues() {
-    let mut lab = Lab::new(&tcp(LONG));
+    let mut lab = Lab::new(&options(LONG, ""));
     let connect = |family: Family| {
         let listener = listen(&lab, family);
         let near = lab.network.client.enter(|| TcpStream::connect(behind(family))).unwrap();
@@ -101,7 +102,7 @@ fn a_session_from_before_the_gate_continues() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_stopped_gate_leaves_the_door_closed_and_sessions_alive() {
-    let mut site = Site::tcp(LONG);
+    let mut site = Site::options(LONG, "");
     for family in Family::BOTH {
         site.open(family);
     }
@@ -124,7 +125,7 @@ fn a_stopped_gate_leaves_the_door_closed_and_sessions_alive() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_door_closes_by_command_by_knock_and_with_its_key() {
-    let mut site = Site::new(&Options { more_keys: vec!["phone"], ..tcp(LONG) });
+    let mut site = Site::new(&Options { more_keys: vec!["phone"], ..options(LONG, "") });
     let family = Family::V4;
     site.open(family);
     let mut session = site.connect(family);
@@ -149,9 +150,7 @@ fn a_door_closes_by_command_by_knock_and_with_its_key() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn with_one_connection_per_knock_a_neighbour_finds_the_door_closed() {
-    let mut options = tcp(LONG);
-    options.config += "connections = 1\n";
-    let mut site = Site::new(&options);
+    let mut site = Site::new(&options(LONG, "connections = 1"));
     for family in Family::BOTH {
         site.open(family);
         let mut session = site.connect(family);
@@ -170,7 +169,7 @@ fn with_one_connection_per_knock_a_neighbour_finds_the_door_closed() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_seventeenth_address_of_a_key_is_refused() {
-    let mut site = Site::tcp(LONG);
+    let mut site = Site::options(LONG, "");
     for last in 1..=17 {
         let address = IpAddr::from([198, 51, 100, last]).to_string();
         site.lab.knock(Family::V4, &["--command", "open_test", "--ip", &address, "--permissive"]);
@@ -178,15 +177,37 @@ fn the_seventeenth_address_of_a_key_is_refused() {
         site.lab.gate().wait_for(&["door=test", &format!("ip={address} "), result]);
     }
     assert_eq!(site.doors()[0]["leases"].as_array().unwrap().len(), 16);
+    trail::expect_one(&site.lab, "not_opened", "too_many_leases_of_key");
 }
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_command_runs_once_its_door_is_open() {
-    let mut options = tcp(LONG);
+    let mut options = options(LONG, "");
     options.commands += "[commands.both]\nopen = \"test\"\nrun = [\"/bin/sh\", \"-c\", \"echo doors: $RUROCO_DOORS\"]\n";
     let mut site = Site::new(&options);
     site.lab.knock(Family::V4, &["--command", "both"]);
     site.lab.commander().wait_for(&["output", "doors: test"]);
     site.connect(Family::V4).expect_alive();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_request_that_a_killed_gate_has_not_answered_opens_the_door_once_for_its_successor() {
+    let mut site = Site::new(&options(LONG, "connections = 1"));
+    for (family, runs) in Family::BOTH.into_iter().zip(1..) {
+        // The request waits for a gate that does not run any more.
+        site.lab.gate().signal(Signal::SIGSTOP);
+        site.lab.knock(family, &["--command", "open_test"]);
+        site.lab.commander().wait_for_nth(runs, &["running", "open_test"]);
+        site.lab.gate().crash();
+        site.expect_closed(family);
+        site.lab.start_gate();
+        wait::until("the door to open", || site.leases(family).first().map(drop));
+        site.connect(family).expect_alive();
+        site.lab.expect_verdict(Verdict::DoorLimited, 1, |lab| {
+            expect_closed_for(&lab.network.client, family);
+        });
+        assert_eq!(site.lab.commander().lines_with(&["running", "open_test"]).len(), runs);
+    }
 }

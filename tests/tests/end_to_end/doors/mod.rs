@@ -5,7 +5,11 @@ mod leases;
 mod path_mtu;
 mod site;
 mod ssh;
+mod switch;
 mod tcp;
+mod trail;
 mod trial;
 mod udp;
 mod wireguard;
+
+pub(crate) use site::{LONG, PORT, SHORT, Session, Site, behind, options};

@@ -60,11 +60,11 @@ fn known_mtu(host: &Namespace, address: IpAddr) -> Option<u16> {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_session_learns_the_mtu_of_its_path() {
-    let mut site = Site::tcp(LONG);
+    let mut site = Site::options(LONG, "");
     let far = join_far(&site.lab.network.client, &site.lab.network.server);
     for family in Family::BOTH {
         site.open_for(FAR.of(family));
-        let Session { mut near, far: mut server } = site.connect_from(&far, family);
+        let Session { mut near, far: mut server } = site.connect_by(&far, family);
         site.close();
         assert_eq!(known_mtu(&site.lab.network.server, FAR.of(family)), None);
         let content: Vec<u8> = (0..250_000_u32).flat_map(u32::to_be_bytes).collect();

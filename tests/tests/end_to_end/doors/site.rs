@@ -22,21 +22,27 @@ use serde_json::Value;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The port behind the door.
-pub(super) const PORT: u16 = 2222;
+pub(crate) const PORT: u16 = 2222;
 
 /// How long an answer may take on the lab's wire, where a closed door gives none.
-pub(super) const ANSWER: Duration = Duration::from_millis(300);
+pub(crate) const ANSWER: Duration = Duration::from_millis(300);
 
 /// A lease that ends while a test waits for it.
-pub(super) const SHORT: &str = "3s";
-pub(super) const SHORT_TIME: Duration = Duration::from_secs(3);
+pub(crate) const SHORT: &str = "3s";
+pub(crate) const SHORT_TIME: Duration = Duration::from_secs(3);
 
 /// A lease that does not.
-pub(super) const LONG: &str = "1h";
+pub(crate) const LONG: &str = "1h";
 
-/// A door at a port such as `tcp/2222`, on both interfaces, and commands that open it for so long and close it. More
-/// fields of the door may follow.
-pub(super) fn options(port: &str, lease: &str) -> Options {
+/// A lab with a door on both interfaces, and commands that open it for so long and close it.
+pub(crate) fn options(lease: &str, fields: &str) -> Options {
+    let mut options = options_at(&format!("tcp/{PORT}"), lease);
+    options.config += &format!("{fields}\n");
+    options
+}
+
+/// The same at another port, such as `udp/53`.
+pub(crate) fn options_at(port: &str, lease: &str) -> Options {
     Options {
         interfaces: vec!["server0", "third1"],
         config: format!("[doors.test]\nport = \"{port}\"\nfor = \"{lease}\"\n"),
@@ -47,29 +53,24 @@ pub(super) fn options(port: &str, lease: &str) -> Options {
     }
 }
 
-/// The same for TCP, where the lab listens.
-pub(super) fn tcp(lease: &str) -> Options {
-    options(&format!("tcp/{PORT}"), lease)
-}
-
 /// The lab with listeners behind the door.
-pub(super) struct Site {
-    pub(super) lab: Lab,
+pub(crate) struct Site {
+    pub(crate) lab: Lab,
     listeners: Vec<TcpListener>,
 }
 
 impl Site {
     /// A door for TCP.
-    pub(super) fn tcp(lease: &str) -> Self {
-        Self::new(&tcp(lease))
+    pub(crate) fn tcp(lease: &str) -> Self {
+        Self::new(&options(lease, ""))
     }
 
-    pub(super) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self::prepared(options, |_| ())
     }
 
     /// With something done before anything listens.
-    pub(super) fn prepared(options: &Options, prepare: impl FnOnce(&Lab)) -> Self {
+    pub(crate) fn prepared(options: &Options, prepare: impl FnOnce(&Lab)) -> Self {
         let lab = Lab::running(options);
         prepare(&lab);
         let listeners = Family::BOTH.map(|family| listen(&lab, family));
@@ -77,22 +78,22 @@ impl Site {
     }
 
     /// With something else behind the door.
-    pub(super) fn without_listeners(lab: Lab) -> Self {
+    pub(crate) fn without_listeners(lab: Lab) -> Self {
         Self { lab, listeners: Vec::new() }
     }
 
     /// Knocks, and waits until the door is open.
-    pub(super) fn open(&mut self, family: Family) {
+    pub(crate) fn open(&mut self, family: Family) {
         self.open_for(CLIENT.of(family));
     }
 
     /// The same for an address that may be that of another host.
-    pub(super) fn open_for(&mut self, address: IpAddr) {
+    pub(crate) fn open_for(&mut self, address: IpAddr) {
         self.request("open_test", address);
     }
 
     /// The same by another command.
-    pub(super) fn request(&mut self, command: &str, address: IpAddr) {
+    pub(crate) fn request(&mut self, command: &str, address: IpAddr) {
         let text = address.to_string();
         let lines = ["running", command, &text];
         let next = self.lab.commander().lines_with(&lines).len() + 1;
@@ -103,38 +104,43 @@ impl Site {
     }
 
     /// Ends all leases of the door.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         run_tool(&self.lab, &["doors", "close", "test"]);
     }
 
     /// A connection from the client through the open door.
     #[track_caller]
-    pub(super) fn connect(&self, family: Family) -> Session {
-        self.connect_from(&self.lab.network.client, family)
+    pub(crate) fn connect(&self, family: Family) -> Session {
+        self.connect_by(&self.lab.network.client, family)
     }
 
+    /// The same from another host.
     #[track_caller]
-    pub(super) fn connect_from(&self, host: &Namespace, family: Family) -> Session {
+    pub(crate) fn connect_by(&self, host: &Namespace, family: Family) -> Session {
         let near = host.enter(|| TcpStream::connect_timeout(&behind(family), wait::DEADLINE));
-        self.accept(near.expect("the door is not open"), family)
+        self.complete(near.expect("the door is not open"), family)
     }
 
-    /// The other end of a connection.
-    pub(super) fn accept(&self, near: TcpStream, family: Family) -> Session {
-        let (far, _) = self.listener(family).accept().unwrap();
-        Session { near, far }
+    /// A connection, of which there is one end.
+    pub(crate) fn complete(&self, near: TcpStream, family: Family) -> Session {
+        Session { near, far: self.accept(family) }
     }
 
-    pub(super) fn listener(&self, family: Family) -> &TcpListener {
+    /// The server's end of a connection.
+    pub(crate) fn accept(&self, family: Family) -> TcpStream {
+        self.listener(family).accept().unwrap().0
+    }
+
+    pub(crate) fn listener(&self, family: Family) -> &TcpListener {
         &self.listeners[usize::from(family == Family::V6)]
     }
 
     #[track_caller]
-    pub(super) fn expect_closed(&self, family: Family) {
+    pub(crate) fn expect_closed(&self, family: Family) {
         expect_closed_for(&self.lab.network.client, family);
     }
 
-    pub(super) fn doors(&self) -> Vec<Value> {
+    pub(crate) fn doors(&self) -> Vec<Value> {
         let output = self.lab.tool_command(&["doors", "--json"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -142,7 +148,7 @@ impl Site {
     }
 
     /// The leases of the client's address.
-    pub(super) fn leases(&self, family: Family) -> Vec<Value> {
+    pub(crate) fn leases(&self, family: Family) -> Vec<Value> {
         self.leases_of(CLIENT.of(family))
     }
 
@@ -153,13 +159,13 @@ impl Site {
         leases.filter(|lease| lease["address"] == address.as_str()).collect()
     }
 
-    pub(super) fn wait_for_end_of_lease(&self, family: Family) {
+    pub(crate) fn wait_for_end_of_lease(&self, family: Family) {
         wait::until("the lease to end", || self.leases(family).is_empty().then_some(()));
     }
 
     /// Has all daemons read their files again.
     #[track_caller]
-    pub(super) fn reload_all(&mut self) {
+    pub(crate) fn reload_all(&mut self) {
         self.lab.reload_gate();
         for daemon in [Lab::server, Lab::commander] {
             let daemon = daemon(&mut self.lab);
@@ -174,7 +180,7 @@ impl Site {
     ///
     /// Nothing is moved to before the host was started, so a time is younger than it should be on a host that was
     /// started less than `time` ago.
-    pub(super) fn let_time_pass(&self, time: Duration) {
+    pub(crate) fn let_time_pass(&self, time: Duration) {
         let (now, time) = (boot_time(), u64::try_from(time.as_nanos()).unwrap());
         let earlier = |then: u64| then.saturating_sub(time).max(1);
         let age = |flow: &mut Flow| flow.last = earlier(flow.last.min(now));
@@ -184,9 +190,9 @@ impl Site {
         };
         for pin in self.lab.files.pinned() {
             let name = pin.file_name().unwrap().to_str().unwrap();
-            if name.ends_with("_leases_1") {
+            if name.contains("_leases_") {
                 change_all::<32, { size_of::<Lease>() }, Lease>(&pin, end);
-            } else if name.ends_with("_flows_1") {
+            } else if name.contains("_flows_") {
                 change_all::<40, { size_of::<Flow>() }, Flow>(&pin, age);
             }
         }
@@ -215,15 +221,15 @@ fn change_all<const K: usize, const V: usize, T: FromBytes + IntoBytes + zerocop
 }
 
 /// Both ends of a connection.
-pub(super) struct Session {
-    pub(super) near: TcpStream,
-    pub(super) far: TcpStream,
+pub(crate) struct Session {
+    pub(crate) near: TcpStream,
+    pub(crate) far: TcpStream,
 }
 
 impl Session {
     /// Bytes go in both directions.
     #[track_caller]
-    pub(super) fn expect_alive(&mut self) {
+    pub(crate) fn expect_alive(&mut self) {
         let Self { near, far } = self;
         pass(near, far);
         pass(far, near);
@@ -240,24 +246,24 @@ fn pass(from: &mut TcpStream, to: &mut TcpStream) {
     assert_eq!(&read, b"ping");
 }
 
-pub(super) fn listen(lab: &Lab, family: Family) -> TcpListener {
+pub(crate) fn listen(lab: &Lab, family: Family) -> TcpListener {
     lab.network.server.enter(|| TcpListener::bind(behind(family))).unwrap()
 }
 
-pub(super) fn behind(family: Family) -> SocketAddr {
+pub(crate) fn behind(family: Family) -> SocketAddr {
     (SERVER.of(family), PORT).into()
 }
 
 /// A connection from a host is neither accepted nor rejected.
 #[track_caller]
-pub(super) fn expect_closed_for(host: &Namespace, family: Family) {
+pub(crate) fn expect_closed_for(host: &Namespace, family: Family) {
     let connected = host.enter(|| TcpStream::connect_timeout(&behind(family), ANSWER));
     let error = connected.expect_err("the door is open");
     assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
 }
 
 #[track_caller]
-pub(super) fn run_tool(lab: &Lab, arguments: &[&str]) {
+pub(crate) fn run_tool(lab: &Lab, arguments: &[&str]) {
     let output = lab.tool_command(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -9,7 +9,10 @@ use ruroco_lab::{
     shell::Shell,
 };
 
-use super::site::{LONG, PORT, Site, expect_closed_for, tcp};
+use super::{
+    site::{LONG, PORT, Site, expect_closed_for, options},
+    switch::Switch,
+};
 use crate::{
     networks::kernel_has,
     sshd::{Sshd, name, proxy},
@@ -21,23 +24,35 @@ const THREE_HOURS: Duration = Duration::from_secs(3 * 60 * 60);
 #[derive(Clone, Copy)]
 enum Wire {
     Plain,
+    /// What goes to the server has a tag.
+    Tagged,
+    /// Both have a VLAN device.
     Vlan,
 }
 
 impl Wire {
-    fn lay(self, network: &Network) {
-        if let Self::Vlan = self {
-            network.disconnect_client();
-            network.add_client_link();
-            for (host, interface) in [(&network.server, "server0"), (&network.client, "client0")] {
-                host.ip(&format!(
-                    "link set {interface} up\n\
-                     link add link {interface} name {interface}.5 type vlan id 5\n"
-                ));
+    fn lay(self, network: &Network) -> Option<Switch> {
+        match self {
+            Self::Plain => None,
+            Self::Tagged => Some(Switch::between(network)),
+            Self::Vlan => {
+                lay_vlan(network);
+                None
             }
-            network.bring_link_up("server0.5", "client0.5");
         }
     }
+}
+
+fn lay_vlan(network: &Network) {
+    network.disconnect_client();
+    network.add_client_link();
+    for (host, interface) in [(&network.server, "server0"), (&network.client, "client0")] {
+        host.ip(&format!(
+            "link set {interface} up\n\
+             link add link {interface} name {interface}.5 type vlan id 5\n"
+        ));
+    }
+    network.bring_link_up("server0.5", "client0.5");
 }
 
 struct Host {
@@ -45,19 +60,20 @@ struct Host {
     sessions: Vec<Shell>,
     sshd: Sshd,
     site: Site,
+    _switch: Option<Switch>,
 }
 
 impl Host {
     /// With sshd, and with sessions that begin before the gate does.
     fn new(mode: &'static str, wire: Wire) -> Self {
-        let mut lab = Lab::new(&Options { mode, ..tcp(LONG) });
-        wire.lay(&lab.network);
+        let mut lab = Lab::new(&Options { mode, ..options(LONG, "") });
+        let switch = wire.lay(&lab.network);
         let sshd = Sshd::start(&lab, PORT, "open_test");
         let sessions = Family::BOTH.map(|family| shell(&sshd, &lab, family, &[])).into();
         lab.start_commander();
         lab.start_gate();
         lab.start_server();
-        Self { sessions, sshd, site: Site::without_listeners(lab) }
+        Self { sessions, sshd, site: Site::without_listeners(lab), _switch: switch }
     }
 
     /// Neither a bystander nor `ssh` without a knock comes in.
@@ -142,6 +158,13 @@ fn ssh_comes_in_by_a_knock_and_stays_past_a_native_gate() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn ssh_comes_in_by_a_knock_and_stays_past_a_generic_gate() {
     expect_door_before_sshd("generic", Wire::Plain);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn ssh_comes_in_by_a_knock_and_stays_with_tags() {
+    expect_door_before_sshd("native", Wire::Tagged);
+    expect_door_before_sshd("generic", Wire::Tagged);
 }
 
 #[test]

@@ -27,7 +27,7 @@ use ruroco_lab::{
     wait,
 };
 
-use super::site::{ANSWER, LONG, PORT, Session, Site, behind, tcp};
+use super::site::{ANSWER, LONG, PORT, Session, Site, behind, options};
 use crate::sshd::run;
 
 const ACK: u8 = 0x10;
@@ -37,7 +37,7 @@ const LONGER: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A door with a server that has these kernel parameters.
 fn site(settings: &[(&str, &str)]) -> Site {
-    Site::prepared(&tcp(LONG), |lab| lab.network.server.sysctl(settings))
+    Site::prepared(&options(LONG, ""), |lab| lab.network.server.sysctl(settings))
 }
 
 /// A socket that has not been connected yet, and waits so long for it.
@@ -103,7 +103,7 @@ fn a_handshake_by_syn_cookie_completes_and_a_forged_one_does_not_reach_the_liste
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn both_ends_close_at_once() {
-    let mut site = Site::tcp(LONG);
+    let mut site = Site::options(LONG, "");
     for family in Family::BOTH {
         site.open(family);
         let Session { mut near, mut far } = site.connect(family);
@@ -128,7 +128,7 @@ fn both_ends_close_at_once() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_reset_ends_a_session_from_either_side_and_the_port_is_closed_again() {
-    let mut site = Site::tcp(LONG);
+    let mut site = Site::options(LONG, "");
     for family in Family::BOTH {
         site.open(family);
         let [first, second] = [site.connect(family), site.connect(family)];
@@ -154,7 +154,7 @@ fn a_reset_ends_a_session_from_either_side_and_the_port_is_closed_again() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_ports_of_a_connection_can_be_used_again_only_under_a_lease() {
-    let mut site = Site::tcp(LONG);
+    let mut site = Site::options(LONG, "");
     for family in Family::BOTH {
         site.open(family);
         let Session { mut near, mut far } = site.connect(family);
@@ -175,7 +175,7 @@ fn the_ports_of_a_connection_can_be_used_again_only_under_a_lease() {
         let near = wait::until("the ports to be used again", || {
             connect_from(&site.lab.network.client, port, behind(family)).ok()
         });
-        site.accept(near, family).expect_alive();
+        site.complete(near, family).expect_alive();
     }
 }
 
@@ -216,7 +216,7 @@ fn data_in_a_syn_arrive_under_a_lease_alone() {
         };
         site.open(family);
         let near = send(&site.lab.network.client).unwrap();
-        let mut session = site.accept(near, family);
+        let mut session = site.complete(near, family);
         let mut early = [0; 5];
         session.far.read_exact(&mut early).unwrap();
         assert_eq!(&early, b"early");

@@ -10,12 +10,12 @@ use ruroco_lab::{
     programs, wait,
 };
 
-use super::site::{ANSWER, LONG, PORT, SHORT, Site, behind, options};
+use super::site::{ANSWER, LONG, PORT, SHORT, Site, behind, options_at};
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_udp_flow_lives_longer_than_its_lease() {
-    let mut site = Site::new(&options(&format!("udp/{PORT}"), SHORT));
+    let mut site = Site::new(&options_at(&format!("udp/{PORT}"), SHORT));
     for family in Family::BOTH {
         let server = site.lab.network.server.enter(|| UdpSocket::bind(behind(family))).unwrap();
         server.set_read_timeout(Some(wait::DEADLINE)).unwrap();
@@ -71,7 +71,7 @@ fn resolve(client: &UdpSocket, family: Family, patience: Duration) -> Option<[u8
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_resolver_answers_after_a_knock() {
-    let mut site = Site::new(&options("udp/53", LONG));
+    let mut site = Site::new(&options_at("udp/53", LONG));
     let resolver = start_resolver(&site.lab);
     for family in Family::BOTH {
         let new_socket = || udp_socket(&site.lab.network.client, family.unspecified());

@@ -20,7 +20,7 @@ use ruroco_lab::{
     programs, wait,
 };
 
-use super::site::{ANSWER, Site, options};
+use super::site::{ANSWER, Site, options_at};
 
 /// The port that is usual.
 const WIREGUARD: u16 = 51_820;
@@ -144,7 +144,7 @@ fn start_echo(server: &Namespace) {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_tunnel_begins_with_a_knock_and_outlives_the_lease() {
     require_tool("wireguard-go");
-    let mut site = Site::new(&options(&format!("udp/{WIREGUARD}"), LEASE));
+    let mut site = Site::new(&options_at(&format!("udp/{WIREGUARD}"), LEASE));
     let _run = Mount::memory(Path::new("/run"), 1 << 20);
     fs::create_dir("/run/wireguard").unwrap();
     let network = &site.lab.network;
