@@ -59,7 +59,8 @@ fn spec(name: &str, tcp: u16) -> DoorSpec {
 fn load(doors: &[DoorSpec], pin_dir: Option<&Path>) -> Result<Program, String> {
     let guarded = Guarded::new(PORT, &OURS.map(Address::from), Rate::NEVER).unwrap();
     let named = ruroco_keys::named_key::NamedKey { name: "test".to_owned(), key: key() };
-    Program::load(guarded, &[named], Plan { doors, pin_dir }).map_err(|error| format!("{error:#}"))
+    Program::load(guarded, &[named], Plan { doors, pin_dir, look_closed: false })
+        .map_err(|error| format!("{error:#}"))
 }
 
 #[test]
