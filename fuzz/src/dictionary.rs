@@ -37,7 +37,10 @@ type Text = fn() -> String;
 pub const DICTIONARIES: [(&str, Text); 3] = [
     ("config", || of(&[fields::top(), fields::gate(), fields::key(), fields::door()].concat())),
     ("client_toml", || of(&[client::host(), client::door_fields::door_of_host()].concat())),
-    ("commands", || of(&ruroco_commands::fields::command())),
+    ("commands", || {
+        use ruroco_commands::{fields, notify};
+        of(&[fields::command(), notify::fields::notify()].concat())
+    }),
 ];
 
 /// A dictionary with these fields.

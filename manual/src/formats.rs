@@ -81,6 +81,8 @@ const PAGES: [Page; 4] = [
         sections: &[
             "commands.toml",
             "Fields of [commands.NAME] in commands.toml",
+            "Notifications",
+            "Fields of [notify] in commands.toml",
             "What a command starts with",
             "Processes in the background",
         ],
