@@ -143,7 +143,7 @@ pub fn udp_between(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> 
     let length = u16::try_from(8 + payload.len()).expect("it fits into a datagram");
     let header = [from.port(), to.port(), length, 0].map(u16::to_be_bytes);
     let content = [header.as_flattened(), payload].concat();
-    with_checksum((from.ip(), to.ip()), number::UDP, 6, content)
+    with_checksum_between((from.ip(), to.ip()), number::UDP, 6, content)
 }
 
 /// A TCP segment from client to server without content, with these flags.
@@ -163,7 +163,7 @@ pub fn tcp_between(
     let ports = [from.port(), to.port()].map(u16::to_be_bytes);
     let rest = [0, 0, 0, 9, 0x50, flags, 4, 0, 0, 0, 0, 0];
     let content = [ports.as_flattened(), &sequence.to_be_bytes(), &rest, payload].concat();
-    with_checksum((from.ip(), to.ip()), number::TCP, 16, content)
+    with_checksum_between((from.ip(), to.ip()), number::TCP, 16, content)
 }
 
 /// Client and server.
@@ -179,12 +179,19 @@ pub fn icmp(family: Family, kind: u8, code: u8, rest: &[u8]) -> Vec<u8> {
             let sum = checksum(&message).to_be_bytes();
             [&[kind, code][..], &sum, rest].concat()
         }
-        Family::V6 => with_checksum(hosts(family), number::ICMPV6, 2, message),
+        Family::V6 => with_checksum(family, number::ICMPV6, 2, message),
     }
 }
 
-/// Writes the checksum over pseudo header and content into the content.
-fn with_checksum(
+/// Writes the checksum over pseudo header and content into the content, from client to server.
+///
+/// # Panics
+/// If there is no room for it.
+pub fn with_checksum(family: Family, protocol: u8, at: usize, content: Vec<u8>) -> Vec<u8> {
+    with_checksum_between(hosts(family), protocol, at, content)
+}
+
+fn with_checksum_between(
     (from, to): (IpAddr, IpAddr),
     protocol: u8,
     at: usize,

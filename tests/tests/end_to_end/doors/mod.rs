@@ -1,6 +1,7 @@
 //! Doors: a port that is closed to everyone, and that a knock opens for the address that knocked.
 
 mod attack;
+mod closed;
 mod leases;
 mod path_mtu;
 mod site;
@@ -12,4 +13,4 @@ mod trial;
 mod udp;
 mod wireguard;
 
-pub(crate) use site::{LONG, PORT, SHORT, Session, Site, behind, options};
+pub(crate) use site::{LONG, PORT, SHORT, Session, Site, behind, options, run_tool};
