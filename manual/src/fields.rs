@@ -32,6 +32,7 @@ pub(crate) fn page() -> String {
         ("[commands.NAME] in commands.toml", commands::command()),
         ("[notify] in commands.toml", notify::notify()),
         ("[hosts.NAME] in client.toml", client::host()),
+        ("[hosts.NAME.doors.NAME] in client.toml", client::door_fields::door_of_host()),
     ] {
         let _ = write!(
             page,
