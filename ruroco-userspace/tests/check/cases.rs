@@ -57,7 +57,10 @@ pub(crate) const CASES: &[Case] = &[
     ),
     config(
         "door-and-closed-appearance",
-        &[("[gate]", "[doors.ssh]\nport = \"tcp/22\"\n[gate]\nappearance = \"closed\"")],
+        &[(
+            "[gate]",
+            "[doors.vpn]\nport = \"udp/51820\"\n[doors.web]\nport = \"tcp/80\"\nforwarded = true\n[gate]\nappearance = \"closed\"",
+        )],
     ),
     config("door-name-with-capitals", &[("[gate]", "[doors.SSH]\nport = \"tcp/22\"\n[gate]")]),
     config(

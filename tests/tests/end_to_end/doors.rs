@@ -1,5 +1,6 @@
 //! Doors: a port that is closed to everyone, and that a knock opens for the address that knocked.
 
+mod closed;
 mod trail;
 
 use std::{

@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The socket, its only connection and the events that wait.
 #[derive(Debug)]
-pub(super) struct EventSocket {
+pub(crate) struct EventSocket {
     listener: Listener,
     /// The commander that connected last.
     commander: Option<OwnedFd>,
@@ -51,12 +51,12 @@ impl EventSocket {
     }
 
     /// Where a commander connects.
-    pub(super) fn descriptor(&self, now: Instant) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn descriptor(&self, now: Instant) -> Option<BorrowedFd<'_>> {
         self.listener.descriptor(now)
     }
 
     /// Readable when the connected commander has gone.
-    pub(super) fn commander(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn commander(&self) -> Option<BorrowedFd<'_>> {
         self.commander.as_ref().map(AsFd::as_fd)
     }
 
@@ -68,7 +68,7 @@ impl EventSocket {
     }
 
     /// Accepts a commander, in the place of an earlier one.
-    pub(super) fn accept(&mut self, now: Instant) {
+    pub(crate) fn accept(&mut self, now: Instant) {
         match self.listener.accept(now) {
             Ok(Some(commander)) => {
                 self.commander = Some(commander);
@@ -80,7 +80,7 @@ impl EventSocket {
     }
 
     /// Notices that the commander has gone.
-    pub(super) fn notice_end(&mut self) {
+    pub(crate) fn notice_end(&mut self) {
         if self.commander.as_ref().is_some_and(|commander| has_gone(commander.as_fd())) {
             self.commander = None;
         }
