@@ -23,7 +23,6 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use ruroco_common::{
     address::Address,
-    datagram::KeyId,
     doors::{Door, DoorName, SourcePrefix},
 };
 use ruroco_config::{
@@ -32,7 +31,7 @@ use ruroco_config::{
 };
 use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus};
 use ruroco_ipc::{
-    lease::{Action as LeaseAction, Answer, Request, SOCKET},
+    lease::{Action as LeaseAction, Answer, NO_KEY, Request, SOCKET},
     private_socket,
 };
 use rustix::{
@@ -337,8 +336,7 @@ fn request(
     let path = config.socket_dir.join(SOCKET);
     let context = || format!("cannot reach ruroco-gate at {}", path.display());
     let gate = private_socket::connect(&path).with_context(context)?;
-    // Nobody's knock.
-    let request = Request { action, door, address, key: KeyId([0; 8]), counter: 0 };
+    let request = Request { action, door, address, key: NO_KEY, counter: 0 };
     send(&gate, &request.encode(), SendFlags::NOSIGNAL).with_context(context)?;
     let answer = answer(&gate).with_context(context)?;
     if !matches!(answer, Answer::Closed | Answer::WasClosed) {
