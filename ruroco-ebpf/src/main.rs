@@ -69,7 +69,9 @@ fn judge(context: &XdpContext, is_answered: &mut bool) -> Verdict {
         Frame::Udp(udp) => return doors::judge_udp(guarded, &udp),
         Frame::Tcp(tcp) => {
             let verdict = doors::judge_tcp(context, guarded, &tcp);
-            if closed::look_closed() && verdict.outcome() == Outcome::Close {
+            if closed::look_closed()
+                && matches!(verdict, Verdict::DoorClosed | Verdict::DoorLimited)
+            {
                 *is_answered = closed::may_be_answered(tcp.header);
             }
             return verdict;
