@@ -122,12 +122,16 @@ pub(super) enum Event {
     DoorConnecting,
     /// The connection in this place has a request concerning a door.
     DoorRequest(usize),
+    /// The commander has connected, to learn what becomes of leases.
+    DoorReceiverConnecting,
+    /// The commander that learns it has gone.
+    DoorReceiverGone,
     /// The program has written to its debug log.
     ProgramLog,
 }
 
-/// How many events the gate waits for: seven, and requests on each connection for doors.
-const EVENTS: usize = 7 + doors::PLACES;
+/// How many events the gate waits for: nine, and requests on each connection for doors.
+const EVENTS: usize = 9 + doors::PLACES;
 
 impl Daemon<EVENTS> for Gate {
     type Event = Event;
@@ -142,6 +146,8 @@ impl Daemon<EVENTS> for Gate {
             (Event::StatusQuestion, self.status_listener.descriptor(now)),
             (Event::ProgramLog, self.program.log()),
             (Event::DoorConnecting, self.doors.descriptor(now)),
+            (Event::DoorReceiverGone, self.doors.events().commander()),
+            (Event::DoorReceiverConnecting, self.doors.events().descriptor(now)),
             request(0),
             request(1),
             request(2),
@@ -172,6 +178,8 @@ impl Daemon<EVENTS> for Gate {
             Event::StatusQuestion => self.answer_status(),
             Event::ProgramLog => self.program.flush_log(),
             Event::DoorConnecting => self.doors.accept(Instant::now()),
+            Event::DoorReceiverConnecting => self.doors.events_mut().accept(Instant::now()),
+            Event::DoorReceiverGone => self.doors.events_mut().notice_end(),
             Event::DoorRequest(place) => self.doors.serve(place, &self.keys),
         }
         Ok(())
@@ -275,11 +283,13 @@ impl Gate {
     fn answer_status(&mut self) {
         self.doors.follow_arming();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
-            status::answer(peer.as_fd(), self.status());
+            let status = self.status();
+            status::answer(peer.as_fd(), status);
         }
     }
 
-    fn status(&self) -> anyhow::Result<Status> {
+    fn status(&mut self) -> anyhow::Result<Status> {
+        let doors = self.doors.statuses(&self.keys);
         let interface_status = |interface: &Interface| InterfaceStatus {
             name: interface.name.clone(),
             device: self.interfaces.other_name(interface),
@@ -304,7 +314,7 @@ impl Gate {
             addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.statuses(),
-            doors: self.doors.statuses(&self.keys),
+            doors,
             arming: self.doors.arming_status(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),

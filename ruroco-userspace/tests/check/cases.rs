@@ -158,6 +158,14 @@ pub(crate) const CASES: &[Case] = &[
     commands("command-of-two", "[commands.x]\nrun = [\"/bin/true\"]\nshell = \"true\"\n"),
     commands("command-timeout", "[commands.x]\nrun = [\"/bin/true\"]\ntimeout = \"2d\"\n"),
     commands(
+        "notify-of-an-unknown-event",
+        "[commands.x]\nrun = [\"/bin/true\"]\n[notify]\nrun = [\"/bin/true\"]\nevents = [\"doors\"]\n",
+    ),
+    commands(
+        "notify-without-a-program",
+        "[commands.x]\nrun = [\"/bin/true\"]\n[notify]\ntimeout = \"1h\"\n",
+    ),
+    commands(
         "command-for-a-key-that-is-not-there",
         "[commands.x]\nrun = [\"/bin/true\"]\nkeys = [\"labtop\"]\n",
     ),
