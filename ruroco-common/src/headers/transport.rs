@@ -75,19 +75,30 @@ fn udp<C: Cursor>(at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
     })
 }
 
+/// Flags that are in a later fragment.
+const UNREADABLE: u16 = 0x100;
+
+/// A number after all paths to it have met. Otherwise, the compiler makes `None` of it on some of them, with a payload that
+/// is what a register happens to hold, and the kernel's verifier rejects arithmetic with pointers.
+#[inline(always)]
+fn met(number: u16) -> u16 {
+    if cfg!(target_arch = "bpf") { core::hint::black_box(number) } else { number }
+}
+
 /// RFC 9293, section 3.1.
 #[inline(always)]
 fn tcp<C: Cursor>(header: C, at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
     let flags = if !envelope.more_fragments {
         // The stack discards a segment that is shorter than its header.
         let Some(flags) = flags_of_whole(at, start.left) else { return Frame::Other };
-        Some(flags)
+        flags.into()
     } else if start.left >= 16 {
-        flags_of_piece(at)
+        flags_of_piece(at).map_or(UNREADABLE, u16::from)
     } else {
         // The stack takes a multiple of 8 bytes from a first fragment, so these flags are in the next.
-        None
+        UNREADABLE
     };
+    let flags = u8::try_from(met(flags)).ok();
     Frame::Tcp(Tcp {
         source: envelope.source,
         destination: envelope.destination,
