@@ -66,7 +66,7 @@ fn leases_and_sessions_outlive_the_gate_and_the_kernel_ends_them_without_it() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_restarted_or_reloaded_gate_keeps_the_leases() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     for family in Family::BOTH {
         site.open(family);
         let mut session = site.connect(family);
@@ -102,7 +102,7 @@ fn a_session_from_before_the_gate_continues() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_stopped_gate_leaves_the_door_closed_and_sessions_alive() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     for family in Family::BOTH {
         site.open(family);
     }
@@ -169,7 +169,7 @@ fn with_one_connection_per_knock_a_neighbour_finds_the_door_closed() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_seventeenth_address_of_a_key_is_refused() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     for last in 1..=17 {
         let address = IpAddr::from([198, 51, 100, last]).to_string();
         site.lab.knock(Family::V4, &["--command", "open_test", "--ip", &address, "--permissive"]);

@@ -60,7 +60,7 @@ fn known_mtu(host: &Namespace, address: IpAddr) -> Option<u16> {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_session_learns_the_mtu_of_its_path() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     let far = join_far(&site.lab.network.client, &site.lab.network.server);
     for family in Family::BOTH {
         site.open_for(FAR.of(family));

@@ -103,7 +103,7 @@ fn a_handshake_by_syn_cookie_completes_and_a_forged_one_does_not_reach_the_liste
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn both_ends_close_at_once() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     for family in Family::BOTH {
         site.open(family);
         let Session { mut near, mut far } = site.connect(family);
@@ -128,7 +128,7 @@ fn both_ends_close_at_once() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_reset_ends_a_session_from_either_side_and_the_port_is_closed_again() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     for family in Family::BOTH {
         site.open(family);
         let [first, second] = [site.connect(family), site.connect(family)];
@@ -154,7 +154,7 @@ fn a_reset_ends_a_session_from_either_side_and_the_port_is_closed_again() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_ports_of_a_connection_can_be_used_again_only_under_a_lease() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     for family in Family::BOTH {
         site.open(family);
         let Session { mut near, mut far } = site.connect(family);

@@ -16,7 +16,7 @@ fn arming(lab: &Lab) -> Value {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn doors_on_trial_open_by_themselves_even_if_the_gate_has_died() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     run_tool(&site.lab, &["arm", "--for", "3s"]);
     let armed = Instant::now();
     site.lab.gate().crash();
@@ -37,7 +37,7 @@ fn doors_on_trial_open_by_themselves_even_if_the_gate_has_died() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn only_a_connection_that_a_knock_has_opened_since_confirms_a_trial() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     for family in Family::BOTH {
         site.open(family);
         let mut before = site.connect(family);
@@ -61,7 +61,7 @@ fn only_a_connection_that_a_knock_has_opened_since_confirms_a_trial() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn disarmed_doors_are_open_until_they_are_armed_even_after_a_restart_of_the_host() {
-    let mut site = Site::options(LONG, "");
+    let mut site = Site::tcp(LONG);
     run_tool(&site.lab, &["disarm"]);
     site.connect(Family::V4).expect_alive();
     site.lab.gate().signal(Signal::SIGTERM);
