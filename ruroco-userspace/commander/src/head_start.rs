@@ -59,7 +59,7 @@ impl HeadStart {
     }
 }
 
-/// Gives up real-time scheduling for the calling thread and for what it starts. Where there is none, nothing changes.
+/// Gives up real-time scheduling for the calling thread and for what it starts. Without it, nothing changes.
 pub fn decline_real_time() {
     if real_time_policy().is_some() {
         let _ = set_policy(ONESELF, SCHED_OTHER, NO_PRIORITY);

@@ -27,7 +27,7 @@ pub const VERSION: u8 = 1;
 /// File name of the gate's socket in `socket_dir`.
 pub const SOCKET: &str = "doors.sock";
 
-/// The key of a request by the operator's tool, which nobody's knock has caused.
+/// The key of a request by the operator's tool, which no knock has caused.
 pub const NO_KEY: KeyId = KeyId([0; 8]);
 
 /// A request concerning one door and one address. For the gate it is a claim, not a right.

@@ -36,7 +36,7 @@ pub(crate) struct EventSocket {
     /// The commander that connected last.
     commander: Option<OwnedFd>,
     queue: VecDeque<DoorEvent>,
-    /// Events that found the queue full since the last one that did not.
+    /// Events that have found the queue full and are not reported yet.
     lost: u64,
 }
 
