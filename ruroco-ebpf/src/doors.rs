@@ -8,7 +8,7 @@
 
 use core::mem::offset_of;
 
-use aya_ebpf::{Global, helpers::bpf_ktime_get_boot_ns, programs::XdpContext};
+use aya_ebpf::{Global, programs::XdpContext};
 use ruroco_common::{
     address::Address,
     doors::{
@@ -22,6 +22,7 @@ use ruroco_common::{
 };
 
 use crate::{
+    clock::{now, roughly_now},
     leases::{self, Claim, LeaseRef},
     sockets::{self, Socket},
     tables, words,
@@ -87,12 +88,6 @@ fn is_here(guarded: &Guarded, destination: &Address, protocol: Protocol) -> bool
 fn are_disarmed() -> bool {
     let open_from = tables::doors_open_from();
     open_from != 0 && now() >= open_from
-}
-
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: a helper without arguments; available to XDP programs.
-    unsafe { bpf_ktime_get_boot_ns() }
 }
 
 /// The door of a port.
@@ -269,7 +264,7 @@ fn start_flow(
 /// that changes.
 #[inline(always)]
 fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
-    let now = now();
+    let now = roughly_now();
     let Flow { last, idle } = words::read(flow);
     if !(Flow { last, idle }).is_live(now) {
         return false;

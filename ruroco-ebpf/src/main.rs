@@ -13,6 +13,7 @@
     reason = "the xdp macro makes a public function of its own"
 )]
 
+mod clock;
 mod doors;
 mod frame;
 mod leases;
