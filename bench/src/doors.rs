@@ -14,9 +14,11 @@ mod method;
 mod packets;
 mod throughput;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use ruroco_common::doors::{DoorName, Lease, SourcePrefix};
-use ruroco_gate::door_maps::DoorSpec;
+use ruroco_config::door::{Door, DoorPort, Transport};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use zerocopy::FromZeros;
@@ -76,14 +78,16 @@ fn name() -> Result<DoorName> {
 
 /// The gate's program with a door.
 fn kernel() -> Result<Kernel> {
-    let door = DoorSpec {
+    let port = |transport, port| DoorPort { transport, first: port, last: port };
+    let door = Door {
         name: name()?,
-        tcp: vec![TCP_PORT..=TCP_PORT],
-        udp: vec![UDP_PORT..=UDP_PORT],
+        ports: vec![port(Transport::Tcp, TCP_PORT), port(Transport::Udp, UDP_PORT)],
+        duration: Duration::from_secs(30),
+        connections: None,
         source: SourcePrefix::ADDRESS,
         is_forwarded: false,
     };
-    Kernel::with_doors(&[knocks::key()?], &[door])
+    Kernel::with_door(&[knocks::key()?], &door)
 }
 
 /// A lease for an hour.

@@ -10,8 +10,9 @@ use aya::{
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use ruroco_common::{address::Address, guarded::Guarded, rate::Rate, verdict::Verdict};
+use ruroco_config::door::Door;
 use ruroco_gate::{
-    door_maps::{DoorMaps, DoorSpec, Plan},
+    door_maps::{DoorMaps, Plan},
     program::Program,
 };
 use ruroco_keys::{key::Key, named_key::NamedKey};
@@ -32,9 +33,9 @@ impl Kernel {
         Self::of(load(keys)?)
     }
 
-    /// The same with doors.
-    pub(crate) fn with_doors(keys: &[Key], doors: &[DoorSpec]) -> Result<Self> {
-        Self::of(load_planned(keys, Plan { doors, pin_dir: None })?)
+    /// The same with a door.
+    pub(crate) fn with_door(keys: &[Key], door: &Door) -> Result<Self> {
+        Self::of(load_planned(keys, &Plan { doors: vec![door], pin_dir: None })?)
     }
 
     fn of(mut program: Program) -> Result<Self> {
@@ -87,10 +88,10 @@ impl Kernel {
 
 /// Loads the gate's program for these keys.
 pub(crate) fn load(keys: &[Key]) -> Result<Program> {
-    load_planned(keys, Plan::default())
+    load_planned(keys, &Plan::default())
 }
 
-fn load_planned(keys: &[Key], doors: Plan<'_>) -> Result<Program> {
+fn load_planned(keys: &[Key], doors: &Plan<'_>) -> Result<Program> {
     let ips = Family::BOTH.map(|family| Address::from(SERVER.of(family)));
     let named = keys.iter().map(|key| NamedKey { name: key.id.to_string(), key: key.clone() });
     let keys: Vec<NamedKey> = named.collect();

@@ -13,7 +13,7 @@ use ruroco_common::{
     address::Address,
     doors::{
         Door, DoorPorts, FLOW_GRANULARITY, Flow, FlowKey, HANDSHAKE_GRACE, TCP_CLOSING, TCP_IDLE,
-        UDP_IDLE,
+        UDP_IDLE, is_live,
     },
     guarded::Guarded,
     headers::{Protocol, Scope, Tcp, Udp},
@@ -127,11 +127,11 @@ fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
         let key = flow_of_tcp(tcp);
         let flow = tables::flow(&key);
         // The ports of a connection that was closed may be used again.
-        let is_known = |flow: Flow| flow.is_live(now) && flow.idle != TCP_CLOSING;
-        if flow.map(words::read).is_some_and(is_known) {
+        let is_known = |(last, idle)| is_live(last, idle, now) && idle != TCP_CLOSING;
+        if flow.map(times).is_some_and(is_known) {
             return Verdict::DoorSession;
         }
-        return start_flow(&lease, &key, flow, TCP_IDLE, now);
+        return start_flow(&lease, door, &key, flow, TCP_IDLE, now);
     }
     let is_known = || sockets::find(context, tcp) == Some(Socket::HalfOpen);
     if lease.has_limit() && is_known() {
@@ -224,7 +224,7 @@ pub(crate) fn judge_udp<C>(guarded: &Guarded, udp: &Udp<C>) -> Verdict {
     if lease.until() <= now {
         return Verdict::DoorClosed;
     }
-    start_flow(&lease, &key, flow, UDP_IDLE, now)
+    start_flow(&lease, door, &key, flow, UDP_IDLE, now)
 }
 
 #[inline(always)]
@@ -242,6 +242,7 @@ const fn flow_of_tcp(tcp: &Tcp) -> FlowKey {
 #[inline(always)]
 fn start_flow(
     lease: &LeaseRef,
+    door: &Door,
     key: &FlowKey,
     ended: Option<*mut Flow>,
     idle: u64,
@@ -250,7 +251,7 @@ fn start_flow(
     if lease.claim(Claim::Flow, now).is_none() {
         return Verdict::DoorLimited;
     }
-    let flow = Flow { last: now, idle };
+    let flow = Flow { last: now, idle, key: lease.key(), door: door.name() };
     match ended {
         Some(place) => words::write(place, flow),
         None if tables::remember(key, &flow).is_none() => return Verdict::DoorLimited,
@@ -260,13 +261,21 @@ fn start_flow(
     Verdict::DoorAdmitted
 }
 
+/// When a flow was last used, and how long it may rest.
+#[inline(always)]
+fn times(flow: *mut Flow) -> (u64, u64) {
+    let last = words::read(words::field(flow, offset_of!(Flow, last)));
+    let idle = words::read(words::field(flow, offset_of!(Flow, idle)));
+    (last, idle)
+}
+
 /// Notes one more packet of a flow, if the flow has not ended, and how long it may be without a packet from now on if
 /// that changes.
 #[inline(always)]
 fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
     let now = roughly_now();
-    let Flow { last, idle } = words::read(flow);
-    if !(Flow { last, idle }).is_live(now) {
+    let (last, idle) = times(flow);
+    if !is_live(last, idle, now) {
         return false;
     }
     if now.saturating_sub(last) >= FLOW_GRANULARITY {

@@ -7,6 +7,7 @@ use core::mem::offset_of;
 
 use ruroco_common::{
     address::Address,
+    datagram::KeyId,
     doors::{Door, LEASE_RATE, Lease, MAX_FLOWS_PER_LEASE},
 };
 
@@ -35,6 +36,13 @@ impl LeaseRef {
     #[inline(always)]
     pub(crate) fn until(&self) -> u64 {
         words::read(words::field(self.0, offset_of!(Lease, until)))
+    }
+
+    /// The key of the last knock.
+    #[inline(always)]
+    pub(crate) fn key(&self) -> KeyId {
+        let word: u64 = words::read(words::field(self.0, offset_of!(Lease, key)));
+        KeyId(word.to_ne_bytes())
     }
 
     /// Whether it admits only so many connections.

@@ -78,12 +78,6 @@ impl Case {
     }
 }
 
-/// Rounds, and runs of a program in each. A run that is so short that nothing else gets the CPU meanwhile is
-/// measured right, and most of these are.
-pub(super) const fn runs(scale: &Scale) -> (u32, u32) {
-    (scale.rounds * 10, scale.repeat / 10)
-}
-
 /// Takes every measurement.
 pub(super) fn measure(paths: &Paths, scale: &Scale) -> Result<DoorCost> {
     let network = Network::new();
@@ -106,8 +100,8 @@ pub(super) fn measure(paths: &Paths, scale: &Scale) -> Result<DoorCost> {
     // The kernel looks for sockets in the namespace in which the program is run.
     network.server.enter(|| -> Result<()> {
         begin_flows(&mut with, &at_door)?;
-        let (rounds, repeat) = runs(scale);
-        for _ in 0..rounds {
+        let repeat = scale.repeat;
+        for _ in 0..scale.rounds {
             for case in &mut at_door {
                 let floor = if case.verdict == DoorClosed { &drop } else { &pass };
                 case.floors.push(kernel::time(floor.xdp()?, &case.frame, repeat)?);
@@ -120,7 +114,16 @@ pub(super) fn measure(paths: &Paths, scale: &Scale) -> Result<DoorCost> {
         }
         Ok(())
     })?;
-    let results = |cases: Vec<Case>| cases.into_iter().filter_map(Case::result).collect();
+    let results = |cases: Vec<Case>| -> Vec<PacketCost> {
+        let results: Vec<_> = cases.into_iter().filter_map(Case::result).collect();
+        for PacketCost { packet, family, above, .. } in &results {
+            println!(
+                "   {packet:<30} {family} {:.0} ns above, least {:.0}",
+                above.median, above.min
+            );
+        }
+        results
+    };
     Ok(DoorCost { at_door: results(at_door), elsewhere: results(elsewhere) })
 }
 

@@ -6,7 +6,6 @@ use crate::scale::Scale;
 /// In whole sentences, a paragraph each.
 pub(super) fn describe(scale: &Scale) -> Vec<String> {
     let doors = &scale.doors;
-    let (rounds, repeat) = super::cost::runs(scale);
     let build = if cfg!(debug_assertions) {
         "without optimisation (a development build): that concerns the client and the daemons, whose part in a \
          login is small, and not the XDP programs, which are always optimised"
@@ -15,9 +14,10 @@ pub(super) fn describe(scale: &Scale) -> Vec<String> {
     };
     vec![
         format!(
-            "Cost: as by verdict (BPF_PROG_TEST_RUN, {rounds} rounds of {repeat} runs), in a network namespace with real \
+            "Cost: as by verdict (BPF_PROG_TEST_RUN, {} rounds of {} runs), in a network namespace with real \
              sockets. The session is an established connection of the kernel's own, and its packet the last \
-             acknowledgement that was on the wire. Its lease and that of the flow have ended."
+             acknowledgement that was on the wire. Its lease and that of the flow have ended.",
+            scale.rounds, scale.repeat
         ),
         format!(
             "Receiving: one host is flooded at the generator's maximum rate while guards take turns, {} rounds of \

@@ -240,11 +240,13 @@ impl Gate {
     fn answer_status(&mut self) {
         self.doors.follow_arming();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
-            status::answer(peer.as_fd(), self.status());
+            let status = self.status();
+            status::answer(peer.as_fd(), status);
         }
     }
 
-    fn status(&self) -> anyhow::Result<Status> {
+    fn status(&mut self) -> anyhow::Result<Status> {
+        let doors = self.doors.statuses(&self.keys);
         let interface_status = |interface: &Interface| InterfaceStatus {
             name: interface.name.clone(),
             device: self.interfaces.other_name(interface),
@@ -269,7 +271,7 @@ impl Gate {
             addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.statuses(),
-            doors: self.doors.statuses(&self.keys),
+            doors,
             arming: self.doors.arming_status(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),

@@ -277,7 +277,9 @@ impl Interface {
         let reason = attachment.mode_problem(wanted)?;
         Some(format!(
             "{reason}. To change the mode, run `systemctl stop ruroco-gate` and then `systemctl start \
-             ruroco-gate`; packets are not filtered in between"
+             ruroco-gate`; packets are not filtered in between. On a host with doors, before that, set `on_stop = \
+             \"open\"` in [gate] and run `systemctl reload ruroco-gate`, because a stop leaves the program attached; \
+             doors are open to everyone until the gate has started"
         ))
     }
 

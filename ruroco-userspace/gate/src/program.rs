@@ -14,7 +14,7 @@ use ruroco_config::Config;
 use ruroco_keys::named_key::NamedKey;
 
 use super::{
-    door_maps::{DoorMaps, DoorSpec, Plan},
+    door_maps::{DoorMaps, Plan},
     status::ProgramStatus,
     tables,
 };
@@ -48,15 +48,15 @@ impl Program {
             Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_knocks_per_second_per_key);
-        let doors: Vec<DoorSpec> = config.doors.values().map(DoorSpec::from).collect();
-        Self::load(guarded, keys, Plan { doors: &doors, pin_dir: Some(&config.gate.pin_dir) })
+        let doors = config.doors.values().collect();
+        Self::load(guarded, keys, &Plan { doors, pin_dir: Some(&config.gate.pin_dir) })
     }
 
     /// Loads the program into the kernel with filled maps. Nothing is attached yet.
     ///
     /// # Errors
     /// If this binary has no program, the kernel does not take it, or the doors are contradictory.
-    pub fn load(mut guarded: Guarded, keys: &[NamedKey], doors: Plan<'_>) -> anyhow::Result<Self> {
+    pub fn load(mut guarded: Guarded, keys: &[NamedKey], doors: &Plan<'_>) -> anyhow::Result<Self> {
         if OBJECT.is_empty() {
             bail!(
                 "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` and build it again"

@@ -86,12 +86,12 @@ impl Gate {
     }
 }
 
-/// Waits until every CPU that had begun to judge a packet by the predecessor is done with it.
+/// Waits until every CPU that had begun to judge a packet, for example by the predecessor, is done with it.
 ///
 /// An XDP program runs within what the kernel calls an RCU read-side critical section, and this
 /// command waits for all of those that are under way (`sys_membarrier`, kernel/sched/membarrier.c).
 /// A kernel with `nohz_full` CPUs does not offer it.
-fn wait_for_packets_under_way() {
+pub(super) fn wait_for_packets_under_way() {
     if membarrier(MembarrierCommand::Global).is_err() {
         thread::sleep(GRACE);
     }

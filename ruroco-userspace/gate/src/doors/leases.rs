@@ -35,6 +35,8 @@ pub(super) struct Held {
     pub(super) key: KeyId,
     /// Whether its end has been logged.
     pub(super) has_ended: bool,
+    /// How many of its connections are in the sum of its door.
+    pub(super) counted: u64,
 }
 
 impl Held {
@@ -98,9 +100,27 @@ impl Leases {
         self.0.insert(lease, held);
     }
 
+    /// Notes that so many connections of a lease are in the sum of its door; how many of them were not before.
+    pub(super) fn count(&mut self, lease: &LeaseKey, connections: u64) -> u64 {
+        let Some(held) = self.0.get_mut(lease) else { return 0 };
+        let more = connections.saturating_sub(held.counted);
+        held.counted = held.counted.max(connections);
+        more
+    }
+
     /// Notes that the map no longer has a lease.
     pub(super) fn remove(&mut self, lease: &LeaseKey) {
         self.0.remove(lease);
+    }
+
+    /// How many connections of a lease are in the sum of its door.
+    pub(super) fn counted(&self, lease: &LeaseKey) -> u64 {
+        self.0.get(lease).map_or(0, |held| held.counted)
+    }
+
+    /// The leases that the map has.
+    pub(super) fn all(&self) -> Vec<LeaseKey> {
+        self.0.keys().copied().collect()
     }
 
     /// Whether a lease is in force.
@@ -178,7 +198,10 @@ mod tests {
         match leases.grant(&lease(number), key, seconds(until), seconds(now)) {
             Err(answer) => answer,
             Ok(Grant { until, since, answer }) => {
-                leases.insert(lease(number), Held { until, since, key, has_ended: false });
+                leases.insert(
+                    lease(number),
+                    Held { until, since, key, has_ended: false, counted: 0 },
+                );
                 answer
             }
         }
@@ -233,6 +256,15 @@ mod tests {
         assert_eq!(leases.next_change(), Some(seconds(90)));
         assert!(leases.outdated(seconds(90)).is_empty());
         assert_eq!(leases.outdated(seconds(91)), [lease(1)]);
+    }
+
+    #[test]
+    fn each_connection_of_a_lease_is_counted_once() {
+        let mut leases = Leases::default();
+        open(&mut leases, 1, A, 30, 0);
+        let counted = [2, 2, 5].map(|connections| leases.count(&lease(1), connections));
+        assert_eq!(counted, [2, 0, 3]);
+        assert_eq!(leases.count(&lease(2), 9), 0, "there is no such lease");
     }
 
     #[test]

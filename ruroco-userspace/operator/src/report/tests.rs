@@ -18,7 +18,14 @@ fn door() -> DoorStatus {
         connections: Some(1),
     };
     let ports = vec!["tcp/22".to_owned()];
-    DoorStatus { name: "ssh".to_owned(), ports, for_seconds: 30, leases: vec![lease] }
+    DoorStatus {
+        name: "ssh".to_owned(),
+        ports,
+        for_seconds: 30,
+        admitted: 7,
+        flows: Some(2),
+        leases: vec![lease],
+    }
 }
 
 pub(crate) fn status() -> Status {
@@ -65,6 +72,7 @@ pub(crate) fn status() -> Status {
 pub(crate) fn health() -> Health {
     Health {
         status: Some(Ok(status())),
+        door_sessions: [("ssh".to_owned(), 1)].into(),
         commander: Some(CommanderState {
             version: "0.1.0".to_owned(),
             start_time_seconds: 1,
@@ -152,7 +160,7 @@ warning     unguarded: wg0 cannot be guarded
 ok          server: connected
 problem     commander: is not running
             -> start it
-door        ssh (tcp/22): open for 1 address
+door        ssh (tcp/22): open for 1 address, live sessions: 1, live flows: 2, admitted: 7
 verdict     not_ours                   0          0.0/s
 verdict     malformed               1000          0.0/s
 verdict     fragment                2000          0.0/s

@@ -1,0 +1,331 @@
+//! The leases that the gate gives and ends: its own record of them, and the maps of the program, which change together.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use ruroco_common::{
+    address::Address,
+    datagram::KeyId,
+    doors::{DoorName, Flow, FlowKey, Lease, LeaseKey, SourcePrefix},
+};
+use ruroco_config::door::Door;
+use ruroco_ipc::{
+    boot_clock,
+    lease::{Action, Answer, Request},
+};
+
+use super::{
+    flows,
+    leases::{Grant, Held, Leases},
+    millis, nanoseconds,
+};
+use crate::{
+    door_maps::{DoorMaps, in_kernel},
+    held_keys::HeldKeys,
+    reload::wait_for_packets_under_way,
+    status::{DoorStatus, LeaseStatus},
+};
+
+/// How often the gate removes flows that have ended.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The doors of the configuration and their leases.
+pub(super) struct Ledger {
+    configured: BTreeMap<DoorName, Door>,
+    /// The maps of the program that is attached. A program without doors has no such maps.
+    maps: Option<DoorMaps>,
+    leases: Leases,
+    /// How many connections and flows each door has admitted since this gate started, as far as they were counted.
+    admitted: BTreeMap<DoorName, u64>,
+    /// When to remove flows next that have ended.
+    next_sweep: Option<Instant>,
+}
+
+impl Ledger {
+    /// With the leases that an earlier gate has left.
+    ///
+    /// # Errors
+    /// If the map of leases cannot be read.
+    pub(super) fn adopt(
+        configured: &BTreeMap<DoorName, Door>,
+        maps: Option<DoorMaps>,
+    ) -> anyhow::Result<Self> {
+        let mut leases = Leases::default();
+        let left = maps.as_ref().map(DoorMaps::leases).transpose()?;
+        for (lease, Lease { until, since, key, connections, .. }) in left.into_iter().flatten() {
+            let [until, since] = [until, since].map(Duration::from_nanos);
+            let counted = connections;
+            leases.insert(lease, Held { until, since, key, has_ended: false, counted });
+        }
+        let admitted = BTreeMap::new();
+        Ok(Self { configured: configured.clone(), maps, leases, admitted, next_sweep: None })
+    }
+
+    /// Whether the configuration has no door.
+    pub(super) fn is_empty(&self) -> bool {
+        self.configured.is_empty()
+    }
+
+    /// Goes on with other doors and another program.
+    pub(super) fn change(&mut self, configured: &BTreeMap<DoorName, Door>, maps: Option<DoorMaps>) {
+        self.configured.clone_from(configured);
+        self.maps = maps;
+    }
+
+    /// When to [tend](Ledger::tend) to something.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        let change = self.leases.next_change().and_then(boot_clock::to_instant);
+        let sweep = self.next_sweep.filter(|_| self.has_flows());
+        change.into_iter().chain(sweep).min()
+    }
+
+    /// Logs leases that have ended, removes them from the map a moment later, and makes room for flows.
+    pub(super) fn tend(&mut self, now: Instant, keys: &HeldKeys) {
+        self.sweep_flows(now);
+        let now = boot_clock::now();
+        for (lease, held) in self.leases.take_ended(now) {
+            let connections = self.connections(&lease);
+            let (door, ip, key) = (lease.door, IpAddr::from(lease.address), keys.name(held.key));
+            tracing::info!(%door, %ip, %key, ?connections, "the lease has ended");
+        }
+        for lease in self.leases.outdated(now) {
+            self.end(&lease);
+        }
+    }
+
+    /// Makes room in the map of flows. The XDP program already treats flows that have ended as unknown.
+    fn sweep_flows(&mut self, now: Instant) {
+        if !self.has_flows() || self.next_sweep.is_some_and(|next| now < next) {
+            return;
+        }
+        self.next_sweep = now.checked_add(SWEEP_INTERVAL);
+        let boot = nanoseconds(boot_clock::now());
+        let Some(maps) = &mut self.maps else { return };
+        if let Err(error) = flows::sweep(maps, boot) {
+            tracing::error!("could not remove flows that have ended: {error:#}");
+        }
+    }
+
+    fn has_flows(&self) -> bool {
+        self.configured.values().any(Door::has_flows)
+    }
+
+    /// Closes what keys have opened that are no longer in force, and removed doors, and ends the flows of both, however long
+    /// ago their leases have ended.
+    pub(super) fn close_unsupported(&mut self, keys: &HeldKeys) {
+        let keys: BTreeSet<KeyId> = keys.ids_in_force().collect();
+        let has_door = |door: DoorName| self.configured.contains_key(&door);
+        for lease in self.leases.unsupported(has_door, &keys) {
+            if self.end(&lease) {
+                let (door, ip) = (lease.door, IpAddr::from(lease.address));
+                tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
+            }
+        }
+        let Self { configured, maps, .. } = self;
+        end_flows(maps.as_mut(), |_, flow| {
+            !keys.contains(&flow.key) || !configured.contains_key(&flow.door)
+        });
+    }
+
+    /// Does what a request asks for, if it may.
+    ///
+    /// # Errors
+    /// The answer, if it is a refusal.
+    pub(super) fn obey(&mut self, request: &Request, keys: &HeldKeys) -> Result<Answer, Answer> {
+        let door = self.configured.get(&request.door).ok_or(Answer::UnknownDoor)?;
+        let lease = in_kernel(door).lease_key(request.address);
+        let now = boot_clock::now();
+        match request.action {
+            Action::Close => self.close(&lease, now),
+            Action::Open { until } => {
+                let (duration, limit) = (door.duration, door.connections.unwrap_or_default());
+                if !keys.ids_in_force().any(|id| id == request.key) {
+                    return Err(Answer::UnknownKey);
+                }
+                if until > now.saturating_add(duration) {
+                    return Err(Answer::TooLong);
+                }
+                let grant = self.leases.grant(&lease, request.key, until, now)?;
+                self.open(&lease, &grant, request, limit)
+            }
+        }
+    }
+
+    fn close(&mut self, lease: &LeaseKey, now: Duration) -> Result<Answer, Answer> {
+        let was_open = self.leases.is_in_force(lease, now);
+        let has_ended = self.end(lease);
+        let Self { configured, maps, .. } = self;
+        if let Some(door) = configured.get(&lease.door).filter(|door| door.has_flows()) {
+            let door = in_kernel(door);
+            end_flows(maps.as_mut(), |key, flow| flows::is_of(lease, &door, key, flow));
+        }
+        if !has_ended {
+            return Err(Answer::Failed);
+        }
+        Ok(if was_open { Answer::Closed } else { Answer::WasClosed })
+    }
+
+    fn open(
+        &mut self,
+        lease: &LeaseKey,
+        grant: &Grant,
+        request: &Request,
+        limit: u32,
+    ) -> Result<Answer, Answer> {
+        self.count(lease);
+        let maps = self.maps.as_mut().ok_or(Answer::Failed)?;
+        match write(maps, lease, grant, request, limit) {
+            Ok(true) => {}
+            Ok(false) => return Err(Answer::Full),
+            Err(error) => {
+                tracing::error!(door = %lease.door, "could not open the door: {error:#}");
+                return Err(Answer::Failed);
+            }
+        }
+        let Grant { until, since, answer } = *grant;
+        let (key, has_ended) = (request.key, false);
+        // A lease that was opened has no connections yet.
+        let is_renewed = answer == Answer::Renewed;
+        let counted = if is_renewed { self.leases.counted(lease) } else { 0 };
+        self.leases.insert(*lease, Held { until, since, key, has_ended, counted });
+        Ok(answer)
+    }
+
+    /// Adds to the sum of a door what a lease has admitted since it was last counted.
+    fn count(&mut self, lease: &LeaseKey) {
+        let Some(connections) = self.connections(lease) else { return };
+        let more = self.leases.count(lease, connections);
+        let sum = self.admitted.entry(lease.door).or_default();
+        *sum = sum.saturating_add(more);
+    }
+
+    /// Takes a lease out of the map. Says whether the map does not have it any more.
+    fn end(&mut self, lease: &LeaseKey) -> bool {
+        self.count(lease);
+        match self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease)) {
+            Ok(()) => {
+                self.leases.remove(lease);
+                true
+            }
+            Err(error) => {
+                tracing::error!(door = %lease.door, "could not close the door: {error:#}");
+                false
+            }
+        }
+    }
+
+    /// How many connections a lease has admitted.
+    fn connections(&self, lease: &LeaseKey) -> Option<u64> {
+        let lease = self.maps.as_ref()?.lease(lease).ok().flatten()?;
+        Some(lease.connections)
+    }
+
+    /// Has doors guard the addresses that the host has now.
+    pub(super) fn guard(&mut self, destinations: &BTreeSet<Address>) {
+        let Some(maps) = &mut self.maps else { return };
+        if let Err(error) = maps.set_addresses(destinations) {
+            tracing::error!("{error:#}");
+        }
+    }
+
+    /// What the operator's tool shows of each door.
+    pub(super) fn statuses(&mut self, keys: &HeldKeys) -> Vec<DoorStatus> {
+        for lease in self.leases.all() {
+            self.count(&lease);
+        }
+        let now = boot_clock::now();
+        let flows = self.live_flows(now);
+        let lease = |(lease, held): (&LeaseKey, &Held)| LeaseStatus {
+            address: self.shown(lease),
+            key: keys.name(held.key),
+            open_ms: millis(now.saturating_sub(held.since)),
+            left_ms: millis(held.until.saturating_sub(now)),
+            connections: self.connections(lease),
+        };
+        let of_door = |door: &Door| DoorStatus {
+            name: door.name.to_string(),
+            ports: door.ports.iter().map(ToString::to_string).collect(),
+            for_seconds: door.duration.as_secs(),
+            admitted: self.admitted.get(&door.name).copied().unwrap_or_default(),
+            flows: door.has_flows().then(|| flows.get(&door.name).copied().unwrap_or_default()),
+            leases: self
+                .leases
+                .in_force(now)
+                .filter(|(lease, _)| lease.door == door.name)
+                .map(lease)
+                .collect(),
+        };
+        self.configured.values().map(of_door).collect()
+    }
+
+    /// How many flows pass each door.
+    fn live_flows(&self, now: Duration) -> BTreeMap<DoorName, u64> {
+        let mut count = BTreeMap::new();
+        let maps = self.maps.as_ref().filter(|_| self.has_flows());
+        let flows = maps.map_or(Ok(Vec::new()), DoorMaps::flows).unwrap_or_else(|error| {
+            tracing::error!("{error:#}");
+            Vec::new()
+        });
+        for (_, flow) in flows.iter().filter(|(_, flow)| flow.is_live(nanoseconds(now))) {
+            let count: &mut u64 = count.entry(flow.door).or_default();
+            *count = count.saturating_add(1);
+        }
+        count
+    }
+
+    /// The address of a lease; where the lease covers a network, with its prefix.
+    fn shown(&self, lease: &LeaseKey) -> String {
+        let (ip, door) = (IpAddr::from(lease.address), self.configured.get(&lease.door));
+        let source = door.map_or(SourcePrefix::ADDRESS, |door| door.source);
+        match (ip, source) {
+            (IpAddr::V4(_), SourcePrefix { ipv4: 32, .. })
+            | (IpAddr::V6(_), SourcePrefix { ipv6: 128, .. }) => ip.to_string(),
+            (IpAddr::V4(_), SourcePrefix { ipv4: length, .. })
+            | (IpAddr::V6(_), SourcePrefix { ipv6: length, .. }) => format!("{ip}/{length}"),
+        }
+    }
+}
+
+/// Ends flows whose lease has been taken out of the map. TCP sessions of this host continue.
+fn end_flows(maps: Option<&mut DoorMaps>, is_over: impl Fn(&FlowKey, &Flow) -> bool) {
+    let Some(maps) = maps else { return };
+    // A packet that has found the lease may begin a flow until it has been judged.
+    wait_for_packets_under_way();
+    if let Err(error) = flows::end(maps, is_over) {
+        tracing::error!("could not end the flows of a lease: {error:#}");
+    }
+}
+
+/// Writes a granted lease into the map, if there is room. What a new knock does not change continues: the bucket, and how many
+/// connections there were.
+fn write(
+    maps: &mut DoorMaps,
+    lease: &LeaseKey,
+    grant: &Grant,
+    request: &Request,
+    limit: u32,
+) -> anyhow::Result<bool> {
+    let is_renewed = grant.answer == Answer::Renewed;
+    let before = if is_renewed { maps.lease(lease)? } else { None };
+    // The commander asks again if it has not seen the answer. That is one knock.
+    let counter = request.counter.to_be_bytes();
+    let is_same = |before: &Lease| before.key == request.key && before.counter == counter;
+    let same = before.filter(is_same);
+    let value = Lease {
+        until: nanoseconds(grant.until),
+        since: nanoseconds(grant.since),
+        bucket: before.map_or(0, |before| before.bucket),
+        connections: before.map_or(0, |before| before.connections),
+        used: same.map_or(0, |same| same.used),
+        limit,
+        flows: same.map_or(0, |same| same.flows),
+        last_port: before.map_or(0, |before| before.last_port),
+        admitted_at: before.map_or(0, |before| before.admitted_at),
+        key: request.key,
+        counter,
+    };
+    maps.put(lease, &value)
+}
