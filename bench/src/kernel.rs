@@ -35,7 +35,7 @@ impl Kernel {
 
     /// The same with a door.
     pub(crate) fn with_door(keys: &[Key], door: &Door) -> Result<Self> {
-        Self::of(load_planned(keys, &Plan { doors: vec![door], pin_dir: None })?)
+        Self::of(load_planned(keys, &Plan { doors: vec![door], ..Plan::default() })?)
     }
 
     fn of(mut program: Program) -> Result<Self> {

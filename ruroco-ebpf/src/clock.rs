@@ -30,7 +30,7 @@ static LAST_READING: PerCpuArray<Reading> = PerCpuArray::with_max_entries(1, 0);
 /// Nanoseconds on the boot clock (`CLOCK_BOOTTIME`).
 #[inline(always)]
 pub(crate) fn now() -> u64 {
-    // SAFETY: a helper without arguments; available to XDP programs.
+    // SAFETY: a helper without arguments; available to all programs.
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn now() -> u64 {
 #[inline(always)]
 pub(crate) fn roughly_now() -> u64 {
     let Some(last) = LAST_READING.get_ptr_mut(0) else { return now() };
-    // SAFETY: a helper without arguments; available to XDP programs.
+    // SAFETY: a helper without arguments; available to all programs.
     let ticks = unsafe { bpf_jiffies64() };
     let reading = words::read(last);
     if reading.ticks == ticks {

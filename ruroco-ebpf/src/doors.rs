@@ -23,6 +23,7 @@ use ruroco_common::{
 
 use crate::{
     clock::{now, roughly_now},
+    closed::look_closed,
     leases::{self, Claim, LeaseRef},
     sockets::{self, Socket},
     tables, words,
@@ -85,7 +86,7 @@ fn is_here(guarded: &Guarded, destination: &Address, protocol: Protocol) -> bool
 
 /// Whether doors have been opened to everyone.
 #[inline(always)]
-fn are_disarmed() -> bool {
+pub(crate) fn are_disarmed() -> bool {
     let open_from = tables::doors_open_from();
     open_from != 0 && now() >= open_from
 }
@@ -97,27 +98,43 @@ fn door(port: u16, ports: impl FnOnce(&DoorPorts) -> &[u8; 1 << 16]) -> Option<&
     if number == 0 { None } else { tables::door(number) }
 }
 
+/// The door of a TCP port.
 #[inline(always)]
-pub(crate) fn judge_tcp(context: &XdpContext, guarded: &Guarded, tcp: &Tcp) -> Verdict {
+pub(crate) fn of_tcp_port(port: u16) -> Option<&'static Door> {
+    door(port, |ports| &ports.tcp)
+}
+
+/// The judgement on a frame of which nothing can be read.
+#[inline(always)]
+pub(crate) fn judge_hidden() -> Verdict {
+    if look_closed() && !are_disarmed() { Verdict::DoorFragment } else { Verdict::Malformed }
+}
+
+#[inline(always)]
+pub(crate) fn judge_tcp<C>(context: &XdpContext, guarded: &Guarded, tcp: &Tcp<C>) -> Verdict {
     if !exist_for(Protocol::Tcp) {
         return Verdict::NotOurs;
     }
-    let Some(door) = door(tcp.destination_port, |ports| &ports.tcp) else {
+    let door = of_tcp_port(tcp.destination_port);
+    // A door that is to look like other ports cannot be the only one that drops such fragments.
+    let is_unreadable = tcp.flags.is_none() && (door.is_some() || look_closed());
+    if door.is_none() && !is_unreadable {
         return Verdict::NotOurs;
-    };
+    }
     if !is_here(guarded, &tcp.destination, Protocol::Tcp) || are_disarmed() {
         return Verdict::NotOurs;
     }
-    match tcp.flags {
-        None => Verdict::DoorFragment,
-        Some(flags) if flags & (SYN | ACK) == SYN => start_tcp(context, tcp, door),
-        Some(flags) => continue_tcp(context, tcp, door, flags),
+    match (tcp.flags, door) {
+        (None, _) => Verdict::DoorFragment,
+        (_, None) => Verdict::NotOurs,
+        (Some(flags), Some(door)) if flags & (SYN | ACK) == SYN => start_tcp(context, tcp, door),
+        (Some(flags), Some(door)) => continue_tcp(context, tcp, door, flags),
     }
 }
 
 /// A new connection, or the same packet once more.
 #[inline(always)]
-fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
+fn start_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door) -> Verdict {
     let Some(lease) = leases::of(door, tcp.source) else { return Verdict::DoorClosed };
     let now = now();
     if lease.until() <= now {
@@ -149,7 +166,7 @@ fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
 
 /// Anything but a new connection.
 #[inline(always)]
-fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verdict {
+fn continue_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door, flags: u8) -> Verdict {
     if door.is_forwarded() {
         let flow = tables::flow(&flow_of_tcp(tcp));
         let is_continued = |flow: *mut Flow| {
@@ -190,7 +207,7 @@ fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verd
 /// Ends the trial of doors if this packet is of a connection that a knock has opened since it began: the operator
 /// has a way in.
 #[inline(always)]
-fn confirm(tcp: &Tcp, door: &Door) {
+fn confirm<C>(tcp: &Tcp<C>, door: &Door) {
     let Some(lease) = leases::of(door, tcp.source) else { return };
     if lease.has_admitted(tcp.source_port, tables::doors_set_at()) {
         tables::keep_doors_closed();
@@ -228,7 +245,7 @@ pub(crate) fn judge_udp<C>(guarded: &Guarded, udp: &Udp<C>) -> Verdict {
 }
 
 #[inline(always)]
-const fn flow_of_tcp(tcp: &Tcp) -> FlowKey {
+const fn flow_of_tcp<C>(tcp: &Tcp<C>) -> FlowKey {
     FlowKey {
         source: tcp.source,
         destination: tcp.destination,

@@ -88,8 +88,13 @@ impl LeaseRef {
     #[inline(always)]
     pub(crate) fn has_admitted(&self, source_port: u16, since: u64) -> bool {
         let port: u32 = words::read(words::field(self.0, offset_of!(Lease, last_port)));
-        let at: u64 = words::read(words::field(self.0, offset_of!(Lease, admitted_at)));
-        port == u32::from(source_port) && at > since
+        port == u32::from(source_port) && self.admitted_at() > since
+    }
+
+    /// When it admitted a connection last; 0 for never.
+    #[inline(always)]
+    pub(crate) fn admitted_at(&self) -> u64 {
+        words::read(words::field(self.0, offset_of!(Lease, admitted_at)))
     }
 
     /// Counts what was admitted.

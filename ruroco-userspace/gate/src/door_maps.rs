@@ -49,6 +49,8 @@ pub struct Plan<'a> {
     pub doors: Vec<&'a config::Door>,
     /// The directory where the maps are pinned that outlive the program. It must exist.
     pub pin_dir: Option<&'a Path>,
+    /// Whether closed doors look like ports without a listener, not filtered.
+    pub look_closed: bool,
 }
 
 impl Plan<'_> {
@@ -67,7 +69,7 @@ impl Plan<'_> {
     /// If a pin of another layout cannot be removed.
     pub(super) fn prepare(&self, loader: &mut EbpfLoader<'_>) -> anyhow::Result<()> {
         if self.doors.is_empty() {
-            for map in [maps::LEASES, maps::FLOWS, maps::DOOR_ADDRESSES] {
+            for map in [maps::LEASES, maps::FLOWS, maps::DOOR_ADDRESSES, maps::DOOR_INTERFACES] {
                 loader.map_max_entries(map, 1);
             }
             return Ok(());

@@ -6,11 +6,14 @@
 //!
 //! - `lease_socket` receives requests;
 //! - `ledger` gives and ends leases, by the rules in `leases`, and ends `flows`;
+//! - `events` reports to the commander what becomes of leases, over the `event_socket`;
 //! - `arming_watch` follows whether doors are armed.
 //!
 //! Rationale: decision 0037.
 
 mod arming_watch;
+mod event_socket;
+mod events;
 mod flows;
 mod lease_socket;
 mod leases;
@@ -28,7 +31,9 @@ use ruroco_config::{Config, Gate};
 use ruroco_ipc::lease::{Answer, Request};
 
 pub(super) use self::lease_socket::PLACES;
-use self::{arming_watch::ArmingWatch, lease_socket::LeaseSocket, ledger::Ledger};
+use self::{
+    arming_watch::ArmingWatch, event_socket::EventSocket, lease_socket::LeaseSocket, ledger::Ledger,
+};
 use super::{
     door_maps::{self, DoorMaps},
     held_keys::HeldKeys,
@@ -52,7 +57,8 @@ impl Doors {
         maps: Option<DoorMaps>,
         keys: &HeldKeys,
     ) -> anyhow::Result<Self> {
-        let ledger = Ledger::adopt(&config.doors, maps)?;
+        let events = EventSocket::listen(&config.socket_dir)?;
+        let ledger = Ledger::adopt(&config.doors, maps, events)?;
         let socket = LeaseSocket::listen(&config.socket_dir)?;
         let mut doors = Self { arming: ArmingWatch::default(), ledger, socket };
         doors.begin_arming(config)?;
@@ -81,10 +87,20 @@ impl Doors {
         self.socket.accept(now);
     }
 
+    /// The socket over which the commander learns what becomes of leases.
+    pub(super) const fn events(&self) -> &EventSocket {
+        &self.ledger.events
+    }
+
+    /// The same.
+    pub(super) const fn events_mut(&mut self) -> &mut EventSocket {
+        &mut self.ledger.events
+    }
+
     /// When to [tend](Doors::tend) to something.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let wakes =
-            [self.ledger.next_wake(), self.arming.next_look(now), self.socket.next_wake(now)];
+            [self.ledger.next_wake(now), self.arming.next_look(now), self.socket.next_wake(now)];
         wakes.into_iter().flatten().min()
     }
 
@@ -150,6 +166,8 @@ impl Doors {
     /// Deals with the request of a connection, if it has come.
     pub(super) fn serve(&mut self, place: usize, keys: &HeldKeys) {
         let Some(message) = self.socket.receive(place) else { return };
+        // A lease that ended just now is not renewed, but opened again.
+        self.ledger.note_ended(keys);
         let answer = match Request::decode(message.bytes()) {
             Ok(request) => self.answer(&request, keys),
             Err(error) => {

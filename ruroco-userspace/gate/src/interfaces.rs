@@ -183,6 +183,11 @@ impl Interfaces {
         self.interfaces.iter()
     }
 
+    /// The indices of the devices that the program is on.
+    pub fn indices(&self) -> impl Iterator<Item = u32> {
+        self.interfaces.iter().filter_map(|one| Some(one.attachment.as_ref()?.index))
+    }
+
     /// Whether the program is on every one of them.
     pub fn are_guarded(&self) -> bool {
         self.interfaces.iter().all(Interface::is_guarded)

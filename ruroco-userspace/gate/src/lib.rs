@@ -8,6 +8,7 @@
 //! - [`addresses`] watches for addresses in the configuration that this host loses;
 //! - [`ring_socket`] hands the ring to the server;
 //! - `doors` opens ports for addresses, through the maps of `door_maps`, while they are [armed](arming);
+//! - `lookup` has closed doors look like ports without a listener;
 //! - [`status`] reports to the operator's tool, with the [`history`] that the gate remembers;
 //! - [`privileges`] drops what is no longer needed;
 //! - `reload` puts another configuration into force.
@@ -27,6 +28,7 @@ pub mod gate;
 mod held_keys;
 pub mod history;
 pub mod interfaces;
+mod lookup;
 pub mod netlink;
 pub mod privileges;
 pub mod program;

@@ -44,6 +44,7 @@ impl Gate {
         if let Some(maps) = successor.doors() {
             maps.set_addresses(&self.addresses.destinations())?;
         }
+        let lookup = successor.attach_lookup()?;
         if let Err(error) = self.hand_over(&mut successor, &config) {
             forget_keys(&mut successor);
             return Err(error);
@@ -53,6 +54,7 @@ impl Gate {
         self.keys = keys;
         self.config = config;
         self.doors.change(&self.config, self.program.take_doors(), &self.keys);
+        self.replace_lookup(lookup);
         wait_for_packets_under_way();
         // From here on nothing is judged by the predecessor, counted by it or written to its ring.
         match predecessor.verdicts() {

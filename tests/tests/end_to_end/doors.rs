@@ -1,5 +1,8 @@
 //! Doors: a port that is closed to everyone, and that a knock opens for the address that knocked.
 
+mod closed;
+mod trail;
+
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -306,6 +309,7 @@ fn the_seventeenth_address_of_a_key_is_refused() {
         site.lab.gate().wait_for(&["door=test", &format!("ip={address} "), result]);
     }
     assert_eq!(site.doors()[0]["leases"].as_array().unwrap().len(), 16);
+    trail::expect_one(&site.lab, "not_opened", "too_many_leases_of_key");
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(super) fn of(
     check_rest(file, rest, places, problems);
     let mut ports = Vec::new();
     let read = |(name, table): (Located<String>, Taken<Table<'_>>)| {
-        let (door, its_ports) = read_door(&name, table.ok()?.value, problems)?;
+        let (door, its_ports) = read_door(&name, table.ok()?.value, rest.appearance, problems)?;
         ports.extend(its_ports.into_iter().map(|port| (door.name, port)));
         Some((door.name, door))
     };
@@ -74,18 +74,13 @@ fn check_rest(file: &File, rest: &Rest, places: &Places, problems: &mut Problems
             "doors need the gate, and `source` is \"udp\". Set source = \"xdp\", or remove [doors]";
         problems.add(file.error(at(fields::SOURCE.name), message));
     }
-    if let Appearance::Closed { .. } = rest.appearance {
-        let message = "`appearance` cannot be \"closed\" with doors: packets to a closed door are dropped, so \
-                       that it would look different from other closed ports. Set appearance = \"filtered\", or \
-                       remove [doors]";
-        problems.add(file.error(at(fields::APPEARANCE.name), message));
-    }
 }
 
 /// A door and where its ports stand.
 fn read_door(
     name: &Located<String>,
     mut table: Table<'_>,
+    appearance: Appearance,
     problems: &mut Problems,
 ) -> Option<(Door, Vec<Located<DoorPort>>)> {
     let file = table.file();
@@ -95,12 +90,27 @@ fn read_door(
     let source = table.take_or_default(&fields::DOOR_SOURCE, problems);
     let is_forwarded = table.take_or_default(&fields::FORWARDED, problems);
     table.reject_unknown(&fields::door(), &[], problems);
+    if let (Appearance::Closed { .. }, Some(forwarded)) = (appearance, &is_forwarded)
+        && forwarded.value
+    {
+        let message = "a door with `forwarded` cannot look closed: another host or container would answer. Set \
+                       appearance = \"filtered\" in [gate]";
+        problems.add(file.error(forwarded.at.clone(), message));
+    }
     let shown = name.value.escape_debug();
     if ports.is_absent() {
         let message = format!("door `{shown}` has no `port`. Set, for example, port = \"tcp/22\"");
         problems.add(file.error(name.at.clone(), message));
     }
     let ports = ports.ok().map(|ports| ports.value.0).unwrap_or_default();
+    if let Appearance::Closed { .. } = appearance {
+        let of_udp = ports.iter().filter(|port| port.value.transport == Transport::Udp);
+        problems.extend(of_udp.map(|port| {
+            let message = "a UDP door cannot look closed: the gate would have to pass its packets to the network stack. \
+                           Set appearance = \"filtered\" in [gate]";
+            file.error(port.at.clone(), message)
+        }));
+    }
     let Some(door_name) = DoorName::new(&name.value) else {
         problems.add(file.error(name.at.clone(), door::bad_name(&name.value)));
         return None;

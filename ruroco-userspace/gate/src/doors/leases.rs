@@ -85,6 +85,11 @@ impl Leases {
         })
     }
 
+    /// Whether the map has no lease.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether the map has no room for another lease.
     fn is_full(&self) -> bool {
         u32::try_from(self.0.len()).is_ok_and(|count| count >= MAX_LEASES)
@@ -154,11 +159,11 @@ impl Leases {
         &self,
         has_door: impl Fn(DoorName) -> bool,
         keys: &BTreeSet<KeyId>,
-    ) -> Vec<LeaseKey> {
+    ) -> Vec<(LeaseKey, Held)> {
         let is_unsupported =
             |lease: &LeaseKey, held: &Held| !has_door(lease.door) || !keys.contains(&held.key);
         let all = self.0.iter().filter(|(lease, held)| is_unsupported(lease, held));
-        all.map(|(lease, _)| *lease).collect()
+        all.map(|(lease, held)| (*lease, *held)).collect()
     }
 
     /// When the next lease ends, or leaves the map.
@@ -273,8 +278,12 @@ mod tests {
         open(&mut leases, 1, A, 30, 0);
         open(&mut leases, 2, B, 30, 0);
         let keys = BTreeSet::from([A]);
-        assert_eq!(leases.unsupported(|_| true, &keys), [lease(2)]);
-        assert_eq!(leases.unsupported(|_| false, &keys), [lease(1), lease(2)]);
+        let unsupported = |has_door| -> Vec<LeaseKey> {
+            let all = leases.unsupported(|_| has_door, &keys);
+            all.into_iter().map(|(lease, _)| lease).collect()
+        };
+        assert_eq!(unsupported(true), [lease(2)]);
+        assert_eq!(unsupported(false), [lease(1), lease(2)]);
     }
 
     proptest! {

@@ -14,10 +14,13 @@ use ruroco_common::{
 use ruroco_config::door::Door;
 use ruroco_ipc::{
     boot_clock,
+    door_event::{Cause, Happened},
     lease::{Action, Answer, Request},
 };
 
 use super::{
+    event_socket::EventSocket,
+    events::NextLook,
     flows,
     leases::{Grant, Held, Leases},
     millis, nanoseconds,
@@ -34,10 +37,13 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The doors of the configuration and their leases.
 pub(super) struct Ledger {
-    configured: BTreeMap<DoorName, Door>,
+    pub(super) configured: BTreeMap<DoorName, Door>,
     /// The maps of the program that is attached. A program without doors has no such maps.
     maps: Option<DoorMaps>,
-    leases: Leases,
+    pub(super) leases: Leases,
+    /// Where the commander learns what becomes of leases.
+    pub(super) events: EventSocket,
+    pub(super) next_look: NextLook,
     /// How many connections and flows each door has admitted since this gate started, as far as they were counted.
     admitted: BTreeMap<DoorName, u64>,
     /// When to remove flows next that have ended.
@@ -52,6 +58,7 @@ impl Ledger {
     pub(super) fn adopt(
         configured: &BTreeMap<DoorName, Door>,
         maps: Option<DoorMaps>,
+        events: EventSocket,
     ) -> anyhow::Result<Self> {
         let mut leases = Leases::default();
         let left = maps.as_ref().map(DoorMaps::leases).transpose()?;
@@ -60,8 +67,15 @@ impl Ledger {
             let counted = connections;
             leases.insert(lease, Held { until, since, key, has_ended: false, counted });
         }
-        let admitted = BTreeMap::new();
-        Ok(Self { configured: configured.clone(), maps, leases, admitted, next_sweep: None })
+        Ok(Self {
+            configured: configured.clone(),
+            maps,
+            leases,
+            events,
+            next_look: NextLook::default(),
+            admitted: BTreeMap::new(),
+            next_sweep: None,
+        })
     }
 
     /// Whether the configuration has no door.
@@ -76,22 +90,20 @@ impl Ledger {
     }
 
     /// When to [tend](Ledger::tend) to something.
-    pub(super) fn next_wake(&self) -> Option<Instant> {
+    pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let change = self.leases.next_change().and_then(boot_clock::to_instant);
         let sweep = self.next_sweep.filter(|_| self.has_flows());
-        change.into_iter().chain(sweep).min()
+        let wakes = [change, sweep, self.next_look.at(), self.events.next_wake(now)];
+        wakes.into_iter().flatten().min()
     }
 
-    /// Logs leases that have ended, removes them from the map a moment later, and makes room for flows.
+    /// Reports leases that have ended or admitted connections, removes them from the map a moment later, and makes room for flows.
     pub(super) fn tend(&mut self, now: Instant, keys: &HeldKeys) {
         self.sweep_flows(now);
-        let now = boot_clock::now();
-        for (lease, held) in self.leases.take_ended(now) {
-            let connections = self.connections(&lease);
-            let (door, ip, key) = (lease.door, IpAddr::from(lease.address), keys.name(held.key));
-            tracing::info!(%door, %ip, %key, ?connections, "the lease has ended");
-        }
-        for lease in self.leases.outdated(now) {
+        self.note_ended(keys);
+        self.note_connections(now);
+        self.events.flush();
+        for lease in self.leases.outdated(boot_clock::now()) {
             self.end(&lease);
         }
     }
@@ -116,17 +128,18 @@ impl Ledger {
     /// Closes what keys have opened that are no longer in force, and removed doors, and ends the flows of both, however long
     /// ago their leases have ended.
     pub(super) fn close_unsupported(&mut self, keys: &HeldKeys) {
-        let keys: BTreeSet<KeyId> = keys.ids_in_force().collect();
+        let in_force: BTreeSet<KeyId> = keys.ids_in_force().collect();
         let has_door = |door: DoorName| self.configured.contains_key(&door);
-        for lease in self.leases.unsupported(has_door, &keys) {
-            if self.end(&lease) {
+        for (lease, held) in self.leases.unsupported(has_door, &in_force) {
+            let cause = self.cause(&lease, &held, keys);
+            if self.end_early(&lease, Some(cause)) {
                 let (door, ip) = (lease.door, IpAddr::from(lease.address));
                 tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
             }
         }
         let Self { configured, maps, .. } = self;
         end_flows(maps.as_mut(), |_, flow| {
-            !keys.contains(&flow.key) || !configured.contains_key(&flow.door)
+            !in_force.contains(&flow.key) || !configured.contains_key(&flow.door)
         });
     }
 
@@ -139,7 +152,10 @@ impl Ledger {
         let lease = in_kernel(door).lease_key(request.address);
         let now = boot_clock::now();
         match request.action {
-            Action::Close => self.close(&lease, now),
+            Action::Close => {
+                let cause = request.is_from_tool().then_some(Cause::Tool);
+                self.close(&lease, cause, now)
+            }
             Action::Open { until } => {
                 let (duration, limit) = (door.duration, door.connections.unwrap_or_default());
                 if !keys.ids_in_force().any(|id| id == request.key) {
@@ -154,9 +170,14 @@ impl Ledger {
         }
     }
 
-    fn close(&mut self, lease: &LeaseKey, now: Duration) -> Result<Answer, Answer> {
+    fn close(
+        &mut self,
+        lease: &LeaseKey,
+        cause: Option<Cause>,
+        now: Duration,
+    ) -> Result<Answer, Answer> {
         let was_open = self.leases.is_in_force(lease, now);
-        let has_ended = self.end(lease);
+        let has_ended = self.end_early(lease, cause);
         let Self { configured, maps, .. } = self;
         if let Some(door) = configured.get(&lease.door).filter(|door| door.has_flows()) {
             let door = in_kernel(door);
@@ -194,16 +215,21 @@ impl Ledger {
         Ok(answer)
     }
 
-    /// Adds to the sum of a door what a lease has admitted since it was last counted.
-    fn count(&mut self, lease: &LeaseKey) {
-        let Some(connections) = self.connections(lease) else { return };
-        let more = self.leases.count(lease, connections);
-        let sum = self.admitted.entry(lease.door).or_default();
-        *sum = sum.saturating_add(more);
+    /// Adds to the sum of a door what a lease has admitted since it was last counted, and reports it. Returns what the map
+    /// has of the lease.
+    pub(super) fn count(&mut self, key: &LeaseKey) -> Option<Lease> {
+        let lease = self.maps.as_ref()?.lease(key).ok().flatten()?;
+        let new = self.leases.count(key, lease.connections);
+        let sum = self.admitted.entry(key.door).or_default();
+        *sum = sum.saturating_add(new);
+        if new > 0 {
+            self.report(key, &lease, Happened::Connected { new });
+        }
+        Some(lease)
     }
 
     /// Takes a lease out of the map. Says whether the map does not have it any more.
-    fn end(&mut self, lease: &LeaseKey) -> bool {
+    pub(super) fn end(&mut self, lease: &LeaseKey) -> bool {
         self.count(lease);
         match self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease)) {
             Ok(()) => {

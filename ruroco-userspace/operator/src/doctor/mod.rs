@@ -46,6 +46,7 @@ pub fn examine(config: &Path, commands: &Path) -> Report {
             findings.push(files::pins_left_behind(&config.gate.pin_dir));
         } else {
             findings.push(kernel::bpf_file_system(&config.gate.pin_dir));
+            findings.extend(kernel::closed_doors(config));
             let interfaces = config.gate.interfaces.iter();
             findings.extend(interfaces.flat_map(|name| interface::findings(name, &config.gate)));
             findings.extend(doors::findings(config));

@@ -23,7 +23,6 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use ruroco_common::{
     address::Address,
-    datagram::KeyId,
     doors::{Door, DoorName, SourcePrefix},
 };
 use ruroco_config::{
@@ -32,7 +31,7 @@ use ruroco_config::{
 };
 use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus};
 use ruroco_ipc::{
-    lease::{Action as LeaseAction, Answer, Request, SOCKET},
+    lease::{Action as LeaseAction, Answer, NO_KEY, Request, SOCKET},
     private_socket,
 };
 use rustix::{
@@ -348,8 +347,7 @@ fn request(socket_dir: &Path, door: DoorName, address: IpAddr) -> anyhow::Result
         action: LeaseAction::Close,
         door,
         address: Address::from(address),
-        // Nobody's knock.
-        key: KeyId([0; 8]),
+        key: NO_KEY,
         counter: 0,
     };
     send(&gate, &request.encode(), SendFlags::NOSIGNAL).with_context(context)?;

@@ -88,13 +88,13 @@ impl Doors {
         text
     }
 
-    /// The first `commands.toml`, whose default command opens all of them.
+    /// The first `commands.toml`, whose default command opens all of them. Another one closes them.
     pub(super) fn commands_text(&self) -> String {
         let names: Vec<String> = self.0.keys().map(ToString::to_string).collect();
+        let names = one_or_more(&names);
         format!(
             "# The commands that accepted knocks may request. `default` is for knocks that name no command.\n\
-             [commands.default]\nopen = {}\n",
-            one_or_more(&names)
+             [commands.default]\nopen = {names}\n\n[commands.close]\nclose = {names}\n"
         )
     }
 
@@ -211,7 +211,10 @@ mod tests {
             doors.config_text(),
             "\n[doors.ssh]\nport = \"tcp/22\"\n\n[doors.web]\nport = [\"tcp/80\", \"tcp/443\"]\n"
         );
-        assert!(doors.commands_text().ends_with("[commands.default]\nopen = [\"ssh\", \"web\"]\n"));
+        let names = "[\"ssh\", \"web\"]";
+        let commands =
+            format!("[commands.default]\nopen = {names}\n\n[commands.close]\nclose = {names}\n");
+        assert!(doors.commands_text().ends_with(&commands));
     }
 
     #[test]

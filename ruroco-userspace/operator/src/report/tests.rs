@@ -80,6 +80,7 @@ pub(crate) fn health() -> Health {
             max_running: 64,
             connections: 1,
             commands_file: "/etc/ruroco/commands.toml".to_owned(),
+            notify: None,
         }),
         unguarded: vec![
             Unguarded::alone(From::Network, "eth2", "ether"),

@@ -71,7 +71,16 @@ impl Doors {
     pub(crate) fn of(specs: &[Spec]) -> Self {
         let has = |ports: fn(&Spec) -> bool, bit| if specs.iter().any(ports) { bit } else { 0 };
         let protocols = has(|spec| !spec.1.is_empty(), 1) | has(|spec| !spec.2.is_empty(), 2);
-        let mut doors = Self { kernel: Kernel::filled_with_doors_for(protocols) };
+        Self { kernel: Kernel::filled_with_doors_for(protocols) }.with(specs)
+    }
+
+    /// Doors that look closed: those for TCP that are not forwarded.
+    pub(crate) fn answered() -> Self {
+        Self { kernel: Kernel::answering() }.with(&[SPECS[0]])
+    }
+
+    fn with(self, specs: &[Spec]) -> Self {
+        let mut doors = self;
         let mut ports = DoorPorts::new_zeroed();
         for (number, (name, tcp, udp, source, forwarded)) in (1_u8..).zip(specs) {
             let door = Door::new(DoorName::new(name).unwrap(), *source, *forwarded);

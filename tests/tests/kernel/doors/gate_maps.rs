@@ -67,7 +67,7 @@ fn door(name: &str, port: u16) -> Door {
 fn load(doors: &[Door], pin_dir: Option<&Path>) -> Result<Program, String> {
     let guarded = Guarded::new(PORT, &OURS.map(Address::from), Rate::NEVER).unwrap();
     let named = ruroco_keys::named_key::NamedKey { name: "test".to_owned(), key: key() };
-    let plan = Plan { doors: doors.iter().collect(), pin_dir };
+    let plan = Plan { doors: doors.iter().collect(), pin_dir, look_closed: false };
     Program::load(guarded, &[named], &plan).map_err(|error| format!("{error:#}"))
 }
 

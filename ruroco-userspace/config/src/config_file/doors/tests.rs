@@ -149,24 +149,37 @@ fn every_mistake_names_its_line_and_the_remedy() {
 #[test]
 fn what_doors_cannot_go_with_is_told_with_the_line_of_that() {
     let doors = "[doors.ssh]\nport = \"tcp/22\"\n[doors.web]\nport = \"tcp/443\"\n";
-    for (text, line, told) in [
-        (
-            format!("addresses = [\"192.0.2.1\"]\nsource = \"udp\"\n{doors}"),
-            2,
-            "Set source = \"xdp\", or remove [doors]",
-        ),
-        (
-            format!("{GOOD}appearance = \"closed\"\n{doors}"),
-            5,
-            "Set appearance = \"filtered\", or remove [doors]",
-        ),
-    ] {
+    for (text, line, told) in [(
+        format!("addresses = [\"192.0.2.1\"]\nsource = \"udp\"\n{doors}"),
+        2,
+        "Set source = \"xdp\", or remove [doors]",
+    )] {
         let problems = check(&text).unwrap_err();
         assert_eq!(problems.len(), 1, "{text}: {problems}");
         let error = problems.to_string();
         assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
         assert!(error.contains(told), "{text}: {error}");
         assert!(check(&text.replace(doors, "[doors]\n")).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_door_looks_closed_if_its_connections_end_at_a_tcp_socket_of_this_host() {
+    let closed = format!("{GOOD}appearance = \"closed\"\n[doors.x]\n");
+    assert!(check(&format!("{closed}port = [\"tcp/22\", \"tcp/80-90\"]\n")).is_ok());
+    assert!(check(&format!("{closed}port = \"tcp/22\"\nforwarded = false\n")).is_ok());
+    for (fields, line) in [
+        ("port = \"udp/51820\"", 7),
+        ("port = [\n\"tcp/22\",\n\"udp/53\"]", 9),
+        ("port = \"tcp/22\"\nforwarded = true", 8),
+    ] {
+        let problems = check(&format!("{closed}{fields}\n")).unwrap_err();
+        assert_eq!(problems.len(), 1, "{fields}: {problems}");
+        let error = problems.to_string();
+        assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{fields}: {error}");
+        assert!(error.contains("Set appearance = \"filtered\" in [gate]"), "{fields}: {error}");
+        let filtered = check(&format!("{GOOD}[doors.x]\n{fields}\n"));
+        assert!(filtered.is_ok(), "{fields}");
     }
 }
 
