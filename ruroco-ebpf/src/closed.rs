@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use ruroco_common::{address::Address, answered, doors::HANDSHAKE_GRACE};
 
-use crate::{clock, doors, frame::FrameCursor, leases, tables};
+use crate::{doors, frame::FrameCursor, leases, tables};
 
 /// Whether closed doors look like ports without a listener. The gate sets it before the program is loaded.
 #[unsafe(no_mangle)]
@@ -95,7 +95,7 @@ impl Lookup {
             return false;
         }
         let Some(lease) = leases::of(door, self.source) else { return true };
-        let now = clock::now();
+        let now = doors::now();
         lease.until() <= now && lease.admitted_at().saturating_add(HANDSHAKE_GRACE) <= now
     }
 }

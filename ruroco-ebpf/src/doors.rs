@@ -8,7 +8,7 @@
 
 use core::mem::offset_of;
 
-use aya_ebpf::{Global, programs::XdpContext};
+use aya_ebpf::{Global, helpers::bpf_ktime_get_boot_ns, programs::XdpContext};
 use ruroco_common::{
     address::Address,
     doors::{
@@ -22,7 +22,6 @@ use ruroco_common::{
 };
 
 use crate::{
-    clock::{now, roughly_now},
     closed::look_closed,
     leases::{self, Claim, LeaseRef},
     sockets::{self, Socket},
@@ -91,6 +90,13 @@ pub(crate) fn are_disarmed() -> bool {
     open_from != 0 && now() >= open_from
 }
 
+/// The boot clock.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: a helper without arguments; available to all programs.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
 /// The door of a port.
 #[inline(always)]
 fn door(port: u16, ports: impl FnOnce(&DoorPorts) -> &[u8; 1 << 16]) -> Option<&'static Door> {
@@ -116,9 +122,12 @@ pub(crate) fn judge_tcp<C>(context: &XdpContext, guarded: &Guarded, tcp: &Tcp<C>
         return Verdict::NotOurs;
     }
     let door = of_tcp_port(tcp.destination_port);
-    // A door that is to look like other ports cannot be the only one that drops such fragments.
-    let is_unreadable = tcp.flags.is_none() && (door.is_some() || look_closed());
-    if door.is_none() && !is_unreadable {
+    let is_request = |flags| flags & (SYN | ACK) == SYN;
+    // Of a segment in fragments, and behind options, the stack may send an error that quotes it. If the request has been
+    // taken out, that shows. A door that is to look like other ports cannot be the only one that drops these.
+    let is_unanswerable = look_closed()
+        && tcp.flags.is_none_or(|flags| is_request(flags) && (tcp.more_fragments || !tcp.is_plain));
+    if door.is_none() && !is_unanswerable {
         return Verdict::NotOurs;
     }
     if !is_here(guarded, &tcp.destination, Protocol::Tcp) || are_disarmed() {
@@ -126,8 +135,9 @@ pub(crate) fn judge_tcp<C>(context: &XdpContext, guarded: &Guarded, tcp: &Tcp<C>
     }
     match (tcp.flags, door) {
         (None, _) => Verdict::DoorFragment,
+        _ if is_unanswerable => Verdict::DoorFragment,
         (_, None) => Verdict::NotOurs,
-        (Some(flags), Some(door)) if flags & (SYN | ACK) == SYN => start_tcp(context, tcp, door),
+        (Some(flags), Some(door)) if is_request(flags) => start_tcp(context, tcp, door),
         (Some(flags), Some(door)) => continue_tcp(context, tcp, door, flags),
     }
 }
@@ -290,7 +300,7 @@ fn times(flow: *mut Flow) -> (u64, u64) {
 /// that changes.
 #[inline(always)]
 fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
-    let now = roughly_now();
+    let now = now();
     let (last, idle) = times(flow);
     if !is_live(last, idle, now) {
         return false;
