@@ -35,7 +35,8 @@ const FIRST_COMMAND_IN_NARROW: &str = "mousemove 80 180 click 1 mousemove 5 5";
 
 /// An invitation with the key of nobody.
 const INVITED: &str = "key ctrl+i sleep 1 type ruroco://192.0.2.44:8080?name=garden&key=chacha20poly1305%3A\
-                       AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0%2BPw%3D%3D&command=open_gate&wait=443";
+                       AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0%2BPw%3D%3D&command=open_gate&wait=443\
+                       &door=web+tcp%2F443+600&open=web+open_gate";
 
 /// The pictures; each is `docs/images/window-NAME.png`.
 const SCENES: [Scene; 10] = [

@@ -80,11 +80,7 @@ fn print_lease(sentence: &str) {
 
 /// Passes the connection to ssh.
 fn pass(connection: &TcpStream) -> anyhow::Result<()> {
-    #[cfg(unix)]
-    let passed = hand_over(connection);
-    #[cfg(not(unix))]
-    let passed = Err(io::Error::from(io::ErrorKind::Unsupported));
-    passed.context("cannot pass the connection to ssh on standard output")
+    hand_over(connection).context("cannot pass the connection to ssh on standard output")
 }
 
 /// The host that ssh passes by its name or its address.
@@ -178,4 +174,10 @@ fn hand_over(connection: &TcpStream) -> io::Result<()> {
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
     sendmsg(io::stdout(), &[io::IoSlice::new(b"\0")], &mut ancillary, SendFlags::empty())?;
     Ok(())
+}
+
+/// Only Unix has such sockets.
+#[cfg(not(unix))]
+fn hand_over(_connection: &TcpStream) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
