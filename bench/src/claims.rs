@@ -181,11 +181,11 @@ fn above(cost: &Cost, verdict: &str) -> Option<f64> {
     cost.verdicts.iter().find(|of| of.verdict == verdict).map(|of| of.above.median)
 }
 
-fn at_most(what: &'static str, limit: f64, unit: &str, measured: Option<f64>) -> Claim {
+pub(crate) fn at_most(what: &'static str, limit: f64, unit: &str, measured: Option<f64>) -> Claim {
     claim(what, "at most", limit, unit, measured, |measured| measured <= limit)
 }
 
-fn at_least(what: &'static str, limit: f64, unit: &str, measured: Option<f64>) -> Claim {
+pub(crate) fn at_least(what: &'static str, limit: f64, unit: &str, measured: Option<f64>) -> Claim {
     claim(what, "at least", limit, unit, measured, |measured| measured >= limit)
 }
 

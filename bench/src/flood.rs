@@ -282,7 +282,7 @@ fn per_second(count: f64, seconds: f64) -> f64 {
 }
 
 /// All threads that a process has by now; what it starts is up to it.
-fn run_in_real_time(pid: u32) -> Result<()> {
+pub(crate) fn run_in_real_time(pid: u32) -> Result<()> {
     let mut chrt = Command::new("chrt");
     chrt.args(["--all-tasks", "--rr", "--pid", PRIORITY, &pid.to_string()]);
     let said = chrt.output().context("could not start chrt (Debian: util-linux)")?;
@@ -291,7 +291,7 @@ fn run_in_real_time(pid: u32) -> Result<()> {
 }
 
 /// Has an interface received by threads on [`RECEIVER_CPU`]; their ids.
-fn receive_on_own_cpu(host: &Namespace, interface: &str) -> Result<Vec<u32>> {
+pub(crate) fn receive_on_own_cpu(host: &Namespace, interface: &str) -> Result<Vec<u32>> {
     let threads = attacker::receive_on_threads(host, interface);
     let mut cpus = CpuSet::new();
     cpus.set(RECEIVER_CPU);

@@ -1,21 +1,28 @@
 //! What the generator writes, read by a parser that is not ours.
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use ruroco_lab::network::{PORT, SERVER};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    frame::{self, Frame, KeyId, Random, neutral},
+    frame::{self, Frame, KeyId, Plan, Random, neutral},
     generator::Recipe,
     packets,
 };
 
 const DATAGRAM: [u8; 94] = [0x5a; 94];
+const DOOR: u16 = 2222;
 const KEY_ID: KeyId = [0x6b6b; 4];
 
-/// The first frame, and a thousand that are made of each other.
+/// A thousand frames that are made of each other.
 fn written(kind: u32, source_bits: u32) -> Vec<Vec<u8>> {
-    let mut frame = Frame::read_from_bytes(&packets::frame(&[0; 94])).unwrap();
-    let plan = Recipe::new(kind, source_bits, &DATAGRAM).plan;
+    written_over(&packets::frame(&[0; 94]), kind, source_bits)
+}
+
+fn written_over(first: &[u8], kind: u32, source_bits: u32) -> Vec<Vec<u8>> {
+    let mut frame = Frame::read_from_bytes(first).unwrap();
+    let recipe = Recipe::new(kind, source_bits, &DATAGRAM).at_door(SERVER.v4, DOOR).unwrap();
+    let plan = Plan { port: PORT.to_be(), ..recipe.plan };
     let frames = (0..1000).map(|seed| {
         frame.write(&plan, &KEY_ID, &mut Random::new(seed));
         frame.as_bytes().to_vec()
@@ -33,7 +40,7 @@ fn sources(frames: &[Vec<u8>]) -> Vec<[u8; 4]> {
 
 #[test]
 fn whatever_is_written_the_checksum_stays_right() {
-    for kind in 0..=frame::LETTERS {
+    for kind in 0..=frame::SYN_AND_FORGED {
         for frame in written(kind, 24) {
             let packet = SlicedPacket::from_ethernet(&frame).unwrap();
             let Some(NetSlice::Ipv4(ip)) = packet.net else { panic!("not IPv4") };
@@ -67,6 +74,45 @@ fn each_kind_is_what_its_name_says() {
     assert!(random.iter().all(|payload| payload.len() == 94 && payload[..8] != [0x6b; 8]));
     let letters = payloads(frame::LETTERS);
     assert!(letters.iter().all(|payload| payload[..16].iter().all(u8::is_ascii_uppercase)));
+}
+
+#[test]
+fn a_syn_goes_to_the_door_with_a_right_checksum_whatever_the_frame_was_before() {
+    let mut syns = 0;
+    for kind in [frame::SYN, frame::SYN_AND_FORGED] {
+        for frame in written(kind, 20) {
+            let packet = SlicedPacket::from_ethernet(&frame).unwrap();
+            let Some(NetSlice::Ipv4(ip)) = &packet.net else { panic!("not IPv4") };
+            let ip = ip.header().to_header();
+            match &packet.transport {
+                Some(TransportSlice::Tcp(tcp)) => {
+                    let header = tcp.to_header();
+                    let flags = [header.ack, header.rst, header.fin, header.psh, header.urg];
+                    assert!(header.syn && flags == [false; 5] && tcp.payload().is_empty());
+                    assert_eq!(
+                        (ip.destination, header.destination_port),
+                        (SERVER.v4.octets(), DOOR)
+                    );
+                    let right = header.calc_checksum_ipv4(&ip, &[]).unwrap();
+                    assert_eq!(header.checksum % 0xffff, right % 0xffff);
+                    syns += 1;
+                }
+                Some(TransportSlice::Udp(udp)) => {
+                    assert_eq!(udp.destination_port(), PORT);
+                    assert_eq!((udp.payload().len(), udp.checksum()), (94, 0));
+                    assert_eq!(kind, frame::SYN_AND_FORGED);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!((1400..1600).contains(&syns), "all of the first, half of the second: {syns}");
+}
+
+#[test]
+fn a_whole_frame_stays_as_it_is() {
+    let first = packets::frame(&DATAGRAM);
+    assert_eq!(written_over(&first, frame::WHOLE, 24), vec![first; 1000]);
 }
 
 #[test]

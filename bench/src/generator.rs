@@ -6,6 +6,7 @@
 //! each packet.
 
 use std::{
+    net::Ipv4Addr,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -16,6 +17,7 @@ use aya::{
     maps::Array,
     programs::{TestRun, TestRunAttrs, TestRunOptions, XdpMode},
 };
+use etherparse::TcpHeader;
 use ruroco_lab::{
     attacker::{self, ATTACKED_MAC, ATTACKER_MAC, Attacker, SPARE_INTERFACE},
     namespace::Namespace,
@@ -120,8 +122,12 @@ impl Generator {
         rate: Rate,
         meanwhile: impl FnOnce() -> Result<T>,
     ) -> Result<(T, Sent)> {
-        self.set(recipe)?;
-        let first = first_frame(target, &recipe.payload)?;
+        self.set(recipe, target.port)?;
+        let first = match &recipe.whole {
+            Some(frame) => frame.clone(),
+            None => first_frame(target, &recipe.payload)?,
+        };
+        ensure!(first.len() >= size_of::<Frame>(), "the first frame is too short");
         let length = u32::try_from(first.len())?;
         let interface = attacker::interface_index(target.from, target.interface);
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
@@ -142,7 +148,7 @@ impl Generator {
         })
     }
 
-    fn set(&mut self, recipe: &Recipe) -> Result<()> {
+    fn set(&mut self, recipe: &Recipe, port: u16) -> Result<()> {
         let map = self.own.ebpf.map_mut(frame::KEY_IDS).context("the generator takes no keys")?;
         let mut key_ids = Array::<_, [u8; size_of::<KeyId>()]>::try_from(map)?;
         for (place, key_id) in (0..).zip(&recipe.key_ids) {
@@ -151,7 +157,8 @@ impl Generator {
         }
         let map = self.own.ebpf.map_mut(frame::PLAN).context("the generator takes no plan")?;
         let mut plans = Array::<_, [u8; size_of::<Plan>()]>::try_from(map)?;
-        let bytes: [u8; size_of::<Plan>()] = transmute!(recipe.plan);
+        let plan = Plan { port: port.to_be(), ..recipe.plan };
+        let bytes: [u8; size_of::<Plan>()] = transmute!(plan);
         Ok(plans.set(0, bytes, 0)?)
     }
 }
@@ -161,6 +168,8 @@ pub(crate) struct Recipe {
     pub(crate) plan: Plan,
     key_ids: Vec<KeyId>,
     payload: Vec<u8>,
+    /// For [`frame::WHOLE`].
+    whole: Option<Vec<u8>>,
 }
 
 impl Recipe {
@@ -171,7 +180,24 @@ impl Recipe {
         let length = room.len().min(datagram.len());
         room[..length].copy_from_slice(&datagram[..length]);
         let [first, second, third, fourth, ..] = plan.datagram;
-        Self { plan, key_ids: vec![[first, second, third, fourth]], payload: datagram.to_vec() }
+        let key_ids = vec![[first, second, third, fourth]];
+        Self { plan, key_ids, payload: datagram.to_vec(), whole: None }
+    }
+
+    /// The same frame again and again.
+    pub(crate) fn whole(mut frame: Vec<u8>) -> Self {
+        // What follows an IP packet in its frame does not belong to it.
+        frame.resize(frame.len().max(size_of::<Frame>()), 0);
+        Self { whole: Some(frame), ..Self::new(frame::WHOLE, 0, &[]) }
+    }
+
+    /// Where [`frame::SYN`]s go.
+    pub(crate) fn at_door(mut self, address: Ipv4Addr, port: u16) -> Result<Self> {
+        let header = TcpHeader { syn: true, ..TcpHeader::new(0, port, 0, frame::SYN_WINDOW) };
+        let sum = header.calc_checksum_ipv4_raw([0; 4], address.octets(), &[])?;
+        self.plan.door = port.to_be();
+        self.plan.checksum = sum.to_be();
+        Ok(self)
     }
 
     /// Forged under any of these instead.
@@ -192,9 +218,7 @@ fn first_frame(target: &Target<'_>, payload: &[u8]) -> Result<Vec<u8>> {
     packet.ipv4().0.source = [10, 0, 0, 1];
     packet.udp.destination_port = target.port;
     packet.udp.checksum = 0;
-    let frame = packet.to_frame();
-    ensure!(frame.len() >= size_of::<Frame>(), "the first frame is too short");
-    Ok(frame)
+    Ok(packet.to_frame())
 }
 
 /// Runs `flood` on a thread until `meanwhile` is done.

@@ -10,7 +10,11 @@ use aya::{
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use ruroco_common::{address::Address, guarded::Guarded, rate::Rate, verdict::Verdict};
-use ruroco_gate::{door_maps::Plan, program::Program};
+use ruroco_config::door::Door;
+use ruroco_gate::{
+    door_maps::{DoorMaps, Plan},
+    program::Program,
+};
 use ruroco_keys::{key::Key, named_key::NamedKey};
 use ruroco_lab::network::{Family, PORT, SERVER};
 
@@ -26,7 +30,15 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Loads it and fills its maps.
     pub(crate) fn new(keys: &[Key]) -> Result<Self> {
-        let mut program = load(keys)?;
+        Self::of(load(keys)?)
+    }
+
+    /// The same with a door.
+    pub(crate) fn with_door(keys: &[Key], door: &Door) -> Result<Self> {
+        Self::of(load_planned(keys, &Plan { doors: vec![door], ..Plan::default() })?)
+    }
+
+    fn of(mut program: Program) -> Result<Self> {
         program.xdp()?;
         let ring = program.ring().try_clone_to_owned().context("could not copy a descriptor")?;
         let ring = Map::RingBuf(MapData::from_fd(ring)?);
@@ -36,6 +48,16 @@ impl Kernel {
     /// The loaded program.
     pub(crate) fn xdp(&mut self) -> Result<&Xdp> {
         Ok(self.program.xdp()?)
+    }
+
+    /// The loaded program, for attaching it.
+    pub(crate) fn xdp_mut(&mut self) -> Result<&mut Xdp> {
+        self.program.xdp()
+    }
+
+    /// The maps of its doors.
+    pub(crate) fn doors(&mut self) -> Result<&mut DoorMaps> {
+        self.program.doors().context("this program has no doors")
     }
 
     /// Nanoseconds for each of `repeat` runs on this frame, and makes sure that these packets got
@@ -66,6 +88,10 @@ impl Kernel {
 
 /// Loads the gate's program for these keys.
 pub(crate) fn load(keys: &[Key]) -> Result<Program> {
+    load_planned(keys, &Plan::default())
+}
+
+fn load_planned(keys: &[Key], doors: &Plan<'_>) -> Result<Program> {
     let ips = Family::BOTH.map(|family| Address::from(SERVER.of(family)));
     let named = keys.iter().map(|key| NamedKey { name: key.id.to_string(), key: key.clone() });
     let keys: Vec<NamedKey> = named.collect();
@@ -73,7 +99,7 @@ pub(crate) fn load(keys: &[Key]) -> Result<Program> {
     let mut guarded = guarded.context("there are too many addresses")?;
     // One key fills the ring here.
     guarded.share = Rate::per_second(u32::MAX);
-    Program::load(guarded, &keys, &Plan::default())
+    Program::load(guarded, &keys, doors)
 }
 
 /// The verdict of this name, if this program has it.

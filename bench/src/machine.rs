@@ -41,7 +41,7 @@ impl Machine {
             bpf_jit: read("/proc/sys/net/core/bpf_jit_enable"),
             bpf_jit_harden: read("/proc/sys/net/core/bpf_jit_harden"),
             mitigations: mitigations(),
-            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+            load: load(),
         }
     }
 
@@ -57,6 +57,11 @@ impl Machine {
             format!("mitigations: {}", mitigations.join("; ")),
         ]
     }
+}
+
+/// One minute's load.
+pub(crate) fn load() -> String {
+    read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn memory_kib() -> u64 {

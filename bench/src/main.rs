@@ -4,7 +4,7 @@
 //! It first says how it measures ([`method`]) and on what ([`machine`]). Then come [`cost`],
 //! [`singles`], [`two_cpus`] and [`program_size`], for which the program is run without a network;
 //! then the [`client`] alone, and [`campaign`]: each [`peer`] in turn is laid siege to ([`flood`]) by a [`generator`] while a
-//! real client [`knocks`]; then [`growth`]. [`claims`] says whether all of it is as promised, and
+//! real client [`knocks`]; then [`growth`] and [`doors`]. [`claims`] says whether all of it is as promised, and
 //! [`output`] writes it down, as JSON, as Markdown and as a curve ([`svg`]).
 //!
 //! It is a program of its own, because it is to be built as a release is. It fails if it could not
@@ -25,6 +25,7 @@ mod client;
 mod cost;
 mod cpu;
 mod crates;
+mod doors;
 mod flood;
 #[allow(dead_code, unreachable_pub, reason = "it belongs to the generator, which uses the rest")]
 #[path = "../../flood-ebpf/src/frame.rs"]
@@ -66,7 +67,11 @@ use ruroco_lab::interrupt;
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::{
-    campaign::Campaign, growth::Growth, machine::Machine, paths::Paths, report::Report,
+    campaign::Campaign,
+    growth::Growth,
+    machine::Machine,
+    paths::Paths,
+    report::{Claim, Report, Run},
     scale::Scale,
 };
 
@@ -79,6 +84,9 @@ struct Arguments {
     /// In less than two minutes.
     #[arg(long)]
     quick: bool,
+    /// Only doors.
+    #[arg(long)]
+    doors: bool,
     /// Put the result into docs/evaluate/benchmarks.md.
     #[arg(long)]
     write_docs: bool,
@@ -100,25 +108,49 @@ fn run(arguments: Arguments) -> Result<()> {
     let scale = if arguments.quick { Scale::QUICK } else { Scale::FULL };
     let paths = Paths(arguments.workspace);
 
-    let report = measure(&paths, &scale, arguments.quick)?;
+    let run = look(&paths, arguments.quick);
+    println!("{}", run.describe());
+    if arguments.doors {
+        let doors = doors::measure(&paths, &scale)?;
+        println!("\n{}", output::write_doors(&paths, &run, &doors, arguments.write_docs)?);
+        print_claims(&doors.claims);
+        return Ok(());
+    }
+    let report = measure(&paths, &scale, run)?;
     println!("\n{}", output::write(&paths, &report)?);
     if arguments.write_docs {
         output::write_docs(&paths, &report)?;
     }
-    for claim in &report.claims {
-        let measured = claim.measured.as_deref().unwrap_or("?");
-        println!("{:<12} {}: {measured}, {}", claim.verdict(), claim.what, claim.limit);
-    }
+    print_claims(&report.claims);
+    print_claims(&report.doors.claims);
     println!("\nThe report is in {}.", paths.output("").display());
     Ok(())
 }
 
-fn measure(paths: &Paths, scale: &Scale, quick: bool) -> Result<Report> {
+fn print_claims(claims: &[Claim]) {
+    for claim in claims {
+        let measured = claim.measured.as_deref().unwrap_or("?");
+        println!("{:<12} {}: {measured}, {}", claim.verdict(), claim.what, claim.limit);
+    }
+}
+
+fn look(paths: &Paths, quick: bool) -> Run {
+    let date = said_by(Command::new("date").args(["--utc", "+%Y-%m-%d"]));
+    let mut git = Command::new("git");
+    git.arg("-C").arg(&paths.0).args(["describe", "--always", "--dirty", "--abbrev=10"]);
+    Run {
+        quick,
+        date,
+        sources: format!("sources: {}", said_by(&mut git)),
+        machine: Machine::look(),
+    }
+}
+
+fn measure(paths: &Paths, scale: &Scale, run: Run) -> Result<Report> {
     let begun = Instant::now();
     let step = |what: &str| println!("== {:>5.1} s  {what}", begun.elapsed().as_secs_f64());
-    let (method, machine) = (method::describe(scale), Machine::look());
+    let method = method::describe(scale);
     println!("{}\n", method.join("\n\n"));
-    println!("{}\n", machine.lines().join("\n"));
 
     step("cost by verdict");
     let cost = cost::measure(paths, scale)?;
@@ -136,17 +168,13 @@ fn measure(paths: &Paths, scale: &Scale, quick: bool) -> Result<Report> {
     let Campaign { floods, peers, sources } = Campaign::run(paths, scale)?;
     step("a flood at a server with 10,000 keys");
     let many_keys = growth::many_keys(paths, scale.knocks)?;
+    step("doors");
+    let doors = doors::measure(paths, scale)?;
     step("done");
 
-    let date = said_by(Command::new("date").args(["--utc", "+%Y-%m-%d"]));
-    let mut git = Command::new("git");
-    git.arg("-C").arg(&paths.0).args(["describe", "--always", "--dirty", "--abbrev=10"]);
     let mut report = Report {
-        quick,
-        date,
-        sources: format!("sources: {}", said_by(&mut git)),
+        run,
         method,
-        machine,
         cost,
         singles,
         two_cpus,
@@ -156,6 +184,7 @@ fn measure(paths: &Paths, scale: &Scale, quick: bool) -> Result<Report> {
         peers,
         growth: Growth { keys, sources, many_keys },
         claims: Vec::new(),
+        doors,
     };
     report.claims = claims::check(&report);
     Ok(report)

@@ -17,12 +17,7 @@ use crate::{
 
 /// The whole report, with headings of the third level, so that it fits into a section.
 pub(crate) fn write(report: &Report) -> String {
-    let mut text = String::new();
-    let kind = if report.quick { "a quick run" } else { "a full run" };
-    let _ = writeln!(text, "From {kind} on {} ({}), on:\n", report.date, report.sources);
-    for line in report.machine.lines() {
-        let _ = writeln!(text, "- {line}");
-    }
+    let mut text = report.run.describe();
     for (heading, content) in [
         ("What is promised", claims(&report.claims)),
         ("Cost of a packet by verdict", verdicts(&report.cost)),
@@ -42,7 +37,8 @@ pub(crate) fn write(report: &Report) -> String {
     text
 }
 
-fn claims(claims: &[Claim]) -> String {
+/// Promises with what came of them.
+pub(crate) fn claims(claims: &[Claim]) -> String {
     let rows = claims.iter().map(|claim| {
         vec![
             claim.what.to_owned(),

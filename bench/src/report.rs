@@ -3,19 +3,16 @@
 use serde::Serialize;
 
 use crate::{
-    client::Client, cost::Cost, flood::Flood, growth::Growth, machine::Machine,
+    client::Client, cost::Cost, doors::Doors, flood::Flood, growth::Growth, machine::Machine,
     program_size::ProgramSize, singles::Single, two_cpus::TwoCpus,
 };
 
 /// The content of `report.json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    pub(crate) quick: bool,
-    pub(crate) date: String,
-    /// The commit, and whether there were changes.
-    pub(crate) sources: String,
+    #[serde(flatten)]
+    pub(crate) run: Run,
     pub(crate) method: Vec<String>,
-    pub(crate) machine: Machine,
     pub(crate) cost: Cost,
     pub(crate) singles: Vec<Single>,
     pub(crate) two_cpus: Vec<TwoCpus>,
@@ -26,6 +23,27 @@ pub(crate) struct Report {
     pub(crate) peers: Vec<(String, String)>,
     pub(crate) growth: Growth,
     pub(crate) claims: Vec<Claim>,
+    pub(crate) doors: Doors,
+}
+
+/// When, of what and where.
+#[derive(Debug, Serialize)]
+pub(crate) struct Run {
+    pub(crate) quick: bool,
+    pub(crate) date: String,
+    /// The commit, and whether there were changes.
+    pub(crate) sources: String,
+    pub(crate) machine: Machine,
+}
+
+impl Run {
+    /// The first lines of a report.
+    pub(crate) fn describe(&self) -> String {
+        let kind = if self.quick { "a quick run" } else { "a full run" };
+        let lines = self.machine.lines().into_iter().map(|line| format!("- {line}\n"));
+        let (date, sources) = (&self.date, &self.sources);
+        format!("From {kind} on {date} ({sources}), on:\n\n{}", lines.collect::<String>())
+    }
 }
 
 impl Report {

@@ -1,6 +1,8 @@
 //! How much is measured: everything well, or enough of it to see in two minutes whether a change
 //! has broken something.
 
+use std::time::Duration;
+
 use crate::generator::Rate;
 
 /// The numbers that differ between the two.
@@ -25,6 +27,20 @@ pub(crate) struct Scale {
     pub(crate) knocks: usize,
     /// Knocks during a flood at the maximum, and without one.
     pub(crate) more_knocks: usize,
+    /// Of what [`crate::doors`] measures.
+    pub(crate) doors: DoorScale,
+}
+
+/// The same for doors.
+pub(crate) struct DoorScale {
+    /// Rounds of floods at a host, and the time of each.
+    pub(crate) flood_rounds: u32,
+    pub(crate) flood_time: Duration,
+    /// Rounds of connections, and the time of each.
+    pub(crate) transfer_rounds: usize,
+    pub(crate) transfer_time: Duration,
+    /// Logins during a flood, and without one.
+    pub(crate) logins: usize,
 }
 
 impl Scale {
@@ -56,6 +72,13 @@ impl Scale {
         ],
         knocks: 100,
         more_knocks: 200,
+        doors: DoorScale {
+            flood_rounds: 9,
+            flood_time: Duration::from_millis(250),
+            transfer_rounds: 25,
+            transfer_time: Duration::from_millis(250),
+            logins: 25,
+        },
     };
 
     /// For every day.
@@ -70,5 +93,12 @@ impl Scale {
         rates_without_gate: &[Rate::Limited(100_000), Rate::Maximum],
         knocks: 30,
         more_knocks: 30,
+        doors: DoorScale {
+            flood_rounds: 3,
+            flood_time: Duration::from_millis(60),
+            transfer_rounds: 5,
+            transfer_time: Duration::from_millis(80),
+            logins: 3,
+        },
     };
 }

@@ -43,6 +43,12 @@ pub const MIX: u32 = 5;
 pub const TEMPLATE: u32 = 6;
 /// The same, beginning with random letters: a forgery where packets are text.
 pub const LETTERS: u32 = 7;
+/// A TCP SYN to the plan's door, with a right checksum.
+pub const SYN: u32 = 8;
+/// One of [`SYN`] and [`FORGED`], chosen again for each frame.
+pub const SYN_AND_FORGED: u32 = 9;
+/// The first frame as it is, headers and all.
+pub const WHOLE: u32 = 10;
 
 /// How many words of letters.
 const LETTER_WORDS: usize = 8;
@@ -57,10 +63,14 @@ pub struct Plan {
     pub source_bits: u32,
     /// How many key ids there are; each frame is forged under another one.
     pub keys: u32,
+    /// The UDP port of knocks, in the byte order of the network.
+    pub port: u16,
+    /// The TCP port of a [`SYN`], in the byte order of the network.
+    pub door: u16,
+    /// The checksum of a [`SYN`] with a source address, source port and sequence number of 0.
+    pub checksum: u16,
     /// An authentic datagram, for [`REPLAY`].
     pub datagram: [u16; DATAGRAM_WORDS],
-    /// Fills the plan to a multiple of 4 bytes.
-    pub padding: u16,
 }
 
 /// Ethernet, IPv4 without options, UDP and 94 bytes.
@@ -101,6 +111,16 @@ pub struct Frame {
 const TOTAL_LENGTH: u16 = 20 + UDP_LENGTH;
 /// UDP header and a datagram.
 const UDP_LENGTH: u16 = 8 + 94;
+/// IPv4 and TCP headers without options.
+const SYN_LENGTH: u16 = 20 + 20;
+/// A time to live of 64, and UDP.
+const UDP: u16 = 64 << 8 | 17;
+/// A time to live of 64, and TCP.
+const TCP: u16 = 64 << 8 | 6;
+/// A TCP header of 20 bytes with the flag SYN (RFC 9293, section 3.1).
+pub const SYN_FLAGS: u16 = 5 << 12 | 2;
+/// The window of a [`SYN`].
+pub const SYN_WINDOW: u16 = 0xfaf0;
 /// "More fragments" (RFC 791, section 3.1).
 const MORE_FRAGMENTS: u16 = 0x2000;
 
@@ -134,13 +154,22 @@ impl Frame {
     /// checksum was right.
     #[inline(always)]
     pub fn write(&mut self, plan: &Plan, key_id: &KeyId, random: &mut Random) {
+        if plan.kind == WHOLE {
+            return;
+        }
         let choice = random.next();
-        let kind = if plan.kind == MIX { low_half(choice >> 48) % MIX } else { plan.kind };
+        let kind = match plan.kind {
+            MIX => low_half(choice >> 48) % MIX,
+            SYN_AND_FORGED if choice >> 63 == 0 => SYN,
+            SYN_AND_FORGED => FORGED,
+            kind => kind,
+        };
         self.write_headers(plan, kind, choice);
         match kind {
             // Its content is never looked at.
             WRONG_LENGTH | TEMPLATE => {}
             LETTERS => self.write_letters(random),
+            SYN => self.write_syn(plan),
             REPLAY => self.payload = plan.datagram,
             RANDOM => self.write_random(0, random),
             _ => {
@@ -159,7 +188,14 @@ impl Frame {
         let [_, second, third, fourth] = bits.to_be_bytes();
         self.source = [[NETWORK, second], [third, fourth]].map(u16::from_ne_bytes);
         self.source_port = (low_word(choice >> 32) | 0x8000).to_be();
-        if kind < TEMPLATE {
+        if kind == SYN {
+            self.total_length = SYN_LENGTH.to_be();
+            self.fragment = 0;
+            self.protocol = TCP.to_be();
+        } else if kind < TEMPLATE {
+            self.protocol = UDP.to_be();
+            self.destination_port = plan.port;
+            self.udp_checksum = 0;
             let shorter = u16::from(kind == WRONG_LENGTH);
             self.total_length = TOTAL_LENGTH.wrapping_sub(shorter).to_be();
             self.udp_length = UDP_LENGTH.wrapping_sub(shorter).to_be();
@@ -170,8 +206,23 @@ impl Frame {
 
     /// The words of the IPv4 header that frames differ in, except the identification.
     #[inline(always)]
-    fn changing_words(&self) -> [u16; 4] {
-        [self.total_length, self.fragment, self.source[0], self.source[1]]
+    fn changing_words(&self) -> [u16; 5] {
+        let [first, second] = self.source;
+        [self.total_length, self.fragment, self.protocol, first, second]
+    }
+
+    /// What follows the IPv4 header, of which the source port is written. The sequence number keeps the checksum
+    /// right.
+    #[inline(always)]
+    fn write_syn(&mut self, plan: &Plan) {
+        let [first, second] = self.source;
+        self.destination_port = plan.door;
+        self.udp_length = 0;
+        self.udp_checksum = neutral(0, [0; 3], [first, second, self.source_port]);
+        let header = [0, 0, SYN_FLAGS.to_be(), SYN_WINDOW.to_be(), plan.checksum, 0];
+        for (to, from) in self.payload.iter_mut().zip(header) {
+            *to = from;
+        }
     }
 
     #[inline(always)]

@@ -68,22 +68,53 @@ pub fn interface_index(host: &Namespace, name: &str) -> u32 {
     host.enter(|| if_nametoindex(name)).unwrap_or_else(|e| panic!("look for {name}: {e}"))
 }
 
-/// Has an interface's packets polled (NAPI) without an XDP program on it, by turning GRO on
-/// (`ethtool -K INTERFACE gro on`).
+/// What an interface does in place of the network stack (`ethtool -K`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offload {
+    /// Joins packets that it receives (GRO). Without an XDP program, this has a veth polled (NAPI).
+    Gro,
+    /// Takes packets that are still to be cut into segments (GSO).
+    Gso,
+    /// The same for TCP (TSO).
+    Tso,
+    /// Takes packets without a checksum.
+    Checksums,
+}
+
+impl Offload {
+    /// The command that sets it (linux/ethtool.h).
+    const fn command(self) -> u32 {
+        match self {
+            Self::Checksums => 0x17, // ETHTOOL_STXCSUM
+            Self::Tso => 0x1f,       // ETHTOOL_STSO
+            Self::Gso => 0x24,       // ETHTOOL_SGSO
+            Self::Gro => 0x2c,       // ETHTOOL_SGRO
+        }
+    }
+}
+
+/// Has an interface's packets polled (NAPI) without an XDP program on it, by turning GRO on.
 ///
 /// # Panics
 /// If it cannot.
 pub fn poll(host: &Namespace, interface: &str) {
+    set_offload(host, interface, Offload::Gro, true);
+}
+
+/// Turns something on or off that an interface does (`ethtool -K INTERFACE gro on`).
+///
+/// # Panics
+/// If it cannot.
+pub fn set_offload(host: &Namespace, interface: &str, offload: Offload, on: bool) {
     /// `struct ethtool_value` (linux/ethtool.h).
     #[repr(C)]
     struct Value {
         command: u32,
         data: u32,
     }
-    const SET_GRO: u32 = 0x2c; // ETHTOOL_SGRO
     const SIOCETHTOOL: libc::Ioctl = 0x8946; // linux/sockios.h
     let socket = host.enter(|| UdpSocket::bind("0.0.0.0:0")).expect("make a UDP socket");
-    let mut value = Value { command: SET_GRO, data: 1 };
+    let mut value = Value { command: offload.command(), data: on.into() };
     // SAFETY: a structure of numbers and pointers, for which zeros are valid.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
@@ -93,7 +124,8 @@ pub fn poll(host: &Namespace, interface: &str) {
     // SAFETY: the request names an interface, with a zero behind it, and points to a value of the
     // command's type; both are there until the call returns.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
-    assert_eq!(result, 0, "turn GRO on for {interface}: {}", io::Error::last_os_error());
+    let error = io::Error::last_os_error();
+    assert_eq!(result, 0, "set {offload:?} of {interface} to {on}: {error}");
 }
 
 /// Has an interface's packets received by kernel threads of their own, rather than on the CPU of

@@ -16,11 +16,11 @@ use crate::{
 const PORTABLE: &str = "--cfg chacha20_backend=\"soft\" --cfg poly1305_backend=\"soft\" \
                         --cfg aes_backend=\"soft\" --cfg polyval_backend=\"soft\"";
 
-/// Builds and measures.
+/// Builds and measures, with those of these flags that are set.
 ///
 /// # Errors
 /// If something could not be built or measured; not if a result is bad.
-pub(crate) fn run(workspace: &Workspace, quick: bool, write_docs: bool) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, flags: &[(bool, &str)]) -> Result<()> {
     require_root("bench")?;
     let tools = setup::ensure(workspace, Scope::Lab, Report::ChangesOnly)?;
     build_ebpf::build(workspace, &tools, Logging::Off)?;
@@ -40,7 +40,6 @@ pub(crate) fn run(workspace: &Workspace, quick: bool, write_docs: bool) -> Resul
 
     let mut bench = cargo(workspace, &["run", "--quiet", "--release", "--package", "ruroco-bench"]);
     bench.args(["--bin", "ruroco-bench", "--", "--workspace"]).arg(workspace.root());
-    bench.args(quick.then_some("--quick"));
-    bench.args(write_docs.then_some("--write-docs"));
+    bench.args(flags.iter().filter_map(|(is_set, flag)| is_set.then_some(flag)));
     step("measurement", &mut bench)
 }

@@ -83,6 +83,9 @@ enum Task {
         /// In less than two minutes: fewer rounds, rates and knocks.
         #[arg(long)]
         quick: bool,
+        /// Only doors.
+        #[arg(long)]
+        doors: bool,
         /// Put the result into docs/evaluate/benchmarks.md.
         #[arg(long)]
         write_docs: bool,
@@ -138,7 +141,10 @@ fn run(task: &Task) -> Result<()> {
             build_ebpf::build(&workspace, &tools, logging).map(drop)
         }
         Task::Demo => demo::run(&workspace),
-        Task::Bench { quick, write_docs } => bench::run(&workspace, *quick, *write_docs),
+        Task::Bench { quick, doors, write_docs } => {
+            let flags = [(*quick, "--quick"), (*doors, "--doors"), (*write_docs, "--write-docs")];
+            bench::run(&workspace, &flags)
+        }
         Task::Dist => dist::run(&workspace),
         Task::Book => book::build(&workspace),
         Task::Recording => recording::run(&workspace),

@@ -79,10 +79,16 @@ const CLIENTS: [&str; 3] =
     ["ruroco-userspace/client", "ruroco-userspace/invite", "ruroco-userspace/window"];
 
 /// What marks the part of a page that a program writes. Its English is checked in that program.
-const GENERATED: [(&str, &str); 1] = [(
-    "<!-- What follows is written by `cargo xtask bench --write-docs`. -->",
-    "<!-- What was written by `cargo xtask bench --write-docs` ends here. -->",
-)];
+const GENERATED: [(&str, &str); 2] = [
+    (
+        "<!-- What follows is written by `cargo xtask bench --write-docs`. -->",
+        "<!-- What was written by `cargo xtask bench --write-docs` ends here. -->",
+    ),
+    (
+        "<!-- What follows is written by `cargo xtask bench --doors --write-docs`. -->",
+        "<!-- What was written by `cargo xtask bench --doors --write-docs` ends here. -->",
+    ),
+];
 
 /// What is left of code in a text.
 const CODE: &str = "\u{b7}";
