@@ -6,6 +6,7 @@
 //!
 //! Rationale: decision 0037.
 
+mod filter;
 mod flows;
 mod lease_socket;
 mod leases;
@@ -22,7 +23,7 @@ use ruroco_common::{
     datagram::KeyId,
     doors::{DoorName, Lease, LeaseKey, SourcePrefix},
 };
-use ruroco_config::{Config, Gate, door::Door};
+use ruroco_config::{Config, door::Door};
 use ruroco_ipc::{
     boot_clock,
     lease::{Action, Answer, Request},
@@ -37,6 +38,7 @@ use super::{
     arming::{Arming, Switch},
     door_maps::{self, DoorMaps, in_kernel},
     held_keys::HeldKeys,
+    nft::table::Table,
     status::{ArmingStatus, DoorStatus, LeaseStatus},
 };
 
@@ -51,6 +53,8 @@ pub(super) struct Doors {
     configured: BTreeMap<DoorName, Door>,
     /// The maps of the program that is attached. A program without doors has no such maps.
     maps: Option<DoorMaps>,
+    /// The table of the doors that nftables closes, if there are any.
+    table: Option<Table>,
     leases: Leases,
     socket: LeaseSocket,
     /// Whether doors are armed. Without doors, there is no switch.
@@ -77,13 +81,19 @@ impl Doors {
             let [until, since] = [until, since].map(Duration::from_nanos);
             leases.insert(lease, Held { until, since, key, has_ended: false });
         }
+        let table = filter::begin(config)?;
+        for (lease, element) in table.iter().flat_map(Table::leases) {
+            leases.insert(*lease, Held::from(element));
+        }
         let socket = LeaseSocket::listen(&config.socket_dir)?;
         let configured = config.doors.clone();
-        let (switch, arming) = (None, Arming::Armed);
-        let mut doors = Self { configured, maps, leases, socket, switch, next_sweep: None, arming };
+        let (switch, arming, next_sweep) = (None, Arming::Armed, None);
+        let mut doors =
+            Self { configured, maps, table, leases, socket, switch, next_sweep, arming };
         doors.begin_arming(config)?;
+        doors.write_table(config)?;
         doors.close_unsupported(keys);
-        doors.forget_earlier(&config.gate);
+        doors.forget_earlier(config);
         Ok(doors)
     }
 
@@ -114,25 +124,39 @@ impl Doors {
         let is_on_trial = matches!(self.arming, Arming::ArmedUntil(_));
         let look = is_on_trial.then(|| now.checked_add(ARMING_INTERVAL)).flatten();
         let sweep = self.next_sweep.filter(|_| self.has_flows());
-        change.into_iter().chain(look).chain(sweep).chain(self.socket.next_wake(now)).min()
+        let table = self.table.as_ref().and_then(Table::next_wake);
+        let socket = self.socket.next_wake(now);
+        [change, look, sweep, table, socket].into_iter().flatten().min()
     }
 
     /// Goes on with another configuration and other keys.
     pub(super) fn change(&mut self, config: &Config, maps: Option<DoorMaps>, keys: &HeldKeys) {
+        self.end_moved(config);
         self.configured.clone_from(&config.doors);
         self.maps = maps;
+        if let Err(error) = self.write_table(config) {
+            tracing::error!("doors of nftables are as before the reload: {error:#}");
+        }
         self.close_unsupported(keys);
-        self.forget_earlier(&config.gate);
+        self.forget_earlier(config);
     }
 
-    /// Without doors, the maps of earlier doors are no longer kept.
-    fn forget_earlier(&mut self, gate: &Gate) {
-        if !self.configured.is_empty() {
-            return;
+    /// What no door needs any more is not kept: the maps and the table of earlier doors.
+    fn forget_earlier(&mut self, config: &Config) {
+        if self.configured.is_empty() {
+            self.switch = None;
         }
-        self.switch = None;
-        if let Err(error) = door_maps::unpin(&gate.pin_dir) {
-            tracing::warn!("could not remove the maps of earlier doors: {error:#}");
+        if !self.configured.values().any(|door| door.backend.has_xdp()) {
+            if let Some(switch) = &mut self.switch {
+                switch.forget_map();
+            }
+            if let Err(error) = door_maps::unpin(&config.gate.pin_dir) {
+                tracing::warn!("could not remove the maps of earlier doors: {error:#}");
+            }
+        }
+        if !self.configured.values().any(|door| door.backend.has_nftables()) {
+            self.table = None;
+            filter::forget(config);
         }
     }
 
@@ -142,9 +166,12 @@ impl Doors {
     /// # Errors
     /// If this is unknown.
     pub(super) fn begin_arming(&mut self, config: &Config) -> anyhow::Result<()> {
-        if !config.doors.is_empty() && self.switch.is_none() {
-            let gate = &config.gate;
-            let mut switch = Switch::open(gate)?;
+        let places = |door: &Door| (door.backend.has_xdp(), door.backend.has_nftables());
+        let places =
+            |doors: &BTreeMap<DoorName, Door>| doors.values().map(places).collect::<BTreeSet<_>>();
+        let has_moved = places(&config.doors) != places(&self.configured);
+        if !config.doors.is_empty() && (self.switch.is_none() || has_moved) {
+            let mut switch = Switch::open(config)?;
             self.arming = switch.begin()?;
             self.switch = Some(switch);
             report_arming(self.arming);
@@ -154,11 +181,13 @@ impl Doors {
 
     /// Notices that the operator, a connection or the end of its time has changed whether doors are armed.
     pub(super) fn follow_arming(&mut self) {
+        self.follow_table(Instant::now());
         let Some(switch) = &mut self.switch else { return };
         match switch.follow() {
             Ok(arming) if arming != self.arming => {
                 self.arming = arming;
                 report_arming(arming);
+                self.note_arming();
             }
             Ok(_) => {}
             Err(error) => tracing::error!("could not determine whether doors are armed: {error:#}"),
@@ -183,7 +212,7 @@ impl Doors {
         let has_door = |door: DoorName| self.configured.contains_key(&door);
         for lease in self.leases.unsupported(has_door, &keys) {
             self.end_flows(&lease);
-            if self.end(&lease) {
+            if self.revoke(&lease) {
                 let (door, ip) = (lease.door, IpAddr::from(lease.address));
                 tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
             }
@@ -254,7 +283,7 @@ impl Doors {
         let Action::Open { until } = request.action else {
             let was_open = self.leases.is_in_force(&lease, now);
             self.end_flows(&lease);
-            if !self.end(&lease) {
+            if !self.revoke(&lease) {
                 return Err(Answer::Failed);
             }
             return Ok(if was_open { Answer::Closed } else { Answer::WasClosed });
@@ -267,13 +296,19 @@ impl Doors {
         }
         let limit = door.connections.unwrap_or_default();
         let grant = self.leases.grant(&lease, request.key, until, now)?;
-        let maps = self.maps.as_mut().ok_or(Answer::Failed)?;
-        match write(maps, &lease, &grant, request, limit) {
-            Ok(true) => {}
-            Ok(false) => return Err(Answer::Full),
-            Err(error) => {
-                tracing::error!(door = %lease.door, "could not open the door: {error:#}");
-                return Err(Answer::Failed);
+        let backend = door.backend;
+        let failed = |error: anyhow::Error| {
+            tracing::error!(door = %lease.door, "could not open the door: {error:#}");
+            Answer::Failed
+        };
+        if backend.has_nftables() {
+            let table = self.table.as_mut().ok_or(Answer::Failed)?;
+            table.open(&lease, filter::element(&grant, request)).map_err(failed)?;
+        }
+        if backend.has_xdp() {
+            let maps = self.maps.as_mut().ok_or(Answer::Failed)?;
+            if !write(maps, &lease, &grant, request, limit).map_err(failed)? {
+                return Err(Answer::Full);
             }
         }
         let Grant { until, since, answer } = grant;
@@ -293,9 +328,20 @@ impl Doors {
         }
     }
 
-    /// Takes a lease out of the map. Says whether the map does not have it any more.
+    /// Takes a lease that has ended out of map and table. Says whether they do not have it any more.
     fn end(&mut self, lease: &LeaseKey) -> bool {
-        match self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease)) {
+        self.remove(lease, false)
+    }
+
+    /// The same for a lease that is in force.
+    fn revoke(&mut self, lease: &LeaseKey) -> bool {
+        self.remove(lease, true)
+    }
+
+    fn remove(&mut self, lease: &LeaseKey, is_revoked: bool) -> bool {
+        let in_map = self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease));
+        let in_table = self.table.as_mut().map_or(Ok(()), |table| table.close(lease, is_revoked));
+        match in_map.and(in_table) {
             Ok(()) => {
                 self.leases.remove(lease);
                 true
@@ -336,16 +382,18 @@ impl Doors {
     /// What the operator's tool shows of each door.
     pub(super) fn statuses(&self, keys: &HeldKeys) -> Vec<DoorStatus> {
         let now = boot_clock::now();
+        let in_table = self.table.as_ref().map(Table::connections).unwrap_or_default();
         let lease = |(lease, held): (&LeaseKey, &Held)| LeaseStatus {
             address: self.shown(lease),
             key: keys.name(held.key),
             open_ms: millis(now.saturating_sub(held.since)),
             left_ms: millis(held.until.saturating_sub(now)),
-            connections: self.connections(lease),
+            connections: self.connections(lease).or_else(|| self.counted(lease, &in_table)),
         };
         let of_door = |door: &Door| DoorStatus {
             name: door.name.to_string(),
             ports: door.ports.iter().map(ToString::to_string).collect(),
+            backends: door.backend.names().into_iter().map(str::to_owned).collect(),
             for_seconds: door.duration.as_secs(),
             leases: self
                 .leases

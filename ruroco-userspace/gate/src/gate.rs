@@ -3,7 +3,7 @@
 
 use std::{fmt, net::IpAddr, os::fd::AsFd, time::Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ruroco_config::{
     Config, OnStop, Source,
     key_directory::{self, Occasion},
@@ -31,6 +31,7 @@ use super::{
     ring_fill,
     ring_socket::RingSocket,
     status::{self, InterfaceStatus, Status},
+    without_xdp,
 };
 
 /// Runs the gate until a signal ends it, and then detaches the program.
@@ -40,7 +41,7 @@ use super::{
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     let Settings { config, keys, server_uid } = settings;
     if config.source == Source::Udp {
-        bail!("`source` is \"udp\" in the configuration, which needs no gate");
+        return without_xdp::run(config, server_uid, &keys.usable);
     }
     let event_loop = EventLoop::begin()?;
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
@@ -118,10 +119,12 @@ pub(super) enum Event {
     DoorRequest(usize),
     /// The program has written to its debug log.
     ProgramLog,
+    /// Some table of nftables has changed.
+    Tables,
 }
 
-/// How many events the gate waits for: seven, and requests on each connection for doors.
-const EVENTS: usize = 7 + doors::PLACES;
+/// How many events the gate waits for: eight, and requests on each connection for doors.
+const EVENTS: usize = 8 + doors::PLACES;
 
 impl Daemon<EVENTS> for Gate {
     type Event = Event;
@@ -136,6 +139,7 @@ impl Daemon<EVENTS> for Gate {
             (Event::StatusQuestion, self.status_listener.descriptor(now)),
             (Event::ProgramLog, self.program.log()),
             (Event::DoorConnecting, self.doors.descriptor(now)),
+            (Event::Tables, self.doors.table_changes()),
             request(0),
             request(1),
             request(2),
@@ -164,6 +168,7 @@ impl Daemon<EVENTS> for Gate {
             Event::ProgramLog => self.program.flush_log(),
             Event::DoorConnecting => self.doors.accept(Instant::now()),
             Event::DoorRequest(place) => self.doors.serve(place, &self.keys),
+            Event::Tables => self.doors.notice_table(Instant::now()),
         }
         Ok(())
     }
@@ -174,7 +179,7 @@ impl Daemon<EVENTS> for Gate {
         self.history.tell_refused(now, || self.program.verdicts());
         self.ring_socket.tend(now);
         let in_force = self.keys.in_force();
-        if let Err(error) = self.keys.expire(&mut self.program) {
+        if let Err(error) = self.keys.expire(Some(&mut self.program)) {
             tracing::error!("{error:#}");
         }
         if self.keys.in_force() != in_force {
@@ -212,6 +217,7 @@ impl Gate {
                 "stopped: doors stay closed, and the XDP program stays attached. `ruroco disarm` opens doors"
             );
         } else {
+            self.doors.open_table(&self.config);
             self.interfaces.detach()?;
             tracing::info!("stopped: the XDP program is detached");
         }
@@ -271,6 +277,7 @@ impl Gate {
             keys: self.keys.statuses(),
             doors: self.doors.statuses(&self.keys),
             arming: self.doors.arming_status(),
+            nftables: self.doors.table_status(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),
             ring: ring_fill::of(self.program.ring()).unwrap_or_default(),

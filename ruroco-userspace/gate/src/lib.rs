@@ -7,7 +7,9 @@
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
 //! - [`addresses`] watches for addresses in the configuration that this host loses;
 //! - [`ring_socket`] hands the ring to the server;
-//! - `doors` opens ports for addresses, through the maps of `door_maps`, while they are [armed](arming);
+//! - `doors` opens ports for addresses, through the maps of `door_maps` and the table of `nft`, while they are
+//!   [armed](arming);
+//! - `without_xdp` is the gate of a host whose server has a socket of its own;
 //! - [`status`] reports to the operator's tool, with the [`history`] that the gate remembers;
 //! - [`privileges`] drops what is no longer needed;
 //! - `reload` puts another configuration into force.
@@ -28,6 +30,7 @@ mod held_keys;
 pub mod history;
 pub mod interfaces;
 pub mod netlink;
+mod nft;
 pub mod privileges;
 pub mod program;
 mod reload;
@@ -35,3 +38,4 @@ mod ring_fill;
 pub mod ring_socket;
 pub mod status;
 mod tables;
+mod without_xdp;

@@ -48,7 +48,12 @@ impl Program {
             Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_knocks_per_second_per_key);
-        let doors: Vec<DoorSpec> = config.doors.values().map(DoorSpec::from).collect();
+        let doors: Vec<DoorSpec> = config
+            .doors
+            .values()
+            .filter(|door| door.backend.has_xdp())
+            .map(DoorSpec::from)
+            .collect();
         Self::load(guarded, keys, Plan { doors: &doors, pin_dir: Some(&config.gate.pin_dir) })
     }
 

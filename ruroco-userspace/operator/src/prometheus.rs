@@ -152,7 +152,14 @@ impl Text {
         self.family(name, "gauge", "For how many addresses the door is open.")?;
         status.doors.iter().try_for_each(|door| {
             self.sample(name, &[("door", door.name.as_str())], door.leases.len())
-        })
+        })?;
+        let Some(table) = &status.nftables else { return Ok(()) };
+        let name = "ruroco_nftables_in_force";
+        self.family(name, "gauge", "Whether the table of doors is in force in nftables.")?;
+        self.sample(name, &[], u8::from(table.problem.is_none()))?;
+        let name = "ruroco_nftables_restored_total";
+        self.family(name, "counter", "How many times the gate has restored this table.")?;
+        self.sample(name, &[], table.restored)
     }
 
     fn counters(&mut self, status: &Status) -> fmt::Result {

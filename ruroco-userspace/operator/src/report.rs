@@ -227,8 +227,17 @@ fn write_doors(f: &mut String, status: &Status) -> fmt::Result {
             (true, 1) => "open for 1 address".to_owned(),
             (true, count) => format!("open for {count} addresses"),
         };
-        writeln!(f, "door        {} ({}): {state}", door.name, door.ports.join(" "))
-    })
+        let ports = crate::doors::ports(door);
+        writeln!(f, "door        {} ({ports}): {state}", door.name)
+    })?;
+    match status.nftables.as_ref().map_or(0, |table| table.restored) {
+        0 => Ok(()),
+        1 => writeln!(f, "nftables    restored once after another program had removed the table"),
+        times => writeln!(
+            f,
+            "nftables    restored {times} times after other programs had removed the table"
+        ),
+    }
 }
 
 /// What was found, or nothing and why.

@@ -1,5 +1,7 @@
 //! Doors: a port that is closed to everyone, and that a knock opens for the address that knocked.
 
+mod nftables;
+
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},

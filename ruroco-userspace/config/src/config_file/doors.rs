@@ -11,11 +11,11 @@ use ruroco_files::toml_file::{
     table::{Table, Taken},
     value::{Count, Located},
 };
-use ruroco_messages::problems::Problems;
+use ruroco_messages::problems::{Problem, Problems};
 
 use super::{Appearance, Places};
 use crate::{
-    door::{self, Door, DoorPort, DoorSource, Transport},
+    door::{self, Backend, Door, DoorPort, DoorSource, Transport},
     fields::{self, Source},
 };
 
@@ -46,6 +46,7 @@ pub(super) fn of(
     let mut ports = Vec::new();
     let read = |(name, table): (Located<String>, Taken<Table<'_>>)| {
         let (door, its_ports) = read_door(&name, table.ok()?.value, problems)?;
+        problems.extend(needs_gate(file, rest, &door, &name));
         ports.extend(its_ports.into_iter().map(|port| (door.name, port)));
         Some((door.name, door))
     };
@@ -69,17 +70,36 @@ fn check_rest(file: &File, rest: &Rest, places: &Places, problems: &mut Problems
         let message = format!("there are more than {MAX_DOORS} doors. Remove some");
         problems.add(file.error(excess.clone(), message));
     }
-    if rest.source == Source::Udp {
-        let message =
-            "doors need the gate, and `source` is \"udp\". Set source = \"xdp\", or remove [doors]";
-        problems.add(file.error(at(fields::SOURCE.name), message));
-    }
     if let Appearance::Closed { .. } = rest.appearance {
         let message = "`appearance` cannot be \"closed\" with doors: packets to a closed door are dropped, so \
                        that it would look different from other closed ports. Set appearance = \"filtered\", or \
                        remove [doors]";
         problems.add(file.error(at(fields::APPEARANCE.name), message));
     }
+}
+
+/// Without the XDP program, it can close no door.
+fn needs_gate(file: &File, rest: &Rest, door: &Door, name: &Located<String>) -> Option<Problem> {
+    let needs = rest.source == Source::Udp && door.backend.has_xdp();
+    needs.then(|| {
+        let message = format!(
+            "door {} is closed by the XDP program, which does not run with source = \"udp\". Set backend = \
+             \"nftables\" below [doors.{0}]",
+            door.name
+        );
+        file.error(name.at.clone(), message)
+    })
+}
+
+/// nftables counts connections of TCP, because only a SYN starts one. It cannot tell the first packet of a UDP flow
+/// from the next one before this host has answered.
+fn cannot_count(file: &File, door: &Door, connections: &Located<Count>) -> Option<Problem> {
+    let has_udp = door.ports.iter().any(|port| port.transport == Transport::Udp);
+    (door.backend == Backend::Nftables && has_udp).then(|| {
+        let message = "`connections` cannot limit UDP with backend = \"nftables\", which does not count flows. Remove \
+                       `connections`, or set backend = \"xdp\"";
+        file.error(connections.at.clone(), message)
+    })
 }
 
 /// A door and where its ports stand.
@@ -94,6 +114,7 @@ fn read_door(
     let connections = table.take(&fields::CONNECTIONS, problems).ok();
     let source = table.take_or_default(&fields::DOOR_SOURCE, problems);
     let is_forwarded = table.take_or_default(&fields::FORWARDED, problems);
+    let backend = table.take_or_default(&fields::BACKEND, problems);
     table.reject_unknown(&fields::door(), &[], problems);
     let shown = name.value.escape_debug();
     if ports.is_absent() {
@@ -113,7 +134,9 @@ fn read_door(
         connections: connections.as_ref().map(|connections| connections.value.0),
         source,
         is_forwarded: is_forwarded?.value,
+        backend: backend?.value,
     };
+    problems.extend(connections.as_ref().and_then(|limit| cannot_count(file, &door, limit)));
     let in_vain = connections.filter(|connections| is_in_vain(&door, connections.value));
     problems.extend(in_vain.map(|connections| {
         let message = format!(
@@ -127,7 +150,7 @@ fn read_door(
 }
 
 fn is_in_vain(door: &Door, connections: Count) -> bool {
-    door.has_flows() && connections.0 > MAX_FLOWS_PER_LEASE
+    door.backend.has_xdp() && door.has_flows() && connections.0 > MAX_FLOWS_PER_LEASE
 }
 
 /// A door on the port of knocks would close it to them.

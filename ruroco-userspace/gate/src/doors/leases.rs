@@ -141,6 +141,11 @@ impl Leases {
         all.map(|(lease, _)| *lease).collect()
     }
 
+    /// All leases, in force or not.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&LeaseKey, &Held)> {
+        self.0.iter()
+    }
+
     /// When the next lease ends, or leaves the map.
     pub(super) fn next_change(&self) -> Option<Duration> {
         let change = |held: &Held| match held.has_ended {

@@ -18,7 +18,8 @@ fn door() -> DoorStatus {
         connections: Some(1),
     };
     let ports = vec!["tcp/22".to_owned()];
-    DoorStatus { name: "ssh".to_owned(), ports, for_seconds: 30, leases: vec![lease] }
+    let backends = vec!["xdp".to_owned()];
+    DoorStatus { name: "ssh".to_owned(), ports, backends, for_seconds: 30, leases: vec![lease] }
 }
 
 pub(crate) fn status() -> Status {
@@ -51,6 +52,7 @@ pub(crate) fn status() -> Status {
         appearance: "filtered".to_owned(),
         keys: vec![key("laptop", "0001020304050607")],
         doors: vec![door()],
+        nftables: None,
         arming: ArmingStatus { armed: true, left_ms: None },
         server_connected: true,
         server_pid: None,

@@ -1,0 +1,189 @@
+//! The doors that nftables closes: their table goes along with leases, configuration and arming.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
+    time::Instant,
+};
+
+use anyhow::Context;
+use ruroco_common::doors::LeaseKey;
+use ruroco_config::{Config, door::Transport};
+use ruroco_ipc::lease::Request;
+
+use super::{
+    Doors,
+    leases::{Grant, Held},
+};
+use crate::{
+    arming::Arming,
+    nft::{
+        listing::{Armed, Element},
+        table::{self, Table},
+    },
+    status::TableStatus,
+};
+
+/// The file in `socket_dir` which says that the kernel may have the table. Both are gone after the next start of the host.
+const MARK: &str = "nftables";
+
+fn mark(config: &Config) -> PathBuf {
+    config.socket_dir.join(MARK)
+}
+
+/// The table, if some door needs it.
+///
+/// # Errors
+/// If `nft` is not installed, or the kernel has no nftables.
+pub(super) fn begin(config: &Config) -> anyhow::Result<Option<Table>> {
+    let is_needed = config.doors.values().any(|door| door.backend.has_nftables());
+    is_needed.then(Table::begin).transpose()
+}
+
+/// Removes the table of earlier doors.
+pub(super) fn forget(config: &Config) {
+    let mark = mark(config);
+    if !mark.exists() {
+        return;
+    }
+    match table::remove() {
+        Ok(()) => _ = fs::remove_file(mark),
+        Err(error) => tracing::warn!("could not remove the table of earlier doors: {error:#}"),
+    }
+}
+
+/// A lease that is granted, as the table has it.
+pub(super) fn element(grant: &Grant, request: &Request) -> Element {
+    Element {
+        until: grant.until,
+        since: grant.since,
+        key: request.key,
+        counter: request.counter,
+        base: 0,
+        left: None,
+        matched: 0,
+    }
+}
+
+impl From<&Element> for Held {
+    fn from(element: &Element) -> Self {
+        let Element { until, since, key, .. } = *element;
+        Self { until, since, key, has_ended: false }
+    }
+}
+
+impl Doors {
+    /// What to wait for: another program may have changed the table.
+    pub(crate) fn table_changes(&self) -> Option<BorrowedFd<'_>> {
+        self.table.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The kernel has changed some table of nftables.
+    pub(crate) fn notice_table(&mut self, now: Instant) {
+        if let Some(table) = &mut self.table {
+            table.notice(now);
+        }
+    }
+
+    /// Makes sure that doors of nftables can be had, before a reload changes anything.
+    ///
+    /// # Errors
+    /// If `nft` is not installed, or the kernel has no nftables.
+    pub(crate) fn prepare_table(&mut self, config: &Config) -> anyhow::Result<()> {
+        if self.table.is_none() {
+            self.table = begin(config)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the doors of a configuration into force that nftables closes.
+    ///
+    /// # Errors
+    /// If the kernel rejects them, or it is unknown whether doors are armed.
+    pub(super) fn write_table(&mut self, config: &Config) -> anyhow::Result<()> {
+        let (Some(table), Some(switch)) = (&mut self.table, &mut self.switch) else {
+            return Ok(());
+        };
+        let mark = mark(config);
+        match fs::File::create_new(&mark) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(error).with_context(|| format!("could not write {}", mark.display()));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        let state = switch.for_table()?;
+        let leases: BTreeMap<LeaseKey, Element> = self
+            .leases
+            .all()
+            .map(|(lease, held)| {
+                let Held { until, since, key, .. } = *held;
+                let unknown =
+                    Element { until, since, key, counter: 0, base: 0, left: None, matched: 0 };
+                (*lease, unknown)
+            })
+            .collect();
+        table.write(config, state, &leases)?;
+        switch.note_table(Armed { state, is_confirmed: false });
+        Ok(())
+    }
+
+    /// Ends the leases of doors that another part of the kernel is to close. It does not have them.
+    pub(super) fn end_moved(&mut self, config: &Config) {
+        let has_moved = |lease: &LeaseKey| {
+            let [old, new] = [&self.configured, &config.doors].map(|doors| doors.get(&lease.door));
+            old.zip(new).is_some_and(|(old, new)| old.backend != new.backend)
+        };
+        let moved: Vec<LeaseKey> =
+            self.leases.all().map(|(lease, _)| *lease).filter(has_moved).collect();
+        for lease in moved {
+            if self.revoke(&lease) {
+                tracing::info!(door = %lease.door, "closed the door: its `backend` has changed");
+            }
+        }
+    }
+
+    /// Restores the table if another program has removed it, and follows what it says of a trial.
+    pub(super) fn follow_table(&mut self, now: Instant) {
+        let Some(table) = &mut self.table else { return };
+        if matches!(self.arming, Arming::ArmedUntil(_)) && table.next_wake().is_none() {
+            table.notice(now);
+        }
+        if let (Some(armed), Some(switch)) = (table.check(now), &mut self.switch) {
+            switch.note_table(armed);
+        }
+    }
+
+    /// Doors have been armed or disarmed: a table that is restored is to say the same.
+    pub(super) fn note_arming(&mut self) {
+        if let (Some(table), Some(switch)) = (&mut self.table, &self.switch)
+            && let Ok(state) = switch.for_table()
+        {
+            table.set_state(state);
+        }
+    }
+
+    /// How many connections a lease of the table has admitted. Of UDP, the table counts packets.
+    pub(super) fn counted(
+        &self,
+        lease: &LeaseKey,
+        connections: &BTreeMap<LeaseKey, u64>,
+    ) -> Option<u64> {
+        let door = self.configured.get(&lease.door)?;
+        let is_tcp = door.ports.iter().all(|port| port.transport == Transport::Tcp);
+        connections.get(lease).copied().filter(|_| is_tcp)
+    }
+
+    /// Removes the table: a gate that stops opens its doors.
+    pub(crate) fn open_table(&mut self, config: &Config) {
+        if self.table.take().is_some() {
+            forget(config);
+        }
+    }
+
+    /// The table, for the operator.
+    pub(crate) fn table_status(&self) -> Option<TableStatus> {
+        self.table.as_ref().map(Table::status)
+    }
+}
