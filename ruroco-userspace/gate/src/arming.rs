@@ -107,7 +107,7 @@ impl Switch {
                 let is_confirmed = table.is_some_and(|table| table.is_confirmed);
                 Ok(match Arming::of(map, now) {
                     Arming::ArmedUntil(_) if is_confirmed => Arming::Armed,
-                    arming => arming,
+                    arming @ (Arming::Armed | Arming::ArmedUntil(_) | Arming::Disarmed) => arming,
                 })
             }
             (None, Some(table)) => Ok(Arming::of(table.state, now)),
@@ -132,6 +132,27 @@ impl Switch {
             set_at: self.state_of_map()?.map_or(state.set_at, |map| map.set_at),
             ..state
         })
+    }
+
+    /// What the table is to say that another program has removed. The operator may have armed or disarmed doors a moment
+    /// before: the file tells.
+    ///
+    /// # Errors
+    /// If the kernel or the disk does not tell.
+    pub(super) fn without_table(&mut self) -> anyhow::Result<DoorState> {
+        let state = match self.state_of_map()? {
+            Some(map) => map,
+            None => {
+                let arming = match (self.read()?, is_there(&self.file)?) {
+                    (_, false) => Arming::Armed,
+                    (Arming::Armed, true) => Arming::Disarmed,
+                    (last, true) => last,
+                };
+                arming.to_state(boot_clock::now())
+            }
+        };
+        self.table = Some(Armed { state, is_confirmed: false });
+        Ok(state)
     }
 
     /// The map is no longer kept.

@@ -187,7 +187,6 @@ impl Doors {
             Ok(arming) if arming != self.arming => {
                 self.arming = arming;
                 report_arming(arming);
-                self.note_arming();
             }
             Ok(_) => {}
             Err(error) => tracing::error!("could not determine whether doors are armed: {error:#}"),

@@ -58,7 +58,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         maps.set_addresses(&addresses.destinations())?;
     }
     let doors = Doors::begin(&config, program.take_doors(), &keys)?;
-    privileges::drop_all_but_needed()?;
+    privileges::drop_all_but(privileges::FOR_XDP)?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
     let interfaces = match Interfaces::attach(program.xdp()?, &config.gate, pins) {
         Ok(interfaces) => interfaces,
@@ -244,7 +244,7 @@ impl Gate {
     }
 
     fn answer_status(&mut self) {
-        self.doors.follow_arming();
+        self.doors.look_again();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
             status::answer(peer.as_fd(), self.status());
         }

@@ -42,7 +42,7 @@ pub(super) fn run(config: Config, server_uid: u32, keys: &[NamedKey]) -> anyhow:
     let addresses = Addresses::watch().context("could not list this host's addresses")?;
     let keys = HeldKeys::of(&config, keys);
     let doors = Doors::begin(&config, None, &keys)?;
-    privileges::drop_all_but_needed()?;
+    privileges::drop_all_but(privileges::FOR_TABLES)?;
     let history = History::begin();
     let mut gate = Gate { config, server_uid, keys, addresses, doors, status_listener, history };
     tracing::info!("gate is ready, without an XDP program");
@@ -154,7 +154,7 @@ impl Gate {
     }
 
     fn answer_status(&mut self) {
-        self.doors.follow_arming();
+        self.doors.look_again();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
             status::answer(peer.as_fd(), Ok(self.status()));
         }

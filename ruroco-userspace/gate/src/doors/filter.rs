@@ -21,7 +21,7 @@ use crate::{
     arming::Arming,
     nft::{
         listing::{Armed, Element},
-        table::{self, Table},
+        table::{self, Seen, Table},
     },
     status::TableStatus,
 };
@@ -150,18 +150,22 @@ impl Doors {
         if matches!(self.arming, Arming::ArmedUntil(_)) && table.next_wake().is_none() {
             table.notice(now);
         }
-        if let (Some(armed), Some(switch)) = (table.check(now), &mut self.switch) {
-            switch.note_table(armed);
+        let (Some(seen), Some(switch)) = (table.check(now), &mut self.switch) else { return };
+        match seen {
+            Seen::Whole(armed) => switch.note_table(armed),
+            Seen::Lost => match switch.without_table() {
+                Ok(state) => table.restore(state, now),
+                Err(error) => table.report(&error, now),
+            },
         }
     }
 
-    /// Doors have been armed or disarmed: a table that is restored is to say the same.
-    pub(super) fn note_arming(&mut self) {
-        if let (Some(table), Some(switch)) = (&mut self.table, &self.switch)
-            && let Ok(state) = switch.for_table()
-        {
-            table.set_state(state);
+    /// Follows arming without waiting for the kernel's messages, for a status that is asked for.
+    pub(crate) fn look_again(&mut self) {
+        if let Some(table) = &mut self.table {
+            table.expect_change(Instant::now());
         }
+        self.follow_arming();
     }
 
     /// How many connections a lease of the table has admitted. Of UDP, the table counts packets.

@@ -33,7 +33,7 @@ pub(crate) struct Table {
     /// The leases that the gate has written.
     leases: BTreeMap<LeaseKey, Element>,
     revoked: BTreeSet<LeaseKey>,
-    /// Whether doors are armed, as the gate knew it last.
+    /// Whether doors were armed when the table was written.
     state: DoorState,
     /// How many rules the table had after it was written.
     rules: usize,
@@ -66,6 +66,14 @@ pub(crate) fn set_armed(state: DoorState) -> anyhow::Result<()> {
 /// If `nft` is not installed, or the kernel rejects the change.
 pub(crate) fn remove() -> anyhow::Result<()> {
     program::apply(&ruleset::removal())
+}
+
+/// What a look at the table has found.
+pub(crate) enum Seen {
+    /// It is as it was written, and says this of arming.
+    Whole(Armed),
+    /// Another program has removed or changed it.
+    Lost,
 }
 
 impl Table {
@@ -199,48 +207,65 @@ impl Table {
         self.next_check = Some(earliest.unwrap_or(now).max(now));
     }
 
+    /// The next [check](Table::check) is due.
+    pub(crate) fn expect_change(&mut self, now: Instant) {
+        if !self.doors.is_empty() {
+            self.next_check = Some(now);
+        }
+    }
+
     /// When to [check](Table::check).
     pub(crate) const fn next_wake(&self) -> Option<Instant> {
         self.next_check
     }
 
-    /// Looks whether the table is as it was written, if it is time, and restores it. Returns what it says of arming.
-    pub(crate) fn check(&mut self, now: Instant) -> Option<Armed> {
+    /// Looks whether the table is as it was written, if it is time.
+    pub(crate) fn check(&mut self, now: Instant) -> Option<Seen> {
         self.next_check.filter(|next| *next <= now)?;
         self.next_check = None;
         self.last_check = Some(now);
-        let outcome = self.inspect();
-        if let Err(error) = &outcome {
-            let problem = format!("{error:#}");
-            if self.problem.as_ref() != Some(&problem) {
-                tracing::error!("doors of nftables may be OPEN: {problem}");
+        match look() {
+            Ok(Some(found)) if found.rules == self.rules => {
+                self.note(&found);
+                self.problem = None;
+                Some(Seen::Whole(found.armed))
             }
-            self.problem = Some(problem);
-            // Until it works again.
-            self.next_check = now.checked_add(CHECK_INTERVAL);
+            Ok(_) => Some(Seen::Lost),
+            Err(error) => {
+                self.report(&error, now);
+                None
+            }
         }
-        outcome.ok().flatten()
     }
 
-    fn inspect(&mut self) -> anyhow::Result<Option<Armed>> {
-        let found = look()?;
-        if let Some(found) = found.filter(|found| found.rules == self.rules) {
-            self.note(&found);
-            self.problem = None;
-            return Ok(Some(found.armed));
-        }
+    /// Writes the table again that another program has removed or changed.
+    pub(crate) fn restore(&mut self, state: DoorState, now: Instant) {
         // How many connections the leases have admitted is lost.
         for element in self.leases.values_mut() {
             element.left = element.left.map(|_| 0);
         }
-        self.replace()?;
-        self.restored = self.restored.saturating_add(1);
-        tracing::warn!(
-            "another program has removed or changed the table inet {} of nftables, and doors were open. The gate has \
-             restored it",
-            ruleset::TABLE
-        );
-        Ok(None)
+        self.state = state;
+        match self.replace() {
+            Ok(()) => {
+                self.restored = self.restored.saturating_add(1);
+                tracing::warn!(
+                    "another program has removed or changed the table inet {} of nftables, and doors were open. The \
+                     gate has restored it",
+                    ruleset::TABLE
+                );
+            }
+            Err(error) => self.report(&error, now),
+        }
+    }
+
+    /// Logs a problem that is new, and tries again soon.
+    pub(crate) fn report(&mut self, error: &anyhow::Error, now: Instant) {
+        let problem = format!("{error:#}");
+        if self.problem.as_ref() != Some(&problem) {
+            tracing::error!("doors of nftables may be OPEN: {problem}");
+        }
+        self.problem = Some(problem);
+        self.next_check = now.checked_add(CHECK_INTERVAL);
     }
 
     /// Goes by what the kernel has.
@@ -251,11 +276,6 @@ impl Table {
             }
         }
         self.revoked = found.revoked.iter().copied().collect();
-    }
-
-    /// Doors have been armed or disarmed.
-    pub(crate) const fn set_state(&mut self, state: DoorState) {
-        self.state = state;
     }
 
     /// How many connections each lease has admitted.

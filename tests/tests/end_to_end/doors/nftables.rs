@@ -102,7 +102,7 @@ fn nftables_keeps_leases_across_reload_crash_and_flush() {
             site.connect(family).expect_alive();
             session.expect_alive();
         }
-        assert!(site.lab.status()["status"]["nftables"]["restored"].as_u64() >= Some(1));
+        assert!(site.lab.status()["nftables"]["restored"].as_u64() >= Some(1));
     }
 }
 
@@ -111,17 +111,17 @@ fn nftables_keeps_leases_across_reload_crash_and_flush() {
 fn a_session_from_before_nftables_continues() {
     let kind = WITHOUT_XDP;
     let mut lab = Lab::running(&kind.options(LONG, ""));
+    // As sshd does it, and not with an address of its own.
+    let listen = || TcpListener::bind((Family::V6.unspecified(), PORT));
+    let listener = lab.network.server.enter(listen).unwrap();
     let connect = |family: Family| {
-        // As sshd does it, and not with an address of its own.
-        let listen = || TcpListener::bind((family.unspecified(), PORT));
-        let listener = lab.network.server.enter(listen).unwrap();
         let near = lab.network.client.enter(|| TcpStream::connect(behind(family))).unwrap();
         let (far, _) = listener.accept().unwrap();
-        (listener, Session { near, far })
+        Session { near, far }
     };
-    let [v6, v4] = [Family::V6, Family::V4].map(connect);
+    let sessions = Family::BOTH.map(connect);
     kind.start_gate(&mut lab);
-    for (family, (_listener, mut session)) in [(Family::V6, v6), (Family::V4, v4)] {
+    for (family, mut session) in Family::BOTH.into_iter().zip(sessions) {
         session.expect_alive();
         expect_closed_for(&lab.network.client, family);
         session.expect_alive();
@@ -403,6 +403,6 @@ fn no_segment_without_a_lease_is_answered() {
     run_tool(&lab, &["disarm"]);
     for family in Family::BOTH {
         let answers = prober.ask(family, &probes(family));
-        assert!(answers.iter().filter(|answers| !answers.is_empty()).count() > 100);
+        assert!(answers.iter().filter(|answers| !answers.is_empty()).count() > 50);
     }
 }
