@@ -73,7 +73,7 @@ pub(crate) fn load(keys: &[Key]) -> Result<Program> {
     let mut guarded = guarded.context("there are too many addresses")?;
     // One key fills the ring here.
     guarded.share = Rate::per_second(u32::MAX);
-    Program::load(guarded, &keys, Plan::default())
+    Program::load(guarded, &keys, &Plan::default())
 }
 
 /// The verdict of this name, if this program has it.

@@ -22,15 +22,20 @@ use std::{
 
 use frames::{DESTINATION_OPTIONS, Extension, HOP_BY_HOP, IPV4_MORE_FRAGMENTS, Packet, ROUTING};
 use ruroco_common::{
-    address::Address, command::CommandHash, datagram::KeyId, plaintext::Plaintext,
+    address::Address, command::CommandHash, datagram::KeyId, doors::DoorName, plaintext::Plaintext,
 };
-use ruroco_ipc::{handover::Handover, order::Order};
+use ruroco_ipc::{
+    door_event::{Cause, DoorEvent, Happened, LeaseEvent},
+    handover::Handover,
+    order::Order,
+};
 use ruroco_server::{
     floor_log::{self, Header},
     floors::Floors,
 };
 
 fn main() {
+    write("door_event", door_events());
     write("floor_file", floor_files());
     write("headers", frames());
     write("plaintext", plaintexts());
@@ -214,6 +219,38 @@ fn orders() -> impl Iterator<Item = Seed> {
         ("expired", expired.encode().to_vec()),
     ]
     .into_iter()
+}
+
+fn door_events() -> impl Iterator<Item = Seed> {
+    let connected = LeaseEvent {
+        happened: Happened::Connected { new: 1 },
+        door: DoorName::new("ssh").unwrap(),
+        address: Address::from_ipv4([198, 51, 100, 9]),
+        prefix: 32,
+        key: KeyId([1; 8]),
+        counter: 1_725_821_510_000_000_000,
+        at: Duration::from_secs(45),
+        until: Duration::from_secs(60),
+        connections: 2,
+    };
+    let event = |happened| DoorEvent::Lease(LeaseEvent { happened, ..connected }).encode();
+    let network = LeaseEvent { address: Address::from_bytes([0x20; 16]), prefix: 64, ..connected };
+    let mut other_version = event(Happened::Expired);
+    other_version[0] = 2;
+    let mut too_many_bits = event(Happened::Expired);
+    too_many_bits[2] = 33;
+    [
+        ("connected", event(connected.happened)),
+        ("expired", event(Happened::Expired)),
+        ("closed_by_tool", event(Happened::Closed(Cause::Tool))),
+        ("door_removed", event(Happened::Closed(Cause::DoorRemoved))),
+        ("network", DoorEvent::Lease(network).encode()),
+        ("lost", DoorEvent::Lost { count: 3, at: Duration::from_secs(1) }.encode()),
+        ("other_version", other_version),
+        ("too_many_bits", too_many_bits),
+    ]
+    .into_iter()
+    .map(|(name, bytes)| (name, bytes.to_vec()))
 }
 
 /// Laid out as the target reads it: key, nonce, tag, changes of bits, length of the associated data,

@@ -14,7 +14,7 @@ use toml::Table;
 use crate::text;
 
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 26] = [
+pub const LINES: [&str; 32] = [
     "[hosts.home]",
     "[hosts.\"a.b\"]",
     "[hosts.\"a/b\"]",
@@ -41,6 +41,12 @@ pub const LINES: [&str; 26] = [
     r#"ip = "10.0.0.0/8""#,
     "permissive = true",
     "permissive = 1",
+    "connect = \"ssh me@home\"",
+    "connect = \"ssh 'me\"",
+    "doors.ssh = { port = \"tcp/22\", for = \"30s\", open = \"open_ssh\" }",
+    "doors.vpn = { port = \"udp/51820\", for = 86400, close = [\"close\", \"stop\"] }",
+    "doors.web = { port = \"tcp/0\", for = \"0s\" }",
+    "doors.ssh = 22",
 ];
 
 /// Looks at one text.
@@ -61,7 +67,7 @@ fn compare(profiles: &Profiles, table: &Table) {
     assert_eq!(profiles.iter().count(), hosts.len());
     for (name, host) in profiles.iter() {
         let table = hosts[name.as_str()].as_table().unwrap();
-        text::assert_known(table, &text::names(&fields::host(), &[]));
+        text::assert_known(table, &text::names(&fields::host(), &[fields::DOORS]));
         let string = |field: &str| table.get(field).map(|value| value.as_str().unwrap());
         let flag = |field: &str| table.get(field).is_some_and(|value| value.as_bool().unwrap());
         assert_eq!(string("address").unwrap().parse(), Ok(host.address.clone()));
@@ -77,6 +83,15 @@ fn compare(profiles: &Profiles, table: &Table) {
         assert_eq!(string("ip").and_then(|ip| ip.parse().ok()), host.ip);
         let wait = table.get("wait").map(|value| value.as_integer().unwrap());
         assert_eq!(wait, host.wait.map(|port| i64::from(port.get())));
+        let doors = table.get(fields::DOORS).map_or(&none, |doors| doors.as_table().unwrap());
+        assert_eq!(doors.len(), host.doors.len());
+        for (name, door) in &host.doors {
+            let table = doors[&name.to_string()].as_table().unwrap();
+            text::assert_known(table, &text::names(&fields::door_fields::door_of_host(), &[]));
+            assert_eq!(table["port"].as_str().unwrap(), door.port.to_string());
+            assert!((1..=86_400).contains(&door.duration.as_secs()));
+        }
+        assert_eq!(string("connect"), host.connect.as_deref());
         let commands = table.get("commands").map(text::strings).unwrap_or_default();
         let command = string("command").or(commands.first().copied()).unwrap_or("default");
         assert_eq!(host.command, command);

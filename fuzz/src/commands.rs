@@ -15,6 +15,7 @@ use ruroco_commands::{
     commands::{Command, Commands},
     fields,
     keys::Keys,
+    notify::{self, Notify},
     task::DoorAction,
 };
 use ruroco_common::{command::CommandHash, datagram::KeyId};
@@ -28,7 +29,7 @@ use crate::text;
 const KEYS: [(KeyId, &str); 2] = [(KeyId([1; 8]), "laptop"), (KeyId([2; 8]), "phone")];
 
 /// Each field with a good value, and with those at the edge of what is good.
-pub const LINES: [&str; 46] = [
+pub const LINES: [&str; 52] = [
     "[commands.x]",
     r#"[commands."y z"]"#,
     r#"[commands.""]"#,
@@ -75,6 +76,12 @@ pub const LINES: [&str; 46] = [
     r#"close = ["web"]"#,
     r#"commands.o.open = "ssh""#,
     r#"commands.c = { close = "ssh", open = "web" }"#,
+    "[notify]",
+    r#"notify = { run = ["/bin/true", "a"], timeout = 300 }"#,
+    r#"notify.run = ["true"]"#,
+    r#"events = ["door", "ended", "door"]"#,
+    r#"events = ["opened"]"#,
+    "events = []",
 ];
 
 /// The doors that the file may name.
@@ -94,7 +101,8 @@ pub fn commands(data: &[u8]) -> bool {
     let (untyped, commands) = (text::untyped(text), text::check(text, check));
     let Some(commands) = commands else { return untyped.is_some() };
     let untyped = untyped.expect("accepted, and no TOML");
-    text::assert_known(&untyped, &["commands"]);
+    text::assert_known(&untyped, &["commands", "notify"]);
+    check_notify(commands.notify().map(AsRef::as_ref), untyped.get("notify"));
     check_all(&commands, untyped["commands"].as_table().unwrap());
     true
 }
@@ -115,6 +123,32 @@ fn check_all(commands: &Commands, tables: &Table) {
         check_surroundings(command, table);
         check_rights(command, table);
     }
+}
+
+fn check_notify(notify: Option<&Notify>, table: Option<&Value>) {
+    let (notify, table) = match (notify, table) {
+        (None, None) => return,
+        (notify, table) => (notify.unwrap(), table.unwrap().as_table().unwrap()),
+    };
+    text::assert_known(table, &text::names(&notify::fields::notify(), &[fields::ENV]));
+    let words = text::strings(&table["run"]);
+    let (path, arguments) = words.split_first().unwrap();
+    assert_eq!(
+        (notify.program.path.as_str(), notify.program.arguments.len()),
+        (*path, arguments.len())
+    );
+    assert_eq!(notify.program.arguments, arguments);
+    assert!(words.iter().all(|word| !word.contains('\0')), "{words:?} would end early");
+    let timeout = table.get("timeout").map_or(Some(10), text::seconds).unwrap();
+    assert_eq!(notify.timeout, Duration::from_secs(timeout));
+    assert!((1..=300).contains(&timeout), "{timeout} s");
+    let wanted =
+        table.get("events").map_or_else(|| vec!["running", "door", "refused"], text::strings);
+    for event in ["running", "door", "ended", "refused", "opened", ""] {
+        assert_eq!(notify.wants(event), wanted.contains(&event), "{event}");
+    }
+    assert_eq!(notify.uid.is_some(), table.contains_key("user"));
+    assert!(notify.env.keys().all(|name| !name.starts_with("RUROCO_")), "{:?}", notify.env.keys());
 }
 
 fn check_program(command: &Command, table: &Table) {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use ruroco_client::profiles::fields as client;
 use ruroco_config::fields;
 use ruroco_files::toml_file::field::{Info, Shown};
 
@@ -35,8 +36,11 @@ type Text = fn() -> String;
 /// The name of each dictionary, and its content.
 pub const DICTIONARIES: [(&str, Text); 3] = [
     ("config", || of(&[fields::top(), fields::gate(), fields::key(), fields::door()].concat())),
-    ("client_toml", || of(&ruroco_client::profiles::fields::host())),
-    ("commands", || of(&ruroco_commands::fields::command())),
+    ("client_toml", || of(&[client::host(), client::door_fields::door_of_host()].concat())),
+    ("commands", || {
+        use ruroco_commands::{fields, notify};
+        of(&[fields::command(), notify::fields::notify()].concat())
+    }),
 ];
 
 /// A dictionary with these fields.

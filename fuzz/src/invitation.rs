@@ -27,6 +27,7 @@ pub fn invitation(data: &[u8]) -> bool {
     assert!(again.key.is(&invitation.key));
     assert_eq!(again.commands, invitation.commands);
     assert_eq!(again.wait, invitation.wait);
+    assert_eq!(again.doors, invitation.doors);
     assert_eq!(invitation.commands, commands(text));
     true
 }

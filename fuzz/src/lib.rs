@@ -22,6 +22,7 @@ mod client_toml;
 mod commands;
 mod config;
 mod dictionary;
+mod door_event;
 mod floor_file;
 mod handover;
 mod headers;
@@ -40,6 +41,7 @@ pub use client_toml::{LINES as CLIENT_LINES, client_toml};
 pub use commands::{LINES as COMMANDS_LINES, commands};
 pub use config::{LINES as CONFIG_LINES, config};
 pub use dictionary::DICTIONARIES;
+pub use door_event::door_event;
 pub use floor_file::floor_file;
 pub use handover::handover;
 pub use headers::headers;
@@ -54,10 +56,11 @@ pub use upstream_blocklist::upstream_blocklist;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("client_toml", client_toml),
     ("commands", commands),
     ("config", config),
+    ("door_event", door_event),
     ("floor_file", floor_file),
     ("handover", handover),
     ("headers", headers),

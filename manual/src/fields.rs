@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use ruroco_client::profiles::fields as client;
-use ruroco_commands::fields as commands;
+use ruroco_commands::{fields as commands, notify::fields as notify};
 use ruroco_config::fields as config;
 use ruroco_files::toml_file::field::{Change, Info, Shown};
 
@@ -30,7 +30,9 @@ pub(crate) fn page() -> String {
         ("[keys.NAME] in config.toml", config::key()),
         ("[doors.NAME] in config.toml", config::door()),
         ("[commands.NAME] in commands.toml", commands::command()),
+        ("[notify] in commands.toml", notify::notify()),
         ("[hosts.NAME] in client.toml", client::host()),
+        ("[hosts.NAME.doors.NAME] in client.toml", client::door_fields::door_of_host()),
     ] {
         let _ = write!(
             page,

@@ -44,7 +44,12 @@ const PAGES: [Page; 4] = [
         about: "the hosts of a client of ruroco: ~/.config/ruroco/client.toml",
         package: Package::Client,
         source: CLIENTS,
-        sections: &["client.toml", "Fields of [hosts.NAME] in client.toml", "The folder"],
+        sections: &[
+            "client.toml",
+            "Fields of [hosts.NAME] in client.toml",
+            "Fields of [hosts.NAME.doors.NAME] in client.toml",
+            "The folder",
+        ],
         see_also: &["ruroco-client(1)", "ruroco-client-ui(1)", "ruroco(7)"],
     },
     Page {
@@ -76,6 +81,8 @@ const PAGES: [Page; 4] = [
         sections: &[
             "commands.toml",
             "Fields of [commands.NAME] in commands.toml",
+            "Notifications",
+            "Fields of [notify] in commands.toml",
             "What a command starts with",
             "Processes in the background",
         ],

@@ -26,6 +26,12 @@ impl Address {
         Self(transmute!(bytes))
     }
 
+    /// From the four words that 16 bytes in network order are in this machine's memory.
+    #[inline(always)]
+    pub const fn from_words(words: [u32; 4]) -> Self {
+        Self(transmute!(words))
+    }
+
     /// From the 4 bytes of an IPv4 header.
     #[inline(always)]
     pub const fn from_ipv4([a, b, c, d]: [u8; 4]) -> Self {

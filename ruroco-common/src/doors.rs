@@ -248,7 +248,8 @@ pub struct FlowKey {
     pub protocol: u32,
 }
 
-/// When a flow was last used, and how long it may rest. Times are nanoseconds on the boot clock.
+/// When a flow was last used, how long it may rest, and which knock has opened the door for it. Times are nanoseconds on the
+/// boot clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Flow {
@@ -256,14 +257,24 @@ pub struct Flow {
     pub last: u64,
     /// How long it may be without a packet: [`UDP_IDLE`], [`TCP_IDLE`] or [`TCP_CLOSING`].
     pub idle: u64,
+    /// The key of the lease that admitted it: the flow ends with the key, however long ago the lease has ended.
+    pub key: KeyId,
+    /// The door that it goes through.
+    pub door: DoorName,
 }
 
 impl Flow {
     /// Whether packets of it still pass at `now`.
     #[inline(always)]
     pub const fn is_live(&self, now: u64) -> bool {
-        now.saturating_sub(self.last) <= self.idle
+        is_live(self.last, self.idle, now)
     }
+}
+
+/// Whether a flow of which only the times were read is [live](Flow::is_live).
+#[inline(always)]
+pub const fn is_live(last: u64, idle: u64, now: u64) -> bool {
+    now.saturating_sub(last) <= idle
 }
 
 /// Whether doors are armed: closed to everyone without a lease. Unfilled memory means that they are.

@@ -131,7 +131,7 @@ pub enum Frame<C> {
     /// UDP with readable addresses and ports.
     Udp(Udp<C>),
     /// TCP with readable addresses and ports.
-    Tcp(Tcp),
+    Tcp(Tcp<C>),
 }
 
 /// A protocol with ports.
@@ -169,7 +169,7 @@ pub struct Payload<C> {
 
 /// A TCP segment, or the first of several fragments of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tcp {
+pub struct Tcp<C> {
     /// Source address of the IP header.
     pub source: Address,
     /// Destination address of the IP header.
@@ -182,6 +182,8 @@ pub struct Tcp {
     pub flags: Option<u8>,
     /// Whether it is the first of several fragments.
     pub more_fragments: bool,
+    /// Stands at the first byte of the TCP header.
+    pub header: C,
 }
 
 /// What can be wrong with a packet's headers.

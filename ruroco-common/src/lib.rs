@@ -12,13 +12,14 @@
 //! 6. [`candidate`] is the ring record that carries the survivors to the verifier;
 //! 7. [`plaintext`] is what the verifier finds inside once it has opened it.
 //!
-//! A packet to another port meets [`doors`]. [`address`], [`command`], [`maps`] and [`rate`] hold what several of them use.
+//! A packet to another port meets [`doors`], and [`answered`] if a closed door is to be answered. [`address`], [`command`], [`maps`] and [`rate`] hold what several of them use.
 //!
 //! Everything is `no_std`, allocates nothing and is tested on the host.
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod answered;
 pub mod candidate;
 pub mod chacha20poly1305;
 pub mod command;

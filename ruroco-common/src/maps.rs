@@ -41,6 +41,9 @@ pub const FLOWS: &str = "FLOWS";
 /// Array of one [`DoorState`](crate::doors::DoorState). Shared as [`LEASES`].
 pub const DOOR_STATE: &str = "DOOR_STATE";
 
+/// Hash set of the numbers of the interfaces that are guarded, and of those that get packets from them: to one unused byte.
+pub const DOOR_INTERFACES: &str = "DOOR_INTERFACES";
+
 /// Byte in the program's constants: for which protocols there are doors, [`TCP_DOORS`] and [`UDP_DOORS`]. The
 /// kernel's verifier removes what a program with 0 does not need.
 pub const DOOR_PROTOCOLS: &str = "DOOR_PROTOCOLS";
@@ -49,8 +52,17 @@ pub const TCP_DOORS: u8 = 1;
 /// There are doors for UDP.
 pub const UDP_DOORS: u8 = 2;
 
+/// Byte in the program's constants: 1 if closed doors look like ports without a listener, 0 if they look filtered.
+pub const DOORS_LOOK_CLOSED: &str = "DOORS_LOOK_CLOSED";
+
 /// Most addresses in [`DOOR_ADDRESSES`].
 pub const MAX_DOOR_ADDRESSES: u32 = 4096;
+
+/// Most interfaces in [`DOOR_INTERFACES`].
+pub const MAX_DOOR_INTERFACES: u32 = 4096;
+
+/// Name of the program that hides the listeners of closed doors.
+pub const LOOKUP: &str = "ruroco_lookup";
 
 /// Name of the XDP program; BPF object names have at most 15 characters (`BPF_OBJ_NAME_LEN`).
 pub const PROGRAM: &str = "ruroco";

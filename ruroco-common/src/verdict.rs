@@ -38,11 +38,13 @@ pub enum Verdict {
     DoorAdmitted = 11,
     /// For a door, and of a connection or flow that exists: passed on.
     DoorSession = 12,
-    /// For a door, and neither admitted by a lease nor of an existing connection or flow: dropped.
+    /// For a door, and neither admitted by a lease nor of an existing connection or flow: dropped. For [`Outcome::Close`]
+    /// see there.
     DoorClosed = 13,
     /// Under a lease, and more new connections or flows than it admits: dropped.
     DoorLimited = 14,
-    /// A first fragment that may be for a door and ends before this can be decided: dropped.
+    /// A packet that may be for a door and cannot be read far enough to decide this, nearly always a first fragment:
+    /// dropped.
     DoorFragment = 15,
 }
 
@@ -57,7 +59,8 @@ pub enum Outcome {
     /// It is dropped whatever the gate's appearance: its sender has a key, and a knock is never
     /// answered.
     Take,
-    /// It is dropped: a door is closed to its sender.
+    /// It is dropped, or a port without a listener answers it, as the gate's appearance has it: a door is closed to its
+    /// sender.
     Close,
 }
 

@@ -13,7 +13,7 @@ use ruroco_common::{
     address::Address,
     doors::{
         Door, DoorPorts, FLOW_GRANULARITY, Flow, FlowKey, HANDSHAKE_GRACE, TCP_CLOSING, TCP_IDLE,
-        UDP_IDLE,
+        UDP_IDLE, is_live,
     },
     guarded::Guarded,
     headers::{Protocol, Scope, Tcp, Udp},
@@ -22,6 +22,7 @@ use ruroco_common::{
 };
 
 use crate::{
+    closed::look_closed,
     leases::{self, Claim, LeaseRef},
     sockets::{self, Socket},
     tables, words,
@@ -84,14 +85,15 @@ fn is_here(guarded: &Guarded, destination: &Address, protocol: Protocol) -> bool
 
 /// Whether doors have been opened to everyone.
 #[inline(always)]
-fn are_disarmed() -> bool {
+pub(crate) fn are_disarmed() -> bool {
     let open_from = tables::doors_open_from();
     open_from != 0 && now() >= open_from
 }
 
+/// The boot clock.
 #[inline(always)]
-fn now() -> u64 {
-    // SAFETY: a helper without arguments; available to XDP programs.
+pub(crate) fn now() -> u64 {
+    // SAFETY: a helper without arguments; available to all programs.
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
@@ -102,27 +104,43 @@ fn door(port: u16, ports: impl FnOnce(&DoorPorts) -> &[u8; 1 << 16]) -> Option<&
     if number == 0 { None } else { tables::door(number) }
 }
 
+/// The door of a TCP port.
 #[inline(always)]
-pub(crate) fn judge_tcp(context: &XdpContext, guarded: &Guarded, tcp: &Tcp) -> Verdict {
+pub(crate) fn of_tcp_port(port: u16) -> Option<&'static Door> {
+    door(port, |ports| &ports.tcp)
+}
+
+/// The judgement on a frame of which nothing can be read.
+#[inline(always)]
+pub(crate) fn judge_hidden() -> Verdict {
+    if look_closed() && !are_disarmed() { Verdict::DoorFragment } else { Verdict::Malformed }
+}
+
+#[inline(always)]
+pub(crate) fn judge_tcp<C>(context: &XdpContext, guarded: &Guarded, tcp: &Tcp<C>) -> Verdict {
     if !exist_for(Protocol::Tcp) {
         return Verdict::NotOurs;
     }
-    let Some(door) = door(tcp.destination_port, |ports| &ports.tcp) else {
+    let door = of_tcp_port(tcp.destination_port);
+    // A door that is to look like other ports cannot be the only one that drops such fragments.
+    let is_unreadable = tcp.flags.is_none() && (door.is_some() || look_closed());
+    if door.is_none() && !is_unreadable {
         return Verdict::NotOurs;
-    };
+    }
     if !is_here(guarded, &tcp.destination, Protocol::Tcp) || are_disarmed() {
         return Verdict::NotOurs;
     }
-    match tcp.flags {
-        None => Verdict::DoorFragment,
-        Some(flags) if flags & (SYN | ACK) == SYN => start_tcp(context, tcp, door),
-        Some(flags) => continue_tcp(context, tcp, door, flags),
+    match (tcp.flags, door) {
+        (None, _) => Verdict::DoorFragment,
+        (_, None) => Verdict::NotOurs,
+        (Some(flags), Some(door)) if flags & (SYN | ACK) == SYN => start_tcp(context, tcp, door),
+        (Some(flags), Some(door)) => continue_tcp(context, tcp, door, flags),
     }
 }
 
 /// A new connection, or the same packet once more.
 #[inline(always)]
-fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
+fn start_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door) -> Verdict {
     let Some(lease) = leases::of(door, tcp.source) else { return Verdict::DoorClosed };
     let now = now();
     if lease.until() <= now {
@@ -132,11 +150,11 @@ fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
         let key = flow_of_tcp(tcp);
         let flow = tables::flow(&key);
         // The ports of a connection that was closed may be used again.
-        let is_known = |flow: Flow| flow.is_live(now) && flow.idle != TCP_CLOSING;
-        if flow.map(words::read).is_some_and(is_known) {
+        let is_known = |(last, idle)| is_live(last, idle, now) && idle != TCP_CLOSING;
+        if flow.map(times).is_some_and(is_known) {
             return Verdict::DoorSession;
         }
-        return start_flow(&lease, &key, flow, TCP_IDLE, now);
+        return start_flow(&lease, door, &key, flow, TCP_IDLE, now);
     }
     let is_known = || sockets::find(context, tcp) == Some(Socket::HalfOpen);
     if lease.has_limit() && is_known() {
@@ -154,7 +172,7 @@ fn start_tcp(context: &XdpContext, tcp: &Tcp, door: &Door) -> Verdict {
 
 /// Anything but a new connection.
 #[inline(always)]
-fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verdict {
+fn continue_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door, flags: u8) -> Verdict {
     if door.is_forwarded() {
         let flow = tables::flow(&flow_of_tcp(tcp));
         let is_continued = |flow: *mut Flow| {
@@ -195,7 +213,7 @@ fn continue_tcp(context: &XdpContext, tcp: &Tcp, door: &Door, flags: u8) -> Verd
 /// Ends the trial of doors if this packet is of a connection that a knock has opened since it began: the operator
 /// has a way in.
 #[inline(always)]
-fn confirm(tcp: &Tcp, door: &Door) {
+fn confirm<C>(tcp: &Tcp<C>, door: &Door) {
     let Some(lease) = leases::of(door, tcp.source) else { return };
     if lease.has_admitted(tcp.source_port, tables::doors_set_at()) {
         tables::keep_doors_closed();
@@ -229,11 +247,11 @@ pub(crate) fn judge_udp<C>(guarded: &Guarded, udp: &Udp<C>) -> Verdict {
     if lease.until() <= now {
         return Verdict::DoorClosed;
     }
-    start_flow(&lease, &key, flow, UDP_IDLE, now)
+    start_flow(&lease, door, &key, flow, UDP_IDLE, now)
 }
 
 #[inline(always)]
-const fn flow_of_tcp(tcp: &Tcp) -> FlowKey {
+const fn flow_of_tcp<C>(tcp: &Tcp<C>) -> FlowKey {
     FlowKey {
         source: tcp.source,
         destination: tcp.destination,
@@ -247,6 +265,7 @@ const fn flow_of_tcp(tcp: &Tcp) -> FlowKey {
 #[inline(always)]
 fn start_flow(
     lease: &LeaseRef,
+    door: &Door,
     key: &FlowKey,
     ended: Option<*mut Flow>,
     idle: u64,
@@ -255,7 +274,7 @@ fn start_flow(
     if lease.claim(Claim::Flow, now).is_none() {
         return Verdict::DoorLimited;
     }
-    let flow = Flow { last: now, idle };
+    let flow = Flow { last: now, idle, key: lease.key(), door: door.name() };
     match ended {
         Some(place) => words::write(place, flow),
         None if tables::remember(key, &flow).is_none() => return Verdict::DoorLimited,
@@ -265,13 +284,21 @@ fn start_flow(
     Verdict::DoorAdmitted
 }
 
+/// When a flow was last used, and how long it may rest.
+#[inline(always)]
+fn times(flow: *mut Flow) -> (u64, u64) {
+    let last = words::read(words::field(flow, offset_of!(Flow, last)));
+    let idle = words::read(words::field(flow, offset_of!(Flow, idle)));
+    (last, idle)
+}
+
 /// Notes one more packet of a flow, if the flow has not ended, and how long it may be without a packet from now on if
 /// that changes.
 #[inline(always)]
 fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
     let now = now();
-    let Flow { last, idle } = words::read(flow);
-    if !(Flow { last, idle }).is_live(now) {
+    let (last, idle) = times(flow);
+    if !is_live(last, idle, now) {
         return false;
     }
     if now.saturating_sub(last) >= FLOW_GRANULARITY {

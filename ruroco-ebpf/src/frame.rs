@@ -62,6 +62,19 @@ impl<'a> FrameCursor<'a> {
         Some(unsafe { &*at.cast::<Datagram>() })
     }
 
+    /// Changes the next `N` bytes, if the packet has them and there is a change.
+    #[inline(always)]
+    pub(crate) fn change<const N: usize>(
+        &mut self,
+        change: impl FnOnce([u8; N]) -> Option<[u8; N]>,
+    ) -> Option<()> {
+        let at = self.advance(N)?.cast_mut().cast::<[u8; N]>();
+        // SAFETY: `advance` has checked that these bytes are inside the frame, which belongs to this program as long as
+        // it runs; an array of bytes has no alignment and no invalid values.
+        unsafe { at.write(change(at.read())?) };
+        Some(())
+    }
+
     /// Moves past `size` bytes if the packet has them; where they begin.
     #[inline(always)]
     fn advance(&mut self, size: usize) -> Option<*const u8> {

@@ -7,6 +7,7 @@ use core::mem::offset_of;
 
 use ruroco_common::{
     address::Address,
+    datagram::KeyId,
     doors::{Door, LEASE_RATE, Lease, MAX_FLOWS_PER_LEASE},
 };
 
@@ -35,6 +36,13 @@ impl LeaseRef {
     #[inline(always)]
     pub(crate) fn until(&self) -> u64 {
         words::read(words::field(self.0, offset_of!(Lease, until)))
+    }
+
+    /// The key of the last knock.
+    #[inline(always)]
+    pub(crate) fn key(&self) -> KeyId {
+        let word: u64 = words::read(words::field(self.0, offset_of!(Lease, key)));
+        KeyId(word.to_ne_bytes())
     }
 
     /// Whether it admits only so many connections.
@@ -80,8 +88,13 @@ impl LeaseRef {
     #[inline(always)]
     pub(crate) fn has_admitted(&self, source_port: u16, since: u64) -> bool {
         let port: u32 = words::read(words::field(self.0, offset_of!(Lease, last_port)));
-        let at: u64 = words::read(words::field(self.0, offset_of!(Lease, admitted_at)));
-        port == u32::from(source_port) && at > since
+        port == u32::from(source_port) && self.admitted_at() > since
+    }
+
+    /// When it admitted a connection last; 0 for never.
+    #[inline(always)]
+    pub(crate) fn admitted_at(&self) -> u64 {
+        words::read(words::field(self.0, offset_of!(Lease, admitted_at)))
     }
 
     /// Counts what was admitted.

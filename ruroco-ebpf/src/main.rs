@@ -1,6 +1,7 @@
 //! The XDP program: decides about every packet before the kernel allocates anything for it.
 //!
-//! It answers nothing and allocates nothing; what it does not pass on untouched, it drops. The
+//! It answers nothing and allocates nothing; what it does not pass on untouched, it drops, unless [`closed`] doors are to
+//! be answered. The
 //! checks stand in [`judge`] in the order of their cost, and everything they need is next door:
 //! parsing in `ruroco_common::headers`, the packet's memory in [`frame`], the maps in [`tables`]. What is not for
 //! the gate's own port may be for a door: [`doors`].
@@ -13,6 +14,7 @@
     reason = "the xdp macro makes a public function of its own"
 )]
 
+mod closed;
 mod doors;
 mod frame;
 mod leases;
@@ -36,33 +38,41 @@ use crate::frame::FrameCursor;
 #[expect(clippy::needless_pass_by_value, reason = "the xdp macro calls it with a value")]
 #[xdp]
 pub fn ruroco(context: XdpContext) -> u32 {
-    let verdict = judge(&context);
+    let mut segment = None;
+    let verdict = judge(&context, &mut segment);
     tables::count(verdict);
     #[cfg(feature = "debug-log")]
     aya_log_ebpf::debug!(&context, "{}", verdict.name());
     let passes = match verdict.outcome() {
         Outcome::Pass => true,
         Outcome::Refuse => tables::may_pass_refused(),
-        Outcome::Take | Outcome::Close => false,
+        Outcome::Close => segment.is_some_and(closed::may_be_answered),
+        Outcome::Take => false,
     };
     if passes { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
 }
 
+/// Where closed doors are answered, `segment` is the TCP header of a packet afterwards.
 #[inline(always)]
-fn judge(context: &XdpContext) -> Verdict {
+fn judge<'a>(context: &'a XdpContext, segment: &mut Option<FrameCursor<'a>>) -> Verdict {
     // 1. Only UDP to one of our addresses and our port is our business, and what may turn out to
     //    be such a packet although its port cannot be read.
     let Some(guarded) = tables::guarded() else { return Verdict::NotOurs };
     let udp = match headers::parse(FrameCursor::new(context), doors::scope()) {
         Frame::Other => return Verdict::NotOurs,
-        Frame::Hidden => return Verdict::Malformed,
+        Frame::Hidden => return doors::judge_hidden(),
         Frame::Udp(udp)
             if guarded.is_port(udp.destination_port) && guarded.is_address(&udp.destination) =>
         {
             udp
         }
         Frame::Udp(udp) => return doors::judge_udp(guarded, &udp),
-        Frame::Tcp(tcp) => return doors::judge_tcp(context, guarded, &tcp),
+        Frame::Tcp(tcp) => {
+            if closed::look_closed() {
+                *segment = Some(tcp.header);
+            }
+            return doors::judge_tcp(context, guarded, &tcp);
+        }
         Frame::Incomplete { destination } => {
             return incomplete(guarded, &destination, Verdict::Fragment);
         }
@@ -105,7 +115,10 @@ fn judge(context: &XdpContext) -> Verdict {
 /// The verdict on what may turn out to be for us.
 #[inline(always)]
 fn incomplete(guarded: &Guarded, destination: &Address, verdict: Verdict) -> Verdict {
-    if guarded.is_address(destination) || doors::may_be_for_one(guarded, destination) {
+    if closed::look_closed() && doors::may_be_for_one(guarded, destination) {
+        // The stack must not see it.
+        Verdict::DoorFragment
+    } else if guarded.is_address(destination) || doors::may_be_for_one(guarded, destination) {
         verdict
     } else {
         Verdict::NotOurs

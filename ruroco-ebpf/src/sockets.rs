@@ -39,7 +39,7 @@ const IPV6_SIZE: u32 = 36;
 
 /// The socket that the stack would give a packet to.
 #[inline(always)]
-pub(crate) fn find(context: &XdpContext, tcp: &Tcp) -> Option<Socket> {
+pub(crate) fn find<C>(context: &XdpContext, tcp: &Tcp<C>) -> Option<Socket> {
     let (mut tuple, size) = tuple(tcp);
     // SAFETY: the context is that of this packet, and the tuple has at least `size` bytes.
     let socket = unsafe {
@@ -61,7 +61,7 @@ pub(crate) fn find(context: &XdpContext, tcp: &Tcp) -> Option<Socket> {
 
 /// Addresses and ports in network byte order: `struct bpf_sock_tuple`, linux/bpf.h.
 #[inline(always)]
-fn tuple(tcp: &Tcp) -> (Tuple, u32) {
+fn tuple<C>(tcp: &Tcp<C>) -> (Tuple, u32) {
     let ports = ports(tcp.source_port, tcp.destination_port);
     let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (words(tcp.source), words(tcp.destination));
     if tcp.destination.is_ipv4() {

@@ -22,7 +22,10 @@ use ruroco_common::{
     guarded::Guarded,
     headers::Udp,
     keys::{self, Check, KeyEntry},
-    maps::{MAX_DOOR_ADDRESSES, MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, SeenHints, THROTTLE},
+    maps::{
+        MAX_DOOR_ADDRESSES, MAX_DOOR_INTERFACES, MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, SeenHints,
+        THROTTLE,
+    },
     rate::Rate,
     verdict::Verdict,
 };
@@ -52,6 +55,8 @@ static DOOR_PORTS: Array<DoorPorts> = Array::with_max_entries(1, 0);
 static DOORS: Array<Door> = Array::with_max_entries(DOOR_NUMBERS, 0);
 #[map]
 static DOOR_ADDRESSES: HashMap<Address, u8> = HashMap::with_max_entries(MAX_DOOR_ADDRESSES, 0);
+#[map]
+static DOOR_INTERFACES: HashMap<u32, u8> = HashMap::with_max_entries(MAX_DOOR_INTERFACES, 0);
 #[map]
 static LEASES: HashMap<LeaseKey, Lease> = HashMap::with_max_entries(MAX_LEASES, 0);
 #[map]
@@ -148,6 +153,12 @@ pub(crate) fn door(number: u8) -> Option<&'static Door> {
 #[inline(always)]
 pub(crate) fn is_door_address(address: &Address) -> bool {
     DOOR_ADDRESSES.get_ptr(address).is_some()
+}
+
+/// Whether packets that come in here are guarded, or come from an interface that is.
+#[inline(always)]
+pub(crate) fn is_door_interface(index: u32) -> bool {
+    DOOR_INTERFACES.get_ptr(index).is_some()
 }
 
 /// From when on doors are open to everyone; 0 for never.

@@ -137,6 +137,31 @@ fn a_key_is_offered_what_it_may_run_and_no_more() {
     assert!(line.ends_with("&command=open_ssh&command=close_ssh"), "{line}");
 }
 
+#[test]
+fn an_invitation_names_the_doors_of_its_commands_and_their_durations() {
+    let commands = "[commands.default]\nopen = \"ssh\"\n[commands.close]\nclose = [\"ssh\", \"vpn\"]\n\
+                    [commands.z]\nopen = [\"ssh\", \"vpn\"]\n";
+    let gate = Gate::new(commands);
+    let config = fs::read_to_string(gate.path("config.toml")).unwrap();
+    let doors = "[doors.ssh]\nport = [\"udp/22\", \"tcp/2200-2210\"]\nfor = \"1m\"\n\
+                 [doors.vpn]\nport = \"udp/51820\"\n";
+    gate.write("config.toml", &(config + doors), 0o644);
+    let line = gate.line(&["laptop", "--name", "home"]);
+    let fields = "&command=default&command=close&command=z&wait=2200&door=ssh+tcp%2F2200+60&open=ssh+default\
+                  &open=ssh+z&close=ssh+close&door=vpn+udp%2F51820+30&open=vpn+z&close=vpn+close";
+    assert!(line.ends_with(fields), "{line}");
+    let folder = gate.path("client");
+    client(&folder, &["join"], &line);
+    let listed = client(&folder, &["host", "list"], "");
+    let doors = "port 2200, door ssh tcp/2200 for 60 s, door vpn udp/51820 for 30 s)";
+    assert!(listed.contains(doors), "{listed}");
+    // For a client that does not know doors.
+    let old = gate.line(&["laptop", "--name", "home", "--no-doors"]);
+    assert!(old.ends_with("&command=default&command=close&command=z&wait=2200"), "{old}");
+    // Which leaves the doors of the host as they are.
+    assert!(client(&folder, &["join"], &old).starts_with("unchanged: host home"));
+}
+
 /// The default command, and as many others with names of 40 characters.
 fn many(others: usize) -> String {
     let other = |n| format!("[commands.{n:a>40}]\nrun = [\"/bin/true\"]\n");

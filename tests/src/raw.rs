@@ -156,7 +156,10 @@ pub fn icmp(family: Family, kind: u8, code: u8, rest: &[u8]) -> Vec<u8> {
 }
 
 /// Writes the checksum over pseudo header and content into the content.
-fn with_checksum(family: Family, protocol: u8, at: usize, mut content: Vec<u8>) -> Vec<u8> {
+///
+/// # Panics
+/// If there is no room for it.
+pub fn with_checksum(family: Family, protocol: u8, at: usize, mut content: Vec<u8>) -> Vec<u8> {
     let length = u32::try_from(content.len()).expect("it fits into a packet").to_be_bytes();
     let [source, destination] = [CLIENT, SERVER].map(|host| octets(host.of(family)));
     let pseudo = [&source[..], &destination, &length, &[0, 0, 0, protocol], &content].concat();

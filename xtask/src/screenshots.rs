@@ -2,7 +2,7 @@
 //!
 //! The real program runs on a screen in memory (Xvfb), over folders whose content is fixed, and knocks
 //! at a host that is an address of a network namespace. So the pictures differ from one run to the
-//! next only where the window does, but for a few milliseconds.
+//! next only where the window does, but for a few milliseconds, and for the time until which a door is open.
 
 mod stage;
 
@@ -38,9 +38,10 @@ const INVITED: &str = "key ctrl+i sleep 1 type ruroco://192.0.2.44:8080?name=gar
                        AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0%2BPw%3D%3D&command=open_gate&wait=443";
 
 /// The pictures; each is `docs/images/window-NAME.png`.
-const SCENES: [Scene; 9] = [
+const SCENES: [Scene; 10] = [
     Scene { keys: FIRST_COMMAND, ..Scene::new("hosts", "dark", WIDE) },
     Scene { keys: FIRST_COMMAND, ..Scene::new("hosts-light", "light", WIDE) },
+    Scene { keys: FIRST_COMMAND, door: true, ..Scene::new("door", "light", WIDE) },
     Scene { keys: FIRST_COMMAND, answers: false, ..Scene::new("nothing-opened", "light", WIDE) },
     Scene { keys: "key ctrl+n sleep 1 key ctrl+s", ..Scene::new("edit", "dark", WIDE) },
     Scene { keys: INVITED, ..Scene::new("invitation", "light", WIDE) },

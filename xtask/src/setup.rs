@@ -81,7 +81,7 @@ const SCREEN: [&str; 7] = [
     "libxkbcommon-x11-0",
 ];
 
-const PROGRAMS: [Program; 19] = [
+const PROGRAMS: [Program; 20] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: NETWORK },
     Program { name: "ethtool", packages: &["ethtool"], scopes: LAB },
@@ -89,6 +89,7 @@ const PROGRAMS: [Program; 19] = [
     Program { name: "setpriv", packages: &["util-linux"], scopes: NETWORK },
     Program { name: "strace", packages: &["strace"], scopes: LAB },
     Program { name: "nft", packages: &["nftables"], scopes: LAB },
+    Program { name: "nmap", packages: &["nmap"], scopes: LAB },
     Program { name: "ssh", packages: &["openssh-client"], scopes: LAB },
     Program { name: "sshd", packages: &["openssh-server"], scopes: LAB },
     Program { name: "dbus-run-session", packages: &["dbus-daemon"], scopes: LAB },
@@ -364,6 +365,7 @@ mod tests {
             "util-linux",
             "strace",
             "nftables",
+            "nmap",
             "openssh-client",
             "openssh-server",
             "dbus-daemon",

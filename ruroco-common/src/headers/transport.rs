@@ -26,7 +26,7 @@ pub(super) fn header<C: Cursor>(
     envelope: &Envelope,
 ) -> Frame<C> {
     at.settle();
-    let left = at.remaining();
+    let (header, left) = (at, at.remaining());
     let Some([s0, s1, d0, d1, l0, l1, _, _]) = at.take::<8>() else {
         return match scope {
             Scope::Udp => Frame::Other,
@@ -41,7 +41,7 @@ pub(super) fn header<C: Cursor>(
     };
     match protocol {
         Protocol::Udp => udp(at, &start, envelope),
-        Protocol::Tcp => tcp(at, &start, envelope),
+        Protocol::Tcp => tcp(header, at, &start, envelope),
     }
 }
 
@@ -77,7 +77,7 @@ fn udp<C: Cursor>(at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
 
 /// RFC 9293, section 3.1.
 #[inline(always)]
-fn tcp<C: Cursor>(at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
+fn tcp<C: Cursor>(header: C, at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
     let flags = if !envelope.more_fragments {
         // The stack discards a segment that is shorter than its header.
         let Some(flags) = flags_of_whole(at, start.left) else { return Frame::Other };
@@ -95,6 +95,7 @@ fn tcp<C: Cursor>(at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
         destination_port: start.destination_port,
         flags,
         more_fragments: envelope.more_fragments,
+        header,
     })
 }
 

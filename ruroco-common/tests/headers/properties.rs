@@ -10,7 +10,7 @@ use ruroco_common::{
     address::Address,
     headers::{
         self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Protocol,
-        Scope, Udp,
+        Scope, Tcp, Udp,
     },
 };
 
@@ -156,7 +156,7 @@ pub(crate) fn payload<'a>(frame: &Frame<&'a [u8]>) -> Option<&'a [u8]> {
 
 /// The result without the bytes behind the headers.
 pub(crate) fn shape(frame: Frame<&[u8]>) -> Frame<()> {
-    with_start(frame, |_| ())
+    with_place(frame, |_, _| ())
 }
 
 /// Ethernet, VLAN tags, three pieces of an IPv6 header, two moves for each extension header, of
@@ -222,26 +222,43 @@ pub(crate) fn parse_watched(memory: &[u8], end: usize) -> (Frame<&[u8]>, usize) 
     let parsed = headers::parse(Watched { memory, at: 0, end, watch: &watch }, Scope::UdpAndTcp);
     assert!(watch.moves.get() <= MOST_MOVES, "{} moves", watch.moves.get());
     assert!(watch.furthest.get() <= end);
-    let result = with_start(parsed, |payload| {
-        let from = payload.start.at;
-        assert!(from + usize::from(payload.length) <= end, "a payload beyond the frame");
-        &memory[from..payload.start.end]
+    let result = with_place(parsed, |place, length| {
+        assert!(place.at + length <= end, "a payload beyond the frame");
+        &memory[place.at..place.end]
     });
     (result, watch.furthest.get())
 }
 
-/// The same result with something else for the place of its payload.
-fn with_start<A, B>(frame: Frame<A>, start: impl FnOnce(Payload<A>) -> B) -> Frame<B> {
+/// The same result with something else for the place of its payload or TCP header, of which so many bytes must be there.
+fn with_place<A, B>(frame: Frame<A>, place: impl FnOnce(A, usize) -> B) -> Frame<B> {
     match frame {
         Frame::Other => Frame::Other,
         Frame::Hidden => Frame::Hidden,
         Frame::Endless { destination } => Frame::Endless { destination },
         Frame::Incomplete { destination } => Frame::Incomplete { destination },
         Frame::Portless { destination, protocol } => Frame::Portless { destination, protocol },
-        Frame::Tcp(tcp) => Frame::Tcp(tcp),
+        Frame::Tcp(Tcp {
+            source,
+            destination,
+            source_port,
+            destination_port,
+            flags,
+            more_fragments,
+            header,
+        }) => Frame::Tcp(Tcp {
+            source,
+            destination,
+            source_port,
+            destination_port,
+            flags,
+            more_fragments,
+            header: place(header, if flags.is_some() { 14 } else { 4 }),
+        }),
         Frame::Udp(Udp { source, destination, source_port, destination_port, payload }) => {
-            let payload =
-                payload.map(|payload| Payload { length: payload.length, start: start(payload) });
+            let payload = payload.map(|Payload { length, start }| Payload {
+                length,
+                start: place(start, length.into()),
+            });
             Frame::Udp(Udp { source, destination, source_port, destination_port, payload })
         }
     }

@@ -5,7 +5,11 @@
 
 use std::fmt;
 
-use ruroco_invite::invitation::Invitation;
+use ruroco_common::doors::DoorName;
+use ruroco_invite::{
+    door::{self, Door},
+    invitation::Invitation,
+};
 use ruroco_keys::name::Name;
 use ruroco_messages::problems::Problems;
 
@@ -326,7 +330,10 @@ fn updated(host: &Host, invitation: &Invitation) -> Host {
     let host = host.with_commands(invitation.commands.iter().cloned());
     let is_left = |name: &&String| host.all_commands().any(|command| command == *name);
     let confirm = host.confirm.iter().filter(is_left).cloned().collect();
-    Host { confirm, wait: invitation.wait.or(host.wait), ..host }
+    // An invitation of an earlier version of the host names no doors.
+    let doors =
+        if invitation.doors.is_empty() { host.doors.clone() } else { invitation.doors.clone() };
+    Host { confirm, wait: invitation.wait.or(host.wait), doors, ..host }
 }
 
 fn changes(old: &Host, new: &Host) -> Vec<Change> {
@@ -337,14 +344,30 @@ fn changes(old: &Host, new: &Host) -> Vec<Change> {
         commands => commands.join(", "),
     };
     let port = |host: &Host| host.wait.map_or_else(|| "none".to_owned(), |port| port.to_string());
+    let doors = |host: &Host| match host.doors.iter().map(in_words).collect::<Vec<_>>() {
+        doors if doors.is_empty() => "none".to_owned(),
+        doors => doors.join("; "),
+    };
     let sides = [
         ("address", address(old), address(new)),
         ("commands", commands(old), commands(new)),
         ("confirm", confirm(old), confirm(new)),
         ("wait", port(old), port(new)),
+        ("doors", doors(old), doors(new)),
     ];
     let different = sides.into_iter().filter(|(_, old, new)| old != new);
     different.map(|(what, old, new)| Change { what, old, new }).collect()
+}
+
+/// A door with everything that an invitation says of it.
+fn in_words((name, door): (&DoorName, &Door)) -> String {
+    let Door { port, duration, open, close } = door;
+    let by = |verb: &str, commands: &[String]| match commands {
+        [] => String::new(),
+        commands => format!(", {verb} by {}", commands.join(" and ")),
+    };
+    let duration = door::in_words(*duration);
+    format!("{name} ({port}) for {duration}{}{}", by("opened", open), by("closed", close))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! | `keys/` | the keys ([`super::key_store`]) |
 //! | `counter` | the last counter ([`super::counter`]); the same file as upstream ruroco's |
 //! | `client.lock` | locked while the counter changes; the same file as upstream ruroco's |
+//! | `leases.json` | what earlier knocks opened, and until when ([`super::lease`]) |
 //! | `changes.lock` | locked while hosts or keys change, even while a keyring prompts the user |
 
 use std::{
@@ -20,6 +21,7 @@ use super::{
     FOLDER_VARIABLE,
     counter::{self, CounterFile},
     key_store::KeyStore,
+    lease::file::LeaseFile,
     profiles::ProfilesFile,
 };
 
@@ -83,6 +85,11 @@ impl Folder {
     /// The keys.
     pub fn keys(&self) -> KeyStore {
         KeyStore::in_folder(&self.0)
+    }
+
+    /// The leases.
+    pub fn leases(&self) -> LeaseFile {
+        LeaseFile::in_folder(&self.0)
     }
 
     /// The counter. The folder is created if it does not exist.

@@ -3,7 +3,7 @@
 //! The user's files are in a [`folder`]: hosts ([`profiles`]), keys ([`key_store`]) and the [`counter`].
 //! A [`knock`] goes to the [`destination`](ruroco_invite::destination) of a host by a [`route`]. An
 //! [`attempt`] sends a knock and checks its [`effect`]; if the port does not open, [`advice`] lists what
-//! to check. A [`rehearsal`] does all of this except sending. Hosts and keys are added by [accepting an
+//! to check. A knock may open doors for a while, which is a [`lease`]. A [`rehearsal`] does all of this except sending. Hosts and keys are added by [accepting an
 //! invitation](accept) or imported from [`upstream`] ruroco. [`export`] writes keys for other devices,
 //! and the system's [`keyring`] can store them. [`cli`] and the window only present all this. Nothing in
 //! this crate is specific to Linux.
@@ -21,6 +21,7 @@ pub mod folder;
 pub mod key_store;
 pub mod keyring;
 pub mod knock;
+pub mod lease;
 mod lookup;
 mod private_folder;
 pub mod profiles;

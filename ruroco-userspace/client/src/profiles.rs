@@ -6,18 +6,26 @@
 //! key = "home"
 //! commands = ["open_ssh", "close_ssh"]
 //! wait = 22
+//!
+//! [hosts.home.doors.ssh]
+//! port = "tcp/22"
+//! for = "30s"
+//! open = "open_ssh"
+//! close = "close_ssh"
 //! ```
 //!
 //! Programs change this file too (`file`). What they do not change stays as the user wrote it, including
 //! comments.
 
 mod confirm;
+mod doors;
 mod entry;
 pub mod fields;
 mod file;
 mod host;
 mod unknown;
 pub mod values;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 

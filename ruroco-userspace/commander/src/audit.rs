@@ -1,5 +1,5 @@
-//! The audit trail: a line for each command that is started, one for each of its doors, one for its end, and sums
-//! of rejections.
+//! The audit trail: a line for each command that is started, one for each of its doors, one for its end, one for each
+//! other event at a door, and sums of rejections.
 //!
 //! A run never waits for the trail. Lines go through a queue of bounded length to a thread that only writes
 //! them. If the queue or the disk is full, lines are lost, and the log reports it. docs/operate/logs.md
@@ -15,18 +15,18 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::Context;
 use ruroco_commands::task::{DoorAction, DoorChange};
 use ruroco_config::{AUDIT_DIR, FORMER_AUDIT_DIR};
-use ruroco_daemon::{
-    notices::{Due, Notices},
-    timestamp,
-};
+use ruroco_daemon::notices::{Due, Notices};
 use ruroco_files::instance::Lock;
-use ruroco_ipc::audit::{DIRECTORY_MODE, DOOR, ENDED, FILE, LOCK, OLD_FILE, REFUSED, RUNNING};
+use ruroco_ipc::{
+    audit::{DIRECTORY_MODE, DOOR, ENDED, FILE, LOCK, OLD_FILE, REFUSED, RUNNING},
+    door_event::{Happened, LeaseEvent},
+};
 use ruroco_messages::plain_error::Plain;
 use ruroco_trust::{
     private_directory,
@@ -37,7 +37,9 @@ use super::{
     audit_file::{AuditFile, Subject},
     door_failure::Failure,
     doors::Changed,
+    event::Event,
     json::Object,
+    notify::Notifier,
     outcome::{NotRun, Outcome},
     refusal::Reason,
     rules::Permitted,
@@ -63,10 +65,10 @@ pub struct Writer {
 
 #[derive(Debug)]
 enum Entry {
-    Running(Object),
-    Door(Object),
-    Ended(Object, Ending),
-    Refused(Object, u64),
+    Running(Event),
+    Door(Event),
+    Ended(Event, Ending),
+    Refused(Event, u64),
 }
 
 /// The kinds of endings that are counted.
@@ -93,11 +95,11 @@ struct Totals {
     refused: u64,
 }
 
-/// Begins to write the trail in a directory, which is made if it is missing.
+/// Begins to write the trail in a directory, which is made if it is missing, and to hand its lines to the notifier.
 ///
 /// # Errors
 /// If it cannot be written there, or another commander does so.
-pub fn start(dir: &Path) -> anyhow::Result<(Audit, Writer)> {
+pub fn start(dir: &Path, notifier: Notifier) -> anyhow::Result<(Audit, Writer)> {
     private_directory::prepare(dir, DIRECTORY_MODE).context("could not use `audit_dir`")?;
     let lock = Lock::try_take(&dir.join(LOCK)).context("could not use `audit_dir`")?;
     note_former_trail(dir);
@@ -107,7 +109,7 @@ pub fn start(dir: &Path) -> anyhow::Result<(Audit, Writer)> {
     let lost = Arc::new(AtomicU64::new(0));
     let theirs = Arc::clone(&lost);
     let thread = thread::Builder::new().name("audit".to_owned());
-    let thread = thread.spawn(move || write_all(&entries, file, &theirs));
+    let thread = thread.spawn(move || write_all(&entries, file, &theirs, &notifier));
     let thread = thread.context("could not start the thread that writes the audit trail")?;
     Ok((Audit { queue, lost }, Writer { thread, _lock: lock }))
 }
@@ -150,13 +152,16 @@ impl Audit {
         change: &DoorChange,
         changed: &Result<Changed, Failure>,
     ) {
-        let line = run(DOOR, permitted).text("door", &change.door.to_string());
+        let line = run(DOOR, permitted).text("door", change.door.to_string());
         let line = match changed {
             Ok(changed) => {
                 let line = line.text("action", changed.name());
-                match changed.until() {
-                    Some(until) => line.number("until", until.epoch),
-                    None => line,
+                match changed {
+                    Changed::Opened(until) | Changed::Renewed(until) => {
+                        line.number("until", until.epoch)
+                    }
+                    Changed::Closed => line.text("reason", "knock"),
+                    Changed::WasClosed => line,
                 }
             }
             Err(failure) => {
@@ -165,10 +170,34 @@ impl Audit {
                     DoorAction::Close => "not_closed",
                 };
                 let line = line.text("action", action).text("reason", failure.reason());
-                line.text("detail", &Plain(failure).to_string())
+                line.text("detail", Plain(failure).to_string())
             }
         };
         self.hand_over(Entry::Door(line));
+    }
+
+    /// Something has happened to a lease `age` ago, without a request of the commander.
+    pub(super) fn lease(&self, event: &LeaseEvent, key: &str, age: Duration) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at = now.saturating_sub(age);
+        let line = Event::now(DOOR)
+            .text("key", key)
+            .text("ip", event.source())
+            .text("counter", event.counter.to_string())
+            .text("door", event.door.to_string())
+            .text("action", event.happened.name());
+        let line = match event.happened {
+            Happened::Connected { new } => line.number("new", new),
+            Happened::Expired => line,
+            Happened::Closed(cause) => line.text("reason", cause.name()),
+        };
+        let line = line.number("connections", event.connections).number("at", at.as_secs());
+        self.hand_over(Entry::Door(line));
+    }
+
+    /// The gate had no room for so many events.
+    pub(super) fn lost_events(&self, count: u64) {
+        self.hand_over(Entry::Door(Event::now(DOOR).text("action", "lost").number("count", count)));
     }
 
     /// It has ended, or could not be run.
@@ -176,10 +205,10 @@ impl Audit {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let line = run(ENDED, permitted);
         let (line, ending) = match result {
-            Ok(outcome) => (line.text("result", &outcome.to_string()), Ending::from(*outcome)),
+            Ok(outcome) => (line.text("result", outcome.to_string()), Ending::from(*outcome)),
             Err(error) => {
                 let line =
-                    line.text("result", error.name()).text("error", &Plain(error).to_string());
+                    line.text("result", error.name()).text("error", Plain(error).to_string());
                 (line, Ending::from(error))
             }
         };
@@ -188,11 +217,11 @@ impl Audit {
 
     /// Orders were refused.
     pub(super) fn refused(&self, due: &Due<'_, Reason>) {
-        let line = line(REFUSED)
+        let line = Event::now(REFUSED)
             .text("reason", due.kind.name())
             .number("count", due.count)
             .number("total", due.total)
-            .text("detail", &Plain(due.detail).to_string());
+            .text("detail", Plain(due.detail).to_string());
         self.hand_over(Entry::Refused(line, due.count));
     }
 
@@ -203,20 +232,21 @@ impl Audit {
     }
 }
 
-fn line(event: &str) -> Object {
-    Object::default().text("time", &timestamp::now()).text("event", event)
-}
-
-fn run(event: &str, permitted: &Permitted) -> Object {
-    line(event)
+fn run(event: &'static str, permitted: &Permitted) -> Event {
+    Event::now(event)
         .text("key", permitted.key())
-        .text("command", &permitted.command().name)
-        .text("ip", &permitted.ip().to_string())
+        .text("command", permitted.command().name.clone())
+        .text("ip", permitted.ip().to_string())
         // As a text: many a reader of JSON has numbers of 53 bits.
-        .text("counter", &permitted.counter().to_string())
+        .text("counter", permitted.counter().to_string())
 }
 
-fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
+fn write_all(
+    entries: &Receiver<Entry>,
+    mut file: AuditFile,
+    lost: &AtomicU64,
+    notifier: &Notifier,
+) {
     let mut totals = Totals::default();
     let mut losses = Notices::<&'static str>::default();
     loop {
@@ -226,7 +256,7 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
         };
         let is_end = matches!(entry, Err(RecvTimeoutError::Disconnected));
         if let Ok(entry) = entry {
-            let (subject, line) = totals.count(entry);
+            let (subject, line) = totals.count(&entry);
             match file.append(subject, &line) {
                 Ok(true) => {}
                 Ok(false) => {
@@ -237,6 +267,7 @@ fn write_all(entries: &Receiver<Entry>, mut file: AuditFile, lost: &AtomicU64) {
                     losses.note("not_written", format_args!("could not write {path}: {error}"));
                 }
             }
+            notifier.hand_over(entry.event(), &line);
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -255,16 +286,26 @@ fn report_loss(Due { kind, count, total, detail }: Due<'_, &'static str>) {
     tracing::error!(reason = %kind, count, total, %detail, "missing from the audit trail");
 }
 
+impl Entry {
+    fn event(&self) -> &Event {
+        match self {
+            Self::Running(event) | Self::Door(event) => event,
+            Self::Ended(event, _) | Self::Refused(event, _) => event,
+        }
+    }
+}
+
 impl Totals {
-    /// Counts an entry, and completes its line.
-    fn count(&mut self, entry: Entry) -> (Subject, String) {
+    /// Counts an entry, and makes its line.
+    fn count(&mut self, entry: &Entry) -> (Subject, String) {
+        let line = entry.event().to_object();
         match entry {
-            Entry::Running(line) | Entry::Door(line) => (Subject::Run, line.close()),
-            Entry::Refused(line, count) => {
-                self.refused = self.refused.saturating_add(count);
+            Entry::Running(_) | Entry::Door(_) => (Subject::Run, line.close()),
+            Entry::Refused(_, count) => {
+                self.refused = self.refused.saturating_add(*count);
                 (Subject::Refusal, line.close())
             }
-            Entry::Ended(line, ending) => {
+            Entry::Ended(_, ending) => {
                 let count = match ending {
                     Ending::Succeeded => &mut self.succeeded,
                     Ending::Failed => &mut self.failed,

@@ -13,7 +13,7 @@ use ruroco_files::instance;
 use ruroco_ipc::private_socket;
 use ruroco_trust::private_directory;
 
-use super::{audit, inherited, service::Service};
+use super::{audit, inherited, notify, service::Service};
 
 /// File name of the lock in `socket_dir`.
 const LOCK: &str = "commander.lock";
@@ -57,10 +57,12 @@ fn start(config: &Path, commands: &Path) -> anyhow::Result<()> {
     private_directory::prepare(&approved.config.socket_dir, private_socket::DIRECTORY_MODE)?;
     // Kept until the end: no second commander begins before the commands of this one have ended.
     let _lock = instance::Lock::try_take(&approved.config.socket_dir.join(LOCK))?;
-    let (audit, writer) = audit::start(&approved.config.audit_dir)?;
-    let mut service = Service::listen(approved, commands, audit)?;
+    let (notifier, worker) = notify::begin()?;
+    let (audit, writer) = audit::start(&approved.config.audit_dir, notifier.clone())?;
+    let mut service = Service::listen(approved, commands, audit, notifier)?;
     let result = event_loop.run(&mut service);
     service.end();
     writer.finish();
+    worker.finish();
     result
 }

@@ -62,14 +62,6 @@ impl Changed {
             Self::WasClosed => Answer::WasClosed.name(),
         }
     }
-
-    /// When the lease ends, if there is one.
-    pub const fn until(self) -> Option<Until> {
-        match self {
-            Self::Opened(until) | Self::Renewed(until) => Some(until),
-            Self::Closed | Self::WasClosed => None,
-        }
-    }
 }
 
 /// The doors that a run could not change.

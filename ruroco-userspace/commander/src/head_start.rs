@@ -59,6 +59,13 @@ impl HeadStart {
     }
 }
 
+/// Gives up real-time scheduling for the calling thread and for what it starts. Where there is none, nothing changes.
+pub fn decline_real_time() {
+    if real_time_policy().is_some() {
+        let _ = set_policy(ONESELF, SCHED_OTHER, NO_PRIORITY);
+    }
+}
+
 /// The least in real time (sched(7)).
 const LEAST_PRIORITY: c_int = 1;
 /// The only one in time sharing.

@@ -16,7 +16,8 @@
 //!    start](head_start) on hosts with floods. It inherits nothing of what the commander [has
 //!    inherited](inherited).
 //!
-//! The [audit trail](audit) records the result of each. The operator can read the commander's own state from
+//! The [audit trail](audit) records the result of each, and what the [gate reports](gate_events) about doors. A program
+//! of the operator's may be [notified](notify) of each line. The operator can read the commander's own state from
 //! a [socket](status).
 //!
 //! [`cli`] is the entry point.
@@ -30,10 +31,14 @@ pub mod cli;
 mod connection;
 pub mod door_failure;
 pub mod doors;
+pub mod event;
+pub mod gate_events;
 pub mod head_start;
 pub mod inherited;
 pub mod json;
+pub mod key_names;
 pub mod left_behind;
+pub mod notify;
 pub mod outcome;
 pub mod output;
 pub mod queue;

@@ -127,13 +127,25 @@ fn watch(
     print: impl FnMut(&[u8]),
     left: &mut Option<PipeReader>,
 ) -> io::Result<Outcome> {
-    let Started { output, mut child, head_start } = spawn(permitted, program)?;
+    let (command, started) = (permitted.command(), spawn(permitted, program)?);
+    supervise(&command.name, started, command.timeout, stop, print, left)
+}
+
+/// Watches a program until its end, which comes after `timeout` at the latest.
+pub(super) fn supervise(
+    name: &str,
+    started: Started,
+    timeout: Duration,
+    stop: BorrowedFd<'_>,
+    print: impl FnMut(&[u8]),
+    left: &mut Option<PipeReader>,
+) -> io::Result<Outcome> {
+    let Started { output, mut child, head_start } = started;
     let group = leader_of(&child)?;
-    let deadline = Instant::now().checked_add(permitted.command().timeout);
+    let deadline = Instant::now().checked_add(timeout);
     let watched = pidfd_open(group, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pid| {
         if let Some(Err(error)) = head_start.map(|start| start.pass(group, pid.as_fd())) {
-            let command = &permitted.command().name;
-            tracing::warn!(%command, %error, "the command keeps real-time scheduling. Check that the commander has \
+            tracing::warn!(command = %name, %error, "the command keeps real-time scheduling. Check that the commander has \
                 CAP_SYS_NICE");
         }
         let leader = Some(pid);

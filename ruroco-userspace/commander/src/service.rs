@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ruroco_commands::approved::Approved;
-use ruroco_config::Config;
+use ruroco_commands::{approved::Approved, commands::Commands};
+use ruroco_config::{Config, Source};
 use ruroco_daemon::{
     clock::Now,
     event_loop::{Daemon, Watched},
@@ -32,6 +32,9 @@ use rustix::io::Errno;
 use super::{
     audit::Audit,
     connection::Connection,
+    gate_events::GateEvents,
+    key_names::KeyNames,
+    notify::Notifier,
     queue::Queue,
     refusal::{Reason, Refusal},
     rules::Rules,
@@ -42,8 +45,8 @@ use super::{
 /// Most connections at the same time. The server needs one; a second is there when it restarts.
 const MAX_CONNECTIONS: usize = 4;
 
-/// How many events the commander waits for: three, and messages on each connection.
-const EVENTS: usize = 3 + MAX_CONNECTIONS;
+/// How many events the commander waits for: four, and messages on each connection.
+const EVENTS: usize = 4 + MAX_CONNECTIONS;
 
 /// How soon a report is sent again to a server that had no room for the last one.
 const REPORT_AGAIN: Duration = Duration::from_millis(500);
@@ -66,6 +69,10 @@ pub struct Service {
     has_news: bool,
     refusals: Notices<Reason>,
     audit: Audit,
+    /// Where the gate reports what becomes of leases, if there is a gate.
+    gate: Option<GateEvents>,
+    names: KeyNames,
+    notifier: Notifier,
 }
 
 /// What the commander waits for.
@@ -79,6 +86,8 @@ pub enum Event {
     Message(usize),
     /// The operator asks for the status.
     StatusQuestion,
+    /// The gate reports an event, or has gone.
+    GateEvent,
 }
 
 impl Service {
@@ -87,12 +96,21 @@ impl Service {
     ///
     /// # Errors
     /// If a socket cannot be made, or there are no descriptors left.
-    pub fn listen(approved: Approved, commands_file: &Path, audit: Audit) -> anyhow::Result<Self> {
-        let names = approved.command_names();
+    pub fn listen(
+        approved: Approved,
+        commands_file: &Path,
+        audit: Audit,
+        notifier: Notifier,
+    ) -> anyhow::Result<Self> {
+        let command_names = approved.command_names();
         let Approved { config, server_uid, keys, commands } = approved;
         let path = config.socket_dir.join(SOCKET);
         let listener = Listener::listen(&path, server_uid)?;
         let status = StatusSocket::listen(&config.socket_dir, commands_file)?;
+        let mut names = KeyNames::default();
+        names.learn(&keys);
+        notifier.change(commands.notify().cloned());
+        let gate = (config.source == Source::Xdp).then(|| GateEvents::new(&config.socket_dir));
         let rules = Rules::of(&config, commands, keys);
         let service = Self {
             server_uid,
@@ -106,10 +124,14 @@ impl Service {
             has_news: false,
             refusals: Notices::default(),
             audit,
+            gate,
+            names,
+            notifier,
             config,
         };
         let (socket, user) = (path.display(), &service.config.server_user);
-        tracing::info!(%socket, %user, commands = %names, "listening");
+        let notify = program_of(&service.rules.commands);
+        tracing::info!(%socket, %user, commands = %command_names, notify, "listening");
         Ok(service)
     }
 
@@ -150,7 +172,9 @@ impl Service {
     fn answer_status(&mut self) {
         let connections = self.connections.iter().flatten().count();
         let running = self.runs.slots().taken().count();
-        if let Err(error) = self.status.answer(Instant::now(), running, connections) {
+        let notify = program_of(&self.rules.commands);
+        let answered = self.status.answer(Instant::now(), running, connections, notify);
+        if let Err(error) = answered {
             self.refusals.note(Reason::NoConnection, error);
         }
     }
@@ -241,6 +265,7 @@ impl Daemon<EVENTS> for Service {
             (Event::SlotFreed, Some(self.runs.as_fd())),
             (Event::ServerConnecting, self.listener.descriptor(now)),
             (Event::StatusQuestion, self.status.listener.descriptor(now)),
+            (Event::GateEvent, self.gate.as_ref().and_then(GateEvents::descriptor)),
             message(0),
             message(1),
             message(2),
@@ -255,6 +280,7 @@ impl Daemon<EVENTS> for Service {
             self.is_behind().then(|| now.checked_add(REPORT_AGAIN)).flatten(),
             self.listener.next_wake(now),
             self.status.listener.next_wake(now),
+            self.gate.as_ref().and_then(GateEvents::next_wake),
         ];
         wakes.into_iter().flatten().min()
     }
@@ -272,12 +298,20 @@ impl Daemon<EVENTS> for Service {
             }
             Event::Message(place) => self.receive(place),
             Event::StatusQuestion => self.answer_status(),
+            Event::GateEvent => {
+                if let Some(gate) = &mut self.gate {
+                    gate.receive(&self.names, &self.audit);
+                }
+            }
         }
         Ok(())
     }
 
     fn tend(&mut self) -> anyhow::Result<()> {
         self.start_runs();
+        if let Some(gate) = &mut self.gate {
+            gate.tend(Instant::now());
+        }
         if mem::take(&mut self.has_news) || self.is_behind() {
             let slots = self.runs.slots();
             self.connections.iter_mut().flatten().for_each(|connection| connection.report(slots));
@@ -292,9 +326,12 @@ impl Daemon<EVENTS> for Service {
         let approved = logging::or_refuse(approved)?;
         let names = approved.command_names();
         let Approved { config, keys, commands, .. } = approved;
+        self.notifier.change(commands.notify().cloned());
+        self.names.learn(&keys);
         self.rules = Rules::of(&config, commands, keys);
         self.config = config;
-        tracing::info!(commands = %names, "reloaded");
+        let notify = program_of(&self.rules.commands);
+        tracing::info!(commands = %names, notify, "reloaded");
         self.queue.change(self.rules.max_per_second);
         let now = Now::read();
         for refusal in self.queue.judge_again(|waiting| self.rules.judge_again(now, waiting)) {
@@ -306,6 +343,11 @@ impl Daemon<EVENTS> for Service {
     fn summarise(&self, line: &mut dyn fmt::Write) -> fmt::Result {
         line.write_str("waiting for orders")
     }
+}
+
+/// The program that is notified of events, for the log.
+fn program_of(commands: &Commands) -> Option<&str> {
+    commands.notify().map(|notify| notify.program.path.as_str())
 }
 
 /// Logs orders that were refused, also in the audit trail.

@@ -13,9 +13,11 @@
 //! [`left_behind`](super::left_behind).
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, PipeReader},
     os::{fd::AsRawFd, unix::process::CommandExt},
+    path::Path,
     process::{Child, Stdio},
 };
 
@@ -37,35 +39,58 @@ pub(super) struct Started {
     pub(super) head_start: Option<HeadStart>,
 }
 
-/// Starts the command.
+/// What is started, and how.
+pub(super) struct Start<'a> {
+    pub(super) program: &'a Program,
+    pub(super) uid: Option<u32>,
+    pub(super) gid: Option<u32>,
+    pub(super) cwd: &'a Path,
+    pub(super) env: &'a BTreeMap<String, String>,
+    /// Variables that the commander sets.
+    pub(super) variables: &'a [(String, String)],
+    /// What it reads; nothing by default.
+    pub(super) input: Option<PipeReader>,
+}
+
+/// Starts the program of a command.
+pub(super) fn spawn(permitted: &Permitted, program: &Program) -> io::Result<Started> {
+    let Command { name, task, uid, gid, cwd, env, .. } = permitted.command();
+    let mut variables = vec![
+        ("RUROCO_IP".to_owned(), permitted.ip().to_string()),
+        ("RUROCO_KEY".to_owned(), permitted.key().to_owned()),
+        ("RUROCO_COMMAND".to_owned(), name.clone()),
+    ];
+    let opened: Vec<String> = task.opens().map(|door| door.to_string()).collect();
+    if !opened.is_empty() {
+        variables.push(("RUROCO_DOORS".to_owned(), opened.join(" ")));
+    }
+    let (uid, gid) = (*uid, *gid);
+    start(Start { program, uid, gid, cwd, env, variables: &variables, input: None })
+}
+
+/// Starts a program.
 ///
 /// With a `user`, the standard library drops all supplementary groups and takes none of that user:
 /// a command that needs a group names it.
-pub(super) fn spawn(permitted: &Permitted, program: &Program) -> io::Result<Started> {
-    let command = permitted.command();
-    let (output, writer) = lasting_pipe(command)?;
+pub(super) fn start(how: Start<'_>) -> io::Result<Started> {
+    let Start { program, uid, gid, cwd, env, variables, input } = how;
+    let (output, writer) = lasting_pipe(uid, gid)?;
     let mut process = std::process::Command::new(&program.path);
     process
         .args(&program.arguments)
         .env_clear()
         .env("PATH", SAFE_PATH)
-        .envs(&command.env)
-        .env("RUROCO_IP", permitted.ip().to_string())
-        .env("RUROCO_KEY", permitted.key())
-        .env("RUROCO_COMMAND", &command.name)
-        .current_dir(&command.cwd)
-        .stdin(Stdio::null())
+        .envs(env)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .current_dir(cwd)
+        .stdin(input.map_or_else(Stdio::null, Stdio::from))
         // One pipe for both, so that lines stay in the order they were printed in.
         .stdout(writer.try_clone()?)
         .stderr(writer);
-    let opened: Vec<String> = command.task.opens().map(|door| door.to_string()).collect();
-    if !opened.is_empty() {
-        process.env("RUROCO_DOORS", opened.join(" "));
-    }
-    if let Some(gid) = command.gid {
+    if let Some(gid) = gid {
         process.gid(gid);
     }
-    if let Some(uid) = command.uid {
+    if let Some(uid) = uid {
         process.uid(uid);
     }
     let leave = || {
@@ -78,7 +103,7 @@ pub(super) fn spawn(permitted: &Permitted, program: &Program) -> io::Result<Star
     let head_start = HeadStart::prepare(&mut process);
     // Our copies of the pipe's writing end go with `process`, or reading would never end.
     let child = process.spawn().map_err(|error| {
-        let (program, cwd) = (&program.path, command.cwd.display());
+        let (program, cwd) = (&program.path, cwd.display());
         let why = match error.raw_os_error() {
             // Of the steps of a start only a keyring takes a part of a quota.
             Some(libc::EDQUOT) => {
@@ -94,13 +119,13 @@ pub(super) fn spawn(permitted: &Permitted, program: &Program) -> io::Result<Star
 }
 
 /// A pipe to print into that is its own reader.
-fn lasting_pipe(command: &Command) -> io::Result<(PipeReader, File)> {
+fn lasting_pipe(uid: Option<u32>, gid: Option<u32>) -> io::Result<(PipeReader, File)> {
     let (output, writer) = io::pipe()?;
     let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
     let writer = OpenOptions::new().read(true).write(true).open(path)?;
     // Whoever the command runs as may open it again, as `/dev/stderr`. Where that cannot be had
     // (CAP_CHOWN), printing works all the same.
-    let (user, group) = (command.uid.map(Uid::from_raw), command.gid.map(Gid::from_raw));
+    let (user, group) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
     let _ = fchown(&writer, user, group);
     Ok((output, writer))
 }

@@ -43,11 +43,17 @@ impl StatusSocket {
         Ok(Self { listener, start_time, commands_file })
     }
 
-    /// Answers one process that has connected. It does not matter whether the answer is received.
+    /// Answers one process that has connected; `notify` is the program that is notified of events. It does not matter whether the answer is received.
     ///
     /// # Errors
     /// If the kernel has no connection to give.
-    pub fn answer(&mut self, now: Instant, running: usize, connections: usize) -> io::Result<()> {
+    pub fn answer(
+        &mut self,
+        now: Instant,
+        running: usize,
+        connections: usize,
+        notify: Option<&str>,
+    ) -> io::Result<()> {
         let Some(peer) = self.listener.accept(now)? else { return Ok(()) };
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let answer = Object::default()
@@ -56,9 +62,12 @@ impl StatusSocket {
             .number("running", number(running))
             .number("max_running", u64::from(SLOTS))
             .number("connections", number(connections))
-            .text("commands_file", &self.commands_file)
-            .close();
-        let _ = send(&peer, answer.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            .text("commands_file", &self.commands_file);
+        let answer = match notify {
+            Some(program) => answer.text("notify", program),
+            None => answer,
+        };
+        let _ = send(&peer, answer.close().as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         Ok(())
     }
 }

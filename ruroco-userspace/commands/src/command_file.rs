@@ -20,6 +20,7 @@ use ruroco_messages::problems::{Checked, Problem, Problems};
 use ruroco_trust::{trusted_file, trusted_path::Trust, users};
 use rustix::process::{getgid, getuid};
 
+use self::notify::NOTIFY;
 use super::{
     commands::{Command, Commands, SAFE_PATH, collisions},
     fields,
@@ -29,6 +30,7 @@ use super::{
 };
 
 mod doors;
+mod notify;
 #[cfg(test)]
 mod tests;
 
@@ -81,7 +83,8 @@ pub fn check(file: &Source, known: Option<Known<'_>>) -> Checked<Commands> {
         Taken::Is(mut table) => table.value.take_tables(&mut problems),
         Taken::Absent | Taken::Wrong => Vec::new(),
     };
-    top.reject_unknown(&[], &[COMMANDS], &mut problems);
+    let notify = top.take_table(NOTIFY, &mut problems);
+    top.reject_unknown(&[], &[COMMANDS, NOTIFY], &mut problems);
     if named.is_empty() && problems.is_empty() {
         problems.add(file.missing(format!("the file contains no command. Write {EXAMPLE}")));
     }
@@ -98,7 +101,8 @@ pub fn check(file: &Source, known: Option<Known<'_>>) -> Checked<Commands> {
     let commands =
         named.into_iter().filter_map(|(name, table)| checker.command(&name, table.ok()?.value));
     let commands: Vec<Command> = commands.collect();
-    checker.problems.of(commands.into_iter().collect())
+    let notify = checker.notify(notify);
+    checker.problems.of(Commands::from_iter(commands).with_notify(notify))
 }
 
 /// Whether commands are written as upstream ruroco has them: as a line alone, or with its names of fields.
@@ -110,7 +114,7 @@ fn is_of_upstream(commands: &Table<'_>) -> bool {
 const OF_A_PROGRAM: [&str; 5] =
     [fields::USER.name, fields::GROUP.name, fields::TIMEOUT.name, fields::CWD.name, fields::ENV];
 
-/// The one table of the file.
+/// The table of the commands.
 const COMMANDS: &str = "commands";
 
 struct Checker<'a> {

@@ -11,7 +11,7 @@ use std::{
 
 use ruroco_common::{command::CommandHash, datagram::KeyId};
 
-use crate::task::Task;
+use crate::{notify::Notify, task::Task};
 
 /// Where `commands.toml` is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/ruroco/commands.toml";
@@ -19,9 +19,12 @@ pub const DEFAULT_PATH: &str = "/etc/ruroco/commands.toml";
 /// Where commands look for programs, unless their `env` says otherwise.
 pub const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// All commands by the hash that an order names them by.
+/// All commands by the hash that an order names them by, and the program that tells people about events.
 #[derive(Debug)]
-pub struct Commands(BTreeMap<CommandHash, Arc<Command>>);
+pub struct Commands {
+    by_hash: BTreeMap<CommandHash, Arc<Command>>,
+    notify: Option<Arc<Notify>>,
+}
 
 /// One command with everything that its runs need.
 #[derive(Debug)]
@@ -52,20 +55,31 @@ impl Command {
 }
 
 impl Commands {
+    /// The same commands with this program for events.
+    #[must_use]
+    pub fn with_notify(self, notify: Option<Notify>) -> Self {
+        Self { notify: notify.map(Arc::new), ..self }
+    }
+
+    /// The program that tells people about events, if there is one.
+    pub fn notify(&self) -> Option<&Arc<Notify>> {
+        self.notify.as_ref()
+    }
+
     /// The command with this hash.
     pub fn get(&self, hash: CommandHash) -> Option<&Arc<Command>> {
-        self.0.get(&hash)
+        self.by_hash.get(&hash)
     }
 
     /// The names of those that the key with this id may call, sorted by hash.
     pub fn allowed(&self, key: KeyId) -> impl Iterator<Item = &str> {
-        let allowed = self.0.values().filter(move |command| command.allows(key));
+        let allowed = self.by_hash.values().filter(move |command| command.allows(key));
         allowed.map(|command| command.name.as_str())
     }
 
     /// The commands' names, sorted by hash.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.values().map(|command| command.name.as_str())
+        self.by_hash.values().map(|command| command.name.as_str())
     }
 }
 
@@ -73,7 +87,7 @@ impl FromIterator<Command> for Commands {
     /// The names' hashes must have been found to differ, see [`collisions`].
     fn from_iter<I: IntoIterator<Item = Command>>(commands: I) -> Self {
         let by_hash = |command: Command| (CommandHash::of(&command.name), Arc::new(command));
-        Self(commands.into_iter().map(by_hash).collect())
+        Self { by_hash: commands.into_iter().map(by_hash).collect(), notify: None }
     }
 }
 

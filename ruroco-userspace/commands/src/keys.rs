@@ -31,6 +31,11 @@ impl Keys {
         self.names.get(&id)
     }
 
+    /// The ids of all keys, each with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (KeyId, &Arc<str>)> {
+        self.names.iter().map(|(id, name)| (*id, name))
+    }
+
     /// The names of all keys.
     pub fn all_names(&self) -> impl Iterator<Item = &str> {
         self.names.values().map(AsRef::as_ref)

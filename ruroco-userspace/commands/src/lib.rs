@@ -8,5 +8,6 @@ pub mod command_file;
 pub mod commands;
 pub mod fields;
 pub mod keys;
+pub mod notify;
 mod program_file;
 pub mod task;

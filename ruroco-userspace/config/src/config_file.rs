@@ -41,7 +41,7 @@ pub use self::{
 };
 use crate::{
     door::Door,
-    fields::{self, Source},
+    fields::{self, OnStop, Source},
     key_policy::KeyPolicy,
 };
 
@@ -339,12 +339,26 @@ impl Config {
         (port != own).then(|| self.problem(Place::Field(fields::PORT.name), message))
     }
 
+    /// Whether the XDP program stays attached when the gate stops, so that doors stay closed.
+    pub fn keeps_doors_closed(&self) -> bool {
+        !self.doors.is_empty() && self.gate.on_stop == OnStop::Closed
+    }
+
     /// The attached mode of an interface cannot change to the configured mode.
     pub fn mode_is_fixed(&self, interface: &str, has: &str) -> Problem {
+        let remedy = match self.keeps_doors_closed() {
+            false => {
+                "Restart ruroco-gate (packets are not filtered in between), or leave `mode` as it was"
+            }
+            true => {
+                "A restart does not detach it, because doors stay closed. Leave `mode` as it was. Or put it back, set \
+                 `on_stop = \"open\"` in [gate], and run `systemctl reload ruroco-gate`; then change `mode` and run \
+                 `systemctl restart ruroco-gate` (doors are open to everyone, and packets are not filtered, in between)"
+            }
+        };
         let message = format!(
             "`mode` is {:?} now, and the XDP program is attached to {interface} in {has} mode, which cannot \
-             change while it is attached. Restart ruroco-gate (packets are not filtered in between), or leave \
-             `mode` as it was",
+             change while it is attached. {remedy}",
             self.gate.mode.name(),
         );
         self.problem(Place::Field(fields::MODE.name), message)

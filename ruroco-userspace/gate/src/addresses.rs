@@ -139,6 +139,11 @@ impl Present {
         assigned.iter().map(|assigned| assigned.ip).collect()
     }
 
+    /// Whether an interface has this address.
+    pub fn is_assigned(&self, ip: IpAddr) -> bool {
+        self.0.contains(&ip)
+    }
+
     /// Whether packets for this address are delivered here: it is assigned to an interface, or a route of
     /// type `local` covers it.
     pub fn has(&self, ip: IpAddr) -> bool {

@@ -7,7 +7,6 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -19,12 +18,12 @@ use aya::{
 use ruroco_common::{
     address::Address,
     doors::{
-        Door, DoorName, DoorPorts, DoorState, Flow, FlowKey, Lease, LeaseKey, MAX_DOORS, MAX_FLOWS,
-        MAX_LEASES, SourcePrefix,
+        Door, DoorPorts, DoorState, Flow, FlowKey, Lease, LeaseKey, MAX_DOORS, MAX_FLOWS,
+        MAX_LEASES,
     },
     maps,
 };
-use ruroco_config::door as config;
+use ruroco_config::door::{self as config, DoorPort, Transport};
 use rustix::io::Errno;
 use zerocopy::{FromBytes, transmute};
 
@@ -38,58 +37,30 @@ type FlowBytes = [u8; size_of::<Flow>()];
 type StateBytes = [u8; size_of::<DoorState>()];
 type AddressBytes = [u8; size_of::<Address>()];
 
-/// A door as the configuration describes it.
-#[derive(Clone, Debug)]
-pub struct DoorSpec {
-    /// The name of the door.
-    pub name: DoorName,
-    /// TCP ports.
-    pub tcp: Vec<RangeInclusive<u16>>,
-    /// UDP ports.
-    pub udp: Vec<RangeInclusive<u16>>,
-    /// How much of an address a lease covers.
-    pub source: SourcePrefix,
-    /// Whether connections are forwarded, so that this host has no socket for them.
-    pub is_forwarded: bool,
-}
-
-impl From<&config::Door> for DoorSpec {
-    fn from(door: &config::Door) -> Self {
-        let of = |transport| {
-            let ports = door.ports.iter().filter(move |port| port.transport == transport);
-            ports.map(|port| port.first..=port.last).collect()
-        };
-        Self {
-            name: door.name,
-            tcp: of(config::Transport::Tcp),
-            udp: of(config::Transport::Udp),
-            source: door.source,
-            is_forwarded: door.is_forwarded,
-        }
-    }
-}
-
 /// A door as the XDP program knows it.
 pub(super) fn in_kernel(door: &config::Door) -> Door {
-    DoorSpec::from(door).in_kernel()
+    Door::new(door.name, door.source, door.is_forwarded)
 }
 
 /// The doors of a program that is about to be loaded.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan<'a> {
     /// All doors.
-    pub doors: &'a [DoorSpec],
+    pub doors: Vec<&'a config::Door>,
     /// The directory where the maps are pinned that outlive the program. It must exist.
     pub pin_dir: Option<&'a Path>,
+    /// Whether closed doors look like ports without a listener, not filtered.
+    pub look_closed: bool,
 }
 
 impl Plan<'_> {
     /// The byte in the program's constants.
     pub(super) fn protocols(&self) -> u8 {
-        let has = |ports: fn(&DoorSpec) -> bool| self.doors.iter().any(ports);
-        let tcp = if has(|door| !door.tcp.is_empty()) { maps::TCP_DOORS } else { 0 };
-        let udp = if has(|door| !door.udp.is_empty()) { maps::UDP_DOORS } else { 0 };
-        tcp | udp
+        let ports = self.doors.iter().flat_map(|door| &door.ports);
+        ports.fold(0, |protocols, port| match port.transport {
+            Transport::Tcp => protocols | maps::TCP_DOORS,
+            Transport::Udp => protocols | maps::UDP_DOORS,
+        })
     }
 
     /// Makes the maps no larger than they need to be, and has the loader use those that are pinned.
@@ -98,7 +69,7 @@ impl Plan<'_> {
     /// If a pin of another layout cannot be removed.
     pub(super) fn prepare(&self, loader: &mut EbpfLoader<'_>) -> anyhow::Result<()> {
         if self.doors.is_empty() {
-            for map in [maps::LEASES, maps::FLOWS, maps::DOOR_ADDRESSES] {
+            for map in [maps::LEASES, maps::FLOWS, maps::DOOR_ADDRESSES, maps::DOOR_INTERFACES] {
                 loader.map_max_entries(map, 1);
             }
             return Ok(());
@@ -129,10 +100,10 @@ impl Plan<'_> {
         if self.doors.len() > MAX_DOORS {
             bail!("there are {} doors, and at most {MAX_DOORS} are possible", self.doors.len());
         }
-        for (spec, number) in self.doors.iter().zip(1_u8..) {
-            let door: [u8; size_of::<Door>()] = transmute!(spec.in_kernel());
-            doors.set(number.into(), door, 0)?;
-            spec.enter(ports, number)?;
+        for (door, number) in self.doors.iter().zip(1_u8..) {
+            let value: [u8; size_of::<Door>()] = transmute!(in_kernel(door));
+            doors.set(number.into(), value, 0)?;
+            enter(door, ports, number)?;
         }
         let mut map: Array<MapData, [u8; size_of::<DoorPorts>()]> = take(ebpf, maps::DOOR_PORTS)?;
         map.set(0, <&[u8; size_of::<DoorPorts>()]>::try_from(bytes.as_slice())?, 0)?;
@@ -140,23 +111,22 @@ impl Plan<'_> {
     }
 }
 
-impl DoorSpec {
-    fn in_kernel(&self) -> Door {
-        Door::new(self.name, self.source, self.is_forwarded)
-    }
-
-    fn enter(&self, ports: &mut DoorPorts, number: u8) -> anyhow::Result<()> {
-        for (all, ranges) in [(&mut ports.tcp, &self.tcp), (&mut ports.udp, &self.udp)] {
-            for port in ranges.iter().cloned().flatten() {
-                let place = all.get_mut(usize::from(port)).context("a port has 16 bits")?;
-                if *place != 0 && *place != number {
-                    bail!("port {port} of door {} is also a port of another door", self.name);
-                }
-                *place = number;
+/// Enters the number of a door at its ports.
+fn enter(door: &config::Door, ports: &mut DoorPorts, number: u8) -> anyhow::Result<()> {
+    for DoorPort { transport, first, last } in &door.ports {
+        let all = match transport {
+            Transport::Tcp => &mut ports.tcp,
+            Transport::Udp => &mut ports.udp,
+        };
+        for port in *first..=*last {
+            let place = all.get_mut(usize::from(port)).context("a port has 16 bits")?;
+            if *place != 0 && *place != number {
+                bail!("port {port} of door {} is also a port of another door", door.name);
             }
+            *place = number;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// A map that all programs of a gate and its successors share.
@@ -182,7 +152,7 @@ impl Shared {
             },
             Self {
                 name: maps::FLOWS,
-                pin: "flows_1",
+                pin: "flows_2",
                 kind: MapType::Hash,
                 key_size: size_of::<FlowKey>(),
                 value_size: size_of::<Flow>(),
@@ -231,7 +201,6 @@ impl Shared {
 pub struct DoorMaps {
     leases: HashMap<MapData, LeaseKeyBytes, LeaseBytes>,
     flows: HashMap<MapData, FlowKeyBytes, FlowBytes>,
-    state: Array<MapData, StateBytes>,
     addresses: HashMap<MapData, AddressBytes, u8>,
     /// What is in `addresses`.
     filled: BTreeSet<Address>,
@@ -242,7 +211,6 @@ impl DoorMaps {
         Ok(Self {
             leases: take(ebpf, maps::LEASES)?,
             flows: take(ebpf, maps::FLOWS)?,
-            state: take(ebpf, maps::DOOR_STATE)?,
             addresses: take(ebpf, maps::DOOR_ADDRESSES)?,
             filled: BTreeSet::new(),
         })
@@ -322,30 +290,20 @@ impl DoorMaps {
         removed.map(|_| ()).context("could not remove a flow")
     }
 
-    /// Whether doors are closed.
-    ///
-    /// # Errors
-    /// See [`DoorMaps::lease`].
-    pub fn state(&self) -> anyhow::Result<DoorState> {
-        let bytes = self.state.get(&0, 0).context("could not read the state of the doors")?;
-        Ok(transmute!(bytes))
-    }
-
-    /// Closes the doors, or opens them to everyone.
-    ///
-    /// # Errors
-    /// See [`DoorMaps::lease`].
-    pub fn set_state(&mut self, state: DoorState) -> anyhow::Result<()> {
-        let bytes: StateBytes = transmute!(state);
-        self.state.set(0, bytes, 0).context("could not write the state of the doors")
-    }
-
     /// Guards these addresses for doors, in addition to those in the configuration. New addresses are guarded before the
     /// others are given up.
     ///
     /// # Errors
     /// See [`DoorMaps::lease`]. The addresses that are left out are tried again by the next call.
     pub fn set_addresses(&mut self, wanted: &BTreeSet<Address>) -> anyhow::Result<()> {
+        let most = usize::try_from(maps::MAX_DOOR_ADDRESSES)?;
+        if wanted.len() > most {
+            bail!(
+                "this host has {} addresses with those of its networks (broadcast, anycast), and doors guard at most \
+                 {most}. Remove addresses from interfaces (`ip address` lists them), or the doors from config.toml",
+                wanted.len()
+            );
+        }
         let new: Vec<Address> = wanted.difference(&self.filled).copied().collect();
         let old: Vec<Address> = self.filled.difference(wanted).copied().collect();
         for address in new {
@@ -380,14 +338,14 @@ pub(super) fn unpin(pin_dir: &Path) -> anyhow::Result<()> {
 }
 
 /// The pinned map that says whether doors are armed.
-pub(super) struct StateMap(Array<MapData, StateBytes>);
+pub struct StateMap(Array<MapData, StateBytes>);
 
 impl StateMap {
     /// Opens it, if a gate with doors has been there since the host was started.
     ///
     /// # Errors
     /// If it cannot be opened, or belongs to another version.
-    pub(super) fn open(pin_dir: &Path) -> anyhow::Result<Option<Self>> {
+    pub fn open(pin_dir: &Path) -> anyhow::Result<Option<Self>> {
         let [.., shared] = Shared::all();
         let pin = shared.pin(pin_dir)?;
         let failed = || format!("could not open {}", pin.display());
@@ -408,7 +366,7 @@ impl StateMap {
     ///
     /// # Errors
     /// If the kernel does not return it.
-    pub(super) fn get(&self) -> anyhow::Result<DoorState> {
+    pub fn get(&self) -> anyhow::Result<DoorState> {
         let bytes = self.0.get(&0, 0).context("could not read whether doors are armed")?;
         Ok(transmute!(bytes))
     }
@@ -417,7 +375,7 @@ impl StateMap {
     ///
     /// # Errors
     /// If the kernel does not take it.
-    pub(super) fn set(&mut self, state: DoorState) -> anyhow::Result<()> {
+    pub fn set(&mut self, state: DoorState) -> anyhow::Result<()> {
         let bytes: StateBytes = transmute!(state);
         self.0.set(0, bytes, 0).context("could not change whether doors are armed")
     }

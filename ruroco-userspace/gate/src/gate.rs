@@ -26,7 +26,8 @@ use super::{
     held_keys::HeldKeys,
     history::{History, Moment},
     interfaces::{Interface, Interfaces},
-    privileges,
+    lookup::{self, Lookup},
+    netlink, privileges,
     program::Program,
     ring_fill,
     ring_socket::RingSocket,
@@ -58,6 +59,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         maps.set_addresses(&addresses.destinations())?;
     }
     let doors = Doors::begin(&config, program.take_doors(), &keys)?;
+    let lookup = program.attach_lookup()?;
     privileges::drop_all_but(privileges::FOR_XDP)?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
     let interfaces = match Interfaces::attach(program.xdp()?, &config.gate, pins) {
@@ -76,10 +78,12 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         interfaces,
         addresses,
         doors,
+        lookup: None,
         ring_socket,
         status_listener,
         history,
     };
+    gate.replace_lookup(lookup);
     event_loop.run(&mut gate)?;
     gate.stop()
 }
@@ -94,6 +98,8 @@ pub(super) struct Gate {
     pub(super) interfaces: Interfaces,
     pub(super) addresses: Addresses,
     pub(super) doors: Doors,
+    /// What has closed doors look like ports without a listener.
+    lookup: Option<Lookup>,
     pub(super) ring_socket: RingSocket,
     /// Where the operator asks for the status.
     status_listener: Listener,
@@ -117,14 +123,18 @@ pub(super) enum Event {
     DoorConnecting,
     /// The connection in this place has a request concerning a door.
     DoorRequest(usize),
+    /// The commander has connected, to learn what becomes of leases.
+    DoorReceiverConnecting,
+    /// The commander that learns it has gone.
+    DoorReceiverGone,
     /// The program has written to its debug log.
     ProgramLog,
     /// Some table of nftables has changed.
     Tables,
 }
 
-/// How many events the gate waits for: eight, and requests on each connection for doors.
-const EVENTS: usize = 8 + doors::PLACES;
+/// How many events the gate waits for: ten, and requests on each connection for doors.
+const EVENTS: usize = 10 + doors::PLACES;
 
 impl Daemon<EVENTS> for Gate {
     type Event = Event;
@@ -140,6 +150,8 @@ impl Daemon<EVENTS> for Gate {
             (Event::ProgramLog, self.program.log()),
             (Event::DoorConnecting, self.doors.descriptor(now)),
             (Event::Tables, self.doors.table_changes()),
+            (Event::DoorReceiverGone, self.doors.events().commander()),
+            (Event::DoorReceiverConnecting, self.doors.events().descriptor(now)),
             request(0),
             request(1),
             request(2),
@@ -160,13 +172,18 @@ impl Daemon<EVENTS> for Gate {
 
     fn on(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
-            Event::Links => self.interfaces.follow(self.program.xdp()?),
+            Event::Links => {
+                self.interfaces.follow(self.program.xdp()?);
+                self.follow_links();
+            }
             Event::Addresses => self.follow_addresses(),
             Event::ServerGone => self.ring_socket.notice_end(),
             Event::ServerConnecting => self.hand_over_ring(),
             Event::StatusQuestion => self.answer_status(),
             Event::ProgramLog => self.program.flush_log(),
             Event::DoorConnecting => self.doors.accept(Instant::now()),
+            Event::DoorReceiverConnecting => self.doors.events_mut().accept(Instant::now()),
+            Event::DoorReceiverGone => self.doors.events_mut().notice_end(),
             Event::DoorRequest(place) => self.doors.serve(place, &self.keys),
             Event::Tables => self.doors.notice_table(Instant::now()),
         }
@@ -219,6 +236,7 @@ impl Gate {
         } else {
             self.doors.open_table(&self.config);
             self.interfaces.detach()?;
+            lookup::unpin(&self.config.gate.pin_dir)?;
             tracing::info!("stopped: the XDP program is detached");
         }
         self.program.wipe_keys()
@@ -237,6 +255,31 @@ impl Gate {
         self.ring_socket.accept(Instant::now(), self.program.ring(), read_keys);
     }
 
+    /// Goes on with another program that has closed doors look like ports without a listener, or with none.
+    pub(super) fn replace_lookup(&mut self, lookup: Option<Lookup>) {
+        // The earlier one hides what it hides until the next one is there.
+        let earlier = std::mem::replace(&mut self.lookup, lookup);
+        self.follow_links();
+        let pin_dir = &self.config.gate.pin_dir;
+        let pinned = match &mut self.lookup {
+            Some(lookup) => lookup.pin(pin_dir),
+            None => lookup::unpin(pin_dir),
+        };
+        if let Err(error) = pinned {
+            tracing::error!("{error:#}");
+        }
+        drop(earlier);
+    }
+
+    /// Has doors look the same on interfaces above those that are guarded.
+    fn follow_links(&mut self) {
+        let Some(lookup) = &mut self.lookup else { return };
+        match netlink::links() {
+            Ok(links) => lookup.follow(self.interfaces.indices(), &links),
+            Err(error) => tracing::error!("could not list the interfaces: {error}"),
+        }
+    }
+
     /// Has doors guard the addresses that the host has now.
     fn follow_addresses(&mut self) {
         self.addresses.follow(&self.ips());
@@ -246,11 +289,13 @@ impl Gate {
     fn answer_status(&mut self) {
         self.doors.look_again();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
-            status::answer(peer.as_fd(), self.status());
+            let status = self.status();
+            status::answer(peer.as_fd(), status);
         }
     }
 
-    fn status(&self) -> anyhow::Result<Status> {
+    fn status(&mut self) -> anyhow::Result<Status> {
+        let doors = self.doors.statuses(&self.keys);
         let interface_status = |interface: &Interface| InterfaceStatus {
             name: interface.name.clone(),
             device: self.interfaces.other_name(interface),
@@ -275,7 +320,7 @@ impl Gate {
             addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.statuses(),
-            doors: self.doors.statuses(&self.keys),
+            doors,
             arming: self.doors.arming_status(),
             nftables: self.doors.table_status(),
             server_connected: self.ring_socket.server_is_connected(),

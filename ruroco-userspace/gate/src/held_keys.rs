@@ -70,6 +70,11 @@ impl HeldKeys {
         self.0.iter().filter(|key| !key.has_expired).map(|key| key.id)
     }
 
+    /// Whether the host has a key, in force or not.
+    pub(super) fn has(&self, id: KeyId) -> bool {
+        self.0.iter().any(|key| key.id == id)
+    }
+
     /// The name of a key; if the host no longer has the key, its id.
     pub(super) fn name(&self, id: KeyId) -> String {
         let key = self.0.iter().find(|key| key.id == id);

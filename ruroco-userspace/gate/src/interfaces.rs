@@ -183,6 +183,11 @@ impl Interfaces {
         self.interfaces.iter()
     }
 
+    /// The indices of the devices that the program is on.
+    pub fn indices(&self) -> impl Iterator<Item = u32> {
+        self.interfaces.iter().filter_map(|one| Some(one.attachment.as_ref()?.index))
+    }
+
     /// Whether the program is on every one of them.
     pub fn are_guarded(&self) -> bool {
         self.interfaces.iter().all(Interface::is_guarded)
@@ -277,7 +282,9 @@ impl Interface {
         let reason = attachment.mode_problem(wanted)?;
         Some(format!(
             "{reason}. To change the mode, run `systemctl stop ruroco-gate` and then `systemctl start \
-             ruroco-gate`; packets are not filtered in between"
+             ruroco-gate`; packets are not filtered in between. On a host with doors, before that, set `on_stop = \
+             \"open\"` in [gate] and run `systemctl reload ruroco-gate`, because a stop leaves the program attached; \
+             doors are open to everyone until the gate has started"
         ))
     }
 

@@ -10,6 +10,7 @@
 //! - `doors` opens ports for addresses, through the maps of `door_maps` and the table of `nft`, while they are
 //!   [armed](arming);
 //! - `without_xdp` is the gate of a host whose server has a socket of its own;
+//! - `lookup` has closed doors look like ports without a listener;
 //! - [`status`] reports to the operator's tool, with the [`history`] that the gate remembers;
 //! - [`privileges`] drops what is no longer needed;
 //! - `reload` puts another configuration into force.
@@ -29,6 +30,7 @@ pub mod gate;
 mod held_keys;
 pub mod history;
 pub mod interfaces;
+mod lookup;
 pub mod netlink;
 mod nft;
 pub mod privileges;

@@ -12,7 +12,7 @@ use std::{
 use rustix::{
     io::{Errno, retry_on_intr},
     net::{
-        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
+        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
         netlink::SocketAddrNetlink, recv, send, socket_with,
     },
 };
@@ -22,7 +22,7 @@ const REQUEST: u16 = 1;
 /// `NLM_F_MULTI`: another message follows.
 const MULTI: u16 = 2;
 /// `NLM_F_DUMP`
-const DUMP: u16 = 0x300;
+pub const DUMP: u16 = 0x300;
 /// `NLMSG_ERROR`
 const ERROR: u16 = 2;
 /// `NLMSG_DONE`
@@ -103,7 +103,7 @@ pub fn link(name: &str) -> io::Result<Option<Link>> {
     let mut body = vec![0; LINK];
     push_attribute(&mut body, ANY_NAME, &[name.as_bytes(), b"\0"].concat());
     let mut found = None;
-    match ask(GET_LINK, 0, &body, |answer| found = parse_link(answer)) {
+    match ask(None, GET_LINK, 0, &body, |answer| found = parse_link(answer)) {
         Err(error) if is_absent(&error) => Ok(None),
         answered => answered.map(|()| found),
     }
@@ -115,7 +115,7 @@ pub fn link(name: &str) -> io::Result<Option<Link>> {
 /// If the kernel does not answer.
 pub fn links() -> io::Result<Vec<Link>> {
     let mut all = Vec::new();
-    ask(GET_LINK, DUMP, &[0; LINK], |answer| all.extend(parse_link(answer)))?;
+    ask(None, GET_LINK, DUMP, &[0; LINK], |answer| all.extend(parse_link(answer)))?;
     Ok(all)
 }
 
@@ -125,7 +125,7 @@ pub fn links() -> io::Result<Vec<Link>> {
 /// If the kernel does not answer.
 pub fn addresses() -> io::Result<Vec<Assigned>> {
     let mut all = Vec::new();
-    ask(GET_ADDRESS, DUMP, &[0; ASSIGNMENT], |answer| all.extend(parse_address(answer)))?;
+    ask(None, GET_ADDRESS, DUMP, &[0; ASSIGNMENT], |answer| all.extend(parse_address(answer)))?;
     Ok(all)
 }
 
@@ -136,7 +136,8 @@ pub fn addresses() -> io::Result<Vec<Assigned>> {
 /// If the kernel has no route to it, or does not answer.
 pub fn is_local(ip: IpAddr) -> io::Result<bool> {
     let mut is_local = false;
-    ask(GET_ROUTE, 0, &route_request(ip), |route| is_local = route.get(7) == Some(&TO_THIS_HOST))?;
+    let request = route_request(ip);
+    ask(None, GET_ROUTE, 0, &request, |route| is_local = route.get(7) == Some(&TO_THIS_HOST))?;
     Ok(is_local)
 }
 
@@ -145,7 +146,7 @@ pub fn is_local(ip: IpAddr) -> io::Result<bool> {
 /// # Errors
 /// If the kernel provides none.
 pub fn subscribe(groups: u32) -> io::Result<OwnedFd> {
-    let socket = open(SocketFlags::NONBLOCK)?;
+    let socket = open(None, SocketFlags::NONBLOCK)?;
     bind(&socket, &SocketAddrNetlink::new(0, groups))?;
     Ok(socket)
 }
@@ -164,18 +165,29 @@ pub fn drain(socket: &OwnedFd) -> bool {
     is_new
 }
 
-fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
+fn open(protocol: Option<Protocol>, flags: SocketFlags) -> io::Result<OwnedFd> {
     // No protocol is protocol 0, NETLINK_ROUTE.
-    Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, flags | SocketFlags::CLOEXEC, None)?)
+    let flags = flags | SocketFlags::CLOEXEC;
+    Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?)
 }
 
 fn is_absent(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::NODEV.raw_os_error())
 }
 
-/// Sends one request, and calls `each` with the body of each message of the answer.
-fn ask(kind: u16, flags: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    let socket = open(SocketFlags::empty())?;
+/// Sends one request of a protocol (`NETLINK_*`, `None` for rtnetlink), and calls `each` with the body of each message of
+/// the answer.
+///
+/// # Errors
+/// The kernel's answer, if it is an error.
+pub fn ask(
+    protocol: Option<Protocol>,
+    kind: u16,
+    flags: u16,
+    body: &[u8],
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    let socket = open(protocol, SocketFlags::empty())?;
     send(&socket, &request(kind, flags, body), SendFlags::empty())?;
     let mut answer = vec![0; ANSWER];
     loop {
@@ -237,6 +249,10 @@ fn read(mut buffer: &[u8], each: &mut impl FnMut(&[u8])) -> io::Result<Answer> {
             DONE => return Ok(Answer::Whole),
             ERROR => {
                 let number = four(body, 0).ok_or_else(malformed)?.cast_signed();
+                if number == 0 {
+                    // An acknowledgement (NLM_F_ACK).
+                    return Ok(Answer::Whole);
+                }
                 return Err(io::Error::from_raw_os_error(number.saturating_neg()));
             }
             _ => each(body),

@@ -10,11 +10,12 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use ruroco_common::{datagram::KeyId, guarded::Guarded, maps, verdict::Verdict};
-use ruroco_config::Config;
+use ruroco_config::{Appearance, Config};
 use ruroco_keys::named_key::NamedKey;
 
 use super::{
-    door_maps::{DoorMaps, DoorSpec, Plan},
+    door_maps::{DoorMaps, Plan},
+    lookup::Lookup,
     status::ProgramStatus,
     tables,
 };
@@ -33,6 +34,8 @@ pub struct Program {
     ring: RingBuf<MapData>,
     verdicts: PerCpuArray<MapData, u64>,
     doors: Option<DoorMaps>,
+    /// Whether closed doors look like ports without a listener.
+    has_lookup: bool,
     /// What predecessors have counted, in the order of [`Verdict::ALL`].
     counted_before: Vec<u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -48,20 +51,17 @@ impl Program {
             Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_knocks_per_second_per_key);
-        let doors: Vec<DoorSpec> = config
-            .doors
-            .values()
-            .filter(|door| door.backend.has_xdp())
-            .map(DoorSpec::from)
-            .collect();
-        Self::load(guarded, keys, Plan { doors: &doors, pin_dir: Some(&config.gate.pin_dir) })
+        let doors: Vec<_> = config.doors.values().filter(|door| door.backend.has_xdp()).collect();
+        let look_closed = !doors.is_empty() && config.gate.appearance != Appearance::Filtered;
+        let pin_dir = Some(config.gate.pin_dir.as_path());
+        Self::load(guarded, keys, &Plan { doors, pin_dir, look_closed })
     }
 
     /// Loads the program into the kernel with filled maps. Nothing is attached yet.
     ///
     /// # Errors
     /// If this binary has no program, the kernel does not take it, or the doors are contradictory.
-    pub fn load(mut guarded: Guarded, keys: &[NamedKey], doors: Plan<'_>) -> anyhow::Result<Self> {
+    pub fn load(mut guarded: Guarded, keys: &[NamedKey], doors: &Plan<'_>) -> anyhow::Result<Self> {
         if OBJECT.is_empty() {
             bail!(
                 "this ruroco-gate was built without the XDP program; run `cargo xtask build-ebpf` and build it again"
@@ -72,8 +72,9 @@ impl Program {
         loader.verifier_log_level(VerifierLogLevel::STATS);
         let places = tables::Places::of(keys)?;
         places.size(&mut loader);
-        let protocols = doors.protocols();
+        let (protocols, look_closed) = (doors.protocols(), u8::from(doors.look_closed));
         loader.override_global(maps::DOOR_PROTOCOLS, &protocols, true);
+        loader.override_global(maps::DOORS_LOOK_CLOSED, &look_closed, true);
         doors.prepare(&mut loader)?;
         guarded.key_shift = places.shift;
         let mut ebpf = loader.load(OBJECT).context(
@@ -82,6 +83,7 @@ impl Program {
         let program: &mut Xdp = xdp(&mut ebpf)?;
         program.load().context("the kernel rejected the XDP program")?;
         tables::guard(&mut ebpf, &guarded).context("could not fill the BPF maps")?;
+        let has_lookup = doors.look_closed;
         let doors = doors.fill(&mut ebpf).context("could not fill the BPF maps of the doors")?;
         let ring = tables::take(&mut ebpf, maps::CANDIDATES)?;
         let verdicts = tables::take(&mut ebpf, maps::VERDICTS)?;
@@ -97,7 +99,7 @@ impl Program {
         let keys = tables::Keys::fill(&mut ebpf, keys, &places);
         let keys = keys.context("could not fill the BPF maps")?;
         let counted_before = vec![0; Verdict::ALL.len()];
-        Ok(Self { ebpf, keys, ring, verdicts, doors, counted_before, logger })
+        Ok(Self { ebpf, keys, ring, verdicts, doors, has_lookup, counted_before, logger })
     }
 
     /// The program, for attaching it.
@@ -155,6 +157,14 @@ impl Program {
     /// The same, for their owner.
     pub const fn take_doors(&mut self) -> Option<DoorMaps> {
         self.doors.take()
+    }
+
+    /// Attaches the program that has closed doors look like ports without a listener, if they are to.
+    ///
+    /// # Errors
+    /// If the kernel rejects it.
+    pub(super) fn attach_lookup(&mut self) -> anyhow::Result<Option<Lookup>> {
+        self.has_lookup.then(|| Lookup::attach(&mut self.ebpf)).transpose()
     }
 
     /// What the kernel says of the program.

@@ -45,6 +45,7 @@ impl Gate {
         if let Some(maps) = successor.doors() {
             maps.set_addresses(&self.addresses.destinations())?;
         }
+        let lookup = successor.attach_lookup()?;
         if let Err(error) = self.hand_over(&mut successor, &config) {
             forget_keys(&mut successor);
             return Err(error);
@@ -54,6 +55,7 @@ impl Gate {
         self.keys = keys;
         self.config = config;
         self.doors.change(&self.config, self.program.take_doors(), &self.keys);
+        self.replace_lookup(lookup);
         wait_for_packets_under_way();
         // From here on nothing is judged by the predecessor, counted by it or written to its ring.
         match predecessor.verdicts() {
@@ -87,12 +89,12 @@ impl Gate {
     }
 }
 
-/// Waits until every CPU that had begun to judge a packet by the predecessor is done with it.
+/// Waits until every CPU that had begun to judge a packet, for example by the predecessor, is done with it.
 ///
 /// An XDP program runs within what the kernel calls an RCU read-side critical section, and this
 /// command waits for all of those that are under way (`sys_membarrier`, kernel/sched/membarrier.c).
 /// A kernel with `nohz_full` CPUs does not offer it.
-fn wait_for_packets_under_way() {
+pub(super) fn wait_for_packets_under_way() {
     if membarrier(MembarrierCommand::Global).is_err() {
         thread::sleep(GRACE);
     }

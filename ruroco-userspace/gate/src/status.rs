@@ -21,7 +21,7 @@ pub const SOCKET: &str = "status.sock";
 
 /// The only version of the answer there is: one byte, with the descriptor of a file that holds a
 /// [`Status`] as JSON.
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 
 /// How long a gate that is running may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -146,6 +146,10 @@ pub struct DoorStatus {
     pub backends: Vec<String>,
     /// For how many seconds a knock opens it.
     pub for_seconds: u64,
+    /// How many connections and flows leases have admitted since this gate started.
+    pub admitted: u64,
+    /// How many flows pass now: of UDP and of forwarded TCP. `None` if the door has neither.
+    pub flows: Option<u64>,
     /// For which addresses it is open.
     pub leases: Vec<LeaseStatus>,
 }

@@ -66,13 +66,15 @@ struct Gate {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Addresses,
+    DoorReceiverConnecting,
+    DoorReceiverGone,
     StatusQuestion,
     DoorConnecting,
     DoorRequest(usize),
     Tables,
 }
 
-const EVENTS: usize = 4 + doors::PLACES;
+const EVENTS: usize = 6 + doors::PLACES;
 
 impl Daemon<EVENTS> for Gate {
     type Event = Event;
@@ -83,6 +85,8 @@ impl Daemon<EVENTS> for Gate {
             (Event::Addresses, Some(self.addresses.as_fd())),
             (Event::StatusQuestion, self.status_listener.descriptor(now)),
             (Event::DoorConnecting, self.doors.descriptor(now)),
+            (Event::DoorReceiverGone, self.doors.events().commander()),
+            (Event::DoorReceiverConnecting, self.doors.events().descriptor(now)),
             (Event::Tables, self.doors.table_changes()),
             request(0),
             request(1),
@@ -105,6 +109,8 @@ impl Daemon<EVENTS> for Gate {
             Event::Addresses => self.addresses.follow(&self.ips()),
             Event::StatusQuestion => self.answer_status(),
             Event::DoorConnecting => self.doors.accept(Instant::now()),
+            Event::DoorReceiverConnecting => self.doors.events_mut().accept(Instant::now()),
+            Event::DoorReceiverGone => self.doors.events_mut().notice_end(),
             Event::DoorRequest(place) => self.doors.serve(place, &self.keys),
             Event::Tables => self.doors.notice_table(Instant::now()),
         }
@@ -156,11 +162,13 @@ impl Gate {
     fn answer_status(&mut self) {
         self.doors.look_again();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
-            status::answer(peer.as_fd(), Ok(self.status()));
+            let status = self.status();
+            status::answer(peer.as_fd(), Ok(status));
         }
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
+        let doors = self.doors.statuses(&self.keys);
         let History { started, start_time, changed, .. } = &self.history;
         let millis =
             |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -177,7 +185,7 @@ impl Gate {
             addresses: self.addresses.statuses(&self.ips()),
             appearance: self.config.gate.appearance.name().to_owned(),
             keys: self.keys.statuses(),
-            doors: self.doors.statuses(&self.keys),
+            doors,
             arming: self.doors.arming_status(),
             nftables: self.doors.table_status(),
             server_connected: false,

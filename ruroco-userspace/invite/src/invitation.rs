@@ -8,8 +8,11 @@
 //!
 //! After `ruroco://` comes the address that datagrams go to, then fields as in an HTML form (WHATWG URL
 //! Standard, `application/x-www-form-urlencoded`): `name` and `key` once each; `command` any number of
-//! times, the first is the default one; `wait`, a TCP port that opens, at most once. Unknown fields are
-//! rejected, because a newer host may require them.
+//! times, the first is the default one; `wait`, a TCP port that opens, at most once. For each [door](crate::door)
+//! there is one `door`, with its name, port and seconds (`ssh tcp/22 30`), and any number of `open` and `close`,
+//! each with the door's name and a command (`ssh open_ssh`). Unknown fields are rejected, because a newer host
+//! may require them. So a client that does not know doors needs an invitation without them
+//! (`ruroco invite --no-doors`); an invitation without doors is valid for every client.
 //!
 //! A line that was altered is rejected, too: each value must be encoded exactly as
 //! [`Invitation::to_text`] encodes it. The reader accepts these differences only: white space around the
@@ -18,9 +21,10 @@
 //!
 //! An invitation contains a key and is as secret as the key.
 
-use std::{fmt, num::NonZero};
+use std::{collections::btree_map::Entry, fmt, num::NonZero, time::Duration};
 
 use form_urlencoded::{Serializer, byte_serialize};
+use ruroco_common::doors::DoorName;
 use ruroco_keys::{
     command_name::{self, NotACommand},
     key::{self, Key},
@@ -29,7 +33,10 @@ use ruroco_keys::{
 use ruroco_messages::visible::is_hidden;
 use zeroize::Zeroizing;
 
-use crate::destination::Destination;
+use crate::{
+    destination::Destination,
+    door::{Door, Doors, MAX_SECONDS},
+};
 
 const SCHEME: &str = "ruroco://";
 
@@ -53,6 +60,8 @@ pub struct Invitation {
     pub commands: Vec<String>,
     /// The TCP port that the default command opens, if any.
     pub wait: Option<NonZero<u16>>,
+    /// The doors that the commands open and close.
+    pub doors: Doors,
 }
 
 /// A text is not a valid invitation. The text may contain a key, so the message repeats at most one
@@ -100,6 +109,9 @@ pub enum ParseError {
     /// The port is invalid.
     #[error("`wait` in the invitation is not a port from 1 to 65535")]
     Wait,
+    /// A door, or a command that opens or closes one, is invalid.
+    #[error("`{0}` in the invitation is not valid, {ALTERED}")]
+    Door(&'static str),
     /// A required field is missing.
     #[error("the invitation has no `{0}`, {ALTERED}")]
     Missing(&'static str),
@@ -147,6 +159,7 @@ impl Invitation {
         let address = address.strip_suffix('/').unwrap_or(address);
         let address = address.parse().map_err(|_| ParseError::Address)?;
         let (mut name, mut key, mut wait, mut commands) = (None, None, None, Vec::new());
+        let (mut doors, mut open, mut close) = (Doors::new(), Vec::new(), Vec::new());
         for written in fields.split('&') {
             let decoded = form_urlencoded::parse(written.as_bytes()).next();
             let (field, value) = decoded.ok_or(ParseError::Character('&'))?;
@@ -162,8 +175,23 @@ impl Invitation {
                     command_name::check(read("command")?.to_owned())
                         .map_err(ParseError::Command)?,
                 ),
+                "door" => {
+                    let (name, door) = door(read("door")?).ok_or(ParseError::Door("door"))?;
+                    match doors.entry(name) {
+                        Entry::Vacant(free) => _ = free.insert(door),
+                        Entry::Occupied(_) => return Err(ParseError::Twice("door")),
+                    }
+                }
+                "open" => open.push(used(read("open")?).ok_or(ParseError::Door("open"))?),
+                "close" => close.push(used(read("close")?).ok_or(ParseError::Door("close"))?),
                 _ => return Err(ParseError::Unknown),
             }
+        }
+        for (name, command) in open {
+            doors.get_mut(&name).ok_or(ParseError::Door("open"))?.open.push(command);
+        }
+        for (name, command) in close {
+            doors.get_mut(&name).ok_or(ParseError::Door("close"))?.close.push(command);
         }
         Ok(Self {
             name: name.ok_or(ParseError::Missing("name"))?,
@@ -171,6 +199,7 @@ impl Invitation {
             key: key.ok_or(ParseError::Missing("key"))?,
             commands,
             wait,
+            doors,
         })
     }
 
@@ -197,6 +226,14 @@ impl Invitation {
         }
         if let Some(port) = self.wait {
             fields.append_pair("wait", &port.to_string());
+        }
+        for (name, Door { port, duration, open, close }) in &self.doors {
+            fields.append_pair("door", &format!("{name} {port} {}", duration.as_secs()));
+            for (field, commands) in [("open", open), ("close", close)] {
+                for command in commands {
+                    fields.append_pair(field, &format!("{name} {command}"));
+                }
+            }
         }
         let fields = Zeroizing::new(fields.finish());
         Zeroizing::new(format!("{SCHEME}{}?{}", self.address, &*fields))
@@ -235,212 +272,26 @@ fn port(text: &str) -> Result<NonZero<u16>, ParseError> {
     if port.to_string() == text { Ok(port) } else { Err(ParseError::Wait) }
 }
 
+/// A door: its name, port and seconds.
+fn door(text: &str) -> Option<(DoorName, Door)> {
+    let (name, rest) = text.split_once(' ')?;
+    let (port, seconds) = rest.split_once(' ')?;
+    let length: u64 = seconds.parse().ok()?;
+    let is_valid = (1..=MAX_SECONDS).contains(&length) && length.to_string() == seconds;
+    let door = Door::new(port.parse().ok()?, Duration::from_secs(length));
+    is_valid.then_some((DoorName::new(name)?, door))
+}
+
+/// The name of a door, and a command that opens or closes it.
+fn used(text: &str) -> Option<(DoorName, String)> {
+    let (name, command) = text.split_once(' ')?;
+    Some((DoorName::new(name)?, command_name::check(command.to_owned()).ok()?))
+}
+
 fn secret(text: &str) -> Result<Key, ParseError> {
     let key = Key::parse(text).map_err(ParseError::Key)?;
     if *key.to_text() == text { Ok(key) } else { Err(ParseError::Encoding("key")) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const KEY: &str = "chacha20poly1305:AAECAwQFBgcgISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
-
-    fn invitation(address: &str, commands: &[String], wait: Option<u16>) -> Invitation {
-        Invitation {
-            name: "home".parse().unwrap(),
-            address: address.parse().unwrap(),
-            key: Key::parse(KEY).unwrap(),
-            commands: commands.to_vec(),
-            wait: wait.and_then(NonZero::new),
-        }
-    }
-
-    #[test]
-    fn an_invitation_is_one_line() {
-        let text = invitation("203.0.113.5", &["open_ssh".to_owned()], Some(22)).to_text();
-        assert_eq!(
-            *text,
-            "ruroco://203.0.113.5:80?name=home&key=chacha20poly1305%3AAAECAwQFBgcgISIjJCUmJygpKissL\
-             S4vMDEyMzQ1Njc4OTo7PD0%2BPw%3D%3D&command=open_ssh&wait=22"
-        );
-    }
-
-    #[test]
-    fn an_invitation_is_found_among_other_lines() {
-        let line = invitation("203.0.113.5", &[], None).to_text();
-        let other = invitation("203.0.113.6", &[], None).to_text();
-        assert!(Invitation::find(&format!("a code\n\n  {}\r\nwords\n", &*line)).is_ok());
-        assert!(Invitation::find(&format!("{0}\n{0}\n", &*line)).is_ok());
-        let several = Invitation::find(&format!("{}\n{}\n", &*line, &*other));
-        assert_eq!(several.unwrap_err(), ParseError::Several);
-        assert_eq!(Invitation::find("words\n").unwrap_err(), ParseError::Form);
-        let torn = line.replace("&key", "\n&key");
-        assert_eq!(Invitation::find(&torn).unwrap_err(), ParseError::Missing("key"));
-    }
-
-    #[test]
-    fn what_is_nearly_an_invitation_is_refused() {
-        let good = invitation("203.0.113.5", &[], None).to_text();
-        assert!(Invitation::parse(&good).is_ok());
-        for (text, error) in [
-            (String::new(), ParseError::Form),
-            (KEY.to_owned(), ParseError::Form),
-            (good.replace("ruroco:", "https:"), ParseError::Form),
-            (good[..good.len() - 1].to_owned(), ParseError::Encoding("key")),
-            (good[..good.len() - 8].to_owned(), ParseError::Key(key::ParseError::Malformed)),
-            (good.replace("name=home&", ""), ParseError::Missing("name")),
-            (format!("{}&name=b", &*good), ParseError::Twice("name")),
-            (format!("{}&wait=0", &*good), ParseError::Wait),
-            (format!("{}&port=1", &*good), ParseError::Unknown),
-            (good.replace(":80", ":0"), ParseError::Address),
-            (good.replace(":80", "\u{1b}]0;x"), ParseError::Address),
-            (good.replace("home", "..%2Fhome"), ParseError::Name),
-            (format!("{}&command={}", &*good, "a".repeat(MAX_SIZE)), ParseError::TooLong),
-            (format!("{}&command=a%1B%5B2J", &*good), ParseError::Command(NotACommand)),
-            (format!("{}&command=+a", &*good), ParseError::Command(NotACommand)),
-            (format!("{}&wait=022", &*good), ParseError::Wait),
-            (format!("{}&wait=%2B22", &*good), ParseError::Wait),
-            (format!("{}&", &*good), ParseError::Character('&')),
-            (good.replace("key=", "key=+"), ParseError::Encoding("key")),
-            (good.replace("%3D", "%3d"), ParseError::Encoding("key")),
-            (good.replace("home", "h%6Fme"), ParseError::Encoding("name")),
-            (good.replace("?name", "?n%61me"), ParseError::Encoding("name")),
-            (format!("{}&command=", &*good), ParseError::Command(NotACommand)),
-        ] {
-            assert_eq!(Invitation::parse(&text).unwrap_err(), error, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_said_of_a_mangled_line_has_nothing_of_its_key() {
-        let good = invitation("203.0.113.5", &["a".to_owned()], None).to_text();
-        for between in ["?", "&", "=", "%3A", ":", "/"] {
-            for (instead, all) in [("%26", false), ("", false), (":", true), ("%3F", true)] {
-                let mangled = match all {
-                    true => good.replace(between, instead),
-                    false => good.replacen(between, instead, 1),
-                };
-                if let Err(error) = Invitation::parse(&mangled) {
-                    let message = error.to_string();
-                    assert!(!message.contains("AAECAwQF"), "{mangled}: {message}");
-                }
-            }
-        }
-    }
-
-    const COMMANDS: [&str; 3] = ["open_ssh", "öffne, \"sofort\" > jetzt", "a+b*c.d-e"];
-
-    fn line() -> String {
-        let commands = COMMANDS.map(str::to_owned);
-        invitation("host.example", &commands, Some(22)).to_text().to_string()
-    }
-
-    #[test]
-    fn what_a_copy_adds_to_the_end_of_an_invitation_does_not_become_part_of_it() {
-        for end in ["open_ssh", "22"] {
-            let wait = (end == "22").then_some(22);
-            let good = invitation("203.0.113.5", &["open_ssh".to_owned()], wait).to_text();
-            assert!(good.ends_with(end));
-            for added in [
-                "\u{200b}",
-                "\u{ad}",
-                ">",
-                "\"",
-                ",",
-                "\u{202e}",
-                "\u{feff}",
-                "'",
-                ")",
-                ";",
-                "\u{2060}",
-                "\u{a0}x",
-                "&",
-                "%",
-                "%E2%80%8B",
-                "%C2%AD",
-                "%C2%A0",
-                "%E2%80%AE",
-                "%FF",
-                "\u{3164}",
-            ] {
-                let damaged = format!("{}{added}", &*good);
-                for read in [Invitation::parse(&damaged), Invitation::find(&damaged)] {
-                    let message = read.unwrap_err().to_string();
-                    assert!(!message.contains("AAECAwQF"), "{message}");
-                }
-            }
-            // What the user cannot mean to be part of it does no harm.
-            for around in [" ", "\u{a0}", "\t", "\r\n"] {
-                assert!(Invitation::find(&format!("{around}{}{around}", &*good)).is_ok());
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_copied_line_is_said() {
-        let good = line();
-        let message = |text: &str| Invitation::find(text).unwrap_err().to_string();
-        assert!(
-            message(&format!("{good}\u{200b}"))
-                .contains("the invisible character U+200B, so it was altered")
-        );
-        assert!(message(&format!("{good}>")).contains("the character >, so it was altered"));
-        assert!(message(&format!("<{good}>")).contains("not on a line of its own"));
-        assert!(message(&format!("> {good}")).contains("not on a line of its own"));
-    }
-
-    /// Makes sure that a text is rejected, or is as it would be written, except for the address.
-    fn expect_as_written(text: &str) -> Result<(), TestCaseError> {
-        let Ok(read) = Invitation::parse(text) else { return Ok(()) };
-        let written = read.to_text();
-        let fields = |line: &str| line.trim().split_once('?').map(|(_, fields)| fields.to_owned());
-        prop_assert_eq!(fields(&written), fields(text), "{}", text);
-        let address =
-            text.trim().strip_prefix(SCHEME).and_then(|rest| rest.split_once('?')).unwrap().0;
-        prop_assert_eq!(address.trim_end_matches('/').parse(), Ok(read.address));
-        Ok(())
-    }
-
-    proptest! {
-        #[test]
-        fn no_character_more_or_other_goes_unnoticed(place: prop::sample::Index, c: char, instead: bool) {
-            let mut characters: Vec<char> = line().chars().collect();
-            let place = place.index(characters.len());
-            if instead { characters[place] = c } else { characters.insert(place, c) }
-            expect_as_written(&characters.iter().collect::<String>())?;
-        }
-
-        #[test]
-        fn no_byte_that_is_percent_encoded_goes_unnoticed(place: prop::sample::Index, byte: u8) {
-            let mut text = line();
-            let place = place.index(text.len());
-            text.insert_str(place, &format!("%{byte:02X}"));
-            expect_as_written(&text)?;
-        }
-
-        #[test]
-        fn an_invitation_survives_being_written_down(
-            commands in prop::collection::vec("\\PC{1,20}", 0..4),
-            wait: Option<u16>,
-            address in prop::sample::select(vec!["host.example:81", "[2001:db8::1]:80", "192.0.2.1:9"]),
-        ) {
-            let can_be_shown = |command: &String| command_name::check(command.clone()).is_ok();
-            prop_assume!(commands.iter().all(can_be_shown));
-            let written = invitation(address, &commands, wait);
-            let read = Invitation::parse(&format!(" {}\n", &*written.to_text())).unwrap();
-            prop_assert_eq!(read.address, written.address);
-            prop_assert_eq!(read.commands, commands);
-            prop_assert_eq!(read.wait, written.wait);
-            prop_assert_eq!(&*read.key.to_text(), KEY);
-        }
-
-        #[test]
-        fn no_text_breaks_the_reader(text in ".*", fields in ".*") {
-            let _ = Invitation::parse(&text);
-            let _ = Invitation::find(&text);
-            let _ = Invitation::parse(&format!("ruroco://h?{fields}"));
-        }
-    }
-}
+mod tests;

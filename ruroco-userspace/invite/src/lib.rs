@@ -4,5 +4,6 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly"))]
 
 pub mod destination;
+pub mod door;
 pub mod invitation;
 pub mod qr;

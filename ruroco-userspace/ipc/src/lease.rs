@@ -27,6 +27,9 @@ pub const VERSION: u8 = 1;
 /// File name of the gate's socket in `socket_dir`.
 pub const SOCKET: &str = "doors.sock";
 
+/// The key of a request by the operator's tool, which nobody's knock has caused.
+pub const NO_KEY: KeyId = KeyId([0; 8]);
+
 /// A request concerning one door and one address. For the gate it is a claim, not a right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -167,6 +170,11 @@ const OPEN: u8 = 1;
 const CLOSE: u8 = 2;
 
 impl Request {
+    /// Whether it comes from the operator's tool.
+    pub fn is_from_tool(&self) -> bool {
+        self.key == NO_KEY
+    }
+
     /// Encodes; the inverse of [`Request::decode`].
     pub fn encode(&self) -> [u8; SIZE] {
         let (action, until) = match self.action {

@@ -1,6 +1,7 @@
 //! What passes between ruroco's processes on a host: over [private sockets](private_socket) the gate's
 //! [handover] to the server, the server's [orders](order) to the commander, the commander's report of its [slots],
-//! and its requests for [leases](lease) to the gate; in files the [audit trail](audit) and the server's [record of refusals](refusal_record).
+//! its requests for [leases](lease) to the gate, and the gate's report of [what becomes of leases](door_event); in
+//! files the [audit trail](audit) and the server's [record of refusals](refusal_record).
 //!
 //! Each record has a fixed layout and a version. None of them knows the configuration: a process trusts
 //! no other for how it is configured.
@@ -10,6 +11,7 @@
 pub mod audit;
 pub mod boot_clock;
 pub mod commander_status;
+pub mod door_event;
 pub mod handover;
 pub mod lease;
 pub mod order;

@@ -4,7 +4,7 @@ use std::{io::Write, path::Path, time::Duration};
 
 use anyhow::bail;
 use clap::Args;
-use ruroco_config::Config;
+use ruroco_config::{Config, door::Transport};
 use ruroco_files::toml_file::value::parse_time;
 use ruroco_gate::arming::{Arming, Switch};
 use ruroco_ipc::boot_clock;
@@ -36,7 +36,8 @@ pub fn arm(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Re
             let doors = doors(&config);
             return Ok(writeln!(out, "armed: {doors} closed as soon as ruroco-gate runs with it")?);
         }
-        return Ok(writeln!(out, "armed: {} closed to everyone without a lease", doors(&config))?);
+        writeln!(out, "armed: {} closed to everyone without a lease", doors(&config))?;
+        return tell_of_udp(&config, out);
     };
     if !switch.is_in_kernel() {
         bail!(
@@ -46,13 +47,28 @@ pub fn arm(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Re
     }
     switch.set(Arming::ArmedUntil(boot_clock::now().saturating_add(duration)))?;
     let seconds = duration.as_secs();
-    Ok(writeln!(
+    writeln!(
         out,
         "armed for {seconds} seconds: {} closed to everyone without a lease.\n\
          A new TCP connection to this host after a knock confirms it, and so does `ruroco confirm`. Otherwise everyone \
          can connect again afterwards.",
         doors(&config)
-    )?)
+    )?;
+    tell_of_udp(&config, out)
+}
+
+/// Says what has just been cut: TCP sessions continue, and UDP has none.
+fn tell_of_udp(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+    let ports = config.doors.values().flat_map(|door| &door.ports);
+    let udp = ports.filter(|port| port.transport == Transport::Udp).map(ToString::to_string);
+    match udp.collect::<Vec<_>>().as_slice() {
+        [] => Ok(()),
+        udp => Ok(writeln!(
+            out,
+            "{}: UDP has no sessions, so what used the port is cut until a knock opens it",
+            udp.join(" ")
+        )?),
+    }
 }
 
 /// Keeps doors closed that were armed for a time.

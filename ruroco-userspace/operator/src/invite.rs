@@ -11,14 +11,19 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use ruroco_commands::{approved::Approved, commands};
-use ruroco_common::command::CommandHash;
+use ruroco_common::{command::CommandHash, doors::DoorName};
 use ruroco_config::{
     Config,
     door::Transport,
     key_directory::{self, Occasion},
 };
 use ruroco_files::toml_file::nearest;
-use ruroco_invite::{destination::Destination, invitation::Invitation, qr};
+use ruroco_invite::{
+    destination::Destination,
+    door::{Door, Doors, Port},
+    invitation::Invitation,
+    qr,
+};
 use ruroco_keys::{command_name::DEFAULT_COMMAND, key::Key, name::Name};
 use ruroco_messages::problems::shell_word;
 use rustix::system::uname;
@@ -42,6 +47,9 @@ pub struct Options {
     /// TCP port that a knock opens [default: the first of the doors that the client's default command opens]
     #[arg(long, value_name = "PORT", value_parser = ruroco_command_line::port)]
     wait: Option<NonZero<u16>>,
+    /// Leave out the doors, for a client of a version that does not know them
+    #[arg(long)]
+    no_doors: bool,
     /// Name of this host at the client [default: the host name]
     #[arg(long, value_name = "NAME")]
     name: Option<Name>,
@@ -58,6 +66,7 @@ impl Options {
             address: None,
             commands: Vec::new(),
             wait: None,
+            no_doors: false,
             name: None,
             commands_file: commands_file.to_owned(),
         }
@@ -85,11 +94,13 @@ pub fn run(config: &Path, options: Options, out: &mut impl Write) -> anyhow::Res
     let key = find_key(&approved, &options.key)?;
     let commands = offered(&approved, &options.key, &key, options.commands)?;
     let opened = commands.first().and_then(|command| opened_port(&approved, command));
+    let doors = if options.no_doors { Doors::new() } else { doors_of(&approved, &commands) };
     let invitation = Invitation {
         name: options.name.clone().unwrap_or_else(own_name),
         address: address(&approved.config, options.address.as_deref())?,
         commands,
         wait: options.wait.or(opened),
+        doors,
         key,
     };
     let is_own_name = options.name.is_none();
@@ -170,6 +181,38 @@ fn opened_port(approved: &Approved, command: &str) -> Option<NonZero<u16>> {
     let doors = command.task.opens().filter_map(|door| approved.config.doors.get(&door));
     let mut ports = doors.flat_map(|door| &door.ports);
     NonZero::new(ports.find(|port| port.transport == Transport::Tcp)?.first)
+}
+
+/// The doors that these commands open and close.
+fn doors_of(approved: &Approved, commands: &[String]) -> Doors {
+    let mut doors = Doors::new();
+    for command in commands {
+        let Some(known) = approved.commands.get(CommandHash::of(command)) else { continue };
+        for name in known.task.opens() {
+            if let Some(door) = door(approved, &mut doors, name) {
+                door.open.push(command.clone());
+            }
+        }
+        for name in known.task.closes() {
+            if let Some(door) = door(approved, &mut doors, name) {
+                door.close.push(command.clone());
+            }
+        }
+    }
+    doors
+}
+
+/// The door of this name among those of the invitation.
+fn door<'a>(approved: &Approved, doors: &'a mut Doors, name: DoorName) -> Option<&'a mut Door> {
+    let configured = approved.config.doors.get(&name)?;
+    let tcp = configured.ports.iter().find(|port| port.transport == Transport::Tcp);
+    let first = tcp.or_else(|| configured.ports.first())?;
+    let number = NonZero::new(first.first)?;
+    let port = match first.transport {
+        Transport::Tcp => Port::Tcp(number),
+        Transport::Udp => Port::Udp(number),
+    };
+    Some(doors.entry(name).or_insert_with(|| Door::new(port, configured.duration)))
 }
 
 /// Where clients send to.

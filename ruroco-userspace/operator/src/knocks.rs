@@ -1,14 +1,15 @@
 //! The last knocks that were carried out, from the commander's audit trail.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, Read, Seek, SeekFrom},
+    net::IpAddr,
     path::Path,
 };
 
 use anyhow::Context;
 use ruroco_files::secure_file::open_regular;
-use ruroco_ipc::audit::{ENDED, FILE, MAX_SIZE, OLD_FILE, REFUSED, RUNNING};
+use ruroco_ipc::audit::{DOOR, ENDED, FILE, MAX_SIZE, OLD_FILE, REFUSED, RUNNING};
 use serde::{Deserialize, Serialize};
 
 use super::refused::Refused;
@@ -56,6 +57,8 @@ struct Line {
     #[serde(default)]
     ip: String,
     #[serde(default)]
+    door: String,
+    #[serde(default)]
     counter: String,
     result: Option<String>,
     duration_ms: Option<u64>,
@@ -81,6 +84,28 @@ pub fn read(dir: &Path, count: usize) -> anyhow::Result<Trail> {
         }
     }
     Ok(reader.trail)
+}
+
+/// The doors that a key has opened, and for which addresses, as far as the trail in a directory goes back.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn opened_by(dir: &Path, key: &str) -> anyhow::Result<BTreeSet<(String, IpAddr)>> {
+    let mut opened = BTreeSet::new();
+    for name in [OLD_FILE, FILE] {
+        let path = dir.join(name);
+        let text =
+            read_file(&path).with_context(|| format!("could not read {}", path.display()))?;
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let is_its = |line: &Line| {
+            let result = line.result.as_deref();
+            line.event == DOOR && line.key == key && matches!(result, Some("opened" | "renewed"))
+        };
+        opened.extend(
+            lines.filter(is_its).filter_map(|line| Some((line.door, line.ip.parse().ok()?))),
+        );
+    }
+    Ok(opened)
 }
 
 /// Reads from the end.

@@ -31,3 +31,4 @@ pub mod report;
 mod routes;
 mod running_config;
 pub mod show;
+mod sshd;

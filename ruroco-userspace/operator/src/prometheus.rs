@@ -31,7 +31,7 @@ impl Text {
         let Some(status) = &report.status else { return Ok(()) };
         self.gate(status)?;
         self.interfaces(status)?;
-        self.doors(status)?;
+        self.doors(status, &report.door_sessions)?;
         self.counters(status)
     }
 
@@ -141,7 +141,7 @@ impl Text {
         })
     }
 
-    fn doors(&mut self, status: &Status) -> fmt::Result {
+    fn doors(&mut self, status: &Status, sessions: &BTreeMap<String, usize>) -> fmt::Result {
         if status.doors.is_empty() {
             return Ok(());
         }
@@ -150,8 +150,24 @@ impl Text {
         self.sample(name, &[], u8::from(status.arming.armed))?;
         let name = "ruroco_door_leases";
         self.family(name, "gauge", "For how many addresses the door is open.")?;
+        for door in &status.doors {
+            self.sample(name, &[("door", door.name.as_str())], door.leases.len())?;
+        }
+        let name = "ruroco_door_sessions";
+        self.family(name, "gauge", "TCP sessions of this host and flows through the door now.")?;
+        for door in &status.doors {
+            for (kind, count) in [
+                ("tcp", sessions.get(&door.name).and_then(|count| u64::try_from(*count).ok())),
+                ("flow", door.flows),
+            ] {
+                let labels = [("door", door.name.as_str()), ("kind", kind)];
+                count.map_or(Ok(()), |count| self.sample(name, &labels, count))?;
+            }
+        }
+        let name = "ruroco_door_admitted_total";
+        self.family(name, "counter", "Connections and flows that leases of the door admitted.")?;
         status.doors.iter().try_for_each(|door| {
-            self.sample(name, &[("door", door.name.as_str())], door.leases.len())
+            self.sample(name, &[("door", door.name.as_str())], door.admitted)
         })?;
         let Some(table) = &status.nftables else { return Ok(()) };
         let name = "ruroco_nftables_in_force";

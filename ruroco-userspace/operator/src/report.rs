@@ -35,6 +35,8 @@ pub struct Report {
     /// What the gate says.
     #[serde(flatten)]
     pub status: Option<Status>,
+    /// How many TCP sessions each door has, if the kernel lists them.
+    pub door_sessions: BTreeMap<String, usize>,
     /// How each part is, in the order in which a knock meets them.
     pub parts: Vec<Finding>,
     /// Interfaces that lead past the gate.
@@ -79,7 +81,7 @@ impl Report {
     ) -> Self {
         let (ready, open) = (health.is_ready(), health.is_open());
         let not_ready = health.not_ready();
-        let Health { status, commander, unguarded, parts } = health;
+        let Health { status, door_sessions, commander, unguarded, parts } = health;
         let (status, error) = match status {
             None => (None, None),
             Some(Ok(status)) => (Some(status), None),
@@ -98,6 +100,7 @@ impl Report {
             open,
             error,
             status,
+            door_sessions,
             parts,
             unguarded,
             commander,
@@ -130,7 +133,7 @@ impl Report {
         }
         self.write_parts(f)?;
         if let Some(status) = &self.status {
-            write_doors(f, status)?;
+            write_doors(f, status, &self.door_sessions)?;
             self.write_verdicts(f, status)?;
         }
         self.write_knocks(f)?;
@@ -218,8 +221,8 @@ impl Report {
     }
 }
 
-/// How many addresses each door is open for; `ruroco doors` shows them.
-fn write_doors(f: &mut String, status: &Status) -> fmt::Result {
+/// How many addresses each door is open for, and what came through it; `ruroco doors` shows them.
+fn write_doors(f: &mut String, status: &Status, sessions: &BTreeMap<String, usize>) -> fmt::Result {
     status.doors.iter().try_for_each(|door| {
         let state = match (status.arming.armed, door.leases.len()) {
             (false, _) => "OPEN TO EVERYONE".to_owned(),
@@ -227,8 +230,14 @@ fn write_doors(f: &mut String, status: &Status) -> fmt::Result {
             (true, 1) => "open for 1 address".to_owned(),
             (true, count) => format!("open for {count} addresses"),
         };
-        let ports = crate::doors::ports(door);
-        writeln!(f, "door        {} ({ports}): {state}", door.name)
+        write!(f, "door        {} ({}): {state}", door.name, crate::doors::shown_ports(door))?;
+        if let Some(sessions) = sessions.get(&door.name).filter(|sessions| **sessions > 0) {
+            write!(f, ", live sessions: {sessions}")?;
+        }
+        if let Some(flows) = door.flows.filter(|flows| *flows > 0) {
+            write!(f, ", live flows: {flows}")?;
+        }
+        writeln!(f, ", admitted: {}", door.admitted)
     })?;
     match status.nftables.as_ref().map_or(0, |table| table.restored) {
         0 => Ok(()),

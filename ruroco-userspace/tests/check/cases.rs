@@ -57,7 +57,10 @@ pub(crate) const CASES: &[Case] = &[
     ),
     config(
         "door-and-closed-appearance",
-        &[("[gate]", "[doors.ssh]\nport = \"tcp/22\"\n[gate]\nappearance = \"closed\"")],
+        &[(
+            "[gate]",
+            "[doors.vpn]\nport = \"udp/51820\"\n[doors.web]\nport = \"tcp/80\"\nforwarded = true\n[gate]\nappearance = \"closed\"",
+        )],
     ),
     config("door-name-with-capitals", &[("[gate]", "[doors.SSH]\nport = \"tcp/22\"\n[gate]")]),
     config(
@@ -154,6 +157,14 @@ pub(crate) const CASES: &[Case] = &[
     commands("command-of-nothing", "[commands.x]\ntimeout = 5\n"),
     commands("command-of-two", "[commands.x]\nrun = [\"/bin/true\"]\nshell = \"true\"\n"),
     commands("command-timeout", "[commands.x]\nrun = [\"/bin/true\"]\ntimeout = \"2d\"\n"),
+    commands(
+        "notify-of-an-unknown-event",
+        "[commands.x]\nrun = [\"/bin/true\"]\n[notify]\nrun = [\"/bin/true\"]\nevents = [\"doors\"]\n",
+    ),
+    commands(
+        "notify-without-a-program",
+        "[commands.x]\nrun = [\"/bin/true\"]\n[notify]\ntimeout = \"1h\"\n",
+    ),
     commands(
         "command-for-a-key-that-is-not-there",
         "[commands.x]\nrun = [\"/bin/true\"]\nkeys = [\"labtop\"]\n",

@@ -20,6 +20,7 @@ mod hosts;
 mod invitations;
 mod keyring;
 mod keys;
+mod leases;
 mod names_of_commands;
 mod person;
 mod proxy;

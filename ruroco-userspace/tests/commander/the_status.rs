@@ -21,6 +21,7 @@ fn is_what_runs_and_where_the_commands_are() {
     assert_eq!((&idle["running"], &idle["connections"]), (&0.into(), &0.into()));
     assert_eq!(idle["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(idle["commands_file"], host.path("commands.toml").to_str().unwrap());
+    assert_eq!(idle.get("notify"), None);
     let server = commander.connect();
     server.send(&order("long"));
     commander.line(&["running command=long"]);

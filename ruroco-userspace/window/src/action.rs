@@ -34,6 +34,8 @@ pub(super) enum Action {
     Knock(Name, String),
     /// Sends a knock that the user has confirmed.
     KnockConfirmed(Name, String),
+    /// Copies the command line that connects to a host, and knocks first unless its port is open.
+    Connect(Name),
     /// Stops waiting for the result of a knock.
     StopKnock(Name),
     /// Dismisses the result of a knock.

@@ -4,9 +4,12 @@ use std::{net::IpAddr, num::NonZero};
 
 use ruroco_client::{
     key_store::KeyReference,
-    profiles::{Host, Profiles},
+    profiles::{Host, Profiles, values::CommandLine},
 };
-use ruroco_invite::destination::{Destination, Family};
+use ruroco_invite::{
+    destination::{Destination, Family},
+    door::Doors,
+};
 use ruroco_keys::{
     command_name::{self, DEFAULT_COMMAND, NotACommand},
     key::Key,
@@ -36,6 +39,12 @@ pub(super) struct HostForm {
     /// The commands before editing; none for a new host.
     known: Option<KnownCommands>,
     pub(super) wait: String,
+    /// The command line that connects to the host; empty for the usual one.
+    pub(super) connect: String,
+    /// The host's doors, which the form does not change.
+    pub(super) doors: Doors,
+    /// The usual command line that connects to the host, if there is one.
+    pub(super) usual_connect: Option<String>,
     pub(super) ip: String,
     pub(super) permissive: bool,
     pub(super) family: Family,
@@ -103,6 +112,7 @@ pub(super) struct HostFaults {
     pub(super) commands: Option<String>,
     pub(super) confirm: Option<String>,
     pub(super) wait: Option<String>,
+    pub(super) connect: Option<String>,
     pub(super) ip: Option<String>,
 }
 
@@ -122,6 +132,9 @@ impl HostForm {
             confirm: String::new(),
             known: None,
             wait: String::new(),
+            connect: String::new(),
+            doors: Doors::new(),
+            usual_connect: None,
             ip: String::new(),
             permissive: false,
             family: Family::Any,
@@ -144,6 +157,9 @@ impl HostForm {
             confirm: known.confirm.text.clone(),
             known: Some(known),
             wait: host.wait.map(|port| port.to_string()).unwrap_or_default(),
+            connect: host.connect.clone().unwrap_or_default(),
+            doors: host.doors.clone(),
+            usual_connect: host.usual_connecting(),
             ip: host.ip.map(|ip| ip.to_string()).unwrap_or_default(),
             permissive: host.permissive,
             family: host.family,
@@ -202,6 +218,9 @@ impl HostForm {
         let key = kept(key, &mut faults.key);
         let wait = optional(&self.wait, "Enter a port from 1 to 65535, or leave this empty.");
         let wait: Option<Option<NonZero<u16>>> = kept(wait, &mut faults.wait);
+        let connect =
+            optional(&self.connect, "Enter a program and its arguments, or leave this empty.");
+        let connect: Option<Option<CommandLine>> = kept(connect, &mut faults.connect);
         let ip = optional(&self.ip, "Enter an IPv4 or IPv6 address, or leave this empty.");
         let ip: Option<Option<IpAddr>> = kept(ip, &mut faults.ip);
         let in_words = |error: NotACommand| sentence(&error.to_string());
@@ -211,12 +230,13 @@ impl HostForm {
         let confirm =
             self.commands_or_known(|known| &known.confirm, &self.confirm).map_err(in_words);
         let confirm = kept(confirm, &mut faults.confirm);
-        let all = (name, address, key, wait, ip, commands, confirm);
+        let all = (name, address, key, wait, connect, ip, commands, confirm);
         let (
             Some(name),
             Some(address),
             Some(key),
             Some(wait),
+            Some(connect),
             Some(ip),
             Some(commands),
             Some(confirm),
@@ -228,6 +248,8 @@ impl HostForm {
             family: self.family,
             all_addresses: self.all_addresses,
             wait,
+            doors: self.doors.clone(),
+            connect: connect.map(|line| line.0),
             ip,
             permissive: self.permissive && ip.is_some(),
             ..Host::new(address, key).with_commands(commands)
@@ -330,6 +352,9 @@ fn free(name: Name, keys: &[KeyRow]) -> Result<Name, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ruroco_common::doors::DoorName;
+    use ruroco_invite::door::Door;
+    use std::time::Duration;
 
     fn form() -> HostForm {
         HostForm {
@@ -351,6 +376,9 @@ mod tests {
                 ..form()
             };
             let (name, host) = form.check(&Profiles::default()).unwrap();
+            let door = Door::new("tcp/22".parse().unwrap(), Duration::from_secs(30));
+            let doors = Doors::from([(DoorName::new("ssh").unwrap(), door)]);
+            let host = Host { doors, connect: Some("ssh me@home".to_owned()), ..host };
             let (_, again) = HostForm::of(&name, &host).check(&Profiles::default()).unwrap();
             assert_eq!(host, again);
         }

@@ -15,6 +15,7 @@ use ruroco_client::{
     attempt::{Observation, Outcome},
     counter, effect, key_store,
     knock::{self, Sent},
+    lease::Lease,
 };
 use ruroco_keys::{key::Key, name::Name};
 
@@ -22,6 +23,7 @@ use super::{
     action::Action,
     history,
     icons::Icon,
+    leases,
     notice::{Offer, sentence, shown},
     style::Tone,
 };
@@ -54,7 +56,7 @@ pub(super) enum Step {
     Ended(Ended),
 }
 
-/// A port that was open at a certain time. Only the host knows for how long it stays open.
+/// A port without a door that was open at a certain time. Only the host knows for how long it stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeenOpen {
     pub(super) port: u16,
@@ -117,6 +119,8 @@ pub(super) struct Ended {
     pub(super) text: String,
     /// The port that opened. The title and the tone show it as open only for a while.
     pub(super) seen_open: Option<SeenOpen>,
+    /// What the knock should have opened, and until when.
+    pub(super) leases: Vec<Lease>,
     /// What to check, the most likely cause first.
     pub(super) advice: Vec<String>,
     pub(super) offers: Vec<Offer>,
@@ -169,9 +173,23 @@ impl Knocking {
         !matches!(self.state, State::Ended(_))
     }
 
-    /// For how long the result still shows a port as open.
-    pub(super) fn fresh_for(&self, now: SystemTime) -> Option<Duration> {
+    /// Whether a new connection needs no further knock for this command: one is under way, or its lease lasts long
+    /// enough.
+    pub(super) fn admits(&self, command: &str, now: SystemTime) -> bool {
+        let is_enough = |lease: &Lease| lease.port.tcp().is_some() && lease.is_enough(now);
+        self.command == command
+            && match &self.state {
+                State::Ended(ended) => ended.leases.iter().any(is_enough),
+                State::LookingUp | State::Sent(_) | State::Waiting { .. } => true,
+            }
+    }
+
+    /// When the result has to be shown differently.
+    pub(super) fn next_change(&self, now: SystemTime) -> Option<Duration> {
         match &self.state {
+            State::Ended(Ended { leases, .. }) if !leases.is_empty() => {
+                leases::next_change(leases, now)
+            }
             State::Ended(ended) => ended.seen_open?.fresh_for(now),
             State::LookingUp | State::Sent(_) | State::Waiting { .. } => None,
         }
@@ -203,12 +221,16 @@ impl State {
 impl Ended {
     fn new(tone: Tone, title: impl Into<String>, text: impl Into<String>) -> Self {
         let (title, text) = (title.into(), shown(&text.into()));
-        let (advice, offers) = (Vec::new(), Vec::new());
-        Self { tone, icon: tone.icon(), title, text, seen_open: None, advice, offers }
+        let (advice, offers, leases) = (Vec::new(), Vec::new(), Vec::new());
+        Self { tone, icon: tone.icon(), title, text, seen_open: None, leases, advice, offers }
     }
 
-    /// The tone and title at this time. A port is not shown as open for longer than [`SeenOpen::FRESH`].
+    /// The tone and title at this time. A port is not shown as open for longer than its lease or, if it has no door,
+    /// than [`SeenOpen::FRESH`].
     pub(super) fn headline(&self, now: SystemTime) -> (Tone, String) {
+        if let Some((tone, title)) = leases::headline(&self.leases, now) {
+            return (if self.tone == Tone::Warning { Tone::Warning } else { tone }, title);
+        }
         match self.seen_open.filter(|seen| seen.fresh_for(now).is_none()) {
             Some(SeenOpen { port, at }) => {
                 (Tone::Past, format!("Port {port} was open at {}", clock(at)))
@@ -275,6 +297,27 @@ impl Ended {
             *advice = shown(advice);
         }
         ended
+    }
+
+    /// The same end, after which doors should be open.
+    pub(super) fn with_leases(self, leases: Vec<Lease>) -> Self {
+        if leases.is_empty() {
+            return self;
+        }
+        let text = match self.seen_open {
+            Some(_) => self.text,
+            None => format!("{} Hosts never reply to a knock.", ended_sentence(&self.title)),
+        };
+        Self { icon: Icon::Door, text, leases, ..self }
+    }
+
+    /// The same end of a knock that closes doors, with what should be closed, in sentences.
+    pub(super) fn with_closings(self, closings: &[String]) -> Self {
+        if closings.is_empty() {
+            return self;
+        }
+        let text = format!("{} Hosts never reply to a knock.", ended_sentence(&self.title));
+        Self { icon: Icon::Door, title: closings.join(", "), text, ..self }
     }
 
     /// The end of a knock that was not sent.
@@ -354,6 +397,11 @@ fn clock(at: SystemTime) -> String {
     let at = at.to_zoned(TimeZone::system());
     let is_today = at.date() == Zoned::now().date();
     at.strftime(if is_today { "%H:%M" } else { "%H:%M on %-d %B" }).to_string()
+}
+
+/// A title as a sentence.
+fn ended_sentence(title: &str) -> String {
+    format!("{title}.")
 }
 
 fn list(addresses: impl IntoIterator<Item = impl ToString>) -> String {

@@ -18,6 +18,7 @@ mod icons;
 mod import_form;
 mod keys;
 mod knocking;
+mod leases;
 mod missing_glyph;
 mod model;
 mod notice;

@@ -189,6 +189,7 @@ impl Model {
                 self.dialog = None;
                 return self.send_knock(host, command);
             }
+            Action::Connect(host) => return self.connect(host),
             Action::StopKnock(host) => {
                 if let Some(knocking) = self.knockings.get_mut(&host) {
                     knocking.give_up();
@@ -289,7 +290,7 @@ impl Model {
 
     /// When the window must be drawn again because a shown result is out of date.
     pub(super) fn next_change(&self) -> Option<Duration> {
-        self.knockings.values().filter_map(|knocking| knocking.fresh_for(self.now)).min()
+        self.knockings.values().filter_map(|knocking| knocking.next_change(self.now)).min()
     }
 
     /// Whether the current form contains unsaved changes.

@@ -310,6 +310,7 @@ mod tests {
             key: generate_key().unwrap(),
             commands: Vec::new(),
             wait: None,
+            doors: Default::default(),
         };
         let plan = Plan::new(&folder, &invitation, None).unwrap();
         // As for as long as a keyring prompts for its password.

@@ -26,14 +26,14 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_ind
 use serde_json::Value;
 
 /// What the doctor finds.
-struct Findings {
-    all: Vec<Value>,
+pub(crate) struct Findings {
+    pub(crate) all: Vec<Value>,
     is_good: bool,
 }
 
 impl Findings {
     #[track_caller]
-    fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().expect("run ruroco");
         let said = String::from_utf8_lossy(&output.stderr);
         let report: Value = serde_json::from_slice(&output.stdout).expect(&said);
@@ -49,7 +49,7 @@ impl Findings {
     }
 
     #[track_caller]
-    fn expect(&self, name: &str, state: &str, parts: &[&str]) {
+    pub(crate) fn expect(&self, name: &str, state: &str, parts: &[&str]) {
         let mut named = self.all.iter().filter(|finding| finding["name"] == name);
         let found = named.any(|finding| {
             let shown = finding.to_string();
@@ -66,7 +66,7 @@ impl Findings {
     }
 }
 
-fn doctor(lab: &Lab) -> Command {
+pub(crate) fn doctor(lab: &Lab) -> Command {
     let mut command = lab.tool_command(&["doctor", "--json"]);
     command.arg("--commands").arg(lab.files.commands());
     command

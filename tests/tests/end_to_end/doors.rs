@@ -1,6 +1,8 @@
 //! Doors: a port that is closed to everyone, and that a knock opens for the address that knocked.
 
+mod closed;
 mod nftables;
+mod trail;
 
 use std::{
     io::{self, Read, Write},
@@ -20,20 +22,20 @@ use ruroco_lab::{
 use serde_json::Value;
 
 /// The port behind the door.
-const PORT: u16 = 2222;
+pub(crate) const PORT: u16 = 2222;
 
 /// How long an answer may take on the lab's wire, where a closed door gives none.
 const ANSWER: Duration = Duration::from_millis(300);
 
 /// A lease that ends while a test waits for it.
-const SHORT: &str = "3s";
+pub(crate) const SHORT: &str = "3s";
 const SHORT_TIME: Duration = Duration::from_secs(3);
 
 /// A lease that does not.
-const LONG: &str = "1h";
+pub(crate) const LONG: &str = "1h";
 
 /// A lab with a door on both interfaces, and a command that opens it for so long.
-fn options(lease: &str, fields: &str) -> Options {
+pub(crate) fn options(lease: &str, fields: &str) -> Options {
     Options {
         interfaces: vec!["server0", "third1"],
         config: format!("[doors.test]\nport = \"tcp/{PORT}\"\nfor = \"{lease}\"\n{fields}\n"),
@@ -45,13 +47,13 @@ fn options(lease: &str, fields: &str) -> Options {
 }
 
 /// The lab with listeners behind the door.
-struct Site {
-    lab: Lab,
+pub(crate) struct Site {
+    pub(crate) lab: Lab,
     listeners: [TcpListener; 2],
 }
 
 impl Site {
-    fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         let lab = Lab::running(options);
         let listen = |family: Family| {
             let address = (SERVER.of(family), PORT);
@@ -62,7 +64,7 @@ impl Site {
     }
 
     /// Knocks, and waits until the door is open.
-    fn open(&mut self, family: Family) {
+    pub(crate) fn open(&mut self, family: Family) {
         let lines = ["running", "open_test", &CLIENT.of(family).to_string()];
         let next = self.lab.commander().lines_with(&lines).len() + 1;
         self.lab.knock(family, &["--command", "open_test"]);
@@ -72,22 +74,26 @@ impl Site {
 
     /// A connection through the open door.
     #[track_caller]
-    fn connect(&self, family: Family) -> Session {
+    pub(crate) fn connect(&self, family: Family) -> Session {
         let client = &self.lab.network.client;
         let near = client.enter(|| TcpStream::connect_timeout(&behind(family), wait::DEADLINE));
         let near = near.expect("the door is not open");
+        Session { near, far: self.accept(family) }
+    }
+
+    /// The server's end of a connection.
+    pub(crate) fn accept(&self, family: Family) -> TcpStream {
         let [v4, v6] = &self.listeners;
         let listener = if family == Family::V4 { v4 } else { v6 };
-        let (far, _) = listener.accept().unwrap();
-        Session { near, far }
+        listener.accept().unwrap().0
     }
 
     #[track_caller]
-    fn expect_closed(&self, family: Family) {
+    pub(crate) fn expect_closed(&self, family: Family) {
         expect_closed_for(&self.lab.network.client, family);
     }
 
-    fn doors(&self) -> Vec<Value> {
+    pub(crate) fn doors(&self) -> Vec<Value> {
         let output = self.lab.tool_command(&["doors", "--json"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -102,21 +108,21 @@ impl Site {
         leases.filter(|lease| lease["address"] == address.as_str()).collect()
     }
 
-    fn wait_for_end_of_lease(&self, family: Family) {
+    pub(crate) fn wait_for_end_of_lease(&self, family: Family) {
         wait::until("the lease to end", || self.leases(family).is_empty().then_some(()));
     }
 }
 
 /// Both ends of a connection.
-struct Session {
-    near: TcpStream,
-    far: TcpStream,
+pub(crate) struct Session {
+    pub(crate) near: TcpStream,
+    pub(crate) far: TcpStream,
 }
 
 impl Session {
     /// Bytes go in both directions.
     #[track_caller]
-    fn expect_alive(&mut self) {
+    pub(crate) fn expect_alive(&mut self) {
         let Self { near, far } = self;
         pass(near, far);
         pass(far, near);
@@ -133,13 +139,13 @@ fn pass(from: &mut TcpStream, to: &mut TcpStream) {
     assert_eq!(&read, b"ping");
 }
 
-fn behind(family: Family) -> SocketAddr {
+pub(crate) fn behind(family: Family) -> SocketAddr {
     (SERVER.of(family), PORT).into()
 }
 
 /// A connection from a host is neither accepted nor rejected.
 #[track_caller]
-fn expect_closed_for(host: &Namespace, family: Family) {
+pub(crate) fn expect_closed_for(host: &Namespace, family: Family) {
     let connected = host.enter(|| TcpStream::connect_timeout(&behind(family), ANSWER));
     let error = connected.expect_err("the door is open");
     assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
@@ -304,6 +310,7 @@ fn the_seventeenth_address_of_a_key_is_refused() {
         site.lab.gate().wait_for(&["door=test", &format!("ip={address} "), result]);
     }
     assert_eq!(site.doors()[0]["leases"].as_array().unwrap().len(), 16);
+    trail::expect_one(&site.lab, "not_opened", "too_many_leases_of_key");
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod capacity;
 mod client;
 mod detours;
 mod doctor;
+mod doctor_doors;
+mod door_sessions;
 mod doors;
 mod first_knock;
 mod floors;

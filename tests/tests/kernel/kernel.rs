@@ -51,9 +51,16 @@ impl Kernel {
 
     /// The same for protocols that have doors, [`maps::TCP_DOORS`] and [`maps::UDP_DOORS`].
     pub(crate) fn with_doors_for(protocols: u8) -> Self {
+        Self::with_doors(protocols, false)
+    }
+
+    /// The same, with closed doors that look like ports without a listener or like filtered ones.
+    pub(crate) fn with_doors(protocols: u8, look_closed: bool) -> Self {
         assert!(!OBJECT.is_empty(), "there is no XDP program: run `cargo xtask build-ebpf`");
         let mut loader = EbpfLoader::new();
+        let look_closed = u8::from(look_closed);
         loader.override_global(maps::DOOR_PROTOCOLS, &protocols, true);
+        loader.override_global(maps::DOORS_LOOK_CLOSED, &look_closed, true);
         let mut ebpf = loader.load(OBJECT).expect("load the maps; are you root?");
         let program: &mut Xdp = ebpf.program_mut(maps::PROGRAM).unwrap().try_into().unwrap();
         program.load().expect("the kernel's verifier accepts the program");
@@ -71,6 +78,15 @@ impl Kernel {
         let mut kernel = Self::with_doors_for(protocols);
         kernel.guard(Rate::NEVER, ANY);
         kernel.add_key(&key());
+        kernel
+    }
+
+    /// The same with TCP doors that are answered when they are closed.
+    pub(crate) fn answering() -> Self {
+        let mut kernel = Self::with_doors(maps::TCP_DOORS, true);
+        kernel.guard(ANY, ANY);
+        kernel.add_key(&key());
+        kernel.passes_refused = true;
         kernel
     }
 
@@ -197,6 +213,21 @@ impl Kernel {
 
     /// What the driver is told to do with a frame.
     pub(crate) fn run(&self, frame: &[u8], interface: Option<u32>) -> Action {
+        let (action, out) = self.run_changing(frame, interface);
+        assert!(out == *frame, "the frame was changed: {frame:02x?}");
+        action
+    }
+
+    /// The verdict on a frame, the action, and what the frame has become.
+    pub(crate) fn see(&self, frame: &[u8]) -> (Verdict, Action, Vec<u8>) {
+        let before = self.counters();
+        let (action, out) = self.run_changing(frame, None);
+        let mut risen = Verdict::ALL.into_iter().zip(self.counters().into_iter().zip(before));
+        let (verdict, _) = risen.find(|(_, (after, before))| after > before).unwrap();
+        (verdict, action, out)
+    }
+
+    fn run_changing(&self, frame: &[u8], interface: Option<u32>) -> (Action, Vec<u8>) {
         let program = self.program();
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
         let length = u32::try_from(frame.len()).unwrap();
@@ -211,12 +242,13 @@ impl Kernel {
             })
             .expect("BPF_PROG_TEST_RUN");
         let written = usize::try_from(result.data_size_out).unwrap();
-        assert!(out[..written] == *frame, "the frame was changed: {frame:02x?}");
-        match result.return_value {
+        out.truncate(written);
+        let action = match result.return_value {
             1 => Action::Drop,
             2 => Action::Pass,
             other => panic!("action {other} for {frame:02x?}"),
-        }
+        };
+        (action, out)
     }
 
     /// The counters in the order of the verdicts, summed over the CPUs.

@@ -15,6 +15,7 @@ fn invitation(key: &Key) -> String {
         key: key.clone(),
         commands: vec!["open_ssh".to_owned()],
         wait: std::num::NonZero::new(22),
+        doors: Default::default(),
     };
     invitation.to_text().to_string()
 }
@@ -50,6 +51,19 @@ fn a_pasted_invitation_is_looked_at_and_added() {
     person.presses("Add from an invitation");
     person.writes("Invitation", &invitation(&key));
     is_added(&mut person, &key);
+}
+
+#[test]
+fn the_doors_of_an_invitation_are_shown_before_they_are_saved() {
+    let key = generate_key().unwrap();
+    let line = invitation(&key) + "&door=ssh+tcp%2F22+30&open=ssh+open_ssh";
+    let mut person = Person::opens(new_folder());
+    person.presses("Add from an invitation");
+    person.writes("Invitation", &line);
+    person.sees("ssh (tcp/22) for 30 s");
+    person.presses("Add this host");
+    person.sees("opens ssh (tcp/22) for 30 s");
+    person.sees("Connect to home");
 }
 
 #[test]

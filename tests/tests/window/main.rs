@@ -13,6 +13,7 @@
 )]
 
 mod appearance;
+mod doors;
 mod failures;
 mod files;
 mod history;

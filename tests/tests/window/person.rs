@@ -194,7 +194,11 @@ impl Person {
     pub(crate) fn everything(&self) -> String {
         let nodes = self.harness.root();
         let nodes = nodes.children_recursive();
-        nodes.filter_map(|node| node.accesskit_node().label()).collect::<Vec<_>>().join("\n")
+        let texts = nodes.filter_map(|node| {
+            let node = node.accesskit_node();
+            node.label().or_else(|| node.value())
+        });
+        texts.collect::<Vec<_>>().join("\n")
     }
 
     /// Presses what has exactly this name.

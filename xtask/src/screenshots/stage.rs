@@ -45,6 +45,15 @@ key = "office"
 wait = 443
 "#;
 
+/// A door of `home`.
+const DOOR: &str = r#"
+[hosts.home.doors.ssh]
+port = "tcp/22"
+for = "30s"
+open = "open_ssh"
+close = "close_ssh"
+"#;
+
 const FAULTS: &str = r#"
 [hosts.cellar]
 address = "192.0.2.8:99999"
@@ -81,11 +90,13 @@ pub(super) struct Scene {
     pub(super) answers: bool,
     /// Whether there are mistakes in the file.
     pub(super) faulty: bool,
+    /// Whether the port is a door.
+    pub(super) door: bool,
 }
 
 impl Scene {
     pub(super) const fn new(name: &'static str, theme: &'static str, size: (u32, u32)) -> Self {
-        Self { name, theme, size, keys: "", answers: true, faulty: false }
+        Self { name, theme, size, keys: "", answers: true, faulty: false, door: false }
     }
 }
 
@@ -104,7 +115,8 @@ impl Stage {
         for (name, key) in KEYS {
             put(&keys.join(format!("{name}.key")), key)?;
         }
-        let hosts = [HOSTS, if scene.faulty { FAULTS } else { "" }].concat();
+        let added = |is_there, text| if is_there { text } else { "" };
+        let hosts = [HOSTS, added(scene.faulty, FAULTS), added(scene.door, DOOR)].concat();
         put(&folder.path().join("client.toml"), hosts.trim_start())?;
         put(&folder.path().join("history.json"), HISTORY)?;
         let (width, height) = scene.size;

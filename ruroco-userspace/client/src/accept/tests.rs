@@ -1,7 +1,8 @@
 //! Accepting an invitation next to hosts and keys of every kind.
 
-use std::{fs, num::NonZero, sync::Barrier, thread};
+use std::{fs, num::NonZero, sync::Barrier, thread, time::Duration};
 
+use ruroco_invite::door::Doors;
 use ruroco_seal::generate_key;
 
 use super::*;
@@ -13,6 +14,7 @@ fn invitation() -> Invitation {
         key: generate_key().unwrap(),
         commands: vec!["open_ssh".to_owned(), "close_ssh".to_owned()],
         wait: NonZero::new(22),
+        doors: Doors::new(),
     }
 }
 
@@ -91,6 +93,27 @@ fn a_second_invitation_to_a_known_host_updates_it_and_leaves_the_rest() {
     assert_eq!(folder.keys().list().unwrap().len(), 1);
     // What the invitation does not say stays.
     assert_eq!(accepted(&folder, &Invitation { wait: None, ..more }).step, Step::Nothing);
+}
+
+#[test]
+fn an_invitation_with_doors_updates_them_and_one_without_leaves_them() {
+    let (_directory, folder) = folder();
+    let one = invitation();
+    accepted(&folder, &one);
+    let door = |seconds| {
+        let door = Door::new("tcp/22".parse().unwrap(), Duration::from_secs(seconds));
+        let door = Door { open: vec!["open_ssh".to_owned()], ..door };
+        Doors::from([(DoorName::new("ssh").unwrap(), door)])
+    };
+    let first = accepted(&folder, &Invitation { doors: door(30), ..one.clone() });
+    let shown = "ssh (tcp/22) for 30 s, opened by open_ssh";
+    assert_eq!(descriptions(&first), [format!("doors: none -> {shown}")]);
+    let longer = accepted(&folder, &Invitation { doors: door(600), ..one.clone() });
+    let change = format!("doors: {shown} -> {}", shown.replace("30 s", "10 min"));
+    assert_eq!(descriptions(&longer), [change]);
+    assert_eq!(accepted(&folder, &one).step, Step::Nothing);
+    let read = folder.profiles().read().or_problems().unwrap();
+    assert_eq!(read.get("home").unwrap().doors, door(600));
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use ruroco_invite::destination::Family;
+use ruroco_invite::{
+    destination::Family,
+    door::{Door, in_words},
+};
 use ruroco_keys::name::Name;
 use ruroco_messages::problems::Problems;
 use serde_json::{Value, json};
@@ -178,6 +181,8 @@ fn commands_and_options(host: &Host) -> String {
         commands: _,
         confirm,
         wait,
+        doors,
+        connect,
         ip,
         permissive,
     } = host;
@@ -186,6 +191,12 @@ fn commands_and_options(host: &Host) -> String {
     let mut words = vec![format!("{kind} {}", commands.join(" ")), format!("(key {key}")];
     words.extend((!confirm.is_empty()).then(|| format!("confirm {}", confirm.join(" "))));
     words.extend(wait.map(|port| format!("port {port}")));
+    words.extend(
+        doors.iter().map(|(name, door)| {
+            format!("door {name} {} for {}", door.port, in_words(door.duration))
+        }),
+    );
+    words.extend(connect.as_ref().map(|connect| format!("connect {connect}")));
     words.extend(ip.map(|ip| format!("for {ip}")));
     words.extend(permissive.then(|| "permissive".to_owned()));
     words.extend((*family != Family::Any).then(|| family.field().to_owned()));
@@ -204,9 +215,23 @@ fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
         commands: _,
         confirm,
         wait,
+        doors,
+        connect,
         ip,
         permissive,
     } = host;
+    let doors: Vec<Value> = doors
+        .iter()
+        .map(|(name, Door { port, duration, open, close })| {
+            json!({
+                "name": name.to_string(),
+                "port": port.to_string(),
+                "seconds": duration.as_secs(),
+                "open": open,
+                "close": close,
+            })
+        })
+        .collect();
     json!({
         "name": name.as_str(),
         "address": address.to_string(),
@@ -217,6 +242,8 @@ fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
         "commands": host.all_commands().collect::<Vec<_>>(),
         "confirm": confirm,
         "wait": wait,
+        "doors": doors,
+        "connect": connect,
         "ip": ip.map(|ip| ip.to_string()),
         "permissive": permissive,
         "trouble": trouble,

@@ -23,8 +23,9 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// Wait for this TCP port to open [default: the host's `wait` port]. Hosts with a `wait` port are
-    /// waited for automatically when you send their default command
+    /// Wait for this TCP port to open [default: the host's `wait` port]. Without this option, the program waits
+    /// for the `wait` port if you send the host's default command, and for the port of the door that another
+    /// command opens
     #[arg(long, value_name = "PORT", num_args = 0..=1, conflicts_with = "no_wait")]
     #[arg(value_parser = ruroco_command_line::port)]
     wait: Option<Option<NonZero<u16>>>,
@@ -85,10 +86,12 @@ fn send(arguments: Arguments, folder: &Folder, report: &mut Report) -> anyhow::R
             effect.iter().for_each(|effect| waiting::print_progress(&progress, effect.limit))
         }
     };
-    let outcome = waiting::knock(&attempt, folder, &mut progress)?;
+    let (outcome, result) = waiting::knock(&attempt, &target, folder, &mut progress)?;
     report.made(&outcome, &attempt);
+    report.opened(&result);
     if !json {
         print_outcome(&outcome, &attempt);
+        result.sentences().for_each(|sentence| warn_if_not_printed(print_line(&sentence)));
     }
     Ok(Exit::from(&outcome.effect))
 }
@@ -111,19 +114,20 @@ fn port(
         Some(Some(port)) => Ok(Some(port)),
         // Options about waiting imply --wait.
         None if !waiting.is_requested() => {
-            // Another command may close the port.
-            Ok(target.host.wait.filter(|_| target.command == target.host.command))
+            // A command that opens no door may close the port.
+            Ok(target.host.port_of(&target.command))
         }
         _ => needed_port(target).map(Some),
     }
 }
 
-/// The host's `wait` port.
+/// The port that the command opens, or the host's `wait` port.
 ///
 /// # Errors
 /// If the host has none.
 pub(super) fn needed_port(target: &Target) -> anyhow::Result<NonZero<u16>> {
-    target.host.wait.with_context(|| {
+    let Target { host, command, .. } = target;
+    host.port_of(command).or(host.wait).with_context(|| {
         let host = target.label();
         format!("no port is set for {host}. Pass --wait PORT, or set `wait` in client.toml")
     })

@@ -12,6 +12,7 @@ mod join;
 mod key;
 mod knock;
 mod knock_options;
+mod leases;
 mod open;
 mod proxy;
 mod remedy;
@@ -58,9 +59,13 @@ enum Action {
     #[command(visible_alias = "send")]
     Knock(knock::Arguments),
     /// Send a knock, wait for the port to open, and start another program, such as ssh
+    ///
+    /// If an earlier knock still opens the port for 5 seconds or more, no further knock is sent.
     Open(open::Arguments),
     /// Send a knock, wait for the port to open, and connect it to standard input and output, for ssh's
     /// ProxyCommand
+    ///
+    /// If an earlier knock still opens the port for 5 seconds or more, no further knock is sent.
     Proxy(proxy::Arguments),
     /// Manage hosts, which are the entries in `client.toml`
     #[command(subcommand, arg_required_else_help = true)]

@@ -2,10 +2,11 @@
 //! first. Standard output carries the connection. Messages go to standard error, which ssh shows.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, IsTerminal, Read, Write},
     net::{Shutdown, TcpStream},
     num::NonZero,
     thread,
+    time::SystemTime,
 };
 
 use anyhow::{Context, bail};
@@ -14,7 +15,7 @@ use clap::Args;
 use super::{
     completion,
     exit::{self, Exit},
-    hosts,
+    hosts, leases, print_note,
     target::Target,
     waiting::{self, Waiting},
 };
@@ -41,20 +42,49 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, folder: &Folder) -> anyhow::Result<Exit> {
+    let (port, is_passed) = (arguments.port, arguments.is_passed());
     let target = target(&arguments.host, arguments.command, folder)?;
-    let effect = Some(arguments.waiting.effect(arguments.port));
+    let serve = |connection| if is_passed { pass(&connection) } else { relay(connection) };
+    if let Some((connection, lease)) = leases::connect(&target, port, folder) {
+        print_lease(&lease.sentence(SystemTime::now()));
+        return Ok(waiting::exit_of(serve(connection).map(|()| Exit::Done)));
+    }
+    let effect = Some(arguments.waiting.effect(port));
     let attempt = Attempt { knock: target.knock(folder)?, effect };
-    let outcome = waiting::knock(&attempt, folder, &mut |_| {})?;
+    let (outcome, result) = waiting::knock(&attempt, &target, folder, &mut |_| {})?;
     Ok(waiting::once_open(outcome, &attempt.knock, |connection| {
-        #[cfg(unix)]
-        if arguments.fdpass {
-            hand_over(&connection)
-                .context("cannot pass the connection to ssh on standard output")?;
-            return Ok(Exit::Done);
-        }
-        relay(connection)?;
+        result.sentences().for_each(|sentence| print_lease(&sentence));
+        serve(connection)?;
         Ok(Exit::Done)
     }))
+}
+
+impl Arguments {
+    #[cfg(unix)]
+    const fn is_passed(&self) -> bool {
+        self.fdpass
+    }
+
+    #[cfg(not(unix))]
+    const fn is_passed(&self) -> bool {
+        false
+    }
+}
+
+/// Prints a lease on a terminal. A script that starts `git` or `scp` expects no such line.
+fn print_lease(sentence: &str) {
+    if io::stderr().is_terminal() {
+        print_note(sentence);
+    }
+}
+
+/// Passes the connection to ssh.
+fn pass(connection: &TcpStream) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    let passed = hand_over(connection);
+    #[cfg(not(unix))]
+    let passed = Err(io::Error::from(io::ErrorKind::Unsupported));
+    passed.context("cannot pass the connection to ssh on standard output")
 }
 
 /// The host that ssh passes by its name or its address.

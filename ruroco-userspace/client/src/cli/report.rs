@@ -1,14 +1,16 @@
 //! The JSON object that `knock --json` prints. Scripts depend on its names.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::SystemTime};
 
+use jiff::Timestamp;
 use ruroco_common::command::CommandHash;
 use serde::Serialize;
 
-use super::{remedy, target::Target, waiting};
+use super::{leases, remedy, target::Target, waiting};
 use crate::{
     attempt::{Attempt, Observation, Outcome},
     knock::{Knock, Unsent},
+    lease::Lease,
     rehearsal::Rehearsal,
 };
 
@@ -43,7 +45,36 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     opened_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    doors: Vec<Opened>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     advice: Vec<String>,
+}
+
+/// A door that the knock should have opened.
+#[derive(Debug, Serialize)]
+struct Opened {
+    door: String,
+    port: String,
+    /// Whether the port was seen to open.
+    seen_open: bool,
+    /// The end of the lease (RFC 3339).
+    until: String,
+    seconds_left: u64,
+}
+
+impl Opened {
+    fn new(lease: &Lease, now: SystemTime) -> Option<Self> {
+        Some(Self {
+            door: lease.door.to_string(),
+            port: lease.port.to_string(),
+            seen_open: lease.is_seen,
+            until: Timestamp::try_from(lease.until)
+                .ok()?
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
+            seconds_left: lease.left(now).unwrap_or_default().as_secs(),
+        })
+    }
 }
 
 /// The value of `result`.
@@ -121,6 +152,11 @@ impl Report {
             }
             Observation::GivenUp => Kind::NotOpened,
         };
+    }
+
+    pub(super) fn opened(&mut self, result: &leases::Result) {
+        let now = SystemTime::now();
+        self.doors = result.leases.iter().filter_map(|lease| Opened::new(lease, now)).collect();
     }
 
     /// Whether a knock was sent.

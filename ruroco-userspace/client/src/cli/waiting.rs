@@ -4,13 +4,13 @@ use std::{
     io::{self, IsTerminal},
     net::TcpStream,
     num::NonZero,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
 use clap::Args;
 
-use super::{exit::Exit, print_note, remedy};
+use super::{exit::Exit, leases, print_note, remedy, target::Target};
 use crate::{
     advice,
     attempt::{Attempt, Observation, Outcome, Progress},
@@ -53,19 +53,28 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds.ok_or_else(|| "use a number of seconds, more than 0 and at most 86400".to_owned())
 }
 
-/// Makes the attempt.
+/// Makes the attempt, and saves what it opened and closed.
 ///
 /// # Errors
 /// If no knock was sent.
 pub(super) fn knock(
     attempt: &Attempt,
+    target: &Target,
     folder: &Folder,
     report: &mut dyn FnMut(Progress),
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(Outcome, leases::Result)> {
+    let mut sent = SystemTime::now();
+    let mut noting = |progress: Progress| {
+        if matches!(progress, Progress::Sent(_)) {
+            sent = SystemTime::now();
+        }
+        report(progress);
+    };
     let counter = folder.counter().map_err(knock::Error::from);
-    counter
-        .and_then(|counter| attempt.make(&counter, report, &|| false))
-        .context("nothing was sent")
+    let outcome = counter.and_then(|counter| attempt.make(&counter, &mut noting, &|| false));
+    let outcome = outcome.context("nothing was sent")?;
+    let result = leases::Result::note(target, &outcome, sent, folder);
+    Ok((outcome, result))
 }
 
 /// Runs `then` if the port is open; otherwise prints why it did not open. The knock has been sent, so no
@@ -83,7 +92,12 @@ pub(super) fn once_open(
         print_not_opened(&outcome, knock);
         return exit;
     };
-    then(connection).unwrap_or_else(|error| {
+    exit_of(then(connection))
+}
+
+/// The exit code of what is done with an open port. Prints the error, if it failed.
+pub(super) fn exit_of(done: anyhow::Result<Exit>) -> Exit {
+    done.unwrap_or_else(|error| {
         print_note(&format!("Error: {error:#}"));
         Exit::FailedAfterwards
     })

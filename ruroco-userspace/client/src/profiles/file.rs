@@ -6,15 +6,11 @@ use std::{
 };
 
 use ruroco_files::{durable, instance, toml_file::Source};
-use ruroco_invite::destination::Family;
-use ruroco_keys::{command_name::DEFAULT_COMMAND, name::Name};
+use ruroco_keys::name::Name;
 use ruroco_messages::problems::{Checked, Problems};
-use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
+use toml_edit::{DocumentMut, Item, Table};
 
-use super::{
-    Host, Profiles, UnknownHost,
-    fields::{self, HOSTS},
-};
+use super::{Host, Profiles, UnknownHost, fields::HOSTS, writing::write_host};
 use crate::{CHANGES_LOCK, private_folder};
 
 /// `client.toml` of a client's folder.
@@ -237,57 +233,13 @@ impl ProfilesFile {
     }
 }
 
-/// Sets every field of a host. Fields with their default value are left out.
-fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
-    let Host {
-        address,
-        family,
-        all_addresses,
-        key,
-        command,
-        commands,
-        confirm,
-        wait,
-        ip,
-        permissive,
-    } = host;
-    let is_one = commands.is_empty();
-    let all: Array = host.all_commands().collect();
-    let confirmed: Array = confirm.iter().collect();
-    let fields: [(&str, Option<Value>); 10] = [
-        (fields::ADDRESS.name, Some(address.to_string().into())),
-        (fields::KEY.name, Some(key.to_string().into())),
-        (fields::COMMAND.name, (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
-        (fields::COMMANDS.name, (!is_one).then_some(all.into())),
-        (fields::CONFIRM.name, (!confirm.is_empty()).then_some(confirmed.into())),
-        (fields::WAIT.name, wait.map(|port| i64::from(port.get()).into())),
-        (fields::IP.name, ip.map(|ip| ip.to_string().into())),
-        (fields::PERMISSIVE.name, permissive.then_some(true.into())),
-        (fields::FAMILY.name, (*family != Family::Any).then(|| family.field().into())),
-        (fields::ALL_ADDRESSES.name, all_addresses.then_some(true.into())),
-    ];
-    for (name, field) in fields {
-        match field {
-            // An unchanged value keeps its comments.
-            Some(new) => {
-                let old = table.get(name).and_then(Item::as_value).map(bare);
-                if old != Some(bare(&new)) {
-                    table.insert(name, value(new));
-                }
-            }
-            None => _ = table.remove(name),
-        }
-    }
-}
-
-/// A value without the white space and comments around it.
-fn bare(value: &Value) -> String {
-    value.clone().decorated("", "").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ruroco_invite::{
+        destination::Family,
+        door::{Door, Doors},
+    };
 
     const COMMENTED: &str =
         "# mine\n[hosts.a] # first\naddress = \"192.0.2.1:80\" # the old one\nkey = \"k\"\n";
@@ -317,6 +269,8 @@ mod tests {
             family: Family::V6,
             all_addresses: true,
             wait: std::num::NonZero::new(22),
+            doors: doors(),
+            connect: Some("ssh 'my host'".to_owned()),
             ip: Some("2001:db8::1".parse().unwrap()),
             permissive: true,
             confirm: vec!["close \"x\"".to_owned()],
@@ -333,6 +287,34 @@ mod tests {
         assert_eq!(file.read().or_problems().unwrap().get("one"), Some(&all));
         file.remove("all").unwrap();
         assert!(matches!(file.remove("all"), Err(EditError::Unknown(_))));
+    }
+
+    fn doors() -> Doors {
+        let name = |name| ruroco_common::doors::DoorName::new(name).unwrap();
+        let door = |port: &str, seconds| {
+            Door::new(port.parse().unwrap(), std::time::Duration::from_secs(seconds))
+        };
+        let open = vec!["open".to_owned(), "close \"x\"".to_owned()];
+        let ssh = Door { open, close: vec!["close \"x\"".to_owned()], ..door("tcp/22", 30) };
+        Doors::from([(name("ssh"), ssh), (name("vpn"), door("udp/51820", 86_400))])
+    }
+
+    #[test]
+    fn doors_are_written_as_tables_and_what_is_not_changed_of_them_stays() {
+        let (_folder, file) = file("");
+        file.add(&named("a"), &Host { doors: doors(), ..host() }).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        let ssh = "\n[hosts.a.doors.ssh]\nport = \"tcp/22\"\nfor = \"30s\"\nopen = [\"open\", ";
+        assert!(text.contains(ssh) && !text.contains("[hosts.a.doors]\n"), "{text}");
+        fs::write(file.path(), text.replace("\"30s\"", "\"30s\" # short")).unwrap();
+        let mut one = doors();
+        one.retain(|name, _| name.to_string() == "ssh");
+        file.replace(&named("a"), &Host { doors: one.clone(), ..host() }).unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(text.contains("\"30s\" # short") && !text.contains("vpn"), "{text}");
+        assert_eq!(file.read().or_problems().unwrap().get("a").unwrap().doors, one);
+        file.replace(&named("a"), &host()).unwrap();
+        assert!(!fs::read_to_string(file.path()).unwrap().contains("doors"));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::{net::IpAddr, num::NonZero};
 
 use ruroco_files::toml_file::nearest;
-use ruroco_invite::destination::{Destination, Family};
+use ruroco_invite::{
+    destination::{Destination, Family},
+    door::Doors,
+};
 use ruroco_keys::command_name::DEFAULT_COMMAND;
 
 use crate::key_store::KeyReference;
@@ -28,6 +31,11 @@ pub struct Host {
     pub confirm: Vec<String>,
     /// The TCP port that the default command opens, if any.
     pub wait: Option<NonZero<u16>>,
+    /// The doors that the commands open and close.
+    pub doors: Doors,
+    /// The command line that connects to the host, if it is not the usual one. [`Host::connecting`] returns the one
+    /// to use.
+    pub connect: Option<String>,
     /// The address to run the command for, if it is not the address that the knock comes from.
     pub ip: Option<IpAddr>,
     /// Whether [`Host::ip`] may differ from the address that the knock comes from.
@@ -46,6 +54,8 @@ impl Host {
             commands: Vec::new(),
             confirm: Vec::new(),
             wait: None,
+            doors: Doors::new(),
+            connect: None,
             ip: None,
             permissive: false,
         }

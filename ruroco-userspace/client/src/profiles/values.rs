@@ -3,9 +3,12 @@
 use std::{fmt::Display, str::FromStr};
 
 use ruroco_files::toml_file::value::{Choice, Item, Value};
-use ruroco_invite::destination::{Destination, Family};
+use ruroco_invite::{
+    destination::{Destination, Family},
+    door,
+};
 use ruroco_keys::command_name;
-use ruroco_messages::problems::Problems;
+use ruroco_messages::{problems::Problems, visible::is_visible};
 
 use crate::key_store::KeyReference;
 
@@ -65,6 +68,66 @@ impl Value for CommandName {
     fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
         let name = command_name::check(String::read(item, problems)?);
         problems.good(name.map(Self).map_err(|error| item.problem(error)))
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
+    }
+}
+
+/// The port of a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoorPort(pub door::Port);
+
+impl Value for DoorPort {
+    fn kind() -> String {
+        "protocol and port, such as \"tcp/22\"".to_owned()
+    }
+
+    fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
+        parsed(item, problems).map(Self)
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string().show()
+    }
+}
+
+/// A program and its arguments, as a shell would write them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine(pub String);
+
+/// A text is not a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a command line. Use a program and its arguments on one line, without control or invisible characters, and \
+     close every quote"
+)]
+pub struct NotACommandLine;
+
+impl CommandLine {
+    /// The program and its arguments.
+    pub fn words(&self) -> Vec<String> {
+        shlex::split(&self.0).unwrap_or_default()
+    }
+}
+
+impl FromStr for CommandLine {
+    type Err = NotACommandLine;
+
+    fn from_str(text: &str) -> Result<Self, NotACommandLine> {
+        let has_words = shlex::split(text).is_some_and(|words| !words.is_empty());
+        if has_words && is_visible(text) { Ok(Self(text.to_owned())) } else { Err(NotACommandLine) }
+    }
+}
+
+impl Value for CommandLine {
+    fn kind() -> String {
+        "command line".to_owned()
+    }
+
+    fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
+        parsed(item, problems)
     }
 
     fn show(&self) -> String {

@@ -42,10 +42,10 @@ pub(super) fn of(
     let file = doors.file();
     let tables = doors.take_tables(problems);
     places.doors = tables.iter().map(|(name, _)| (name.value.clone(), name.at.clone())).collect();
-    check_rest(file, rest, places, problems);
+    check_count(file, places, problems);
     let mut ports = Vec::new();
     let read = |(name, table): (Located<String>, Taken<Table<'_>>)| {
-        let (door, its_ports) = read_door(&name, table.ok()?.value, problems)?;
+        let (door, its_ports) = read_door(&name, table.ok()?.value, rest.appearance, problems)?;
         problems.extend(needs_gate(file, rest, &door, &name));
         ports.extend(its_ports.into_iter().map(|port| (door.name, port)));
         Some((door.name, door))
@@ -58,23 +58,16 @@ pub(super) fn of(
     doors
 }
 
-/// Makes sure that the rest of the file leaves room for these doors.
-fn check_rest(file: &File, rest: &Rest, places: &Places, problems: &mut Problems) {
+/// Makes sure that each door can have a number.
+fn check_count(file: &File, places: &Places, problems: &mut Problems) {
     let mut starts: Vec<_> = places.doors.values().cloned().collect();
     starts.sort_by_key(|at| at.start);
     if starts.is_empty() {
         return;
     }
-    let at = |field: &str| places.fields.get(field).cloned().unwrap_or_default();
     if let Some(excess) = starts.get(MAX_DOORS) {
         let message = format!("there are more than {MAX_DOORS} doors. Remove some");
         problems.add(file.error(excess.clone(), message));
-    }
-    if let Appearance::Closed { .. } = rest.appearance {
-        let message = "`appearance` cannot be \"closed\" with doors: packets to a closed door are dropped, so \
-                       that it would look different from other closed ports. Set appearance = \"filtered\", or \
-                       remove [doors]";
-        problems.add(file.error(at(fields::APPEARANCE.name), message));
     }
 }
 
@@ -106,6 +99,7 @@ fn cannot_count(file: &File, door: &Door, connections: &Located<Count>) -> Optio
 fn read_door(
     name: &Located<String>,
     mut table: Table<'_>,
+    appearance: Appearance,
     problems: &mut Problems,
 ) -> Option<(Door, Vec<Located<DoorPort>>)> {
     let file = table.file();
@@ -116,12 +110,34 @@ fn read_door(
     let is_forwarded = table.take_or_default(&fields::FORWARDED, problems);
     let backend = table.take_or_default(&fields::BACKEND, problems);
     table.reject_unknown(&fields::door(), &[], problems);
+    if let (Appearance::Closed { .. }, Some(forwarded)) = (appearance, &is_forwarded)
+        && forwarded.value
+    {
+        let message = "a door with `forwarded` cannot look closed: another host or container would answer. Set \
+                       appearance = \"filtered\" in [gate]";
+        problems.add(file.error(forwarded.at.clone(), message));
+    }
+    if let (Appearance::Closed { .. }, Some(backend)) = (appearance, &backend)
+        && backend.value.has_nftables()
+    {
+        let message = "a door that nftables closes cannot look closed: it drops packets. Set appearance = \
+                       \"filtered\" in [gate], or backend = \"xdp\"";
+        problems.add(file.error(backend.at.clone(), message));
+    }
     let shown = name.value.escape_debug();
     if ports.is_absent() {
         let message = format!("door `{shown}` has no `port`. Set, for example, port = \"tcp/22\"");
         problems.add(file.error(name.at.clone(), message));
     }
     let ports = ports.ok().map(|ports| ports.value.0).unwrap_or_default();
+    if let Appearance::Closed { .. } = appearance {
+        let of_udp = ports.iter().filter(|port| port.value.transport == Transport::Udp);
+        problems.extend(of_udp.map(|port| {
+            let message = "a UDP door cannot look closed: the gate would have to pass its packets to the network stack. \
+                           Set appearance = \"filtered\" in [gate]";
+            file.error(port.at.clone(), message)
+        }));
+    }
     let Some(door_name) = DoorName::new(&name.value) else {
         problems.add(file.error(name.at.clone(), door::bad_name(&name.value)));
         return None;

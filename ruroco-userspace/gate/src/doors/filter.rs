@@ -9,16 +9,19 @@ use std::{
 };
 
 use anyhow::Context;
-use ruroco_common::doors::LeaseKey;
-use ruroco_config::{Config, door::Transport};
+use ruroco_common::doors::{DoorName, Lease, LeaseKey};
+use ruroco_config::{
+    Config,
+    door::{Backend, Door},
+};
 use ruroco_ipc::lease::Request;
 
 use super::{
     Doors,
     leases::{Grant, Held},
+    nanoseconds,
 };
 use crate::{
-    arming::Arming,
     nft::{
         listing::{Armed, Element},
         table::{self, Seen, Table},
@@ -67,22 +70,39 @@ pub(super) fn element(grant: &Grant, request: &Request) -> Element {
     }
 }
 
+/// A lease of the table, as the XDP program would have it.
+pub(super) fn lease(element: &Element) -> Lease {
+    Lease {
+        until: nanoseconds(element.until),
+        since: nanoseconds(element.since),
+        bucket: 0,
+        connections: element.connections(),
+        used: 0,
+        limit: 0,
+        flows: 0,
+        last_port: 0,
+        admitted_at: 0,
+        key: element.key,
+        counter: element.counter.to_be_bytes(),
+    }
+}
+
 impl From<&Element> for Held {
     fn from(element: &Element) -> Self {
         let Element { until, since, key, .. } = *element;
-        Self { until, since, key, has_ended: false }
+        Self { until, since, key, has_ended: false, counted: element.connections() }
     }
 }
 
 impl Doors {
     /// What to wait for: another program may have changed the table.
     pub(crate) fn table_changes(&self) -> Option<BorrowedFd<'_>> {
-        self.table.as_ref().map(AsFd::as_fd)
+        self.ledger.table.as_ref().map(AsFd::as_fd)
     }
 
     /// The kernel has changed some table of nftables.
     pub(crate) fn notice_table(&mut self, now: Instant) {
-        if let Some(table) = &mut self.table {
+        if let Some(table) = &mut self.ledger.table {
             table.notice(now);
         }
     }
@@ -92,8 +112,8 @@ impl Doors {
     /// # Errors
     /// If `nft` is not installed, or the kernel has no nftables.
     pub(crate) fn prepare_table(&mut self, config: &Config) -> anyhow::Result<()> {
-        if self.table.is_none() {
-            self.table = begin(config)?;
+        if self.ledger.table.is_none() {
+            self.ledger.table = begin(config)?;
         }
         Ok(())
     }
@@ -103,7 +123,7 @@ impl Doors {
     /// # Errors
     /// If the kernel rejects them, or it is unknown whether doors are armed.
     pub(super) fn write_table(&mut self, config: &Config) -> anyhow::Result<()> {
-        let (Some(table), Some(switch)) = (&mut self.table, &mut self.switch) else {
+        let (Some(table), Some(switch)) = (&mut self.ledger.table, self.arming.switch()) else {
             return Ok(());
         };
         let mark = mark(config);
@@ -115,8 +135,9 @@ impl Doors {
         }
         let state = switch.for_table()?;
         let leases: BTreeMap<LeaseKey, Element> = self
+            .ledger
             .leases
-            .all()
+            .held()
             .map(|(lease, held)| {
                 let Held { until, since, key, .. } = *held;
                 let unknown =
@@ -132,13 +153,14 @@ impl Doors {
     /// Ends the leases of doors that another part of the kernel is to close. It does not have them.
     pub(super) fn end_moved(&mut self, config: &Config) {
         let has_moved = |lease: &LeaseKey| {
-            let [old, new] = [&self.configured, &config.doors].map(|doors| doors.get(&lease.door));
+            let [old, new] =
+                [&self.ledger.configured, &config.doors].map(|doors| doors.get(&lease.door));
             old.zip(new).is_some_and(|(old, new)| old.backend != new.backend)
         };
         let moved: Vec<LeaseKey> =
-            self.leases.all().map(|(lease, _)| *lease).filter(has_moved).collect();
+            self.ledger.leases.held().map(|(lease, _)| *lease).filter(has_moved).collect();
         for lease in moved {
-            if self.revoke(&lease) {
+            if self.ledger.remove(&lease, true) {
                 tracing::info!(door = %lease.door, "closed the door: its `backend` has changed");
             }
         }
@@ -146,11 +168,11 @@ impl Doors {
 
     /// Restores the table if another program has removed it, and follows what it says of a trial.
     pub(super) fn follow_table(&mut self, now: Instant) {
-        let Some(table) = &mut self.table else { return };
-        if matches!(self.arming, Arming::ArmedUntil(_)) && table.next_wake().is_none() {
+        let Some(table) = &mut self.ledger.table else { return };
+        if self.arming.is_on_trial() && table.next_wake().is_none() {
             table.notice(now);
         }
-        let (Some(seen), Some(switch)) = (table.check(now), &mut self.switch) else { return };
+        let (Some(seen), Some(switch)) = (table.check(now), self.arming.switch()) else { return };
         match seen {
             Seen::Whole(armed) => switch.note_table(armed),
             Seen::Lost => match switch.without_table() {
@@ -162,32 +184,30 @@ impl Doors {
 
     /// Follows arming without waiting for the kernel's messages, for a status that is asked for.
     pub(crate) fn look_again(&mut self) {
-        if let Some(table) = &mut self.table {
+        if let Some(table) = &mut self.ledger.table {
             table.expect_change(Instant::now());
         }
         self.follow_arming();
     }
 
-    /// How many connections a lease of the table has admitted. Of UDP, the table counts packets.
-    pub(super) fn counted(
-        &self,
-        lease: &LeaseKey,
-        connections: &BTreeMap<LeaseKey, u64>,
-    ) -> Option<u64> {
-        let door = self.configured.get(&lease.door)?;
-        let is_tcp = door.ports.iter().all(|port| port.transport == Transport::Tcp);
-        connections.get(lease).copied().filter(|_| is_tcp)
+    /// Whether another part of the kernel has doors in this configuration than before.
+    pub(super) fn has_moved(&self, config: &Config) -> bool {
+        let parts = |doors: &BTreeMap<DoorName, Door>| {
+            let has = |part: fn(Backend) -> bool| doors.values().any(|door| part(door.backend));
+            (has(Backend::has_xdp), has(Backend::has_nftables))
+        };
+        parts(&self.ledger.configured) != parts(&config.doors)
     }
 
     /// Removes the table: a gate that stops opens its doors.
     pub(crate) fn open_table(&mut self, config: &Config) {
-        if self.table.take().is_some() {
+        if self.ledger.table.take().is_some() {
             forget(config);
         }
     }
 
     /// The table, for the operator.
     pub(crate) fn table_status(&self) -> Option<TableStatus> {
-        self.table.as_ref().map(Table::status)
+        self.ledger.table.as_ref().map(Table::status)
     }
 }

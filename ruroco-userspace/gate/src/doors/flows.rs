@@ -1,12 +1,8 @@
-//! The flows in the kernel's map: those that have ended make room, and those of a revoked lease end.
+//! The flows in the kernel's map: those that have ended make room, and those of a revoked lease or key end.
 
-use ruroco_common::doors::{Door, FlowKey, LeaseKey};
-use ruroco_config::door::{DoorPort, Transport};
+use ruroco_common::doors::{Door, Flow, FlowKey, LeaseKey};
 
 use crate::door_maps::DoorMaps;
-
-/// TCP in the protocol field of a flow (RFC 9293).
-const TCP: u32 = 6;
 
 /// Removes the flows that have ended at `now`, nanoseconds on the boot clock. The XDP program treats them as unknown
 /// already.
@@ -23,27 +19,23 @@ pub(super) fn sweep(maps: &mut DoorMaps, now: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends the flows that a lease covers.
+/// Ends flows that are not to continue, for example because they are [of a lease](is_of) that is revoked.
 ///
 /// # Errors
 /// The first error of the kernel.
 pub(super) fn end(
     maps: &mut DoorMaps,
-    lease: &LeaseKey,
-    door: &Door,
-    ports: &[DoorPort],
+    is_over: impl Fn(&FlowKey, &Flow) -> bool,
 ) -> anyhow::Result<()> {
-    for (key, _) in maps.flows()?.iter().filter(|(key, _)| is_of(key, lease, door, ports)) {
+    for (key, _) in maps.flows()?.iter().filter(|(key, flow)| is_over(key, flow)) {
         maps.remove_flow(key)?;
     }
     Ok(())
 }
 
-/// Whether a flow goes through this door, from an address that the lease covers.
-fn is_of(flow: &FlowKey, lease: &LeaseKey, door: &Door, ports: &[DoorPort]) -> bool {
-    let transport = if flow.protocol == TCP { Transport::Tcp } else { Transport::Udp };
-    door.lease_key(flow.source) == *lease
-        && ports.iter().any(|port| port.contains(transport, flow.destination_port))
+/// Whether a flow goes through the door of a lease, from an address that the lease covers.
+pub(super) fn is_of(lease: &LeaseKey, door: &Door, key: &FlowKey, flow: &Flow) -> bool {
+    flow.door == lease.door && door.lease_key(key.source) == *lease
 }
 
 #[cfg(test)]
@@ -51,33 +43,31 @@ mod tests {
     use super::*;
     use ruroco_common::{
         address::Address,
+        datagram::KeyId,
         doors::{DoorName, SourcePrefix},
     };
 
     #[test]
-    fn a_lease_covers_the_flows_from_its_network_to_the_ports_of_its_door() {
+    fn a_lease_covers_the_flows_from_its_network_through_its_door() {
         let door = |name| {
             let source = SourcePrefix { ipv4: 24, ipv6: 64 };
             Door::new(DoorName::new(name).unwrap(), source, false)
         };
-        let flow = |source: [u8; 4], port, protocol| FlowKey {
+        let key = |source: [u8; 4]| FlowKey {
             source: Address::from_ipv4(source),
             destination: Address::from_ipv4([198, 51, 100, 1]),
             source_port: 1000,
-            destination_port: port,
-            protocol,
+            destination_port: 51820,
+            protocol: 17,
         };
-        let ports = ["udp/51820", "tcp/8000-8010"].map(|port| port.parse::<DoorPort>().unwrap());
+        let flow = |name| Flow { last: 0, idle: 0, key: KeyId([1; 8]), door: door(name).name() };
         let lease = door("wg").lease_key(Address::from_ipv4([192, 0, 2, 7]));
-        for (flow, expected) in [
-            (flow([192, 0, 2, 9], 51820, 17), true),
-            (flow([192, 0, 2, 9], 8010, 6), true),
-            (flow([192, 0, 3, 9], 51820, 17), false),
-            (flow([192, 0, 2, 9], 51821, 17), false),
-            (flow([192, 0, 2, 9], 8000, 17), false),
+        for (key, flow, expected) in [
+            (key([192, 0, 2, 9]), flow("wg"), true),
+            (key([192, 0, 3, 9]), flow("wg"), false),
+            (key([192, 0, 2, 9]), flow("other"), false),
         ] {
-            assert_eq!(is_of(&flow, &lease, &door("wg"), &ports), expected, "{flow:?}");
+            assert_eq!(is_of(&lease, &door("wg"), &key, &flow), expected, "{key:?} {flow:?}");
         }
-        assert!(!is_of(&flow([192, 0, 2, 9], 51820, 17), &lease, &door("other"), &ports));
     }
 }

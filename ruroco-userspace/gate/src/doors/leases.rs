@@ -35,6 +35,8 @@ pub(super) struct Held {
     pub(super) key: KeyId,
     /// Whether its end has been logged.
     pub(super) has_ended: bool,
+    /// How many of its connections are in the sum of its door.
+    pub(super) counted: u64,
 }
 
 impl Held {
@@ -83,6 +85,11 @@ impl Leases {
         })
     }
 
+    /// Whether the map has no lease.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether the map has no room for another lease.
     fn is_full(&self) -> bool {
         u32::try_from(self.0.len()).is_ok_and(|count| count >= MAX_LEASES)
@@ -98,9 +105,27 @@ impl Leases {
         self.0.insert(lease, held);
     }
 
+    /// Notes that so many connections of a lease are in the sum of its door; how many of them were not before.
+    pub(super) fn count(&mut self, lease: &LeaseKey, connections: u64) -> u64 {
+        let Some(held) = self.0.get_mut(lease) else { return 0 };
+        let more = connections.saturating_sub(held.counted);
+        held.counted = held.counted.max(connections);
+        more
+    }
+
     /// Notes that the map no longer has a lease.
     pub(super) fn remove(&mut self, lease: &LeaseKey) {
         self.0.remove(lease);
+    }
+
+    /// How many connections of a lease are in the sum of its door.
+    pub(super) fn counted(&self, lease: &LeaseKey) -> u64 {
+        self.0.get(lease).map_or(0, |held| held.counted)
+    }
+
+    /// The leases that the map has.
+    pub(super) fn all(&self) -> Vec<LeaseKey> {
+        self.0.keys().copied().collect()
     }
 
     /// Whether a lease is in force.
@@ -134,15 +159,15 @@ impl Leases {
         &self,
         has_door: impl Fn(DoorName) -> bool,
         keys: &BTreeSet<KeyId>,
-    ) -> Vec<LeaseKey> {
+    ) -> Vec<(LeaseKey, Held)> {
         let is_unsupported =
             |lease: &LeaseKey, held: &Held| !has_door(lease.door) || !keys.contains(&held.key);
         let all = self.0.iter().filter(|(lease, held)| is_unsupported(lease, held));
-        all.map(|(lease, _)| *lease).collect()
+        all.map(|(lease, held)| (*lease, *held)).collect()
     }
 
-    /// All leases, in force or not.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&LeaseKey, &Held)> {
+    /// All leases, in force or not, and what the gate knows of them.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&LeaseKey, &Held)> {
         self.0.iter()
     }
 
@@ -183,7 +208,10 @@ mod tests {
         match leases.grant(&lease(number), key, seconds(until), seconds(now)) {
             Err(answer) => answer,
             Ok(Grant { until, since, answer }) => {
-                leases.insert(lease(number), Held { until, since, key, has_ended: false });
+                leases.insert(
+                    lease(number),
+                    Held { until, since, key, has_ended: false, counted: 0 },
+                );
                 answer
             }
         }
@@ -241,13 +269,26 @@ mod tests {
     }
 
     #[test]
+    fn each_connection_of_a_lease_is_counted_once() {
+        let mut leases = Leases::default();
+        open(&mut leases, 1, A, 30, 0);
+        let counted = [2, 2, 5].map(|connections| leases.count(&lease(1), connections));
+        assert_eq!(counted, [2, 0, 3]);
+        assert_eq!(leases.count(&lease(2), 9), 0, "there is no such lease");
+    }
+
+    #[test]
     fn a_lease_needs_its_door_and_its_key() {
         let mut leases = Leases::default();
         open(&mut leases, 1, A, 30, 0);
         open(&mut leases, 2, B, 30, 0);
         let keys = BTreeSet::from([A]);
-        assert_eq!(leases.unsupported(|_| true, &keys), [lease(2)]);
-        assert_eq!(leases.unsupported(|_| false, &keys), [lease(1), lease(2)]);
+        let unsupported = |has_door| -> Vec<LeaseKey> {
+            let all = leases.unsupported(|_| has_door, &keys);
+            all.into_iter().map(|(lease, _)| lease).collect()
+        };
+        assert_eq!(unsupported(true), [lease(2)]);
+        assert_eq!(unsupported(false), [lease(1), lease(2)]);
     }
 
     proptest! {

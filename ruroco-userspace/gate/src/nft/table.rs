@@ -278,10 +278,16 @@ impl Table {
         self.revoked = found.revoked.iter().copied().collect();
     }
 
-    /// How many connections each lease has admitted.
-    pub(crate) fn connections(&self) -> BTreeMap<LeaseKey, u64> {
-        let leases = look().ok().flatten().map(|found| found.leases).unwrap_or_default();
-        leases.into_iter().map(|(lease, element)| (lease, element.connections())).collect()
+    /// A lease that the gate has written.
+    pub(crate) fn lease(&self, lease: &LeaseKey) -> Option<&Element> {
+        self.leases.get(lease)
+    }
+
+    /// Reads how many connections each lease has admitted.
+    pub(crate) fn refresh(&mut self) {
+        if let Ok(Some(found)) = look() {
+            self.note(&found);
+        }
     }
 
     /// For the operator.

@@ -3,6 +3,7 @@
 
 use std::{fs, io, path::Path};
 
+use ruroco_config::{Appearance, Config};
 use rustix::{fs::statfs, system::uname};
 
 use super::Finding;
@@ -13,6 +14,9 @@ const OLDEST: (u32, u32) = (5, 9);
 /// The first release with the fix for CVE-2024-41009. Without it, a process that has a ring could attack the
 /// kernel through it. Stable kernels and distributions have the fix under older numbers.
 const FIXED: (u32, u32) = (6, 10);
+
+/// The first release that tells a lookup program on which interface a packet came in (`bpf_sk_lookup`, linux/bpf.h).
+const LOOKUP: (u32, u32) = (5, 17);
 
 /// `BPF_FS_MAGIC` (linux/magic.h).
 const BPF_FILE_SYSTEM: u64 = 0xcafe_4a11;
@@ -42,6 +46,25 @@ fn release() -> Finding {
         ),
         Some(_) => Finding::ok(NAME, release),
     }
+}
+
+/// Whether the kernel has what doors need to look closed; nothing if they look filtered.
+pub(super) fn closed_doors(config: &Config) -> Option<Finding> {
+    const NAME: &str = "closed_doors";
+    if config.doors.is_empty() || config.gate.appearance == Appearance::Filtered {
+        return None;
+    }
+    let system = uname();
+    let release = system.release().to_string_lossy();
+    Some(match number(&release) {
+        None => Finding::unknown(NAME, format!("cannot read a kernel version from {release}")),
+        Some(number) if number < LOOKUP => Finding::problem(
+            NAME,
+            format!("{release} cannot have doors look closed, so that ruroco-gate does not start"),
+            "set appearance = \"filtered\" in [gate], or install Linux 5.17 or later",
+        ),
+        Some(_) => Finding::ok(NAME, "doors look like ports without a listener"),
+    })
 }
 
 /// The first two numbers of a release.

@@ -7,6 +7,7 @@
 //! that it could not do.
 
 pub(crate) mod clock;
+mod doors;
 mod ethtool;
 pub(crate) mod files;
 mod finding;
@@ -45,8 +46,10 @@ pub fn examine(config: &Path, commands: &Path) -> Report {
             findings.push(files::pins_left_behind(&config.gate.pin_dir));
         } else {
             findings.push(kernel::bpf_file_system(&config.gate.pin_dir));
+            findings.extend(kernel::closed_doors(config));
             let interfaces = config.gate.interfaces.iter();
             findings.extend(interfaces.flat_map(|name| interface::findings(name, &config.gate)));
+            findings.extend(doors::findings(config));
         }
     }
     findings.push(silence::finding());

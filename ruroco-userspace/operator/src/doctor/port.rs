@@ -1,7 +1,7 @@
 //! The gate's port: whether another program uses it, and how the ports next to it look.
 
 use std::{
-    fs,
+    fmt, fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -22,38 +22,74 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 /// would then drop.
 fn ephemeral(port: u16) -> Finding {
     const NAME: &str = "port";
-    let read = |name: &str| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
-    let (range, reserved) = match (read("ip_local_port_range"), read("ip_local_reserved_ports")) {
-        (Ok(range), Ok(reserved)) => (range, reserved),
-        (Err(error), _) | (_, Err(error)) => return Finding::unknown(NAME, error),
+    let range = match Ephemeral::look() {
+        Ok(range) => range,
+        Err(error) => return Finding::unknown(NAME, error),
     };
-    let mut ends = range.split_whitespace().map(str::parse::<u16>);
-    let (Some(Ok(low)), Some(Ok(high))) = (ends.next(), ends.next()) else {
-        return Finding::unknown(NAME, format!("ip_local_port_range is {range:?}"));
-    };
-    if !(low..=high).contains(&port) {
-        return Finding::ok(
+    match (range.has(port), range.takes(port, port)) {
+        (false, _) => {
+            Finding::ok(NAME, format!("the kernel does not use port {port} for outgoing packets"))
+        }
+        (true, false) => Finding::ok(NAME, format!("{port} is reserved")),
+        (true, true) => Finding::warning(
             NAME,
-            format!("the kernel does not use port {port} for outgoing packets"),
-        );
-    }
-    if is_listed(reserved.trim(), port) {
-        return Finding::ok(NAME, format!("{port} is reserved"));
-    }
-    let list = match reserved.trim() {
-        "" => port.to_string(),
-        others => format!("{others},{port}"),
-    };
-    Finding::warning(
-        NAME,
-        format!(
-            "the kernel may use port {port} for outgoing packets ({low} to {high}), and the gate would drop the \
-            replies to them"
+            format!(
+                "the kernel may use port {port} for outgoing packets ({range}), and the gate would drop the replies to \
+                 them"
+            ),
+            range.remedy([(port, port)].into_iter()),
         ),
+    }
+}
+
+/// The ports that the kernel gives to sockets of this host that ask for none.
+pub(super) struct Ephemeral {
+    low: u16,
+    high: u16,
+    /// A list, as the kernel writes it.
+    reserved: String,
+}
+
+impl Ephemeral {
+    /// Reads the kernel's settings.
+    pub(super) fn look() -> io::Result<Self> {
+        let read = |name: &str| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
+        let range = read("ip_local_port_range")?;
+        let mut ends = range.split_whitespace().map(str::parse);
+        let (Some(Ok(low)), Some(Ok(high))) = (ends.next(), ends.next()) else {
+            return Err(io::Error::other(format!("ip_local_port_range is {range:?}")));
+        };
+        Ok(Self { low, high, reserved: read("ip_local_reserved_ports")?.trim().to_owned() })
+    }
+
+    fn has(&self, port: u16) -> bool {
+        (self.low..=self.high).contains(&port)
+    }
+
+    /// Whether the kernel may give away one of the ports from `first` to `last`.
+    pub(super) fn takes(&self, first: u16, last: u16) -> bool {
+        (first..=last).any(|port| self.has(port) && !is_listed(&self.reserved, port))
+    }
+
+    /// How to keep the kernel from giving away these ports.
+    pub(super) fn remedy(&self, ports: impl Iterator<Item = (u16, u16)>) -> String {
+        let ports = ports.map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        });
+        let reserved = Some(self.reserved.clone()).filter(|reserved| !reserved.is_empty());
+        let list: Vec<String> = reserved.into_iter().chain(ports).collect();
         format!(
-            "run: sysctl -w net.ipv4.ip_local_reserved_ports={list}, and put the setting into a file in /etc/sysctl.d"
-        ),
-    )
+            "run: sysctl -w net.ipv4.ip_local_reserved_ports={}, and put the setting into a file in /etc/sysctl.d",
+            list.join(",")
+        )
+    }
+}
+
+impl fmt::Display for Ephemeral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.low, self.high)
+    }
 }
 
 /// Whether a list such as `80,1000-1010` has this port.
@@ -73,7 +109,7 @@ fn bound(config: &Config) -> Finding {
     for table in &tables {
         match table {
             Ok(table) => listeners.extend(table.lines().skip(1).filter_map(listener)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Finding::unknown(NAME, error),
         }
     }
@@ -99,7 +135,7 @@ fn bound(config: &Config) -> Finding {
 
 /// Local address and port of a line of `/proc/net/udp` (proc_net_udp(5)): hexadecimal, the address in
 /// words of this machine's byte order.
-fn listener(line: &str) -> Option<(IpAddr, u16)> {
+pub(super) fn listener(line: &str) -> Option<(IpAddr, u16)> {
     let (address, port) = line.split_whitespace().nth(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
     let mut words = [0_u32; 4];

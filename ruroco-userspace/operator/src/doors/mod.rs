@@ -1,11 +1,14 @@
 //! `ruroco doors`: which doors are open for which addresses, and how to close them.
 //!
 //! The gate's status has doors and leases; the kernel lists the sessions. To close a door, this tool sends the
-//! gate the same record as the commander.
+//! gate the same record as the commander. It ends TCP sessions itself, with [`cut`].
 
+mod cut;
+pub(crate) mod own_session;
 mod sessions;
 
 use std::{
+    collections::BTreeMap,
     fmt::{self, Write as _},
     io::{self, IsTerminal},
     net::IpAddr,
@@ -18,11 +21,17 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use ruroco_common::{address::Address, datagram::KeyId, doors::DoorName};
-use ruroco_config::Config;
+use ruroco_common::{
+    address::Address,
+    doors::{Door, DoorName, SourcePrefix},
+};
+use ruroco_config::{
+    Config,
+    door::{DoorPort, Transport},
+};
 use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus, Status, TableStatus};
 use ruroco_ipc::{
-    lease::{Action as LeaseAction, Answer, Request, SOCKET},
+    lease::{Action as LeaseAction, Answer, NO_KEY, Request, SOCKET},
     private_socket,
 };
 use rustix::{
@@ -31,8 +40,11 @@ use rustix::{
 };
 use serde::Serialize;
 
-use self::sessions::Session;
-use super::show::{self, redrawn};
+use self::{cut::Ended, sessions::Session};
+use super::{
+    knocks,
+    show::{self, redrawn},
+};
 
 /// Time between two requests with `--watch`.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -57,13 +69,18 @@ pub(super) struct Options {
 enum Action {
     /// Close a door for one address, or for all addresses that it is open for
     ///
-    /// Connections that exist continue.
+    /// Flows (UDP and forwarded TCP) end, and TCP sessions with this host continue. With --cut, they end too: those
+    /// of the address, or all sessions through the door, whether or not their leases have ended. The session that
+    /// this command runs in continues in any case.
     Close {
         /// The door
         name: String,
         /// The address that it is open for; without it, the door is closed for all addresses
         #[arg(long = "for", value_name = "ADDRESS")]
         address: Option<IpAddr>,
+        /// Also end TCP sessions
+        #[arg(long)]
+        cut: bool,
     },
 }
 
@@ -88,6 +105,80 @@ struct Shown {
     sessions: Vec<IpAddr>,
 }
 
+/// Whether a lease of a door for one address covers the other.
+fn covers(door: &Door, one: IpAddr, other: IpAddr) -> bool {
+    let [one, other] = [one, other].map(|ip| door.lease_key(ip.to_canonical().into()));
+    one == other
+}
+
+/// A door by its configuration. If `config.toml` no longer has it, a lease covers one address.
+fn by_configuration(config: &Config, door: &DoorStatus) -> anyhow::Result<Door> {
+    let name = name_of(door)?;
+    let source = config.doors.get(&name).map_or(SourcePrefix::ADDRESS, |door| door.source);
+    Ok(Door::new(name, source, false))
+}
+
+fn name_of(door: &DoorStatus) -> anyhow::Result<DoorName> {
+    DoorName::new(&door.name).context("the gate reports a door with an impossible name")
+}
+
+/// The ports of a door, as far as they can be read.
+fn ports(door: &DoorStatus) -> Vec<DoorPort> {
+    door.ports.iter().filter_map(|port| port.parse().ok()).collect()
+}
+
+/// How many TCP sessions each door has, by name.
+///
+/// # Errors
+/// If the kernel does not list them.
+pub(crate) fn count_sessions(doors: &[DoorStatus]) -> io::Result<BTreeMap<String, usize>> {
+    let sessions = sessions::established()?;
+    let count = |door: &DoorStatus| {
+        let is_here = |session: &&Session| is_port_of(door, session.port);
+        (door.name.clone(), sessions.iter().filter(is_here).count())
+    };
+    Ok(doors.iter().map(count).collect())
+}
+
+/// Ends the TCP sessions through doors with the addresses that a key has opened them for; how many there were of each door.
+///
+/// # Errors
+/// If the doors or the trail cannot be read, or the kernel cannot end sessions.
+pub(crate) fn cut_sessions_of_key(
+    config: &Config,
+    key: &str,
+    out: &mut impl io::Write,
+) -> anyhow::Result<()> {
+    let opened = knocks::opened_by(&config.audit_dir, key)?;
+    if opened.is_empty() {
+        writeln!(out, "no sessions to end: the audit trail has no door that {key} opened")?;
+        return Ok(());
+    }
+    for door in status::ask(&config.socket_dir)?.doors {
+        let of_source = by_configuration(config, &door)?;
+        let addresses = opened.iter().filter(|(name, _)| *name == door.name);
+        let addresses: Vec<IpAddr> = addresses.map(|(_, ip)| *ip).collect();
+        let is_meant = |peer| addresses.iter().any(|address| covers(&of_source, *address, peer));
+        if !addresses.is_empty() {
+            tell_of_cut(&cut::end(&ports(&door), is_meant)?, &door.name, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn tell_of_cut(ended: &Ended, door: &str, out: &mut impl io::Write) -> io::Result<()> {
+    match ended.count {
+        1 => writeln!(out, "ended 1 TCP session through {door}")?,
+        count => writeln!(out, "ended {count} TCP sessions through {door}")?,
+    }
+    match &ended.left {
+        Some(own) => {
+            writeln!(out, "your own session ({} port {}) continues", own.peer, own.peer_port)
+        }
+        None => Ok(()),
+    }
+}
+
 /// Shows the doors, or closes one.
 ///
 /// # Errors
@@ -95,8 +186,15 @@ struct Shown {
 pub(super) fn run(config: &Path, options: &Options) -> anyhow::Result<ExitCode> {
     let config = Config::read(config).or_problems()?;
     match &options.action {
-        Some(Action::Close { name, address }) => {
-            close(&config, name, *address, &mut io::stdout().lock())?
+        Some(Action::Close { name, address, cut }) => {
+            let out = &mut io::stdout().lock();
+            let door = close(&config, name, *address, out)?;
+            if *cut {
+                let of_source = by_configuration(&config, &door)?;
+                let is_meant =
+                    |peer| address.is_none_or(|address| covers(&of_source, address, peer));
+                tell_of_cut(&cut::end(&ports(&door), is_meant)?, name, out)?;
+            }
         }
         None if options.watch => return watch(&config, options.json),
         None => {
@@ -141,12 +239,7 @@ fn look(config: &Config) -> anyhow::Result<Overview> {
 
 /// Whether one of the door's TCP ports is this port.
 fn is_port_of(door: &DoorStatus, port: u16) -> bool {
-    let ranges = door.ports.iter().filter_map(|ports| ports.strip_prefix("tcp/"));
-    ranges.into_iter().any(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let ends = (first.parse::<u16>(), last.parse::<u16>());
-        matches!(ends, (Ok(first), Ok(last)) if (first..=last).contains(&port))
-    })
+    ports(door).iter().any(|ports| ports.contains(Transport::Tcp, port))
 }
 
 /// The doors for a person.
@@ -163,7 +256,7 @@ fn text(overview: &Overview) -> Result<String, fmt::Error> {
         text.push_str("There are no doors. `man ruroco-config` describes [doors.NAME]\n");
     }
     for Shown { door, sessions } in doors {
-        let (name, ports) = (&door.name, ports(door));
+        let (name, ports) = (&door.name, shown_ports(door));
         match door.leases.as_slice() {
             _ if !arming.armed => {
                 writeln!(text, "{name} ({ports}) is OPEN TO EVERYONE. `ruroco arm` closes it")?;
@@ -183,12 +276,18 @@ fn text(overview: &Overview) -> Result<String, fmt::Error> {
                 writeln!(text, "  live sessions: {} ({})", peers.len(), peers.join(", "))?;
             }
         }
+        if let Some(flows) = door.flows {
+            writeln!(text, "  live flows: {flows}")?;
+        }
+        if door.admitted > 0 {
+            writeln!(text, "  admitted since the gate was started: {}", door.admitted)?;
+        }
     }
     Ok(text)
 }
 
 /// The ports of a door, and what closes it unless that is the XDP program alone.
-pub(super) fn ports(door: &DoorStatus) -> String {
+pub(super) fn shown_ports(door: &DoorStatus) -> String {
     let ports = door.ports.join(" ");
     match door.backends.as_slice() {
         [xdp] if xdp == "xdp" => ports,
@@ -207,26 +306,27 @@ fn line(lease: &LeaseStatus) -> String {
     format!("{address}: closes in {left} s, opened {open} s ago by key {key}{connections}")
 }
 
-/// Closes a door for an address, or for all.
+/// Closes a door for an address, or for all; what the gate said of the door before.
 fn close(
     config: &Config,
     name: &str,
     address: Option<IpAddr>,
     out: &mut impl io::Write,
-) -> anyhow::Result<()> {
-    let doors = status::ask(&config.socket_dir)?.doors;
-    let Some(door) = doors.iter().find(|door| door.name == name) else {
+) -> anyhow::Result<DoorStatus> {
+    let mut doors = status::ask(&config.socket_dir)?.doors;
+    let Some(at) = doors.iter().position(|door| door.name == name) else {
         let names: Vec<&str> = doors.iter().map(|door| door.name.as_str()).collect();
         match names.as_slice() {
             [] => bail!("there is no door {name}: the gate has no doors"),
             names => bail!("there is no door {name}. There are: {}", names.join(" ")),
         }
     };
+    let found = doors.swap_remove(at);
     let addresses = match address {
         Some(address) => vec![address.to_canonical()],
-        None => door.leases.iter().filter_map(|lease| first_address(&lease.address)).collect(),
+        None => found.leases.iter().filter_map(|lease| first_address(&lease.address)).collect(),
     };
-    let door = DoorName::new(name).context("the gate reports a door with an impossible name")?;
+    let door = name_of(&found)?;
     let mut closed = 0_u32;
     for address in addresses {
         let answer = request(&config.socket_dir, door, address)?;
@@ -246,7 +346,7 @@ fn close(
             None => writeln!(out, "{name} was not open")?,
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// The address of a lease, which may be for a network.
@@ -262,8 +362,7 @@ fn request(socket_dir: &Path, door: DoorName, address: IpAddr) -> anyhow::Result
         action: LeaseAction::Close,
         door,
         address: Address::from(address),
-        // Nobody's knock.
-        key: KeyId([0; 8]),
+        key: NO_KEY,
         counter: 0,
     };
     send(&gate, &request.encode(), SendFlags::NOSIGNAL).with_context(context)?;
@@ -289,8 +388,15 @@ mod tests {
 
     fn door(ports: &[&str], leases: Vec<LeaseStatus>) -> DoorStatus {
         let ports = ports.iter().map(|ports| (*ports).to_owned()).collect();
-        let backends = vec!["xdp".to_owned()];
-        DoorStatus { name: "ssh".to_owned(), ports, backends, for_seconds: 30, leases }
+        DoorStatus {
+            name: "ssh".to_owned(),
+            ports,
+            backends: vec!["xdp".to_owned()],
+            for_seconds: 30,
+            admitted: 0,
+            flows: None,
+            leases,
+        }
     }
 
     #[test]

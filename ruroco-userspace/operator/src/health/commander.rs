@@ -46,6 +46,9 @@ pub struct State {
     pub connections: u64,
     /// Where its commands are defined.
     pub commands_file: String,
+    /// The program that is notified of events, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
 }
 
 /// Asks the running commander.
@@ -110,10 +113,12 @@ pub(super) fn alive(asked: &anyhow::Result<State>, socket_dir: &Path) -> Finding
             "run `systemctl restart ruroco-gate ruroco-server ruroco-commander`",
         ),
         Ok(state) => {
-            let State { running, max_running, .. } = state;
+            let State { running, max_running, notify, .. } = state;
+            let notified = notify.as_ref().map(|program| format!("; notifies {program}"));
+            let notified = notified.unwrap_or_default();
             Finding::ok(
                 COMMANDER,
-                format!("accepts orders; {running} of {max_running} commands running"),
+                format!("accepts orders; {running} of {max_running} commands running{notified}"),
             )
         }
     }
@@ -213,6 +218,7 @@ mod tests {
             max_running: 1,
             connections: 0,
             commands_file: commands_file.to_str().unwrap().to_owned(),
+            notify: None,
         };
         let finding = commands(&config, &state);
         assert_eq!(finding.state(), doctor::State::Ok, "{finding}");

@@ -10,7 +10,11 @@ mod commander;
 pub mod paths;
 mod server;
 
-use std::{collections::BTreeSet, io, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+};
 
 use ruroco_config::{Config, Source};
 use ruroco_gate::{
@@ -20,7 +24,10 @@ use ruroco_gate::{
 use ruroco_messages::plain_error::plain;
 
 pub use self::{commander::State as CommanderState, paths::Unguarded};
-use super::doctor::{Finding, State, clock, files, link::Link};
+use super::{
+    doctor::{Finding, State, clock, files, link::Link},
+    doors,
+};
 
 /// The gate itself, and its interfaces.
 const GATE: &str = "gate";
@@ -46,6 +53,8 @@ const COMMANDS: &str = "commands";
 pub struct Health {
     /// What the gate says; `None` where the configuration has none.
     pub status: Option<anyhow::Result<Status>>,
+    /// How many TCP sessions each door has, if the kernel lists them.
+    pub door_sessions: BTreeMap<String, usize>,
     /// What the commander says, if it answers.
     pub commander: Option<CommanderState>,
     /// Interfaces that lead past the gate.
@@ -72,7 +81,7 @@ impl Health {
         }
         parts.push(addresses(config));
         parts.extend(answer.map(keys));
-        parts.extend(answer.and_then(doors));
+        parts.extend(answer.and_then(doors_of));
         parts.push(server::finding(config, answer.filter(|_| has_xdp)));
         let commander = commander::ask(&config.socket_dir);
         parts.push(commander::alive(&commander, &config.socket_dir));
@@ -86,7 +95,9 @@ impl Health {
             parts.push(files::floors(config, &user));
         }
         parts.push(clock::finding(config.max_clock_skew));
-        Self { status, commander: commander.ok(), unguarded, parts }
+        let doors = answer.map(|status| status.doors.as_slice()).unwrap_or_default();
+        let door_sessions = doors::count_sessions(doors).unwrap_or_default();
+        Self { status, door_sessions, commander: commander.ok(), unguarded, parts }
     }
 
     /// Whether a knock would work: every part was checked, and no part has a problem.
@@ -171,7 +182,14 @@ fn gate(status: &anyhow::Result<Status>) -> Finding {
     }
 }
 
-fn look_for_unguarded(config: &Config, status: Option<&Status>) -> anyhow::Result<Vec<Unguarded>> {
+/// The interfaces that lead past the gate's program.
+///
+/// # Errors
+/// If the interfaces cannot be listed.
+pub(crate) fn look_for_unguarded(
+    config: &Config,
+    status: Option<&Status>,
+) -> anyhow::Result<Vec<Unguarded>> {
     let host = paths::Host::look(&config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect())?;
     let attached = status.into_iter().flat_map(|status| &status.interfaces);
     let attached: BTreeSet<u32> = attached.filter_map(|interface| interface.index).collect();
@@ -239,7 +257,7 @@ fn keys(status: &Status) -> Finding {
 }
 
 /// Whether doors are closed, if there are any.
-fn doors(status: &Status) -> Option<Finding> {
+fn doors_of(status: &Status) -> Option<Finding> {
     let count = match status.doors.len() {
         0 => return None,
         1 => "1 door is".to_owned(),
@@ -278,21 +296,21 @@ mod tests {
     #[test]
     fn doors_that_are_open_to_everyone_are_a_warning() {
         let mut status = crate::report::tests::status();
-        assert_eq!(doors(&status).unwrap().state(), State::Ok);
+        assert_eq!(doors_of(&status).unwrap().state(), State::Ok);
         status.arming.left_ms = Some(90_500);
-        let finding = doors(&status).unwrap();
+        let finding = doors_of(&status).unwrap();
         assert_eq!(finding.state(), State::Warning);
         assert!(finding.detail().contains("closed for 91 more seconds"), "{finding}");
         status.arming.armed = false;
-        let finding = doors(&status).unwrap();
+        let finding = doors_of(&status).unwrap();
         assert!(finding.detail().contains("1 door is open to everyone"), "{finding}");
         status.nftables =
             Some(TableStatus { restored: 0, problem: Some("nft not found".to_owned()) });
-        let finding = doors(&status).unwrap();
+        let finding = doors_of(&status).unwrap();
         assert_eq!(finding.state(), State::Problem);
         assert!(finding.detail().contains("may be open: nft not found"), "{finding}");
         status.doors.clear();
-        assert!(doors(&status).is_none());
+        assert!(doors_of(&status).is_none());
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
-    process::Command,
     str::FromStr,
     time::Duration,
 };
@@ -13,8 +12,17 @@ use ruroco_config::{
     Config,
     door::{DoorPort, Transport},
 };
-use ruroco_gate::arming::{Arming, Switch};
+use ruroco_gate::{
+    arming::{Arming, Switch},
+    netlink,
+};
 use ruroco_ipc::boot_clock;
+
+use crate::{doors::own_session, sshd};
+
+/// `ARPHRD_ETHER`, `ARPHRD_LOOPBACK` (linux/if_arp.h)
+const ETHERNET: u16 = 1;
+const LOOPBACK: u16 = 772;
 
 /// How long new doors are armed until the operator confirms them.
 const TRIAL: Duration = Duration::from_secs(600);
@@ -80,14 +88,20 @@ impl Doors {
         text
     }
 
-    /// The first `commands.toml`, whose default command opens all of them.
+    /// The first `commands.toml`, whose default command opens all of them. Another one closes them.
     pub(super) fn commands_text(&self) -> String {
         let names: Vec<String> = self.0.keys().map(ToString::to_string).collect();
+        let names = one_or_more(&names);
         format!(
             "# The commands that accepted knocks may request. `default` is for knocks that name no command.\n\
-             [commands.default]\nopen = {}\n",
-            one_or_more(&names)
+             [commands.default]\nopen = {names}\n\n[commands.close]\nclose = {names}\n"
         )
+    }
+
+    /// What the operator should know before the doors close.
+    pub(super) fn warning(&self) -> Option<String> {
+        let ports: Vec<DoorPort> = self.0.values().flatten().copied().collect();
+        warning(&ports, own_tunnel().as_deref())
     }
 
     /// For a gate that is about to start: doors are open until they are armed.
@@ -124,22 +138,47 @@ fn one_or_more(texts: &[String]) -> String {
     }
 }
 
-/// The door to propose: SSH, at the ports that sshd has in its configuration.
+/// The door to propose: SSH, at the ports that sshd uses.
 pub(super) fn ssh() -> Vec<Choice> {
-    let output = Command::new("/usr/sbin/sshd").arg("-T").output();
-    let printed = output.map(|output| output.stdout).unwrap_or_default();
-    let ports = ports_of_sshd(&String::from_utf8_lossy(&printed)).into_iter();
     let choice = |port| {
         let port = DoorPort { transport: Transport::Tcp, first: port, last: port };
         Some(Choice { name: DoorName::new("ssh")?, port })
     };
-    ports.filter_map(choice).collect()
+    sshd::ports().into_iter().filter_map(choice).collect()
 }
 
-/// The ports in what `sshd -T` prints (sshd(8)).
-fn ports_of_sshd(printed: &str) -> Vec<u16> {
-    let port = |line: &str| line.strip_prefix("port ")?.trim().parse().ok();
-    printed.lines().filter_map(port).collect()
+/// That a UDP door cuts what uses its port, and whether this may be the operator's own way in. `below` is the interface
+/// through which his session comes, if it is a tunnel.
+fn warning(ports: &[DoorPort], below: Option<&str>) -> Option<String> {
+    let shown: Vec<String> = ports
+        .iter()
+        .filter(|port| port.transport == Transport::Udp)
+        .map(ToString::to_string)
+        .collect();
+    if shown.is_empty() {
+        return None;
+    }
+    let shown = shown.join(" ");
+    let all = format!(
+        "{shown}: UDP has no sessions, so a door cuts what uses the port when it closes, until a knock opens it"
+    );
+    Some(match below {
+        None => all,
+        Some(tunnel) => format!(
+            "WARNING: your SSH session comes in through the tunnel {tunnel}. If {tunnel} uses {shown}, the door cuts your \
+             session for the ten minutes of the trial, and only a knock from the address outside the tunnel opens it.\n{all}"
+        ),
+    })
+}
+
+/// The tunnel through which the operator's own session comes in: an interface without Ethernet headers that has the address
+/// which the session is with.
+fn own_tunnel() -> Option<String> {
+    let own = own_session::find()?;
+    let assigned = netlink::addresses().ok()?.into_iter().find(|one| one.ip == own.address)?;
+    let link = netlink::links().ok()?.into_iter().find(|link| link.index == assigned.index)?;
+    let is_tunnel = ![ETHERNET, LOOPBACK].contains(&link.hardware);
+    is_tunnel.then_some(link.name)
 }
 
 #[cfg(test)]
@@ -172,12 +211,19 @@ mod tests {
             doors.config_text(),
             "\n[doors.ssh]\nport = \"tcp/22\"\n\n[doors.web]\nport = [\"tcp/80\", \"tcp/443\"]\n"
         );
-        assert!(doors.commands_text().ends_with("[commands.default]\nopen = [\"ssh\", \"web\"]\n"));
+        let names = "[\"ssh\", \"web\"]";
+        let commands =
+            format!("[commands.default]\nopen = {names}\n\n[commands.close]\nclose = {names}\n");
+        assert!(doors.commands_text().ends_with(&commands));
     }
 
     #[test]
-    fn sshd_names_its_ports() {
-        assert_eq!(ports_of_sshd("addressfamily any\nport 2200\nport 2201\n"), [2200, 2201]);
-        assert!(ports_of_sshd("gatewayports no\n").is_empty());
+    fn a_udp_door_is_said_to_cut_what_uses_its_port() {
+        let ports = ["tcp/22", "udp/51820"].map(|port| port.parse().unwrap());
+        assert_eq!(warning(&ports[..1], Some("wg0")), None);
+        let said = warning(&ports, None).unwrap();
+        assert!(said.starts_with("udp/51820: UDP has no sessions"), "{said}");
+        let said = warning(&ports, Some("wg0")).unwrap();
+        assert!(said.contains("comes in through the tunnel wg0. If wg0 uses udp/51820"), "{said}");
     }
 }

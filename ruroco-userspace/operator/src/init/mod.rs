@@ -123,6 +123,9 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     if has_new_doors {
         steps.push(Step::Disarm);
     }
+    if let Some(warning) = setup.door_warning() {
+        writeln!(out, "{warning}")?;
+    }
     if !options.no_start {
         steps.push(Step::Units);
     }

@@ -116,6 +116,11 @@ impl Setup {
         })
     }
 
+    /// What the operator should know before the new doors close.
+    pub(super) fn door_warning(&self) -> Option<String> {
+        self.doors.warning()
+    }
+
     /// Makes sure that the daemons would accept the new configuration.
     ///
     /// # Errors

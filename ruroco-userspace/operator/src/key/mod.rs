@@ -58,12 +58,19 @@ enum Action {
     },
     /// Revoke a key: delete its file and its rules, and reload the daemons
     ///
-    /// From then on, the host rejects knocks with the key. Commands that it has started continue. A revoked key
-    /// cannot be restored: create a new one for the client. If this was interrupted, run it again. Run this as root.
+    /// From then on, the host rejects knocks with the key, and the leases and flows of the key end. Commands that it
+    /// has started continue, and so do TCP sessions without --cut. A revoked key cannot be restored: create a new one for
+    /// the client. If this was interrupted, run it again. Run this as root.
     Revoke {
         /// Name of the key
         #[arg(value_name = "KEY", add = completion::keys())]
         key: String,
+        /// Also end TCP sessions through doors that the key may have opened
+        ///
+        /// Ends the sessions of all addresses for which the key has opened the door, as far as the audit trail goes back.
+        /// The kernel does not know which key opened a session, so sessions of others at the same address end, too.
+        #[arg(long)]
+        cut: bool,
     },
     /// Give a key another name, in all files, and reload the daemons
     ///
@@ -94,7 +101,7 @@ pub(crate) fn run(config: &Path, options: Options) -> anyhow::Result<()> {
     match options.action {
         Action::Add(options) => add::run(&host, options, out),
         Action::List { .. } => Ok(()),
-        Action::Revoke { key } => revoke::run(&host, &key, out),
+        Action::Revoke { key, cut } => revoke::run(&host, &key, cut, out),
         Action::Rename { key, new } => rename::run(&host, &key, &new, out),
     }
 }

@@ -11,13 +11,14 @@ use super::{
     reload::{OnFailure, reload},
     tell,
 };
+use crate::doors;
 
 /// Revokes a key. If an earlier attempt was interrupted before the daemons had read their files again, they do so
-/// now, although there is no key file any more.
+/// now, although there is no key file any more. With `cut`, TCP sessions end that it may have opened.
 ///
 /// # Errors
-/// If there is no such key, or a daemon may still accept it.
-pub(super) fn run(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Result<()> {
+/// If there is no such key, a daemon may still accept it, or sessions could not be ended.
+pub(super) fn run(host: &Host, key: &str, cut: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let Removed { was_there, mut failures } = remove_from_files(host, key, out)?;
     let was_known = if was_there { Answer::Yes } else { host.gate_has(key) };
     match (was_there, was_known) {
@@ -34,9 +35,13 @@ pub(super) fn run(host: &Host, key: &str, out: &mut impl Write) -> anyhow::Resul
             true
         }
     };
+    // After the reload, so that the key opens no door in between; and even if that has failed.
+    let cut = if cut { doors::cut_sessions_of_key(&host.config, key, out) } else { Ok(()) };
     if !failures.is_empty() {
+        failures.extend(cut.err().map(|error| plain(&error)));
         bail!("{key} may still be accepted.\n{}", failures.join("\n"));
     }
+    cut.with_context(|| format!("{key} is revoked, but its sessions were not ended"))?;
     if was_known == Answer::Unknown {
         return Err(host.unknown(key).context("The daemons have no such key now"));
     }

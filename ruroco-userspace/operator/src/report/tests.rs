@@ -18,8 +18,15 @@ fn door() -> DoorStatus {
         connections: Some(1),
     };
     let ports = vec!["tcp/22".to_owned()];
-    let backends = vec!["xdp".to_owned()];
-    DoorStatus { name: "ssh".to_owned(), ports, backends, for_seconds: 30, leases: vec![lease] }
+    DoorStatus {
+        name: "ssh".to_owned(),
+        ports,
+        backends: vec!["xdp".to_owned()],
+        for_seconds: 30,
+        admitted: 7,
+        flows: Some(2),
+        leases: vec![lease],
+    }
 }
 
 pub(crate) fn status() -> Status {
@@ -67,6 +74,7 @@ pub(crate) fn status() -> Status {
 pub(crate) fn health() -> Health {
     Health {
         status: Some(Ok(status())),
+        door_sessions: [("ssh".to_owned(), 1)].into(),
         commander: Some(CommanderState {
             version: "0.1.0".to_owned(),
             start_time_seconds: 1,
@@ -74,6 +82,7 @@ pub(crate) fn health() -> Health {
             max_running: 64,
             connections: 1,
             commands_file: "/etc/ruroco/commands.toml".to_owned(),
+            notify: None,
         }),
         unguarded: vec![
             Unguarded::alone(From::Network, "eth2", "ether"),
@@ -154,7 +163,7 @@ warning     unguarded: wg0 cannot be guarded
 ok          server: connected
 problem     commander: is not running
             -> start it
-door        ssh (tcp/22): open for 1 address
+door        ssh (tcp/22): open for 1 address, live sessions: 1, live flows: 2, admitted: 7
 verdict     not_ours                   0          0.0/s
 verdict     malformed               1000          0.0/s
 verdict     fragment                2000          0.0/s

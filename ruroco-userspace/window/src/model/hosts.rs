@@ -123,6 +123,19 @@ impl Model {
         self.send_knock(host, command)
     }
 
+    /// Copies the command line that connects to a host. Knocks first if no lease lasts long enough.
+    pub(super) fn connect(&mut self, name: Name) -> Option<Task> {
+        let host = self.hosts.get(name.as_str())?;
+        let (line, command) = (host.connecting()?, host.opening()?.to_owned());
+        self.to_copy = Some(line.as_str().into());
+        let last = self.knockings.get(&name);
+        let admits = last.is_some_and(|knocking| knocking.admits(&command, self.now));
+        let when = if admits { "" } else { " as soon as the port is open" };
+        let text = format!("Paste it into a terminal{when}: {line}");
+        self.notify(Notice::new(Tone::Information, "The command to connect was copied", text));
+        if admits { None } else { self.knock(name, command) }
+    }
+
     pub(super) fn send_knock(&mut self, host: Name, command: String) -> Option<Task> {
         let at = Box::new(self.hosts.get(host.as_str())?.clone());
         if let Some(earlier) = self.knockings.get_mut(&host) {

@@ -132,12 +132,27 @@ fn effect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut A
     };
     pair(ui, &mut filled, commands, wait);
     let (form, actions) = filled;
+    connect(ui, form, faults, actions);
     let field = Field::new("Ask before sending").hint("e.g. shut_down");
     let field = field.help("Commands that must not run by accident, separated by commas.");
     let field = field.fault(faults.confirm.as_deref());
     let can_write = form.can_write_commands();
     let field = ui.add_enabled_ui(can_write, |ui| field.show(ui, &mut form.confirm));
     save_when(&field.inner, actions);
+}
+
+/// The command line that connects, for a host with a door.
+fn connect(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Actions) {
+    if form.doors.is_empty() {
+        return;
+    }
+    let help = match &form.usual_connect {
+        Some(usual) => format!("“Connect” copies it. If this is empty, it copies “{usual}”."),
+        None => "“Connect” copies it.".to_owned(),
+    };
+    let field = Field::new("Command that connects").hint("e.g. ssh me@host.example").help(&help);
+    let field = field.fault(faults.connect.as_deref()).show(ui, &mut form.connect);
+    save_when(&field, actions);
 }
 
 fn more(ui: &mut Ui, form: &mut HostForm, faults: &HostFaults, actions: &mut Actions) {

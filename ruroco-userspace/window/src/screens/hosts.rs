@@ -4,9 +4,10 @@ use std::{mem, time::SystemTime};
 
 use eframe::egui::{Align, Label, Layout, RichText, Ui};
 use ruroco_client::profiles::Host;
+use ruroco_invite::door::{Door, in_words};
 use ruroco_keys::{command_name::DEFAULT_COMMAND, name::Name};
 
-use super::{Actions, offers};
+use super::{Actions, doors, offers};
 use crate::{
     action::Action,
     icons::Icon,
@@ -109,7 +110,7 @@ fn one(ui: &mut Ui, model: &Model, host_name: &Name, host: &Host, actions: &mut 
         commands(ui, host_name, host, actions);
         if let Some(knocking) = knocking {
             ui.add_space(TIGHT);
-            last_knock(ui, model.now, host_name, knocking, actions);
+            last_knock(ui, model.now, (host_name, host), knocking, actions);
         }
     });
 }
@@ -129,10 +130,13 @@ fn cannot_knock(
     ui.add_space(TIGHT);
 }
 
-/// The address of a host, and the port that opens.
+/// The address of a host, and the ports that open.
 fn facts(ui: &mut Ui, host: &Host) {
     let mut facts = host.address.to_string();
-    if let Some(port) = host.wait {
+    for (name, Door { port, duration, .. }) in &host.doors {
+        facts.push_str(&format!("  ·  opens {name} ({port}) for {}", in_words(*duration)));
+    }
+    if let Some(port) = host.wait.filter(|_| host.doors.is_empty()) {
         facts.push_str(&format!("  ·  opens port {port}"));
     }
     let text = RichText::new(facts).color(Palette::of(ui).quiet).size(13.0);
@@ -158,18 +162,19 @@ fn commands(ui: &mut Ui, host_name: &Name, host: &Host, actions: &mut Actions) {
                 actions.push(Action::Knock(host_name.clone(), command.to_owned()));
             }
         }
+        doors::connect(ui, host_name, host, actions);
     });
 }
 
 fn last_knock(
     ui: &mut Ui,
     now: SystemTime,
-    host: &Name,
+    (host, at): (&Name, &Host),
     knocking: &Knocking,
     actions: &mut Actions,
 ) {
     match &knocking.state {
-        State::Ended(ended) => over(ui, now, host, knocking, ended, actions),
+        State::Ended(ended) => over(ui, now, (host, at), knocking, ended, actions),
         state @ (State::LookingUp | State::Sent(_) | State::Waiting { .. }) => {
             message(ui, Tone::Information, None, &state.words(), None, |ui| {
                 quiet(ui, &format!("Command: {}", knocking.command));
@@ -188,7 +193,7 @@ fn last_knock(
 fn over(
     ui: &mut Ui,
     now: SystemTime,
-    host: &Name,
+    (host, at): (&Name, &Host),
     knocking: &Knocking,
     ended: &Ended,
     actions: &mut Actions,
@@ -197,6 +202,7 @@ fn over(
     let (tone, title) = ended.headline(now);
     if message(ui, tone, Some(ended.icon), &title, Some(&away), |ui| {
         ui.add(Label::new(&ended.text).wrap());
+        doors::countdown(ui, now, (host, at), &knocking.command, &ended.leases, actions);
         if !ended.advice.is_empty() {
             advice(ui, &ended.advice);
         }

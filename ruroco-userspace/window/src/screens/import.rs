@@ -3,7 +3,11 @@
 
 use eframe::egui::{Grid, Label, RichText, Ui};
 use ruroco_client::accept::{Plan, Step};
-use ruroco_invite::invitation::Invitation;
+use ruroco_common::doors::DoorName;
+use ruroco_invite::{
+    door::{Door, in_words},
+    invitation::Invitation,
+};
 use ruroco_keys::command_name::DEFAULT_COMMAND;
 
 use super::Actions;
@@ -129,12 +133,17 @@ fn facts_of(ui: &mut Ui, invitation: &Invitation) {
         commands => commands.join(", "),
     };
     let port = invitation.wait.map_or_else(|| "not specified".to_owned(), |port| port.to_string());
+    let doors = match doors_of(invitation) {
+        doors if doors.is_empty() => "none".to_owned(),
+        doors => doors.join(", "),
+    };
     let facts = Facts::from(invitation.key.label());
     Grid::new("facts").num_columns(2).spacing([ROOM, NEAR]).show(ui, |ui| {
         for (what, value) in [
             ("Address", invitation.address.to_string()),
             ("Commands", commands),
             ("Port that opens", port),
+            ("Doors", doors),
             ("Key id", facts.id.clone()),
             ("Cipher", facts.cipher().to_owned()),
         ] {
@@ -143,4 +152,12 @@ fn facts_of(ui: &mut Ui, invitation: &Invitation) {
             ui.end_row();
         }
     });
+}
+
+/// The doors of an invitation, with the time for which a knock opens each.
+fn doors_of(invitation: &Invitation) -> Vec<String> {
+    let door = |(name, door): (&DoorName, &Door)| {
+        format!("{name} ({}) for {}", door.port, in_words(door.duration))
+    };
+    invitation.doors.iter().map(door).collect()
 }

@@ -1,6 +1,7 @@
 //! The content of the window: the navigation, notices, one screen, and sometimes a dialog.
 
 mod dialogs;
+mod doors;
 mod history;
 mod host;
 mod hosts;

@@ -9,6 +9,7 @@ use ruroco_client::{
     attempt::{Attempt, Progress},
     effect::Effect,
     knock::{self, Knock},
+    lease,
     profiles::Host,
 };
 use ruroco_keys::name::Name;
@@ -59,11 +60,14 @@ impl KnockTask<'_> {
                 return Ended::without_key(&error, &self.host);
             }
         };
-        let effect = at.wait.map(Effect::of);
+        let port = if at.doors.is_empty() { at.wait } else { at.port_of(&self.command) };
+        let effect = port.map(Effect::of);
         let attempt = Attempt { knock, effect };
+        let mut sent = self.worker.platform.now();
         let mut report = |progress| match progress {
             Progress::LookingUp => self.step(Step::LookingUp),
             Progress::Sent(to) => {
+                sent = self.worker.platform.now();
                 self.step(Step::Sent(to));
                 record.entry.address.get_or_insert(to.to_string());
                 // Saved now, so that the entry exists even if the window is closed.
@@ -78,7 +82,10 @@ impl KnockTask<'_> {
             Ok(outcome) => {
                 record.entry.address = Some(knocking::addresses(&outcome.sent));
                 record.entry.result = knocking::result(&outcome);
-                Ended::of(&outcome, attempt.knock.key(), self.worker.platform.now())
+                let ended = Ended::of(&outcome, attempt.knock.key(), self.worker.platform.now());
+                let (file, host) = (self.worker.folder.leases(), self.host.as_str());
+                let leases = file.note(host, at, &self.command, sent, &outcome.effect);
+                ended.with_leases(leases).with_closings(&lease::closings(at, &self.command))
             }
             Err(error) => {
                 record.entry.result = match &error {

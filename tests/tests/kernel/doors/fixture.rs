@@ -71,7 +71,16 @@ impl Doors {
     pub(crate) fn of(specs: &[Spec]) -> Self {
         let has = |ports: fn(&Spec) -> bool, bit| if specs.iter().any(ports) { bit } else { 0 };
         let protocols = has(|spec| !spec.1.is_empty(), 1) | has(|spec| !spec.2.is_empty(), 2);
-        let mut doors = Self { kernel: Kernel::filled_with_doors_for(protocols) };
+        Self { kernel: Kernel::filled_with_doors_for(protocols) }.with(specs)
+    }
+
+    /// Doors that look closed: those for TCP that are not forwarded.
+    pub(crate) fn answered() -> Self {
+        Self { kernel: Kernel::answering() }.with(&[SPECS[0]])
+    }
+
+    fn with(self, specs: &[Spec]) -> Self {
+        let mut doors = self;
         let mut ports = DoorPorts::new_zeroed();
         for (number, (name, tcp, udp, source, forwarded)) in (1_u8..).zip(specs) {
             let door = Door::new(DoorName::new(name).unwrap(), *source, *forwarded);
@@ -129,8 +138,8 @@ impl Doors {
     }
 
     pub(crate) fn flows(&mut self) -> Vec<(FlowKey, Flow)> {
-        let map = self.hash::<40, 16>(maps::FLOWS);
-        let read = |entry: Result<([u8; 40], [u8; 16]), _>| {
+        let map = self.hash::<40, { size_of::<Flow>() }>(maps::FLOWS);
+        let read = |entry: Result<([u8; 40], [u8; size_of::<Flow>()]), _>| {
             let (key, flow) = entry.unwrap();
             (FlowKey::read_from_bytes(&key).unwrap(), Flow::read_from_bytes(&flow).unwrap())
         };
@@ -144,13 +153,13 @@ impl Doors {
     }
 
     pub(crate) fn put_flow(&mut self, key: FlowKey, flow: Flow) {
-        let mut map = self.hash::<40, 16>(maps::FLOWS);
-        let flow: [u8; 16] = flow.as_bytes().try_into().unwrap();
+        let mut map = self.hash::<40, { size_of::<Flow>() }>(maps::FLOWS);
+        let flow: [u8; size_of::<Flow>()] = flow.as_bytes().try_into().unwrap();
         map.insert(<[u8; 40]>::try_from(key.as_bytes()).unwrap(), flow, 0).unwrap();
     }
 
     pub(crate) fn remove_flow(&mut self, key: &FlowKey) {
-        let mut map = self.hash::<40, 16>(maps::FLOWS);
+        let mut map = self.hash::<40, { size_of::<Flow>() }>(maps::FLOWS);
         map.remove(&<[u8; 40]>::try_from(key.as_bytes()).unwrap()).unwrap();
     }
 
@@ -196,6 +205,11 @@ pub(crate) fn lease() -> Lease {
         key: KeyId([7; 8]),
         counter: [9; 16],
     }
+}
+
+/// A flow of the key of [`lease`] through the door `ssh`.
+pub(crate) fn flow(last: u64, idle: u64) -> Flow {
+    Flow { last, idle, key: lease().key, door: DoorName::new("ssh").unwrap() }
 }
 
 pub(crate) fn flow_key(packet: &Packet) -> FlowKey {

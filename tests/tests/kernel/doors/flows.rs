@@ -1,14 +1,13 @@
 //! Flows of UDP, and of TCP that goes on to another host.
 
 use ruroco_common::{
-    doors::{
-        Flow, FlowKey, Lease, MAX_FLOWS, MAX_FLOWS_PER_LEASE, TCP_CLOSING, TCP_IDLE, UDP_IDLE,
-    },
+    doors::{FlowKey, Lease, MAX_FLOWS, MAX_FLOWS_PER_LEASE, TCP_CLOSING, TCP_IDLE, UDP_IDLE},
     verdict::Verdict::{DoorAdmitted, DoorClosed, DoorLimited, DoorSession},
 };
 
 use super::fixture::{
-    ACK, Doors, FIN, FORWARDED, PSH, RST, SECOND, SYN, VPN, flow_key, lease, now, source, tcp, udp,
+    ACK, Doors, FIN, FORWARDED, PSH, RST, SECOND, SYN, VPN, flow, flow_key, lease, now, source,
+    tcp, udp,
 };
 use crate::frames::Packet;
 
@@ -41,7 +40,8 @@ fn a_flow_begins_under_a_lease_and_outlives_it() {
         let before = now();
         doors.expect(&packet, DoorAdmitted);
         let flow = doors.flow(&packet).unwrap();
-        assert_eq!(flow.idle, idle);
+        assert_eq!((flow.idle, flow.key), (idle, lease().key));
+        assert_eq!(flow.door.to_string(), door);
         assert!((before..=now()).contains(&flow.last), "{flow:?}");
         doors.put(&source(&packet), door, ended());
         for _ in 0..3 {
@@ -69,7 +69,7 @@ fn a_flow_is_of_its_addresses_ports_and_protocol_alone() {
         let key = flow_key(&packet);
         doors.remove_flow(&key);
         let protocol = if key.protocol == 6 { 17 } else { 6 };
-        doors.put_flow(FlowKey { protocol, ..key }, Flow { last: now(), idle: TCP_IDLE });
+        doors.put_flow(FlowKey { protocol, ..key }, flow(now(), TCP_IDLE));
         doors.expect(&good, DoorClosed);
     }
 }
@@ -87,15 +87,16 @@ fn a_flow_ends_after_a_rest() {
             (TCP_CLOSING, TCP_CLOSING + SECOND, DoorClosed),
         ] {
             let Some(last) = now().checked_sub(rested) else { continue };
-            doors.put_flow(flow_key(&packet), Flow { last, idle });
+            doors.put_flow(flow_key(&packet), flow(last, idle));
             doors.expect(&next(&packet), verdict);
         }
         // An ended flow is no obstacle to the next one.
-        doors.put_flow(flow_key(&packet), Flow { last: 0, idle: SECOND });
+        doors.put_flow(flow_key(&packet), flow(0, SECOND));
         doors.open(&source(&packet), door);
         doors.expect(&packet, DoorAdmitted);
         let flow = doors.flow(&packet).unwrap();
-        assert_eq!(flow.idle, idle);
+        assert_eq!((flow.idle, flow.key), (idle, lease().key));
+        assert_eq!(flow.door.to_string(), door);
         assert!(flow.last > now() - SECOND);
         doors.expect(&next(&packet), DoorSession);
     }
@@ -108,7 +109,7 @@ fn the_time_of_a_flow_is_written_at_most_once_a_second() {
     for (packet, _, idle) in starts() {
         for (rested, is_written) in [(2 * SECOND, true), (SECOND, true), (0, false)] {
             let last = now() - rested;
-            doors.put_flow(flow_key(&packet), Flow { last, idle });
+            doors.put_flow(flow_key(&packet), flow(last, idle));
             doors.expect(&next(&packet), DoorSession);
             let flow = doors.flow(&packet).unwrap();
             // Unless this took a second.
@@ -143,7 +144,7 @@ fn a_full_table_begins_no_flow_and_forgets_none() {
     let mut doors = Doors::all();
     let starts: Vec<_> = starts().collect();
     let first = flow_key(&starts[0].0);
-    let full = Flow { last: now(), idle: UDP_IDLE };
+    let full = flow(now(), UDP_IDLE);
     for number in 0..MAX_FLOWS {
         let source_port = u16::try_from(number % 1000).unwrap();
         let destination_port = u16::try_from(number / 1000).unwrap();

@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use ruroco_common::{
@@ -13,8 +14,9 @@ use ruroco_common::{
     guarded::Guarded,
     rate::Rate,
 };
+use ruroco_config::door::{Door, DoorPort, Transport};
 use ruroco_gate::{
-    door_maps::{DoorSpec, Plan},
+    door_maps::{Plan, StateMap},
     program::Program,
 };
 
@@ -40,32 +42,39 @@ impl PinDir {
         self.dir.path()
     }
 
+    /// Whether doors are armed, as the operator's tool sees it.
+    fn state(&self) -> StateMap {
+        StateMap::open(self.path()).unwrap().unwrap()
+    }
+
     fn pin(&self, name: &str) -> PathBuf {
         let namespace = fs::metadata("/proc/self/ns/net").unwrap().ino();
         self.path().join(format!("{namespace}_{name}"))
     }
 }
 
-fn spec(name: &str, tcp: u16) -> DoorSpec {
-    DoorSpec {
+fn door(name: &str, port: u16) -> Door {
+    Door {
         name: DoorName::new(name).unwrap(),
-        tcp: vec![tcp..=tcp],
-        udp: Vec::new(),
+        ports: vec![DoorPort { transport: Transport::Tcp, first: port, last: port }],
+        duration: Duration::from_secs(30),
+        connections: None,
         source: SourcePrefix::ADDRESS,
         is_forwarded: false,
     }
 }
 
-fn load(doors: &[DoorSpec], pin_dir: Option<&Path>) -> Result<Program, String> {
+fn load(doors: &[Door], pin_dir: Option<&Path>) -> Result<Program, String> {
     let guarded = Guarded::new(PORT, &OURS.map(Address::from), Rate::NEVER).unwrap();
     let named = ruroco_keys::named_key::NamedKey { name: "test".to_owned(), key: key() };
-    Program::load(guarded, &[named], Plan { doors, pin_dir }).map_err(|error| format!("{error:#}"))
+    let plan = Plan { doors: doors.iter().collect(), pin_dir, look_closed: false };
+    Program::load(guarded, &[named], &plan).map_err(|error| format!("{error:#}"))
 }
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn what_is_written_is_read_and_what_is_not_there_is_no_error() {
-    let mut program = load(&[spec("ssh", 22)], None).unwrap();
+    let mut program = load(&[door("ssh", 22)], None).unwrap();
     let doors = program.doors().unwrap();
     let (ssh, web) = (lease_key("192.0.2.9", "ssh"), lease_key("2001:db8::9", "web"));
     assert_eq!(doors.lease(&ssh).unwrap(), None);
@@ -83,9 +92,6 @@ fn what_is_written_is_read_and_what_is_not_there_is_no_error() {
     assert_eq!(doors.leases().unwrap(), [(web, other)]);
     assert_eq!(doors.flows().unwrap(), []);
     doors.remove_flow(&flow_key(&tcp(22, 2)[0])).unwrap();
-    assert_eq!(doors.state().unwrap(), DoorState { open_from: 0, set_at: 0 });
-    doors.set_state(DoorState { open_from: 7, set_at: 1 }).unwrap();
-    assert_eq!(doors.state().unwrap(), DoorState { open_from: 7, set_at: 1 });
     for addresses in [&["192.0.2.5", "2001:db8::5"][..], &["192.0.2.6"], &[]] {
         let parse = |address: &&str| Address::from(address.parse::<std::net::IpAddr>().unwrap());
         doors.set_addresses(&addresses.iter().map(parse).collect::<BTreeSet<_>>()).unwrap();
@@ -95,7 +101,7 @@ fn what_is_written_is_read_and_what_is_not_there_is_no_error() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn so_many_leases_have_room_and_no_more() {
-    let mut program = load(&[spec("ssh", 22)], None).unwrap();
+    let mut program = load(&[door("ssh", 22)], None).unwrap();
     let doors = program.doors().unwrap();
     let key = |number: u32| {
         let address = Address::from_ipv4(number.to_be_bytes());
@@ -116,24 +122,25 @@ fn so_many_leases_have_room_and_no_more() {
 fn leases_outlive_the_program_and_maps_of_another_layout_are_replaced() {
     let dir = PinDir::new();
     let (ssh, given) = (lease_key("192.0.2.9", "ssh"), lease());
-    let mut first = load(&[spec("ssh", 22)], Some(dir.path())).unwrap();
+    let mut first = load(&[door("ssh", 22)], Some(dir.path())).unwrap();
     assert!(first.doors().unwrap().put(&ssh, &given).unwrap());
-    first.doors().unwrap().set_state(DoorState { open_from: now() + SECOND, set_at: 1 }).unwrap();
+    let set = DoorState { open_from: now() + SECOND, set_at: 1 };
+    dir.state().set(set).unwrap();
     // While it runs, and after it has ended.
-    let mut second = load(&[spec("web", 80), spec("ssh", 22)], Some(dir.path())).unwrap();
+    let mut second = load(&[door("web", 80), door("ssh", 22)], Some(dir.path())).unwrap();
     assert_eq!(second.doors().unwrap().lease(&ssh).unwrap(), Some(given));
     drop((first, second));
-    let mut third = load(&[spec("ssh", 22)], Some(dir.path())).unwrap();
+    let mut third = load(&[door("ssh", 22)], Some(dir.path())).unwrap();
     assert_eq!(third.doors().unwrap().lease(&ssh).unwrap(), Some(given));
-    assert_ne!(third.doors().unwrap().state().unwrap().open_from, 0);
+    assert_eq!(dir.state().get().unwrap(), set);
     drop(third);
     // The map of flows in the place of that of leases.
     fs::remove_file(dir.pin("leases_1")).unwrap();
-    fs::rename(dir.pin("flows_1"), dir.pin("leases_1")).unwrap();
-    let mut fourth = load(&[spec("ssh", 22)], Some(dir.path())).unwrap();
+    fs::rename(dir.pin("flows_2"), dir.pin("leases_1")).unwrap();
+    let mut fourth = load(&[door("ssh", 22)], Some(dir.path())).unwrap();
     assert_eq!(fourth.doors().unwrap().lease(&ssh).unwrap(), None);
     assert!(fourth.doors().unwrap().put(&ssh, &given).unwrap());
-    let mut fifth = load(&[spec("ssh", 22)], Some(dir.path())).unwrap();
+    let mut fifth = load(&[door("ssh", 22)], Some(dir.path())).unwrap();
     assert_eq!(fifth.doors().unwrap().leases().unwrap(), [(ssh, given)]);
 }
 
@@ -151,6 +158,6 @@ fn a_program_without_doors_has_and_pins_no_maps_of_doors() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_port_has_one_door() {
-    let error = load(&[spec("ssh", 22), spec("web", 22)], None).err().expect("an error");
+    let error = load(&[door("ssh", 22), door("web", 22)], None).err().expect("an error");
     assert!(error.contains("port 22 of door web"), "{error}");
 }

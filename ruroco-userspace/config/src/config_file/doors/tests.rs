@@ -148,18 +148,6 @@ fn every_mistake_names_its_line_and_the_remedy() {
 }
 
 #[test]
-fn what_doors_cannot_go_with_is_told_with_the_line_of_that() {
-    let doors = "[doors.ssh]\nport = \"tcp/22\"\n[doors.web]\nport = \"tcp/443\"\n";
-    let text = format!("{GOOD}appearance = \"closed\"\n{doors}");
-    let problems = check(&text).unwrap_err();
-    assert_eq!(problems.len(), 1, "{problems}");
-    let error = problems.to_string();
-    assert!(error.starts_with("/config.toml:5: "), "{error}");
-    assert!(error.contains("Set appearance = \"filtered\", or remove [doors]"), "{error}");
-    assert!(check(&text.replace(doors, "[doors]\n")).is_ok());
-}
-
-#[test]
 fn a_door_is_closed_by_xdp_by_nftables_or_by_both() {
     let backend = |text: &str| door(&format!("port = \"tcp/22\"\nbackend = {text}")).backend;
     for (text, expected, names) in [
@@ -214,6 +202,27 @@ fn nftables_limits_connections_of_tcp_only() {
     assert!(error.contains("`connections` cannot limit UDP"), "{error}");
     for (port, backend) in [("\"tcp/9\"", "\"nftables\""), (both, "[\"xdp\", \"nftables\"]")] {
         assert!(check(&text(port, backend)).is_ok(), "{port} {backend}");
+    }
+}
+
+#[test]
+fn a_door_looks_closed_if_its_connections_end_at_a_tcp_socket_of_this_host() {
+    let closed = format!("{GOOD}appearance = \"closed\"\n[doors.x]\n");
+    assert!(check(&format!("{closed}port = [\"tcp/22\", \"tcp/80-90\"]\n")).is_ok());
+    assert!(check(&format!("{closed}port = \"tcp/22\"\nforwarded = false\n")).is_ok());
+    for (fields, line) in [
+        ("port = \"udp/51820\"", 7),
+        ("port = [\n\"tcp/22\",\n\"udp/53\"]", 9),
+        ("port = \"tcp/22\"\nforwarded = true", 8),
+        ("port = \"tcp/22\"\nbackend = [\"xdp\", \"nftables\"]", 8),
+    ] {
+        let problems = check(&format!("{closed}{fields}\n")).unwrap_err();
+        assert_eq!(problems.len(), 1, "{fields}: {problems}");
+        let error = problems.to_string();
+        assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{fields}: {error}");
+        assert!(error.contains("Set appearance = \"filtered\" in [gate]"), "{fields}: {error}");
+        let filtered = check(&format!("{GOOD}[doors.x]\n{fields}\n"));
+        assert!(filtered.is_ok(), "{fields}");
     }
 }
 

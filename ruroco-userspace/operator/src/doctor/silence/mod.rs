@@ -122,7 +122,7 @@ fn test(pass_refused: Rate) -> anyhow::Result<Heard> {
     };
     let addresses: Vec<Address> = peers.iter().map(|peer| Address::from(peer.gate)).collect();
     let guarded = Guarded::new(PORT, &addresses, pass_refused).context("too many addresses")?;
-    let mut program = Program::load(guarded, std::slice::from_ref(&named), Plan::default())?;
+    let mut program = Program::load(guarded, std::slice::from_ref(&named), &Plan::default())?;
     let xdp = program.xdp()?;
     // Dropped with the program.
     if xdp.attach_to_if_index(gate, XdpMode::Driver).is_err() {

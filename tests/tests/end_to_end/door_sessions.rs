@@ -1,0 +1,197 @@
+//! What came through a door: how it is counted, and how the operator ends it.
+
+use std::{
+    fs,
+    io::{self, Read},
+    net::{TcpStream, UdpSocket},
+    process::Output,
+};
+
+use ruroco_common::verdict::Verdict;
+use ruroco_lab::{
+    files::Options,
+    knock::Knock,
+    lab::udp_socket,
+    namespace::Namespace,
+    network::{CLIENT, Family, SERVER, THIRD},
+    wait,
+};
+
+use crate::doors::{LONG, SHORT, Session, Site, behind, options};
+
+impl Site {
+    /// A session from a host for which the door is open for a moment.
+    fn connect_from(&mut self, host: &Namespace, family: Family, address: &str) -> Session {
+        let arguments = ["--command", "open_test", "--ip", address, "--permissive"];
+        self.lab.knock(family, &arguments);
+        self.lab.gate().wait_for(&["door=test", &format!("ip={address} ")]);
+        let near = host.enter(|| TcpStream::connect_timeout(&behind(family), wait::DEADLINE));
+        let near = near.expect("the door is not open");
+        let far = self.accept(family);
+        Session { near, far }
+    }
+
+    fn tool(&self, arguments: &[&str]) -> Output {
+        self.lab.tool_command(arguments).output().unwrap()
+    }
+
+    #[track_caller]
+    fn expect_said(&self, arguments: &[&str], expected: &str) {
+        let output = self.tool(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    }
+}
+
+impl Session {
+    /// The server's end was reset, and so is this.
+    #[track_caller]
+    fn expect_cut(&mut self) {
+        self.near.set_read_timeout(Some(wait::DEADLINE)).unwrap();
+        let error = self.near.read(&mut [0]).expect_err("the session continues");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn sessions_end_for_one_address_or_for_all() {
+    let mut site = Site::new(&options(LONG, ""));
+    let third = site.lab.network.third.handle();
+    let client = site.lab.network.client.handle();
+    for family in Family::BOTH {
+        let [near, far] = [CLIENT, THIRD].map(|host| host.of(family).to_string());
+        let mut ours = site.connect_from(&client, family, &near);
+        let mut other = site.connect_from(&third, family, &far);
+        site.expect_said(
+            &["doors", "close", "test", "--for", &near],
+            &format!("closed test for {near}\n"),
+        );
+        ours.expect_alive();
+        site.expect_said(
+            &["doors", "close", "test", "--for", &near, "--cut"],
+            &format!("test was not open for {near}\nended 1 TCP session through test\n"),
+        );
+        ours.expect_cut();
+        other.expect_alive();
+        site.expect_said(
+            &["doors", "close", "test", "--cut"],
+            &format!("closed test for {far}\nended 1 TCP session through test\n"),
+        );
+        other.expect_cut();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn the_session_that_the_tool_runs_in_continues() {
+    let mut site = Site::new(&options(LONG, ""));
+    let family = Family::V4;
+    site.open(family);
+    let mut session = site.connect(family);
+    let mut other = site.connect(family);
+    let mut command = site.lab.tool_command(&["doors", "close", "test", "--cut"]);
+    let port = session.near.local_addr().unwrap().port();
+    let ends = format!("{} {port} {} {}", CLIENT.v4, SERVER.v4, behind(family).port());
+    let said = command.env("SSH_CONNECTION", ends).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let own = format!("your own session ({} port {port}) continues", CLIENT.v4);
+    assert!(said.contains("ended 1 TCP session") && said.contains(&own), "{said}");
+    session.expect_alive();
+    other.expect_cut();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_revoked_key_takes_its_sessions_along_if_so_requested() {
+    let mut site = Site::new(&Options { more_keys: vec!["phone"], ..options(LONG, "") });
+    let family = Family::V4;
+    let third = site.lab.network.third.handle();
+    site.open(family);
+    let mut session = site.connect(family);
+    // The other key opens the door for another address.
+    let mut knock = Knock::to(SERVER.of(family), "open_test");
+    knock.plaintext.claimed_source = Some(THIRD.of(family).into());
+    site.lab.send(family, &knock.seal(&site.lab.files.key("phone")));
+    site.lab.gate().wait_for(&["door=test", &format!("ip={} ", THIRD.of(family))]);
+    let near = third.enter(|| TcpStream::connect_timeout(&behind(family), wait::DEADLINE));
+    let mut other = Session { near: near.unwrap(), far: site.accept(family) };
+
+    let commands = site.lab.files.commands();
+    let commands = ["--commands", commands.to_str().unwrap()];
+    let revoked = site.tool(&[&["key", "revoke", "laptop", "--cut"][..], &commands].concat());
+    let said = String::from_utf8_lossy(&revoked.stdout).into_owned();
+    assert!(said.contains("ended 1 TCP session through test"), "{said}");
+    session.expect_cut();
+    other.expect_alive();
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_flow_ends_with_the_key_that_opened_it_whoever_has_renewed_the_lease() {
+    let mut options = Options { more_keys: vec!["phone"], ..options(SHORT, "") };
+    options.config = options.config.replace("tcp/", "udp/");
+    let mut site = Site::new(&options);
+    for family in Family::BOTH {
+        let server = site.lab.network.server.enter(|| UdpSocket::bind(behind(family))).unwrap();
+        server.set_read_timeout(Some(wait::DEADLINE)).unwrap();
+        let flow = udp_socket(&site.lab.network.client, family.unspecified());
+        let mut buffer = [0; 8];
+        site.open(family);
+        flow.send_to(b"open", behind(family)).unwrap();
+        server.recv_from(&mut buffer).unwrap();
+        let knock = Knock::to(SERVER.of(family), "open_test");
+        site.lab.send(family, &knock.seal(&site.lab.files.key("phone")));
+        let address = format!("ip={} ", CLIENT.of(family));
+        site.lab.gate().wait_for(&["door=test", &address, "key=phone"]);
+        site.wait_for_end_of_lease(family);
+        flow.send_to(b"still", behind(family)).unwrap();
+        server.recv_from(&mut buffer).unwrap();
+        assert_eq!(site.doors()[0]["flows"], 1);
+
+        let (file, key) = (site.lab.files.server_key("laptop"), site.lab.files.path("kept"));
+        fs::rename(&file, &key).unwrap();
+        site.lab.reload_gate();
+        site.lab.expect_verdict(Verdict::DoorClosed, 1, |_| {
+            flow.send_to(b"over", behind(family)).unwrap();
+        });
+        assert_eq!(site.doors()[0]["flows"], 0);
+        fs::rename(&key, &file).unwrap();
+        site.lab.reload_gate();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn what_a_door_has_admitted_is_counted_over_its_leases() {
+    let mut site = Site::new(&options(LONG, ""));
+    let admitted = |site: &Site| site.doors()[0]["admitted"].as_u64().unwrap();
+    assert_eq!(admitted(&site), 0);
+    site.open(Family::V4);
+    let _sessions = [site.connect(Family::V4), site.connect(Family::V4)];
+    assert_eq!(admitted(&site), 2);
+    // A renewed lease, another one, and one that has been closed.
+    site.open(Family::V4);
+    site.open(Family::V6);
+    let _more = [site.connect(Family::V4), site.connect(Family::V6)];
+    assert_eq!(admitted(&site), 4);
+    assert!(site.tool(&["doors", "close", "test"]).status.success());
+    assert_eq!(admitted(&site), 4);
+    site.open(Family::V4);
+    let _last = site.connect(Family::V4);
+    assert_eq!(admitted(&site), 5);
+    let shown = String::from_utf8(site.tool(&["status", "--prometheus"]).stdout).unwrap();
+    for line in [
+        "ruroco_door_leases{door=\"test\"} 1",
+        "ruroco_door_sessions{door=\"test\",kind=\"tcp\"} 5",
+        "ruroco_door_admitted_total{door=\"test\"} 5",
+    ] {
+        assert!(shown.lines().any(|is| is == line), "no {line} in {shown}");
+    }
+    // The counter is that of the gate.
+    site.lab.gate().crash();
+    site.lab.start_gate();
+    assert_eq!(admitted(&site), 0);
+    let _again = site.connect(Family::V4);
+    assert_eq!(admitted(&site), 1);
+}
