@@ -232,7 +232,9 @@ impl Switch {
         if arming == Arming::Armed && self.is_confirmed_in_one()? {
             self.set(Arming::Armed)?;
         }
+        // What is known of the table may be older than the file, which the operator may have made since.
         if arming == Arming::Armed
+            && self.state_of_map()?.is_some()
             && let Err(error) = self.remove_file()
         {
             tracing::error!("{error:#}");
