@@ -317,6 +317,10 @@ impl Files {
                 options.gate,
             )
             .expect("write to a string");
+        } else {
+            let (pins, doors, gate) = (self.pins(), self.doors_dir(), options.gate);
+            write!(text, "\n[gate]\npin_dir = {pins:?}\ndoors_dir = {doors:?}\n{gate}\n")
+                .expect("write to a string");
         }
         text + "\n" + &options.config
     }

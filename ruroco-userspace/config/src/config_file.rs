@@ -288,6 +288,11 @@ impl Config {
             .map_err(|error| self.problem(Place::Field(field), format!("{field}: {error:#}")))
     }
 
+    /// Whether this host has a gate: for the XDP program, or for doors of nftables.
+    pub fn has_gate(&self) -> bool {
+        self.source == Source::Xdp || !self.doors.is_empty()
+    }
+
     /// Where it was read from.
     pub fn path(&self) -> &Path {
         self.file.path()

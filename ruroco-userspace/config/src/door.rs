@@ -1,6 +1,8 @@
 //! A door: the ports that it closes, and what a knock opens. Here are its types as `config.toml` has them;
 //! [`ruroco_common::doors`] has them as the XDP program does.
 
+mod backend;
+
 use std::{fmt, str::FromStr, time::Duration};
 
 use ruroco_common::doors::{DoorName, SourcePrefix};
@@ -9,6 +11,8 @@ use ruroco_files::toml_file::{
     value::{Item, Value},
 };
 use ruroco_messages::problems::Problems;
+
+pub use self::backend::Backend;
 
 /// `[doors.NAME]`: ports that are closed to every address without a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub struct Door {
     pub source: SourcePrefix,
     /// Whether connections are forwarded, so that this host has no socket for them.
     pub is_forwarded: bool,
+    /// What closes it.
+    pub backend: Backend,
 }
 
 /// That a text is not the name of a door, and what to use.

@@ -20,7 +20,7 @@ use ruroco_files::{
 };
 
 use crate::{
-    door::{DoorPort, DoorSource},
+    door::{Backend, DoorPort, DoorSource},
     expiry::Expiry,
     network::Network,
     values::{HostAddress, InterfaceName, UserName},
@@ -178,6 +178,11 @@ fields! {
 
     /// Whether this host forwards the connections, for example to a container, instead of accepting them itself.
     FORWARDED: bool = "forwarded", Default::Value(|| false), Reload;
+
+    /// What closes the door: `"xdp"` is the XDP program, on the interfaces in `interfaces`, and `"nftables"` a table
+    /// `inet ruroco` of the kernel's packet filter, on all interfaces, also those without Ethernet. It needs the
+    /// program `nft`. `["xdp", "nftables"]` uses both. Required as `"nftables"` with `source = "udp"`.
+    BACKEND: Backend = "backend", Default::Value(|| Backend::Xdp), Reload;
 }
 
 /// `source`: where the server gets its candidates from.

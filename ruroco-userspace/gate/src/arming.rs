@@ -4,8 +4,8 @@
 //! doors for a time: unless this is confirmed before it has passed, doors are open to everyone again. The XDP program
 //! does this by itself, so that it happens even if no gate runs.
 //!
-//! The state is in two places: in a map that the XDP program reads, and in a file for the next start of the host,
-//! which loses all maps. The file says that doors are to be open, and it is there until they are armed for good: a
+//! The state is in a map that the XDP program reads, in the table of the doors that nftables closes, and in a file for
+//! the next start of the host, which loses map and table. The file says that doors are to be open, and it is there until they are armed for good: a
 //! host that restarts before the operator has confirmed starts with open doors.
 
 use std::{
@@ -16,12 +16,15 @@ use std::{
 
 use anyhow::Context;
 use ruroco_common::doors::DoorState;
-use ruroco_config::Gate;
+use ruroco_config::Config;
 use ruroco_files::durable;
 use ruroco_ipc::boot_clock;
 use ruroco_trust::private_directory;
 
-use super::door_maps::StateMap;
+use super::{
+    door_maps::StateMap,
+    nft::{listing::Armed, table},
+};
 
 /// The file in `doors_dir`.
 const FILE: &str = "disarmed";
@@ -69,19 +72,28 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
-/// Both places of the state.
+/// All places of the state.
 pub struct Switch {
     file: PathBuf,
     map: Option<StateMap>,
+    /// What the table of nftables says, if there is one.
+    table: Option<Armed>,
 }
 
 impl Switch {
-    /// For the host with this configuration. There is no map before a gate with doors has started.
+    /// For the host with this configuration. There is no map, and no table, before a gate with doors has started.
     ///
     /// # Errors
-    /// If the map cannot be opened.
-    pub fn open(gate: &Gate) -> anyhow::Result<Self> {
-        Ok(Self { file: gate.doors_dir.join(FILE), map: StateMap::open(&gate.pin_dir)? })
+    /// If the map cannot be opened, or the table cannot be listed.
+    pub fn open(config: &Config) -> anyhow::Result<Self> {
+        let gate = &config.gate;
+        let has_table = config.doors.values().any(|door| door.backend.has_nftables());
+        let found = if has_table { table::look()? } else { None };
+        Ok(Self {
+            file: gate.doors_dir.join(FILE),
+            map: StateMap::open(&gate.pin_dir)?,
+            table: found.map(|found| found.armed),
+        })
     }
 
     /// Whether doors are armed.
@@ -89,16 +101,81 @@ impl Switch {
     /// # Errors
     /// If the kernel or the disk does not tell.
     pub fn read(&self) -> anyhow::Result<Arming> {
-        match &self.map {
-            Some(map) => {
-                let state = map.get()?;
-                match state.set_at {
-                    0 => self.after_start(),
-                    _ => Ok(Arming::of(state, boot_clock::now())),
-                }
+        let now = boot_clock::now();
+        match (self.state_of_map()?, &self.table) {
+            (Some(map), table) => {
+                let is_confirmed = table.is_some_and(|table| table.is_confirmed);
+                Ok(match Arming::of(map, now) {
+                    Arming::ArmedUntil(_) if is_confirmed => Arming::Armed,
+                    arming @ (Arming::Armed | Arming::ArmedUntil(_) | Arming::Disarmed) => arming,
+                })
             }
-            None => self.after_start(),
+            (None, Some(table)) => Ok(Arming::of(table.state, now)),
+            (None, None) => self.after_start(),
         }
+    }
+
+    /// What the map says, if it has been set since the start of the host.
+    fn state_of_map(&self) -> anyhow::Result<Option<DoorState>> {
+        let state = self.map.as_ref().map(StateMap::get).transpose()?;
+        Ok(state.filter(|state| state.set_at != 0))
+    }
+
+    /// What a new table is to say.
+    ///
+    /// # Errors
+    /// As [`Switch::read`].
+    pub(super) fn for_table(&self) -> anyhow::Result<DoorState> {
+        let state = self.read()?.to_state(boot_clock::now());
+        // That both are one setting is known by its time.
+        Ok(DoorState {
+            set_at: self.state_of_map()?.map_or(state.set_at, |map| map.set_at),
+            ..state
+        })
+    }
+
+    /// What the table is to say that another program has removed. The operator may have armed or disarmed doors a moment
+    /// before: the file tells.
+    ///
+    /// # Errors
+    /// If the kernel or the disk does not tell.
+    pub(super) fn without_table(&mut self) -> anyhow::Result<DoorState> {
+        let state = match self.state_of_map()? {
+            Some(map) => map,
+            None => {
+                let arming = match (self.read()?, is_there(&self.file)?) {
+                    (_, false) => Arming::Armed,
+                    (Arming::Armed, true) => Arming::Disarmed,
+                    (last, true) => last,
+                };
+                arming.to_state(boot_clock::now())
+            }
+        };
+        self.table = Some(Armed { state, is_confirmed: false });
+        Ok(state)
+    }
+
+    /// The map is no longer kept.
+    pub(super) fn forget_map(&mut self) {
+        self.map = None;
+    }
+
+    /// What the table says now.
+    pub(super) const fn note_table(&mut self, table: Armed) {
+        self.table = Some(table);
+    }
+
+    /// Whether a connection has confirmed a trial in one place only, the map or the table.
+    fn is_confirmed_in_one(&self) -> anyhow::Result<bool> {
+        let Some(table) = &self.table else { return Ok(false) };
+        Ok(match self.state_of_map()? {
+            Some(map) => {
+                let is_one = map.set_at == table.state.set_at;
+                let in_table = table.is_confirmed && map.open_from != 0;
+                in_table || (is_one && map.open_from == 0 && table.state.open_from != 0)
+            }
+            None => table.is_confirmed,
+        })
     }
 
     /// What the file means for a host that has just started.
@@ -109,14 +186,22 @@ impl Switch {
     /// Arms or disarms doors.
     ///
     /// # Errors
-    /// If the file or the map cannot be written. Doors may then be open after the next start of the host, but they are
+    /// If the file, the table or the map cannot be written. Doors may then be open after the next start of the host, but they are
     /// not closed when the operator does not expect it.
     pub fn set(&mut self, arming: Arming) -> anyhow::Result<()> {
         if arming != Arming::Armed {
             self.keep_file()?;
         }
+        let now = boot_clock::now();
+        let state = arming.to_state(now);
+        // The table first: a gate that looks in between finds a trial in the map only after the last one's confirmation
+        // has gone.
+        if let Some(table) = &mut self.table {
+            table::set_armed(state)?;
+            *table = Armed { state, is_confirmed: false };
+        }
         if let Some(map) = &mut self.map {
-            map.set(arming.to_state(boot_clock::now()))?;
+            map.set(state)?;
         }
         if arming == Arming::Armed {
             self.remove_file()?;
@@ -144,7 +229,12 @@ impl Switch {
     /// As [`Switch::read`].
     pub(super) fn follow(&mut self) -> anyhow::Result<Arming> {
         let arming = self.read()?;
+        if arming == Arming::Armed && self.is_confirmed_in_one()? {
+            self.set(Arming::Armed)?;
+        }
+        // What is known of the table may be older than the file, which the operator may have made since.
         if arming == Arming::Armed
+            && self.state_of_map()?.is_some()
             && let Err(error) = self.remove_file()
         {
             tracing::error!("{error:#}");
@@ -154,7 +244,7 @@ impl Switch {
 
     /// Whether a gate with doors has been there since the start of the host.
     pub const fn is_in_kernel(&self) -> bool {
-        self.map.is_some()
+        self.map.is_some() || self.table.is_some()
     }
 
     fn keep_file(&self) -> anyhow::Result<()> {
@@ -209,7 +299,10 @@ mod tests {
     #[test]
     fn a_host_that_starts_before_a_confirmation_has_open_doors() {
         let dir = tempfile::tempdir().unwrap();
-        let switch = || Switch { file: dir.path().join("state").join(FILE), map: None };
+        let switch = || {
+            let file = dir.path().join("state").join(FILE);
+            Switch { file, map: None, table: None }
+        };
         assert_eq!(switch().read().unwrap(), Arming::Armed, "the default");
         switch().set(Arming::ArmedUntil(NOW)).unwrap();
         assert_eq!(switch().read().unwrap(), Arming::Disarmed);

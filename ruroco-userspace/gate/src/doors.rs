@@ -7,6 +7,7 @@
 //! - `lease_socket` receives requests;
 //! - `ledger` gives and ends leases, by the rules in `leases`, and ends `flows`;
 //! - `events` reports to the commander what becomes of leases, over the `event_socket`;
+//! - `filter` keeps the table of nftables;
 //! - `arming_watch` follows whether doors are armed.
 //!
 //! Rationale: decision 0037.
@@ -14,6 +15,7 @@
 mod arming_watch;
 mod event_socket;
 mod events;
+mod filter;
 mod flows;
 mod lease_socket;
 mod leases;
@@ -27,7 +29,7 @@ use std::{
 };
 
 use ruroco_common::address::Address;
-use ruroco_config::{Config, Gate};
+use ruroco_config::{Config, door::Backend};
 use ruroco_ipc::lease::{Answer, Request};
 
 pub(super) use self::lease_socket::PLACES;
@@ -37,6 +39,7 @@ use self::{
 use super::{
     door_maps::{self, DoorMaps},
     held_keys::HeldKeys,
+    nft::table::Table,
     status::{ArmingStatus, DoorStatus},
 };
 
@@ -58,12 +61,14 @@ impl Doors {
         keys: &HeldKeys,
     ) -> anyhow::Result<Self> {
         let events = EventSocket::listen(&config.socket_dir)?;
-        let ledger = Ledger::adopt(&config.doors, maps, events)?;
+        let table = filter::begin(config)?;
+        let ledger = Ledger::adopt(&config.doors, maps, table, events)?;
         let socket = LeaseSocket::listen(&config.socket_dir)?;
         let mut doors = Self { arming: ArmingWatch::default(), ledger, socket };
         doors.begin_arming(config)?;
+        doors.write_table(config)?;
         doors.close_unsupported(keys);
-        doors.forget_earlier(&config.gate);
+        doors.forget_earlier(config);
         Ok(doors)
     }
 
@@ -99,33 +104,47 @@ impl Doors {
 
     /// When to [tend](Doors::tend) to something.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
-        let wakes =
-            [self.ledger.next_wake(now), self.arming.next_look(now), self.socket.next_wake(now)];
+        let table = self.ledger.table.as_ref().and_then(Table::next_wake);
+        let socket = self.socket.next_wake(now);
+        let wakes = [self.ledger.next_wake(now), self.arming.next_look(now), socket, table];
         wakes.into_iter().flatten().min()
     }
 
     /// Deals with what is due.
     pub(super) fn tend(&mut self, now: Instant, keys: &HeldKeys) {
         self.socket.tend(now);
-        self.arming.follow();
+        self.follow_arming();
         self.ledger.tend(now, keys);
     }
 
     /// Goes on with another configuration and other keys.
     pub(super) fn change(&mut self, config: &Config, maps: Option<DoorMaps>, keys: &HeldKeys) {
+        self.end_moved(config);
         self.ledger.change(&config.doors, maps);
+        if let Err(error) = self.write_table(config) {
+            tracing::error!("doors of nftables are as before the reload: {error:#}");
+        }
         self.close_unsupported(keys);
-        self.forget_earlier(&config.gate);
+        self.forget_earlier(config);
     }
 
-    /// Without doors, the maps of earlier doors are no longer kept.
-    fn forget_earlier(&mut self, gate: &Gate) {
-        if !self.is_empty() {
-            return;
+    /// What no door needs any more is not kept: the maps and the table of earlier doors.
+    fn forget_earlier(&mut self, config: &Config) {
+        let mut backends = config.doors.values().map(|door| door.backend);
+        if self.is_empty() {
+            self.arming.end();
         }
-        self.arming.end();
-        if let Err(error) = door_maps::unpin(&gate.pin_dir) {
-            tracing::warn!("could not remove the maps of earlier doors: {error:#}");
+        if !backends.clone().any(Backend::has_xdp) {
+            if let Some(switch) = self.arming.switch() {
+                switch.forget_map();
+            }
+            if let Err(error) = door_maps::unpin(&config.gate.pin_dir) {
+                tracing::warn!("could not remove the maps of earlier doors: {error:#}");
+            }
+        }
+        if !backends.any(Backend::has_nftables) {
+            self.ledger.table = None;
+            filter::forget(config);
         }
     }
 
@@ -135,11 +154,13 @@ impl Doors {
     /// # Errors
     /// If this is unknown.
     pub(super) fn begin_arming(&mut self, config: &Config) -> anyhow::Result<()> {
-        self.arming.begin(config)
+        let has_moved = self.has_moved(config);
+        self.arming.begin(config, has_moved)
     }
 
     /// Notices that the operator, a connection or the end of its time has changed whether doors are armed.
     pub(super) fn follow_arming(&mut self) {
+        self.follow_table(Instant::now());
         self.arming.follow();
     }
 

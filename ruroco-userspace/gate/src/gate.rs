@@ -3,7 +3,7 @@
 
 use std::{fmt, net::IpAddr, os::fd::AsFd, time::Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ruroco_config::{
     Config, OnStop, Source,
     key_directory::{self, Occasion},
@@ -32,6 +32,7 @@ use super::{
     ring_fill,
     ring_socket::RingSocket,
     status::{self, InterfaceStatus, Status},
+    without_xdp,
 };
 
 /// Runs the gate until a signal ends it, and then detaches the program.
@@ -41,7 +42,7 @@ use super::{
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     let Settings { config, keys, server_uid } = settings;
     if config.source == Source::Udp {
-        bail!("`source` is \"udp\" in the configuration, which needs no gate");
+        return without_xdp::run(config, server_uid, &keys.usable);
     }
     let event_loop = EventLoop::begin()?;
     private_directory::prepare(&config.socket_dir, private_socket::DIRECTORY_MODE)?;
@@ -59,7 +60,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let doors = Doors::begin(&config, program.take_doors(), &keys)?;
     let lookup = program.attach_lookup()?;
-    privileges::drop_all_but_needed()?;
+    privileges::drop_all_but(privileges::FOR_XDP)?;
     // The last step of all that can fail: from here on a gate that crashed has a successor.
     let interfaces = match Interfaces::attach(program.xdp()?, &config.gate, pins) {
         Ok(interfaces) => interfaces,
@@ -128,10 +129,12 @@ pub(super) enum Event {
     DoorReceiverGone,
     /// The program has written to its debug log.
     ProgramLog,
+    /// Some table of nftables has changed.
+    Tables,
 }
 
-/// How many events the gate waits for: nine, and requests on each connection for doors.
-const EVENTS: usize = 9 + doors::PLACES;
+/// How many events the gate waits for: ten, and requests on each connection for doors.
+const EVENTS: usize = 10 + doors::PLACES;
 
 impl Daemon<EVENTS> for Gate {
     type Event = Event;
@@ -146,6 +149,7 @@ impl Daemon<EVENTS> for Gate {
             (Event::StatusQuestion, self.status_listener.descriptor(now)),
             (Event::ProgramLog, self.program.log()),
             (Event::DoorConnecting, self.doors.descriptor(now)),
+            (Event::Tables, self.doors.table_changes()),
             (Event::DoorReceiverGone, self.doors.events().commander()),
             (Event::DoorReceiverConnecting, self.doors.events().descriptor(now)),
             request(0),
@@ -181,6 +185,7 @@ impl Daemon<EVENTS> for Gate {
             Event::DoorReceiverConnecting => self.doors.events_mut().accept(Instant::now()),
             Event::DoorReceiverGone => self.doors.events_mut().notice_end(),
             Event::DoorRequest(place) => self.doors.serve(place, &self.keys),
+            Event::Tables => self.doors.notice_table(Instant::now()),
         }
         Ok(())
     }
@@ -191,7 +196,7 @@ impl Daemon<EVENTS> for Gate {
         self.history.tell_refused(now, || self.program.verdicts());
         self.ring_socket.tend(now);
         let in_force = self.keys.in_force();
-        if let Err(error) = self.keys.expire(&mut self.program) {
+        if let Err(error) = self.keys.expire(Some(&mut self.program)) {
             tracing::error!("{error:#}");
         }
         if self.keys.in_force() != in_force {
@@ -229,6 +234,7 @@ impl Gate {
                 "stopped: doors stay closed, and the XDP program stays attached. `ruroco disarm` opens doors"
             );
         } else {
+            self.doors.open_table(&self.config);
             self.interfaces.detach()?;
             lookup::unpin(&self.config.gate.pin_dir)?;
             tracing::info!("stopped: the XDP program is detached");
@@ -281,7 +287,7 @@ impl Gate {
     }
 
     fn answer_status(&mut self) {
-        self.doors.follow_arming();
+        self.doors.look_again();
         if let Ok(Some(peer)) = self.status_listener.accept(Instant::now()) {
             let status = self.status();
             status::answer(peer.as_fd(), status);
@@ -316,6 +322,7 @@ impl Gate {
             keys: self.keys.statuses(),
             doors,
             arming: self.doors.arming_status(),
+            nftables: self.doors.table_status(),
             server_connected: self.ring_socket.server_is_connected(),
             server_pid: self.ring_socket.server_pid(),
             ring: ring_fill::of(self.program.ring()).unwrap_or_default(),

@@ -34,6 +34,15 @@ impl HeldKeys {
         config: &Config,
         mut keys: Vec<NamedKey>,
     ) -> anyhow::Result<(Program, Self)> {
+        let held = Self::of(config, &keys);
+        let mut are_expired = held.0.iter().map(|key| key.has_expired);
+        keys.retain(|_| are_expired.next() != Some(true));
+        let program = Program::load_configured(config, &keys)?;
+        Ok((program, held))
+    }
+
+    /// The keys of a host, without a program.
+    pub(super) fn of(config: &Config, keys: &[NamedKey]) -> Self {
         let held = |named: &NamedKey| {
             let expires = config.rules_of(&named.name).and_then(|rules| rules.expires);
             let has_expired = expires.is_some_and(|expires| expires.is_past_now());
@@ -43,10 +52,7 @@ impl HeldKeys {
         for key in held.0.iter().filter(|key| key.has_expired) {
             key.report();
         }
-        let mut are_expired = held.0.iter().map(|key| key.has_expired);
-        keys.retain(|_| are_expired.next() != Some(true));
-        let program = Program::load_configured(config, &keys)?;
-        Ok((program, held))
+        held
     }
 
     /// How many keys the program accepts.
@@ -94,15 +100,15 @@ impl HeldKeys {
         now.checked_add(left.clamp(Duration::from_secs(1), CLOCK_CHECK_INTERVAL))
     }
 
-    /// Removes the keys that have expired from the program.
+    /// Removes the keys that have expired from the program, if there is one.
     ///
     /// # Errors
     /// If the kernel does not do it. The other keys were tried.
-    pub(super) fn expire(&mut self, program: &mut Program) -> anyhow::Result<()> {
+    pub(super) fn expire(&mut self, mut program: Option<&mut Program>) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         for key in self.0.iter_mut().filter(|key| !key.has_expired) {
             if key.expires.is_some_and(|expires| expires.is_past_now()) {
-                match program.remove_key(key.id) {
+                match program.as_mut().map_or(Ok(()), |program| program.remove_key(key.id)) {
                     Ok(()) => {
                         key.has_expired = true;
                         key.report();

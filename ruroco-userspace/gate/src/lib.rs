@@ -7,7 +7,9 @@
 //! - [`interfaces`] keeps all configured interfaces tied while they come and go;
 //! - [`addresses`] watches for addresses in the configuration that this host loses;
 //! - [`ring_socket`] hands the ring to the server;
-//! - `doors` opens ports for addresses, through the maps of `door_maps`, while they are [armed](arming);
+//! - `doors` opens ports for addresses, through the maps of `door_maps` and the table of `nft`, while they are
+//!   [armed](arming);
+//! - `without_xdp` is the gate of a host whose server has a socket of its own;
 //! - `lookup` has closed doors look like ports without a listener;
 //! - [`status`] reports to the operator's tool, with the [`history`] that the gate remembers;
 //! - [`privileges`] drops what is no longer needed;
@@ -30,6 +32,7 @@ pub mod history;
 pub mod interfaces;
 mod lookup;
 pub mod netlink;
+mod nft;
 pub mod privileges;
 pub mod program;
 mod reload;
@@ -37,3 +40,4 @@ mod ring_fill;
 pub mod ring_socket;
 pub mod status;
 mod tables;
+mod without_xdp;

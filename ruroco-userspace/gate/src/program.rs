@@ -51,7 +51,7 @@ impl Program {
             Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_knocks_per_second_per_key);
-        let doors: Vec<_> = config.doors.values().collect();
+        let doors: Vec<_> = config.doors.values().filter(|door| door.backend.has_xdp()).collect();
         let look_closed = !doors.is_empty() && config.gate.appearance != Appearance::Filtered;
         let pin_dir = Some(config.gate.pin_dir.as_path());
         Self::load(guarded, keys, &Plan { doors, pin_dir, look_closed })

@@ -40,6 +40,7 @@ impl Gate {
         let old_ring = BorrowedFd::try_clone_to_owned(&self.program.ring())
             .context("could not keep the ring")?;
         let (mut successor, keys) = HeldKeys::load(&config, keys.usable)?;
+        self.doors.prepare_table(&config)?;
         self.doors.begin_arming(&config)?;
         if let Some(maps) = successor.doors() {
             maps.set_addresses(&self.addresses.destinations())?;

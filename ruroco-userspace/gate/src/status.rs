@@ -57,6 +57,8 @@ pub struct Status {
     pub doors: Vec<DoorStatus>,
     /// Whether they are armed.
     pub arming: ArmingStatus,
+    /// The table of the doors that nftables closes, if there are any.
+    pub nftables: Option<TableStatus>,
     /// Whether a server has the ring.
     pub server_connected: bool,
     /// The process id of that server.
@@ -124,6 +126,15 @@ pub struct ArmingStatus {
     pub left_ms: Option<u64>,
 }
 
+/// The state of the table `inet ruroco`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableStatus {
+    /// How many times the gate has restored it after another program had removed or changed it.
+    pub restored: u64,
+    /// Why it may not be in force.
+    pub problem: Option<String>,
+}
+
 /// The state of one door.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DoorStatus {
@@ -131,6 +142,8 @@ pub struct DoorStatus {
     pub name: String,
     /// Its ports, such as `tcp/22`.
     pub ports: Vec<String>,
+    /// What closes it: `xdp`, `nftables` or both.
+    pub backends: Vec<String>,
     /// For how many seconds a knock opens it.
     pub for_seconds: u64,
     /// How many connections and flows leases have admitted since this gate started.

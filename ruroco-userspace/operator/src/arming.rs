@@ -29,7 +29,7 @@ fn time(text: &str) -> Result<Duration, &'static str> {
 /// If the configuration has no door, or the state cannot be changed.
 pub fn arm(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     let config = with_doors(config)?;
-    let mut switch = Switch::open(&config.gate)?;
+    let mut switch = Switch::open(&config)?;
     let Some(duration) = options.duration else {
         switch.set(Arming::Armed)?;
         if !switch.is_in_kernel() {
@@ -77,7 +77,7 @@ fn tell_of_udp(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
 /// If doors are open, or the state cannot be changed.
 pub fn confirm(config: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let config = with_doors(config)?;
-    let mut switch = Switch::open(&config.gate)?;
+    let mut switch = Switch::open(&config)?;
     match switch.read()? {
         Arming::Disarmed => {
             bail!("doors are open to everyone. Run `ruroco arm --for 10m` to close them")
@@ -101,7 +101,7 @@ pub fn confirm(config: &Path, out: &mut impl Write) -> anyhow::Result<()> {
 /// If the configuration has no door, or the state cannot be changed.
 pub fn disarm(config: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let config = with_doors(config)?;
-    Switch::open(&config.gate)?.set(Arming::Disarmed)?;
+    Switch::open(&config)?.set(Arming::Disarmed)?;
     Ok(writeln!(
         out,
         "disarmed: {} open to everyone. Run `ruroco arm` to close them",

@@ -166,10 +166,16 @@ impl Text {
         }
         let name = "ruroco_door_admitted_total";
         self.family(name, "counter", "Connections and flows that leases of the door admitted.")?;
-        status
-            .doors
-            .iter()
-            .try_for_each(|door| self.sample(name, &[("door", door.name.as_str())], door.admitted))
+        status.doors.iter().try_for_each(|door| {
+            self.sample(name, &[("door", door.name.as_str())], door.admitted)
+        })?;
+        let Some(table) = &status.nftables else { return Ok(()) };
+        let name = "ruroco_nftables_in_force";
+        self.family(name, "gauge", "Whether the table of doors is in force in nftables.")?;
+        self.sample(name, &[], u8::from(table.problem.is_none()))?;
+        let name = "ruroco_nftables_restored_total";
+        self.family(name, "counter", "How many times the gate has restored this table.")?;
+        self.sample(name, &[], table.restored)
     }
 
     fn counters(&mut self, status: &Status) -> fmt::Result {

@@ -230,7 +230,7 @@ fn write_doors(f: &mut String, status: &Status, sessions: &BTreeMap<String, usiz
             (true, 1) => "open for 1 address".to_owned(),
             (true, count) => format!("open for {count} addresses"),
         };
-        write!(f, "door        {} ({}): {state}", door.name, door.ports.join(" "))?;
+        write!(f, "door        {} ({}): {state}", door.name, crate::doors::shown_ports(door))?;
         if let Some(sessions) = sessions.get(&door.name).filter(|sessions| **sessions > 0) {
             write!(f, ", live sessions: {sessions}")?;
         }
@@ -238,7 +238,15 @@ fn write_doors(f: &mut String, status: &Status, sessions: &BTreeMap<String, usiz
             write!(f, ", live flows: {flows}")?;
         }
         writeln!(f, ", admitted: {}", door.admitted)
-    })
+    })?;
+    match status.nftables.as_ref().map_or(0, |table| table.restored) {
+        0 => Ok(()),
+        1 => writeln!(f, "nftables    restored once after another program had removed the table"),
+        times => writeln!(
+            f,
+            "nftables    restored {times} times after other programs had removed the table"
+        ),
+    }
 }
 
 /// What was found, or nothing and why.

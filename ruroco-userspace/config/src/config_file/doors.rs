@@ -11,11 +11,11 @@ use ruroco_files::toml_file::{
     table::{Table, Taken},
     value::{Count, Located},
 };
-use ruroco_messages::problems::Problems;
+use ruroco_messages::problems::{Problem, Problems};
 
 use super::{Appearance, Places};
 use crate::{
-    door::{self, Door, DoorPort, DoorSource, Transport},
+    door::{self, Backend, Door, DoorPort, DoorSource, Transport},
     fields::{self, Source},
 };
 
@@ -42,10 +42,11 @@ pub(super) fn of(
     let file = doors.file();
     let tables = doors.take_tables(problems);
     places.doors = tables.iter().map(|(name, _)| (name.value.clone(), name.at.clone())).collect();
-    check_rest(file, rest, places, problems);
+    check_count(file, places, problems);
     let mut ports = Vec::new();
     let read = |(name, table): (Located<String>, Taken<Table<'_>>)| {
         let (door, its_ports) = read_door(&name, table.ok()?.value, rest.appearance, problems)?;
+        problems.extend(needs_gate(file, rest, &door, &name));
         ports.extend(its_ports.into_iter().map(|port| (door.name, port)));
         Some((door.name, door))
     };
@@ -57,23 +58,41 @@ pub(super) fn of(
     doors
 }
 
-/// Makes sure that the rest of the file leaves room for these doors.
-fn check_rest(file: &File, rest: &Rest, places: &Places, problems: &mut Problems) {
+/// Makes sure that each door can have a number.
+fn check_count(file: &File, places: &Places, problems: &mut Problems) {
     let mut starts: Vec<_> = places.doors.values().cloned().collect();
     starts.sort_by_key(|at| at.start);
     if starts.is_empty() {
         return;
     }
-    let at = |field: &str| places.fields.get(field).cloned().unwrap_or_default();
     if let Some(excess) = starts.get(MAX_DOORS) {
         let message = format!("there are more than {MAX_DOORS} doors. Remove some");
         problems.add(file.error(excess.clone(), message));
     }
-    if rest.source == Source::Udp {
-        let message =
-            "doors need the gate, and `source` is \"udp\". Set source = \"xdp\", or remove [doors]";
-        problems.add(file.error(at(fields::SOURCE.name), message));
-    }
+}
+
+/// Without the XDP program, it can close no door.
+fn needs_gate(file: &File, rest: &Rest, door: &Door, name: &Located<String>) -> Option<Problem> {
+    let needs = rest.source == Source::Udp && door.backend.has_xdp();
+    needs.then(|| {
+        let message = format!(
+            "door {} is closed by the XDP program, which does not run with source = \"udp\". Set backend = \
+             \"nftables\" below [doors.{0}]",
+            door.name
+        );
+        file.error(name.at.clone(), message)
+    })
+}
+
+/// nftables counts connections of TCP, because only a SYN starts one. It cannot tell the first packet of a UDP flow
+/// from the next one before this host has answered.
+fn cannot_count(file: &File, door: &Door, connections: &Located<Count>) -> Option<Problem> {
+    let has_udp = door.ports.iter().any(|port| port.transport == Transport::Udp);
+    (door.backend == Backend::Nftables && has_udp).then(|| {
+        let message = "`connections` cannot limit UDP with backend = \"nftables\", which does not count flows. Remove \
+                       `connections`, or set backend = \"xdp\"";
+        file.error(connections.at.clone(), message)
+    })
 }
 
 /// A door and where its ports stand.
@@ -89,6 +108,7 @@ fn read_door(
     let connections = table.take(&fields::CONNECTIONS, problems).ok();
     let source = table.take_or_default(&fields::DOOR_SOURCE, problems);
     let is_forwarded = table.take_or_default(&fields::FORWARDED, problems);
+    let backend = table.take_or_default(&fields::BACKEND, problems);
     table.reject_unknown(&fields::door(), &[], problems);
     if let (Appearance::Closed { .. }, Some(forwarded)) = (appearance, &is_forwarded)
         && forwarded.value
@@ -96,6 +116,13 @@ fn read_door(
         let message = "a door with `forwarded` cannot look closed: another host or container would answer. Set \
                        appearance = \"filtered\" in [gate]";
         problems.add(file.error(forwarded.at.clone(), message));
+    }
+    if let (Appearance::Closed { .. }, Some(backend)) = (appearance, &backend)
+        && backend.value.has_nftables()
+    {
+        let message = "a door that nftables closes cannot look closed: it drops packets. Set appearance = \
+                       \"filtered\" in [gate], or backend = \"xdp\"";
+        problems.add(file.error(backend.at.clone(), message));
     }
     let shown = name.value.escape_debug();
     if ports.is_absent() {
@@ -123,7 +150,9 @@ fn read_door(
         connections: connections.as_ref().map(|connections| connections.value.0),
         source,
         is_forwarded: is_forwarded?.value,
+        backend: backend?.value,
     };
+    problems.extend(connections.as_ref().and_then(|limit| cannot_count(file, &door, limit)));
     let in_vain = connections.filter(|connections| is_in_vain(&door, connections.value));
     problems.extend(in_vain.map(|connections| {
         let message = format!(
@@ -137,7 +166,7 @@ fn read_door(
 }
 
 fn is_in_vain(door: &Door, connections: Count) -> bool {
-    door.has_flows() && connections.0 > MAX_FLOWS_PER_LEASE
+    door.backend.has_xdp() && door.has_flows() && connections.0 > MAX_FLOWS_PER_LEASE
 }
 
 /// A door on the port of knocks would close it to them.

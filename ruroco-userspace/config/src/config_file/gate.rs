@@ -86,7 +86,7 @@ impl Gate {
             Taken::Absent => {
                 let example = "interfaces = [\"eth0\"]";
                 match at {
-                    Some(at) => reader.problems.add(file.error(
+                    Some(at) if source == Source::Xdp => reader.problems.add(file.error(
                         at,
                         format_args!("[gate] has no `interfaces`. Set, for example, {example}"),
                     )),
@@ -97,7 +97,7 @@ impl Gate {
                         );
                         reader.problems.add(file.error(source_at, message));
                     }
-                    None => {}
+                    Some(_) | None => {}
                 }
                 Default::default()
             }

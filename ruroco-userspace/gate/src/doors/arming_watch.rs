@@ -18,13 +18,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct ArmingWatch(Option<(Switch, Arming)>);
 
 impl ArmingWatch {
-    /// Begins, if a configuration has doors. To be called before the program that has them is attached.
+    /// Begins, if a configuration has doors, and again if doors have moved to another part of the kernel. To be called before the program that has them is attached.
     ///
     /// # Errors
     /// If it is unknown whether doors are armed.
-    pub(super) fn begin(&mut self, config: &Config) -> anyhow::Result<()> {
-        if !config.doors.is_empty() && self.0.is_none() {
-            let mut switch = Switch::open(&config.gate)?;
+    pub(super) fn begin(&mut self, config: &Config, has_moved: bool) -> anyhow::Result<()> {
+        if !config.doors.is_empty() && (self.0.is_none() || has_moved) {
+            let mut switch = Switch::open(config)?;
             let arming = switch.begin()?;
             report(arming);
             self.0 = Some((switch, arming));
@@ -52,8 +52,17 @@ impl ArmingWatch {
 
     /// When to look next: while doors are armed for a time, a connection can confirm it at any moment.
     pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
-        let is_on_trial = matches!(self.seen(), Arming::ArmedUntil(_));
-        is_on_trial.then(|| now.checked_add(INTERVAL)).flatten()
+        self.is_on_trial().then(|| now.checked_add(INTERVAL)).flatten()
+    }
+
+    /// The switch, if there are doors.
+    pub(super) fn switch(&mut self) -> Option<&mut Switch> {
+        self.0.as_mut().map(|(switch, _)| switch)
+    }
+
+    /// Whether doors are armed until the end of a trial.
+    pub(super) fn is_on_trial(&self) -> bool {
+        matches!(self.seen(), Arming::ArmedUntil(_))
     }
 
     fn seen(&self) -> Arming {

@@ -69,7 +69,7 @@ impl Ledger {
     pub(super) fn end_early(&mut self, key: &LeaseKey, cause: Option<Cause>) -> bool {
         let is_in_force = self.leases.is_in_force(key, boot_clock::now());
         let lease = self.count(key);
-        if !self.end(key) {
+        if !self.remove(key, true) {
             return false;
         }
         if let (true, Some(lease), Some(cause)) = (is_in_force, lease, cause) {

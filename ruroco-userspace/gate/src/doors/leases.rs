@@ -166,6 +166,11 @@ impl Leases {
         all.map(|(lease, held)| (*lease, *held)).collect()
     }
 
+    /// All leases, in force or not, and what the gate knows of them.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&LeaseKey, &Held)> {
+        self.0.iter()
+    }
+
     /// When the next lease ends, or leaves the map.
     pub(super) fn next_change(&self) -> Option<Duration> {
         let change = |held: &Held| match held.has_ended {

@@ -21,13 +21,14 @@ use ruroco_ipc::{
 use super::{
     event_socket::EventSocket,
     events::NextLook,
-    flows,
+    filter, flows,
     leases::{Grant, Held, Leases},
     millis, nanoseconds,
 };
 use crate::{
     door_maps::{DoorMaps, in_kernel},
     held_keys::HeldKeys,
+    nft::table::Table,
     reload::wait_for_packets_under_way,
     status::{DoorStatus, LeaseStatus},
 };
@@ -40,6 +41,8 @@ pub(super) struct Ledger {
     pub(super) configured: BTreeMap<DoorName, Door>,
     /// The maps of the program that is attached. A program without doors has no such maps.
     maps: Option<DoorMaps>,
+    /// The table of the doors that nftables closes, if there are any.
+    pub(super) table: Option<Table>,
     pub(super) leases: Leases,
     /// Where the commander learns what becomes of leases.
     pub(super) events: EventSocket,
@@ -58,6 +61,7 @@ impl Ledger {
     pub(super) fn adopt(
         configured: &BTreeMap<DoorName, Door>,
         maps: Option<DoorMaps>,
+        table: Option<Table>,
         events: EventSocket,
     ) -> anyhow::Result<Self> {
         let mut leases = Leases::default();
@@ -67,9 +71,13 @@ impl Ledger {
             let counted = connections;
             leases.insert(lease, Held { until, since, key, has_ended: false, counted });
         }
+        for (lease, element) in table.iter().flat_map(Table::leases) {
+            leases.insert(*lease, Held::from(element));
+        }
         Ok(Self {
             configured: configured.clone(),
             maps,
+            table,
             leases,
             events,
             next_look: NextLook::default(),
@@ -212,13 +220,19 @@ impl Ledger {
         limit: u32,
     ) -> Result<Answer, Answer> {
         self.count(lease);
-        let maps = self.maps.as_mut().ok_or(Answer::Failed)?;
-        match write(maps, lease, grant, request, limit) {
-            Ok(true) => {}
-            Ok(false) => return Err(Answer::Full),
-            Err(error) => {
-                tracing::error!(door = %lease.door, "could not open the door: {error:#}");
-                return Err(Answer::Failed);
+        let failed = |error: anyhow::Error| {
+            tracing::error!(door = %lease.door, "could not open the door: {error:#}");
+            Answer::Failed
+        };
+        let door = self.configured.get(&lease.door).ok_or(Answer::UnknownDoor)?;
+        if door.backend.has_nftables() {
+            let table = self.table.as_mut().ok_or(Answer::Failed)?;
+            table.open(lease, filter::element(grant, request)).map_err(failed)?;
+        }
+        if door.backend.has_xdp() {
+            let maps = self.maps.as_mut().ok_or(Answer::Failed)?;
+            if !write(maps, lease, grant, request, limit).map_err(failed)? {
+                return Err(Answer::Full);
             }
         }
         let Grant { until, since, answer } = *grant;
@@ -233,7 +247,7 @@ impl Ledger {
     /// Adds to the sum of a door what a lease has admitted since it was last counted, and reports it. Returns what the map
     /// has of the lease.
     pub(super) fn count(&mut self, key: &LeaseKey) -> Option<Lease> {
-        let lease = self.maps.as_ref()?.lease(key).ok().flatten()?;
+        let lease = self.lease(key)?;
         let new = self.leases.count(key, lease.connections);
         let sum = self.admitted.entry(key.door).or_default();
         *sum = sum.saturating_add(new);
@@ -243,10 +257,23 @@ impl Ledger {
         Some(lease)
     }
 
-    /// Takes a lease out of the map. Says whether the map does not have it any more.
+    /// What the kernel has of a lease. With both, the XDP program counts.
+    fn lease(&self, key: &LeaseKey) -> Option<Lease> {
+        let in_map = self.maps.as_ref().and_then(|maps| maps.lease(key).ok().flatten());
+        in_map.or_else(|| Some(filter::lease(self.table.as_ref()?.lease(key)?)))
+    }
+
+    /// Takes a lease that has ended out of map and table. Says whether they do not have it any more.
     pub(super) fn end(&mut self, lease: &LeaseKey) -> bool {
+        self.remove(lease, false)
+    }
+
+    /// The same for a lease that is revoked, if it is, with its flows of UDP.
+    pub(super) fn remove(&mut self, lease: &LeaseKey, is_revoked: bool) -> bool {
         self.count(lease);
-        match self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease)) {
+        let in_map = self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease));
+        let in_table = self.table.as_mut().map_or(Ok(()), |table| table.close(lease, is_revoked));
+        match in_map.and(in_table) {
             Ok(()) => {
                 self.leases.remove(lease);
                 true
@@ -260,8 +287,14 @@ impl Ledger {
 
     /// How many connections a lease has admitted.
     fn connections(&self, lease: &LeaseKey) -> Option<u64> {
-        let lease = self.maps.as_ref()?.lease(lease).ok().flatten()?;
-        Some(lease.connections)
+        let is_counted =
+            self.maps.as_ref().is_some_and(|maps| matches!(maps.lease(lease), Ok(Some(_))))
+                || self
+                    .configured
+                    .get(&lease.door)
+                    .is_some_and(|door| !door.has_flows() || door.is_forwarded);
+        // Of UDP, the table counts packets.
+        is_counted.then(|| self.lease(lease)).flatten().map(|lease| lease.connections)
     }
 
     /// Has doors guard the addresses that the host has now.
@@ -274,6 +307,9 @@ impl Ledger {
 
     /// What the operator's tool shows of each door.
     pub(super) fn statuses(&mut self, keys: &HeldKeys) -> Vec<DoorStatus> {
+        if let Some(table) = &mut self.table {
+            table.refresh();
+        }
         for lease in self.leases.all() {
             self.count(&lease);
         }
@@ -289,6 +325,7 @@ impl Ledger {
         let of_door = |door: &Door| DoorStatus {
             name: door.name.to_string(),
             ports: door.ports.iter().map(ToString::to_string).collect(),
+            backends: door.backend.names().into_iter().map(str::to_owned).collect(),
             for_seconds: door.duration.as_secs(),
             admitted: self.admitted.get(&door.name).copied().unwrap_or_default(),
             flows: door.has_flows().then(|| flows.get(&door.name).copied().unwrap_or_default()),

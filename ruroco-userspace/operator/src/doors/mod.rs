@@ -29,7 +29,7 @@ use ruroco_config::{
     Config,
     door::{DoorPort, Transport},
 };
-use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus};
+use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus, Status, TableStatus};
 use ruroco_ipc::{
     lease::{Action as LeaseAction, Answer, NO_KEY, Request, SOCKET},
     private_socket,
@@ -91,6 +91,8 @@ struct Overview {
     arming: ArmingStatus,
     /// Whether the XDP program is on all configured interfaces.
     attached: bool,
+    /// The table of the doors that nftables closes, if there are any.
+    nftables: Option<TableStatus>,
     doors: Vec<Shown>,
 }
 
@@ -231,7 +233,8 @@ fn look(config: &Config) -> anyhow::Result<Overview> {
         Shown { door, sessions }
     };
     let doors = status.doors.into_iter().map(shown).collect();
-    Ok(Overview { arming: status.arming, attached: status.attached, doors })
+    let Status { arming, attached, nftables, .. } = status;
+    Ok(Overview { arming, attached, nftables, doors })
 }
 
 /// Whether one of the door's TCP ports is this port.
@@ -241,8 +244,11 @@ fn is_port_of(door: &DoorStatus, port: u16) -> bool {
 
 /// The doors for a person.
 fn text(overview: &Overview) -> Result<String, fmt::Error> {
-    let Overview { arming, attached, doors } = overview;
+    let Overview { arming, attached, nftables, doors } = overview;
     let mut text = String::new();
+    if let Some(problem) = nftables.iter().find_map(|table| table.problem.as_ref()) {
+        writeln!(text, "Doors that nftables closes MAY BE OPEN: {problem}")?;
+    }
     if !attached {
         text.push_str("The gate is NOT ATTACHED to some interface, and doors are open there. See `ruroco status`\n");
     }
@@ -250,7 +256,7 @@ fn text(overview: &Overview) -> Result<String, fmt::Error> {
         text.push_str("There are no doors. `man ruroco-config` describes [doors.NAME]\n");
     }
     for Shown { door, sessions } in doors {
-        let (name, ports) = (&door.name, door.ports.join(" "));
+        let (name, ports) = (&door.name, shown_ports(door));
         match door.leases.as_slice() {
             _ if !arming.armed => {
                 writeln!(text, "{name} ({ports}) is OPEN TO EVERYONE. `ruroco arm` closes it")?;
@@ -278,6 +284,15 @@ fn text(overview: &Overview) -> Result<String, fmt::Error> {
         }
     }
     Ok(text)
+}
+
+/// The ports of a door, and what closes it unless that is the XDP program alone.
+pub(super) fn shown_ports(door: &DoorStatus) -> String {
+    let ports = door.ports.join(" ");
+    match door.backends.as_slice() {
+        [xdp] if xdp == "xdp" => ports,
+        backends => format!("{ports}, {}", backends.join(" and ")),
+    }
 }
 
 fn line(lease: &LeaseStatus) -> String {
@@ -370,6 +385,7 @@ mod tests {
         DoorStatus {
             name: "ssh".to_owned(),
             ports,
+            backends: vec!["xdp".to_owned()],
             for_seconds: 30,
             admitted: 0,
             flows: None,
@@ -399,7 +415,7 @@ mod tests {
         let closed = || Shown { door: door(&["tcp/22"], Vec::new()), sessions: Vec::new() };
         let overview = |armed, attached, doors| {
             let arming = ArmingStatus { armed, left_ms: None };
-            text(&Overview { arming, attached, doors }).unwrap()
+            text(&Overview { arming, attached, nftables: None, doors }).unwrap()
         };
         let sessions = vec!["198.51.100.4".parse().unwrap()];
         let open = Shown { door: door(&["tcp/22"], vec![lease]), sessions };
@@ -416,5 +432,8 @@ mod tests {
             "ssh (tcp/22) is OPEN TO EVERYONE. `ruroco arm` closes it\n"
         );
         assert!(overview(true, false, vec![closed()]).contains("NOT ATTACHED"));
+        let mut both = closed();
+        both.door.backends.push("nftables".to_owned());
+        assert_eq!(overview(true, true, vec![both]), "ssh (tcp/22, xdp and nftables) is closed\n");
     }
 }

@@ -67,11 +67,14 @@ impl Health {
     /// Checks all parts. Takes a moment only if packets wait in the ring.
     pub fn examine(config: &Config) -> Self {
         let mut parts = Vec::new();
-        let status = (config.source == Source::Xdp).then(|| status::ask(&config.socket_dir));
+        let status = config.has_gate().then(|| status::ask(&config.socket_dir));
+        let has_xdp = config.source == Source::Xdp;
         let answer = status.as_ref().and_then(|status| status.as_ref().ok());
         let mut unguarded = Vec::new();
         if let Some(status) = &status {
             parts.push(gate(status));
+        }
+        if has_xdp {
             let found = look_for_unguarded(config, answer);
             parts.extend(paths::findings(config, &found));
             unguarded = found.unwrap_or_default();
@@ -79,7 +82,7 @@ impl Health {
         parts.push(addresses(config));
         parts.extend(answer.map(keys));
         parts.extend(answer.and_then(doors_of));
-        parts.push(server::finding(config, answer));
+        parts.push(server::finding(config, answer.filter(|_| has_xdp)));
         let commander = commander::ask(&config.socket_dir);
         parts.push(commander::alive(&commander, &config.socket_dir));
         if let Ok(commander) = &commander {
@@ -169,6 +172,7 @@ fn gate(status: &anyhow::Result<Status>) -> Finding {
         .map(|one| format!("{}: {}", one.name, one.problem.as_deref().unwrap_or("not attached")))
         .collect();
     match open.is_empty() {
+        true if status.interfaces.is_empty() => Finding::ok(GATE, "runs, without an XDP program"),
         true => Finding::ok(GATE, "runs and is attached"),
         false => Finding::problem(
             GATE,
@@ -259,6 +263,13 @@ fn doors_of(status: &Status) -> Option<Finding> {
         1 => "1 door is".to_owned(),
         count => format!("{count} doors are"),
     };
+    if let Some(problem) = status.nftables.iter().find_map(|table| table.problem.as_ref()) {
+        return Some(Finding::problem(
+            DOORS,
+            format!("doors that nftables closes may be open: {problem}"),
+            "see `nft list table inet ruroco` and `journalctl -u ruroco-gate`",
+        ));
+    }
     Some(match (status.arming.armed, status.arming.left_ms) {
         (true, None) => Finding::ok(DOORS, format!("{count} closed to everyone without a lease")),
         (true, Some(left)) => Finding::warning(
@@ -280,6 +291,7 @@ fn doors_of(status: &Status) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ruroco_gate::status::TableStatus;
 
     #[test]
     fn doors_that_are_open_to_everyone_are_a_warning() {
@@ -292,6 +304,11 @@ mod tests {
         status.arming.armed = false;
         let finding = doors_of(&status).unwrap();
         assert!(finding.detail().contains("1 door is open to everyone"), "{finding}");
+        status.nftables =
+            Some(TableStatus { restored: 0, problem: Some("nft not found".to_owned()) });
+        let finding = doors_of(&status).unwrap();
+        assert_eq!(finding.state(), State::Problem);
+        assert!(finding.detail().contains("may be open: nft not found"), "{finding}");
         status.doors.clear();
         assert!(doors_of(&status).is_none());
     }

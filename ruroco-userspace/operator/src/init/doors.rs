@@ -9,7 +9,7 @@ use std::{
 
 use ruroco_common::doors::DoorName;
 use ruroco_config::{
-    Gate,
+    Config,
     door::{DoorPort, Transport},
 };
 use ruroco_gate::{
@@ -108,17 +108,17 @@ impl Doors {
     ///
     /// # Errors
     /// If this cannot be written.
-    pub(super) fn disarm(gate: &Gate) -> anyhow::Result<()> {
-        Switch::open(gate)?.set(Arming::Disarmed)
+    pub(super) fn disarm(config: &Config) -> anyhow::Result<()> {
+        Switch::open(config)?.set(Arming::Disarmed)
     }
 
     /// Closes the doors for a trial, and says how it ends.
     ///
     /// # Errors
     /// If the state cannot be changed.
-    pub(super) fn arm(&self, gate: &Gate) -> anyhow::Result<String> {
+    pub(super) fn arm(&self, config: &Config) -> anyhow::Result<String> {
         let end = boot_clock::now().saturating_add(TRIAL);
-        Switch::open(gate)?.set(Arming::ArmedUntil(end))?;
+        Switch::open(config)?.set(Arming::ArmedUntil(end))?;
         let minutes = TRIAL.as_secs().div_ceil(60);
         let names: Vec<String> = self.0.keys().map(ToString::to_string).collect();
         Ok(format!(

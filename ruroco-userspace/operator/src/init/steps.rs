@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use ruroco_config::{Config, FLOORS, Gate, UPSTREAM_BLOCKLIST};
+use ruroco_config::{Config, FLOORS, UPSTREAM_BLOCKLIST};
 use ruroco_files::{durable, toml_file::Source as File};
 use ruroco_seal::generate_key;
 use ruroco_trust::private_directory;
@@ -151,9 +151,9 @@ impl Setup {
         }
     }
 
-    /// The settings of the gate, which has them from the file that was written.
-    fn gate(&self) -> anyhow::Result<Gate> {
-        Ok(Config::read(&self.config).or_problems()?.gate)
+    /// The configuration, which daemons have from the file that was written.
+    fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::read(&self.config).or_problems()?)
     }
 
     /// Whether the first key is made now.
@@ -188,9 +188,9 @@ impl Step {
             }
             Self::Floors => make_floors(setup, out),
             Self::FirstKey(name) => first_key(setup, &name, out),
-            Self::Disarm => Doors::disarm(&setup.gate()?),
+            Self::Disarm => Doors::disarm(&setup.config()?),
             Self::Units => start_units(out),
-            Self::Arm => Ok(writeln!(out, "{}", setup.doors.arm(&setup.gate()?)?)?),
+            Self::Arm => Ok(writeln!(out, "{}", setup.doors.arm(&setup.config()?)?)?),
         }
     }
 }

@@ -43,16 +43,20 @@ pub(super) enum OnFailure {
 
 /// The daemons that have keys, in the order in which they must learn of a new one: the gate passes packets of a key
 /// as soon as it has the key, and the commander rejects orders of a key that it does not have.
-fn daemons(config: &Config) -> [Daemon; 2] {
+fn daemons(config: &Config) -> Vec<Daemon> {
     let commander = Daemon { unit: "ruroco-commander", verb: Verb::Reload };
+    let gate = Daemon { unit: "ruroco-gate", verb: Verb::Reload };
     let verb = match (config.source, key_directory::owners(&config.keys_dir)) {
-        (Source::Xdp, _) => return [commander, Daemon { unit: "ruroco-gate", verb: Verb::Reload }],
+        (Source::Xdp, _) => return vec![commander, gate],
         // Without a key the server does not start.
         (Source::Udp, Ok(keys)) if keys.is_empty() => Verb::Stop,
         // systemd passes it the keys when it starts.
         (Source::Udp, _) => Verb::Restart,
     };
-    [commander, Daemon { unit: "ruroco-server", verb }]
+    let mut daemons = vec![commander, Daemon { unit: "ruroco-server", verb }];
+    // For doors, and without an XDP program.
+    daemons.extend(config.has_gate().then_some(gate));
+    daemons
 }
 
 /// Has all daemons that run read their files again, one after the other; whether one of them runs.

@@ -21,6 +21,7 @@ fn door() -> DoorStatus {
     DoorStatus {
         name: "ssh".to_owned(),
         ports,
+        backends: vec!["xdp".to_owned()],
         for_seconds: 30,
         admitted: 7,
         flows: Some(2),
@@ -58,6 +59,7 @@ pub(crate) fn status() -> Status {
         appearance: "filtered".to_owned(),
         keys: vec![key("laptop", "0001020304050607")],
         doors: vec![door()],
+        nftables: None,
         arming: ArmingStatus { armed: true, left_ms: None },
         server_connected: true,
         server_pid: None,

@@ -3,6 +3,7 @@
 mod attack;
 mod closed;
 mod leases;
+mod nftables;
 mod path_mtu;
 mod site;
 mod ssh;

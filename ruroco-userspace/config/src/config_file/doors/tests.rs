@@ -34,6 +34,7 @@ fn one_line_is_a_whole_door() {
         connections: None,
         source: SourcePrefix::ADDRESS,
         is_forwarded: false,
+        backend: Backend::Xdp,
     };
     assert_eq!(door("port = \"tcp/22\""), ssh);
     assert!(check(GOOD).unwrap().0.doors.is_empty());
@@ -147,19 +148,60 @@ fn every_mistake_names_its_line_and_the_remedy() {
 }
 
 #[test]
-fn what_doors_cannot_go_with_is_told_with_the_line_of_that() {
-    let doors = "[doors.ssh]\nport = \"tcp/22\"\n[doors.web]\nport = \"tcp/443\"\n";
-    for (text, line, told) in [(
-        format!("addresses = [\"192.0.2.1\"]\nsource = \"udp\"\n{doors}"),
-        2,
-        "Set source = \"xdp\", or remove [doors]",
-    )] {
-        let problems = check(&text).unwrap_err();
-        assert_eq!(problems.len(), 1, "{text}: {problems}");
-        let error = problems.to_string();
-        assert!(error.starts_with(&format!("/config.toml:{line}: ")), "{text}: {error}");
-        assert!(error.contains(told), "{text}: {error}");
-        assert!(check(&text.replace(doors, "[doors]\n")).is_ok(), "{text}");
+fn a_door_is_closed_by_xdp_by_nftables_or_by_both() {
+    let backend = |text: &str| door(&format!("port = \"tcp/22\"\nbackend = {text}")).backend;
+    for (text, expected, names) in [
+        ("\"xdp\"", Backend::Xdp, vec!["xdp"]),
+        ("\"nftables\"", Backend::Nftables, vec!["nftables"]),
+        ("[\"nftables\", \"xdp\"]", Backend::Both, vec!["xdp", "nftables"]),
+        ("[\"nftables\", \"nftables\"]", Backend::Nftables, vec!["nftables"]),
+    ] {
+        assert_eq!(backend(text), expected, "{text}");
+        assert_eq!(expected.names(), names);
+        assert_eq!(
+            (expected.has_xdp(), expected.has_nftables()),
+            (names.contains(&"xdp"), names.contains(&"nftables"))
+        );
+    }
+    for text in ["\"nft\"", "[]", "[\"xdp\", \"ebpf\"]"] {
+        let file = format!("{GOOD}[doors.ssh]\nport = \"tcp/22\"\nbackend = {text}\n");
+        let error = check(&file).unwrap_err().to_string();
+        assert!(error.starts_with("/config.toml:7: "), "{error}");
+    }
+}
+
+#[test]
+fn without_xdp_only_nftables_closes_doors() {
+    let udp = "addresses = [\"192.0.2.1\"]\nport = 34020\nsource = \"udp\"\n";
+    for (backend, is_good) in
+        [("\"nftables\"", true), ("\"xdp\"", false), ("[\"xdp\", \"nftables\"]", false)]
+    {
+        let text = format!("{udp}[doors.ssh]\nport = \"tcp/22\"\nbackend = {backend}\n");
+        match check(&text) {
+            Ok((config, _)) => assert!(is_good && config.has_gate(), "{backend}"),
+            Err(problems) => {
+                let error = problems.to_string();
+                assert!(!is_good && error.starts_with("/config.toml:4: "), "{error}");
+                assert!(error.contains("Set backend = \"nftables\" below [doors.ssh]"), "{error}");
+            }
+        }
+    }
+    // The gate's directories can be set without interfaces.
+    let text = format!("{udp}[gate]\non_stop = \"open\"\n");
+    assert!(!check(&text).unwrap().0.has_gate());
+}
+
+#[test]
+fn nftables_limits_connections_of_tcp_only() {
+    let text = |port, backend| {
+        format!("{GOOD}[doors.x]\nport = {port}\nconnections = 1\nbackend = {backend}\n")
+    };
+    let both = "[\"tcp/9\", \"udp/9\"]";
+    let error = check(&text(both, "\"nftables\"")).unwrap_err().to_string();
+    assert!(error.starts_with("/config.toml:7: "), "{error}");
+    assert!(error.contains("`connections` cannot limit UDP"), "{error}");
+    for (port, backend) in [("\"tcp/9\"", "\"nftables\""), (both, "[\"xdp\", \"nftables\"]")] {
+        assert!(check(&text(port, backend)).is_ok(), "{port} {backend}");
     }
 }
 
@@ -172,6 +214,7 @@ fn a_door_looks_closed_if_its_connections_end_at_a_tcp_socket_of_this_host() {
         ("port = \"udp/51820\"", 7),
         ("port = [\n\"tcp/22\",\n\"udp/53\"]", 9),
         ("port = \"tcp/22\"\nforwarded = true", 8),
+        ("port = \"tcp/22\"\nbackend = [\"xdp\", \"nftables\"]", 8),
     ] {
         let problems = check(&format!("{closed}{fields}\n")).unwrap_err();
         assert_eq!(problems.len(), 1, "{fields}: {problems}");

@@ -1,0 +1,213 @@
+//! The doors that nftables closes: their table goes along with leases, configuration and arming.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
+    time::Instant,
+};
+
+use anyhow::Context;
+use ruroco_common::doors::{DoorName, Lease, LeaseKey};
+use ruroco_config::{
+    Config,
+    door::{Backend, Door},
+};
+use ruroco_ipc::lease::Request;
+
+use super::{
+    Doors,
+    leases::{Grant, Held},
+    nanoseconds,
+};
+use crate::{
+    nft::{
+        listing::{Armed, Element},
+        table::{self, Seen, Table},
+    },
+    status::TableStatus,
+};
+
+/// The file in `socket_dir` which says that the kernel may have the table. Both are gone after the next start of the host.
+const MARK: &str = "nftables";
+
+fn mark(config: &Config) -> PathBuf {
+    config.socket_dir.join(MARK)
+}
+
+/// The table, if some door needs it.
+///
+/// # Errors
+/// If `nft` is not installed, or the kernel has no nftables.
+pub(super) fn begin(config: &Config) -> anyhow::Result<Option<Table>> {
+    let is_needed = config.doors.values().any(|door| door.backend.has_nftables());
+    is_needed.then(Table::begin).transpose()
+}
+
+/// Removes the table of earlier doors.
+pub(super) fn forget(config: &Config) {
+    let mark = mark(config);
+    if !mark.exists() {
+        return;
+    }
+    match table::remove() {
+        Ok(()) => _ = fs::remove_file(mark),
+        Err(error) => tracing::warn!("could not remove the table of earlier doors: {error:#}"),
+    }
+}
+
+/// A lease that is granted, as the table has it.
+pub(super) fn element(grant: &Grant, request: &Request) -> Element {
+    Element {
+        until: grant.until,
+        since: grant.since,
+        key: request.key,
+        counter: request.counter,
+        base: 0,
+        left: None,
+        matched: 0,
+    }
+}
+
+/// A lease of the table, as the XDP program would have it.
+pub(super) fn lease(element: &Element) -> Lease {
+    Lease {
+        until: nanoseconds(element.until),
+        since: nanoseconds(element.since),
+        bucket: 0,
+        connections: element.connections(),
+        used: 0,
+        limit: 0,
+        flows: 0,
+        last_port: 0,
+        admitted_at: 0,
+        key: element.key,
+        counter: element.counter.to_be_bytes(),
+    }
+}
+
+impl From<&Element> for Held {
+    fn from(element: &Element) -> Self {
+        let Element { until, since, key, .. } = *element;
+        Self { until, since, key, has_ended: false, counted: element.connections() }
+    }
+}
+
+impl Doors {
+    /// What to wait for: another program may have changed the table.
+    pub(crate) fn table_changes(&self) -> Option<BorrowedFd<'_>> {
+        self.ledger.table.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The kernel has changed some table of nftables.
+    pub(crate) fn notice_table(&mut self, now: Instant) {
+        if let Some(table) = &mut self.ledger.table {
+            table.notice(now);
+        }
+    }
+
+    /// Makes sure that doors of nftables can be had, before a reload changes anything.
+    ///
+    /// # Errors
+    /// If `nft` is not installed, or the kernel has no nftables.
+    pub(crate) fn prepare_table(&mut self, config: &Config) -> anyhow::Result<()> {
+        if self.ledger.table.is_none() {
+            self.ledger.table = begin(config)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the doors of a configuration into force that nftables closes.
+    ///
+    /// # Errors
+    /// If the kernel rejects them, or it is unknown whether doors are armed.
+    pub(super) fn write_table(&mut self, config: &Config) -> anyhow::Result<()> {
+        let (Some(table), Some(switch)) = (&mut self.ledger.table, self.arming.switch()) else {
+            return Ok(());
+        };
+        let mark = mark(config);
+        match fs::File::create_new(&mark) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(error).with_context(|| format!("could not write {}", mark.display()));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        let state = switch.for_table()?;
+        let leases: BTreeMap<LeaseKey, Element> = self
+            .ledger
+            .leases
+            .held()
+            .map(|(lease, held)| {
+                let Held { until, since, key, .. } = *held;
+                let unknown =
+                    Element { until, since, key, counter: 0, base: 0, left: None, matched: 0 };
+                (*lease, unknown)
+            })
+            .collect();
+        table.write(config, state, &leases)?;
+        switch.note_table(Armed { state, is_confirmed: false });
+        Ok(())
+    }
+
+    /// Ends the leases of doors that another part of the kernel is to close. It does not have them.
+    pub(super) fn end_moved(&mut self, config: &Config) {
+        let has_moved = |lease: &LeaseKey| {
+            let [old, new] =
+                [&self.ledger.configured, &config.doors].map(|doors| doors.get(&lease.door));
+            old.zip(new).is_some_and(|(old, new)| old.backend != new.backend)
+        };
+        let moved: Vec<LeaseKey> =
+            self.ledger.leases.held().map(|(lease, _)| *lease).filter(has_moved).collect();
+        for lease in moved {
+            if self.ledger.remove(&lease, true) {
+                tracing::info!(door = %lease.door, "closed the door: its `backend` has changed");
+            }
+        }
+    }
+
+    /// Restores the table if another program has removed it, and follows what it says of a trial.
+    pub(super) fn follow_table(&mut self, now: Instant) {
+        let Some(table) = &mut self.ledger.table else { return };
+        if self.arming.is_on_trial() && table.next_wake().is_none() {
+            table.notice(now);
+        }
+        let (Some(seen), Some(switch)) = (table.check(now), self.arming.switch()) else { return };
+        match seen {
+            Seen::Whole(armed) => switch.note_table(armed),
+            Seen::Lost => match switch.without_table() {
+                Ok(state) => table.restore(state, now),
+                Err(error) => table.report(&error, now),
+            },
+        }
+    }
+
+    /// Follows arming without waiting for the kernel's messages, for a status that is asked for.
+    pub(crate) fn look_again(&mut self) {
+        if let Some(table) = &mut self.ledger.table {
+            table.expect_change(Instant::now());
+        }
+        self.follow_arming();
+    }
+
+    /// Whether another part of the kernel has doors in this configuration than before.
+    pub(super) fn has_moved(&self, config: &Config) -> bool {
+        let parts = |doors: &BTreeMap<DoorName, Door>| {
+            let has = |part: fn(Backend) -> bool| doors.values().any(|door| part(door.backend));
+            (has(Backend::has_xdp), has(Backend::has_nftables))
+        };
+        parts(&self.ledger.configured) != parts(&config.doors)
+    }
+
+    /// Removes the table: a gate that stops opens its doors.
+    pub(crate) fn open_table(&mut self, config: &Config) {
+        if self.ledger.table.take().is_some() {
+            forget(config);
+        }
+    }
+
+    /// The table, for the operator.
+    pub(crate) fn table_status(&self) -> Option<TableStatus> {
+        self.ledger.table.as_ref().map(Table::status)
+    }
+}
