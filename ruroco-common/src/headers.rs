@@ -182,6 +182,8 @@ pub struct Tcp<C> {
     pub flags: Option<u8>,
     /// Whether it is the first of several fragments.
     pub more_fragments: bool,
+    /// Whether there is nothing between IP header and TCP header, neither options nor extension headers.
+    pub is_plain: bool,
     /// Stands at the first byte of the TCP header.
     pub header: C,
 }
@@ -259,6 +261,8 @@ struct Envelope {
     /// There is a fragment header, or others follow.
     is_fragment: bool,
     more_fragments: bool,
+    /// There are neither options nor extension headers.
+    is_plain: bool,
 }
 
 impl Envelope {
@@ -276,6 +280,7 @@ impl Opened {
             destination: Address::UNSPECIFIED,
             is_fragment: false,
             more_fragments: false,
+            is_plain: true,
         },
     };
 }

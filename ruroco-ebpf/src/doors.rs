@@ -122,9 +122,12 @@ pub(crate) fn judge_tcp<C>(context: &XdpContext, guarded: &Guarded, tcp: &Tcp<C>
         return Verdict::NotOurs;
     }
     let door = of_tcp_port(tcp.destination_port);
-    // A door that is to look like other ports cannot be the only one that drops such fragments.
-    let is_unreadable = tcp.flags.is_none() && (door.is_some() || look_closed());
-    if door.is_none() && !is_unreadable {
+    let is_request = |flags| flags & (SYN | ACK) == SYN;
+    // Of a segment in fragments, and behind options, the stack may send an error that quotes it. If the request has been
+    // taken out, that shows. A door that is to look like other ports cannot be the only one that drops these.
+    let is_unanswerable = look_closed()
+        && tcp.flags.is_none_or(|flags| is_request(flags) && (tcp.more_fragments || !tcp.is_plain));
+    if door.is_none() && !is_unanswerable {
         return Verdict::NotOurs;
     }
     if !is_here(guarded, &tcp.destination, Protocol::Tcp) || are_disarmed() {
@@ -132,8 +135,9 @@ pub(crate) fn judge_tcp<C>(context: &XdpContext, guarded: &Guarded, tcp: &Tcp<C>
     }
     match (tcp.flags, door) {
         (None, _) => Verdict::DoorFragment,
+        _ if is_unanswerable => Verdict::DoorFragment,
         (_, None) => Verdict::NotOurs,
-        (Some(flags), Some(door)) if flags & (SYN | ACK) == SYN => start_tcp(context, tcp, door),
+        (Some(flags), Some(door)) if is_request(flags) => start_tcp(context, tcp, door),
         (Some(flags), Some(door)) => continue_tcp(context, tcp, door, flags),
     }
 }

@@ -38,23 +38,23 @@ use crate::frame::FrameCursor;
 #[expect(clippy::needless_pass_by_value, reason = "the xdp macro calls it with a value")]
 #[xdp]
 pub fn ruroco(context: XdpContext) -> u32 {
-    let mut segment = None;
-    let verdict = judge(&context, &mut segment);
+    let mut is_answered = false;
+    let verdict = judge(&context, &mut is_answered);
     tables::count(verdict);
     #[cfg(feature = "debug-log")]
     aya_log_ebpf::debug!(&context, "{}", verdict.name());
     let passes = match verdict.outcome() {
         Outcome::Pass => true,
         Outcome::Refuse => tables::may_pass_refused(),
-        Outcome::Close => segment.is_some_and(closed::may_be_answered),
+        Outcome::Close => is_answered,
         Outcome::Take => false,
     };
     if passes { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
 }
 
-/// Where closed doors are answered, `segment` is the TCP header of a packet afterwards.
+/// `is_answered` is set if the stack is to answer a packet to a closed door.
 #[inline(always)]
-fn judge<'a>(context: &'a XdpContext, segment: &mut Option<FrameCursor<'a>>) -> Verdict {
+fn judge(context: &XdpContext, is_answered: &mut bool) -> Verdict {
     // 1. Only UDP to one of our addresses and our port is our business, and what may turn out to
     //    be such a packet although its port cannot be read.
     let Some(guarded) = tables::guarded() else { return Verdict::NotOurs };
@@ -68,10 +68,13 @@ fn judge<'a>(context: &'a XdpContext, segment: &mut Option<FrameCursor<'a>>) -> 
         }
         Frame::Udp(udp) => return doors::judge_udp(guarded, &udp),
         Frame::Tcp(tcp) => {
-            if closed::look_closed() {
-                *segment = Some(tcp.header);
+            let verdict = doors::judge_tcp(context, guarded, &tcp);
+            if closed::look_closed()
+                && matches!(verdict, Verdict::DoorClosed | Verdict::DoorLimited)
+            {
+                *is_answered = closed::may_be_answered(tcp.header);
             }
-            return doors::judge_tcp(context, guarded, &tcp);
+            return verdict;
         }
         Frame::Incomplete { destination } => {
             return incomplete(guarded, &destination, Verdict::Fragment);

@@ -5,12 +5,9 @@
 //! routers, so that what a capture sees was caused by what a test sent. Limits on how many ICMP
 //! errors a host sends are off, so that none that should not be sent is hidden by them.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::namespace::Namespace;
+use crate::{namespace::Namespace, tcp::counter};
 
 /// The two Internet protocols; most tests run once for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,16 +217,8 @@ impl Default for Network {
 /// # Panics
 /// If the kernel does not tell.
 pub fn udp_packets(host: &Namespace) -> u64 {
-    // Of the thread, because `self` is the process and its first namespace.
-    let text = host.enter(|| fs::read_to_string("/proc/thread-self/net/snmp"));
-    let text = text.expect("read the counters of the network stack");
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
-    let (names, counts) = (lines.next().expect("names"), lines.next().expect("counts"));
-    let counters = names.split(' ').zip(counts.split(' '));
     // InErrors has those that found the socket's buffer full.
-    let incoming =
-        counters.filter(|(name, _)| ["InDatagrams", "NoPorts", "InErrors"].contains(name));
-    incoming.map(|(_, count)| count.parse::<u64>().expect("a count")).sum()
+    ["UdpInDatagrams", "UdpNoPorts", "UdpInErrors"].map(|name| counter(host, name)).iter().sum()
 }
 
 /// Where knocks for the server go.

@@ -1,7 +1,7 @@
 //! Frames written byte by byte, so that any field can lie: what a library that lays out headers would
 //! not write.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::network::{CLIENT, CLIENT_MAC, Family, SERVER, SERVER_MAC};
 
@@ -131,16 +131,44 @@ pub fn octets(address: IpAddr) -> Vec<u8> {
 /// # Panics
 /// If it is too long.
 pub fn udp(family: Family, source_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
+    let (from, to) = hosts(family);
+    udp_between((from, source_port).into(), (to, port).into(), payload)
+}
+
+/// The same between any two sockets.
+///
+/// # Panics
+/// If it is too long.
+pub fn udp_between(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(8 + payload.len()).expect("it fits into a datagram");
-    let header = [source_port, port, length, 0].map(u16::to_be_bytes);
-    with_checksum(family, number::UDP, 6, [header.as_flattened(), payload].concat())
+    let header = [from.port(), to.port(), length, 0].map(u16::to_be_bytes);
+    let content = [header.as_flattened(), payload].concat();
+    with_checksum_between((from.ip(), to.ip()), number::UDP, 6, content)
 }
 
 /// A TCP segment from client to server without content, with these flags.
 pub fn tcp(family: Family, source_port: u16, port: u16, flags: u8) -> Vec<u8> {
-    let ports = [source_port, port].map(u16::to_be_bytes);
-    let rest = [0, 0, 0, 7, 0, 0, 0, 9, 0x50, flags, 4, 0, 0, 0, 0, 0];
-    with_checksum(family, number::TCP, 16, [ports.as_flattened(), &rest].concat())
+    let (from, to) = hosts(family);
+    tcp_between((from, source_port).into(), (to, port).into(), 7, flags, &[])
+}
+
+/// A TCP segment between any two sockets, with this sequence number and content.
+pub fn tcp_between(
+    from: SocketAddr,
+    to: SocketAddr,
+    sequence: u32,
+    flags: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let ports = [from.port(), to.port()].map(u16::to_be_bytes);
+    let rest = [0, 0, 0, 9, 0x50, flags, 4, 0, 0, 0, 0, 0];
+    let content = [ports.as_flattened(), &sequence.to_be_bytes(), &rest, payload].concat();
+    with_checksum_between((from.ip(), to.ip()), number::TCP, 16, content)
+}
+
+/// Client and server.
+fn hosts(family: Family) -> (IpAddr, IpAddr) {
+    (CLIENT.of(family), SERVER.of(family))
 }
 
 /// An ICMP message of the family's version, with these four bytes behind the checksum.
@@ -155,13 +183,22 @@ pub fn icmp(family: Family, kind: u8, code: u8, rest: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Writes the checksum over pseudo header and content into the content.
+/// Writes the checksum over pseudo header and content into the content, from client to server.
 ///
 /// # Panics
 /// If there is no room for it.
-pub fn with_checksum(family: Family, protocol: u8, at: usize, mut content: Vec<u8>) -> Vec<u8> {
+pub fn with_checksum(family: Family, protocol: u8, at: usize, content: Vec<u8>) -> Vec<u8> {
+    with_checksum_between(hosts(family), protocol, at, content)
+}
+
+fn with_checksum_between(
+    (from, to): (IpAddr, IpAddr),
+    protocol: u8,
+    at: usize,
+    mut content: Vec<u8>,
+) -> Vec<u8> {
     let length = u32::try_from(content.len()).expect("it fits into a packet").to_be_bytes();
-    let [source, destination] = [CLIENT, SERVER].map(|host| octets(host.of(family)));
+    let (source, destination) = (octets(from), octets(to));
     let pseudo = [&source[..], &destination, &length, &[0, 0, 0, protocol], &content].concat();
     let sum = match checksum(&pseudo) {
         0 if protocol == number::UDP => 0xffff,

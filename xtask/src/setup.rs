@@ -81,7 +81,7 @@ const SCREEN: [&str; 7] = [
     "libxkbcommon-x11-0",
 ];
 
-const PROGRAMS: [Program; 20] = [
+const PROGRAMS: [Program; 22] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: NETWORK },
     Program { name: "ethtool", packages: &["ethtool"], scopes: LAB },
@@ -92,6 +92,8 @@ const PROGRAMS: [Program; 20] = [
     Program { name: "nmap", packages: &["nmap"], scopes: LAB },
     Program { name: "ssh", packages: &["openssh-client"], scopes: LAB },
     Program { name: "sshd", packages: &["openssh-server"], scopes: LAB },
+    Program { name: "wireguard-go", packages: &["wireguard-go"], scopes: LAB },
+    Program { name: "dnsmasq", packages: &["dnsmasq-base"], scopes: LAB },
     Program { name: "dbus-run-session", packages: &["dbus-daemon"], scopes: LAB },
     Program { name: "gnome-keyring-daemon", packages: &["gnome-keyring"], scopes: LAB },
     Program { name: "python3", packages: &["python3", "python3-venv"], scopes: PROOF },

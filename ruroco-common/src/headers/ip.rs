@@ -37,6 +37,7 @@ pub(super) fn ipv4<C: Cursor>(at: &mut C, scope: Scope) -> Opened {
         destination: Address::from_ipv4([d0, d1, d2, d3]),
         is_fragment: more_fragments,
         more_fragments,
+        is_plain: options == 0,
     };
     envelope.with(within)
 }
@@ -60,7 +61,8 @@ pub(super) fn ipv6<C: Cursor>(at: &mut C, scope: Scope) -> Opened {
     if version >> 4 != 6 || at.limit(length).is_none() {
         return Opened::OTHER;
     }
-    let envelope = Envelope { source, destination, is_fragment: false, more_fragments: false };
+    let envelope =
+        Envelope { source, destination, is_fragment: false, more_fragments: false, is_plain: true };
     let within = scope.within(next);
     if matches!(within, Within::Other) {
         return extensions(at, next, scope, unlimited, envelope);
@@ -78,6 +80,7 @@ fn extensions<C: Cursor>(
     unlimited: bool,
     mut found: Envelope,
 ) -> Opened {
+    found.is_plain = false;
     let mut next = first;
     if next == HOP_BY_HOP {
         let Step::To(following) = extension(at, next) else { return Opened::OTHER };

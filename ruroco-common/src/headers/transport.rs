@@ -95,6 +95,7 @@ fn tcp<C: Cursor>(header: C, at: C, start: &Start, envelope: &Envelope) -> Frame
         destination_port: start.destination_port,
         flags,
         more_fragments: envelope.more_fragments,
+        is_plain: envelope.is_plain,
         header,
     })
 }

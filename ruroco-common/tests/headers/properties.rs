@@ -244,6 +244,7 @@ fn with_place<A, B>(frame: Frame<A>, place: impl FnOnce(A, usize) -> B) -> Frame
             destination_port,
             flags,
             more_fragments,
+            is_plain,
             header,
         }) => Frame::Tcp(Tcp {
             source,
@@ -252,6 +253,7 @@ fn with_place<A, B>(frame: Frame<A>, place: impl FnOnce(A, usize) -> B) -> Frame
             destination_port,
             flags,
             more_fragments,
+            is_plain,
             header: place(header, if flags.is_some() { 14 } else { 4 }),
         }),
         Frame::Udp(Udp { source, destination, source_port, destination_port, payload }) => {

@@ -50,6 +50,7 @@ fn segment(packet: &Packet, flags: Option<u8>, more_fragments: bool) -> Frame<()
         destination_port: PORT,
         flags,
         more_fragments,
+        is_plain: packet.ipv4_options == 0 && packet.extensions.is_empty(),
         header: (),
     })
 }

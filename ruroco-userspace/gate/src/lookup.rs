@@ -35,26 +35,37 @@ pub(super) struct Lookup {
     filled: BTreeSet<u32>,
 }
 
+/// Loads the program, before its maps are taken from the object.
+///
+/// # Errors
+/// If the kernel rejects it.
+pub(super) fn load(ebpf: &mut Ebpf) -> anyhow::Result<()> {
+    program(ebpf)?.load().context(
+        "the kernel rejected the program that has doors look closed, which needs Linux 5.17 or later. Set appearance = \
+         \"filtered\", or install a later kernel",
+    )
+}
+
+fn program(ebpf: &mut Ebpf) -> anyhow::Result<&mut SkLookup> {
+    let program = ebpf.program_mut(maps::LOOKUP);
+    let program = program.context("the object file has no lookup program: build it again")?;
+    Ok(program.try_into()?)
+}
+
 impl Lookup {
-    /// Loads the program and attaches it. It hides nothing before it knows the [interfaces](Self::follow).
+    /// Attaches the loaded program. It hides nothing before it knows the [interfaces](Self::follow).
     ///
     /// # Errors
     /// If the kernel rejects it.
     pub(super) fn attach(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
         let interfaces = take(ebpf, maps::DOOR_INTERFACES)?;
-        let program = ebpf.program_mut(maps::LOOKUP);
-        let program = program.context("the object file has no lookup program: build it again")?;
-        let program: &mut SkLookup = program.try_into()?;
+        let program = program(ebpf)?;
         let mut attach = || -> anyhow::Result<FdLink> {
-            program.load()?;
             let namespace = File::open("/proc/self/ns/net")?;
             let id = program.attach(namespace)?;
             Ok(program.take_link(id)?.into())
         };
-        let link = attach().context(
-            "could not attach the program that has doors look closed, which needs Linux 5.17 or later. Set appearance = \
-             \"filtered\", or install a later kernel",
-        )?;
+        let link = attach().context("could not attach the program that has doors look closed")?;
         Ok(Self { link: Some(link), interfaces, filled: BTreeSet::new() })
     }
 

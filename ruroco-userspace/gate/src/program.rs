@@ -15,7 +15,7 @@ use ruroco_keys::named_key::NamedKey;
 
 use super::{
     door_maps::{DoorMaps, Plan},
-    lookup::Lookup,
+    lookup::{self, Lookup},
     status::ProgramStatus,
     tables,
 };
@@ -82,6 +82,9 @@ impl Program {
         )?;
         let program: &mut Xdp = xdp(&mut ebpf)?;
         program.load().context("the kernel rejected the XDP program")?;
+        if doors.look_closed {
+            lookup::load(&mut ebpf)?;
+        }
         tables::guard(&mut ebpf, &guarded).context("could not fill the BPF maps")?;
         let has_lookup = doors.look_closed;
         let doors = doors.fill(&mut ebpf).context("could not fill the BPF maps of the doors")?;

@@ -3,7 +3,7 @@
 //! | offset | size | field |
 //! |---|---|---|
 //! | 0 | 1 | version, [`VERSION`] |
-//! | 1 | 1 | 1 to open the door for the address, 2 to close it |
+//! | 1 | 1 | 1 to open the door for the address, 2 to close it, 3 to close it for all addresses |
 //! | 2 | 16 | name of the door, padded with zeros |
 //! | 18 | 16 | address, IPv4 as `::ffff:a.b.c.d` |
 //! | 34 | 8 | key id |
@@ -53,8 +53,10 @@ pub enum Action {
         /// Until this time on the boot clock.
         until: Duration,
     },
-    /// To end the lease.
+    /// To end the lease and the flows of the address.
     Close,
+    /// To end all leases and flows of the door; the address has no meaning. Only the operator's tool requests this.
+    CloseAll,
 }
 
 /// What has become of a request.
@@ -168,6 +170,7 @@ struct Wire {
 
 const OPEN: u8 = 1;
 const CLOSE: u8 = 2;
+const CLOSE_ALL: u8 = 3;
 
 impl Request {
     /// Whether it comes from the operator's tool.
@@ -180,6 +183,7 @@ impl Request {
         let (action, until) = match self.action {
             Action::Open { until } => (OPEN, u64::try_from(until.as_nanos()).unwrap_or(u64::MAX)),
             Action::Close => (CLOSE, 0),
+            Action::CloseAll => (CLOSE_ALL, 0),
         };
         transmute!(Wire {
             version: VERSION,
@@ -206,6 +210,7 @@ impl Request {
         let action = match wire.action {
             OPEN => Action::Open { until: Duration::from_nanos(wire.until.get()) },
             CLOSE => Action::Close,
+            CLOSE_ALL => Action::CloseAll,
             other => return Err(NoRequest::UnknownAction(other)),
         };
         Ok(Self {
@@ -252,10 +257,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_request_means_what_its_bytes_say(bytes in prop::collection::vec(0_u8..4, 0..70)) {
+        fn a_request_means_what_its_bytes_say(bytes in prop::collection::vec(0_u8..5, 0..70)) {
             match Request::decode(&bytes) {
                 // Closing needs no time, and what is said there has no meaning.
-                Ok(request @ Request { action: Action::Close, .. }) => {
+                Ok(request @ Request { action: Action::Close | Action::CloseAll, .. }) => {
                     prop_assert_eq!(&request.encode()[..58], &bytes[..58]);
                 }
                 Ok(request) => prop_assert_eq!(request.encode().to_vec(), bytes),
@@ -264,7 +269,7 @@ mod tests {
                     prop_assert_ne!(length, SIZE);
                 }
                 Err(NoRequest::WrongVersion(version)) => prop_assert_ne!(version, VERSION),
-                Err(NoRequest::UnknownAction(action)) => prop_assert!(action == 0 || action > 2),
+                Err(NoRequest::UnknownAction(action)) => prop_assert!(action == 0 || action > 3),
                 Err(NoRequest::WrongName) => {}
             }
         }
@@ -272,11 +277,12 @@ mod tests {
         #[test]
         fn a_request_survives_the_socket(
             nanoseconds: u64, name in "[a-z0-9_-]{1,16}", address: [u8; 16], key: [u8; 8], counter: u128,
-            is_open: bool,
+            kind in 0..3,
         ) {
-            let action = match is_open {
-                true => Action::Open { until: Duration::from_nanos(nanoseconds) },
-                false => Action::Close,
+            let action = match kind {
+                0 => Action::Open { until: Duration::from_nanos(nanoseconds) },
+                1 => Action::Close,
+                _ => Action::CloseAll,
             };
             let (door, address) = (DoorName::new(&name).unwrap(), Address::from_bytes(address));
             let request = Request { action, door, address, key: KeyId(key), counter };

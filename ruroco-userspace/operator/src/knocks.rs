@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::Context;
 use ruroco_files::secure_file::open_regular;
-use ruroco_ipc::audit::{DOOR, ENDED, FILE, MAX_SIZE, OLD_FILE, REFUSED, RUNNING};
+use ruroco_ipc::{
+    audit::{DOOR, ENDED, FILE, MAX_SIZE, OLD_FILE, REFUSED, RUNNING},
+    lease::Answer,
+};
 use serde::{Deserialize, Serialize};
 
 use super::refused::Refused;
@@ -59,6 +62,8 @@ struct Line {
     #[serde(default)]
     door: String,
     #[serde(default)]
+    action: String,
+    #[serde(default)]
     counter: String,
     result: Option<String>,
     duration_ms: Option<u64>,
@@ -98,8 +103,8 @@ pub fn opened_by(dir: &Path, key: &str) -> anyhow::Result<BTreeSet<(String, IpAd
             read_file(&path).with_context(|| format!("could not read {}", path.display()))?;
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
         let is_its = |line: &Line| {
-            let result = line.result.as_deref();
-            line.event == DOOR && line.key == key && matches!(result, Some("opened" | "renewed"))
+            let has_opened = [Answer::Opened, Answer::Renewed].map(Answer::name);
+            line.event == DOOR && line.key == key && has_opened.contains(&line.action.as_str())
         };
         opened.extend(
             lines.filter(is_its).filter_map(|line| Some((line.door, line.ip.parse().ok()?))),
@@ -212,6 +217,31 @@ mod tests {
         assert_eq!(trail.refused, [by_commander]);
         assert_eq!(counters(&read(dir.path(), 100).unwrap()), ["4", "3", "2", "1"]);
         assert_eq!(read(dir.path(), 0).unwrap().totals["succeeded"], 3);
+    }
+
+    #[test]
+    fn the_doors_that_a_key_has_opened_are_found_in_both_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let door = |key: &str, ip: &str, action: &str| {
+            format!(
+                "{{\"time\":\"T\",\"event\":\"door\",\"key\":\"{key}\",\"ip\":\"{ip}\",\"door\":\"ssh\",\
+                 \"action\":\"{action}\"}}\n"
+            )
+        };
+        let old = door("laptop", "192.0.2.1", "opened");
+        let new = [
+            door("laptop", "192.0.2.1", "renewed"),
+            door("laptop", "2001:db8::1", "renewed"),
+            door("laptop", "192.0.2.2", "not_opened"),
+            door("laptop", "192.0.2.3", "closed"),
+            door("phone", "192.0.2.4", "opened"),
+            running(1),
+        ];
+        fs::write(dir.path().join(OLD_FILE), old).unwrap();
+        fs::write(dir.path().join(FILE), new.concat()).unwrap();
+        let opened = opened_by(dir.path(), "laptop").unwrap();
+        let opened: Vec<_> = opened.iter().map(|(door, ip)| format!("{door} {ip}")).collect();
+        assert_eq!(opened, ["ssh 192.0.2.1", "ssh 2001:db8::1"]);
     }
 
     #[test]

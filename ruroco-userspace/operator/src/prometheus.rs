@@ -254,6 +254,10 @@ mod tests {
             "ruroco_map_memory_bytes 3145728",
             "ruroco_interface_attached{interface=\"eth0\",mode=\"native\"} 1",
             "ruroco_interface_attached{interface=\"eth1\",mode=\"none\"} 0",
+            "ruroco_door_leases{door=\"ssh\"} 1",
+            "ruroco_door_sessions{door=\"ssh\",kind=\"tcp\"} 1",
+            "ruroco_door_sessions{door=\"ssh\",kind=\"flow\"} 2",
+            "ruroco_door_admitted_total{door=\"ssh\"} 7",
             "ruroco_packets_total{verdict=\"forged\"} 7000",
             "ruroco_knocks_total{result=\"succeeded\"} 3",
         ] {

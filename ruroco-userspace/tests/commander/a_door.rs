@@ -153,7 +153,7 @@ fn is_asked_for_again_if_the_gate_ends_without_an_answer() {
     commander.connect().send(&order("open"));
     let until = |request: &Request| match request.action {
         Action::Open { until } => until,
-        Action::Close => panic!("{request:?}"),
+        Action::Close | Action::CloseAll => panic!("{request:?}"),
     };
     let earlier = until(&first.requests(1)[0]);
     first.gone();

@@ -15,6 +15,7 @@ use ruroco_lab::{
     network::{Family, PORT},
     packet::tag,
     packet_socket::Sender,
+    random::Random,
     raw::{self, Ip, chain, fragment, number::*, options, routing, udp},
     wait,
 };
@@ -25,34 +26,6 @@ const FRAMES: usize = 4_000;
 const MARKER: u16 = PORT + 7;
 /// Frames between two of these: there is room for 256 between two interfaces.
 const BATCH: usize = 60;
-
-/// Numbers that look random: SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next().to_le_bytes()[0]).collect()
-    }
-}
 
 /// The frames of one datagram for the gate's port, made odd in several ways or in none.
 fn datagram(random: &mut Random, identification: u16) -> Vec<Vec<u8>> {
@@ -93,7 +66,8 @@ fn ipv4(random: &mut Random, content: Vec<u8>, identification: u16) -> Vec<Ip> {
     }
     if random.one_in(20) {
         ip.next = AUTHENTICATION;
-        ip.body = [raw::authentication(UDP, random.next().to_le_bytes()[0] % 4), ip.body].concat();
+        ip.body =
+            [raw::authentication(UDP, random.number().to_le_bytes()[0] % 4), ip.body].concat();
     }
     if !random.one_in(3) {
         return vec![ip];
@@ -213,11 +187,7 @@ struct Outcome {
 
 /// Sends frames until there were so many; how many datagrams a socket at the gate's port received.
 fn run(lab: &Lab, frames: usize, mut received: impl FnMut(usize, &[Vec<u8>])) -> Outcome {
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).unwrap();
-    let seed = u64::from_le_bytes(seed);
-    eprintln!("seed {seed:#x}");
-    let mut random = Random(seed);
+    let mut random = Random::seeded();
     let server = &lab.network.server;
     let sockets = [PORT, MARKER].map(|port| {
         let socket = server.enter(|| UdpSocket::bind(("::", port)).unwrap());

@@ -50,6 +50,7 @@ mod server_reload;
 mod service_manager;
 mod shares;
 mod ssh;
+mod sshd;
 mod start;
 mod status;
 mod udp_source;

@@ -63,7 +63,7 @@ const MACVLAN: Arrangement = Arrangement {
 };
 
 /// Whether this kernel has these kinds of devices.
-fn kernel_has(kinds: &[&str]) -> bool {
+pub(crate) fn kernel_has(kinds: &[&str]) -> bool {
     let place = Namespace::new();
     place.ip("link add below0 type veth\n");
     let has = |kind: &str| {

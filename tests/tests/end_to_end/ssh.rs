@@ -4,8 +4,8 @@
 use std::{
     fs,
     io::{self, Write},
-    net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    net::TcpStream,
+    path::Path,
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -13,14 +13,14 @@ use std::{
 };
 
 use ruroco_lab::{
-    daemon::Daemon,
     lab::{Lab, require_tool},
-    mount::Mount,
     namespace::Namespace,
-    network::{self, CLIENT, Family, SERVER},
+    network::{CLIENT, Family},
     programs, wait,
 };
 use serde_json::Value;
+
+use crate::sshd::{Sshd, name, on_client, proxy, run};
 
 /// sshd's port.
 const SSH: u16 = 22;
@@ -31,21 +31,13 @@ const ANSWER: Duration = Duration::from_millis(200);
 /// The lab with sshd on the server's host.
 struct Site {
     // In the order in which they are to be dropped.
-    _sshd: Daemon,
+    sshd: Sshd,
     lab: Lab,
-    _run: Mount,
-    _shadow: Mount,
 }
 
 fn example(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/examples").join(name);
     fs::read_to_string(path).unwrap()
-}
-
-/// Runs a command that is expected to succeed.
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|e| panic!("run {command:?}: {e}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 impl Site {
@@ -56,18 +48,8 @@ impl Site {
 
     /// With a command that opens the port for so long, in nft's notation.
     fn open_for(time: &str) -> Self {
-        for tool in ["ssh", "ssh-keygen", "nft"] {
-            require_tool(tool);
-        }
+        require_tool("nft");
         let mut lab = Lab::new(&Default::default());
-        // Where sshd wants a folder; and an account for it that is not locked. The lab's thread has a
-        // view of the file systems of its own.
-        let run_folder = Mount::memory(Path::new("/run"), 1 << 20);
-        fs::create_dir("/run/sshd").unwrap();
-        let shadow = lab.files.path("shadow");
-        fs::write(&shadow, "root:*:20000:0:99999:7:::\n").unwrap();
-        let shadow = Mount::file(&shadow, Path::new("/etc/shadow"));
-
         let rules = lab.files.path("nftables.conf");
         fs::write(&rules, example("nftables.conf")).unwrap();
         run(lab.network.server.command().args(["nft", "-f"]).arg(&rules));
@@ -81,58 +63,18 @@ impl Site {
         lab.start_commander();
         lab.start_gate();
         lab.start_server();
-        let sshd = start_sshd(&lab);
-        let site = Self { _sshd: sshd, lab, _run: run_folder, _shadow: shadow };
-        site.write_client_files();
-        site
-    }
-
-    fn write_client_files(&self) {
-        let key = self.lab.files.client_key("laptop");
-        let hosts = Family::BOTH.map(|family| {
-            format!(
-                "[hosts.{}]\naddress = \"{}\"\nkey = {key:?}\ncommands = [\"open_ssh\"]\nwait = {SSH}\n",
-                name(family),
-                network::gate(family)
-            )
-        });
-        fs::write(self.lab.files.client_state().join("client.toml"), hosts.concat()).unwrap();
-        let host_key = fs::read_to_string(self.path("host_key.pub")).unwrap();
-        let hosts = Family::BOTH.map(|family| format!("{} {host_key}", SERVER.of(family)));
-        fs::write(self.path("known_hosts"), hosts.concat()).unwrap();
-        let hosts = Family::BOTH
-            .map(|family| format!("Host {}\n  HostName {}\n", name(family), SERVER.of(family)));
-        let all = format!(
-            "Host *\n  User root\n  IdentityFile {}\n  IdentitiesOnly yes\n  BatchMode yes\n  \
-             UserKnownHostsFile {}\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n  \
-             ConnectTimeout 15\n",
-            self.path("user_key").display(),
-            self.path("known_hosts").display()
-        );
-        fs::write(self.path("ssh_config"), hosts.concat() + &all).unwrap();
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.lab.files.path(name)
-    }
-
-    /// A program on the client's host, with the person's folder.
-    fn on_client(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = self.lab.network.client.command();
-        command.arg(program).env("RUROCO_CONF_DIR", self.lab.files.client_state());
-        command
+        let sshd = Sshd::start(&lab, SSH, "open_ssh");
+        Self { sshd, lab }
     }
 
     /// `ssh` with options, to be given a host.
     fn ssh(&self, options: &[&str]) -> Command {
-        let mut command = self.on_client("ssh");
-        command.arg("-F").arg(self.path("ssh_config"));
-        command.args(options.iter().flat_map(|option| ["-o", option]));
-        command
+        self.sshd.ssh(&self.lab, options)
     }
 
     fn is_open_for(&self, host: &Namespace, family: Family) -> bool {
-        host.enter(|| TcpStream::connect_timeout(&sshd(family), ANSWER)).is_ok()
+        let sshd = self.sshd.address(family);
+        host.enter(|| TcpStream::connect_timeout(&sshd, ANSWER)).is_ok()
     }
 
     /// Waits until the client cannot connect any more, and makes sure that nobody else can.
@@ -163,13 +105,13 @@ impl Site {
     /// Does something while a bystander tries to connect again and again, for whom nothing opens.
     fn while_shut_for_others<T: Send>(&self, family: Family, action: impl FnOnce() -> T) -> T {
         let (over, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let third = self.lab.network.third.handle();
+        let (third, sshd) = (self.lab.network.third.handle(), self.sshd.address(family));
         thread::scope(|scope| {
             let bystander = scope.spawn(|| {
                 third.enter(|| {
                     let mut met = Vec::new();
                     while !over.load(Ordering::SeqCst) {
-                        met.push(TcpStream::connect_timeout(&sshd(family), ANSWER).map(drop));
+                        met.push(TcpStream::connect_timeout(&sshd, ANSWER).map(drop));
                         attempts.fetch_add(1, Ordering::SeqCst);
                     }
                     met
@@ -191,49 +133,12 @@ impl Site {
     }
 }
 
-/// Where sshd listens.
-fn sshd(family: Family) -> SocketAddr {
-    (SERVER.of(family), SSH).into()
-}
-
 /// The firewall's set of the addresses that may connect.
 fn set(family: Family) -> &'static str {
     match family {
         Family::V4 => "ssh4",
         Family::V6 => "ssh6",
     }
-}
-
-/// What the client calls the server.
-fn name(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "home",
-        Family::V6 => "home6",
-    }
-}
-
-/// sshd with keys of its own, as root in the server's network.
-fn start_sshd(lab: &Lab) -> Daemon {
-    let path = |name: &str| lab.files.path(name);
-    for key in ["host_key", "user_key"] {
-        let mut make = Command::new("ssh-keygen");
-        run(make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path(key)));
-    }
-    fs::copy(path("user_key.pub"), path("authorized_keys")).unwrap();
-    let config = format!(
-        "Port {SSH}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\n\
-         PermitRootLogin prohibit-password\nPasswordAuthentication no\n",
-        path("host_key").display(),
-        path("authorized_keys").display()
-    );
-    fs::write(path("sshd_config"), config).unwrap();
-    let mut command = lab.network.server.command();
-    programs::add_launcher(&mut command, None);
-    command.args(["/usr/sbin/sshd", "-D", "-e", "-f"]).arg(path("sshd_config"));
-    let sshd = Daemon::start("sshd", &mut command);
-    sshd.wait_for(&["listening on 0.0.0.0"]);
-    sshd.wait_for(&["listening on ::"]);
-    sshd
 }
 
 fn text(output: &Output) -> (String, String) {
@@ -257,7 +162,7 @@ fn through(command: &mut Command, bytes: &[u8]) -> Output {
 fn plain_ssh_knocks_by_itself_and_the_port_is_shut_before_and_after() {
     let mut site = Site::new();
     let client = programs::path("ruroco-client");
-    let proxy = format!("ProxyCommand={} proxy %h %p", client.display());
+    let proxy = proxy();
     let by_name = format!("ProxyCommand={} proxy %n %p", client.display());
     let passing = format!("ProxyCommand={} proxy --fdpass %h %p", client.display());
     for family in Family::BOTH {
@@ -290,20 +195,20 @@ fn plain_ssh_knocks_by_itself_and_the_port_is_shut_before_and_after() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn send_waits_for_the_port_and_open_becomes_ssh() {
     let site = Site::new();
-    let client = || site.on_client(programs::path("ruroco-client"));
+    let client = || on_client(&site.lab, programs::path("ruroco-client"));
     for family in Family::BOTH {
         site.expect_shut_again(family);
         let sent = client().args(["knock", name(family)]).output().unwrap();
         let (out, err) = text(&sent);
         assert_eq!(sent.status.code(), Some(0), "{err}");
-        let opened = format!("{} is open, ", sshd(family));
+        let opened = format!("{} is open, ", site.sshd.address(family));
         let opens = out
             .lines()
             .any(|line| line.starts_with(&opened) && line.ends_with(" ms after the knock"));
         assert!(opens, "{out}");
         site.expect_shut_again(family);
 
-        let config = site.path("ssh_config");
+        let config = site.sshd.config();
         let ssh = ["ssh", "-F", config.to_str().unwrap(), name(family), "echo in; exit 6"];
         let opened = client().args(["open", name(family), "--"]).args(ssh).output().unwrap();
         let (out, err) = text(&opened);
@@ -311,7 +216,7 @@ fn send_waits_for_the_port_and_open_becomes_ssh() {
         site.expect_shut_again(family);
 
         // A command that the host does not have opens nothing, and ssh is not started.
-        let marker = site.path("started");
+        let marker = site.lab.files.path("started");
         let touch = ["--", "touch", marker.to_str().unwrap()];
         let nothing = ["open", name(family), "no_such_command", "--timeout", "0.5"];
         let shut = client().args(nothing).args(touch).output().unwrap();

@@ -1,6 +1,13 @@
 //! A client, and a guest in the server's place.
 
-use std::{fs::Permissions, net::SocketAddr, os::unix::fs::PermissionsExt, process::Output};
+use std::{
+    ffi::OsStr,
+    fs::Permissions,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use ruroco_keys::key::Key;
 use ruroco_lab::{
@@ -188,8 +195,19 @@ impl Host {
     }
 
     fn client(&self, arguments: &[&str]) -> Output {
-        let mut client = self.network.client.command();
-        client.arg(programs::path("ruroco-client")).args(arguments);
-        client.env("RUROCO_CONF_DIR", self.client.path()).output().expect("run ruroco-client")
+        let mut client = self.on_client(programs::path("ruroco-client"));
+        client.args(arguments).output().expect("run ruroco-client")
+    }
+
+    /// A program on the client, with the person's folder.
+    pub(crate) fn on_client(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.network.client.command();
+        command.arg(program).env("RUROCO_CONF_DIR", self.client.path());
+        command
+    }
+
+    /// A file of the client's.
+    pub(crate) fn client_file(&self, name: &str) -> PathBuf {
+        self.client.path().join(name)
     }
 }

@@ -371,7 +371,12 @@ fn in_words(seconds: u64) -> String {
 impl<T: Value> Value for Vec<T> {
     fn kind() -> String {
         let kind = T::kind();
-        let end = if kind.ends_with('s') { "es" } else { "s" };
+        let end = match kind.chars().last() {
+            Some('s') => "es",
+            // Literal values.
+            Some('"') => "",
+            _ => "s",
+        };
         format!("list of {kind}{end}")
     }
 

@@ -156,6 +156,7 @@ impl Ledger {
                 let cause = request.is_from_tool().then_some(Cause::Tool);
                 self.close(&lease, cause, now)
             }
+            Action::CloseAll => self.close_all(request.door, now),
             Action::Open { until } => {
                 let (duration, limit) = (door.duration, door.connections.unwrap_or_default());
                 if !keys.ids_in_force().any(|id| id == request.key) {
@@ -187,6 +188,20 @@ impl Ledger {
             return Err(Answer::Failed);
         }
         Ok(if was_open { Answer::Closed } else { Answer::WasClosed })
+    }
+
+    fn close_all(&mut self, door: DoorName, now: Duration) -> Result<Answer, Answer> {
+        let leases = self.leases.all().into_iter().filter(|lease| lease.door == door);
+        let leases: Vec<LeaseKey> = leases.collect();
+        let was_open = leases.iter().any(|lease| self.leases.is_in_force(lease, now));
+        let stays = |lease: &&LeaseKey| !self.end_early(lease, Some(Cause::Tool));
+        let left = leases.iter().filter(stays).count();
+        end_flows(self.maps.as_mut(), |_, flow| flow.door == door);
+        match (left, was_open) {
+            (0, true) => Ok(Answer::Closed),
+            (0, false) => Ok(Answer::WasClosed),
+            (1.., _) => Err(Answer::Failed),
+        }
     }
 
     fn open(

@@ -45,7 +45,7 @@ pub(crate) struct Ended {
 }
 
 /// Ends the sessions of these TCP ports with the hosts for which `is_meant` is true, except for
-/// [the one that this program runs in](own_session).
+/// [the session that this program runs in](own_session).
 ///
 /// # Errors
 /// If the kernel does not do it. The message names the command that helps.

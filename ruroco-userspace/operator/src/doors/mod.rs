@@ -67,9 +67,9 @@ pub(super) struct Options {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// Close a door for one address, or for all addresses that it is open for
+    /// Close a door for one address, or for all
     ///
-    /// Flows (UDP and forwarded TCP) end, and TCP sessions with this host continue. With --cut, they end too: those
+    /// Flows (UDP and forwarded TCP) end, too. TCP sessions with this host continue. With --cut, they also end: those
     /// of the address, or all sessions through the door, whether or not their leases have ended. The session that
     /// this command runs in continues in any case.
     Close {
@@ -307,51 +307,45 @@ fn close(
         }
     };
     let found = doors.swap_remove(at);
-    let addresses = match address {
-        Some(address) => vec![address.to_canonical()],
-        None => found.leases.iter().filter_map(|lease| first_address(&lease.address)).collect(),
-    };
     let door = name_of(&found)?;
-    let mut closed = 0_u32;
-    for address in addresses {
-        let answer = request(&config.socket_dir, door, address)?;
-        if answer == Answer::Closed {
-            writeln!(out, "closed {name} for {address}")?;
-            closed = closed.saturating_add(1);
-        } else if answer != Answer::WasClosed {
-            bail!(
-                "could not close {name} for {address}: the gate answered {}. See `journalctl -u ruroco-gate`",
-                answer.name()
-            );
-        }
-    }
-    if closed == 0 {
-        match address {
-            Some(address) => writeln!(out, "{name} was not open for {address}")?,
-            None => writeln!(out, "{name} was not open")?,
+    match address.map(|address| address.to_canonical()) {
+        Some(address) => match request(config, door, LeaseAction::Close, Address::from(address))? {
+            true => writeln!(out, "closed {name} for {address}")?,
+            false => writeln!(out, "{name} was not open for {address}")?,
+        },
+        None => {
+            match request(config, door, LeaseAction::CloseAll, Address::UNSPECIFIED)? {
+                true => writeln!(out, "closed {name}")?,
+                false => writeln!(out, "{name} was not open")?,
+            }
+            if let Some(flows @ 1..) = found.flows {
+                writeln!(out, "ended flows through {name}: {flows}")?;
+            }
         }
     }
     Ok(found)
 }
 
-/// The address of a lease, which may be for a network.
-fn first_address(lease: &str) -> Option<IpAddr> {
-    lease.split('/').next()?.parse().ok()
-}
-
-fn request(socket_dir: &Path, door: DoorName, address: IpAddr) -> anyhow::Result<Answer> {
-    let path = socket_dir.join(SOCKET);
+/// Sends the gate a request; whether the door was open.
+fn request(
+    config: &Config,
+    door: DoorName,
+    action: LeaseAction,
+    address: Address,
+) -> anyhow::Result<bool> {
+    let path = config.socket_dir.join(SOCKET);
     let context = || format!("cannot reach ruroco-gate at {}", path.display());
     let gate = private_socket::connect(&path).with_context(context)?;
-    let request = Request {
-        action: LeaseAction::Close,
-        door,
-        address: Address::from(address),
-        key: NO_KEY,
-        counter: 0,
-    };
+    let request = Request { action, door, address, key: NO_KEY, counter: 0 };
     send(&gate, &request.encode(), SendFlags::NOSIGNAL).with_context(context)?;
-    answer(&gate).with_context(context)
+    let answer = answer(&gate).with_context(context)?;
+    if !matches!(answer, Answer::Closed | Answer::WasClosed) {
+        bail!(
+            "could not close {door}: the gate answered {}. See `journalctl -u ruroco-gate`",
+            answer.name()
+        );
+    }
+    Ok(answer == Answer::Closed)
 }
 
 fn answer(gate: &OwnedFd) -> anyhow::Result<Answer> {
@@ -422,11 +416,5 @@ mod tests {
             "ssh (tcp/22) is OPEN TO EVERYONE. `ruroco arm` closes it\n"
         );
         assert!(overview(true, false, vec![closed()]).contains("NOT ATTACHED"));
-    }
-
-    #[test]
-    fn a_lease_for_a_network_is_closed_by_its_first_address() {
-        assert_eq!(first_address("2001:db8::/64"), "2001:db8::".parse().ok());
-        assert_eq!(first_address("192.0.2.1"), "192.0.2.1".parse().ok());
     }
 }

@@ -61,14 +61,14 @@ enum Action {
     /// From then on, the host rejects knocks with the key, and the leases and flows of the key end. Commands that it
     /// has started continue, and so do TCP sessions without --cut. A revoked key cannot be restored: create a new one for
     /// the client. If this was interrupted, run it again. Run this as root.
+    ///
+    /// With --cut, TCP sessions end of all addresses for which the key has opened the door, as far as the audit trail goes
+    /// back. The kernel does not know which key opened a session, so sessions of other keys at the same address end, too.
     Revoke {
         /// Name of the key
         #[arg(value_name = "KEY", add = completion::keys())]
         key: String,
         /// Also end TCP sessions through doors that the key may have opened
-        ///
-        /// Ends the sessions of all addresses for which the key has opened the door, as far as the audit trail goes back.
-        /// The kernel does not know which key opened a session, so sessions of others at the same address end, too.
         #[arg(long)]
         cut: bool,
     },

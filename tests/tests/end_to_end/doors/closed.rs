@@ -101,18 +101,24 @@ fn behind_options(family: Family, segment: &Segment) -> Vec<Pair> {
         pair(format!("{what} {segment:02x?}"), |port| vec![frame(port).frame()])
     };
     match family {
-        Family::V4 => [vec![1; 4], vec![7, 7, 4, 0, 0, 0, 0, 0]]
+        // No operation, a route to be recorded, and a route that has no room for its first address.
+        Family::V4 => [vec![1; 4], vec![7, 7, 4, 0, 0, 0, 0, 0], vec![7, 2, 4, 0]]
             .map(|options| {
                 let ip = |port| Ip { options: options.clone(), ..Ip::new(family, 6, body(port)) };
                 with(&ip, "options")
             })
             .to_vec(),
-        Family::V6 => [number::HOP_BY_HOP, number::DESTINATION_OPTIONS]
-            .map(|next| {
-                let chain = [number::TCP, 0, 1, 4, 0, 0, 0, 0];
-                with(&|port| Ip::new(family, next, [&chain[..], &body(port)].concat()), "header")
-            })
-            .to_vec(),
+        // Padding, and an option that the stack must answer with an error if it does not know it.
+        Family::V6 => [
+            (number::HOP_BY_HOP, 1),
+            (number::DESTINATION_OPTIONS, 1),
+            (number::DESTINATION_OPTIONS, 0x9e),
+        ]
+        .map(|(next, option)| {
+            let chain = [number::TCP, 0, option, 4, 0, 0, 0, 0];
+            with(&|port| Ip::new(family, next, [&chain[..], &body(port)].concat()), "header")
+        })
+        .to_vec(),
     }
 }
 
@@ -149,7 +155,7 @@ fn probes(family: Family) -> Vec<Pair> {
         let wrong = Segment { is_right: false, ..Segment::random(flags) };
         probes.push(plain(family, &wrong));
     }
-    for flags in [SYN, SYN | FIN, SYN | 0xe8] {
+    for flags in [SYN, SYN | FIN, SYN | 0xe8, FIN, 0x10, 0] {
         for sequence in [0, 0xffff, 0x1_ffff, u32::MAX - 1, u32::MAX] {
             for window in [0, 1, u16::MAX - 2, u16::MAX - 1, u16::MAX] {
                 let segment = Segment { sequence, window, ..Segment::random(flags) };
@@ -185,6 +191,18 @@ fn comparable(mut answer: Vec<u8>) -> Vec<u8> {
     if ports.iter().any(|port| answer.get(content..content + 2) == Some(port)) {
         answer[content..content + 2].fill(0);
         answer[content + 16..content + 18].fill(0);
+    }
+    // What an ICMP error quotes.
+    let quoted = ports.map(|port| [SOURCE_PORT.to_be_bytes(), port].concat());
+    let start = answer.windows(4).position(|window| quoted.iter().any(|ports| ports == window));
+    if let Some(at) = start {
+        answer[content + 2..content + 4].fill(0);
+        // The identification of an IPv6 fragment, and the port.
+        answer[at - 4..at].fill(0);
+        answer[at + 2..at + 4].fill(0);
+        if let Some(checksum) = answer.get_mut(at + 16..at + 18) {
+            checksum.fill(0);
+        }
     }
     answer
 }

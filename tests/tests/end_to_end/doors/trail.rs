@@ -1,8 +1,16 @@
 //! The life of a lease in the audit trail: what the commander requested, and what the gate reported.
 
-use std::fs;
+use std::{fs, time::Instant};
 
-use super::*;
+use ruroco_lab::{
+    files::Options,
+    lab::Lab,
+    network::{CLIENT, Family},
+    wait,
+};
+use serde_json::Value;
+
+use super::site::{LONG, SHORT, SHORT_TIME, Site, options, run_tool};
 
 /// The lines about doors so far.
 fn lines(lab: &Lab) -> Vec<Value> {

@@ -94,16 +94,27 @@ fn what_may_hide_a_request_is_dropped_for_every_port_alike() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
-fn the_request_is_taken_out_of_a_first_fragment_without_the_checksum() {
+fn a_request_that_an_error_could_quote_is_dropped_for_every_port_alike() {
     let doors = Doors::answered();
-    for flags in [SYN, SYN | FIN | PSH] {
-        for packet in tcp(SSH, flags) {
-            let packet = as_first_fragment(packet, 16);
-            let frame = packet.to_frame();
-            let (verdict, action, passed) = doors.kernel.see(&frame);
-            assert_eq!((verdict, action), (DoorClosed, Action::Pass));
-            let extension = if packet.destination.is_ipv4() { 0 } else { 8 };
-            assert_eq!(passed[header(&packet) + extension + 13], flags & !SYN);
+    for (port, flags) in [(SSH, SYN), (OPEN, SYN), (SSH, SYN | FIN | PSH), (OPEN, ACK), (OPEN, FIN)]
+    {
+        for packet in tcp(port, flags) {
+            let options = if packet.destination.is_ipv4() {
+                Packet { ipv4_options: 1, ..packet.clone() }
+            } else {
+                let extensions = vec![Extension::Common(DESTINATION_OPTIONS, 0)];
+                Packet { extensions, ..packet.clone() }
+            };
+            for packet in [options, as_first_fragment(packet, 16)] {
+                let frame = packet.to_frame();
+                let expected = match flags & SYN {
+                    0 => (NotOurs, Action::Pass),
+                    _ => (DoorFragment, Action::Drop),
+                };
+                let (verdict, action, passed) = doors.kernel.see(&frame);
+                assert_eq!((verdict, action), expected, "{packet:?}");
+                assert_eq!(passed, frame);
+            }
         }
     }
 }

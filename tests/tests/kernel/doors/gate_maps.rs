@@ -100,6 +100,17 @@ fn what_is_written_is_read_and_what_is_not_there_is_no_error() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn so_many_addresses_have_room_and_no_more() {
+    let mut program = load(&[door("ssh", 22)], None).unwrap();
+    let doors = program.doors().unwrap();
+    let addresses = |count: u32| (0..count).map(|n| Address::from_ipv4(n.to_be_bytes())).collect();
+    doors.set_addresses(&addresses(4096)).unwrap();
+    let error = doors.set_addresses(&addresses(4097)).unwrap_err().to_string();
+    assert!(error.contains("4097 addresses") && error.contains("at most 4096"), "{error}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn so_many_leases_have_room_and_no_more() {
     let mut program = load(&[door("ssh", 22)], None).unwrap();
     let doors = program.doors().unwrap();

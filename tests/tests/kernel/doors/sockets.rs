@@ -1,7 +1,6 @@
 //! What the kernel's own TCP sockets mean at a door: real ones, in a network namespace.
 
 use std::{
-    fs,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     thread,
 };
@@ -11,17 +10,20 @@ use ruroco_common::{
     doors::{HANDSHAKE_GRACE, Lease},
     verdict::Verdict::{self, DoorAdmitted, DoorClosed, DoorSession},
 };
-use ruroco_lab::{namespace::Namespace, packet_socket::Sender};
+use ruroco_lab::{
+    namespace::Namespace,
+    packet_socket::Sender,
+    tcp::{
+        state::{SYN_RECV, TIME_WAIT},
+        state_here,
+    },
+};
 
 use super::fixture::{ACK, Doors, SECOND, SSH, SYN, WIDE, lease, now, source};
 use crate::{
     OURS,
     frames::{DESTINATION_OPTIONS, Extension, Packet},
 };
-
-/// Numbers in `/proc/net/tcp` (include/net/tcp_states.h).
-const TIME_WAIT: &str = "06";
-const SYN_RECV: &str = "03";
 
 /// What the kernel has for addresses and ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,22 +59,8 @@ fn host() -> Namespace {
     host
 }
 
-/// In which state the kernel has a socket with this remote port, as its own list shows it.
-fn state(local: SocketAddr, remote_port: u16) -> Option<String> {
-    let (ports, file) = (
-        [local.port(), remote_port].map(|port| format!(":{port:04X}")),
-        if local.is_ipv4() { "tcp" } else { "tcp6" },
-    );
-    let list = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap();
-    list.lines().find_map(|line| {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        let is_it = fields[1].ends_with(&ports[0]) && fields[2].ends_with(&ports[1]);
-        is_it.then(|| fields[3].to_owned())
-    })
-}
-
 fn wait_for(local: SocketAddr, remote_port: u16, expected: &str) {
-    while state(local, remote_port).as_deref() != Some(expected) {
+    while state_here(local, remote_port).as_deref() != Some(expected) {
         thread::yield_now();
     }
 }
@@ -176,7 +164,7 @@ fn every_combination_of_flags_is_judged_by_the_socket_and_the_lease() {
             send_syn(&half_open);
             wait_for((address, SSH).into(), 5000, SYN_RECV);
             compare(&mut doors, &half_open, Socket::HalfOpen);
-            assert_eq!(state((address, SSH).into(), 5000).as_deref(), Some(SYN_RECV));
+            assert_eq!(state_here((address, SSH).into(), 5000).as_deref(), Some(SYN_RECV));
         }
     });
 }
@@ -234,7 +222,7 @@ fn a_handshake_with_a_cookie_has_no_socket_and_needs_the_lease() {
             let packet = outside(address, SSH, 6000);
             send_syn(&packet);
             compare(&mut doors, &packet, Socket::Listener);
-            assert_eq!(state((address, SSH).into(), 6000), None);
+            assert_eq!(state_here((address, SSH).into(), 6000), None);
             // What such a handshake has led to is a connection like others.
             let (_client, server) = connect(&listener);
             compare(&mut doors, &of(&server), Socket::Connection);

@@ -229,3 +229,16 @@ fn a_problem_can_be_told_of_a_door() {
     let problem = config.problem(crate::Place::Door("ssh"), "told");
     assert_eq!(problem.to_string(), "/config.toml:6: told");
 }
+
+#[test]
+fn a_mode_that_cannot_change_names_what_a_restart_does() {
+    let said = |more: &str| {
+        let (config, _) = check(&format!("{GOOD}{more}")).unwrap();
+        config.mode_is_fixed("eth0", "native").to_string()
+    };
+    let (restart, first) = ("Restart ruroco-gate (packets", "set `on_stop = \"open\"` in [gate]");
+    assert!(said("").contains(restart));
+    let door = "[doors.ssh]\nport = \"tcp/22\"\n";
+    assert!(said(door).contains(first) && !said(door).contains(restart), "{}", said(door));
+    assert!(said(&format!("on_stop = \"open\"\n{door}")).contains(restart));
+}

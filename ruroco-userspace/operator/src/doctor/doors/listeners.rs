@@ -1,5 +1,4 @@
-//! Whether a connection that a door admits finds a program: one that listens on this host, or one that the port is
-//! forwarded to.
+//! Whether a connection that a door admits finds a program, on this host or where the port is forwarded to.
 
 use std::{collections::BTreeSet, fs, net::IpAddr};
 

@@ -1,0 +1,16 @@
+//! Doors: a port that is closed to everyone, and that a knock opens for the address that knocked.
+
+mod attack;
+mod closed;
+mod leases;
+mod path_mtu;
+mod site;
+mod ssh;
+mod switch;
+mod tcp;
+mod trail;
+mod trial;
+mod udp;
+mod wireguard;
+
+pub(crate) use site::{LONG, PORT, SHORT, Session, Site, behind, options, run_tool};
