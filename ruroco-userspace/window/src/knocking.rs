@@ -184,7 +184,7 @@ impl Knocking {
             }
     }
 
-    /// When the result has to be shown differently.
+    /// When the result must be shown differently.
     pub(super) fn next_change(&self, now: SystemTime) -> Option<Duration> {
         match &self.state {
             State::Ended(Ended { leases, .. }) if !leases.is_empty() => {
