@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use ruroco_common::doors::{DoorName, Lease, SourcePrefix};
-use ruroco_config::door::{Door, DoorPort, Transport};
+use ruroco_config::door::{Backend, Door, DoorPort, Transport};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use zerocopy::FromZeros;
@@ -86,6 +86,7 @@ fn kernel() -> Result<Kernel> {
         connections: None,
         source: SourcePrefix::ADDRESS,
         is_forwarded: false,
+        backend: Backend::Xdp,
     };
     Kernel::with_door(&[knocks::key()?], &door)
 }

@@ -2,7 +2,12 @@
 //! becomes an SVG in which the lines appear one after the other.
 #![expect(clippy::arithmetic_side_effects, reason = "places in a picture of a few lines")]
 
-use std::{fmt::Write as _, fs, net::TcpListener, process::Output, thread};
+use std::{
+    fmt::Write as _,
+    fs,
+    net::{TcpListener, TcpStream},
+    process::Output,
+};
 
 use anyhow::{Context, Result, ensure};
 use ruroco_lab::{
@@ -15,7 +20,6 @@ use ruroco_lab::{
 use crate::{
     build_ebpf::{self, Logging},
     host::{cargo, require_root, step},
-    process,
     setup::{self, Report, Scope},
     workspace::Workspace,
 };
@@ -23,7 +27,7 @@ use crate::{
 /// Where the picture is, below the workspace.
 const PICTURE: &str = "docs/images/recording.svg";
 
-/// The port that the knock opens.
+/// The port behind the door.
 const SSH: u16 = 22;
 
 /// The look of the terminal, in pixels.
@@ -52,34 +56,29 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     build_ebpf::build(workspace, &tools, Logging::Off)?;
     step("binaries", &mut cargo(workspace, &["build", "--package", "ruroco-userspace", "--bins"]))?;
     let path = workspace.root().join(PICTURE);
-    fs::write(&path, picture(&record(workspace)?))
+    fs::write(&path, picture(&record()?))
         .with_context(|| format!("cannot write {}", path.display()))?;
     println!("wrote {PICTURE}");
     Ok(())
 }
 
-fn record(workspace: &Workspace) -> Result<Vec<Scene>> {
+fn record() -> Result<Vec<Scene>> {
     interrupt::leave_nothing_behind();
-    let mut lab = Lab::new(&Options::default());
-    let example = |name: &str| workspace.root().join("packaging/examples").join(name);
-    fs::copy(example("commands.toml"), lab.files.commands()).context("cannot copy the commands")?;
-    lab.start_commander();
-    lab.start_gate();
-    lab.start_server();
-    process::output(
-        lab.network.server.command().args(["nft", "-f"]).arg(example("nftables.conf")),
-    )?;
+    let lab = Lab::running(&Options {
+        config: format!("[doors.ssh]\nport = \"tcp/{SSH}\"\n"),
+        commands: "[commands.default]\nopen = \"ssh\"\n".to_owned(),
+        ..Options::default()
+    });
     let host = format!(
-        "[hosts.home]\naddress = \"{}\"\nkey = {:?}\ncommands = [\"open_ssh\"]\nwait = {SSH}\n",
+        "[hosts.home]\naddress = \"{}\"\nkey = {:?}\nwait = {SSH}\n",
         network::gate(Family::V4),
         lab.files.client_key("laptop"),
     );
     fs::write(lab.files.client_state().join("client.toml"), host)
         .context("cannot write client.toml")?;
-    // Stands for an SSH server; only the firewall decides who reaches it.
+    // Stands for an SSH server; only the door decides who reaches it.
     let listener = lab.network.server.enter(|| TcpListener::bind((SERVER.v4, SSH)));
     let listener = listener.context("cannot listen for SSH")?;
-    thread::spawn(move || while listener.accept().is_ok() {});
 
     let ssh = format!("ssh -o ConnectTimeout=1 root@{} uptime", SERVER.v4);
     let mut before = lab.network.client.command();
@@ -89,10 +88,11 @@ fn record(workspace: &Workspace) -> Result<Vec<Scene>> {
     let knock = lab.client(&["knock", "home"]);
     ensure!(knock.status.success(), "the knock failed: {}", String::from_utf8_lossy(&knock.stderr));
     let knock = scene("laptop$", "ruroco-client knock home", &knock);
-    let mut list = lab.tool_command(&["key", "list"]);
-    let list = list.arg("--commands").arg(lab.files.commands()).output()?;
-    ensure!(list.status.success(), "no list of keys: {}", String::from_utf8_lossy(&list.stderr));
-    Ok(vec![before, knock, scene("host#", "ruroco key list", &list)])
+    let session = lab.network.client.enter(|| TcpStream::connect((SERVER.v4, SSH)));
+    let _session = (session.context("the door is not open")?, listener.accept()?);
+    let doors = lab.tool_command(&["doors"]).output()?;
+    ensure!(doors.status.success(), "no doors: {}", String::from_utf8_lossy(&doors.stderr));
+    Ok(vec![before, knock, scene("host#", "ruroco doors", &doors)])
 }
 
 fn scene(prompt: &'static str, command: &str, said: &Output) -> Scene {

@@ -7,12 +7,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use ruroco_common::verdict::Verdict;
-use ruroco_lab::{
-    files::Options,
-    lab::Lab,
-    network::{CLIENT, Family},
-    wait,
-};
+use ruroco_lab::{files::Options, lab::Lab, network::Family, wait};
 
 use super::site::{
     ANSWER, LONG, SHORT, SHORT_TIME, Session, Site, behind, expect_closed_for, listen, options,

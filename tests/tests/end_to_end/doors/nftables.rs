@@ -1,7 +1,7 @@
 //! Doors that nftables closes, with and without the XDP program.
 
 use std::{
-    io,
+    io::{self, Read},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::Stdio,
     time::Instant,
@@ -11,15 +11,16 @@ use nix::sys::signal::Signal;
 use ruroco_lab::{
     files::Options,
     lab::{Lab, udp_socket},
-    network::{Family, SERVER, THIRD},
+    network::{Family, THIRD},
     probe::Prober,
     raw, wait,
 };
-use serde_json::Value;
 
 use super::site::{
-    ANSWER, LONG, PORT, SHORT, SHORT_TIME, Session, Site, behind, expect_closed_for, run_tool, tcp,
+    ANSWER, LONG, PORT, SHORT, SHORT_TIME, Session, Site, behind, expect_closed_for, options,
+    run_tool,
 };
+use super::trial::arming;
 
 /// What closes the door, and where the server has its packets from.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +36,8 @@ const KINDS: [Kind; 3] = [WITHOUT_XDP, BESIDE_XDP, BOTH];
 
 impl Kind {
     fn options(self, lease: &str, fields: &str) -> Options {
-        let mut options = Options { source: self.source, ..tcp(lease) };
-        options.config += &format!("backend = {}\n{fields}\n", self.backend);
-        options
+        let fields = format!("backend = {}\n{fields}", self.backend);
+        Options { source: self.source, ..options(lease, &fields) }
     }
 
     fn site(self, lease: &str, fields: &str) -> Site {

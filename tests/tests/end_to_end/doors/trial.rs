@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::site::{LONG, SHORT_TIME, Site, run_tool};
 
 /// What `ruroco status` shows of whether doors are armed.
-fn arming(lab: &Lab) -> Value {
+pub(super) fn arming(lab: &Lab) -> Value {
     lab.status()["arming"].clone()
 }
 

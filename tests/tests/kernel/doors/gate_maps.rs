@@ -14,7 +14,7 @@ use ruroco_common::{
     guarded::Guarded,
     rate::Rate,
 };
-use ruroco_config::door::{Door, DoorPort, Transport};
+use ruroco_config::door::{Backend, Door, DoorPort, Transport};
 use ruroco_gate::{
     door_maps::{Plan, StateMap},
     program::Program,
@@ -61,6 +61,7 @@ fn door(name: &str, port: u16) -> Door {
         connections: None,
         source: SourcePrefix::ADDRESS,
         is_forwarded: false,
+        backend: Backend::Xdp,
     }
 }
 
