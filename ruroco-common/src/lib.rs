@@ -12,7 +12,8 @@
 //! 6. [`candidate`] is the ring record that carries the survivors to the verifier;
 //! 7. [`plaintext`] is what the verifier finds inside once it has opened it.
 //!
-//! A packet to another port meets [`doors`], and [`answered`] if a closed door is to be answered. [`address`], [`command`], [`maps`] and [`rate`] hold what several of them use.
+//! A packet to another port meets [`doors`]. If closed doors look like ports without a listener, [`answered`] changes
+//! it for the network stack. [`address`], [`command`], [`maps`] and [`rate`] hold what several of them use.
 //!
 //! Everything is `no_std`, allocates nothing and is tested on the host.
 #![no_std]

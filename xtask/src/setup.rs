@@ -370,6 +370,8 @@ mod tests {
             "nmap",
             "openssh-client",
             "openssh-server",
+            "wireguard-go",
+            "dnsmasq-base",
             "dbus-daemon",
             "gnome-keyring",
             "python3",

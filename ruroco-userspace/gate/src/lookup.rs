@@ -167,6 +167,6 @@ mod tests {
         assert_eq!(of(2), [2, 3, 4, 5]);
         assert_eq!(of(1), [1, 8]);
         assert_eq!(of(6), [5, 6]);
-        assert_eq!(of(9), [9], "one that has gone");
+        assert_eq!(of(9), [9], "an interface that has gone");
     }
 }

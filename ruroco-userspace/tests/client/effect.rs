@@ -200,7 +200,6 @@ fn a_wrong_command_line_ends_with_2() {
         &["knock", "home", "--timeout", "0"],
         &["knock", "home", "--timeout", "inf"],
         &["knock", "home", "--tries", "0"],
-        &["open", "home"],
         &["proxy", "home", "ssh"],
     ] {
         laptop.client(arguments).expect(2);

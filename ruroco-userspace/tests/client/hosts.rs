@@ -39,7 +39,7 @@ fn a_host_is_added_listed_changed_and_removed() {
         "name": "home", "address": "[2001:db8::1]:81", "family": "ipv6", "all_addresses": true,
         "key": "home", "command": "open", "commands": ["open", "close"],
         "confirm": ["close"], "wait": 22,
-        "ip": "198.51.100.7", "permissive": true, "trouble": null,
+        "ip": "198.51.100.7", "permissive": true, "connect": null, "doors": [], "trouble": null,
     });
     assert_eq!(hosts(&person), json!({ "hosts": [home] }));
     let listed = person.run(&["host", "list"]);

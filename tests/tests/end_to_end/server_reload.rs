@@ -87,15 +87,17 @@ fn a_bad_configuration_is_refused_with_its_line_and_all_stays() {
             text.replace(&old, &format!("{field} = \"/nowhere\""))
         };
         let other_source = match source {
-            "xdp" => "\"udp\"",
-            _ => "\"xdp\"\ngate.interfaces = [\"server0\"]",
+            "xdp" => text.replace("\"xdp\"", "\"udp\""),
+            _ => text
+                .replace("\"udp\"", "\"xdp\"")
+                .replace("[gate]\n", "[gate]\ninterfaces = [\"server0\"]\n"),
         };
         let mut cases = vec![
             ("[keys.latop]", text.clone() + "\n[keys.latop]\n", "did you mean `laptop`?"),
             ("prot", format!("prot = 1\n{text}"), "did you mean `port`?"),
             ("socket_dir", changed("socket_dir"), "Restart ruroco-server"),
             ("state_dir", changed("state_dir"), "Restart ruroco-server"),
-            ("source", text.replace(&format!("{source:?}"), other_source), "Restart ruroco-server"),
+            ("source", other_source, "Restart ruroco-server"),
         ];
         if source == "udp" {
             let old = text.lines().find(|line| line.starts_with("port")).unwrap();

@@ -39,7 +39,6 @@ route replace default via 192.0.2.2
 const NETWORK_SERVICE: &str = "\
 [Unit]
 After=network-pre.target
-Wants=network.target
 Before=network.target
 
 [Service]

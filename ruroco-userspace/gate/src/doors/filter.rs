@@ -107,7 +107,7 @@ impl Doors {
         }
     }
 
-    /// Makes sure that doors of nftables can be had, before a reload changes anything.
+    /// Makes sure that nftables is available to doors, before a reload changes anything.
     ///
     /// # Errors
     /// If `nft` is not installed, or the kernel has no nftables.

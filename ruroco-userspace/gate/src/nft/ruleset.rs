@@ -432,7 +432,8 @@ mod tests {
             ],
             ARMED,
         );
-        let elements: Vec<&str> = text.lines().filter(|line| line.contains(" timeout ")).collect();
+        let has_leases = |line: &&str| line.contains(" set lease_") && line.contains("elements");
+        let elements: Vec<&str> = text.lines().filter(has_leases).collect();
         assert_eq!(elements.len(), 2, "{text}");
         assert!(elements[0].contains(
             "lease_a-b_4_4 { type ipv4_addr; flags timeout; size 16384; counter limit rate 1/week burst 1 packets; \

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::status::TableStatus;
 
-/// Least time between two looks at the table: other programs may change theirs many times in a second.
+/// Least time between two checks of the table: other programs may change theirs many times in a second.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The table of the doors that nftables closes.
@@ -197,7 +197,7 @@ impl Table {
         Ok(())
     }
 
-    /// The kernel has changed some table: soon, the gate looks at its own.
+    /// The kernel has changed some table: the gate will check its own soon.
     pub(crate) fn notice(&mut self, now: Instant) {
         self.changes.drain();
         if self.doors.is_empty() {
@@ -219,7 +219,7 @@ impl Table {
         self.next_check
     }
 
-    /// Looks whether the table is as it was written, if it is time.
+    /// Checks whether the table is as it was written, if it is time.
     pub(crate) fn check(&mut self, now: Instant) -> Option<Seen> {
         self.next_check.filter(|next| *next <= now)?;
         self.next_check = None;
