@@ -88,7 +88,7 @@ impl Switch {
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         let gate = &config.gate;
         let has_table = config.doors.values().any(|door| door.backend.has_nftables());
-        let found = if has_table { table::look()? } else { None };
+        let found = if has_table && table::may_exist(config) { table::look()? } else { None };
         Ok(Self {
             file: gate.doors_dir.join(FILE),
             map: StateMap::open(&gate.pin_dir)?,
@@ -160,6 +160,13 @@ impl Switch {
         self.map = None;
     }
 
+    /// Whether the table can say this. Doors are open by a setting only if the file says so, too: without it, another
+    /// program has loaded an earlier state of the table.
+    pub(super) fn may_be(&self, table: Armed) -> bool {
+        let is_disarmed = Arming::of(table.state, boot_clock::now()) == Arming::Disarmed;
+        !is_disarmed || self.map.is_some() || is_there(&self.file).unwrap_or(true)
+    }
+
     /// What the table says now.
     pub(super) const fn note_table(&mut self, table: Armed) {
         self.table = Some(table);
@@ -189,8 +196,10 @@ impl Switch {
     /// If the file, the table or the map cannot be written. Doors may then be open after the next start of the host, but they are
     /// not closed when the operator does not expect it.
     pub fn set(&mut self, arming: Arming) -> anyhow::Result<()> {
-        if arming != Arming::Armed {
-            self.keep_file()?;
+        let kept = if arming == Arming::Armed { Ok(()) } else { self.keep_file() };
+        // A full disk must not keep an operator from opening doors now. Closed doors that nothing opens again are worse.
+        if let (Err(_), Arming::ArmedUntil(_)) = (&kept, arming) {
+            return kept;
         }
         let now = boot_clock::now();
         let state = arming.to_state(now);
@@ -206,7 +215,7 @@ impl Switch {
         if arming == Arming::Armed {
             self.remove_file()?;
         }
-        Ok(())
+        kept.context("doors are open now, but they are closed after the next start of this host")
     }
 
     /// For a gate that starts: sets the map after a start of the host.

@@ -121,9 +121,7 @@ impl Doors {
     pub(super) fn change(&mut self, config: &Config, maps: Option<DoorMaps>, keys: &HeldKeys) {
         self.end_moved(config);
         self.ledger.change(&config.doors, maps);
-        if let Err(error) = self.write_table(config) {
-            tracing::error!("doors of nftables are as before the reload: {error:#}");
-        }
+        self.write_table_or_retry(config);
         self.close_unsupported(keys);
         self.forget_earlier(config);
     }

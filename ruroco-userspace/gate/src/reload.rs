@@ -46,7 +46,9 @@ impl Gate {
             maps.set_addresses(&self.addresses.destinations())?;
         }
         let lookup = successor.attach_lookup()?;
+        self.doors.add_to_table(&config)?;
         if let Err(error) = self.hand_over(&mut successor, &config) {
+            self.doors.write_table_or_retry(&self.config);
             forget_keys(&mut successor);
             return Err(error);
         }

@@ -133,6 +133,7 @@ impl Daemon<EVENTS> for Gate {
         let keys = HeldKeys::of(&config, &keys.usable);
         self.doors.prepare_table(&config)?;
         self.doors.begin_arming(&config)?;
+        self.doors.add_to_table(&config)?;
         self.config = config;
         self.keys = keys;
         self.doors.change(&self.config, None, &self.keys);

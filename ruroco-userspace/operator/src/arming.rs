@@ -59,7 +59,8 @@ pub fn arm(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Re
 
 /// Says what has just been cut: TCP sessions continue, and UDP has none.
 fn tell_of_udp(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
-    let ports = config.doors.values().flat_map(|door| &door.ports);
+    let doors = config.doors.values().filter(|door| door.backend.has_xdp());
+    let ports = doors.flat_map(|door| &door.ports);
     let udp = ports.filter(|port| port.transport == Transport::Udp).map(ToString::to_string);
     match udp.collect::<Vec<_>>().as_slice() {
         [] => Ok(()),

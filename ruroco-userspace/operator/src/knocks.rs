@@ -11,6 +11,7 @@ use anyhow::Context;
 use ruroco_files::secure_file::open_regular;
 use ruroco_ipc::{
     audit::{DOOR, ENDED, FILE, MAX_SIZE, OLD_FILE, REFUSED, RUNNING},
+    door_event::Happened,
     lease::Answer,
 };
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,14 @@ pub fn read(dir: &Path, count: usize) -> anyhow::Result<Trail> {
     Ok(reader.trail)
 }
 
+/// Whether a line about a door shows that its key had a lease. The line of the knock may be gone, because connections write
+/// lines, too.
+fn shows_a_lease(action: &str) -> bool {
+    let by_request = [Answer::Opened, Answer::Renewed].map(Answer::name);
+    let by_itself = [Happened::Connected { new: 1 }, Happened::Expired].map(Happened::name);
+    by_request.into_iter().chain(by_itself).any(|name| name == action)
+}
+
 /// The doors that a key has opened, and for which addresses, as far as the trail in a directory goes back.
 ///
 /// # Errors
@@ -102,13 +111,12 @@ pub fn opened_by(dir: &Path, key: &str) -> anyhow::Result<BTreeSet<(String, IpAd
         let text =
             read_file(&path).with_context(|| format!("could not read {}", path.display()))?;
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        let is_its = |line: &Line| {
-            let has_opened = [Answer::Opened, Answer::Renewed].map(Answer::name);
-            line.event == DOOR && line.key == key && has_opened.contains(&line.action.as_str())
-        };
-        opened.extend(
-            lines.filter(is_its).filter_map(|line| Some((line.door, line.ip.parse().ok()?))),
-        );
+        let is_its =
+            |line: &Line| line.event == DOOR && line.key == key && shows_a_lease(&line.action);
+        // Of a lease for a network, the address of the network.
+        let address = |text: &str| text.split('/').next()?.parse().ok();
+        opened
+            .extend(lines.filter(is_its).filter_map(|line| Some((line.door, address(&line.ip)?))));
     }
     Ok(opened)
 }
@@ -234,6 +242,7 @@ mod tests {
             door("laptop", "2001:db8::1", "renewed"),
             door("laptop", "192.0.2.2", "not_opened"),
             door("laptop", "192.0.2.3", "closed"),
+            door("laptop", "2001:db8:1::/64", "connected"),
             door("phone", "192.0.2.4", "opened"),
             running(1),
         ];
@@ -241,7 +250,7 @@ mod tests {
         fs::write(dir.path().join(FILE), new.concat()).unwrap();
         let opened = opened_by(dir.path(), "laptop").unwrap();
         let opened: Vec<_> = opened.iter().map(|(door, ip)| format!("{door} {ip}")).collect();
-        assert_eq!(opened, ["ssh 192.0.2.1", "ssh 2001:db8::1"]);
+        assert_eq!(opened, ["ssh 192.0.2.1", "ssh 2001:db8::1", "ssh 2001:db8:1::"]);
     }
 
     #[test]

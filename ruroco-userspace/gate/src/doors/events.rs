@@ -44,6 +44,7 @@ impl Ledger {
     /// Reports the connections that leases have admitted since the gate looked last.
     pub(super) fn note_connections(&mut self, now: Instant) {
         if self.next_look.is_due(now, &self.leases) {
+            self.refresh();
             let in_force = self.leases.in_force(boot_clock::now());
             for key in in_force.map(|(key, _)| *key).collect::<Vec<_>>() {
                 self.count(&key);

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs, io,
     os::fd::{AsFd, BorrowedFd},
-    path::PathBuf,
     time::Instant,
 };
 
@@ -29,30 +28,22 @@ use crate::{
     status::TableStatus,
 };
 
-/// The file in `socket_dir` which says that the kernel may have the table. Both are gone after the next start of the host.
-const MARK: &str = "nftables";
-
-fn mark(config: &Config) -> PathBuf {
-    config.socket_dir.join(MARK)
-}
-
 /// The table, if some door needs it.
 ///
 /// # Errors
 /// If `nft` is not installed, or the kernel has no nftables.
 pub(super) fn begin(config: &Config) -> anyhow::Result<Option<Table>> {
     let is_needed = config.doors.values().any(|door| door.backend.has_nftables());
-    is_needed.then(Table::begin).transpose()
+    is_needed.then(|| Table::begin(table::may_exist(config))).transpose()
 }
 
 /// Removes the table of earlier doors.
 pub(super) fn forget(config: &Config) {
-    let mark = mark(config);
-    if !mark.exists() {
+    if !table::may_exist(config) {
         return;
     }
     match table::remove() {
-        Ok(()) => _ = fs::remove_file(mark),
+        Ok(()) => _ = fs::remove_file(table::mark(config)),
         Err(error) => tracing::warn!("could not remove the table of earlier doors: {error:#}"),
     }
 }
@@ -123,10 +114,43 @@ impl Doors {
     /// # Errors
     /// If the kernel rejects them, or it is unknown whether doors are armed.
     pub(super) fn write_table(&mut self, config: &Config) -> anyhow::Result<()> {
+        let doors = config.doors.values().filter(|door| door.backend.has_nftables());
+        self.write_doors(config, doors.cloned().collect())
+    }
+
+    /// The same as [`write_table`](Self::write_table). After a failure, the gate tries again.
+    pub(crate) fn write_table_or_retry(&mut self, config: &Config) {
+        if let Err(error) = self.write_table(config)
+            && let Some(table) = &mut self.ledger.table
+        {
+            table.distrust(&error, Instant::now());
+        }
+    }
+
+    /// Before a reload: puts the doors into force that nftables will close, while those are closed that it closes now.
+    /// The XDP program may close fewer doors afterwards.
+    ///
+    /// # Errors
+    /// If the kernel rejects them, or it is unknown whether doors are armed.
+    pub(crate) fn add_to_table(&mut self, config: &Config) -> anyhow::Result<()> {
+        let next = config.doors.values().filter(|door| door.backend.has_nftables());
+        let next: Vec<Door> = next.cloned().collect();
+        let collides = |old: &Door, new: &Door| {
+            let mut ports = old.ports.iter();
+            old.name == new.name
+                || ports.any(|old| new.ports.iter().any(|new| old.common(*new).is_some()))
+        };
+        let now = self.ledger.configured.values().filter(|door| door.backend.has_nftables());
+        let kept = now.filter(|old| !next.iter().any(|new| collides(old, new))).cloned();
+        let doors = kept.chain(next.iter().cloned()).collect();
+        self.write_doors(config, doors)
+    }
+
+    fn write_doors(&mut self, config: &Config, doors: Vec<Door>) -> anyhow::Result<()> {
         let (Some(table), Some(switch)) = (&mut self.ledger.table, self.arming.switch()) else {
             return Ok(());
         };
-        let mark = mark(config);
+        let mark = table::mark(config);
         match fs::File::create_new(&mark) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(error).with_context(|| format!("could not write {}", mark.display()));
@@ -145,7 +169,7 @@ impl Doors {
                 (*lease, unknown)
             })
             .collect();
-        table.write(config, state, &leases)?;
+        table.write(doors, &config.addresses, state, &leases)?;
         switch.note_table(Armed { state, is_confirmed: false });
         Ok(())
     }
@@ -174,8 +198,8 @@ impl Doors {
         }
         let (Some(seen), Some(switch)) = (table.check(now), self.arming.switch()) else { return };
         match seen {
-            Seen::Whole(armed) => switch.note_table(armed),
-            Seen::Lost => match switch.without_table() {
+            Seen::Whole(armed) if switch.may_be(armed) => switch.note_table(armed),
+            Seen::Whole(_) | Seen::Lost => match switch.without_table() {
                 Ok(state) => table.restore(state, now),
                 Err(error) => table.report(&error, now),
             },

@@ -33,6 +33,9 @@ use crate::{
     status::{DoorStatus, LeaseStatus},
 };
 
+/// How long the gate waits before it tries again to end leases that it could not end.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often the gate removes flows that have ended.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -51,6 +54,8 @@ pub(super) struct Ledger {
     admitted: BTreeMap<DoorName, u64>,
     /// When to remove flows next that have ended.
     next_sweep: Option<Instant>,
+    /// When to try again to end leases that could not be ended.
+    retry: Option<Instant>,
 }
 
 impl Ledger {
@@ -83,6 +88,7 @@ impl Ledger {
             next_look: NextLook::default(),
             admitted: BTreeMap::new(),
             next_sweep: None,
+            retry: None,
         })
     }
 
@@ -100,6 +106,8 @@ impl Ledger {
     /// When to [tend](Ledger::tend) to something.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let change = self.leases.next_change().and_then(boot_clock::to_instant);
+        // A lease that could not be removed is one that should have changed before now.
+        let change = self.retry.or(change);
         let sweep = self.next_sweep.filter(|_| self.has_flows());
         let wakes = [change, sweep, self.next_look.at(), self.events.next_wake(now)];
         wakes.into_iter().flatten().min()
@@ -111,6 +119,13 @@ impl Ledger {
         self.note_ended(keys);
         self.note_connections(now);
         self.events.flush();
+        if let Some(retry) = self.retry {
+            if now < retry {
+                return;
+            }
+            self.retry = None;
+            self.close_unsupported(keys);
+        }
         for lease in self.leases.outdated(boot_clock::now()) {
             self.end(&lease);
         }
@@ -260,7 +275,24 @@ impl Ledger {
     /// What the kernel has of a lease. With both, the XDP program counts.
     fn lease(&self, key: &LeaseKey) -> Option<Lease> {
         let in_map = self.maps.as_ref().and_then(|maps| maps.lease(key).ok().flatten());
-        in_map.or_else(|| Some(filter::lease(self.table.as_ref()?.lease(key)?)))
+        in_map.or_else(|| {
+            let lease = filter::lease(self.table.as_ref()?.lease(key)?);
+            let connections = if self.is_counted_by_table(key) { lease.connections } else { 0 };
+            Some(Lease { connections, ..lease })
+        })
+    }
+
+    /// Whether the table counts the connections of a lease. Of UDP, it counts packets.
+    fn is_counted_by_table(&self, key: &LeaseKey) -> bool {
+        let door = self.configured.get(&key.door);
+        door.is_some_and(|door| !door.has_flows() || door.is_forwarded)
+    }
+
+    /// Reads what the table has counted.
+    pub(super) fn refresh(&mut self) {
+        if let Some(table) = &mut self.table {
+            table.refresh();
+        }
     }
 
     /// Takes a lease that has ended out of map and table. Says whether they do not have it any more.
@@ -280,21 +312,17 @@ impl Ledger {
             }
             Err(error) => {
                 tracing::error!(door = %lease.door, "could not close the door: {error:#}");
+                self.retry = Instant::now().checked_add(RETRY_INTERVAL);
                 false
             }
         }
     }
 
-    /// How many connections a lease has admitted.
-    fn connections(&self, lease: &LeaseKey) -> Option<u64> {
-        let is_counted =
-            self.maps.as_ref().is_some_and(|maps| matches!(maps.lease(lease), Ok(Some(_))))
-                || self
-                    .configured
-                    .get(&lease.door)
-                    .is_some_and(|door| !door.has_flows() || door.is_forwarded);
-        // Of UDP, the table counts packets.
-        is_counted.then(|| self.lease(lease)).flatten().map(|lease| lease.connections)
+    /// How many connections a lease has admitted, if they are counted.
+    fn connections(&self, key: &LeaseKey) -> Option<u64> {
+        let in_map = self.maps.as_ref().is_some_and(|maps| matches!(maps.lease(key), Ok(Some(_))));
+        let is_counted = in_map || self.is_counted_by_table(key);
+        is_counted.then(|| self.lease(key)).flatten().map(|lease| lease.connections)
     }
 
     /// Has doors guard the addresses that the host has now.
@@ -307,9 +335,7 @@ impl Ledger {
 
     /// What the operator's tool shows of each door.
     pub(super) fn statuses(&mut self, keys: &HeldKeys) -> Vec<DoorStatus> {
-        if let Some(table) = &mut self.table {
-            table.refresh();
-        }
+        self.refresh();
         for lease in self.leases.all() {
             self.count(&lease);
         }

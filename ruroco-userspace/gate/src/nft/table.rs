@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -27,14 +28,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The table of the doors that nftables closes.
 pub(crate) struct Table {
-    doors: Vec<Door>,
-    addresses: Vec<Address>,
     changes: Changes,
-    /// The leases that the gate has written.
-    leases: BTreeMap<LeaseKey, Element>,
+    written: Written,
     revoked: BTreeSet<LeaseKey>,
-    /// Whether doors were armed when the table was written.
-    state: DoorState,
     /// How many rules the table had after it was written.
     rules: usize,
     /// When to look whether it is as it was written.
@@ -44,12 +40,37 @@ pub(crate) struct Table {
     problem: Option<String>,
 }
 
+/// What the gate has written into the table.
+struct Written {
+    doors: Vec<Door>,
+    /// The host's addresses in the configuration.
+    addresses: Vec<Address>,
+    leases: BTreeMap<LeaseKey, Element>,
+    /// Whether doors were armed.
+    state: DoorState,
+}
+
 /// What the kernel has now.
 ///
 /// # Errors
 /// If `nft` is not installed, or the kernel does not list the table.
 pub(crate) fn look() -> anyhow::Result<Option<Listing>> {
     program::list()?.map(|json| Listing::parse(&json)).transpose().context("nft -j list table")
+}
+
+/// The file in `socket_dir` which says that a gate has written the table since the start of the host, which both do not
+/// outlive.
+const MARK: &str = "nftables";
+
+/// The path of the file that says so.
+pub(crate) fn mark(config: &Config) -> PathBuf {
+    config.socket_dir.join(MARK)
+}
+
+/// Whether a gate has written the table since the start of the host. A table that is there without it was loaded with a
+/// saved ruleset.
+pub(crate) fn may_exist(config: &Config) -> bool {
+    mark(config).exists()
 }
 
 /// Arms or disarms doors in the table, if it exists.
@@ -77,22 +98,25 @@ pub(crate) enum Seen {
 }
 
 impl Table {
-    /// Begins to follow the kernel's table, with the leases that an earlier gate has left in it. [`Table::write`] puts
-    /// the doors into force.
+    /// Begins to follow the kernel's table. If an earlier gate has written it since the host was started, its leases
+    /// continue. [`Table::write`] puts the doors into force.
     ///
     /// # Errors
     /// If `nft` is not installed, or the kernel has no nftables.
-    pub(crate) fn begin() -> anyhow::Result<Self> {
+    pub(crate) fn begin(is_of_this_boot: bool) -> anyhow::Result<Self> {
         let changes = Changes::watch().context("could not follow changes of nftables")?;
-        let left = look()?;
+        // The administrator may have saved the ruleset with our table in it, and a start of the host loads it.
+        let left = look()?.filter(|_| is_of_this_boot);
         let (leases, revoked) = left.map(|left| (left.leases, left.revoked)).unwrap_or_default();
         Ok(Self {
-            doors: Vec::new(),
-            addresses: Vec::new(),
             changes,
-            leases,
+            written: Written {
+                doors: Vec::new(),
+                addresses: Vec::new(),
+                leases,
+                state: DoorState { open_from: 0, set_at: 0 },
+            },
             revoked: revoked.into_iter().collect(),
-            state: DoorState { open_from: 0, set_at: 0 },
             rules: 0,
             next_check: None,
             last_check: None,
@@ -103,7 +127,7 @@ impl Table {
 
     /// The leases that the gate knows of.
     pub(crate) fn leases(&self) -> impl Iterator<Item = (&LeaseKey, &Element)> {
-        self.leases.iter()
+        self.written.leases.iter()
     }
 
     /// Puts these doors into force, with the leases that are left of `leases`.
@@ -112,21 +136,18 @@ impl Table {
     /// If the kernel rejects the table. The earlier one stays in force then.
     pub(crate) fn write(
         &mut self,
-        config: &Config,
+        doors: Vec<Door>,
+        addresses: &[Address],
         state: DoorState,
         leases: &BTreeMap<LeaseKey, Element>,
     ) -> anyhow::Result<()> {
         if let Some(now) = look()? {
             self.note(&now);
         }
-        let doors = config.doors.values().filter(|door| door.backend.has_nftables());
-        self.doors = doors.cloned().collect();
-        self.addresses.clone_from(&config.addresses);
-        self.state = state;
         let known = |(lease, found): (&LeaseKey, &Element)| {
-            let door = self.doors.iter().find(|door| door.name == lease.door)?;
+            let door = doors.iter().find(|door| door.name == lease.door)?;
             let limit = ruleset::limit(door);
-            let element = match self.leases.get(lease) {
+            let element = match self.written.leases.get(lease) {
                 Some(element) => element.rewritten(),
                 // How many connections it has admitted is unknown.
                 None => Element { left: limit.map(|_| 0), ..*found },
@@ -134,23 +155,25 @@ impl Table {
             let left = limit.map(|limit| element.left.unwrap_or(0).min(limit));
             Some((*lease, Element { left, ..element }))
         };
-        self.leases = leases.iter().filter_map(known).collect();
-        self.replace()
+        let leases = leases.iter().filter_map(known).collect();
+        self.replace(Written { doors, addresses: addresses.to_vec(), leases, state })
     }
 
     /// Writes the whole table.
-    fn replace(&mut self) -> anyhow::Result<()> {
+    fn replace(&mut self, next: Written) -> anyhow::Result<()> {
         let content = Content {
-            doors: &self.doors,
-            addresses: &self.addresses,
-            leases: &self.leases,
+            doors: &next.doors,
+            addresses: &next.addresses,
+            leases: &next.leases,
             revoked: &self.revoked,
-            state: self.state,
+            state: next.state,
             now: boot_clock::now(),
         };
         program::apply(&ruleset::replacement(&content))?;
-        self.rules = look()?.map_or(0, |written| written.rules);
-        self.changes.drain();
+        self.written = next;
+        // The kernel reports this change, too, so that a check follows: another program may change the table meanwhile.
+        let written = look()?.context("another program has removed the table at once")?;
+        self.rules = written.rules;
         self.problem = None;
         Ok(())
     }
@@ -160,14 +183,15 @@ impl Table {
     /// # Errors
     /// If the kernel rejects it.
     pub(crate) fn open(&mut self, lease: &LeaseKey, new: Element) -> anyhow::Result<()> {
-        let Some(door) = self.doors.iter().find(|door| door.name == lease.door) else {
+        let Some(door) = self.written.doors.iter().find(|door| door.name == lease.door) else {
             return Ok(());
         };
         // Only then it has admitted connections already.
-        let is_renewed = new.since < boot_clock::now() && self.leases.contains_key(lease);
+        let is_renewed = new.since < boot_clock::now() && self.written.leases.contains_key(lease);
         let found = if is_renewed { look()? } else { None };
         let before = found.and_then(|found| found.leases.get(lease).copied());
-        let before = before.or_else(|| self.leases.get(lease).copied().filter(|_| is_renewed));
+        let before =
+            before.or_else(|| self.written.leases.get(lease).copied().filter(|_| is_renewed));
         let before = before.map(Element::rewritten);
         // The commander asks again if it has not seen the answer. That is one knock.
         let same = before.filter(|it| (it.key, it.counter) == (new.key, new.counter));
@@ -176,7 +200,7 @@ impl Table {
         let base = before.map_or(0, |before| before.base);
         let element = Element { base, left, ..new };
         program::apply(&ruleset::opening(door, lease, &element, boot_clock::now()))?;
-        self.leases.insert(*lease, element);
+        self.written.leases.insert(*lease, element);
         self.revoked.remove(lease);
         Ok(())
     }
@@ -186,11 +210,11 @@ impl Table {
     /// # Errors
     /// If the kernel rejects the change.
     pub(crate) fn close(&mut self, lease: &LeaseKey, is_revoked: bool) -> anyhow::Result<()> {
-        let Some(door) = self.doors.iter().find(|door| door.name == lease.door) else {
+        let Some(door) = self.written.doors.iter().find(|door| door.name == lease.door) else {
             return Ok(());
         };
         program::apply(&ruleset::closing(door, lease, is_revoked))?;
-        self.leases.remove(lease);
+        self.written.leases.remove(lease);
         if is_revoked {
             self.revoked.insert(*lease);
         }
@@ -200,7 +224,7 @@ impl Table {
     /// The kernel has changed some table: the gate will check its own soon.
     pub(crate) fn notice(&mut self, now: Instant) {
         self.changes.drain();
-        if self.doors.is_empty() {
+        if self.written.doors.is_empty() {
             return;
         }
         let earliest = self.last_check.and_then(|last| last.checked_add(CHECK_INTERVAL));
@@ -209,7 +233,7 @@ impl Table {
 
     /// The next [check](Table::check) is due.
     pub(crate) fn expect_change(&mut self, now: Instant) {
-        if !self.doors.is_empty() {
+        if !self.written.doors.is_empty() {
             self.next_check = Some(now);
         }
     }
@@ -225,7 +249,7 @@ impl Table {
         self.next_check = None;
         self.last_check = Some(now);
         match look() {
-            Ok(Some(found)) if found.rules == self.rules => {
+            Ok(Some(found)) if found.rules == self.rules && self.has_leases_of(&found) => {
                 self.note(&found);
                 self.problem = None;
                 Some(Seen::Whole(found.armed))
@@ -238,14 +262,29 @@ impl Table {
         }
     }
 
+    /// Whether the table has the leases that the gate has written, and no others. Another program may have loaded an
+    /// earlier state of the table.
+    fn has_leases_of(&self, found: &Listing) -> bool {
+        let now = boot_clock::now();
+        let is_known = |(lease, element): (&LeaseKey, &Element)| {
+            let known = self.written.leases.get(lease);
+            known.is_some_and(|known| (known.until, known.key) == (element.until, element.key))
+        };
+        // The kernel may end a lease a little earlier or later than the boot clock.
+        let is_there = |(lease, known): (&LeaseKey, &Element)| {
+            let is_ending = known.until < now.saturating_add(CHECK_INTERVAL);
+            is_ending || known.left == Some(0) || found.leases.contains_key(lease)
+        };
+        found.leases.iter().all(is_known) && self.written.leases.iter().all(is_there)
+    }
+
     /// Writes the table again that another program has removed or changed.
     pub(crate) fn restore(&mut self, state: DoorState, now: Instant) {
         // How many connections the leases have admitted is lost.
-        for element in self.leases.values_mut() {
-            element.left = element.left.map(|_| 0);
-        }
-        self.state = state;
-        match self.replace() {
+        let uncounted = |element: &Element| Element { left: element.left.map(|_| 0), ..*element };
+        let leases = self.written.leases.iter().map(|(lease, it)| (*lease, uncounted(it)));
+        let (doors, addresses) = (self.written.doors.clone(), self.written.addresses.clone());
+        match self.replace(Written { doors, addresses, leases: leases.collect(), state }) {
             Ok(()) => {
                 self.restored = self.restored.saturating_add(1);
                 tracing::warn!(
@@ -268,10 +307,16 @@ impl Table {
         self.next_check = now.checked_add(CHECK_INTERVAL);
     }
 
+    /// After a change that has failed: the gate no longer knows what is in the table, and writes it again soon.
+    pub(crate) fn distrust(&mut self, error: &anyhow::Error, now: Instant) {
+        self.rules = usize::MAX;
+        self.report(error, now);
+    }
+
     /// Goes by what the kernel has.
     fn note(&mut self, found: &Listing) {
         for (lease, element) in &found.leases {
-            if let Some(known) = self.leases.get_mut(lease) {
+            if let Some(known) = self.written.leases.get_mut(lease) {
                 *known = *element;
             }
         }
@@ -280,12 +325,14 @@ impl Table {
 
     /// A lease that the gate has written.
     pub(crate) fn lease(&self, lease: &LeaseKey) -> Option<&Element> {
-        self.leases.get(lease)
+        self.written.leases.get(lease)
     }
 
     /// Reads how many connections each lease has admitted.
     pub(crate) fn refresh(&mut self) {
-        if let Ok(Some(found)) = look() {
+        if !self.written.leases.is_empty()
+            && let Ok(Some(found)) = look()
+        {
             self.note(&found);
         }
     }

@@ -55,19 +55,25 @@ impl fmt::Display for Named<'_> {
 
 /// Whether a door can be passed by an interface that is not guarded.
 fn paths(config: &Config) -> Vec<Finding> {
+    // nftables closes doors on all interfaces.
+    let doors = config.doors.values().filter(|door| !door.backend.has_nftables());
+    let doors: Vec<&Door> = doors.collect();
+    if doors.is_empty() {
+        return Vec::new();
+    }
     let status = status::ask(&config.socket_dir).ok();
     match look_for_unguarded(config, status.as_ref()) {
-        Ok(unguarded) => unguarded.iter().map(|one| path(config, one)).collect(),
+        Ok(unguarded) => unguarded.iter().map(|one| path(config, &doors, one)).collect(),
         Err(error) => vec![Finding::unknown(PATH, plain(&error))],
     }
 }
 
-fn path(config: &Config, unguarded: &Unguarded) -> Finding {
+fn path(config: &Config, doors: &[&Door], unguarded: &Unguarded) -> Finding {
     let name = &unguarded.interface;
-    let doors: Vec<String> = config.doors.values().map(|door| Named(door).to_string()).collect();
-    let doors = doors.join(", ");
+    let named: Vec<String> = doors.iter().map(|door| Named(door).to_string()).collect();
+    let named = named.join(", ");
     let what = |from| {
-        format!("{name} is not guarded: {from} can connect through it without a knock, to {doors}")
+        format!("{name} is not guarded: {from} can connect through it without a knock, to {named}")
     };
     let interfaces = || {
         let superfluous = unguarded.instead_of(&config.gate.interfaces);
@@ -90,7 +96,7 @@ fn path(config: &Config, unguarded: &Unguarded) -> Finding {
         From::TunnelWithOurAddress => Finding::problem(
             PATH,
             format!("{}; it cannot be guarded (no Ethernet headers)", what("everyone")),
-            drop_in_firewall(config, name),
+            close_there(config, doors),
         ),
         From::Tunnel => Finding::warning(
             PATH,
@@ -98,32 +104,18 @@ fn path(config: &Config, unguarded: &Unguarded) -> Finding {
                 "{}; it cannot be guarded (no Ethernet headers)",
                 what("the other end of the tunnel")
             ),
-            format!("if you do not trust it, {}", drop_in_firewall(config, name)),
+            format!("if you do not trust it, {}", close_there(config, doors)),
         ),
     }
 }
 
-fn drop_in_firewall(config: &Config, interface: &str) -> String {
-    let rule = |transport: Transport| {
-        let ports = config.doors.values().flat_map(|door| &door.ports);
-        let ports: Vec<String> = ports
-            .filter(|port| port.transport == transport)
-            .map(|DoorPort { first, last, .. }| match first == last {
-                true => first.to_string(),
-                false => format!("{first}-{last}"),
-            })
-            .collect();
-        (!ports.is_empty()).then(|| {
-            format!(
-                "nft insert rule inet filter input iifname \"{interface}\" {} dport {{ {} }} drop",
-                transport.name(),
-                ports.join(", ")
-            )
-        })
-    };
-    let rules: Vec<String> =
-        [Transport::Tcp, Transport::Udp].into_iter().filter_map(rule).collect();
-    format!("drop the packets in your firewall, for example: {}", rules.join("; "))
+fn close_there(config: &Config, doors: &[&Door]) -> String {
+    let tables: Vec<String> = doors.iter().map(|door| format!("[doors.{}]", door.name)).collect();
+    format!(
+        "set `backend = [\"xdp\", \"nftables\"]` below {} in {}, then run `systemctl reload ruroco-gate`",
+        tables.join(" and "),
+        config.path().display()
+    )
 }
 
 /// Whether the kernel may take a port of the door for a packet from this host.
@@ -220,13 +212,14 @@ pub(crate) mod tests {
             kind: "ether".to_owned(),
             above: BTreeSet::new(),
         };
-        let open = path(&config, &unguarded(From::Network));
+        let doors: Vec<&Door> = config.doors.values().collect();
+        let open = path(&config, &doors, &unguarded(From::Network));
         assert_eq!(open.state(), State::Problem);
         assert!(open.detail().contains("to ssh (tcp/22), wg (udp/51820)"), "{open}");
         assert!(open.remedy().unwrap().contains("interfaces = [\"eth0\", \"eth1\"]"), "{open}");
-        let tunnel = path(&config, &unguarded(From::Tunnel));
+        let tunnel = path(&config, &doors, &unguarded(From::Tunnel));
         assert_eq!(tunnel.state(), State::Warning);
-        assert!(tunnel.remedy().unwrap().contains("udp dport { 51820 } drop"), "{tunnel}");
+        assert!(tunnel.remedy().unwrap().contains("below [doors.ssh] and [doors.wg]"), "{tunnel}");
     }
 
     #[test]

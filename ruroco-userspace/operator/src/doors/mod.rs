@@ -151,8 +151,10 @@ pub(crate) fn cut_sessions_of_key(
 ) -> anyhow::Result<()> {
     let opened = knocks::opened_by(&config.audit_dir, key)?;
     if opened.is_empty() {
-        writeln!(out, "no sessions to end: the audit trail has no door that {key} opened")?;
-        return Ok(());
+        anyhow::bail!(
+            "no session was ended: the audit trail has no door that {key} opened. To end all sessions through a door, run \
+             `ruroco doors close NAME --cut`"
+        );
     }
     for door in status::ask(&config.socket_dir)?.doors {
         let of_source = by_configuration(config, &door)?;
