@@ -5,6 +5,7 @@ mod closed;
 mod leases;
 mod nftables;
 mod path_mtu;
+mod saved_ruleset;
 mod site;
 mod ssh;
 mod switch;

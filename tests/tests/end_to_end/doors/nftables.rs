@@ -62,7 +62,7 @@ impl Kind {
 
 /// Runs `nft` on the server.
 #[track_caller]
-fn nft(lab: &Lab, arguments: &[&str]) -> String {
+pub(super) fn nft(lab: &Lab, arguments: &[&str]) -> String {
     let output = lab.network.server.command().arg("nft").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
