@@ -66,11 +66,11 @@ fn record() -> Result<Vec<Scene>> {
     interrupt::leave_nothing_behind();
     let lab = Lab::running(&Options {
         config: format!("[doors.ssh]\nport = \"tcp/{SSH}\"\n"),
-        commands: "[commands.default]\nopen = \"ssh\"\n".to_owned(),
+        commands: "[commands.open_ssh]\nopen = \"ssh\"\n".to_owned(),
         ..Options::default()
     });
     let host = format!(
-        "[hosts.home]\naddress = \"{}\"\nkey = {:?}\nwait = {SSH}\n",
+        "[hosts.home]\naddress = \"{}\"\nkey = {:?}\ncommands = [\"open_ssh\"]\nwait = {SSH}\n",
         network::gate(Family::V4),
         lab.files.client_key("laptop"),
     );

@@ -160,8 +160,8 @@ impl Switch {
         self.map = None;
     }
 
-    /// Whether the table can say this. Doors are open by a setting only if the file says so, too: without it, another
-    /// program has loaded an earlier state of the table.
+    /// Whether the table can say this. If a setting has opened doors, the file exists: without it, another program has
+    /// loaded an earlier state of the table.
     pub(super) fn may_be(&self, table: Armed) -> bool {
         let is_disarmed = Arming::of(table.state, boot_clock::now()) == Arming::Disarmed;
         !is_disarmed || self.map.is_some() || is_there(&self.file).unwrap_or(true)

@@ -270,7 +270,7 @@ fn a_host_of_upstreams_is_taken_over_by_the_page_and_gets_a_gate() {
 #[track_caller]
 fn expect_a_command_to_write_where_it_may(host: &Host) {
     let [steps] = page::blocks(PAGE, "Commands that write files", "sh");
-    host.guest.run("mkdir /etc/ufw");
+    host.guest.run("mkdir -p /etc/ufw");
     let more = ["--permissive", "--ip", PUBLIC, "--command", "write"];
     host.knock_with(KEY, here(), &more);
     host.guest.wait_until("journalctl --unit ruroco-commander | grep 'Read-only file system'");

@@ -62,7 +62,7 @@ pub(crate) fn look() -> anyhow::Result<Option<Listing>> {
 /// outlive.
 const MARK: &str = "nftables";
 
-/// The path of the file that says so.
+/// The path of this file.
 pub(crate) fn mark(config: &Config) -> PathBuf {
     config.socket_dir.join(MARK)
 }
