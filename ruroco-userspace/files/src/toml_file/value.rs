@@ -322,9 +322,10 @@ impl<const MIN: u64, const MAX: u64> Value for Time<MIN, MAX> {
         let seconds = seconds.filter(|seconds| (MIN..=MAX).contains(seconds));
         if seconds.is_none() {
             problems.add(item.wrong(format_args!(
-                "a time from {} to {}, such as \"30s\", \"5m\" or \"1h\"",
+                "a time from {} to {}, such as {}",
                 in_words(MIN),
-                in_words(MAX)
+                in_words(MAX),
+                examples(MIN, MAX)
             )));
         }
         seconds.map(|seconds| Self(Duration::from_secs(seconds)))
@@ -332,6 +333,17 @@ impl<const MIN: u64, const MAX: u64> Value for Time<MIN, MAX> {
 
     fn show(&self) -> String {
         format!("{:?}", shortest(self.0.as_secs()))
+    }
+}
+
+/// Times between these bounds, as they are written.
+fn examples(min: u64, max: u64) -> String {
+    let seconds = [30, 300, 3_600].into_iter().filter(|seconds| (min..=max).contains(seconds));
+    let mut written: Vec<String> = seconds.map(|one| format!("{:?}", shortest(one))).collect();
+    match written.pop() {
+        Some(last) if written.is_empty() => last,
+        Some(last) => format!("{} or {last}", written.join(", ")),
+        None => format!("{:?}", shortest(min)),
     }
 }
 
