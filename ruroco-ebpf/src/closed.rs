@@ -5,6 +5,8 @@
 //! So a second program, which the stack asks when it looks for a listener, hides the listener from everyone without a
 //! lease. If that program is missing, the door looks filtered.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{
     EbpfContext, Global,
     bindings::{
@@ -57,24 +59,22 @@ impl Lookup {
     /// The kernel's verifier takes only reads of whole fields, at fixed places.
     #[inline(always)]
     fn of(context: &SkLookupContext) -> Self {
-        let lookup: *mut bpf_sk_lookup = context.as_ptr().cast();
-        // SAFETY: the kernel gave this address, and all of these fields exist for each lookup.
-        let (family, protocol, port, interface, ipv4, ipv6) = unsafe {
-            (
-                (&raw const (*lookup).family).read_volatile(),
-                (&raw const (*lookup).protocol).read_volatile(),
-                (&raw const (*lookup).local_port).read_volatile(),
-                (&raw const (*lookup).ingress_ifindex).read_volatile(),
-                (&raw const (*lookup).remote_ip4).read_volatile(),
-                [
-                    (&raw const (*lookup).remote_ip6[0]).read_volatile(),
-                    (&raw const (*lookup).remote_ip6[1]).read_volatile(),
-                    (&raw const (*lookup).remote_ip6[2]).read_volatile(),
-                    (&raw const (*lookup).remote_ip6[3]).read_volatile(),
-                ],
-            )
+        let lookup: *const u8 = context.as_ptr().cast_const().cast();
+        let field = |offset| {
+            let field: *const u32 = lookup.wrapping_add(offset).cast();
+            // SAFETY: the kernel gave the address of a `bpf_sk_lookup`, and `offset` is that of one of its words, which
+            // exist for each lookup.
+            unsafe { field.read_volatile() }
         };
-        let source = if family == IPV4 {
+        let [protocol, port, interface] = [
+            field(offset_of!(bpf_sk_lookup, protocol)),
+            field(offset_of!(bpf_sk_lookup, local_port)),
+            field(offset_of!(bpf_sk_lookup, ingress_ifindex)),
+        ];
+        let ipv4 = field(offset_of!(bpf_sk_lookup, remote_ip4));
+        let ipv6 = offset_of!(bpf_sk_lookup, remote_ip6);
+        let ipv6 = [field(ipv6), field(ipv6 + 4), field(ipv6 + 8), field(ipv6 + 12)];
+        let source = if field(offset_of!(bpf_sk_lookup, family)) == IPV4 {
             Address::from_ipv4(ipv4.to_ne_bytes())
         } else {
             Address::from_words(ipv6)

@@ -71,7 +71,8 @@ impl<'a> FrameCursor<'a> {
         let at = self.advance(N)?.cast_mut().cast::<[u8; N]>();
         // SAFETY: `advance` has checked that these bytes are inside the frame, which belongs to this program as long as
         // it runs; an array of bytes has no alignment and no invalid values.
-        unsafe { at.write(change(at.read())?) };
+        let bytes = unsafe { &mut *at };
+        *bytes = change(*bytes)?;
         Some(())
     }
 
