@@ -73,7 +73,12 @@ impl Lookup {
         ];
         let ipv4 = field(offset_of!(bpf_sk_lookup, remote_ip4));
         let ipv6 = offset_of!(bpf_sk_lookup, remote_ip6);
-        let ipv6 = [field(ipv6), field(ipv6 + 4), field(ipv6 + 8), field(ipv6 + 12)];
+        let ipv6 = [
+            field(ipv6),
+            field(ipv6.wrapping_add(4)),
+            field(ipv6.wrapping_add(8)),
+            field(ipv6.wrapping_add(12)),
+        ];
         let source = if field(offset_of!(bpf_sk_lookup, family)) == IPV4 {
             Address::from_ipv4(ipv4.to_ne_bytes())
         } else {
