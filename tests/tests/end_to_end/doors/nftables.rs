@@ -68,6 +68,14 @@ pub(super) fn nft(lab: &Lab, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Kills the gate. It may be about to start `nft`, which then has its lock until it runs.
+pub(super) fn crash_gate(lab: &mut Lab) {
+    lab.gate().crash();
+    let lock = std::fs::File::open(lab.files.path("run").join("gate.lock")).unwrap();
+    wait::until("the lock of the gate to be free", || lock.try_lock().ok());
+    lock.unlock().unwrap();
+}
+
 fn has_table(lab: &Lab) -> bool {
     nft(lab, &["list", "tables"]).contains("table inet ruroco")
 }
@@ -84,7 +92,7 @@ fn a_knock_opens_the_door_for_its_address_alone_and_nftables_ends_the_lease() {
             let mut session = site.connect(family);
             expect_closed_for(&site.lab.network.third, family);
             assert_eq!(site.leases(family)[0]["connections"], 1, "{kind:?}");
-            site.lab.gate().crash();
+            crash_gate(&mut site.lab);
             wait::until("the lease to be over", || (opened.elapsed() > SHORT_TIME).then_some(()));
             site.expect_closed(family);
             session.expect_alive();
@@ -105,7 +113,7 @@ fn nftables_keeps_leases_across_reload_crash_and_flush() {
             let mut session = site.connect(family);
             site.lab.reload_gate();
             site.connect(family).expect_alive();
-            site.lab.gate().crash();
+            crash_gate(&mut site.lab);
             kind.start_gate(&mut site.lab);
             assert_eq!(site.leases(family)[0]["key"], "laptop");
             site.connect(family).expect_alive();
@@ -149,7 +157,7 @@ fn doors_of_nftables_on_trial_open_by_themselves_even_if_the_gate_has_died() {
         let mut site = kind.site(LONG, "");
         run_tool(&site.lab, &["arm", "--for", "3s"]);
         let armed = Instant::now();
-        site.lab.gate().crash();
+        crash_gate(&mut site.lab);
         site.expect_closed(Family::V4);
         wait::until("the trial to be over", || (armed.elapsed() > SHORT_TIME).then_some(()));
         for family in Family::BOTH {
@@ -204,7 +212,7 @@ fn nftables_counts_connections_across_a_reload_and_a_crash() {
         site.open(family);
         let mut session = site.connect(family);
         site.lab.reload_gate();
-        site.lab.gate().crash();
+        crash_gate(&mut site.lab);
         kind.start_gate(&mut site.lab);
         site.connect(family).expect_alive();
         site.expect_closed(family);

@@ -11,7 +11,7 @@ use std::{
 use ruroco_lab::{files::Options, network::Family, wait};
 
 use super::{
-    nftables::nft,
+    nftables::{crash_gate, nft},
     site::{ANSWER, LONG, Site, behind, options, run_tool},
 };
 
@@ -37,7 +37,7 @@ fn load(site: &Site, saved: &PathBuf) {
 
 /// The host starts, which loads a saved ruleset before the gate.
 fn start_host_with(site: &mut Site, saved: &PathBuf) {
-    site.lab.gate().crash();
+    crash_gate(&mut site.lab);
     fs::remove_file(site.lab.files.path("run").join("nftables")).unwrap();
     load(site, saved);
     site.lab.start_gate();
