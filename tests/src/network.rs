@@ -134,7 +134,7 @@ impl Network {
     /// Removes the link between client and server: both interfaces are gone.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the link does not exist.
     pub fn disconnect_client(&self) {
         self.server.ip("link delete server0");
     }

@@ -132,16 +132,7 @@ pub fn to_port(port: u16, frame: &[u8]) -> Vec<u8> {
 /// An answer without what differs between two answers of the same host, and between what it quotes
 /// of packets to different ports.
 fn comparable(mut answer: Vec<u8>) -> Vec<u8> {
-    const IP: usize = 14;
-    let icmp = match answer[12..14] {
-        [0x08, 0x00] => {
-            answer[IP + 4..IP + 6].fill(0); // identification
-            answer[IP + 10..IP + 12].fill(0); // checksum of the header
-            IP + 4 * usize::from(answer[IP] & 0x0f)
-        }
-        [0x86, 0xdd] => IP + 40,
-        _ => return answer,
-    };
+    let Some(icmp) = content_of_comparable(&mut answer) else { return answer };
     answer[icmp + 2..icmp + 4].fill(0); // checksum
     let quoted = [PORT, NEIGHBOUR].into_iter().find_map(|port| ports_at(&answer, port));
     if let Some(at) = quoted {
@@ -151,6 +142,21 @@ fn comparable(mut answer: Vec<u8>) -> Vec<u8> {
         }
     }
     answer
+}
+
+/// Where the content of an IP packet begins, whose header no longer has what differs between two packets of the same host;
+/// `None` for other frames.
+pub fn content_of_comparable(answer: &mut [u8]) -> Option<usize> {
+    const IP: usize = 14;
+    match answer[12..14] {
+        [0x08, 0x00] => {
+            answer[IP + 4..IP + 6].fill(0); // identification
+            answer[IP + 10..IP + 12].fill(0); // checksum of the header
+            Some(IP + 4 * usize::from(answer[IP] & 0x0f))
+        }
+        [0x86, 0xdd] => Some(IP + 40),
+        _ => None,
+    }
 }
 
 /// Where the ports are in a frame that goes from the client to this port, or quotes one that did.

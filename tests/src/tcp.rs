@@ -38,7 +38,7 @@ pub fn state(host: &Namespace, local: SocketAddr, remote_port: u16) -> Option<St
 /// A counter of a host's stack, by the name that `nstat` has for it, such as `TcpPassiveOpens`.
 ///
 /// # Panics
-/// If there is none.
+/// If the kernel has no such counter.
 pub fn counter(host: &Namespace, name: &str) -> u64 {
     // Of the thread, because `self` is the process and its first namespace.
     let read = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}"));

@@ -115,7 +115,7 @@ fn are_only_those_that_the_operator_wants_and_come_from_the_program_of_now() {
     commander.reload(&["reloaded", "notify="]);
     connection.send(&Order { counter: 2, ..order("noop") });
     eventually("the other program", || host.path("other").exists().then_some(()));
-    // Without the table, there is none.
+    // Without the table, no program is notified.
     host.write_commands(COMMANDS);
     commander.reload(&["reloaded"]);
     connection.send(&Order { counter: 3, ..order("noop") });

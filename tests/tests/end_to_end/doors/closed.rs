@@ -8,7 +8,7 @@ use ruroco_lab::{
     namespace::Namespace,
     network::{Family, SERVER},
     packet::SOURCE_PORT,
-    probe::{Frames, Prober},
+    probe::{self, Frames, Prober},
     raw::{self, Ip, number},
     wait,
 };
@@ -174,19 +174,10 @@ fn probes(family: Family) -> Vec<Pair> {
 /// An answer without what differs between answers from different ports: the ports and the checksum, and what the stack
 /// chooses at random.
 fn comparable(mut answer: Vec<u8>) -> Vec<u8> {
-    const IP: usize = 14;
-    let content = match answer[12..14] {
-        [0x08, 0x00] => {
-            answer[IP + 4..IP + 6].fill(0); // identification
-            answer[IP + 10..IP + 12].fill(0); // checksum of the header
-            IP + 4 * usize::from(answer[IP] & 0x0f)
-        }
-        [0x86, 0xdd] => {
-            answer[IP + 1..IP + 4].fill(0); // flow label
-            IP + 40
-        }
-        _ => return answer,
-    };
+    let Some(content) = probe::content_of_comparable(&mut answer) else { return answer };
+    if answer[12..14] == [0x86, 0xdd] {
+        answer[15..18].fill(0); // flow label
+    }
     let ports = [PORT, NEIGHBOUR].map(u16::to_be_bytes);
     if ports.iter().any(|port| answer.get(content..content + 2) == Some(port)) {
         answer[content..content + 2].fill(0);

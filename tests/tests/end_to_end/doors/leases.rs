@@ -10,7 +10,7 @@ use ruroco_common::verdict::Verdict;
 use ruroco_lab::{files::Options, lab::Lab, network::Family, wait};
 
 use super::site::{
-    ANSWER, LONG, SHORT, SHORT_TIME, Session, Site, behind, expect_closed_for, listen, options,
+    LONG, SHORT, SHORT_TIME, Session, Site, behind, expect_closed_for, listen, options,
 };
 use super::trail;
 
@@ -153,10 +153,7 @@ fn with_one_connection_per_knock_a_neighbour_finds_the_door_closed() {
             expect_closed_for(&lab.network.client, family);
         });
         site.lab.knock(family, &["--command", "open_test"]);
-        wait::until("a new connection", || {
-            let client = &site.lab.network.client;
-            client.enter(|| TcpStream::connect_timeout(&behind(family), ANSWER)).ok().map(drop)
-        });
+        site.wait_for_a_connection(family);
         session.expect_alive();
     }
 }

@@ -221,10 +221,7 @@ fn nftables_counts_connections_across_a_reload_and_a_crash() {
         site.expect_closed(family);
         assert!(matches!(site.leases(family)[0]["connections"].as_u64(), None | Some(2)));
         site.lab.knock(family, &["--command", "open_test"]);
-        wait::until("a new connection", || {
-            let client = &site.lab.network.client;
-            client.enter(|| TcpStream::connect_timeout(&behind(family), ANSWER)).ok().map(drop)
-        });
+        site.wait_for_a_connection(family);
         session.expect_alive();
     }
 }

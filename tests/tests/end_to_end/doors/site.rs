@@ -126,6 +126,14 @@ impl Site {
         Session { near, far: self.accept(family) }
     }
 
+    /// Waits until the door admits a new connection after a knock.
+    pub(crate) fn wait_for_a_connection(&self, family: Family) {
+        wait::until("a new connection", || {
+            let client = &self.lab.network.client;
+            client.enter(|| TcpStream::connect_timeout(&behind(family), ANSWER)).ok().map(drop)
+        });
+    }
+
     /// The server's end of a connection.
     pub(crate) fn accept(&self, family: Family) -> TcpStream {
         self.listener(family).accept().unwrap().0
