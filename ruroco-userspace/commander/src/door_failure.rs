@@ -22,6 +22,11 @@ pub enum Failure {
         MAX_WAIT.as_secs()
     )]
     Silent,
+    /// A gate has received the request and has ended, and so has the time for which the door was to be open.
+    #[error(
+        "ruroco-gate ended before it had answered, and the time of the lease is over; knock again"
+    )]
+    Unanswered,
     /// The gate is of a release with other answers.
     #[error(
         "ruroco-gate gave an unknown answer: it is of another release. Run: systemctl restart ruroco-gate \
@@ -42,7 +47,7 @@ impl Failure {
         match self {
             Self::Rejected(answer) => answer.name(),
             Self::Away(_) => "gate_away",
-            Self::Silent => "gate_silent",
+            Self::Silent | Self::Unanswered => "gate_silent",
             Self::UnknownAnswer => "unknown_answer",
             Self::Unreachable(_) => "gate_unreachable",
             Self::Stopping => "stopping",

@@ -2,8 +2,8 @@
 //!
 //! Each request has a connection of its own, in the thread of the run: a gate that hangs delays no other run. If
 //! the gate restarts or is busy, the commander tries again for as long as [a knock may wait](MAX_WAIT). A request
-//! may reach the gate twice, if the gate ends between request and answer: then the second one renews the lease
-//! of the first.
+//! may reach the gate twice, if the gate ends between request and answer: then the second one has the same end, and
+//! the lease becomes no longer.
 
 use std::{
     io::{self, ErrorKind},
@@ -185,8 +185,9 @@ const PASSING: [ErrorKind; 6] = [
 impl Gate<'_> {
     /// Requests a change until the gate answers.
     fn change(&self, permitted: &Permitted, change: &DoorChange) -> Result<Changed, Failure> {
+        let mut sent = None;
         loop {
-            let passing = match self.attempt(permitted, change) {
+            let passing = match self.attempt(permitted, change, &mut sent) {
                 Ok(changed) => return Ok(changed),
                 Err(Trouble::Lasting(failure)) => return Err(failure),
                 Err(Trouble::Passing(error)) => error,
@@ -208,8 +209,13 @@ impl Gate<'_> {
         self.deadline.is_none_or(|deadline| deadline <= now)
     }
 
-    /// Sends one request and waits for the answer.
-    fn attempt(&self, permitted: &Permitted, change: &DoorChange) -> Result<Changed, Trouble> {
+    /// Sends one request and waits for the answer. `sent` is the first lease that was requested of a gate.
+    fn attempt(
+        &self,
+        permitted: &Permitted,
+        change: &DoorChange,
+        sent: &mut Option<Wanted>,
+    ) -> Result<Changed, Trouble> {
         let socket = connect(self.socket)?;
         let order = permitted.order();
         let request = |action| Request {
@@ -221,17 +227,24 @@ impl Gate<'_> {
         };
         let ask = |action| {
             let message = request(action).encode();
-            send(&socket, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
-            self.answer(socket.as_fd())
+            send(&socket, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
         };
         let changed = match change.action {
             DoorAction::Open { duration } => {
-                // The time counts from the request on: the gate may have been away for a while.
-                let until = Until::after(duration);
-                let until_boot = boot_clock::now().saturating_add(duration);
-                meaning(ask(Action::Open { until: until_boot })?, Some(until))
+                // The time counts from the first request on that a gate may have carried out, even if it has ended since.
+                // Before that, the gate may have been away for a while.
+                let wanted = sent.unwrap_or_else(|| Wanted::from_now(duration));
+                if wanted.until_boot <= boot_clock::now() {
+                    return Err(Trouble::Lasting(Failure::Unanswered));
+                }
+                ask(Action::Open { until: wanted.until_boot })?;
+                *sent = Some(wanted);
+                meaning(self.answer(socket.as_fd())?, Some(wanted.until))
             }
-            DoorAction::Close => meaning(ask(Action::Close)?, None),
+            DoorAction::Close => {
+                ask(Action::Close)?;
+                meaning(self.answer(socket.as_fd())?, None)
+            }
         };
         changed.map_err(Trouble::Lasting)
     }
@@ -282,10 +295,22 @@ const fn meaning(answer: Answer, until: Option<Until>) -> Result<Changed, Failur
     }
 }
 
-impl Until {
-    /// When so much time from now on is over.
-    fn after(duration: Duration) -> Self {
+/// A lease to request.
+#[derive(Clone, Copy)]
+struct Wanted {
+    until: Until,
+    /// The same on the boot clock.
+    until_boot: Duration,
+}
+
+impl Wanted {
+    /// For so much time from now on.
+    fn from_now(duration: Duration) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { epoch: now.saturating_add(duration).as_secs(), seconds: duration.as_secs() }
+        let epoch = now.saturating_add(duration).as_secs();
+        Self {
+            until: Until { epoch, seconds: duration.as_secs() },
+            until_boot: boot_clock::now().saturating_add(duration),
+        }
     }
 }
