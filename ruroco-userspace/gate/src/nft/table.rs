@@ -31,8 +31,8 @@ pub(crate) struct Table {
     changes: Changes,
     written: Written,
     revoked: BTreeSet<LeaseKey>,
-    /// How many rules the table had after it was written.
-    rules: usize,
+    /// How many rules the table had after it was written. Unknown if the last change has failed.
+    rules: Option<usize>,
     /// When to look whether it is as it was written.
     next_check: Option<Instant>,
     last_check: Option<Instant>,
@@ -117,7 +117,7 @@ impl Table {
                 state: DoorState { open_from: 0, set_at: 0 },
             },
             revoked: revoked.into_iter().collect(),
-            rules: 0,
+            rules: None,
             next_check: None,
             last_check: None,
             restored: 0,
@@ -173,7 +173,7 @@ impl Table {
         self.written = next;
         // The kernel reports this change, too, so that a check follows: another program may change the table meanwhile.
         let written = look()?.context("another program has removed the table at once")?;
-        self.rules = written.rules;
+        self.rules = Some(written.rules);
         self.problem = None;
         Ok(())
     }
@@ -249,7 +249,7 @@ impl Table {
         self.next_check = None;
         self.last_check = Some(now);
         match look() {
-            Ok(Some(found)) if found.rules == self.rules && self.has_leases_of(&found) => {
+            Ok(Some(found)) if Some(found.rules) == self.rules && self.has_leases_of(&found) => {
                 self.note(&found);
                 self.problem = None;
                 Some(Seen::Whole(found.armed))
@@ -278,13 +278,17 @@ impl Table {
         found.leases.iter().all(is_known) && self.written.leases.iter().all(is_there)
     }
 
-    /// Writes the table again that another program has removed or changed.
+    /// Writes the table again that another program has removed or changed, or whose last change has failed.
     pub(crate) fn restore(&mut self, state: DoorState, now: Instant) {
+        let has_failed = self.rules.is_none();
         // How many connections the leases have admitted is lost.
         let uncounted = |element: &Element| Element { left: element.left.map(|_| 0), ..*element };
         let leases = self.written.leases.iter().map(|(lease, it)| (*lease, uncounted(it)));
         let (doors, addresses) = (self.written.doors.clone(), self.written.addresses.clone());
         match self.replace(Written { doors, addresses, leases: leases.collect(), state }) {
+            Ok(()) if has_failed => {
+                tracing::info!("changed the table inet {} of nftables at last", ruleset::TABLE);
+            }
             Ok(()) => {
                 self.restored = self.restored.saturating_add(1);
                 tracing::warn!(
@@ -307,9 +311,19 @@ impl Table {
         self.next_check = now.checked_add(CHECK_INTERVAL);
     }
 
-    /// After a change that has failed: the gate no longer knows what is in the table, and writes it again soon.
-    pub(crate) fn distrust(&mut self, error: &anyhow::Error, now: Instant) {
-        self.rules = usize::MAX;
+    /// After a [write](Self::write) of these doors has failed, which are in force in the rest of the gate: the gate no longer
+    /// knows what is in the table, and writes it again soon.
+    pub(crate) fn write_later(
+        &mut self,
+        doors: Vec<Door>,
+        addresses: &[Address],
+        error: &anyhow::Error,
+        now: Instant,
+    ) {
+        self.written.leases.retain(|lease, _| doors.iter().any(|door| door.name == lease.door));
+        self.written.doors = doors;
+        self.written.addresses = addresses.to_vec();
+        self.rules = None;
         self.report(error, now);
     }
 
