@@ -29,7 +29,7 @@ use ruroco_config::{
     Config,
     door::{DoorPort, Transport},
 };
-use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus, Status, TableStatus};
+use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus, TableStatus};
 use ruroco_ipc::{
     lease::{Action as LeaseAction, Answer, NO_KEY, Request, SOCKET},
     private_socket,
@@ -235,7 +235,7 @@ fn look(config: &Config) -> anyhow::Result<Overview> {
         Shown { door, sessions }
     };
     let doors = status.doors.into_iter().map(shown).collect();
-    let Status { arming, attached, nftables, .. } = status;
+    let (arming, attached, nftables) = (status.arming, status.front.attached, status.nftables);
     Ok(Overview { arming, attached, nftables, doors })
 }
 
