@@ -154,18 +154,17 @@ pub struct Udp<C> {
     pub source_port: u16,
     /// Destination port of the UDP header.
     pub destination_port: u16,
-    /// The payload, or the fault in the headers.
-    pub payload: Result<Payload<C>, Fault>,
+    /// Bytes of header and payload according to the UDP header; Ethernet padding is not among them. The length is not
+    /// in `payload`, because it has a value next to a fault, too: the compiler compares it before it has looked for a
+    /// fault, and the BPF verifier of older kernels rejects a read of memory that was never written.
+    pub length: u16,
+    /// Stands at the first byte of the payload, or is the fault in the headers. Without a fault, the headers agree with
+    /// one another and with the frame.
+    pub payload: Result<C, Fault>,
 }
 
-/// The payload of a UDP packet whose headers agree with one another and with the frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Payload<C> {
-    /// Length in bytes according to the UDP header; Ethernet padding is not in it.
-    pub length: u16,
-    /// Stands at the first byte.
-    pub start: C,
-}
+/// Bytes of a UDP header.
+pub const UDP_HEADER_SIZE: u16 = 8;
 
 /// A TCP segment, or the first of several fragments of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

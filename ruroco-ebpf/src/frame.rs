@@ -25,6 +25,29 @@ const BETWEEN: usize = 8 + 3 * (8 + MAX_SKIP);
 const _: () =
     assert!(14 + 4 * MAX_VLAN_TAGS + 40 + 2 * MAX_EXTENSION_BYTES + BETWEEN < OFFSET_MASK);
 
+/// A length within the frame, unchanged, after an instruction that shows its bounds to the BPF verifier: it rejects the
+/// addition of a number without bounds to a pointer. Before Linux 5.11, the verifier forgets the bounds of a number that
+/// waits in the stack, or whose bytes are swapped. The compiler knows the bounds, so it would remove a mask.
+#[inline(always)]
+fn bounded(length: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut length = length;
+        // SAFETY: the instruction changes only the register.
+        unsafe {
+            core::arch::asm!(
+                "{} &= {mask}",
+                inout(reg) length,
+                mask = const FRAME_MASK,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        length
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    length
+}
+
 /// A place in the frame under judgement.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameCursor<'a> {
@@ -118,7 +141,7 @@ impl Cursor for FrameCursor<'_> {
             return None;
         }
         self.left = count;
-        self.limit = self.at.wrapping_add(count);
+        self.limit = self.at.wrapping_add(bounded(count));
         Some(())
     }
 

@@ -94,10 +94,10 @@ fn judge(context: &XdpContext, is_answered: &mut bool) -> Verdict {
     };
 
     // 3. Anything but a datagram's length.
-    if usize::from(payload.length) != datagram::SIZE {
+    if usize::from(udp.length) != usize::from(headers::UDP_HEADER_SIZE) + datagram::SIZE {
         return Verdict::WrongLength;
     }
-    let Some(datagram) = payload.start.datagram() else { return Verdict::Malformed };
+    let Some(datagram) = payload.datagram() else { return Verdict::Malformed };
 
     match tables::check(guarded, datagram.key_id) {
         // 4. Nobody's key.

@@ -1,8 +1,6 @@
 //! UDP and TCP, both of which begin with two ports.
 
-use super::{Cursor, Envelope, Fault, Frame, Payload, Protocol, Scope, Tcp, Udp};
-
-const UDP_HEADER_SIZE: u16 = 8;
+use super::{Cursor, Envelope, Fault, Frame, Protocol, Scope, Tcp, UDP_HEADER_SIZE, Udp};
 
 /// In units of 4 bytes.
 const LEAST_TCP_HEADER: u8 = 5;
@@ -59,18 +57,19 @@ const fn without_ports<C>(protocol: Protocol, envelope: &Envelope) -> Frame<C> {
 /// RFC 768.
 #[inline(always)]
 fn udp<C: Cursor>(at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
-    let payload = match start.length.checked_sub(UDP_HEADER_SIZE) {
-        _ if envelope.is_fragment => Err(Fault::Fragment),
-        Some(payload) if usize::from(start.length) == start.left => {
-            Ok(Payload { length: payload, start: at })
-        }
-        _ => Err(Fault::Malformed),
+    let payload = if envelope.is_fragment {
+        Err(Fault::Fragment)
+    } else if start.length >= UDP_HEADER_SIZE && usize::from(start.length) == start.left {
+        Ok(at)
+    } else {
+        Err(Fault::Malformed)
     };
     Frame::Udp(Udp {
         source: envelope.source,
         destination: envelope.destination,
         source_port: start.source_port,
         destination_port: start.destination_port,
+        length: start.length,
         payload,
     })
 }
