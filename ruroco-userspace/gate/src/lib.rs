@@ -9,7 +9,7 @@
 //! - [`ring_socket`] hands the ring to the server;
 //! - `doors` opens ports for addresses, through the maps of `door_maps` and the table of `nft`, while they are
 //!   [armed](arming);
-//! - `without_xdp` is the gate of a host whose server has a socket of its own;
+//! - `front` is all that is in the way of packets, which the gate of a host with `source = "udp"` does not have;
 //! - `lookup` has closed doors look like ports without a listener;
 //! - [`status`] reports to the operator's tool, with the [`history`] that the gate remembers;
 //! - [`privileges`] drops what is no longer needed;
@@ -26,6 +26,7 @@ pub mod attachment;
 pub mod cli;
 pub mod door_maps;
 mod doors;
+mod front;
 pub mod gate;
 mod held_keys;
 pub mod history;
@@ -40,4 +41,3 @@ mod ring_fill;
 pub mod ring_socket;
 pub mod status;
 mod tables;
-mod without_xdp;

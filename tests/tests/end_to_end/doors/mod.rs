@@ -13,6 +13,7 @@ mod site;
 mod ssh;
 mod switch;
 mod tcp;
+mod together;
 mod trail;
 mod trial;
 mod udp;

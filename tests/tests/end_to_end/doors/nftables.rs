@@ -66,6 +66,20 @@ fn a_knock_opens_the_door_for_its_address_alone_and_nftables_ends_the_lease() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn each_lease_of_nftables_counts_its_own_connections() {
+    let mut site = BESIDE_XDP.site(SHORT, "");
+    let family = Family::V4;
+    for lease in 1..=2 {
+        site.open(family);
+        site.connect(family).expect_alive();
+        assert_eq!(site.leases(family)[0]["connections"], 1, "lease {lease}");
+        assert_eq!(site.doors()[0]["admitted"], lease);
+        site.wait_for_end_of_lease(family);
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn nftables_keeps_leases_across_reload_crash_and_flush() {
     for kind in OF_NFTABLES {
         let mut site = kind.site(LONG, "");
