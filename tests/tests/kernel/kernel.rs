@@ -3,7 +3,7 @@
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
-    programs::{TestRun, TestRunOptions, Xdp},
+    programs::{Program, TestRun, TestRunOptions, Xdp},
 };
 use ruroco_common::{
     address::Address,
@@ -103,6 +103,11 @@ impl Kernel {
         kernel.guard(rate, ANY);
         kernel.passes_refused = true;
         kernel
+    }
+
+    /// Another program of the object.
+    pub(crate) fn program_mut(&mut self, name: &str) -> &mut Program {
+        self.ebpf.program_mut(name).unwrap()
     }
 
     pub(crate) fn map_mut(&mut self, name: &str) -> &mut Map {

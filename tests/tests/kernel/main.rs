@@ -4,7 +4,7 @@
 //! [`verdicts`] says in so many words what must become of which frame, [`authentication`] which
 //! packets are forged, [`replays`] which come too often, [`shares`]
 //! which are more than their key's share of the ring, [`records`] what the ring must then hold,
-//! [`appearance`] what goes to the stack; [`differential`] compares the kernel with a model for
+//! [`appearance`] what goes to the stack, [`loading`] that the verifier accepts it; [`differential`] compares the kernel with a model for
 //! thousands of generated frames. What happens on a wire is the end-to-end tests' matter.
 #![allow(
     clippy::arithmetic_side_effects,
@@ -22,6 +22,7 @@ mod doors;
 #[path = "../../../ruroco-common/tests/headers/frames.rs"]
 mod frames;
 mod kernel;
+mod loading;
 #[path = "../../../ruroco-common/tests/headers/oracle.rs"]
 mod oracle;
 mod records;
