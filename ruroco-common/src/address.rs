@@ -32,6 +32,12 @@ impl Address {
         Self(transmute!(words))
     }
 
+    /// The same words again.
+    #[inline(always)]
+    pub const fn to_words(self) -> [u32; 4] {
+        transmute!(self.0)
+    }
+
     /// From the 4 bytes of an IPv4 header.
     #[inline(always)]
     pub const fn from_ipv4([a, b, c, d]: [u8; 4]) -> Self {
@@ -42,6 +48,12 @@ impl Address {
     #[inline(always)]
     pub const fn to_bytes(self) -> [u8; 16] {
         transmute!(self.0)
+    }
+
+    /// Whether both are the same, asked of the half first in which addresses differ.
+    #[inline(always)]
+    pub const fn is(&self, other: &Self) -> bool {
+        self.0[1] == other.0[1] && self.0[0] == other.0[0]
     }
 
     /// Whether this is an IPv4 address.

@@ -32,7 +32,12 @@ use crate::address::Address;
 
 mod ethernet;
 mod ip;
+mod place;
 mod transport;
+
+pub use self::transport::Flags;
+
+use self::place::Place;
 
 /// VLAN tags that are followed: more than fit into a frame with the usual MTU of 1,500 bytes. Linux
 /// removes any number of priority tags (VLAN 0).
@@ -59,6 +64,17 @@ pub trait Cursor: Copy {
 
     /// Leaves only the next `count` bytes; `None`, and no change, if fewer are left.
     fn limit(&mut self, count: usize) -> Option<()>;
+
+    /// The place so many bytes behind this one, of which only the next `length` bytes are left; `None` if there are
+    /// fewer. Cursors may leave it to what is read there to find that out.
+    fn part(self, offset: usize, length: usize) -> Option<Self>;
+
+    /// The number, of which the compiler knows nothing from here on. This changes nothing for the parser. Where many paths
+    /// meet, the compiler would otherwise have each of them go on by itself.
+    #[inline(always)]
+    fn met(number: usize) -> usize {
+        number
+    }
 
     /// Forgets how this place was reached. This changes nothing for the parser. The BPF verifier,
     /// which would otherwise follow every sequence of headers to its end, needs it wherever many
@@ -89,6 +105,10 @@ impl Cursor for &[u8] {
     fn limit(&mut self, count: usize) -> Option<()> {
         *self = self.get(..count)?;
         Some(())
+    }
+
+    fn part(self, offset: usize, length: usize) -> Option<Self> {
+        self.get(offset..)?.get(..length)
     }
 }
 
@@ -143,40 +163,51 @@ pub enum Protocol {
     Udp,
 }
 
-/// A UDP packet, as its headers tell.
+/// Where a packet goes, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Udp<C> {
+pub struct Addresses {
     /// Source address of the IP header.
     pub source: Address,
     /// Destination address of the IP header.
     pub destination: Address,
-    /// Source port of the UDP header.
-    pub source_port: u16,
-    /// Destination port of the UDP header.
-    pub destination_port: u16,
-    /// Bytes of header and payload according to the UDP header; Ethernet padding is not among them. The length is not
-    /// in `payload`, because it has a value next to a fault, too: the compiler compares it before it has looked for a
-    /// fault, and the BPF verifier of older kernels rejects a read of memory that was never written.
-    pub length: u16,
-    /// Stands at the first byte of the payload, or is the fault in the headers. Without a fault, the headers agree with
-    /// one another and with the frame.
-    pub payload: Result<C, Fault>,
 }
 
-/// Bytes of a UDP header.
-pub const UDP_HEADER_SIZE: u16 = 8;
+/// The ports of UDP or TCP, in the byte order of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+}
+
+/// A UDP packet, as its headers tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp<C> {
+    /// Of the IP header.
+    pub addresses: Addresses,
+    /// Of the UDP header.
+    pub ports: Ports,
+    /// The payload, or the fault in the headers.
+    pub payload: Result<Payload<C>, Fault>,
+}
+
+/// The payload of a UDP packet whose headers agree with one another and with the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload<C> {
+    /// Length in bytes according to the UDP header; Ethernet padding is not in it.
+    pub length: u16,
+    /// Stands at the first byte.
+    pub start: C,
+}
 
 /// A TCP segment, or the first of several fragments of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tcp<C> {
-    /// Source address of the IP header.
-    pub source: Address,
-    /// Destination address of the IP header.
-    pub destination: Address,
-    /// Source port of the TCP header.
-    pub source_port: u16,
-    /// Destination port of the TCP header.
-    pub destination_port: u16,
+    /// Of the IP header.
+    pub addresses: Addresses,
+    /// Of the TCP header.
+    pub ports: Ports,
     /// The control bits from CWR to FIN (RFC 9293, section 3.1); `None` if they are in a later fragment.
     pub flags: Option<u8>,
     /// Whether it is the first of several fragments.
@@ -196,90 +227,76 @@ pub enum Fault {
     Fragment,
 }
 
-/// Parses a frame that begins with its Ethernet header.
+/// What can be told of a frame from its headers up to the one with the ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Located<C> {
+    /// As [`Frame::Other`]. A [`Packet`] may turn out to be no other thing.
+    Other,
+    /// As [`Frame::Hidden`].
+    Hidden,
+    /// An IP packet that may lead to a port.
+    Packet(Packet<C>),
+}
+
+/// An IP packet that may lead to a port. What is in it is read when it is asked for: the answer to the first question,
+/// to which port it goes, makes the others needless for nearly all packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<C> {
+    frame: C,
+    place: Place,
+}
+
+/// What is in an IP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// As [`Frame::Endless`].
+    Endless,
+    /// As [`Frame::Incomplete`].
+    Incomplete,
+    /// As [`Frame::Portless`], of TCP.
+    PortlessTcp,
+    /// The same of UDP.
+    PortlessUdp,
+}
+
+/// Follows the headers of a frame that begins with its Ethernet header.
 #[inline(always)]
-pub fn parse<C: Cursor>(mut at: C, scope: Scope) -> Frame<C> {
-    let opened = match ethernet::ethertype(&mut at) {
-        Some(ethernet::IPV4) => ip::ipv4(&mut at, scope),
-        Some(ethernet::IPV6) => ip::ipv6(&mut at, scope),
-        Some(ethertype) if ethernet::is_vlan(ethertype) => return Frame::Hidden,
-        _ => Opened::OTHER,
+pub fn locate<C: Cursor>(frame: C, scope: Scope) -> Located<C> {
+    let mut at = frame;
+    let place = match ethernet::ethertype(&mut at) {
+        Some(ethernet::IPV4) => ip::ipv4(frame, at, scope),
+        Some(ethernet::IPV6) => ip::ipv6(frame, at, scope),
+        Some(ethertype) if ethernet::is_vlan(ethertype) => return Located::Hidden,
+        _ => None,
     };
-    let Opened { what, envelope } = opened;
-    let destination = envelope.destination;
-    match what {
-        Within::Other => Frame::Other,
-        Within::Endless => Frame::Endless { destination },
-        Within::Incomplete => Frame::Incomplete { destination },
-        Within::PortlessTcp => Frame::Portless { destination, protocol: Protocol::Tcp },
-        Within::PortlessUdp => Frame::Portless { destination, protocol: Protocol::Udp },
-        Within::Udp => transport::header(at, scope, Protocol::Udp, &envelope),
-        Within::Tcp => transport::header(at, scope, Protocol::Tcp, &envelope),
+    let Some(place) = place else { return Located::Other };
+    Located::Packet(Packet { frame, place: place.met(C::met) })
+}
+
+/// Parses a frame that begins with its Ethernet header.
+pub fn parse<C: Cursor>(frame: C, scope: Scope) -> Frame<C> {
+    match locate(frame, scope) {
+        Located::Other => Frame::Other,
+        Located::Hidden => Frame::Hidden,
+        Located::Packet(packet) => packet.open(scope).unwrap_or(Frame::Other),
     }
 }
 
 impl Scope {
     /// What is behind a header that announces this protocol.
     #[inline(always)]
-    const fn within(self, protocol: u8) -> Within {
+    const fn content(self, protocol: u8) -> Option<Content> {
         match (protocol, self) {
-            (UDP, _) => Within::Udp,
-            (TCP, Self::UdpAndTcp) => Within::Tcp,
-            _ => Within::Other,
+            (UDP, _) => Some(Content::Udp),
+            (TCP, Self::UdpAndTcp) => Some(Content::Tcp),
+            _ => None,
         }
     }
 }
 
 const TCP: u8 = 6; // RFC 9293
 const UDP: u8 = 17; // RFC 768
-
-/// What was found below the Ethernet header. The envelope of what has none is empty and not missing: the BPF
-/// verifier accepts no memory that was never written, not even where nothing depends on it.
-struct Opened {
-    what: Within,
-    envelope: Envelope,
-}
-
-/// What is in an IP packet.
-#[derive(Clone, Copy)]
-enum Within {
-    Other,
-    Endless,
-    Incomplete,
-    PortlessTcp,
-    PortlessUdp,
-    Tcp,
-    Udp,
-}
-
-/// What the IP layer says about the packet that comes next.
-#[derive(Clone, Copy)]
-struct Envelope {
-    source: Address,
-    destination: Address,
-    /// There is a fragment header, or others follow.
-    is_fragment: bool,
-    more_fragments: bool,
-    /// There are neither options nor extension headers.
-    is_plain: bool,
-}
-
-impl Envelope {
-    #[inline(always)]
-    const fn with(self, what: Within) -> Opened {
-        Opened { what, envelope: self }
-    }
-}
-
-impl Opened {
-    const OTHER: Self = Self {
-        what: Within::Other,
-        envelope: Envelope {
-            source: Address::UNSPECIFIED,
-            destination: Address::UNSPECIFIED,
-            is_fragment: false,
-            more_fragments: false,
-            is_plain: true,
-        },
-    };
-}

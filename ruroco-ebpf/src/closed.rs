@@ -16,9 +16,14 @@ use aya_ebpf::{
     macros::sk_lookup,
     programs::SkLookupContext,
 };
-use ruroco_common::{address::Address, answered, doors::HANDSHAKE_GRACE};
+use ruroco_common::{
+    address::Address,
+    answered,
+    doors::HANDSHAKE_GRACE,
+    headers::{Flags, Packet},
+};
 
-use crate::{doors, frame::FrameCursor, leases, tables};
+use crate::{clock, doors, frame::FrameCursor, leases, tables};
 
 /// Whether closed doors look like ports without a listener. The gate sets it before the program is loaded.
 #[unsafe(no_mangle)]
@@ -32,6 +37,20 @@ const IPV4: u32 = 2;
 #[inline(always)]
 pub(crate) fn look_closed() -> bool {
     DOORS_LOOK_CLOSED.load() != 0
+}
+
+/// Whether no answer to a segment would be that of a port without a listener. Of a segment in fragments, and behind options,
+/// the stack may send an error that quotes it. If the request has been taken out, that shows. A door that is to look like
+/// other ports cannot be the only one that drops these.
+#[inline(always)]
+pub(crate) fn is_unanswerable(packet: &Packet<FrameCursor<'_>>) -> bool {
+    match packet.flags() {
+        Flags::Read(flags) => {
+            doors::is_request(flags) && (packet.more_fragments() || !packet.is_plain())
+        }
+        Flags::Elsewhere => true,
+        Flags::Discarded => false,
+    }
 }
 
 /// Takes the request for a connection out of a TCP segment to a closed door. Whether the segment may go to the stack.
@@ -100,7 +119,7 @@ impl Lookup {
             return false;
         }
         let Some(lease) = leases::of(door, self.source) else { return true };
-        let now = doors::now();
+        let now = clock::now();
         lease.until() <= now && lease.admitted_at().saturating_add(HANDSHAKE_GRACE) <= now
     }
 }

@@ -8,7 +8,7 @@
 
 use core::mem::offset_of;
 
-use aya_ebpf::{Global, helpers::bpf_ktime_get_boot_ns, programs::XdpContext};
+use aya_ebpf::{Global, programs::XdpContext};
 use ruroco_common::{
     address::Address,
     doors::{
@@ -16,13 +16,15 @@ use ruroco_common::{
         UDP_IDLE, is_live,
     },
     guarded::Guarded,
-    headers::{Protocol, Scope, Tcp, Udp},
+    headers::{Addresses, Flags, Packet, Ports, Protocol, Scope},
     maps::{TCP_DOORS, UDP_DOORS},
     verdict::Verdict,
 };
 
 use crate::{
-    closed::look_closed,
+    clock::{self, now},
+    closed::{self, look_closed},
+    frame::FrameCursor,
     leases::{self, Claim, LeaseRef},
     sockets::{self, Socket},
     tables, words,
@@ -65,10 +67,14 @@ pub(crate) fn may_be_for_one(guarded: &Guarded, destination: &Address) -> bool {
 #[inline(always)]
 pub(crate) fn judge_portless(
     guarded: &Guarded,
-    destination: &Address,
+    packet: &Packet<FrameCursor<'_>>,
     protocol: Protocol,
 ) -> Verdict {
-    if exist_for(protocol) && is_here(guarded, destination, protocol) && !are_disarmed() {
+    if !exist_for(protocol) {
+        return Verdict::NotOurs;
+    }
+    let Some(Addresses { destination, .. }) = packet.addresses() else { return Verdict::NotOurs };
+    if is_here(guarded, &destination, protocol) && !are_disarmed() {
         Verdict::DoorFragment
     } else {
         Verdict::NotOurs
@@ -88,13 +94,6 @@ fn is_here(guarded: &Guarded, destination: &Address, protocol: Protocol) -> bool
 pub(crate) fn are_disarmed() -> bool {
     let open_from = tables::doors_open_from();
     open_from != 0 && now() >= open_from
-}
-
-/// The boot clock.
-#[inline(always)]
-pub(crate) fn now() -> u64 {
-    // SAFETY: a helper without arguments; available to all programs.
-    unsafe { bpf_ktime_get_boot_ns() }
 }
 
 /// The door of a port.
@@ -117,41 +116,91 @@ pub(crate) fn judge_hidden() -> Verdict {
 }
 
 #[inline(always)]
-pub(crate) fn judge_tcp<C>(context: &XdpContext, guarded: &Guarded, tcp: &Tcp<C>) -> Verdict {
+pub(crate) fn judge_tcp(
+    context: &XdpContext,
+    guarded: &Guarded,
+    packet: &Packet<FrameCursor<'_>>,
+    ports: Ports,
+) -> Verdict {
     if !exist_for(Protocol::Tcp) {
         return Verdict::NotOurs;
     }
-    let door = of_tcp_port(tcp.destination_port);
-    let is_request = |flags| flags & (SYN | ACK) == SYN;
-    // Of a segment in fragments, and behind options, the stack may send an error that quotes it. If the request has been
-    // taken out, that shows. A door that is to look like other ports cannot be the only one that drops these.
-    let is_unanswerable = look_closed()
-        && tcp.flags.is_none_or(|flags| is_request(flags) && (tcp.more_fragments || !tcp.is_plain));
-    if door.is_none() && !is_unanswerable {
+    if look_closed() && closed::is_unanswerable(packet) {
+        let is_door = packet.addresses().is_some_and(|addresses| is_armed_for(guarded, &addresses));
+        return if is_door { Verdict::DoorFragment } else { Verdict::NotOurs };
+    }
+    let Some(door) = of_tcp_port(ports.destination) else { return Verdict::NotOurs };
+    let flags = packet.flags();
+    let Some(addresses) = packet.addresses() else { return Verdict::NotOurs };
+    if flags == Flags::Discarded || !is_armed_for(guarded, &addresses) {
         return Verdict::NotOurs;
     }
-    if !is_here(guarded, &tcp.destination, Protocol::Tcp) || are_disarmed() {
-        return Verdict::NotOurs;
-    }
-    match (tcp.flags, door) {
-        (None, _) => Verdict::DoorFragment,
-        _ if is_unanswerable => Verdict::DoorFragment,
-        (_, None) => Verdict::NotOurs,
-        (Some(flags), Some(door)) if is_request(flags) => start_tcp(context, tcp, door),
-        (Some(flags), Some(door)) => continue_tcp(context, tcp, door, flags),
+    let Flags::Read(flags) = flags else { return Verdict::DoorFragment };
+    let ends = Ends { addresses, ports };
+    if is_request(flags) {
+        start_tcp(context, &ends, door)
+    } else {
+        continue_tcp(context, &ends, door, flags)
     }
 }
 
+/// Whether doors of TCP are closed to packets with this destination.
+#[inline(always)]
+fn is_armed_for(guarded: &Guarded, addresses: &Addresses) -> bool {
+    is_here(guarded, &addresses.destination, Protocol::Tcp) && !are_disarmed()
+}
+
+/// Whether a segment requests a connection.
+#[inline(always)]
+pub(crate) const fn is_request(flags: u8) -> bool {
+    flags & (SYN | ACK) == SYN
+}
+
+/// Both ends of a connection or flow.
+struct Ends {
+    addresses: Addresses,
+    ports: Ports,
+}
+
+impl Ends {
+    /// What a flow of this protocol is remembered by.
+    #[inline(always)]
+    const fn flow(&self, protocol: u32) -> FlowKey {
+        FlowKey {
+            source: self.addresses.source,
+            destination: self.addresses.destination,
+            source_port: self.ports.source,
+            destination_port: self.ports.destination,
+            protocol,
+        }
+    }
+
+    #[inline(always)]
+    fn socket(&self, context: &XdpContext) -> Option<Socket> {
+        sockets::find(context, &self.addresses, self.ports)
+    }
+
+    /// The lease that the source has for a door.
+    #[inline(always)]
+    fn lease(&self, door: &Door) -> Option<LeaseRef> {
+        leases::of(door, self.addresses.source)
+    }
+}
+
+/// Numbers of protocols: RFC 9293, RFC 768.
+const TCP: u32 = 6;
+const UDP: u32 = 17;
+
 /// A new connection, or the same packet once more.
 #[inline(always)]
-fn start_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door) -> Verdict {
-    let Some(lease) = leases::of(door, tcp.source) else { return Verdict::DoorClosed };
+fn start_tcp(context: &XdpContext, ends: &Ends, door: &Door) -> Verdict {
+    let Some(lease) = ends.lease(door) else { return Verdict::DoorClosed };
     let now = now();
     if lease.until() <= now {
         return Verdict::DoorClosed;
     }
     if door.is_forwarded() {
-        let key = flow_of_tcp(tcp);
+        let key = ends.flow(TCP);
         let flow = tables::flow(&key);
         // The ports of a connection that was closed may be used again.
         let is_known = |(last, idle)| is_live(last, idle, now) && idle != TCP_CLOSING;
@@ -160,14 +209,14 @@ fn start_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door) -> Verdict {
         }
         return start_flow(&lease, door, &key, flow, TCP_IDLE, now);
     }
-    let is_known = || sockets::find(context, tcp) == Some(Socket::HalfOpen);
+    let is_known = || ends.socket(context) == Some(Socket::HalfOpen);
     if lease.has_limit() && is_known() {
         return Verdict::DoorSession;
     }
     match lease.claim(Claim::Connection, now) {
         Some(()) => {
             lease.count();
-            lease.note(tcp.source_port, now);
+            lease.note(ends.ports.source, now);
             Verdict::DoorAdmitted
         }
         None => Verdict::DoorLimited,
@@ -176,15 +225,15 @@ fn start_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door) -> Verdict {
 
 /// Anything but a new connection.
 #[inline(always)]
-fn continue_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door, flags: u8) -> Verdict {
+fn continue_tcp(context: &XdpContext, ends: &Ends, door: &Door, flags: u8) -> Verdict {
     if door.is_forwarded() {
-        let flow = tables::flow(&flow_of_tcp(tcp));
+        let flow = tables::flow(&ends.flow(TCP));
         let is_continued = |flow: *mut Flow| {
             // The end of a connection has acknowledgements without data. Data show that a FIN or RST was forged.
             let idle = match flags & (FIN | RST | PSH) {
-                PSH => Some(TCP_IDLE),
-                0 => None,
-                _ => Some(TCP_CLOSING),
+                PSH => TCP_IDLE,
+                0 => UNCHANGED,
+                _ => TCP_CLOSING,
             };
             continue_flow(flow, idle)
         };
@@ -192,18 +241,18 @@ fn continue_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door, flags: u8) -
             return Verdict::DoorSession;
         }
     }
-    match sockets::find(context, tcp) {
+    match ends.socket(context) {
         None => Verdict::DoorClosed,
         Some(Socket::Established) => {
             if tables::doors_open_from() != 0 {
-                confirm(tcp, door);
+                confirm(ends, door);
             }
             Verdict::DoorSession
         }
         Some(Socket::HalfOpen | Socket::Other) => Verdict::DoorSession,
         // It may be the last packet of a handshake with a SYN cookie.
         Some(Socket::Listener) => {
-            let ends = leases::of(door, tcp.source).map(|lease| lease.until());
+            let ends = ends.lease(door).map(|lease| lease.until());
             match ends {
                 Some(until) if now() < until.saturating_add(HANDSHAKE_GRACE) => {
                     Verdict::DoorSession
@@ -217,52 +266,41 @@ fn continue_tcp<C>(context: &XdpContext, tcp: &Tcp<C>, door: &Door, flags: u8) -
 /// Ends the trial of doors if this packet is of a connection that a knock has opened since it began: the operator
 /// has a way in.
 #[inline(always)]
-fn confirm<C>(tcp: &Tcp<C>, door: &Door) {
-    let Some(lease) = leases::of(door, tcp.source) else { return };
-    if lease.has_admitted(tcp.source_port, tables::doors_set_at()) {
+fn confirm(ends: &Ends, door: &Door) {
+    let Some(lease) = ends.lease(door) else { return };
+    if lease.has_admitted(ends.ports.source, tables::doors_set_at()) {
         tables::keep_doors_closed();
     }
 }
 
 #[inline(always)]
-pub(crate) fn judge_udp<C>(guarded: &Guarded, udp: &Udp<C>) -> Verdict {
+pub(crate) fn judge_udp(
+    guarded: &Guarded,
+    packet: &Packet<FrameCursor<'_>>,
+    ports: Ports,
+) -> Verdict {
     if !exist_for(Protocol::Udp) {
         return Verdict::NotOurs;
     }
-    let Some(door) = door(udp.destination_port, |ports| &ports.udp) else {
+    let Some(door) = door(ports.destination, |ports| &ports.udp) else {
         return Verdict::NotOurs;
     };
-    if !is_here(guarded, &udp.destination, Protocol::Udp) || are_disarmed() {
+    let Some(addresses) = packet.addresses() else { return Verdict::NotOurs };
+    if !is_here(guarded, &addresses.destination, Protocol::Udp) || are_disarmed() {
         return Verdict::NotOurs;
     }
-    let key = FlowKey {
-        source: udp.source,
-        destination: udp.destination,
-        source_port: udp.source_port,
-        destination_port: udp.destination_port,
-        protocol: 17,
-    };
+    let ends = Ends { addresses, ports };
+    let key = ends.flow(UDP);
     let flow = tables::flow(&key);
-    if flow.is_some_and(|flow| continue_flow(flow, None)) {
+    if flow.is_some_and(|flow| continue_flow(flow, UNCHANGED)) {
         return Verdict::DoorSession;
     }
-    let Some(lease) = leases::of(door, udp.source) else { return Verdict::DoorClosed };
+    let Some(lease) = ends.lease(door) else { return Verdict::DoorClosed };
     let now = now();
     if lease.until() <= now {
         return Verdict::DoorClosed;
     }
     start_flow(&lease, door, &key, flow, UDP_IDLE, now)
-}
-
-#[inline(always)]
-const fn flow_of_tcp<C>(tcp: &Tcp<C>) -> FlowKey {
-    FlowKey {
-        source: tcp.source,
-        destination: tcp.destination,
-        source_port: tcp.source_port,
-        destination_port: tcp.destination_port,
-        protocol: 6,
-    }
 }
 
 /// Begins a flow, in the place of an ended flow with the same addresses and ports.
@@ -296,11 +334,15 @@ fn times(flow: *mut Flow) -> (u64, u64) {
     (last, idle)
 }
 
-/// Notes one more packet of a flow, if the flow has not ended, and how long it may be without a packet from now on if
-/// that changes.
+/// Of how long a flow may be without a packet. A number and not an `Option`: the BPF verifier of older kernels rejects a
+/// read of what `None` leaves unwritten, and the compiler may move such a read before the comparison.
+const UNCHANGED: u64 = 0;
+
+/// Notes one more packet of a flow, if the flow has not ended, and how long it may be without a packet from now on, unless
+/// that is [`UNCHANGED`].
 #[inline(always)]
-fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
-    let now = now();
+fn continue_flow(flow: *mut Flow, new_idle: u64) -> bool {
+    let now = clock::roughly_now();
     let (last, idle) = times(flow);
     if !is_live(last, idle, now) {
         return false;
@@ -308,9 +350,7 @@ fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
     if now.saturating_sub(last) >= FLOW_GRANULARITY {
         words::write(words::field(flow, offset_of!(Flow, last)), now);
     }
-    if let Some(new_idle) = new_idle
-        && idle != new_idle
-    {
+    if new_idle != UNCHANGED && new_idle != idle {
         words::write(words::field(flow, offset_of!(Flow, idle)), new_idle);
     }
     true

@@ -145,6 +145,22 @@ impl Cursor for FrameCursor<'_> {
         Some(())
     }
 
+    #[inline(always)]
+    fn part(self, offset: usize, length: usize) -> Option<Self> {
+        let at = self.start.wrapping_add(offset & OFFSET_MASK);
+        let left = length & FRAME_MASK;
+        Some(Self { at, limit: at.wrapping_add(left), left, ..self })
+    }
+
+    #[inline(always)]
+    #[cfg(target_arch = "bpf")]
+    fn met(number: usize) -> usize {
+        let met;
+        // SAFETY: it copies one register to another.
+        unsafe { core::arch::asm!("{} = {}", lateout(reg) met, in(reg) number) };
+        met
+    }
+
     /// The BPF verifier prunes a path when it meets a state it has seen, and the history of a pointer
     /// and the bounds of a number are part of that state. A pointer that is made from a masked offset
     /// has no history, and the difference of two pointers has no bounds but those of its mask.

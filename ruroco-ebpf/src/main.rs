@@ -14,6 +14,7 @@
     reason = "the xdp macro makes a public function of its own"
 )]
 
+mod clock;
 mod closed;
 mod doors;
 mod frame;
@@ -24,10 +25,9 @@ mod words;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use ruroco_common::{
-    address::Address,
     datagram,
     guarded::Guarded,
-    headers::{self, Fault, Frame},
+    headers::{self, Addresses, Content, Fault, Located, Packet, Ports, Protocol},
     keys::Check,
     verdict::{Outcome, Verdict},
 };
@@ -37,6 +37,7 @@ use crate::frame::FrameCursor;
 /// Entry point: judges one frame, counts the verdict and acts on it.
 #[expect(clippy::needless_pass_by_value, reason = "the xdp macro calls it with a value")]
 #[xdp]
+#[inline(always)]
 pub fn ruroco(context: XdpContext) -> u32 {
     let mut is_answered = false;
     let verdict = judge(&context, &mut is_answered);
@@ -58,46 +59,63 @@ fn judge(context: &XdpContext, is_answered: &mut bool) -> Verdict {
     // 1. Only UDP to one of our addresses and our port is our business, and what may turn out to
     //    be such a packet although its port cannot be read.
     let Some(guarded) = tables::guarded() else { return Verdict::NotOurs };
-    let udp = match headers::parse(FrameCursor::new(context), doors::scope()) {
-        Frame::Other => return Verdict::NotOurs,
-        Frame::Hidden => return doors::judge_hidden(),
-        Frame::Udp(udp)
-            if guarded.is_port(udp.destination_port) && guarded.is_address(&udp.destination) =>
-        {
-            udp
-        }
-        Frame::Udp(udp) => return doors::judge_udp(guarded, &udp),
-        Frame::Tcp(tcp) => {
-            let verdict = doors::judge_tcp(context, guarded, &tcp);
-            if closed::look_closed()
-                && matches!(verdict, Verdict::DoorClosed | Verdict::DoorLimited)
-            {
-                *is_answered = closed::may_be_answered(tcp.header);
-            }
-            return verdict;
-        }
-        Frame::Incomplete { destination } => {
-            return incomplete(guarded, &destination, Verdict::Fragment);
-        }
-        Frame::Endless { destination } => {
-            return incomplete(guarded, &destination, Verdict::Malformed);
-        }
-        Frame::Portless { destination, protocol } => {
-            return doors::judge_portless(guarded, &destination, protocol);
-        }
+    let packet = match headers::locate(FrameCursor::new(context), doors::scope()) {
+        Located::Other => return Verdict::NotOurs,
+        Located::Hidden => return doors::judge_hidden(),
+        Located::Packet(packet) => packet,
     };
+    let protocol = match packet.content() {
+        Content::Udp => Protocol::Udp,
+        Content::Tcp => Protocol::Tcp,
+        Content::Endless => return incomplete(guarded, &packet, Verdict::Malformed),
+        Content::Incomplete => return incomplete(guarded, &packet, Verdict::Fragment),
+        Content::PortlessTcp => return doors::judge_portless(guarded, &packet, Protocol::Tcp),
+        Content::PortlessUdp => return doors::judge_portless(guarded, &packet, Protocol::Udp),
+    };
+    let Some(ports) = packet.ports() else {
+        return if packet.may_have_ports_elsewhere() {
+            doors::judge_portless(guarded, &packet, protocol)
+        } else {
+            Verdict::NotOurs
+        };
+    };
+    if protocol == Protocol::Tcp {
+        let verdict = doors::judge_tcp(context, guarded, &packet, ports);
+        if closed::look_closed() && matches!(verdict, Verdict::DoorClosed | Verdict::DoorLimited) {
+            *is_answered = packet.header().is_some_and(closed::may_be_answered);
+        }
+        return verdict;
+    }
+    if !guarded.is_port(ports.destination) {
+        return doors::judge_udp(guarded, &packet, ports);
+    }
+    let Some(addresses) = packet.addresses() else { return Verdict::NotOurs };
+    if !guarded.is_address(&addresses.destination) {
+        return doors::judge_udp(guarded, &packet, ports);
+    }
+    judge_knock(context, guarded, &packet, &addresses, ports)
+}
 
+/// The judgement on what has been sent to us.
+#[inline(always)]
+fn judge_knock(
+    context: &XdpContext,
+    guarded: &Guarded,
+    packet: &Packet<FrameCursor<'_>>,
+    addresses: &Addresses,
+    ports: Ports,
+) -> Verdict {
     // 2. Fragments, and headers that lie.
-    let mut payload = match udp.payload {
+    let mut payload = match packet.payload() {
         Ok(payload) => payload,
         Err(fault) => return refused(fault),
     };
 
     // 3. Anything but a datagram's length.
-    if usize::from(udp.length) != usize::from(headers::UDP_HEADER_SIZE) + datagram::SIZE {
+    if usize::from(payload.length) != datagram::SIZE {
         return Verdict::WrongLength;
     }
-    let Some(datagram) = payload.datagram() else { return Verdict::Malformed };
+    let Some(datagram) = payload.start.datagram() else { return Verdict::Malformed };
 
     match tables::check(guarded, datagram.key_id) {
         // 4. Nobody's key.
@@ -110,18 +128,19 @@ fn judge(context: &XdpContext, is_answered: &mut bool) -> Verdict {
         // 7. So many authentic packets that other keys would find no room.
         Check::Tag(_, slot) if !tables::is_within_share(guarded, slot) => Verdict::OverShare,
         // 8. Everything else is for the verifier.
-        Check::Tag(..) => tables::submit_once(context, &udp, datagram),
-        Check::Throttle(_) => tables::submit_unchecked(context, &udp, datagram),
+        Check::Tag(..) => tables::submit_once(context, addresses, ports, datagram),
+        Check::Throttle(_) => tables::submit_unchecked(context, addresses, ports, datagram),
     }
 }
 
 /// The verdict on what may turn out to be for us.
 #[inline(always)]
-fn incomplete(guarded: &Guarded, destination: &Address, verdict: Verdict) -> Verdict {
-    if closed::look_closed() && doors::may_be_for_one(guarded, destination) {
+fn incomplete(guarded: &Guarded, packet: &Packet<FrameCursor<'_>>, verdict: Verdict) -> Verdict {
+    let Some(Addresses { destination, .. }) = packet.addresses() else { return Verdict::NotOurs };
+    if closed::look_closed() && doors::may_be_for_one(guarded, &destination) {
         // The stack must not see it.
         Verdict::DoorFragment
-    } else if guarded.is_address(destination) || doors::may_be_for_one(guarded, destination) {
+    } else if guarded.is_address(&destination) || doors::may_be_for_one(guarded, &destination) {
         verdict
     } else {
         Verdict::NotOurs

@@ -10,7 +10,7 @@ use aya_ebpf::{
     helpers::{bpf_sk_release, bpf_skc_lookup_tcp},
     programs::XdpContext,
 };
-use ruroco_common::{address::Address, headers::Tcp};
+use ruroco_common::headers::{Addresses, Ports};
 
 use crate::words;
 
@@ -30,20 +30,36 @@ pub(crate) enum Socket {
     Other,
 }
 
-/// As many words as the kernel's `struct bpf_sock_tuple` has.
-type Tuple = [u32; 9];
-
-/// What [`Tuple`] consists of for each family.
-const IPV4_SIZE: u32 = 12;
-const IPV6_SIZE: u32 = 36;
-
 /// The socket that the stack would give a packet to.
 #[inline(always)]
-pub(crate) fn find<C>(context: &XdpContext, tcp: &Tcp<C>) -> Option<Socket> {
-    let (mut tuple, size) = tuple(tcp);
-    // SAFETY: the context is that of this packet, and the tuple has at least `size` bytes.
+pub(crate) fn find(context: &XdpContext, addresses: &Addresses, ports: Ports) -> Option<Socket> {
+    let ([s0, s1], [d0, d1]) = (ports.source.to_be_bytes(), ports.destination.to_be_bytes());
+    let ports = u32::from_ne_bytes([s0, s1, d0, d1]);
+    let (source, destination) = (addresses.source.to_words(), addresses.destination.to_words());
+    if addresses.destination.is_ipv4() {
+        // The last word.
+        let ([.., source], [.., destination]) = (source, destination);
+        lookup(context, [source, destination, ports])
+    } else {
+        let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (source, destination);
+        lookup(context, [s0, s1, s2, s3, d0, d1, d2, d3, ports])
+    }
+}
+
+/// As the compiler writes it: it may move two words at once, which the verifier wants to be aligned.
+#[repr(align(8))]
+struct Tuple<const WORDS: usize>([u32; WORDS]);
+
+/// Looks for the socket of addresses and ports, all in network byte order. Their number tells the kernel the IP version:
+/// `struct bpf_sock_tuple`, linux/bpf.h.
+#[inline(always)]
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "12 or 36 bytes")]
+fn lookup<const WORDS: usize>(context: &XdpContext, tuple: [u32; WORDS]) -> Option<Socket> {
+    let mut tuple = Tuple(tuple);
+    let size = size_of::<[u32; WORDS]>() as u32;
+    // SAFETY: the context is that of this packet, and the tuple has `size` bytes.
     let socket = unsafe {
-        bpf_skc_lookup_tcp(context.as_ptr(), (&raw mut tuple).cast(), size, SAME_NAMESPACE, 0)
+        bpf_skc_lookup_tcp(context.as_ptr(), (&raw mut tuple.0).cast(), size, SAME_NAMESPACE, 0)
     };
     if socket.is_null() {
         return None;
@@ -57,34 +73,4 @@ pub(crate) fn find<C>(context: &XdpContext, tcp: &Tcp<C>) -> Option<Socket> {
         BPF_TCP_ESTABLISHED => Socket::Established,
         _ => Socket::Other,
     })
-}
-
-/// Addresses and ports in network byte order: `struct bpf_sock_tuple`, linux/bpf.h.
-#[inline(always)]
-fn tuple<C>(tcp: &Tcp<C>) -> (Tuple, u32) {
-    let ports = ports(tcp.source_port, tcp.destination_port);
-    let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (words(tcp.source), words(tcp.destination));
-    if tcp.destination.is_ipv4() {
-        ([s3, d3, ports, 0, 0, 0, 0, 0, 0], IPV4_SIZE)
-    } else {
-        ([s0, s1, s2, s3, d0, d1, d2, d3, ports], IPV6_SIZE)
-    }
-}
-
-#[inline(always)]
-fn ports(source: u16, destination: u16) -> u32 {
-    let ([s0, s1], [d0, d1]) = (source.to_be_bytes(), destination.to_be_bytes());
-    u32::from_ne_bytes([s0, s1, d0, d1])
-}
-
-/// An address as words in this machine's memory; IPv4 is the last one.
-#[inline(always)]
-const fn words(address: Address) -> [u32; 4] {
-    let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = address.to_bytes();
-    [
-        u32::from_ne_bytes([a0, a1, a2, a3]),
-        u32::from_ne_bytes([b0, b1, b2, b3]),
-        u32::from_ne_bytes([c0, c1, c2, c3]),
-        u32::from_ne_bytes([d0, d1, d2, d3]),
-    ]
 }

@@ -20,7 +20,7 @@ use ruroco_common::{
         MAX_LEASES,
     },
     guarded::Guarded,
-    headers::Udp,
+    headers::{Addresses, Ports},
     keys::{self, Check, KeyEntry},
     maps::{
         MAX_DOOR_ADDRESSES, MAX_DOOR_INTERFACES, MAX_KEYS, MAX_SEEN, RING_SIZE, Seen, SeenHints,
@@ -220,7 +220,12 @@ pub(crate) fn count(verdict: Verdict) {
 /// In this order: what found no room is not remembered, and of two copies that two CPUs have at the
 /// same time, the second to be remembered is not handed over.
 #[inline(always)]
-pub(crate) fn submit_once<C>(context: &XdpContext, udp: &Udp<C>, datagram: &Datagram) -> Verdict {
+pub(crate) fn submit_once(
+    context: &XdpContext,
+    addresses: &Addresses,
+    ports: Ports,
+    datagram: &Datagram,
+) -> Verdict {
     let Some(record) = CANDIDATES.reserve::<Candidate>(0) else { return Verdict::RingFull };
     let seen = Seen::of(datagram);
     if SEEN.insert(seen, 0, BPF_NOEXIST.into()) == Err(EEXIST) {
@@ -232,19 +237,20 @@ pub(crate) fn submit_once<C>(context: &XdpContext, udp: &Udp<C>, datagram: &Data
         // else writes the byte writes the same.
         unsafe { hint.write_volatile(1) };
     }
-    write(record, context, udp, datagram)
+    write(record, context, addresses, ports, datagram)
 }
 
 /// Hands over a packet that is not authenticated. It is not remembered: an observer of a knock could be faster
 /// than it with a forgery that has its tag.
 #[inline(always)]
-pub(crate) fn submit_unchecked<C>(
+pub(crate) fn submit_unchecked(
     context: &XdpContext,
-    udp: &Udp<C>,
+    addresses: &Addresses,
+    ports: Ports,
     datagram: &Datagram,
 ) -> Verdict {
     match CANDIDATES.reserve::<Candidate>(0) {
-        Some(record) => write(record, context, udp, datagram),
+        Some(record) => write(record, context, addresses, ports, datagram),
         None => Verdict::RingFull,
     }
 }
@@ -255,20 +261,21 @@ pub(crate) fn submit_unchecked<C>(
     clippy::cast_possible_truncation,
     reason = "an interface index is 32 bits in the context"
 )]
-fn write<C>(
+fn write(
     mut record: RingBufEntry<Candidate>,
     context: &XdpContext,
-    udp: &Udp<C>,
+    addresses: &Addresses,
+    ports: Ports,
     datagram: &Datagram,
 ) -> Verdict {
     record.write(Candidate {
         // SAFETY: a helper without arguments; available to XDP programs.
         received_at: unsafe { bpf_ktime_get_boot_ns() },
-        source: udp.source,
-        destination: udp.destination,
+        source: addresses.source,
+        destination: addresses.destination,
         interface: context.ingress_ifindex() as u32,
-        source_port: udp.source_port,
-        destination_port: udp.destination_port,
+        source_port: ports.source,
+        destination_port: ports.destination,
         datagram: *datagram,
         padding: [0; 2],
     });

@@ -12,6 +12,9 @@ const ETHERTYPE_8021AD: u16 = 0x88a8; // IEEE 802.1ad, the outer tag of QinQ
 pub(super) fn ethertype<C: Cursor>(at: &mut C) -> Option<u16> {
     let [.., high, low] = at.take::<14>()?;
     let mut ethertype = u16::from_be_bytes([high, low]);
+    if matches!(ethertype, IPV4 | IPV6) {
+        return Some(ethertype);
+    }
     for _ in 0..MAX_VLAN_TAGS {
         if !is_vlan(ethertype) {
             break;

@@ -1,124 +1,157 @@
 //! UDP and TCP, both of which begin with two ports.
 
-use super::{Cursor, Envelope, Fault, Frame, Protocol, Scope, Tcp, UDP_HEADER_SIZE, Udp};
+use crate::address::Address;
+
+use super::{
+    Addresses, Content, Cursor, Fault, Frame, Packet, Payload, Ports, Protocol, Scope, Tcp, Udp,
+};
+
+const UDP_HEADER_SIZE: u16 = 8;
 
 /// In units of 4 bytes.
 const LEAST_TCP_HEADER: u8 = 5;
 
-/// The first 8 bytes of either.
-struct Start {
-    source_port: u16,
-    destination_port: u16,
-    /// The length of UDP.
-    length: u16,
-    /// From the first of these bytes to the end of the packet.
-    left: usize,
-}
+impl<C: Cursor> Packet<C> {
+    /// What is in it, according to the last header that was followed.
+    #[inline(always)]
+    pub fn content(&self) -> Content {
+        self.place.marks.get()
+    }
 
-/// Reads the header of the protocol that an IP header, or the last extension header, announces.
-#[inline(always)]
-pub(super) fn header<C: Cursor>(
-    mut at: C,
-    scope: Scope,
-    protocol: Protocol,
-    envelope: &Envelope,
-) -> Frame<C> {
-    at.settle();
-    let (header, left) = (at, at.remaining());
-    let Some([s0, s1, d0, d1, l0, l1, _, _]) = at.take::<8>() else {
-        return match scope {
-            Scope::Udp => Frame::Other,
-            Scope::UdpAndTcp => without_ports(protocol, envelope),
+    /// Source and destination. No IPv6 packet comes from or goes to an IPv4-mapped address, and what is compared with one
+    /// later is the address of an IPv4 host: then the packet is of no interest.
+    #[inline(always)]
+    pub fn addresses(&self) -> Option<Addresses> {
+        let network = self.place.network;
+        if self.place.marks.is_ipv6() {
+            let mut at = self.frame.part(network.wrapping_add(8), 32)?;
+            let source = Address::from_bytes(at.take()?);
+            let destination = Address::from_bytes(at.take()?);
+            (!source.is_ipv4() && !destination.is_ipv4())
+                .then_some(Addresses { source, destination })
+        } else {
+            let mut at = self.frame.part(network.wrapping_add(12), 8)?;
+            let source = Address::from_ipv4(at.take()?);
+            let destination = Address::from_ipv4(at.take()?);
+            Some(Addresses { source, destination })
+        }
+    }
+
+    /// The ports of TCP or UDP, unless the packet ends before them.
+    #[inline(always)]
+    pub fn ports(&self) -> Option<Ports> {
+        let [s0, s1, d0, d1, ..] = self.header()?.take::<8>()?;
+        Some(Ports {
+            source: u16::from_be_bytes([s0, s1]),
+            destination: u16::from_be_bytes([d0, d1]),
+        })
+    }
+
+    /// Whether a packet that ends before its ports continues in another fragment. The stack discards it if it is whole, or an
+    /// IPv4 fragment of less than 8 bytes.
+    #[inline(always)]
+    pub const fn may_have_ports_elsewhere(&self) -> bool {
+        self.place.marks.more_fragments() && self.place.marks.is_ipv6()
+    }
+
+    /// Stands at the first byte of the TCP or UDP header.
+    #[inline(always)]
+    pub fn header(&self) -> Option<C> {
+        self.frame.part(self.place.transport, self.place.length)
+    }
+
+    /// The payload of UDP (RFC 768).
+    #[inline(always)]
+    pub fn payload(&self) -> Result<Payload<C>, Fault> {
+        if self.place.marks.is_fragment() {
+            return Err(Fault::Fragment);
+        }
+        let mut start = self.header().ok_or(Fault::Malformed)?;
+        let [_, _, _, _, l0, l1, _, _] = start.take::<8>().ok_or(Fault::Malformed)?;
+        let length = u16::from_be_bytes([l0, l1]);
+        let payload = length.checked_sub(UDP_HEADER_SIZE).ok_or(Fault::Malformed)?;
+        if usize::from(length) != self.place.length {
+            return Err(Fault::Malformed);
+        }
+        Ok(Payload { length: payload, start })
+    }
+
+    /// The control bits of TCP from CWR to FIN (RFC 9293, section 3.1).
+    #[inline(always)]
+    pub fn flags(&self) -> Flags {
+        let Some(mut at) = self.header() else { return Flags::Discarded };
+        if self.more_fragments() {
+            // The stack takes a multiple of 8 bytes from a first fragment.
+            return match at.take::<16>() {
+                Some([_, _, _, _, _, _, _, _, _, _, _, _, _, flags, ..]) => Flags::Read(flags),
+                None => Flags::Elsewhere,
+            };
+        }
+        let Some([_, _, _, _, _, _, _, _, _, _, _, _, offset, flags, ..]) = at.take::<20>() else {
+            return Flags::Discarded;
         };
-    };
-    let start = Start {
-        source_port: u16::from_be_bytes([s0, s1]),
-        destination_port: u16::from_be_bytes([d0, d1]),
-        length: u16::from_be_bytes([l0, l1]),
-        left,
-    };
-    match protocol {
-        Protocol::Udp => udp(at, &start, envelope),
-        Protocol::Tcp => tcp(header, at, &start, envelope),
+        let words = offset >> 4;
+        if words < LEAST_TCP_HEADER || usize::from(words) << 2 > self.place.length {
+            return Flags::Discarded;
+        }
+        Flags::Read(flags)
+    }
+
+    /// Whether it is the first of several fragments.
+    #[inline(always)]
+    pub const fn more_fragments(&self) -> bool {
+        self.place.marks.more_fragments()
+    }
+
+    /// Whether there is nothing between IP header and TCP header, neither options nor extension headers.
+    #[inline(always)]
+    pub const fn is_plain(&self) -> bool {
+        self.place.marks.is_plain()
+    }
+
+    /// All that is in it; `None` if the stack finds no port.
+    pub(super) fn open(&self, scope: Scope) -> Option<Frame<C>> {
+        let addresses = self.addresses()?;
+        let destination = addresses.destination;
+        let portless = |protocol| Some(Frame::Portless { destination, protocol });
+        let protocol = match self.content() {
+            Content::Udp => Protocol::Udp,
+            Content::Tcp => Protocol::Tcp,
+            Content::Endless => return Some(Frame::Endless { destination }),
+            Content::Incomplete => return Some(Frame::Incomplete { destination }),
+            Content::PortlessTcp => return portless(Protocol::Tcp),
+            Content::PortlessUdp => return portless(Protocol::Udp),
+        };
+        let Some(ports) = self.ports() else {
+            let is_needed = scope == Scope::UdpAndTcp && self.may_have_ports_elsewhere();
+            return if is_needed { portless(protocol) } else { None };
+        };
+        if protocol == Protocol::Udp {
+            return Some(Frame::Udp(Udp { addresses, ports, payload: self.payload() }));
+        }
+        let flags = match self.flags() {
+            Flags::Discarded => return None,
+            Flags::Elsewhere => None,
+            Flags::Read(flags) => Some(flags),
+        };
+        Some(Frame::Tcp(Tcp {
+            addresses,
+            ports,
+            flags,
+            more_fragments: self.more_fragments(),
+            is_plain: self.is_plain(),
+            header: self.header()?,
+        }))
     }
 }
 
-/// What a packet is that ends before its ports: the stack discards it if it is whole, or an IPv4 fragment of less
-/// than 8 bytes.
-#[inline(always)]
-const fn without_ports<C>(protocol: Protocol, envelope: &Envelope) -> Frame<C> {
-    if envelope.more_fragments && !envelope.destination.is_ipv4() {
-        Frame::Portless { destination: envelope.destination, protocol }
-    } else {
-        Frame::Other
-    }
-}
-
-/// RFC 768.
-#[inline(always)]
-fn udp<C: Cursor>(at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
-    let payload = if envelope.is_fragment {
-        Err(Fault::Fragment)
-    } else if start.length >= UDP_HEADER_SIZE && usize::from(start.length) == start.left {
-        Ok(at)
-    } else {
-        Err(Fault::Malformed)
-    };
-    Frame::Udp(Udp {
-        source: envelope.source,
-        destination: envelope.destination,
-        source_port: start.source_port,
-        destination_port: start.destination_port,
-        length: start.length,
-        payload,
-    })
-}
-
-/// Flags that are in a later fragment.
-const UNREADABLE: u16 = 0x100;
-
-/// A number after all paths to it have met. Otherwise, the compiler makes `None` of it on some of them, with a payload that
-/// is what a register happens to hold, and the kernel's verifier rejects arithmetic with pointers.
-#[inline(always)]
-fn met(number: u16) -> u16 {
-    if cfg!(target_arch = "bpf") { core::hint::black_box(number) } else { number }
-}
-
-/// RFC 9293, section 3.1.
-#[inline(always)]
-fn tcp<C: Cursor>(header: C, at: C, start: &Start, envelope: &Envelope) -> Frame<C> {
-    let flags = if !envelope.more_fragments {
-        // The stack discards a segment that is shorter than its header.
-        let Some(flags) = flags_of_whole(at, start.left) else { return Frame::Other };
-        flags.into()
-    } else if start.left >= 16 {
-        flags_of_piece(at).map_or(UNREADABLE, u16::from)
-    } else {
-        // The stack takes a multiple of 8 bytes from a first fragment, so these flags are in the next.
-        UNREADABLE
-    };
-    let flags = u8::try_from(met(flags)).ok();
-    Frame::Tcp(Tcp {
-        source: envelope.source,
-        destination: envelope.destination,
-        source_port: start.source_port,
-        destination_port: start.destination_port,
-        flags,
-        more_fragments: envelope.more_fragments,
-        is_plain: envelope.is_plain,
-        header,
-    })
-}
-
-#[inline(always)]
-fn flags_of_whole<C: Cursor>(mut at: C, left: usize) -> Option<u8> {
-    let [_, _, _, _, offset, flags, ..] = at.take::<12>()?;
-    let words = offset >> 4;
-    (words >= LEAST_TCP_HEADER && usize::from(words) << 2 <= left).then_some(flags)
-}
-
-#[inline(always)]
-fn flags_of_piece<C: Cursor>(mut at: C) -> Option<u8> {
-    let [_, _, _, _, _, flags, ..] = at.take::<8>()?;
-    Some(flags)
+/// What can be read of the control bits of a TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flags {
+    /// From CWR to FIN.
+    Read(u8),
+    /// They are in a later fragment.
+    Elsewhere,
+    /// The segment is shorter than its header: the stack discards it.
+    Discarded,
 }

@@ -4,7 +4,7 @@
 
 use core::net::IpAddr;
 
-use ruroco_common::headers::{self, Frame, Scope, UDP_HEADER_SIZE};
+use ruroco_common::headers::{self, Frame, Scope};
 
 use super::oracle::{self, Packet, Transport};
 
@@ -24,18 +24,18 @@ pub(crate) fn ours(frame: &[u8]) -> Option<Content<'_>> {
         Frame::Udp(udp) => {
             let payload = udp.payload.ok()?;
             Some(Content {
-                source: udp.source.into(),
-                destination: udp.destination.into(),
-                source_port: udp.source_port,
-                destination_port: udp.destination_port,
-                transport: Transport::Udp(&payload[..usize::from(udp.length - UDP_HEADER_SIZE)]),
+                source: udp.addresses.source.into(),
+                destination: udp.addresses.destination.into(),
+                source_port: udp.ports.source,
+                destination_port: udp.ports.destination,
+                transport: Transport::Udp(&payload.start[..usize::from(payload.length)]),
             })
         }
         Frame::Tcp(tcp) if !tcp.more_fragments => Some(Content {
-            source: tcp.source.into(),
-            destination: tcp.destination.into(),
-            source_port: tcp.source_port,
-            destination_port: tcp.destination_port,
+            source: tcp.addresses.source.into(),
+            destination: tcp.addresses.destination.into(),
+            source_port: tcp.ports.source,
+            destination_port: tcp.ports.destination,
             transport: Transport::Tcp(tcp.flags?),
         }),
         Frame::Tcp(_)

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use ruroco_common::headers::{
-    self,
+    self, Addresses,
     Fault::{self, Fragment, Malformed},
-    Frame, Scope, UDP_HEADER_SIZE, Udp,
+    Frame, Payload, Ports, Scope, Udp,
 };
 
 use crate::frames::{
@@ -59,15 +59,14 @@ fn outcome_of(packet: &Packet, frame: &[u8]) -> Outcome {
             assert!(own(destination), "to {destination}");
             Incomplete
         }
-        Frame::Udp(Udp { source, destination, source_port, destination_port, length, payload }) => {
+        Frame::Udp(Udp { addresses: Addresses { source, destination }, ports, payload }) => {
             assert!(own(destination), "to {destination}");
             assert_eq!(IpAddr::from(source), packet.source);
-            assert_eq!((source_port, destination_port), (packet.source_port, PORT));
+            assert_eq!(ports, Ports { source: packet.source_port, destination: PORT });
             match payload {
                 Err(fault) => Refused(fault),
-                Ok(start) => {
-                    let length = usize::from(length - UDP_HEADER_SIZE);
-                    Outcome::Payload(start[..length].to_vec())
+                Ok(Payload { length, start }) => {
+                    Outcome::Payload(start[..usize::from(length)].to_vec())
                 }
             }
         }

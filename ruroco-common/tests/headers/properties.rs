@@ -9,8 +9,8 @@ use etherparse::{Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlic
 use ruroco_common::{
     address::Address,
     headers::{
-        self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Protocol, Scope, Tcp,
-        UDP_HEADER_SIZE, Udp,
+        self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Protocol,
+        Scope, Tcp, Udp,
     },
 };
 
@@ -46,8 +46,8 @@ pub(crate) fn is_no_way_round(frame: &[u8]) {
             assert_eq!(destination, expected.1);
             return;
         }
-        Frame::Udp(udp) => (Protocol::Udp, udp.destination, udp.destination_port),
-        Frame::Tcp(tcp) => (Protocol::Tcp, tcp.destination, tcp.destination_port),
+        Frame::Udp(udp) => (Protocol::Udp, udp.addresses.destination, udp.ports.destination),
+        Frame::Tcp(tcp) => (Protocol::Tcp, tcp.addresses.destination, tcp.ports.destination),
     };
     assert_eq!(found, expected);
 }
@@ -151,7 +151,7 @@ pub(crate) fn is_no_better_cut_short(frame: &[u8]) {
 /// The payload's bytes, if there is one.
 pub(crate) fn payload<'a>(frame: &Frame<&'a [u8]>) -> Option<&'a [u8]> {
     let Frame::Udp(udp) = frame else { return None };
-    udp.payload.ok().map(|payload| &payload[..usize::from(udp.length - UDP_HEADER_SIZE)])
+    udp.payload.ok().map(|payload| &payload.start[..usize::from(payload.length)])
 }
 
 /// The result without the bytes behind the headers.
@@ -159,16 +159,15 @@ pub(crate) fn shape(frame: Frame<&[u8]>) -> Frame<()> {
     with_place(frame, |_, _| ())
 }
 
-/// Ethernet, VLAN tags, three pieces of an IPv6 header, two moves for each extension header, of
-/// which there are as many before a fragment header as behind it, UDP.
-const MOST_MOVES: usize = 1 + MAX_VLAN_TAGS + 3 + 2 + 4 * (MAX_EXTENSION_HEADERS + 1) + 1 + 1;
+/// Ethernet, VLAN tags, an IPv6 header, two moves for each extension header, of which there are as many before a fragment
+/// header as behind it; then two addresses, the ports, and what else is asked of UDP or TCP.
+const MOST_MOVES: usize = 1 + MAX_VLAN_TAGS + 1 + 2 + 4 * (MAX_EXTENSION_HEADERS + 1) + 1 + 2 + 2;
 
 /// What a parse did to its cursor.
 #[derive(Default)]
 struct Watch {
     moves: Cell<usize>,
     furthest: Cell<usize>,
-    came_up_short: Cell<bool>,
 }
 
 /// A cursor over a frame that lies within other memory, as in the kernel: it knows where the frame
@@ -178,15 +177,16 @@ struct Watched<'a> {
     memory: &'a [u8],
     at: usize,
     end: usize,
+    came_up_short: bool,
     watch: &'a Watch,
 }
 
 impl Watched<'_> {
     fn advance(&mut self, count: usize) -> Option<usize> {
-        assert!(!self.watch.came_up_short.get(), "read on after the frame had ended");
+        assert!(!self.came_up_short, "read on after the frame had ended");
         self.watch.moves.set(self.watch.moves.get() + 1);
         if count > self.remaining() {
-            self.watch.came_up_short.set(true);
+            self.came_up_short = true;
             return None;
         }
         let from = self.at;
@@ -214,12 +214,20 @@ impl Cursor for Watched<'_> {
     fn limit(&mut self, count: usize) -> Option<()> {
         (count <= self.remaining()).then(|| self.end = self.at + count)
     }
+
+    fn part(self, offset: usize, length: usize) -> Option<Self> {
+        let at = self.at + offset;
+        (at + length <= self.end).then(|| Self { at, end: at + length, ..self })
+    }
 }
 
 /// Parses the first `end` bytes of `memory`; the result as if from a slice, and how far it read.
 pub(crate) fn parse_watched(memory: &[u8], end: usize) -> (Frame<&[u8]>, usize) {
     let watch = Watch::default();
-    let parsed = headers::parse(Watched { memory, at: 0, end, watch: &watch }, Scope::UdpAndTcp);
+    let parsed = headers::parse(
+        Watched { memory, at: 0, end, came_up_short: false, watch: &watch },
+        Scope::UdpAndTcp,
+    );
     assert!(watch.moves.get() <= MOST_MOVES, "{} moves", watch.moves.get());
     assert!(watch.furthest.get() <= end);
     let result = with_place(parsed, |place, length| {
@@ -237,28 +245,16 @@ fn with_place<A, B>(frame: Frame<A>, place: impl FnOnce(A, usize) -> B) -> Frame
         Frame::Endless { destination } => Frame::Endless { destination },
         Frame::Incomplete { destination } => Frame::Incomplete { destination },
         Frame::Portless { destination, protocol } => Frame::Portless { destination, protocol },
-        Frame::Tcp(Tcp {
-            source,
-            destination,
-            source_port,
-            destination_port,
-            flags,
-            more_fragments,
-            is_plain,
-            header,
-        }) => Frame::Tcp(Tcp {
-            source,
-            destination,
-            source_port,
-            destination_port,
-            flags,
-            more_fragments,
-            is_plain,
-            header: place(header, if flags.is_some() { 14 } else { 4 }),
-        }),
-        Frame::Udp(Udp { source, destination, source_port, destination_port, length, payload }) => {
-            let payload = payload.map(|start| place(start, (length - UDP_HEADER_SIZE).into()));
-            Frame::Udp(Udp { source, destination, source_port, destination_port, length, payload })
+        Frame::Tcp(Tcp { addresses, ports, flags, more_fragments, is_plain, header }) => {
+            let header = place(header, if flags.is_some() { 14 } else { 4 });
+            Frame::Tcp(Tcp { addresses, ports, flags, more_fragments, is_plain, header })
+        }
+        Frame::Udp(Udp { addresses, ports, payload }) => {
+            let payload = payload.map(|Payload { length, start }| Payload {
+                length,
+                start: place(start, length.into()),
+            });
+            Frame::Udp(Udp { addresses, ports, payload })
         }
     }
 }

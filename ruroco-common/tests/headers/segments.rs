@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ruroco_common::headers::{Frame, Protocol, Tcp};
+use ruroco_common::headers::{Addresses, Frame, Ports, Protocol, Tcp};
 
 use crate::{
     frames::{
@@ -44,10 +44,11 @@ fn piece(packet: Packet, length: i16) -> Packet {
 /// The TCP ports of a packet, with these flags.
 fn segment(packet: &Packet, flags: Option<u8>, more_fragments: bool) -> Frame<()> {
     Frame::Tcp(Tcp {
-        source: packet.source.into(),
-        destination: packet.destination.into(),
-        source_port: packet.source_port,
-        destination_port: PORT,
+        addresses: Addresses {
+            source: packet.source.into(),
+            destination: packet.destination.into(),
+        },
+        ports: Ports { source: packet.source_port, destination: PORT },
         flags,
         more_fragments,
         is_plain: packet.ipv4_options == 0 && packet.extensions.is_empty(),
@@ -61,7 +62,7 @@ fn found(packet: &Packet) -> Frame<()> {
     let frame = packet.to_frame();
     let found = parse(&frame);
     if let Frame::Tcp(tcp) = &found {
-        let ports = [tcp.source_port, tcp.destination_port].map(u16::to_be_bytes);
+        let ports = [tcp.ports.source, tcp.ports.destination].map(u16::to_be_bytes);
         assert_eq!(tcp.header[..4], *ports.as_flattened());
         assert!(tcp.header.len() >= if tcp.flags.is_some() { 16 } else { 8 });
     }

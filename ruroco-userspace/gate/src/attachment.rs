@@ -6,6 +6,8 @@
 //!
 //! Rationale: decision 0002.
 
+mod refused;
+
 use std::{
     fmt, fs, io,
     os::unix::fs::MetadataExt,
@@ -14,15 +16,17 @@ use std::{
 
 use anyhow::Context;
 use aya::programs::{
-    ProgramError, Xdp, XdpMode,
+    Xdp, XdpMode,
     links::{FdLink, PinnedLink},
     xdp::XdpLink,
 };
 use ruroco_config::Mode;
 use ruroco_files::instance;
 use ruroco_trust::private_directory;
-use rustix::io::Errno;
 
+pub use self::refused::page_mtu;
+
+use self::refused::Refused;
 use super::{interfaces::devices::native_limits, netlink::Link};
 
 /// Only root needs access to the pins.
@@ -207,7 +211,7 @@ impl Pins {
         let mut modes = Attached::to_try(mode, kind.as_deref()).iter().copied().peekable();
         let (link, attached) = loop {
             let attached = modes.next().context("no other mode is left")?;
-            match (attach(program, *index, attached), modes.peek()) {
+            match (attach(program, device, attached), modes.peek()) {
                 (Ok(link), _) => break (link, attached),
                 (Err(Refused::Unsupported(error)), Some(next)) => tracing::warn!(
                     interface = %name,
@@ -301,47 +305,16 @@ pub fn removal(name: &str, mode: u8) -> String {
     format!("ip link set dev {name} {mode} off")
 }
 
-/// Why the kernel did not attach the program.
-#[derive(Debug, thiserror::Error)]
-enum Refused {
-    #[error(
-        "another XDP program is attached to it, or to an interface above it, and ruroco-gate does not \
-         replace that. `ip link show` lists these programs"
-    )]
-    Occupied,
-    #[error(
-        "the driver does not support native XDP here ({0}). Set mode = \"auto\" or \"generic\""
-    )]
-    Unsupported(io::Error),
-    #[error("the kernel does not support BPF links for XDP, which need Linux 5.9 or later")]
-    NoLinks,
-    #[error("could not attach the XDP program: {0}")]
-    Other(ProgramError),
-}
-
-fn attach(program: &mut Xdp, index: u32, attached: Attached) -> Result<FdLink, Refused> {
+fn attach(program: &mut Xdp, device: &Link, attached: Attached) -> Result<FdLink, Refused> {
     let mode = match attached {
         Attached::Native => XdpMode::Driver,
         Attached::Generic => XdpMode::Skb,
     };
-    let id = program.attach_to_if_index(index, mode).map_err(refusal)?;
+    let id = program
+        .attach_to_if_index(device.index, mode)
+        .map_err(|error| Refused::new(error, attached, device))?;
     let link = program.take_link(id).map_err(Refused::Other)?;
     FdLink::try_from(link).map_err(|_| Refused::NoLinks)
-}
-
-fn refusal(error: ProgramError) -> Refused {
-    let ProgramError::SyscallError(failed) = &error else { return Refused::Other(error) };
-    match failed.io_error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::BUSY | Errno::EXIST) => Refused::Occupied,
-        // What drivers say to an MTU, an offload or a number of queues that they cannot combine
-        // with XDP, beside not supporting it at all.
-        Some(Errno::OPNOTSUPP | Errno::RANGE | Errno::INVAL | Errno::NOSPC) => {
-            Refused::Unsupported(io::Error::from_raw_os_error(
-                failed.io_error.raw_os_error().unwrap_or_default(),
-            ))
-        }
-        _ => Refused::Other(error),
-    }
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ mod tests {
             kind: kind.map(str::to_owned),
             master,
             below,
+            mtu: 1500,
             xdp_mode: 0,
         };
         let links = [

@@ -31,9 +31,10 @@ const DONE: u16 = 3;
 const GET_LINK: u16 = 18;
 const GET_ADDRESS: u16 = 22;
 const GET_ROUTE: u16 = 26;
-/// `IFLA_IFNAME`, `IFLA_LINK`, `IFLA_MASTER`, `IFLA_LINKINFO`, `IFLA_INFO_KIND`, `IFLA_LINK_NETNSID`,
+/// `IFLA_IFNAME`, `IFLA_MTU`, `IFLA_LINK`, `IFLA_MASTER`, `IFLA_LINKINFO`, `IFLA_INFO_KIND`, `IFLA_LINK_NETNSID`,
 /// `IFLA_XDP`, `IFLA_XDP_ATTACHED`, `IFLA_ALT_IFNAME` (linux/if_link.h)
 const NAME: u16 = 3;
+const MTU: u16 = 4;
 const BELOW: u16 = 5;
 const MASTER: u16 = 10;
 const INFO: u16 = 18;
@@ -77,6 +78,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// The number of the interface below it, or of its other end, if that is in this network namespace.
     pub below: Option<u32>,
+    /// In bytes; 0 if the kernel does not tell.
+    pub mtu: u32,
     /// How an XDP program is attached to it: `XDP_ATTACHED_*` (linux/if_link.h), 0 without one.
     pub xdp_mode: u8,
 }
@@ -279,6 +282,7 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         kind: info.and_then(|info| attribute(info, KIND)).map(text),
         master: number(MASTER),
         below: number(BELOW).filter(|_| !is_elsewhere),
+        mtu: number(MTU).unwrap_or_default(),
         xdp_mode: attached.and_then(<[u8]>::first).copied().unwrap_or_default(),
     })
 }

@@ -1,6 +1,6 @@
 //! The XDP program, from the bytes in this binary to the loaded program with filled maps.
 
-use std::{collections::BTreeMap, fs, os::fd::BorrowedFd};
+use std::{collections::BTreeMap, fs, os::fd::BorrowedFd, path::Path};
 
 use anyhow::{Context, bail};
 use aya::{
@@ -47,13 +47,28 @@ impl Program {
     /// # Errors
     /// As [`Program::load`].
     pub fn load_configured(config: &Config, keys: &[NamedKey]) -> anyhow::Result<Self> {
+        Self::load_as_configured(config, keys, Some(&config.gate.pin_dir))
+    }
+
+    /// Loads the program as the configuration asks for, and drops it: without keys, and without maps that outlive it.
+    ///
+    /// # Errors
+    /// As [`Program::load`].
+    pub fn try_configured(config: &Config) -> anyhow::Result<()> {
+        Self::load_as_configured(config, &[], None).map(drop)
+    }
+
+    fn load_as_configured(
+        config: &Config,
+        keys: &[NamedKey],
+        pin_dir: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let guarded =
             Guarded::new(config.port, &config.addresses, config.gate.appearance.pass_refused());
         let mut guarded = guarded.context("too many addresses in `addresses`")?;
         guarded.share = maps::share(config.max_knocks_per_second_per_key);
         let doors: Vec<_> = config.doors.values().filter(|door| door.backend.has_xdp()).collect();
         let look_closed = !doors.is_empty() && config.gate.appearance != Appearance::Filtered;
-        let pin_dir = Some(config.gate.pin_dir.as_path());
         Self::load(guarded, keys, &Plan { doors, pin_dir, look_closed })
     }
 

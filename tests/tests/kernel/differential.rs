@@ -60,7 +60,7 @@ pub(crate) fn expected(frame: &[u8]) -> (Verdict, Option<Packet<'_>>) {
     }
     let ours = |address: Address| OURS.contains(&address.into());
     let fault = match headers::parse(frame, Scope::Udp) {
-        Frame::Udp(udp) if udp.destination_port == PORT && ours(udp.destination) => {
+        Frame::Udp(udp) if udp.ports.destination == PORT && ours(udp.addresses.destination) => {
             udp.payload.expect_err("a payload that etherparse does not see")
         }
         Frame::Incomplete { destination } if ours(destination) => Fault::Fragment,

@@ -132,6 +132,7 @@ mod tests {
             kind: kind.map(str::to_owned),
             master: None,
             below: None,
+            mtu: 1500,
             xdp_mode: 0,
         }
     }

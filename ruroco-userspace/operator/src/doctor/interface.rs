@@ -7,20 +7,13 @@ use aya::programs::{links::LinkType, loaded_links, loaded_programs};
 use ruroco_common::maps;
 use ruroco_config::{Gate, Mode};
 use ruroco_gate::attachment;
-use rustix::{
-    net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with},
-    param::page_size,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with};
 
 use super::{
     Finding, ethtool,
     link::{Link, Xdp},
     netdev,
 };
-
-/// What of a page is no packet where a driver has one page for each (`XDP_PACKET_HEADROOM`, 256, and
-/// `struct skb_shared_info`, 320), and an Ethernet header with two VLAN tags.
-const NO_PACKET: usize = 256 + 320 + 22;
 
 /// All findings about an interface.
 pub(super) fn findings(name: &str, gate: &Gate) -> Vec<Finding> {
@@ -140,31 +133,52 @@ fn native(name: &str, driver: &str, mode: Mode, xdp: Option<&Xdp>) -> Finding {
     }
     let index = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .and_then(|socket| name_to_index(&socket, name));
-    match index.map_err(Into::into).and_then(netdev::runs_xdp) {
-        Ok(true) => Finding::ok(NAME, format!("{name}: {driver} supports native XDP")),
-        Ok(false) => {
-            let detail = format!(
-                "{name}: {driver} does not support native XDP in its current configuration"
-            );
-            let generic =
-                "in generic mode, each packet takes more CPU time (docs/evaluate/benchmarks.md)";
-            match mode {
-                Mode::Native => {
-                    Finding::problem(NAME, detail, format!("set mode = \"auto\"; {generic}"))
-                }
-                Mode::Auto | Mode::Generic => Finding::warning(
-                    NAME,
-                    format!("{detail}, so the gate uses generic mode"),
-                    format!("use a network card whose driver supports it; {generic}"),
-                ),
-            }
+    let runs = index.map_err(Into::into).and_then(netdev::runs_xdp);
+    not_native(name, driver, mode, xdp.is_some(), runs)
+}
+
+/// The same where no program runs in the driver. `is_attached` in generic mode; `runs`: whether the driver has native
+/// XDP, as the kernel reports it.
+fn not_native(
+    name: &str,
+    driver: &str,
+    mode: Mode,
+    is_attached: bool,
+    runs: io::Result<bool>,
+) -> Finding {
+    const NAME: &str = "native_xdp";
+    let detail = match runs {
+        // The driver has rejected the program when the gate started, for its MTU, offloads or queues.
+        _ if is_attached => {
+            format!("{name}: the program is attached in generic mode, not in {driver}")
         }
-        Err(error) => Finding::unknown(
+        Ok(true) => return Finding::ok(NAME, format!("{name}: {driver} supports native XDP")),
+        Ok(false) => {
+            format!("{name}: {driver} does not support native XDP in its current configuration")
+        }
+        Err(error) => {
+            return Finding::unknown(
+                NAME,
+                format!(
+                    "{name}: cannot detect whether the driver supports native XDP, which takes Linux 6.3: {error}. The \
+                    gate's log shows the mode"
+                ),
+            );
+        }
+    };
+    let generic = "in generic mode, each packet takes more CPU time (docs/evaluate/benchmarks.md)";
+    let reason = match is_attached {
+        true => {
+            "the gate's log has the driver's reason, such as MTU, offloads or queues; correct it and restart the gate"
+        }
+        false => "use a network card whose driver supports it",
+    };
+    match mode {
+        Mode::Native => Finding::problem(NAME, detail, format!("set mode = \"auto\"; {generic}")),
+        Mode::Auto | Mode::Generic => Finding::warning(
             NAME,
-            format!(
-                "{name}: cannot detect whether the driver supports native XDP, which takes Linux 6.3: {error}. The \
-                gate's log shows the mode"
-            ),
+            format!("{detail}, so the gate uses generic mode"),
+            format!("{reason}; {generic}"),
         ),
     }
 }
@@ -172,7 +186,7 @@ fn native(name: &str, driver: &str, mode: Mode, xdp: Option<&Xdp>) -> Finding {
 /// Whether a packet fits into a page, as it must in many drivers.
 fn mtu(name: &str, link: &Link) -> Finding {
     const NAME: &str = "mtu";
-    let room = page_size().saturating_sub(NO_PACKET);
+    let room = attachment::page_mtu();
     let fits = usize::try_from(link.mtu).is_ok_and(|mtu| mtu <= room);
     match fits || link.xdp.as_ref().is_some_and(Xdp::is_native) {
         true => Finding::ok(NAME, format!("{name}: {}", link.mtu)),
@@ -239,6 +253,23 @@ mod tests {
         assert_eq!(finding.state(), State::Warning);
         assert!(finding.to_string().contains("run: ethtool -K a0 lro off"), "{finding}");
         assert_eq!(lro("a0", Err(io::ErrorKind::Unsupported.into())).state(), State::Unknown);
+    }
+
+    #[test]
+    fn a_program_that_was_attached_in_generic_mode_is_not_called_native_whatever_the_driver_supports()
+     {
+        for (mode, is_attached, runs, expected) in [
+            (Mode::Auto, true, Ok(true), State::Warning),
+            (Mode::Auto, true, Err(io::ErrorKind::Unsupported.into()), State::Warning),
+            (Mode::Native, true, Ok(true), State::Problem),
+            (Mode::Auto, false, Ok(true), State::Ok),
+            (Mode::Auto, false, Ok(false), State::Warning),
+            (Mode::Native, false, Ok(false), State::Problem),
+            (Mode::Auto, false, Err(io::ErrorKind::Unsupported.into()), State::Unknown),
+        ] {
+            let finding = not_native("a0", "some_driver", mode, is_attached, runs);
+            assert_eq!(finding.state(), expected, "{finding}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod kernel;
 pub(crate) mod link;
 mod netdev;
 mod port;
+mod program;
 mod running;
 pub mod silence;
 
@@ -47,6 +48,7 @@ pub fn examine(config: &Path, commands: &Path) -> Report {
         } else {
             findings.push(kernel::bpf_file_system(&config.gate.pin_dir));
             findings.extend(kernel::closed_doors(config));
+            findings.push(program::finding(config));
             let interfaces = config.gate.interfaces.iter();
             findings.extend(interfaces.flat_map(|name| interface::findings(name, &config.gate)));
             findings.extend(doors::findings(config));

@@ -72,18 +72,18 @@ fn seen(frame: &[u8]) -> Option<Seen> {
     match headers::parse(frame, Scope::UdpAndTcp) {
         Frame::Udp(udp) => Some(Seen {
             protocol: Protocol::Udp,
-            source: udp.source.into(),
-            destination: udp.destination.into(),
-            source_port: udp.source_port,
-            port: udp.destination_port,
+            source: udp.addresses.source.into(),
+            destination: udp.addresses.destination.into(),
+            source_port: udp.ports.source,
+            port: udp.ports.destination,
             flags: None,
         }),
         Frame::Tcp(tcp) => Some(Seen {
             protocol: Protocol::Tcp,
-            source: tcp.source.into(),
-            destination: tcp.destination.into(),
-            source_port: tcp.source_port,
-            port: tcp.destination_port,
+            source: tcp.addresses.source.into(),
+            destination: tcp.addresses.destination.into(),
+            source_port: tcp.ports.source,
+            port: tcp.ports.destination,
             flags: tcp.flags,
         }),
         Frame::Portless { .. }
