@@ -9,7 +9,6 @@
 #![no_std]
 #![no_main]
 
-#[expect(clippy::indexing_slicing, reason = "the proof would find a panic")]
 #[path = "../../ruroco-common/tests/headers/content.rs"]
 mod content;
 #[expect(clippy::arithmetic_side_effects, reason = "the proof would find an overflow")]

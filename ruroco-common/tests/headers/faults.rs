@@ -71,8 +71,8 @@ fn outcome_of(packet: &Packet, frame: &[u8]) -> Outcome {
             match payload {
                 Err(fault) => Refused(fault),
                 Ok(start) => {
-                    let length = usize::from(length - UDP_HEADER_SIZE);
-                    Outcome::Payload(start[..length].to_vec())
+                    assert_eq!(start.len(), usize::from(length - UDP_HEADER_SIZE));
+                    Outcome::Payload(start.to_vec())
                 }
             }
         }

@@ -151,7 +151,7 @@ pub(crate) fn is_no_better_cut_short(frame: &[u8]) {
 /// The payload's bytes, if there is one.
 pub(crate) fn payload<'a>(frame: &Frame<&'a [u8]>) -> Option<&'a [u8]> {
     let Frame::Udp(udp) = frame else { return None };
-    udp.payload.ok().map(|payload| &payload[..usize::from(udp.length - UDP_HEADER_SIZE)])
+    udp.payload.ok()
 }
 
 /// The result without the bytes behind the headers.

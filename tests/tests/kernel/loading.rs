@@ -51,6 +51,7 @@ fn is_at_least(major: u32, minor: u32) -> bool {
 }
 
 /// Kernels before 5.16 do not tell the number of instructions.
+#[expect(clippy::print_stdout, reason = "for the table")]
 fn report(words: &str, took: Duration, program: &ProgramInfo) {
     let instructions = program.verified_instruction_count();
     let instructions = instructions.map_or_else(|| "?".to_owned(), |count| count.to_string());
