@@ -26,7 +26,9 @@
 //! Where destination and port can be found, a fault in the packet does not end the parsing. It is
 //! reported with them, because the first question is always whether the packet is for the gate.
 //!
-//! Rationale: decisions 0003, 0025 and 0035.
+//! [`locate`] follows the headers; what is in the [`Packet`] is read when it is asked for. [`parse`] asks for everything.
+//!
+//! Rationale: decisions 0003, 0025, 0035 and 0040.
 
 use crate::address::Address;
 
