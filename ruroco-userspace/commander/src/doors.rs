@@ -138,20 +138,23 @@ fn request(
     change: &DoorChange,
 ) -> Result<Changed, Failure> {
     let order = permitted.order();
-    let mut until = None;
+    let mut wanted = None;
     let answer = gate.request(|| {
         let action = match change.action {
             DoorAction::Open { duration } => {
-                // The time counts from the request on: the gate may have been away for a while.
-                until = Some(Until::after(duration));
-                Action::Open { until: boot_clock::now().saturating_add(duration) }
+                // The time counts from the first request on: before, the gate may have been away for a while. A gate
+                // that has ended since may have opened the door, so that the time does not begin again.
+                let (_, until) = *wanted.get_or_insert_with(|| {
+                    (Until::after(duration), boot_clock::now().saturating_add(duration))
+                });
+                Action::Open { until }
             }
             DoorAction::Close => Action::Close,
         };
         let (door, address) = (change.door, order.address);
         Request { action, door, address, key: order.key, counter: order.counter }
     })?;
-    meaning(answer, until)
+    meaning(answer, wanted.map(|(until, _)| until))
 }
 
 /// The meaning of an answer to a request to open a door `until` then, or to close it.

@@ -33,7 +33,7 @@ pub mod history;
 pub mod interfaces;
 mod lookup;
 pub mod netlink;
-mod nft;
+pub mod nft;
 pub mod privileges;
 pub mod program;
 mod reload;

@@ -1,8 +1,8 @@
 //! The client of the gate's `doors.sock`: it sends a request and waits for the answer.
 //!
 //! Each attempt has a connection of its own. If the gate restarts or is busy, the client tries again until its time is
-//! up. A request may reach the gate twice, if the gate ends between request and answer: then the second one renews the
-//! lease of the first.
+//! up. A request may reach the gate twice, if the gate ends between request and answer: then both must have the same end,
+//! so that the second one does not extend the lease of the first.
 
 use std::{
     io::{self, ErrorKind},
@@ -98,6 +98,9 @@ const fn remedy(answer: Answer) -> &'static str {
         Answer::Malformed => {
             "ruroco-gate is of another release. Run: systemctl restart ruroco-gate ruroco-commander"
         }
+        Answer::TooLate => {
+            "ruroco-gate was away until the time of the lease was over, which it may have opened before; knock again"
+        }
         Answer::Opened | Answer::Renewed | Answer::Closed | Answer::WasClosed => "",
     }
 }
@@ -137,7 +140,7 @@ impl From<io::Error> for Trouble {
 }
 
 impl DoorClient<'_> {
-    /// Sends a request, as `make` makes it for each attempt, until the gate answers.
+    /// Sends a request, as `make` makes it for each attempt that reaches a gate, until the gate answers.
     ///
     /// # Errors
     /// Why what was requested is not so.

@@ -87,11 +87,13 @@ pub enum Answer {
     Failed = 9,
     /// The request is of another version, or has another length.
     Malformed = 10,
+    /// The lease would have ended before the gate received the request.
+    TooLate = 11,
 }
 
 impl Answer {
     /// All answers, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Opened,
         Self::Renewed,
         Self::Closed,
@@ -103,6 +105,7 @@ impl Answer {
         Self::Full,
         Self::Failed,
         Self::Malformed,
+        Self::TooLate,
     ];
 
     /// The byte of the answer.
@@ -130,6 +133,7 @@ impl Answer {
             Self::Full => "too_many_leases",
             Self::Failed => "failed",
             Self::Malformed => "malformed",
+            Self::TooLate => "too_late",
         }
     }
 

@@ -43,6 +43,12 @@ pub(super) fn forget(config: &Config) {
     }
 }
 
+/// The doors that nftables closes.
+fn of_nftables(config: &Config) -> Vec<Door> {
+    let doors = config.doors.values().filter(|door| door.backend.has_nftables());
+    doors.cloned().collect()
+}
+
 /// A lease, as the XDP program would have it.
 pub(super) fn lease(element: &Element, connections: u64) -> Lease {
     Lease {
@@ -97,8 +103,7 @@ impl Doors {
     /// # Errors
     /// If the kernel rejects them, or it is unknown whether doors are armed.
     pub(super) fn write_table(&mut self, config: &Config) -> anyhow::Result<()> {
-        let doors = config.doors.values().filter(|door| door.backend.has_nftables());
-        self.write_doors(config, doors.cloned().collect())
+        self.write_doors(config, of_nftables(config))
     }
 
     /// The same as [`write_table`](Self::write_table). After a failure, the gate tries again.
@@ -106,7 +111,7 @@ impl Doors {
         if let Err(error) = self.write_table(config)
             && let Some(table) = &mut self.ledger.table
         {
-            table.distrust(&error, Instant::now());
+            table.write_later(of_nftables(config), &config.addresses, &error, Instant::now());
         }
     }
 
@@ -116,8 +121,7 @@ impl Doors {
     /// # Errors
     /// If the kernel rejects them, or it is unknown whether doors are armed.
     pub(crate) fn add_to_table(&mut self, config: &Config) -> anyhow::Result<()> {
-        let next = config.doors.values().filter(|door| door.backend.has_nftables());
-        let next: Vec<Door> = next.cloned().collect();
+        let next = of_nftables(config);
         let collides = |old: &Door, new: &Door| {
             let mut ports = old.ports.iter();
             old.name == new.name

@@ -187,6 +187,10 @@ impl Ledger {
                 if until > now.saturating_add(duration) {
                     return Err(Answer::TooLong);
                 }
+                // The request has waited for longer than the lease was to last.
+                if until <= now {
+                    return Err(Answer::TooLate);
+                }
                 let grant = self.leases.grant(&lease, request.key, until, now)?;
                 self.open(&lease, &grant, request, limit)
             }

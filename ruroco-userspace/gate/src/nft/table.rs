@@ -40,8 +40,8 @@ pub(crate) struct Table {
     /// The host's addresses in the configuration.
     addresses: Vec<Address>,
     revoked: BTreeSet<LeaseKey>,
-    /// How many rules the table had after it was written.
-    rules: usize,
+    /// How many rules the table had after it was written. Unknown if the last change has failed.
+    rules: Option<usize>,
     /// When to look whether it is as it was written.
     next_check: Option<Instant>,
     last_check: Option<Instant>,
@@ -112,7 +112,7 @@ impl Table {
             doors: Vec::new(),
             addresses: Vec::new(),
             revoked: revoked.into_iter().collect(),
-            rules: 0,
+            rules: None,
             next_check: None,
             last_check: None,
             restored: 0,
@@ -168,7 +168,7 @@ impl Table {
         (self.doors, self.addresses) = (doors, addresses);
         // The kernel reports this change, too, so that a check follows: another program may change the table meanwhile.
         let written = look()?.context("another program has removed the table at once")?;
-        self.rules = written.rules;
+        self.rules = Some(written.rules);
         self.problem = None;
         Ok(())
     }
@@ -251,7 +251,7 @@ impl Table {
         self.next_check = None;
         self.last_check = Some(now);
         match look() {
-            Ok(Some(found)) if found.rules == self.rules && self.has_all(leases, &found) => {
+            Ok(Some(found)) if Some(found.rules) == self.rules && self.has_all(leases, &found) => {
                 self.note(&found, leases);
                 self.problem = None;
                 Some(Seen::Whole(found.armed))
@@ -280,8 +280,9 @@ impl Table {
         found.leases.iter().all(is_known) && ours.all(is_there)
     }
 
-    /// Writes the table again that another program has removed or changed.
+    /// Writes the table again that another program has removed or changed, or whose last change has failed.
     pub(crate) fn restore(&mut self, state: DoorState, leases: &mut Leases, now: Instant) {
+        let has_failed = self.rules.is_none();
         // How many connections the leases have admitted since the gate looked last is lost.
         let uncounted = |(lease, held): (&LeaseKey, &Held)| {
             let element = held.lease.rewritten();
@@ -291,6 +292,10 @@ impl Table {
         let written = ours.map(uncounted).collect();
         let (doors, addresses) = (self.doors.clone(), self.addresses.clone());
         match self.replace(doors, addresses, state, &written) {
+            Ok(()) if has_failed => {
+                note(&written, leases);
+                tracing::info!("changed the table inet {} of nftables at last", ruleset::TABLE);
+            }
             Ok(()) => {
                 note(&written, leases);
                 self.restored = self.restored.saturating_add(1);
@@ -314,9 +319,16 @@ impl Table {
         self.next_check = now.checked_add(CHECK_INTERVAL);
     }
 
-    /// After a change that has failed: the gate no longer knows what is in the table, and writes it again soon.
-    pub(crate) fn distrust(&mut self, error: &anyhow::Error, now: Instant) {
-        self.rules = usize::MAX;
+    /// After a [write](Self::write) of these doors has failed, which are in force in the rest of the gate: the gate no longer
+    /// knows what is in the table, and writes it again soon.
+    pub(crate) fn write_later(
+        &mut self,
+        doors: Vec<Door>,
+        addresses: &[Address],
+        error: &anyhow::Error,
+        now: Instant,
+    ) {
+        (self.doors, self.addresses, self.rules) = (doors, addresses.to_vec(), None);
         self.report(error, now);
     }
 

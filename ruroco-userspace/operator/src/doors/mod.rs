@@ -5,6 +5,7 @@
 
 mod cut;
 pub(crate) mod own_session;
+mod own_sockets;
 mod sessions;
 
 use std::{
@@ -66,7 +67,7 @@ enum Action {
     ///
     /// Flows (UDP and forwarded TCP) end, too. TCP sessions with this host continue. With --cut, they also end: those
     /// of the address, or all sessions through the door, whether or not their leases have ended. The session that
-    /// this command runs in continues in any case.
+    /// this command runs in continues. If it is unknown, as in tmux, no session ends.
     Close {
         /// The door
         name: String,
@@ -169,9 +170,7 @@ fn tell_of_cut(ended: &Ended, door: &str, out: &mut impl io::Write) -> io::Resul
         count => writeln!(out, "ended {count} TCP sessions through {door}")?,
     }
     match &ended.left {
-        Some(own) => {
-            writeln!(out, "your own session ({} port {}) continues", own.peer, own.peer_port)
-        }
+        Some(own) => writeln!(out, "your own session ({own}) continues"),
         None => Ok(()),
     }
 }
