@@ -16,5 +16,5 @@ pub mod service_manager;
 pub mod shares;
 pub mod signals;
 pub mod timestamp;
-// Here for daemons; clients that `ruroco-ipc` has wait, too.
+// In `ruroco-ipc`, because its clients wait, too.
 pub use ruroco_ipc::wait;
