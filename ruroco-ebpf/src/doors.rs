@@ -231,9 +231,9 @@ fn continue_tcp(context: &XdpContext, ends: &Ends, door: &Door, flags: u8) -> Ve
         let is_continued = |flow: *mut Flow| {
             // The end of a connection has acknowledgements without data. Data show that a FIN or RST was forged.
             let idle = match flags & (FIN | RST | PSH) {
-                PSH => Some(TCP_IDLE),
-                0 => None,
-                _ => Some(TCP_CLOSING),
+                PSH => TCP_IDLE,
+                0 => UNCHANGED,
+                _ => TCP_CLOSING,
             };
             continue_flow(flow, idle)
         };
@@ -292,7 +292,7 @@ pub(crate) fn judge_udp(
     let ends = Ends { addresses, ports };
     let key = ends.flow(UDP);
     let flow = tables::flow(&key);
-    if flow.is_some_and(|flow| continue_flow(flow, None)) {
+    if flow.is_some_and(|flow| continue_flow(flow, UNCHANGED)) {
         return Verdict::DoorSession;
     }
     let Some(lease) = ends.lease(door) else { return Verdict::DoorClosed };
@@ -334,10 +334,14 @@ fn times(flow: *mut Flow) -> (u64, u64) {
     (last, idle)
 }
 
-/// Notes one more packet of a flow, if the flow has not ended, and how long it may be without a packet from now on if
-/// that changes.
+/// Of how long a flow may be without a packet. A number and not an `Option`: the BPF verifier of older kernels rejects a
+/// read of what `None` leaves unwritten, and the compiler may move such a read before the comparison.
+const UNCHANGED: u64 = 0;
+
+/// Notes one more packet of a flow, if the flow has not ended, and how long it may be without a packet from now on, unless
+/// that is [`UNCHANGED`].
 #[inline(always)]
-fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
+fn continue_flow(flow: *mut Flow, new_idle: u64) -> bool {
     let now = clock::roughly_now();
     let (last, idle) = times(flow);
     if !is_live(last, idle, now) {
@@ -346,9 +350,7 @@ fn continue_flow(flow: *mut Flow, new_idle: Option<u64>) -> bool {
     if now.saturating_sub(last) >= FLOW_GRANULARITY {
         words::write(words::field(flow, offset_of!(Flow, last)), now);
     }
-    if let Some(new_idle) = new_idle
-        && idle != new_idle
-    {
+    if new_idle != UNCHANGED && new_idle != idle {
         words::write(words::field(flow, offset_of!(Flow, idle)), new_idle);
     }
     true

@@ -1,7 +1,7 @@
-//! The gate's part in the way of packets: the XDP program, the interfaces that it is attached to, and the ring between
-//! it and the server.
+//! The front of the gate, which packets meet: the XDP program, the interfaces that it is attached to, and the ring
+//! between it and the server.
 //!
-//! A host whose server has a socket of its own (`source = "udp"`) has no such part. There, the gate only opens and
+//! A host whose server has a socket of its own (`source = "udp"`) has no front. There, the gate only opens and
 //! closes doors of nftables.
 
 use std::{

@@ -75,7 +75,7 @@ pub(super) struct Gate {
     pub(super) keys: HeldKeys,
     pub(super) addresses: Addresses,
     pub(super) doors: Doors,
-    /// What is in the way of packets, with `source = "xdp"`.
+    /// What packets meet, with `source = "xdp"`.
     pub(super) front: Option<Front>,
     /// Where the operator asks for the status.
     status_listener: Listener,

@@ -9,7 +9,7 @@
 //! - [`ring_socket`] hands the ring to the server;
 //! - `doors` opens ports for addresses, through the maps of `door_maps` and the table of `nft`, while they are
 //!   [armed](arming);
-//! - `front` is all that is in the way of packets, which the gate of a host with `source = "udp"` does not have;
+//! - `front` is what packets meet; with `source = "udp"`, the gate has none;
 //! - `lookup` has closed doors look like ports without a listener;
 //! - [`status`] reports to the operator's tool, with the [`history`] that the gate remembers;
 //! - [`privileges`] drops what is no longer needed;

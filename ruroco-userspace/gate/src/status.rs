@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Status {
     /// The gate's release.
     pub version: String,
-    /// What is in the way of packets.
+    /// The front of the gate.
     #[serde(flatten)]
     pub front: FrontStatus,
     /// When the gate was started, in seconds since 1970.
@@ -58,7 +58,7 @@ pub struct Status {
     pub nftables: Option<TableStatus>,
 }
 
-/// The state of the gate's part in the way of packets.
+/// The state of the front of the gate: the program, its interfaces and its ring.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FrontStatus {
     /// The XDP program.

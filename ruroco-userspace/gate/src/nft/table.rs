@@ -173,7 +173,7 @@ impl Table {
         Ok(())
     }
 
-    /// Writes a lease, which may be one that is renewed; the lease as the table now has it.
+    /// Writes a lease, in the place of the lease that it renews if it does; the lease as the table now has it.
     ///
     /// # Errors
     /// If the kernel rejects it.
