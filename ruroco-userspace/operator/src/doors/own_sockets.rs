@@ -1,8 +1,8 @@
 //! Which TCP sessions of this host this program runs in: ending one of these would cut the operator off.
 //!
 //! The daemon that has the session, such as sshd, is an ancestor of the programs in it, and has its socket open. In
-//! tmux, screen and mosh, it is none: the operator may come and go by other sessions than that in which the terminal
-//! began, so that neither ancestors nor `SSH_CONNECTION` tell his own session.
+//! tmux, screen and mosh, no such daemon is an ancestor. The operator may also have come back by another session than that
+//! in which the terminal began, so that `SSH_CONNECTION` does not identify the session, either.
 
 use std::{collections::BTreeSet, fs, os::unix::ffi::OsStrExt, path::Path, process};
 

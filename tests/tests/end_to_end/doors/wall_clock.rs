@@ -128,7 +128,6 @@ fn a_lease_is_neither_shorter_nor_longer_when_the_wall_clock_is_set() {
             let opened = Instant::now();
             clock.set(step);
             let mut session = site.connect(family);
-            assert_eq!(site.leases(family).len(), 1, "{kind:?} {step}");
             wait::until("the lease to be over", || (opened.elapsed() > SHORT_TIME).then_some(()));
             site.expect_closed(family);
             session.expect_alive();
