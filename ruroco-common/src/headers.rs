@@ -188,18 +188,15 @@ pub struct Udp<C> {
     pub addresses: Addresses,
     /// Of the UDP header.
     pub ports: Ports,
-    /// The payload, or the fault in the headers.
-    pub payload: Result<Payload<C>, Fault>,
+    /// Bytes of header and payload according to the UDP header; Ethernet padding is not among them.
+    pub length: u16,
+    /// Stands at the first byte of the payload, or is the fault in the headers. Without a fault, the headers agree with
+    /// one another and with the frame.
+    pub payload: Result<C, Fault>,
 }
 
-/// The payload of a UDP packet whose headers agree with one another and with the frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Payload<C> {
-    /// Length in bytes according to the UDP header; Ethernet padding is not in it.
-    pub length: u16,
-    /// Stands at the first byte.
-    pub start: C,
-}
+/// Bytes of a UDP header.
+pub const UDP_HEADER_SIZE: u16 = 8;
 
 /// A TCP segment, or the first of several fragments of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

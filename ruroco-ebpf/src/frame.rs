@@ -25,27 +25,27 @@ const BETWEEN: usize = 8 + 3 * (8 + MAX_SKIP);
 const _: () =
     assert!(14 + 4 * MAX_VLAN_TAGS + 40 + 2 * MAX_EXTENSION_BYTES + BETWEEN < OFFSET_MASK);
 
-/// A length within the frame, unchanged, after an instruction that shows its bounds to the BPF verifier: it rejects the
+/// The last bits of a number, which has no others, by an instruction that shows this to the BPF verifier: it rejects the
 /// addition of a number without bounds to a pointer. Before Linux 5.11, the verifier forgets the bounds of a number that
-/// waits in the stack, or whose bytes are swapped. The compiler knows the bounds, so it would remove a mask.
+/// waits in the stack, or whose bytes are swapped. The compiler, which may know the bounds, would remove a mask.
 #[inline(always)]
-fn bounded(length: usize) -> usize {
+fn bounded<const MASK: usize>(number: usize) -> usize {
     #[cfg(target_arch = "bpf")]
     {
-        let mut length = length;
+        let mut number = number;
         // SAFETY: the instruction changes only the register.
         unsafe {
             core::arch::asm!(
                 "{} &= {mask}",
-                inout(reg) length,
-                mask = const FRAME_MASK,
+                inout(reg) number,
+                mask = const MASK,
                 options(pure, nomem, nostack, preserves_flags)
             );
         }
-        length
+        number
     }
     #[cfg(not(target_arch = "bpf"))]
-    length
+    number
 }
 
 /// A place in the frame under judgement.
@@ -141,15 +141,15 @@ impl Cursor for FrameCursor<'_> {
             return None;
         }
         self.left = count;
-        self.limit = self.at.wrapping_add(bounded(count));
+        self.limit = self.at.wrapping_add(bounded::<FRAME_MASK>(count));
         Some(())
     }
 
     #[inline(always)]
     fn part(self, offset: usize, length: usize) -> Option<Self> {
-        let at = self.start.wrapping_add(offset & OFFSET_MASK);
-        let left = length & FRAME_MASK;
-        Some(Self { at, limit: at.wrapping_add(left), left, ..self })
+        let at = self.start.wrapping_add(bounded::<OFFSET_MASK>(offset));
+        let limit = at.wrapping_add(bounded::<FRAME_MASK>(length));
+        Some(Self { at, limit, left: length, ..self })
     }
 
     #[inline(always)]

@@ -27,7 +27,7 @@ use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use ruroco_common::{
     datagram,
     guarded::Guarded,
-    headers::{self, Addresses, Content, Fault, Located, Packet, Ports, Protocol},
+    headers::{self, Addresses, Content, Fault, Located, Packet, Ports, Protocol, UDP_HEADER_SIZE},
     keys::Check,
     verdict::{Outcome, Verdict},
 };
@@ -106,16 +106,17 @@ fn judge_knock(
     ports: Ports,
 ) -> Verdict {
     // 2. Fragments, and headers that lie.
-    let mut payload = match packet.payload() {
+    let Some(length) = packet.udp_length() else { return Verdict::Malformed };
+    let mut payload = match packet.payload(length) {
         Ok(payload) => payload,
         Err(fault) => return refused(fault),
     };
 
     // 3. Anything but a datagram's length.
-    if usize::from(payload.length) != datagram::SIZE {
+    if usize::from(length) != usize::from(UDP_HEADER_SIZE).wrapping_add(datagram::SIZE) {
         return Verdict::WrongLength;
     }
-    let Some(datagram) = payload.start.datagram() else { return Verdict::Malformed };
+    let Some(datagram) = payload.datagram() else { return Verdict::Malformed };
 
     match tables::check(guarded, datagram.key_id) {
         // 4. Nobody's key.

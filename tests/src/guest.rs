@@ -88,6 +88,9 @@ impl Guest {
     /// If it does not come up.
     pub fn reboot(&mut self, host: &Namespace) {
         self.machine.end();
+        // The network namespace is the lab's and stays. A kernel that loses its power forgets its firewall.
+        let flushed = host.command().args(["nft", "flush", "ruleset"]).status();
+        assert!(flushed.expect("run nft").success(), "the tables of nftables stay");
         self.machine = Machine::boot(host, &self.directory.path().join("root"));
     }
 

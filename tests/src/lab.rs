@@ -98,7 +98,13 @@ impl Lab {
     /// Starts the gate and waits for a line of its log.
     #[track_caller]
     pub fn start_gate_until(&mut self, line: &[&str]) {
-        let gate = Daemon::start("ruroco-gate", &mut self.gate_command());
+        self.start_gate_by(&mut self.gate_command(), line);
+    }
+
+    /// Starts the gate by a command of the test's own and waits for a line of its log.
+    #[track_caller]
+    pub fn start_gate_by(&mut self, command: &mut Command, line: &[&str]) {
+        let gate = Daemon::start("ruroco-gate", command);
         gate.wait_for(line);
         self.gate = Some(gate);
     }
@@ -142,11 +148,14 @@ impl Lab {
     /// Starts the commander and waits until it takes orders.
     #[track_caller]
     pub fn start_commander(&mut self) {
+        self.start_commander_by(&mut self.commander_command());
+    }
+
+    /// The same by a command of the test's own.
+    #[track_caller]
+    pub fn start_commander_by(&mut self, command: &mut Command) {
         self.runs_before_commander = self.runs;
-        let mut command = self.in_server_namespace("ruroco-commander", None);
-        command.arg("--config").arg(self.files.config());
-        command.arg("--commands").arg(self.files.commands());
-        let commander = Daemon::start("ruroco-commander", &mut command);
+        let commander = Daemon::start("ruroco-commander", command);
         commander.wait_for(&["listening"]);
         self.commander = Some(commander);
     }
@@ -170,6 +179,14 @@ impl Lab {
     pub fn gate_command(&self) -> Command {
         let mut command = self.in_server_namespace("ruroco-gate", None);
         command.arg("--config").arg(self.files.config());
+        command
+    }
+
+    /// A command that runs the commander's program.
+    pub fn commander_command(&self) -> Command {
+        let mut command = self.in_server_namespace("ruroco-commander", None);
+        command.arg("--config").arg(self.files.config());
+        command.arg("--commands").arg(self.files.commands());
         command
     }
 

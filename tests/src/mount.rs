@@ -56,6 +56,17 @@ impl Mount {
         Self { path: place.to_owned() }
     }
 
+    /// A folder as it is, without one of its programs; `scratch` is for the kernel.
+    ///
+    /// # Panics
+    /// If it cannot be mounted, or the program is not there.
+    pub fn without(program: &Path, scratch: &Path) -> Self {
+        let folder = program.parent().expect("a program lies in a folder");
+        let mount = Self::overlay(folder, folder, &scratch.join("upper"), &scratch.join("work"));
+        fs::remove_file(program).expect("hide a program");
+        mount
+    }
+
     /// One folder over another: what is written goes to `upper`, and `lower` stays as it is. `work`
     /// is for the kernel, beside `upper`.
     ///

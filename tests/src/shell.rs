@@ -58,6 +58,18 @@ impl Shell {
         self.input.write_all(b"ping\n").expect("the session was cut");
         assert_eq!(self.line(), "ping");
     }
+
+    /// The session ends by itself.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn expect_cut(&mut self) {
+        // As long as it is there, sshd sends nothing, and `ssh` waits.
+        let _ = self.input.write_all(b"ping\n");
+        let ssh = &mut self.ssh;
+        wait::until("the end of a session", || ssh.try_wait().expect("wait for ssh"));
+    }
 }
 
 impl Drop for Shell {

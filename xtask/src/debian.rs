@@ -14,11 +14,12 @@ use crate::{host::step, process, workspace::Workspace};
 const SUITE: &str = "bookworm";
 
 /// To be raised when what is below changes: another base is made then.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// What the package depends on, what its commands call, and what the tests look with.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 10] = [
     "dbus",
+    "firewalld",
     "iproute2",
     "libpam-systemd",
     "nftables",
@@ -26,6 +27,7 @@ const PACKAGES: [&str; 8] = [
     "procps",
     "systemd",
     "systemd-sysv",
+    "ufw",
 ];
 
 const UNIT: &str = "bpf-file-system.service";
@@ -59,6 +61,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
             .context("it needs a Debian mirror")?;
         mount_bpf(&unfinished)?;
         spare_the_kernel(&unfinished)?;
+        disable_firewalls(&unfinished)?;
         fs::rename(&unfinished, &base).context("cannot rename the base system")?;
     }
     Ok(base)
@@ -80,6 +83,14 @@ fn spare_the_kernel(base: &Path) -> Result<()> {
         std::os::unix::fs::symlink("/dev/null", masked)
             .with_context(|| format!("cannot mask {unit} in the base system"))?;
     }
+    Ok(())
+}
+
+/// They start only in a test of them.
+fn disable_firewalls(base: &Path) -> Result<()> {
+    let mut disable = process::command("systemctl");
+    disable.arg(format!("--root={}", base.display())).args(["disable", "firewalld", "ufw"]);
+    process::output(&mut disable).context("cannot disable the firewalls of the base system")?;
     Ok(())
 }
 

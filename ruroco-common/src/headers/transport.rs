@@ -3,10 +3,9 @@
 use crate::address::Address;
 
 use super::{
-    Addresses, Content, Cursor, Fault, Frame, Packet, Payload, Ports, Protocol, Scope, Tcp, Udp,
+    Addresses, Content, Cursor, Fault, Frame, Packet, Ports, Protocol, Scope, Tcp, UDP_HEADER_SIZE,
+    Udp,
 };
-
-const UDP_HEADER_SIZE: u16 = 8;
 
 /// In units of 4 bytes.
 const LEAST_TCP_HEADER: u8 = 5;
@@ -60,20 +59,27 @@ impl<C: Cursor> Packet<C> {
         self.frame.part(self.place.transport, self.place.length)
     }
 
-    /// The payload of UDP (RFC 768).
+    /// The length in a UDP header (RFC 768), of header and payload, unless the packet ends before it. The caller reads it
+    /// before it looks for a fault: otherwise the compiler compares a length that was never read, which the BPF verifier of
+    /// Linux 5.10 rejects.
     #[inline(always)]
-    pub fn payload(&self) -> Result<Payload<C>, Fault> {
+    pub fn udp_length(&self) -> Option<u16> {
+        let [_, _, _, _, l0, l1, _, _] = self.header()?.take::<8>()?;
+        Some(u16::from_be_bytes([l0, l1]))
+    }
+
+    /// The payload of UDP with this length in its header, or the fault in the headers.
+    #[inline(always)]
+    pub fn payload(&self, length: u16) -> Result<C, Fault> {
         if self.place.marks.is_fragment() {
             return Err(Fault::Fragment);
         }
-        let mut start = self.header().ok_or(Fault::Malformed)?;
-        let [_, _, _, _, l0, l1, _, _] = start.take::<8>().ok_or(Fault::Malformed)?;
-        let length = u16::from_be_bytes([l0, l1]);
-        let payload = length.checked_sub(UDP_HEADER_SIZE).ok_or(Fault::Malformed)?;
-        if usize::from(length) != self.place.length {
+        if length < UDP_HEADER_SIZE || usize::from(length) != self.place.length {
             return Err(Fault::Malformed);
         }
-        Ok(Payload { length: payload, start })
+        let mut start = self.header().ok_or(Fault::Malformed)?;
+        start.take::<8>().ok_or(Fault::Malformed)?;
+        Ok(start)
     }
 
     /// The control bits of TCP from CWR to FIN (RFC 9293, section 3.1).
@@ -127,7 +133,9 @@ impl<C: Cursor> Packet<C> {
             return if is_needed { portless(protocol) } else { None };
         };
         if protocol == Protocol::Udp {
-            return Some(Frame::Udp(Udp { addresses, ports, payload: self.payload() }));
+            let length = self.udp_length()?;
+            let payload = self.payload(length);
+            return Some(Frame::Udp(Udp { addresses, ports, length, payload }));
         }
         let flags = match self.flags() {
             Flags::Discarded => return None,

@@ -4,7 +4,7 @@
 
 use core::net::IpAddr;
 
-use ruroco_common::headers::{self, Frame, Scope};
+use ruroco_common::headers::{self, Frame, Scope, UDP_HEADER_SIZE};
 
 use super::oracle::{self, Packet, Transport};
 
@@ -28,7 +28,7 @@ pub(crate) fn ours(frame: &[u8]) -> Option<Content<'_>> {
                 destination: udp.addresses.destination.into(),
                 source_port: udp.ports.source,
                 destination_port: udp.ports.destination,
-                transport: Transport::Udp(&payload.start[..usize::from(payload.length)]),
+                transport: Transport::Udp(&payload[..usize::from(udp.length - UDP_HEADER_SIZE)]),
             })
         }
         Frame::Tcp(tcp) if !tcp.more_fragments => Some(Content {

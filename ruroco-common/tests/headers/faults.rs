@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ruroco_common::headers::{
     self, Addresses,
     Fault::{self, Fragment, Malformed},
-    Frame, Payload, Ports, Scope, Udp,
+    Frame, Ports, Scope, UDP_HEADER_SIZE, Udp,
 };
 
 use crate::frames::{
@@ -59,14 +59,20 @@ fn outcome_of(packet: &Packet, frame: &[u8]) -> Outcome {
             assert!(own(destination), "to {destination}");
             Incomplete
         }
-        Frame::Udp(Udp { addresses: Addresses { source, destination }, ports, payload }) => {
+        Frame::Udp(Udp {
+            addresses: Addresses { source, destination },
+            ports,
+            length,
+            payload,
+        }) => {
             assert!(own(destination), "to {destination}");
             assert_eq!(IpAddr::from(source), packet.source);
             assert_eq!(ports, Ports { source: packet.source_port, destination: PORT });
             match payload {
                 Err(fault) => Refused(fault),
-                Ok(Payload { length, start }) => {
-                    Outcome::Payload(start[..usize::from(length)].to_vec())
+                Ok(start) => {
+                    let length = usize::from(length - UDP_HEADER_SIZE);
+                    Outcome::Payload(start[..length].to_vec())
                 }
             }
         }

@@ -9,8 +9,8 @@ use etherparse::{Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TransportSlic
 use ruroco_common::{
     address::Address,
     headers::{
-        self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Payload, Protocol,
-        Scope, Tcp, Udp,
+        self, Cursor, Frame, MAX_EXTENSION_HEADERS, MAX_SKIP, MAX_VLAN_TAGS, Protocol, Scope, Tcp,
+        UDP_HEADER_SIZE, Udp,
     },
 };
 
@@ -151,7 +151,7 @@ pub(crate) fn is_no_better_cut_short(frame: &[u8]) {
 /// The payload's bytes, if there is one.
 pub(crate) fn payload<'a>(frame: &Frame<&'a [u8]>) -> Option<&'a [u8]> {
     let Frame::Udp(udp) = frame else { return None };
-    udp.payload.ok().map(|payload| &payload.start[..usize::from(payload.length)])
+    udp.payload.ok().map(|payload| &payload[..usize::from(udp.length - UDP_HEADER_SIZE)])
 }
 
 /// The result without the bytes behind the headers.
@@ -249,12 +249,9 @@ fn with_place<A, B>(frame: Frame<A>, place: impl FnOnce(A, usize) -> B) -> Frame
             let header = place(header, if flags.is_some() { 14 } else { 4 });
             Frame::Tcp(Tcp { addresses, ports, flags, more_fragments, is_plain, header })
         }
-        Frame::Udp(Udp { addresses, ports, payload }) => {
-            let payload = payload.map(|Payload { length, start }| Payload {
-                length,
-                start: place(start, length.into()),
-            });
-            Frame::Udp(Udp { addresses, ports, payload })
+        Frame::Udp(Udp { addresses, ports, length, payload }) => {
+            let payload = payload.map(|start| place(start, (length - UDP_HEADER_SIZE).into()));
+            Frame::Udp(Udp { addresses, ports, length, payload })
         }
     }
 }

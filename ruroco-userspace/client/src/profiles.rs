@@ -20,6 +20,7 @@
 mod confirm;
 mod doors;
 mod entry;
+pub(crate) mod field_values;
 pub mod fields;
 mod file;
 mod host;

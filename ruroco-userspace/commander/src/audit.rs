@@ -25,6 +25,7 @@ use ruroco_daemon::notices::{Due, Notices};
 use ruroco_files::instance::Lock;
 use ruroco_ipc::{
     audit::{DIRECTORY_MODE, DOOR, ENDED, FILE, LOCK, OLD_FILE, REFUSED, RUNNING},
+    door_client::Failure,
     door_event::{Happened, LeaseEvent},
 };
 use ruroco_messages::plain_error::Plain;
@@ -35,7 +36,6 @@ use ruroco_trust::{
 
 use super::{
     audit_file::{AuditFile, Subject},
-    door_failure::Failure,
     doors::Changed,
     event::Event,
     json::Object,

@@ -1,34 +1,23 @@
 //! The doors of a run: the commander asks the gate to open or to close them, before the command's program starts.
 //!
-//! Each request has a connection of its own, in the thread of the run: a gate that hangs delays no other run. If
-//! the gate restarts or is busy, the commander tries again for as long as [a knock may wait](MAX_WAIT). A request
-//! may reach the gate twice, if the gate ends between request and answer: then the second one renews the lease
-//! of the first.
+//! Each request is made in the thread of the run: a gate that hangs delays no other run. The commander tries for as
+//! long as [a knock may wait](MAX_WAIT).
 
 use std::{
-    io::{self, ErrorKind},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::BorrowedFd,
     path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
 use ruroco_commands::task::{DoorAction, DoorChange};
-use ruroco_daemon::wait::wait;
 use ruroco_ipc::{
     boot_clock,
+    door_client::{DoorClient, Failure},
     lease::{Action, Answer, Request},
     order::MAX_WAIT,
-    private_socket::connect,
-};
-use rustix::{
-    io::Errno,
-    net::{RecvFlags, SendFlags, recv, send},
 };
 
-use super::{audit::Audit, door_failure::Failure, rules::Permitted};
-
-/// How long to wait before the next attempt to reach the gate.
-const AGAIN: Duration = Duration::from_millis(100);
+use super::{audit::Audit, rules::Permitted};
 
 /// What became of a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,13 +74,14 @@ pub fn change_all(
     audit: &Audit,
 ) -> Result<(), DoorsFailed> {
     let deadline = permitted.order().received_at.saturating_add(MAX_WAIT);
-    let gate = Gate { socket, stop, deadline: boot_clock::to_instant(deadline) };
+    let deadline = boot_clock::to_instant(deadline).unwrap_or_else(Instant::now);
+    let gate = DoorClient { socket, stop: Some(stop), deadline };
     let mut failed = Vec::new();
     let mut is_stopped = false;
     for change in permitted.command().task.doors() {
         let changed = match is_stopped {
             true => Err(Failure::Stopping),
-            false => gate.change(permitted, change),
+            false => request(&gate, permitted, change),
         };
         log(permitted, change, &changed);
         audit.door(permitted, change, &changed);
@@ -141,123 +131,30 @@ fn log(permitted: &Permitted, change: &DoorChange, changed: &Result<Changed, Fai
     }
 }
 
-/// The gate, as a run sees it.
-struct Gate<'a> {
-    socket: &'a Path,
-    stop: BorrowedFd<'a>,
-    /// When to give up.
-    deadline: Option<Instant>,
-}
-
-/// Why an attempt gave no answer.
-enum Trouble {
-    /// The next one may.
-    Passing(io::Error),
-    /// None will.
-    Lasting(Failure),
-}
-
-impl From<Errno> for Trouble {
-    fn from(error: Errno) -> Self {
-        io::Error::from(error).into()
-    }
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        match PASSING.contains(&error.kind()) {
-            true => Self::Passing(error),
-            false => Self::Lasting(Failure::Unreachable(error)),
-        }
-    }
-}
-
-/// The errors of a gate that is away, busy, or about to end.
-const PASSING: [ErrorKind; 6] = [
-    ErrorKind::NotFound,
-    ErrorKind::ConnectionRefused,
-    ErrorKind::ConnectionReset,
-    ErrorKind::BrokenPipe,
-    ErrorKind::WouldBlock,
-    ErrorKind::Interrupted,
-];
-
-impl Gate<'_> {
-    /// Requests a change until the gate answers.
-    fn change(&self, permitted: &Permitted, change: &DoorChange) -> Result<Changed, Failure> {
-        loop {
-            let passing = match self.attempt(permitted, change) {
-                Ok(changed) => return Ok(changed),
-                Err(Trouble::Lasting(failure)) => return Err(failure),
-                Err(Trouble::Passing(error)) => error,
-            };
-            let now = Instant::now();
-            if self.is_over(now) {
-                return Err(Failure::Away(passing));
-            }
-            let next = now.checked_add(AGAIN);
-            let [is_stopped] =
-                wait([Some(self.stop)], next.min(self.deadline)).map_err(Failure::Unreachable)?;
-            if is_stopped {
-                return Err(Failure::Stopping);
-            }
-        }
-    }
-
-    fn is_over(&self, now: Instant) -> bool {
-        self.deadline.is_none_or(|deadline| deadline <= now)
-    }
-
-    /// Sends one request and waits for the answer.
-    fn attempt(&self, permitted: &Permitted, change: &DoorChange) -> Result<Changed, Trouble> {
-        let socket = connect(self.socket)?;
-        let order = permitted.order();
-        let request = |action| Request {
-            action,
-            door: change.door,
-            address: order.address,
-            key: order.key,
-            counter: order.counter,
-        };
-        let ask = |action| {
-            let message = request(action).encode();
-            send(&socket, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
-            self.answer(socket.as_fd())
-        };
-        let changed = match change.action {
+/// Requests a change until the gate answers.
+fn request(
+    gate: &DoorClient<'_>,
+    permitted: &Permitted,
+    change: &DoorChange,
+) -> Result<Changed, Failure> {
+    let order = permitted.order();
+    let mut wanted = None;
+    let answer = gate.request(|| {
+        let action = match change.action {
             DoorAction::Open { duration } => {
-                // The time counts from the request on: the gate may have been away for a while.
-                let until = Until::after(duration);
-                let until_boot = boot_clock::now().saturating_add(duration);
-                meaning(ask(Action::Open { until: until_boot })?, Some(until))
+                // The time counts from the first request on: before, the gate may have been away for a while. A gate
+                // that has ended since may have opened the door, so that the time does not begin again.
+                let (_, until) = *wanted.get_or_insert_with(|| {
+                    (Until::after(duration), boot_clock::now().saturating_add(duration))
+                });
+                Action::Open { until }
             }
-            DoorAction::Close => meaning(ask(Action::Close)?, None),
+            DoorAction::Close => Action::Close,
         };
-        changed.map_err(Trouble::Lasting)
-    }
-
-    fn answer(&self, socket: BorrowedFd<'_>) -> Result<Answer, Trouble> {
-        loop {
-            let [has_come, is_stopped] = wait([Some(socket), Some(self.stop)], self.deadline)?;
-            if has_come {
-                // One byte more than an answer, so that one which is too long does not look right.
-                let mut answer = [0; 2];
-                return match recv(socket, &mut answer, RecvFlags::DONTWAIT)? {
-                    (0, _) => Err(Trouble::Passing(io::Error::other("it closed the connection"))),
-                    (1, _) => {
-                        Answer::decode(answer[0]).ok_or(Trouble::Lasting(Failure::UnknownAnswer))
-                    }
-                    _ => Err(Trouble::Lasting(Failure::UnknownAnswer)),
-                };
-            }
-            if is_stopped {
-                return Err(Trouble::Lasting(Failure::Stopping));
-            }
-            if self.is_over(Instant::now()) {
-                return Err(Trouble::Lasting(Failure::Silent));
-            }
-        }
-    }
+        let (door, address) = (change.door, order.address);
+        Request { action, door, address, key: order.key, counter: order.counter }
+    })?;
+    meaning(answer, wanted.map(|(until, _)| until))
 }
 
 /// The meaning of an answer to a request to open a door `until` then, or to close it.
@@ -267,18 +164,7 @@ const fn meaning(answer: Answer, until: Option<Until>) -> Result<Changed, Failur
         (Answer::Renewed, Some(until)) => Ok(Changed::Renewed(until)),
         (Answer::Closed, None) => Ok(Changed::Closed),
         (Answer::WasClosed, None) => Ok(Changed::WasClosed),
-        (Answer::Opened | Answer::Renewed, None)
-        | (Answer::Closed | Answer::WasClosed, Some(_)) => Err(Failure::UnknownAnswer),
-        (
-            Answer::UnknownDoor
-            | Answer::UnknownKey
-            | Answer::TooLong
-            | Answer::TooManyOfKey
-            | Answer::Full
-            | Answer::Failed
-            | Answer::Malformed,
-            _,
-        ) => Err(Failure::Rejected(answer)),
+        _ => Err(Failure::UnknownAnswer),
     }
 }
 

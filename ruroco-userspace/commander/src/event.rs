@@ -31,6 +31,17 @@ impl Event {
         self.name
     }
 
+    /// The key that it is about; empty if it is about none.
+    pub fn key(&self) -> &str {
+        self.facts
+            .iter()
+            .find_map(|fact| match fact {
+                ("key", Fact::Text(key)) => Some(key.as_str()),
+                (_, Fact::Text(_) | Fact::Number(_)) => None,
+            })
+            .unwrap_or_default()
+    }
+
     /// Adds a text.
     #[must_use]
     pub fn text(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -29,7 +29,6 @@ pub mod audit_file;
 mod audit_rotation;
 pub mod cli;
 mod connection;
-pub mod door_failure;
 pub mod doors;
 pub mod event;
 pub mod gate_events;

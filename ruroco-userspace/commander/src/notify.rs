@@ -1,8 +1,11 @@
 //! Notifications: a program of the operator's runs after events, with the event on its standard input.
 //!
-//! Nothing waits for it. The thread that writes the audit trail hands each line over; the line waits in a queue of
-//! bounded length for a thread that runs one program at a time, without real-time scheduling. A program that takes
-//! longer than its `timeout` is killed. Events that find the queue full are dropped, and the log has their number.
+//! Nothing waits for it. The thread that writes the audit trail hands each line over; the line waits in a
+//! [queue](queue) of bounded length for a thread that runs one program at a time, without real-time scheduling. A
+//! program that takes longer than its `timeout` is killed. Events that find no room are dropped, and the log has their
+//! number.
+
+mod queue;
 
 use std::{
     io::{self, PipeReader, Write},
@@ -12,7 +15,6 @@ use std::{
     },
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread::{self, JoinHandle},
@@ -28,6 +30,7 @@ use ruroco_daemon::{
 use ruroco_messages::plain_error::plain;
 use rustix::io::ioctl_fionbio;
 
+use self::queue::Queue;
 use super::{
     event::Event,
     head_start::decline_real_time,
@@ -35,9 +38,6 @@ use super::{
     run::supervise,
     spawn::{Start, start},
 };
-
-/// Most events that wait for the program.
-const QUEUE: usize = 64;
 
 /// How long a commander that ends waits for notifications about the last events.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
@@ -48,10 +48,10 @@ const MAX_OUTPUT: usize = 4096;
 /// What events are handed to, and where the program is changed.
 #[derive(Clone, Debug)]
 pub struct Notifier {
-    queue: SyncSender<Notification>,
+    queue: Arc<Queue<Notification>>,
+    /// Wakes the thread that runs the program. One message is enough for any number of events.
+    wake: SyncSender<()>,
     program: Arc<Mutex<Option<Arc<Notify>>>>,
-    /// Events that found the queue full and have not been logged.
-    dropped: Arc<AtomicU64>,
 }
 
 /// The thread that runs the program. It ends when the last [`Notifier`] is gone.
@@ -77,18 +77,18 @@ struct Notification {
 /// # Errors
 /// If there can be no more threads or descriptors.
 pub fn begin() -> anyhow::Result<(Notifier, Worker)> {
-    let (queue, notifications) = mpsc::sync_channel(QUEUE);
+    let queue: Arc<Queue<Notification>> = Arc::default();
+    let (wake, wakes) = mpsc::sync_channel(1);
     let (done, is_done) = mpsc::channel();
     let (keep_going, stop) = UnixStream::pair().context("could not make a socket")?;
-    let dropped = Arc::new(AtomicU64::new(0));
-    let runner = Runner { stop, dropped: Arc::clone(&dropped), failures: Notices::default() };
+    let runner = Runner { stop, queue: Arc::clone(&queue), failures: Notices::default() };
     let thread = thread::Builder::new().name("notify".to_owned());
     let run = move || {
-        runner.run_all(&notifications);
+        runner.run_all(&wakes);
         drop(done);
     };
     let thread = thread.spawn(run).context("could not start the thread of notifications")?;
-    let notifier = Notifier { queue, program: Arc::default(), dropped };
+    let notifier = Notifier { queue, wake, program: Arc::default() };
     Ok((notifier, Worker { thread, is_done, keep_going }))
 }
 
@@ -104,9 +104,9 @@ impl Notifier {
         let Some(program) = program.filter(|program| program.wants(event.name())) else { return };
         let line = format!("{line}\n");
         let notification = Notification { program, line, variables: event.to_variables() };
-        if self.queue.try_send(notification).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.queue.add(event.key(), notification);
+        // If a message is there already, the thread has not seen it yet.
+        let _ = self.wake.try_send(());
     }
 }
 
@@ -123,25 +123,22 @@ impl Worker {
 struct Runner {
     /// Closed at its other end when the commander does not wait any longer.
     stop: UnixStream,
-    dropped: Arc<AtomicU64>,
+    queue: Arc<Queue<Notification>>,
     failures: Notices<&'static str>,
 }
 
 impl Runner {
-    fn run_all(mut self, notifications: &Receiver<Notification>) {
+    fn run_all(mut self, wakes: &Receiver<()>) {
         decline_real_time();
         loop {
-            let next = match self.failures.next() {
-                None => notifications.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => {
-                    notifications.recv_timeout(at.saturating_duration_since(Instant::now()))
+            let is_end = match self.queue.take() {
+                Some(notification) => {
+                    self.run(&notification);
+                    false
                 }
+                None => self.wait(wakes),
             };
-            let is_end = matches!(next, Err(RecvTimeoutError::Disconnected));
-            if let Ok(notification) = next {
-                self.run(&notification);
-            }
-            let dropped = self.dropped.swap(0, Ordering::Relaxed);
+            let dropped = self.queue.take_dropped();
             if dropped > 0 {
                 let detail = format_args!("{dropped} events: the program is too slow");
                 self.failures.note("queue_full", detail);
@@ -153,6 +150,15 @@ impl Runner {
             }
             self.failures.due(now).for_each(report);
         }
+    }
+
+    /// Waits for events, or until failures are to be logged. Says whether there will be no more events.
+    fn wait(&self, wakes: &Receiver<()>) -> bool {
+        let woken = match self.failures.next() {
+            None => wakes.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => wakes.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        matches!(woken, Err(RecvTimeoutError::Disconnected))
     }
 
     fn run(&mut self, notification: &Notification) {
@@ -297,7 +303,7 @@ mod tests {
             assert!(Instant::now() < deadline, "it was not ended");
             thread::yield_now();
         }
-        let dropped = notifier.dropped.load(Ordering::Relaxed);
+        let dropped = notifier.queue.take_dropped();
         assert!(
             dropped == 0 || dropped >= 1000 - 64 - 2,
             "{dropped}: either logged or still counted"
@@ -305,6 +311,29 @@ mod tests {
         drop(notifier);
         worker.finish();
         assert!(read(&count).lines().count() < 10);
+    }
+
+    #[test]
+    fn a_flood_of_one_key_leaves_the_event_of_another_to_the_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let [out, go] = ["out", "go"].map(|name| dir.path().join(name));
+        let line =
+            format!("cat >>{}; until [ -e {} ]; do sleep 0.01; done", out.display(), go.display());
+        let (notifier, worker) = begin().unwrap();
+        notifier.change(shell(&line, 60));
+        let hand_over = |key: &str| {
+            let event = Event::now("door").text("key", key);
+            notifier.hand_over(&event, &event.to_object().close());
+        };
+        (0..1000).for_each(|_| hand_over("flood"));
+        hand_over("phone");
+        (0..1000).for_each(|_| hand_over("flood"));
+        fs::write(go, "").unwrap();
+        drop(notifier);
+        worker.thread.join().unwrap();
+        let text = read(&out);
+        assert_eq!(text.matches("phone").count(), 1, "{text}");
+        assert!(text.lines().count() <= 70, "it is bounded");
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Service {
         let mut names = KeyNames::default();
         names.learn(&keys);
         notifier.change(commands.notify().cloned());
-        let gate = (config.source == Source::Xdp).then(|| GateEvents::new(&config.socket_dir));
+        let gate = has_gate(&config).then(|| GateEvents::new(&config.socket_dir));
         let rules = Rules::of(&config, commands, keys);
         let service = Self {
             server_uid,
@@ -329,6 +329,9 @@ impl Daemon<EVENTS> for Service {
         self.notifier.change(commands.notify().cloned());
         self.names.learn(&keys);
         self.rules = Rules::of(&config, commands, keys);
+        if has_gate(&config) != self.gate.is_some() {
+            self.gate = has_gate(&config).then(|| GateEvents::new(&config.socket_dir));
+        }
         self.config = config;
         let notify = program_of(&self.rules.commands);
         tracing::info!(commands = %names, notify, "reloaded");
@@ -343,6 +346,11 @@ impl Daemon<EVENTS> for Service {
     fn summarise(&self, line: &mut dyn fmt::Write) -> fmt::Result {
         line.write_str("waiting for orders")
     }
+}
+
+/// Whether a gate runs on this host: without XDP, it does only for doors.
+fn has_gate(config: &Config) -> bool {
+    config.source == Source::Xdp || !config.doors.is_empty()
 }
 
 /// The program that is notified of events, for the log.

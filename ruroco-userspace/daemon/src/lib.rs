@@ -16,4 +16,5 @@ pub mod service_manager;
 pub mod shares;
 pub mod signals;
 pub mod timestamp;
-pub mod wait;
+// Here for daemons; clients that `ruroco-ipc` has wait, too.
+pub use ruroco_ipc::wait;

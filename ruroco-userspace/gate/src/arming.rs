@@ -5,8 +5,12 @@
 //! does this by itself, so that it happens even if no gate runs.
 //!
 //! The state is in a map that the XDP program reads, in the table of the doors that nftables closes, and in a file for
-//! the next start of the host, which loses map and table. The file says that doors are to be open, and it is there until they are armed for good: a
-//! host that restarts before the operator has confirmed starts with open doors.
+//! the next start of the host, which loses map and table. The file says that doors are to be open, and it is there
+//! until they are armed for good: a host that restarts before the operator has confirmed starts with open doors.
+//!
+//! The gate does not own the state, although the operator's tool could send it requests: the kernel itself ends and
+//! confirms trials, in one place at a time, and `ruroco disarm` must work while the gate is dead or hangs. So the gate
+//! follows changes of others in any case, and an owner would add a way to change the state without removing a rule.
 
 use std::{
     io,

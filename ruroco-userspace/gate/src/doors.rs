@@ -18,7 +18,7 @@ mod events;
 mod filter;
 mod flows;
 mod lease_socket;
-mod leases;
+pub(crate) mod leases;
 mod ledger;
 
 use std::{

@@ -13,3 +13,11 @@ pub(crate) mod listing;
 mod program;
 pub(crate) mod ruleset;
 pub(crate) mod table;
+
+/// Makes sure that doors with `backend = "nftables"` can run `nft`.
+///
+/// # Errors
+/// If it is not installed. The message names the command that helps.
+pub fn check_installed() -> anyhow::Result<()> {
+    program::find().map(drop)
+}

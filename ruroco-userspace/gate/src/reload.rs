@@ -10,7 +10,7 @@
 
 use std::{
     mem,
-    os::fd::BorrowedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
@@ -21,7 +21,11 @@ use ruroco_daemon::logging;
 use ruroco_messages::problems::Problems;
 use rustix::thread::{MembarrierCommand, membarrier};
 
-use super::{gate::Gate, held_keys::HeldKeys, program::Program};
+use super::{
+    front::{self, Front, Loaded},
+    gate::Gate,
+    program::Program,
+};
 
 /// How long a packet may take to be judged where the kernel does not tell when all have been:
 /// thousands of times as long as it does.
@@ -34,51 +38,81 @@ impl Gate {
     /// The errors in the files, or why the successor could not be attached. The earlier state stays in force
     /// then.
     pub(super) fn succeed(&mut self) -> anyhow::Result<()> {
-        let settings = Settings::read_anew(&self.config, self.server_uid, Daemon::Gate)
-            .and(|settings| self.check_mode(&settings.config));
+        let settings = Settings::read_anew(&self.config, self.server_uid, Daemon::Gate);
+        let settings = settings.and(|settings| {
+            let front = self.front.as_ref();
+            front.map(|front| front.check_mode(&self.config, &settings.config)).unwrap_or_default()
+        });
         let Settings { config, keys, .. } = logging::or_refuse(settings)?;
-        let old_ring = BorrowedFd::try_clone_to_owned(&self.program.ring())
-            .context("could not keep the ring")?;
-        let (mut successor, keys) = HeldKeys::load(&config, keys.usable)?;
+        let (successor, maps, keys) = front::load(&config, keys.usable, &self.addresses)?;
         self.doors.prepare_table(&config)?;
         self.doors.begin_arming(&config)?;
-        if let Some(maps) = successor.doors() {
-            maps.set_addresses(&self.addresses.destinations())?;
-        }
-        let lookup = successor.attach_lookup()?;
         self.doors.add_to_table(&config)?;
-        if let Err(error) = self.hand_over(&mut successor, &config) {
-            self.doors.write_table_or_retry(&self.config);
-            forget_keys(&mut successor);
-            return Err(error);
-        }
-
-        let mut predecessor = mem::replace(&mut self.program, successor);
+        let exchanged = self.front.as_mut().zip(successor);
+        let exchanged = exchanged.map(|(front, successor)| front.hand_over(successor, &config));
+        let predecessor = match exchanged.transpose() {
+            Ok(predecessor) => predecessor,
+            Err(error) => {
+                self.doors.write_table_or_retry(&self.config);
+                return Err(error);
+            }
+        };
         self.keys = keys;
         self.config = config;
-        self.doors.change(&self.config, self.program.take_doors(), &self.keys);
-        self.replace_lookup(lookup);
-        wait_for_packets_under_way();
-        // From here on nothing is judged by the predecessor, counted by it or written to its ring.
-        match predecessor.verdicts() {
-            Ok(counted) => self.program.count_on(&counted),
-            Err(error) => tracing::warn!("the counters start again from 0: {error:#}"),
+        self.doors.change(&self.config, maps, &self.keys);
+        if let Some((front, predecessor)) = self.front.as_mut().zip(predecessor) {
+            front.retire(predecessor);
         }
-        self.ring_socket.retire(old_ring, Instant::now());
-        predecessor.flush_log();
-        forget_keys(&mut predecessor);
         tracing::info!(keys = self.keys.in_force(), "reloaded");
         Ok(())
     }
+}
 
-    fn hand_over(&mut self, successor: &mut Program, config: &Config) -> anyhow::Result<()> {
+/// A program that is on no interface any more, but may still be judging packets.
+struct Predecessor {
+    program: Program,
+    ring: OwnedFd,
+}
+
+impl Front {
+    /// Puts another program into the place of this one.
+    ///
+    /// # Errors
+    /// If an interface rejects it. Nothing has changed then.
+    fn hand_over(&mut self, mut successor: Loaded, config: &Config) -> anyhow::Result<Predecessor> {
+        let ring = BorrowedFd::try_clone_to_owned(&self.program.ring());
+        let ring = ring.context("could not keep the ring")?;
+        if let Err(error) = self.exchange(&mut successor.program, config) {
+            forget_keys(&mut successor.program);
+            return Err(error);
+        }
+        let program = mem::replace(&mut self.program, successor.program);
+        self.replace_lookup(successor.lookup, &config.gate.pin_dir);
+        Ok(Predecessor { program, ring })
+    }
+
+    fn exchange(&mut self, successor: &mut Program, config: &Config) -> anyhow::Result<()> {
         self.interfaces.hand_over(self.program.xdp()?, successor.xdp()?, &config.gate)
     }
 
+    /// Takes over what the predecessor has counted, and has the server empty its ring.
+    fn retire(&mut self, predecessor: Predecessor) {
+        let Predecessor { mut program, ring } = predecessor;
+        wait_for_packets_under_way();
+        // From here on nothing is judged by the predecessor, counted by it or written to its ring.
+        match program.verdicts() {
+            Ok(counted) => self.program.count_on(&counted),
+            Err(error) => tracing::warn!("the counters start again from 0: {error:#}"),
+        }
+        self.ring_socket.retire(ring, Instant::now());
+        program.flush_log();
+        forget_keys(&mut program);
+    }
+
     /// The mode of an interface can change only while the program is not attached to it.
-    fn check_mode(&self, config: &Config) -> Problems {
+    fn check_mode(&self, running: &Config, config: &Config) -> Problems {
         let mut problems = Problems::default();
-        let (old, new) = (self.config.gate.mode, config.gate.mode);
+        let (old, new) = (running.gate.mode, config.gate.mode);
         for interface in self.interfaces.iter().filter(|_| old != new) {
             if let Some(attachment) = &interface.attachment
                 && config.gate.interfaces.contains(&interface.name)

@@ -31,20 +31,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Status {
     /// The gate's release.
     pub version: String,
-    /// The XDP program.
-    pub program: ProgramStatus,
+    /// The front of the gate.
+    #[serde(flatten)]
+    pub front: FrontStatus,
     /// When the gate was started, in seconds since 1970.
     pub start_time_seconds: u64,
     /// How long ago that was when it answered, in milliseconds.
     pub uptime_ms: u64,
-    /// Whether the program is on all configured interfaces.
-    pub attached: bool,
-    /// Since when this is so (RFC 3339, UTC).
+    /// Since when the program is on all configured interfaces, or not (RFC 3339, UTC).
     pub since: String,
     /// For how long, in milliseconds.
     pub since_ms: u64,
-    /// The interfaces of the configuration.
-    pub interfaces: Vec<InterfaceStatus>,
     /// Our UDP port.
     pub port: u16,
     /// Our addresses, as each is on this host.
@@ -59,6 +56,17 @@ pub struct Status {
     pub arming: ArmingStatus,
     /// The table of the doors that nftables closes, if there are any.
     pub nftables: Option<TableStatus>,
+}
+
+/// The state of the front of the gate: the program, its interfaces and its ring.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FrontStatus {
+    /// The XDP program.
+    pub program: ProgramStatus,
+    /// Whether the program is on all configured interfaces.
+    pub attached: bool,
+    /// The interfaces of the configuration.
+    pub interfaces: Vec<InterfaceStatus>,
     /// Whether a server has the ring.
     pub server_connected: bool,
     /// The process id of that server.

@@ -26,6 +26,8 @@ use std::time::Duration;
 use ruroco_common::{address::Address, datagram::KeyId, doors::DoorName};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, big_endian, transmute};
 
+use crate::record::{Layout, NoRecord, Subject, nanoseconds, time};
+
 /// Size in bytes of an encoded event.
 pub const SIZE: usize = 91;
 
@@ -148,42 +150,21 @@ impl Cause {
 /// The number of [`DoorEvent::Lost`].
 const LOST: u8 = 7;
 
-/// Why a message is no event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoEvent {
-    /// Another version than [`VERSION`]; holds the version found.
-    #[error(
-        "an event of version {0}, expected {VERSION}: gate and commander are of different releases"
-    )]
-    WrongVersion(u8),
-    /// Another length than [`SIZE`].
-    #[error("an event of {0} bytes, expected {SIZE}")]
-    WrongLength(usize),
-    /// The number of nothing that can happen.
-    #[error("an event with the unknown number {0}")]
-    UnknownEvent(u8),
-    /// The name of no door.
-    #[error("an event with a name that no door can have")]
-    WrongName,
-    /// More bits than the address has.
-    #[error("an event with a prefix of {0} bits")]
-    WrongPrefix(u8),
-}
-
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Wire {
     version: u8,
     number: u8,
     prefix: u8,
-    door: [u8; DoorName::MAX_LENGTH],
-    address: [u8; 16],
-    key: KeyId,
-    counter: big_endian::U128,
+    subject: Subject,
     at: big_endian::U64,
     until: big_endian::U64,
     connections: big_endian::U64,
     count: big_endian::U64,
+}
+
+impl Layout for Wire {
+    const VERSION: u8 = VERSION;
 }
 
 impl DoorEvent {
@@ -195,11 +176,8 @@ impl DoorEvent {
                 version: VERSION,
                 number: LOST,
                 prefix: 0,
-                door: [0; DoorName::MAX_LENGTH],
-                address: [0; 16],
-                key: KeyId([0; 8]),
-                counter: 0.into(),
-                at: nanoseconds(at).into(),
+                subject: Subject::NONE,
+                at: nanoseconds(at),
                 until: 0.into(),
                 connections: 0.into(),
                 count: count.into(),
@@ -211,33 +189,28 @@ impl DoorEvent {
     ///
     /// # Errors
     /// Why it is no event.
-    pub fn decode(message: &[u8]) -> Result<Self, NoEvent> {
-        let bytes: [u8; SIZE] =
-            message.try_into().map_err(|_| NoEvent::WrongLength(message.len()))?;
-        let wire: Wire = transmute!(bytes);
-        if wire.version != VERSION {
-            return Err(NoEvent::WrongVersion(wire.version));
-        }
-        let (at, count) = (Duration::from_nanos(wire.at.get()), wire.count.get());
+    pub fn decode(message: &[u8]) -> Result<Self, NoRecord> {
+        let wire = Wire::read(message)?;
+        let (at, count) = (time(wire.at), wire.count.get());
         if wire.number == LOST {
             return Ok(Self::Lost { count, at });
         }
         let happened =
-            Happened::from_number(wire.number, count).ok_or(NoEvent::UnknownEvent(wire.number))?;
-        let address = Address::from_bytes(wire.address);
+            Happened::from_number(wire.number, count).ok_or(NoRecord::UnknownKind(wire.number))?;
+        let (door, address, key, counter) = wire.subject.parts()?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
         if wire.prefix > bits {
-            return Err(NoEvent::WrongPrefix(wire.prefix));
+            return Err(NoRecord::WrongPrefix(wire.prefix));
         }
         Ok(Self::Lease(LeaseEvent {
             happened,
-            door: DoorName::from_bytes(wire.door).ok_or(NoEvent::WrongName)?,
+            door,
             address,
             prefix: wire.prefix,
-            key: wire.key,
-            counter: wire.counter.get(),
+            key,
+            counter,
             at,
-            until: Duration::from_nanos(wire.until.get()),
+            until: time(wire.until),
             connections: wire.connections.get(),
         }))
     }
@@ -253,12 +226,9 @@ impl LeaseEvent {
             version: VERSION,
             number: self.happened.number(),
             prefix: self.prefix,
-            door: self.door.to_bytes(),
-            address: self.address.to_bytes(),
-            key: self.key,
-            counter: self.counter.into(),
-            at: nanoseconds(self.at).into(),
-            until: nanoseconds(self.until).into(),
+            subject: Subject::new(self.door, self.address, self.key, self.counter),
+            at: nanoseconds(self.at),
+            until: nanoseconds(self.until),
             connections: self.connections.into(),
             count: count.into(),
         }
@@ -272,10 +242,6 @@ impl LeaseEvent {
             (_, prefix) => format!("{ip}/{prefix}"),
         }
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -343,14 +309,14 @@ mod tests {
                     prop_assert_eq!(event.encode().to_vec(), bytes);
                 }
                 Ok(event) => prop_assert_eq!(&event.encode()[..83], &bytes[..83]),
-                Err(NoEvent::WrongLength(length)) => {
-                    prop_assert_eq!(length, bytes.len());
-                    prop_assert_ne!(length, SIZE);
+                Err(NoRecord::WrongLength { found, expected }) => {
+                    prop_assert_eq!((found, expected), (bytes.len(), SIZE));
+                    prop_assert_ne!(found, SIZE);
                 }
-                Err(NoEvent::WrongVersion(version)) => prop_assert_ne!(version, VERSION),
-                Err(NoEvent::UnknownEvent(number)) => prop_assert_eq!(number, 8),
-                Err(NoEvent::WrongName) => prop_assert!(name.is_empty()),
-                Err(NoEvent::WrongPrefix(prefix)) => prop_assert!(prefix > 32),
+                Err(NoRecord::WrongVersion { found, .. }) => prop_assert_ne!(found, VERSION),
+                Err(NoRecord::UnknownKind(number)) => prop_assert_eq!(number, 8),
+                Err(NoRecord::WrongName) => prop_assert!(name.is_empty()),
+                Err(NoRecord::WrongPrefix(prefix)) => prop_assert!(prefix > 32),
             }
         }
 

@@ -18,6 +18,8 @@ use std::time::Duration;
 use ruroco_common::{address::Address, datagram::KeyId, doors::DoorName};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, big_endian, transmute};
 
+use crate::record::{Layout, NoRecord, Subject, nanoseconds, time};
+
 /// Size in bytes of an encoded request.
 pub const SIZE: usize = 66;
 
@@ -85,11 +87,13 @@ pub enum Answer {
     Failed = 9,
     /// The request is of another version, or has another length.
     Malformed = 10,
+    /// The lease would have ended before the gate received the request.
+    TooLate = 11,
 }
 
 impl Answer {
     /// All answers, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Opened,
         Self::Renewed,
         Self::Closed,
@@ -101,6 +105,7 @@ impl Answer {
         Self::Full,
         Self::Failed,
         Self::Malformed,
+        Self::TooLate,
     ];
 
     /// The byte of the answer.
@@ -128,6 +133,7 @@ impl Answer {
             Self::Full => "too_many_leases",
             Self::Failed => "failed",
             Self::Malformed => "malformed",
+            Self::TooLate => "too_late",
         }
     }
 
@@ -137,35 +143,17 @@ impl Answer {
     }
 }
 
-/// Why a message is no request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoRequest {
-    /// Another version than [`VERSION`]; holds the version found.
-    #[error(
-        "a request of version {0}, expected {VERSION}: gate and commander are of different releases"
-    )]
-    WrongVersion(u8),
-    /// Another length than [`SIZE`].
-    #[error("a request of {0} bytes, expected {SIZE}")]
-    WrongLength(usize),
-    /// Neither to open nor to close.
-    #[error("a request with the unknown action {0}")]
-    UnknownAction(u8),
-    /// The name of no door.
-    #[error("a request with a name that no door can have")]
-    WrongName,
-}
-
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Wire {
     version: u8,
     action: u8,
-    door: [u8; DoorName::MAX_LENGTH],
-    address: [u8; 16],
-    key: KeyId,
-    counter: big_endian::U128,
+    subject: Subject,
     until: big_endian::U64,
+}
+
+impl Layout for Wire {
+    const VERSION: u8 = VERSION;
 }
 
 const OPEN: u8 = 1;
@@ -181,45 +169,28 @@ impl Request {
     /// Encodes; the inverse of [`Request::decode`].
     pub fn encode(&self) -> [u8; SIZE] {
         let (action, until) = match self.action {
-            Action::Open { until } => (OPEN, u64::try_from(until.as_nanos()).unwrap_or(u64::MAX)),
-            Action::Close => (CLOSE, 0),
-            Action::CloseAll => (CLOSE_ALL, 0),
+            Action::Open { until } => (OPEN, until),
+            Action::Close => (CLOSE, Duration::ZERO),
+            Action::CloseAll => (CLOSE_ALL, Duration::ZERO),
         };
-        transmute!(Wire {
-            version: VERSION,
-            action,
-            door: self.door.to_bytes(),
-            address: self.address.to_bytes(),
-            key: self.key,
-            counter: self.counter.into(),
-            until: until.into(),
-        })
+        let subject = Subject::new(self.door, self.address, self.key, self.counter);
+        transmute!(Wire { version: VERSION, action, subject, until: nanoseconds(until) })
     }
 
     /// Decodes a message.
     ///
     /// # Errors
     /// Why it is no request.
-    pub fn decode(message: &[u8]) -> Result<Self, NoRequest> {
-        let bytes: [u8; SIZE] =
-            message.try_into().map_err(|_| NoRequest::WrongLength(message.len()))?;
-        let wire: Wire = transmute!(bytes);
-        if wire.version != VERSION {
-            return Err(NoRequest::WrongVersion(wire.version));
-        }
+    pub fn decode(message: &[u8]) -> Result<Self, NoRecord> {
+        let wire = Wire::read(message)?;
         let action = match wire.action {
-            OPEN => Action::Open { until: Duration::from_nanos(wire.until.get()) },
+            OPEN => Action::Open { until: time(wire.until) },
             CLOSE => Action::Close,
             CLOSE_ALL => Action::CloseAll,
-            other => return Err(NoRequest::UnknownAction(other)),
+            other => return Err(NoRecord::UnknownKind(other)),
         };
-        Ok(Self {
-            action,
-            door: DoorName::from_bytes(wire.door).ok_or(NoRequest::WrongName)?,
-            address: Address::from_bytes(wire.address),
-            key: wire.key,
-            counter: wire.counter.get(),
-        })
+        let (door, address, key, counter) = wire.subject.parts()?;
+        Ok(Self { action, door, address, key, counter })
     }
 }
 
@@ -264,13 +235,13 @@ mod tests {
                     prop_assert_eq!(&request.encode()[..58], &bytes[..58]);
                 }
                 Ok(request) => prop_assert_eq!(request.encode().to_vec(), bytes),
-                Err(NoRequest::WrongLength(length)) => {
-                    prop_assert_eq!(length, bytes.len());
-                    prop_assert_ne!(length, SIZE);
+                Err(NoRecord::WrongLength { found, expected }) => {
+                    prop_assert_eq!((found, expected), (bytes.len(), SIZE));
+                    prop_assert_ne!(found, SIZE);
                 }
-                Err(NoRequest::WrongVersion(version)) => prop_assert_ne!(version, VERSION),
-                Err(NoRequest::UnknownAction(action)) => prop_assert!(action == 0 || action > 3),
-                Err(NoRequest::WrongName) => {}
+                Err(NoRecord::WrongVersion { found, .. }) => prop_assert_ne!(found, VERSION),
+                Err(NoRecord::UnknownKind(action)) => prop_assert!(action == 0 || action > 3),
+                Err(error) => prop_assert_eq!(error, NoRecord::WrongName),
             }
         }
 

@@ -85,7 +85,7 @@ impl Text {
 
     fn gate(&mut self, status: &Status) -> fmt::Result {
         self.family("ruroco_build_info", "gauge", "Version of the gate, tag of its XDP program.")?;
-        let tag = status.program.tag.as_deref().unwrap_or_default();
+        let tag = status.front.program.tag.as_deref().unwrap_or_default();
         let labels = [("version", status.version.as_str()), ("program_tag", tag)];
         self.sample("ruroco_build_info", &labels, 1)?;
         let accepted = status.keys.iter().filter(|key| !key.expired).count();
@@ -98,17 +98,17 @@ impl Text {
             (
                 "ruroco_attached",
                 "Whether the XDP program is attached to all configured interfaces.",
-                status.attached.into(),
+                status.front.attached.into(),
             ),
             (
                 "ruroco_server_connected",
                 "Whether a server has received the ring.",
-                status.server_connected.into(),
+                status.front.server_connected.into(),
             ),
             (
                 "ruroco_ring_waiting_bytes",
                 "Bytes in the ring that the server has not read yet.",
-                status.ring.waiting_bytes,
+                status.front.ring.waiting_bytes,
             ),
             (
                 "ruroco_keys",
@@ -118,7 +118,7 @@ impl Text {
             (
                 "ruroco_map_memory_bytes",
                 "Memory of the XDP program's maps.",
-                status.program.map_memory_bytes,
+                status.front.program.map_memory_bytes,
             ),
         ] {
             self.family(name, "gauge", help)?;
@@ -134,7 +134,7 @@ impl Text {
             "gauge",
             "Whether the XDP program is attached to the interface, and in which mode.",
         )?;
-        status.interfaces.iter().try_for_each(|interface| {
+        status.front.interfaces.iter().try_for_each(|interface| {
             let mode = interface.mode.as_deref().unwrap_or("none");
             let labels = [("interface", interface.name.as_str()), ("mode", mode)];
             self.sample(name, &labels, u8::from(interface.attached))
@@ -182,6 +182,7 @@ impl Text {
         let name = "ruroco_packets_total";
         self.family(name, "counter", "Packets by the verdict of the XDP program.")?;
         status
+            .front
             .verdicts
             .iter()
             .try_for_each(|(verdict, count)| self.sample(name, &[("verdict", verdict)], count))
@@ -299,8 +300,8 @@ mod tests {
         fn no_name_of_an_interface_breaks_it(name in "[\"\\\\{}=,#a\u{e9}]{1,15}") {
             let mut report = report();
             let status = report.status.as_mut().unwrap();
-            status.interfaces.truncate(1);
-            status.interfaces[0].name = name;
+            status.front.interfaces.truncate(1);
+            status.front.interfaces[0].name = name;
             let text = exposition(&report);
             prop_assert_eq!(parse(&text).len(), text.matches("# TYPE").count());
         }

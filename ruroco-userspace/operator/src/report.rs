@@ -94,7 +94,7 @@ impl Report {
         refused.extend(by_commander);
         // The same format, in the same zone, sorts as time does.
         refused.sort_by(|one, other| other.time.cmp(&one.time));
-        let pid = status.as_ref().and_then(|status| status.server_pid);
+        let pid = status.as_ref().and_then(|status| status.front.server_pid);
         Self {
             ready,
             open,
@@ -148,7 +148,7 @@ impl Report {
     }
 
     fn write_gate(&self, f: &mut String, status: &Status) -> fmt::Result {
-        let state = match (status.attached, self.open) {
+        let state = match (status.front.attached, self.open) {
             (true, false) => "attached",
             (true, true) => "attached, but NOT ON ALL INTERFACES,",
             (false, _) => "NOT ATTACHED to some interface",
@@ -158,7 +158,7 @@ impl Report {
         let addresses: Vec<_> = status.addresses.iter().map(|on| on.ip.as_str()).collect();
         writeln!(f, "guards      UDP port {} of {}", status.port, addresses.join(", "))?;
         writeln!(f, "appearance  {}", status.appearance)?;
-        for interface in &status.interfaces {
+        for interface in &status.front.interfaces {
             match &interface.device {
                 None => write!(f, "interface   {}: ", interface.name)?,
                 Some(device) => write!(f, "interface   {} ({device}): ", interface.name)?,
@@ -171,8 +171,8 @@ impl Report {
         for one in self.unguarded.iter().filter(|one| one.from.is_problem()) {
             writeln!(f, "interface   {}: NOT GUARDED", harmless(&one.interface))?;
         }
-        let tag = status.program.tag.as_deref().unwrap_or("unknown");
-        let kibibytes = status.program.map_memory_bytes.div_ceil(1024);
+        let tag = status.front.program.tag.as_deref().unwrap_or("unknown");
+        let kibibytes = status.front.program.map_memory_bytes.div_ceil(1024);
         writeln!(f, "version     {}, program {tag}, maps of {kibibytes} KiB", status.version)
     }
 
@@ -186,7 +186,7 @@ impl Report {
 
     fn write_verdicts(&self, f: &mut String, status: &Status) -> fmt::Result {
         Verdict::ALL.map(Verdict::name).into_iter().try_for_each(|verdict| {
-            let count = status.verdicts.get(verdict).copied().unwrap_or_default();
+            let count = status.front.verdicts.get(verdict).copied().unwrap_or_default();
             write!(f, "verdict     {verdict:<13} {count:>14}")?;
             match self.rates.as_ref().and_then(|rates| rates.get(verdict)) {
                 Some(rate) => writeln!(f, " {rate:>12.1}/s"),
@@ -273,10 +273,11 @@ fn rates(before: &Status, after: &Status) -> Option<BTreeMap<String, f64>> {
     let millis = after.uptime_ms.checked_sub(before.uptime_ms).filter(|millis| *millis > 0);
     let millis = millis.filter(|_| is_same)?;
     let rate = |(verdict, count): (&String, &u64)| {
-        let more = count.saturating_sub(before.verdicts.get(verdict).copied().unwrap_or_default());
+        let more =
+            count.saturating_sub(before.front.verdicts.get(verdict).copied().unwrap_or_default());
         (verdict.clone(), to_f64(more) * 1000.0 / to_f64(millis))
     };
-    Some(after.verdicts.iter().map(rate).collect())
+    Some(after.front.verdicts.iter().map(rate).collect())
 }
 
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "only for people to read")]

@@ -68,7 +68,7 @@ fn use_running(config: &mut Config, status: Status) {
     config.addresses = ips.map(Into::into).collect();
     config.port = status.port;
     config.gate.interfaces =
-        status.interfaces.into_iter().map(|interface| interface.name).collect();
+        status.front.interfaces.into_iter().map(|interface| interface.name).collect();
 }
 
 #[cfg(test)]

@@ -43,11 +43,10 @@ fn a_host_is_added_listed_changed_and_removed() {
     });
     assert_eq!(hosts(&person), json!({ "hosts": [home] }));
     let listed = person.run(&["host", "list"]);
-    assert!(
-        listed.starts_with(
-            "home  [2001:db8::1]:81  commands open close  (key home, confirm close, port 22"
-        ),
-        "{listed}"
+    assert_eq!(
+        listed,
+        "home  [2001:db8::1]:81  commands open close  (key home, confirm close, port 22, for 198.51.100.7, \
+         permissive, ipv6, all addresses)\n"
     );
 
     let refused = person.refused(&EVERYTHING);

@@ -1,10 +1,11 @@
 //! What `ruroco doctor` finds of doors: ways past them, and what keeps a connection from its program.
 
-use std::{net::TcpListener, process::Stdio};
+use std::{net::TcpListener, path::Path, process::Stdio};
 
 use ruroco_lab::{
     files::Options,
     lab::{Lab, require_tool},
+    mount::Mount,
     network::SERVER,
 };
 
@@ -116,4 +117,25 @@ fn a_port_of_a_door_that_the_kernel_may_give_away_is_a_warning() {
     told().expect("door_port", "warning", &[&format!("tcp/{PORT}"), &remedy]);
     run(&lab, &remedy);
     assert!(told().all.iter().all(|finding| finding["name"] != "door_port"));
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_door_of_nftables_needs_nft() {
+    for source in ["xdp", "udp"] {
+        let lab = Lab::running(&Options { source, ..options(LONG, "backend = \"nftables\"") });
+        Findings::of(&mut doctor(&lab)).expect("door_nft", "ok", &[]);
+        let hidden = Mount::without(Path::new("/usr/sbin/nft"), &lab.files.path("hidden"));
+        let findings = Findings::of(&mut doctor(&lab));
+        let told = [&format!("test (tcp/{PORT})"), "apt install nftables"];
+        findings.expect("door_nft", "problem", &told);
+        drop(hidden);
+    }
+    let lab = host("");
+    let findings = Findings::of(&mut doctor(&lab));
+    assert!(
+        findings.all.iter().all(|finding| finding["name"] != "door_nft"),
+        "{:#?}",
+        findings.all
+    );
 }

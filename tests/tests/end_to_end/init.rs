@@ -10,6 +10,7 @@ use std::{
 
 use ruroco_lab::{
     directory::Directory,
+    mount::{self, Mount},
     network::{Network, SERVER, SERVER_INTERFACE},
     programs,
 };
@@ -210,4 +211,46 @@ fn only_addresses_that_will_last_are_proposed() {
         assert_eq!(sorted(&written), sorted(expected), "{written}");
         assert!(written.contains("\"fd00::1\"]"), "a site's own address comes last: {written}");
     }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn without_xdp_doors_are_of_nftables_which_has_to_be_installed() {
+    let (network, place) = (Network::new(), Directory::new());
+    mount::keep_to_this_thread();
+    let folder = place.path().join("etc");
+    let config = folder.join("config.toml");
+    let init = |more: &[&str]| {
+        let mut init = network.server.command();
+        init.arg(programs::path("ruroco")).args(["init", "--no-start", "--yes", "--config"]);
+        init.arg(&config).args(["--source", "udp", "--address", "192.0.2.1", "--port", "34020"]);
+        // This machine may have no user for the server, without whom it ends later.
+        init.args(more).output().unwrap()
+    };
+    let door = ["--door", "ssh=tcp/22", "--door", "wg=udp/51820"];
+    let hidden = Mount::without(Path::new("/usr/sbin/nft"), &place.path().join("hidden"));
+    let refused = init(&door);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    assert!(
+        said.contains("nothing was written") && said.contains("apt install nftables"),
+        "{said}"
+    );
+    assert!(!folder.exists(), "something was written");
+    drop(hidden);
+
+    let refused = init(&["--interface", "lo"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("Remove --interface") && !folder.exists(), "{said}");
+
+    init(&door);
+    let written = fs::read_to_string(&config).unwrap();
+    assert!(written.starts_with("source = \"udp\"\n") && !written.contains("[gate]"), "{written}");
+    assert_eq!(written.matches("\nbackend = \"nftables\"\n").count(), 2, "{written}");
+    let mut check = network.server.command();
+    check.arg(programs::path("ruroco")).args(["check", "--daemon", "commander", "--config"]);
+    let checked = check.arg(&config).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    let errors = said.lines().filter(|line| line.contains("config.toml:"));
+    assert_eq!(errors.filter(|line| !line.contains("server_user")).count(), 0, "{said}");
 }

@@ -38,6 +38,7 @@ mod live_stack;
 mod logs;
 mod networks;
 mod odd_packets;
+mod own_session;
 mod privileges;
 mod probes;
 mod readiness;

@@ -23,7 +23,10 @@ use ruroco_lab::{
 use rustix::thread::{Uid, set_thread_uid};
 use std::os::fd::AsRawFd;
 
+use crate::doors;
+
 /// Bits of linux/capability.h.
+const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
@@ -93,8 +96,23 @@ fn network_sockets_would_be_seen() {
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn the_gate_keeps_the_three_capabilities_that_it_needs() {
     let mut lab = Lab::running(&Default::default());
-    let kept = 1 << CAP_NET_ADMIN | 1 << CAP_PERFMON | 1 << CAP_BPF;
-    for thread in Process(lab.gate().pid()).threads() {
+    expect_capabilities(lab.gate(), &[CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn a_gate_without_the_program_changes_tables_and_reads_keys() {
+    let doors = doors::options(doors::LONG, "backend = \"nftables\"");
+    let mut lab = Lab::running(&Options { source: "udp", ..doors });
+    lab.start_gate_until(&["gate is ready"]);
+    expect_capabilities(lab.gate(), &[CAP_DAC_READ_SEARCH, CAP_NET_ADMIN]);
+}
+
+/// Each thread of a gate has these capabilities and gets no others.
+#[track_caller]
+fn expect_capabilities(gate: &Daemon, capabilities: &[u32]) {
+    let kept = capabilities.iter().map(|capability| 1 << capability).sum();
+    for thread in Process(gate.pid()).threads() {
         let expected = Capabilities {
             inheritable: 0,
             permitted: kept,

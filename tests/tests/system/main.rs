@@ -12,7 +12,10 @@
     reason = "whatever is not as expected has to end the test, and say where"
 )]
 
+mod both_backends;
+mod door_host;
 mod doors;
+mod firewalls;
 mod flood;
 mod from_upstream;
 mod host;

@@ -4,13 +4,11 @@ use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use ruroco_invite::{
-    destination::Family,
-    door::{Door, in_words},
-};
+use ruroco_common::doors::DoorName;
+use ruroco_invite::door::{Door, in_words};
 use ruroco_keys::name::Name;
 use ruroco_messages::problems::Problems;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     address::TypedAddress, completion, hosts, knock_options::KnockOptions, print_line, print_note,
@@ -18,7 +16,10 @@ use super::{
 use crate::{
     folder::Folder,
     key_store::{KeyReference, KeyStore},
-    profiles::{EditError, Host},
+    profiles::{
+        EditError, Host,
+        field_values::{FieldValue, HostField},
+    },
     upstream::{self, CommandsList},
 };
 
@@ -172,82 +173,59 @@ fn list(folder: &Folder, as_json: bool) -> anyhow::Result<()> {
 
 /// The commands and options of a host, which are listed after its name and address.
 fn commands_and_options(host: &Host) -> String {
-    let Host {
-        address: _,
-        family,
-        all_addresses,
-        key,
-        command: _,
-        commands: _,
-        confirm,
-        wait,
-        doors,
-        connect,
-        ip,
-        permissive,
-    } = host;
     let commands: Vec<&str> = host.all_commands().collect();
     let kind = if commands.len() == 1 { "command" } else { "commands" };
-    let mut words = vec![format!("{kind} {}", commands.join(" ")), format!("(key {key}")];
-    words.extend((!confirm.is_empty()).then(|| format!("confirm {}", confirm.join(" "))));
-    words.extend(wait.map(|port| format!("port {port}")));
-    words.extend(
-        doors.iter().map(|(name, door)| {
-            format!("door {name} {} for {}", door.port, in_words(door.duration))
-        }),
-    );
-    words.extend(connect.as_ref().map(|connect| format!("connect {connect}")));
-    words.extend(ip.map(|ip| format!("for {ip}")));
-    words.extend(permissive.then(|| "permissive".to_owned()));
-    words.extend((*family != Family::Any).then(|| family.field().to_owned()));
-    words.extend(all_addresses.then(|| "all addresses".to_owned()));
-    let (commands, options) = words.split_at(1);
-    format!("{}  {})", commands.concat(), options.join(", "))
+    let options: Vec<String> = host.fields().iter().flat_map(option).collect();
+    format!("{kind} {}  ({})", commands.join(" "), options.join(", "))
+}
+
+/// How a field with another value than the default one is listed.
+fn option(field: &HostField<'_>) -> Vec<String> {
+    let Some(word) = field.word.filter(|_| !field.is_default) else { return Vec::new() };
+    let with = |value: &str| format!("{word} {value}").trim_start().to_owned();
+    match &field.value {
+        FieldValue::Nothing => Vec::new(),
+        FieldValue::Flag(_) => vec![word.to_owned()],
+        FieldValue::Number(number) => vec![with(&number.to_string())],
+        FieldValue::Text(text) => vec![with(text)],
+        FieldValue::Texts(texts) => vec![with(&texts.join(" "))],
+        FieldValue::Doors(doors) => {
+            let door = |(name, Door { port, duration, .. }): (&DoorName, &Door)| {
+                with(&format!("{name} {port} for {}", in_words(*duration)))
+            };
+            doors.iter().map(door).collect()
+        }
+    }
 }
 
 fn to_json(name: &Name, host: &Host, trouble: Option<&str>) -> Value {
-    let Host {
-        address,
-        family,
-        all_addresses,
-        key,
-        command,
-        commands: _,
-        confirm,
-        wait,
-        doors,
-        connect,
-        ip,
-        permissive,
-    } = host;
-    let doors: Vec<Value> = doors
-        .iter()
-        .map(|(name, Door { port, duration, open, close })| {
-            json!({
-                "name": name.to_string(),
-                "port": port.to_string(),
-                "seconds": duration.as_secs(),
-                "open": open,
-                "close": close,
-            })
-        })
-        .collect();
-    json!({
-        "name": name.as_str(),
-        "address": address.to_string(),
-        "family": family.field(),
-        "all_addresses": all_addresses,
-        "key": key.to_string(),
-        "command": command,
-        "commands": host.all_commands().collect::<Vec<_>>(),
-        "confirm": confirm,
-        "wait": wait,
-        "doors": doors,
-        "connect": connect,
-        "ip": ip.map(|ip| ip.to_string()),
-        "permissive": permissive,
-        "trouble": trouble,
-    })
+    let fields = host.fields().map(|field| (field.name.to_owned(), value_to_json(field.value)));
+    let mut all = Map::from_iter([("name".to_owned(), name.as_str().into())]);
+    all.extend(fields);
+    all.insert("trouble".to_owned(), trouble.into());
+    Value::Object(all)
+}
+
+fn value_to_json(value: FieldValue<'_>) -> Value {
+    match value {
+        FieldValue::Nothing => Value::Null,
+        FieldValue::Flag(flag) => flag.into(),
+        FieldValue::Number(number) => number.into(),
+        FieldValue::Text(text) => text.into(),
+        FieldValue::Texts(texts) => texts.into(),
+        FieldValue::Doors(doors) => {
+            let door = |(name, Door { port, duration, open, close }): (&DoorName, &Door)| {
+                json!({
+                    "name": name.to_string(),
+                    "port": port.to_string(),
+                    "seconds": duration.as_secs(),
+                    "open": open,
+                    "close": close,
+                })
+            };
+            doors.iter().map(door).collect()
+        }
+    }
 }
 
 fn remove(folder: &Folder, name: &str) -> anyhow::Result<()> {

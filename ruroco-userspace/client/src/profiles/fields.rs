@@ -1,7 +1,8 @@
 //! Every field of a host in `client.toml`: its type, default and meaning.
 //!
-//! To add a field, add it here, and to [`Host`](super::Host) or its doors, which take it. The reference page, the names
-//! that problems suggest and the dictionary of the fuzzers follow.
+//! To add a field, add it here, to [`Host`](super::Host) or its doors, which take it, and to the host's `field_values`,
+//! from which it is written and listed. The reference page, the names that problems suggest and the dictionary of the
+//! fuzzers follow.
 
 use std::net::IpAddr;
 

@@ -1,51 +1,30 @@
 //! Writing a host into `client.toml`. A value that does not change keeps its comments.
 
-use ruroco_invite::{
-    destination::Family,
-    door::{Door, Doors},
-};
-use ruroco_keys::command_name::DEFAULT_COMMAND;
+use ruroco_invite::door::{Door, Doors};
 use toml_edit::{Array, Item, Table, Value, value};
 
 use super::{
     Host,
-    fields::{self, DOORS, door_fields},
+    field_values::{FieldValue, HostField},
+    fields::{DOORS, door_fields},
 };
 
 /// Sets every field of a host. Fields with their default value are left out.
 pub(super) fn write_host(table: &mut dyn toml_edit::TableLike, host: &Host) {
-    let Host {
-        address,
-        family,
-        all_addresses,
-        key,
-        command,
-        commands,
-        confirm,
-        wait,
-        doors,
-        connect,
-        ip,
-        permissive,
-    } = host;
-    let is_one = commands.is_empty();
-    let all: Array = host.all_commands().collect();
-    let confirmed: Array = confirm.iter().collect();
-    let fields: [(&str, Option<Value>); 11] = [
-        (fields::ADDRESS.name, Some(address.to_string().into())),
-        (fields::KEY.name, Some(key.to_string().into())),
-        (fields::COMMAND.name, (is_one && command != DEFAULT_COMMAND).then(|| command.into())),
-        (fields::COMMANDS.name, (!is_one).then_some(all.into())),
-        (fields::CONFIRM.name, (!confirm.is_empty()).then_some(confirmed.into())),
-        (fields::WAIT.name, wait.map(|port| i64::from(port.get()).into())),
-        (fields::CONNECT.name, connect.as_ref().map(Value::from)),
-        (fields::IP.name, ip.map(|ip| ip.to_string().into())),
-        (fields::PERMISSIVE.name, permissive.then_some(true.into())),
-        (fields::FAMILY.name, (*family != Family::Any).then(|| family.field().into())),
-        (fields::ALL_ADDRESSES.name, all_addresses.then_some(true.into())),
-    ];
-    write_fields(table, fields);
-    write_doors(table, doors);
+    for HostField { name, value, is_default, .. } in host.fields() {
+        let value = match value {
+            FieldValue::Doors(doors) => {
+                write_doors(table, doors);
+                continue;
+            }
+            FieldValue::Nothing => None,
+            FieldValue::Flag(flag) => Some(flag.into()),
+            FieldValue::Number(number) => Some(i64::from(number).into()),
+            FieldValue::Text(text) => Some(text.into()),
+            FieldValue::Texts(texts) => Some(texts.into_iter().collect::<Array>().into()),
+        };
+        write_fields(table, [(name, value.filter(|_| !is_default))]);
+    }
 }
 
 /// Sets the doors of a host, and removes those that it does not have.

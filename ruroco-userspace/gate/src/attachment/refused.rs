@@ -48,11 +48,11 @@ pub(super) struct Unsupported {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.error {
-            ProgramError::SyscallError(failed) => write!(f, "{}", failed.io_error)?,
-            other => {
-                write!(f, "{other}: {}", io::Error::from(errno_of(other).unwrap_or(Errno::IO)))?
-            }
+        if let ProgramError::SyscallError(failed) = &self.error {
+            write!(f, "{}", failed.io_error)?;
+        } else {
+            let errno = errno_of(&self.error).unwrap_or(Errno::IO);
+            write!(f, "{}: {}", self.error, io::Error::from(errno))?;
         }
         let Some(mtu) = self.too_large else { return Ok(()) };
         write!(
@@ -85,10 +85,12 @@ impl Refused {
 /// The kernel's error number. After an EINVAL, aya tries to attach the program without a link, by netlink: that error is
 /// in another variant, with the driver's words.
 fn errno_of(error: &ProgramError) -> Option<Errno> {
-    let number = match error {
-        ProgramError::SyscallError(failed) => failed.io_error.raw_os_error(),
-        ProgramError::XdpError(XdpError::NetlinkError(failed)) => failed.raw_os_error(),
-        _ => None,
+    let number = if let ProgramError::SyscallError(failed) = error {
+        failed.io_error.raw_os_error()
+    } else if let ProgramError::XdpError(XdpError::NetlinkError(failed)) = error {
+        failed.raw_os_error()
+    } else {
+        None
     };
     number.map(Errno::from_raw_os_error)
 }

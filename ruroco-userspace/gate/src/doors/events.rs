@@ -1,6 +1,7 @@
 //! What becomes of leases without a request of the commander: connections, and ends that the commander did not request.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -57,7 +58,7 @@ impl Ledger {
         for (key, held) in self.leases.take_ended(boot_clock::now()) {
             let lease = self.count(&key);
             let connections = lease.map(|lease| lease.connections);
-            let (door, ip, name) = (key.door, IpAddr::from(key.address), keys.name(held.key));
+            let (door, ip, name) = (key.door, IpAddr::from(key.address), keys.name(held.lease.key));
             tracing::info!(%door, %ip, key = %name, ?connections, "the lease has ended");
             if let Some(lease) = lease {
                 self.report(&key, &lease, Happened::Expired);
@@ -65,23 +66,29 @@ impl Ledger {
         }
     }
 
-    /// Ends a lease early. Says whether the map does not have it any more. The commander learns the cause, unless it
-    /// has requested this itself.
-    pub(super) fn end_early(&mut self, key: &LeaseKey, cause: Option<Cause>) -> bool {
-        let is_in_force = self.leases.is_in_force(key, boot_clock::now());
-        let lease = self.count(key);
-        if !self.remove(key, true) {
-            return false;
+    /// Ends leases early; those that the kernel does not have any more. The commander learns the cause, unless it has
+    /// requested this itself.
+    pub(super) fn end_early(&mut self, ending: &[(LeaseKey, Option<Cause>)]) -> Vec<LeaseKey> {
+        let now = boot_clock::now();
+        let ending = ending.iter().map(|(key, cause)| {
+            let (cause, lease) =
+                (cause.filter(|_| self.leases.is_in_force(key, now)), self.count(key));
+            (*key, cause.zip(lease))
+        });
+        let ending: BTreeMap<LeaseKey, _> = ending.collect();
+        let keys: Vec<LeaseKey> = ending.keys().copied().collect();
+        let gone = self.remove(&keys, true);
+        for key in &gone {
+            if let Some(Some((cause, lease))) = ending.get(key) {
+                self.report(key, lease, Happened::Closed(*cause));
+            }
         }
-        if let (true, Some(lease), Some(cause)) = (is_in_force, lease, cause) {
-            self.report(key, &lease, Happened::Closed(cause));
-        }
-        true
+        gone
     }
 
     /// Why a lease ends that has lost its key or its door.
     pub(super) fn cause(&self, key: &LeaseKey, held: &Held, keys: &HeldKeys) -> Cause {
-        match (self.configured.contains_key(&key.door), keys.has(held.key)) {
+        match (self.configured.contains_key(&key.door), keys.has(held.lease.key)) {
             (false, _) => Cause::DoorRemoved,
             (true, true) => Cause::KeyExpired,
             (true, false) => Cause::KeyRevoked,
@@ -110,9 +117,9 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nft::listing::Element;
     use ruroco_common::{
         address::Address,
-        datagram::KeyId,
         doors::{Door, DoorName},
     };
 
@@ -120,13 +127,7 @@ mod tests {
     fn the_gate_looks_once_in_an_interval_and_only_while_there_are_leases() {
         let (none, mut some) = (Leases::default(), Leases::default());
         let door = Door::new(DoorName::new("ssh").unwrap(), SourcePrefix::ADDRESS, false);
-        let held = Held {
-            until: Duration::MAX,
-            since: Duration::ZERO,
-            key: KeyId([1; 8]),
-            has_ended: false,
-            counted: 0,
-        };
+        let held = Held::new(Element { until: Duration::MAX, ..Element::NONE }, 0);
         some.insert(door.lease_key(Address::from_ipv4([192, 0, 2, 1])), held);
 
         let mut next = NextLook::default();

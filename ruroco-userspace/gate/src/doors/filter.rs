@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     os::fd::{AsFd, BorrowedFd},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -13,26 +13,21 @@ use ruroco_config::{
     Config,
     door::{Backend, Door},
 };
-use ruroco_ipc::lease::Request;
 
-use super::{
-    Doors,
-    leases::{Grant, Held},
-    nanoseconds,
-};
+use super::{Doors, nanoseconds};
 use crate::{
     nft::{
         listing::{Armed, Element},
-        table::{self, Seen, Table},
+        table::{self, Found, Seen, Table},
     },
     status::TableStatus,
 };
 
-/// The table, if some door needs it.
+/// The table, if some door needs it, with the leases that an earlier gate has left.
 ///
 /// # Errors
 /// If `nft` is not installed, or the kernel has no nftables.
-pub(super) fn begin(config: &Config) -> anyhow::Result<Option<Table>> {
+pub(super) fn begin(config: &Config) -> anyhow::Result<Option<(Table, Found)>> {
     let is_needed = config.doors.values().any(|door| door.backend.has_nftables());
     is_needed.then(|| Table::begin(table::may_exist(config))).transpose()
 }
@@ -48,26 +43,19 @@ pub(super) fn forget(config: &Config) {
     }
 }
 
-/// A lease that is granted, as the table has it.
-pub(super) fn element(grant: &Grant, request: &Request) -> Element {
-    Element {
-        until: grant.until,
-        since: grant.since,
-        key: request.key,
-        counter: request.counter,
-        base: 0,
-        left: None,
-        matched: 0,
-    }
+/// The doors that nftables closes.
+fn of_nftables(config: &Config) -> Vec<Door> {
+    let doors = config.doors.values().filter(|door| door.backend.has_nftables());
+    doors.cloned().collect()
 }
 
-/// A lease of the table, as the XDP program would have it.
-pub(super) fn lease(element: &Element) -> Lease {
+/// A lease, as the XDP program would have it.
+pub(super) fn lease(element: &Element, connections: u64) -> Lease {
     Lease {
         until: nanoseconds(element.until),
         since: nanoseconds(element.since),
         bucket: 0,
-        connections: element.connections(),
+        connections,
         used: 0,
         limit: 0,
         flows: 0,
@@ -78,11 +66,12 @@ pub(super) fn lease(element: &Element) -> Lease {
     }
 }
 
-impl From<&Element> for Held {
-    fn from(element: &Element) -> Self {
-        let Element { until, since, key, .. } = *element;
-        Self { until, since, key, has_ended: false, counted: element.connections() }
-    }
+/// The inverse of [`lease`]. The map counts its connections, and no table does.
+pub(super) fn element(lease: &Lease) -> Element {
+    let Lease { until, since, key, counter, .. } = *lease;
+    let [until, since] = [until, since].map(Duration::from_nanos);
+    let counter = u128::from_be_bytes(counter);
+    Element { until, since, key, counter, base: 0, left: None, matched: 0 }
 }
 
 impl Doors {
@@ -104,7 +93,7 @@ impl Doors {
     /// If `nft` is not installed, or the kernel has no nftables.
     pub(crate) fn prepare_table(&mut self, config: &Config) -> anyhow::Result<()> {
         if self.ledger.table.is_none() {
-            self.ledger.table = begin(config)?;
+            self.ledger.table = begin(config)?.map(|(table, _)| table);
         }
         Ok(())
     }
@@ -114,8 +103,7 @@ impl Doors {
     /// # Errors
     /// If the kernel rejects them, or it is unknown whether doors are armed.
     pub(super) fn write_table(&mut self, config: &Config) -> anyhow::Result<()> {
-        let doors = config.doors.values().filter(|door| door.backend.has_nftables());
-        self.write_doors(config, doors.cloned().collect())
+        self.write_doors(config, of_nftables(config))
     }
 
     /// The same as [`write_table`](Self::write_table). After a failure, the gate tries again.
@@ -123,7 +111,7 @@ impl Doors {
         if let Err(error) = self.write_table(config)
             && let Some(table) = &mut self.ledger.table
         {
-            table.distrust(&error, Instant::now());
+            table.write_later(of_nftables(config), &config.addresses, &error, Instant::now());
         }
     }
 
@@ -133,8 +121,7 @@ impl Doors {
     /// # Errors
     /// If the kernel rejects them, or it is unknown whether doors are armed.
     pub(crate) fn add_to_table(&mut self, config: &Config) -> anyhow::Result<()> {
-        let next = config.doors.values().filter(|door| door.backend.has_nftables());
-        let next: Vec<Door> = next.cloned().collect();
+        let next = of_nftables(config);
         let collides = |old: &Door, new: &Door| {
             let mut ports = old.ports.iter();
             old.name == new.name
@@ -158,18 +145,7 @@ impl Doors {
             Ok(_) | Err(_) => {}
         }
         let state = switch.for_table()?;
-        let leases: BTreeMap<LeaseKey, Element> = self
-            .ledger
-            .leases
-            .held()
-            .map(|(lease, held)| {
-                let Held { until, since, key, .. } = *held;
-                let unknown =
-                    Element { until, since, key, counter: 0, base: 0, left: None, matched: 0 };
-                (*lease, unknown)
-            })
-            .collect();
-        table.write(doors, &config.addresses, state, &leases)?;
+        table.write(doors, &config.addresses, state, &mut self.ledger.leases)?;
         switch.note_table(Armed { state, is_confirmed: false });
         Ok(())
     }
@@ -183,10 +159,8 @@ impl Doors {
         };
         let moved: Vec<LeaseKey> =
             self.ledger.leases.held().map(|(lease, _)| *lease).filter(has_moved).collect();
-        for lease in moved {
-            if self.ledger.remove(&lease, true) {
-                tracing::info!(door = %lease.door, "closed the door: its `backend` has changed");
-            }
+        for lease in self.ledger.remove(&moved, true) {
+            tracing::info!(door = %lease.door, "closed the door: its `backend` has changed");
         }
     }
 
@@ -196,11 +170,15 @@ impl Doors {
         if self.arming.is_on_trial() && table.next_wake().is_none() {
             table.notice(now);
         }
-        let (Some(seen), Some(switch)) = (table.check(now), self.arming.switch()) else { return };
+        let (Some(seen), Some(switch)) =
+            (table.check(now, &mut self.ledger.leases), self.arming.switch())
+        else {
+            return;
+        };
         match seen {
             Seen::Whole(armed) if switch.may_be(armed) => switch.note_table(armed),
             Seen::Whole(_) | Seen::Lost => match switch.without_table() {
-                Ok(state) => table.restore(state, now),
+                Ok(state) => table.restore(state, &mut self.ledger.leases, now),
                 Err(error) => table.report(&error, now),
             },
         }

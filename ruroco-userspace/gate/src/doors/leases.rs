@@ -1,7 +1,7 @@
 //! The leases: which address may start connections through which door, and until when.
 //!
-//! This is the gate's copy of the kernel's map of leases, from which it decides. Only the gate changes that map,
-//! except for the counters in it. Times are readings of [the boot clock](ruroco_ipc::boot_clock).
+//! This is the gate's only copy of the kernel's leases, in the map and in the table of nftables. From it, the gate
+//! decides. Only the gate changes leases, except for the counters in them. Times are readings of [the boot clock](ruroco_ipc::boot_clock).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,25 +14,23 @@ use ruroco_common::{
 };
 use ruroco_ipc::lease::Answer;
 
+use crate::nft::listing::Element;
+
 /// Most leases that one key may have at the same time.
 pub(super) const MAX_PER_KEY: usize = 16;
 
 /// How long the map keeps a lease after its end, for the last packet of a TCP handshake.
 const GRACE: Duration = Duration::from_nanos(HANDSHAKE_GRACE);
 
-/// The leases that the map has: those in force, and those that ended a moment ago.
+/// The leases that the kernel has: those in force, and those that ended a moment ago.
 #[derive(Debug, Default)]
-pub(super) struct Leases(BTreeMap<LeaseKey, Held>);
+pub(crate) struct Leases(BTreeMap<LeaseKey, Held>);
 
 /// What the gate knows of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Held {
-    /// When it ends.
-    pub(super) until: Duration,
-    /// When it began.
-    pub(super) since: Duration,
-    /// The key of the last knock.
-    pub(super) key: KeyId,
+pub(crate) struct Held {
+    /// The lease, with what the table of nftables has counted if the table has it.
+    pub(crate) lease: Element,
     /// Whether its end has been logged.
     pub(super) has_ended: bool,
     /// How many of its connections are in the sum of its door.
@@ -40,8 +38,13 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// A lease that the kernel has, of which so many connections are in the sum of its door.
+    pub(super) const fn new(lease: Element, counted: u64) -> Self {
+        Self { lease, has_ended: false, counted }
+    }
+
     fn is_in_force(&self, now: Duration) -> bool {
-        now < self.until
+        now < self.lease.until
     }
 }
 
@@ -70,7 +73,7 @@ impl Leases {
     ) -> Result<Grant, Answer> {
         let held = self.0.get(lease);
         let in_force = held.filter(|held| held.is_in_force(now));
-        let adds_to_key = in_force.is_none_or(|held| held.key != key);
+        let adds_to_key = in_force.is_none_or(|held| held.lease.key != key);
         if adds_to_key && self.of_key(key, now) >= MAX_PER_KEY {
             return Err(Answer::TooManyOfKey);
         }
@@ -78,8 +81,8 @@ impl Leases {
             return Err(Answer::Full);
         }
         Ok(match in_force {
-            Some(held) => {
-                Grant { until: held.until.max(until), since: held.since, answer: Answer::Renewed }
+            Some(Held { lease, .. }) => {
+                Grant { until: lease.until.max(until), since: lease.since, answer: Answer::Renewed }
             }
             None => Grant { until, since: now, answer: Answer::Opened },
         })
@@ -97,7 +100,7 @@ impl Leases {
 
     /// How many leases a key has.
     fn of_key(&self, key: KeyId, now: Duration) -> usize {
-        self.0.values().filter(|held| held.key == key && held.is_in_force(now)).count()
+        self.0.values().filter(|held| held.lease.key == key && held.is_in_force(now)).count()
     }
 
     /// Notes that the map has a lease.
@@ -150,7 +153,7 @@ impl Leases {
 
     /// The leases that the map need not keep.
     pub(super) fn outdated(&self, now: Duration) -> Vec<LeaseKey> {
-        let is_outdated = |held: &Held| held.until.saturating_add(GRACE) < now;
+        let is_outdated = |held: &Held| held.lease.until.saturating_add(GRACE) < now;
         self.0.iter().filter(|(_, held)| is_outdated(held)).map(|(lease, _)| *lease).collect()
     }
 
@@ -160,22 +163,37 @@ impl Leases {
         has_door: impl Fn(DoorName) -> bool,
         keys: &BTreeSet<KeyId>,
     ) -> Vec<(LeaseKey, Held)> {
-        let is_unsupported =
-            |lease: &LeaseKey, held: &Held| !has_door(lease.door) || !keys.contains(&held.key);
+        let is_unsupported = |lease: &LeaseKey, held: &Held| {
+            !has_door(lease.door) || !keys.contains(&held.lease.key)
+        };
         let all = self.0.iter().filter(|(lease, held)| is_unsupported(lease, held));
         all.map(|(lease, held)| (*lease, *held)).collect()
     }
 
+    /// What the gate knows of a lease, in force or not.
+    pub(crate) fn get(&self, lease: &LeaseKey) -> Option<&Held> {
+        self.0.get(lease)
+    }
+
+    /// Notes what the table has counted of a lease, if this is the lease that the gate knows.
+    pub(crate) fn note_counted(&mut self, lease: &LeaseKey, found: &Element) {
+        if let Some(held) = self.0.get_mut(lease)
+            && held.lease.is_same(found)
+        {
+            held.lease = Element { counter: held.lease.counter, ..*found };
+        }
+    }
+
     /// All leases, in force or not, and what the gate knows of them.
-    pub(super) fn held(&self) -> impl Iterator<Item = (&LeaseKey, &Held)> {
+    pub(crate) fn held(&self) -> impl Iterator<Item = (&LeaseKey, &Held)> {
         self.0.iter()
     }
 
     /// When the next lease ends, or leaves the map.
     pub(super) fn next_change(&self) -> Option<Duration> {
         let change = |held: &Held| match held.has_ended {
-            false => held.until,
-            true => held.until.saturating_add(GRACE),
+            false => held.lease.until,
+            true => held.lease.until.saturating_add(GRACE),
         };
         self.0.values().map(change).min()
     }
@@ -208,10 +226,8 @@ mod tests {
         match leases.grant(&lease(number), key, seconds(until), seconds(now)) {
             Err(answer) => answer,
             Ok(Grant { until, since, answer }) => {
-                leases.insert(
-                    lease(number),
-                    Held { until, since, key, has_ended: false, counted: 0 },
-                );
+                let new = Element { until, since, key, ..Element::NONE };
+                leases.insert(lease(number), Held::new(new, 0));
                 answer
             }
         }
@@ -222,7 +238,7 @@ mod tests {
         let mut leases = Leases::default();
         assert_eq!(open(&mut leases, 1, A, 30, 0), Answer::Opened);
         assert_eq!(open(&mut leases, 1, B, 20, 10), Answer::Renewed);
-        let held: Vec<Held> = leases.in_force(seconds(29)).map(|(_, held)| *held).collect();
+        let held: Vec<Element> = leases.in_force(seconds(29)).map(|(_, held)| held.lease).collect();
         assert_eq!((held[0].until, held[0].since, held[0].key), (seconds(30), seconds(0), B));
         assert!(!leases.is_in_force(&lease(1), seconds(30)));
         assert_eq!(open(&mut leases, 1, A, 60, 30), Answer::Opened);

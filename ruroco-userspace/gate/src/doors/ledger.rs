@@ -28,7 +28,10 @@ use super::{
 use crate::{
     door_maps::{DoorMaps, in_kernel},
     held_keys::HeldKeys,
-    nft::table::Table,
+    nft::{
+        listing::Element,
+        table::{Found, Table},
+    },
     reload::wait_for_packets_under_way,
     status::{DoorStatus, LeaseStatus},
 };
@@ -66,18 +69,17 @@ impl Ledger {
     pub(super) fn adopt(
         configured: &BTreeMap<DoorName, Door>,
         maps: Option<DoorMaps>,
-        table: Option<Table>,
+        table: Option<(Table, Found)>,
         events: EventSocket,
     ) -> anyhow::Result<Self> {
         let mut leases = Leases::default();
         let left = maps.as_ref().map(DoorMaps::leases).transpose()?;
-        for (lease, Lease { until, since, key, connections, .. }) in left.into_iter().flatten() {
-            let [until, since] = [until, since].map(Duration::from_nanos);
-            let counted = connections;
-            leases.insert(lease, Held { until, since, key, has_ended: false, counted });
+        for (lease, found) in left.into_iter().flatten() {
+            leases.insert(lease, Held::new(filter::element(&found), found.connections));
         }
-        for (lease, element) in table.iter().flat_map(Table::leases) {
-            leases.insert(*lease, Held::from(element));
+        let (table, left) = table.unzip();
+        for (lease, element) in left.into_iter().flatten() {
+            leases.insert(lease, Held::new(element, element.connections()));
         }
         Ok(Self {
             configured: configured.clone(),
@@ -126,9 +128,7 @@ impl Ledger {
             self.retry = None;
             self.close_unsupported(keys);
         }
-        for lease in self.leases.outdated(boot_clock::now()) {
-            self.end(&lease);
-        }
+        self.remove(&self.leases.outdated(boot_clock::now()), false);
     }
 
     /// Makes room in the map of flows. The XDP program already treats flows that have ended as unknown.
@@ -153,12 +153,11 @@ impl Ledger {
     pub(super) fn close_unsupported(&mut self, keys: &HeldKeys) {
         let in_force: BTreeSet<KeyId> = keys.ids_in_force().collect();
         let has_door = |door: DoorName| self.configured.contains_key(&door);
-        for (lease, held) in self.leases.unsupported(has_door, &in_force) {
-            let cause = self.cause(&lease, &held, keys);
-            if self.end_early(&lease, Some(cause)) {
-                let (door, ip) = (lease.door, IpAddr::from(lease.address));
-                tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
-            }
+        let ending = self.leases.unsupported(has_door, &in_force).into_iter();
+        let ending = ending.map(|(lease, held)| (lease, Some(self.cause(&lease, &held, keys))));
+        for LeaseKey { door, address } in self.end_early(&ending.collect::<Vec<_>>()) {
+            let ip = IpAddr::from(address);
+            tracing::info!(%door, %ip, "closed the door: its key or the door is no longer in force");
         }
         let Self { configured, maps, .. } = self;
         end_flows(maps.as_mut(), |_, flow| {
@@ -188,6 +187,10 @@ impl Ledger {
                 if until > now.saturating_add(duration) {
                     return Err(Answer::TooLong);
                 }
+                // The request has waited for longer than the lease was to last.
+                if until <= now {
+                    return Err(Answer::TooLate);
+                }
                 let grant = self.leases.grant(&lease, request.key, until, now)?;
                 self.open(&lease, &grant, request, limit)
             }
@@ -201,7 +204,7 @@ impl Ledger {
         now: Duration,
     ) -> Result<Answer, Answer> {
         let was_open = self.leases.is_in_force(lease, now);
-        let has_ended = self.end_early(lease, cause);
+        let has_ended = !self.end_early(&[(*lease, cause)]).is_empty();
         let Self { configured, maps, .. } = self;
         if let Some(door) = configured.get(&lease.door).filter(|door| door.has_flows()) {
             let door = in_kernel(door);
@@ -215,15 +218,14 @@ impl Ledger {
 
     fn close_all(&mut self, door: DoorName, now: Duration) -> Result<Answer, Answer> {
         let leases = self.leases.all().into_iter().filter(|lease| lease.door == door);
-        let leases: Vec<LeaseKey> = leases.collect();
-        let was_open = leases.iter().any(|lease| self.leases.is_in_force(lease, now));
-        let stays = |lease: &&LeaseKey| !self.end_early(lease, Some(Cause::Tool));
-        let left = leases.iter().filter(stays).count();
+        let ending: Vec<_> = leases.map(|lease| (lease, Some(Cause::Tool))).collect();
+        let was_open = ending.iter().any(|(lease, _)| self.leases.is_in_force(lease, now));
+        let gone = self.end_early(&ending);
         end_flows(self.maps.as_mut(), |_, flow| flow.door == door);
-        match (left, was_open) {
-            (0, true) => Ok(Answer::Closed),
-            (0, false) => Ok(Answer::WasClosed),
-            (1.., _) => Err(Answer::Failed),
+        match (gone.len() == ending.len(), was_open) {
+            (true, true) => Ok(Answer::Closed),
+            (true, false) => Ok(Answer::WasClosed),
+            (false, _) => Err(Answer::Failed),
         }
     }
 
@@ -240,22 +242,24 @@ impl Ledger {
             Answer::Failed
         };
         let door = self.configured.get(&lease.door).ok_or(Answer::UnknownDoor)?;
-        if door.backend.has_nftables() {
-            let table = self.table.as_mut().ok_or(Answer::Failed)?;
-            table.open(lease, filter::element(grant, request)).map_err(failed)?;
-        }
+        let Grant { until, since, answer } = *grant;
+        let is_renewed = answer == Answer::Renewed;
         if door.backend.has_xdp() {
             let maps = self.maps.as_mut().ok_or(Answer::Failed)?;
             if !write(maps, lease, grant, request, limit).map_err(failed)? {
                 return Err(Answer::Full);
             }
         }
-        let Grant { until, since, answer } = *grant;
-        let (key, has_ended) = (request.key, false);
+        let (key, counter) = (request.key, request.counter);
+        let mut new = Element { until, since, key, counter, base: 0, left: None, matched: 0 };
+        if door.backend.has_nftables() {
+            let table = self.table.as_mut().ok_or(Answer::Failed)?;
+            let before = self.leases.get(lease).map(|held| held.lease);
+            new = table.open(lease, new, before.filter(|_| is_renewed)).map_err(failed)?;
+        }
         // A lease that was opened has no connections yet.
-        let is_renewed = answer == Answer::Renewed;
         let counted = if is_renewed { self.leases.counted(lease) } else { 0 };
-        self.leases.insert(*lease, Held { until, since, key, has_ended, counted });
+        self.leases.insert(*lease, Held::new(new, counted));
         Ok(answer)
     }
 
@@ -276,9 +280,9 @@ impl Ledger {
     fn lease(&self, key: &LeaseKey) -> Option<Lease> {
         let in_map = self.maps.as_ref().and_then(|maps| maps.lease(key).ok().flatten());
         in_map.or_else(|| {
-            let lease = filter::lease(self.table.as_ref()?.lease(key)?);
-            let connections = if self.is_counted_by_table(key) { lease.connections } else { 0 };
-            Some(Lease { connections, ..lease })
+            let Held { lease, counted, .. } = self.leases.get(key)?;
+            let is_counted = self.is_counted_by_table(key);
+            Some(filter::lease(lease, if is_counted { lease.connections() } else { *counted }))
         })
     }
 
@@ -291,31 +295,37 @@ impl Ledger {
     /// Reads what the table has counted.
     pub(super) fn refresh(&mut self) {
         if let Some(table) = &mut self.table {
-            table.refresh();
+            table.refresh(&mut self.leases);
         }
     }
 
-    /// Takes a lease that has ended out of map and table. Says whether they do not have it any more.
-    pub(super) fn end(&mut self, lease: &LeaseKey) -> bool {
-        self.remove(lease, false)
-    }
-
-    /// The same for a lease that is revoked, if it is, with its flows of UDP.
-    pub(super) fn remove(&mut self, lease: &LeaseKey, is_revoked: bool) -> bool {
-        self.count(lease);
-        let in_map = self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease));
-        let in_table = self.table.as_mut().map_or(Ok(()), |table| table.close(lease, is_revoked));
-        match in_map.and(in_table) {
-            Ok(()) => {
-                self.leases.remove(lease);
-                true
-            }
-            Err(error) => {
-                tracing::error!(door = %lease.door, "could not close the door: {error:#}");
-                self.retry = Instant::now().checked_add(RETRY_INTERVAL);
-                false
+    /// Takes leases out of map and table, revoked ones with their flows of UDP; those that neither has any more. For all
+    /// of them, `nft` runs once: the watchdog would end a gate that waits for several programs that hang.
+    pub(super) fn remove(&mut self, leases: &[LeaseKey], is_revoked: bool) -> Vec<LeaseKey> {
+        for lease in leases {
+            self.count(lease);
+        }
+        let in_table = self.table.as_mut().map_or(Ok(()), |table| table.close(leases, is_revoked));
+        let mut gone = Vec::new();
+        for lease in leases {
+            let in_map = self.maps.as_mut().map_or(Ok(()), |maps| maps.remove(lease));
+            match (in_map, &in_table) {
+                (Ok(()), Ok(())) => gone.push(*lease),
+                (Err(error), _) => {
+                    tracing::error!(door = %lease.door, "could not close the door: {error:#}")
+                }
+                (Ok(()), Err(error)) => {
+                    tracing::error!(door = %lease.door, "could not close the door: {error:#}")
+                }
             }
         }
+        for lease in &gone {
+            self.leases.remove(lease);
+        }
+        if gone.len() < leases.len() {
+            self.retry = Instant::now().checked_add(RETRY_INTERVAL);
+        }
+        gone
     }
 
     /// How many connections a lease has admitted, if they are counted.
@@ -343,9 +353,9 @@ impl Ledger {
         let flows = self.live_flows(now);
         let lease = |(lease, held): (&LeaseKey, &Held)| LeaseStatus {
             address: self.shown(lease),
-            key: keys.name(held.key),
-            open_ms: millis(now.saturating_sub(held.since)),
-            left_ms: millis(held.until.saturating_sub(now)),
+            key: keys.name(held.lease.key),
+            open_ms: millis(now.saturating_sub(held.lease.since)),
+            left_ms: millis(held.lease.until.saturating_sub(now)),
             connections: self.connections(lease),
         };
         let of_door = |door: &Door| DoorStatus {

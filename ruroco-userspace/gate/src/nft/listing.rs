@@ -12,7 +12,7 @@ use ruroco_common::{
 };
 use serde_json::Value;
 
-/// A lease, as its element in a set holds it. All but `admitted` is in the element's comment.
+/// A lease, as its element in a set holds it. All but `matched` is in the element's comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Element {
     /// When it ends, on the boot clock.
@@ -32,6 +32,23 @@ pub(crate) struct Element {
 }
 
 impl Element {
+    /// No lease, for the fields that one does not have.
+    #[cfg(test)]
+    pub(crate) const NONE: Self = Self {
+        until: Duration::ZERO,
+        since: Duration::ZERO,
+        key: KeyId([0; 8]),
+        counter: 0,
+        base: 0,
+        left: None,
+        matched: 0,
+    };
+
+    /// Whether both are the same lease after the same knock.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.until, self.key) == (other.until, other.key)
+    }
+
     /// How many connections it has admitted.
     pub(crate) fn connections(&self) -> u64 {
         self.base.saturating_add(self.admitted())

@@ -69,13 +69,19 @@ impl Ended {
     }
 }
 
+/// Where it is.
+///
+/// # Errors
+/// If it is not installed.
+pub(super) fn find() -> anyhow::Result<&'static Path> {
+    let [usual, ..] = PLACES;
+    PLACES.iter().map(Path::new).find(|path| path.exists()).with_context(|| {
+        format!("{usual} not found: doors with backend = \"nftables\" need it. Run `apt install nftables`")
+    })
+}
+
 fn run(arguments: &[&str], input: &str) -> anyhow::Result<Ended> {
-    let Some(program) = PLACES.iter().map(Path::new).find(|path| path.exists()) else {
-        bail!(
-            "{} not found: doors with backend = \"nftables\" need it. Run `apt install nftables`",
-            PLACES.first().unwrap_or(&"nft")
-        );
-    };
+    let program = find()?;
     let failed = || format!("could not run {}", program.display());
     let (mut script, output, errors) = (memory()?, memory()?, memory()?);
     script.write_all(input.as_bytes()).and_then(|()| script.rewind()).with_context(failed)?;

@@ -21,7 +21,13 @@ use super::{
     program,
     ruleset::{self, Content},
 };
-use crate::status::TableStatus;
+use crate::{
+    doors::leases::{Held, Leases},
+    status::TableStatus,
+};
+
+/// Leases in a table.
+pub(crate) type Found = BTreeMap<LeaseKey, Element>;
 
 /// Least time between two checks of the table: other programs may change theirs many times in a second.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -29,25 +35,18 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The table of the doors that nftables closes.
 pub(crate) struct Table {
     changes: Changes,
-    written: Written,
+    /// The doors that it closes.
+    doors: Vec<Door>,
+    /// The host's addresses in the configuration.
+    addresses: Vec<Address>,
     revoked: BTreeSet<LeaseKey>,
-    /// How many rules the table had after it was written.
-    rules: usize,
+    /// How many rules the table had after it was written. Unknown if the last change has failed.
+    rules: Option<usize>,
     /// When to look whether it is as it was written.
     next_check: Option<Instant>,
     last_check: Option<Instant>,
     restored: u64,
     problem: Option<String>,
-}
-
-/// What the gate has written into the table.
-struct Written {
-    doors: Vec<Door>,
-    /// The host's addresses in the configuration.
-    addresses: Vec<Address>,
-    leases: BTreeMap<LeaseKey, Element>,
-    /// Whether doors were armed.
-    state: DoorState,
 }
 
 /// What the kernel has now.
@@ -103,34 +102,26 @@ impl Table {
     ///
     /// # Errors
     /// If `nft` is not installed, or the kernel has no nftables.
-    pub(crate) fn begin(is_of_this_boot: bool) -> anyhow::Result<Self> {
+    pub(crate) fn begin(is_of_this_boot: bool) -> anyhow::Result<(Self, Found)> {
         let changes = Changes::watch().context("could not follow changes of nftables")?;
         // The administrator may have saved the ruleset with our table in it, and a start of the host loads it.
         let left = look()?.filter(|_| is_of_this_boot);
         let (leases, revoked) = left.map(|left| (left.leases, left.revoked)).unwrap_or_default();
-        Ok(Self {
+        let table = Self {
             changes,
-            written: Written {
-                doors: Vec::new(),
-                addresses: Vec::new(),
-                leases,
-                state: DoorState { open_from: 0, set_at: 0 },
-            },
+            doors: Vec::new(),
+            addresses: Vec::new(),
             revoked: revoked.into_iter().collect(),
-            rules: 0,
+            rules: None,
             next_check: None,
             last_check: None,
             restored: 0,
             problem: None,
-        })
+        };
+        Ok((table, leases))
     }
 
-    /// The leases that the gate knows of.
-    pub(crate) fn leases(&self) -> impl Iterator<Item = (&LeaseKey, &Element)> {
-        self.written.leases.iter()
-    }
-
-    /// Puts these doors into force, with the leases that are left of `leases`.
+    /// Puts these doors into force, with their leases.
     ///
     /// # Errors
     /// If the kernel rejects the table. The earlier one stays in force then.
@@ -139,60 +130,64 @@ impl Table {
         doors: Vec<Door>,
         addresses: &[Address],
         state: DoorState,
-        leases: &BTreeMap<LeaseKey, Element>,
+        leases: &mut Leases,
     ) -> anyhow::Result<()> {
         if let Some(now) = look()? {
-            self.note(&now);
+            self.note(&now, leases);
         }
-        let known = |(lease, found): (&LeaseKey, &Element)| {
+        let rewritten = |(lease, held): (&LeaseKey, &Held)| {
             let door = doors.iter().find(|door| door.name == lease.door)?;
-            let limit = ruleset::limit(door);
-            let element = match self.written.leases.get(lease) {
-                Some(element) => element.rewritten(),
-                // How many connections it has admitted is unknown.
-                None => Element { left: limit.map(|_| 0), ..*found },
-            };
-            let left = limit.map(|limit| element.left.unwrap_or(0).min(limit));
-            Some((*lease, Element { left, ..element }))
+            let element = held.lease.rewritten();
+            // Of a lease that no table has counted, it is unknown how many connections it has admitted.
+            let left = |limit: u32| element.left.unwrap_or(0).min(limit);
+            Some((*lease, Element { left: ruleset::limit(door).map(left), ..element }))
         };
-        let leases = leases.iter().filter_map(known).collect();
-        self.replace(Written { doors, addresses: addresses.to_vec(), leases, state })
+        let written = leases.held().filter_map(rewritten).collect();
+        self.replace(doors, addresses.to_vec(), state, &written)?;
+        note(&written, leases);
+        Ok(())
     }
 
     /// Writes the whole table.
-    fn replace(&mut self, next: Written) -> anyhow::Result<()> {
+    fn replace(
+        &mut self,
+        doors: Vec<Door>,
+        addresses: Vec<Address>,
+        state: DoorState,
+        leases: &Found,
+    ) -> anyhow::Result<()> {
         let content = Content {
-            doors: &next.doors,
-            addresses: &next.addresses,
-            leases: &next.leases,
+            doors: &doors,
+            addresses: &addresses,
+            leases,
             revoked: &self.revoked,
-            state: next.state,
+            state,
             now: boot_clock::now(),
         };
         program::apply(&ruleset::replacement(&content))?;
-        self.written = next;
+        (self.doors, self.addresses) = (doors, addresses);
         // The kernel reports this change, too, so that a check follows: another program may change the table meanwhile.
         let written = look()?.context("another program has removed the table at once")?;
-        self.rules = written.rules;
+        self.rules = Some(written.rules);
         self.problem = None;
         Ok(())
     }
 
-    /// Writes a lease.
+    /// Writes a lease, in the place of the lease that it renews if it does; the lease as the table now has it.
     ///
     /// # Errors
     /// If the kernel rejects it.
-    pub(crate) fn open(&mut self, lease: &LeaseKey, new: Element) -> anyhow::Result<()> {
-        let Some(door) = self.written.doors.iter().find(|door| door.name == lease.door) else {
-            return Ok(());
-        };
-        // Only then it has admitted connections already.
-        let is_renewed = new.since < boot_clock::now() && self.written.leases.contains_key(lease);
-        let found = if is_renewed { look()? } else { None };
-        let before = found.and_then(|found| found.leases.get(lease).copied());
-        let before =
-            before.or_else(|| self.written.leases.get(lease).copied().filter(|_| is_renewed));
-        let before = before.map(Element::rewritten);
+    pub(crate) fn open(
+        &mut self,
+        lease: &LeaseKey,
+        new: Element,
+        renewed: Option<Element>,
+    ) -> anyhow::Result<Element> {
+        let Some(door) = self.door(lease) else { return Ok(new) };
+        // It may have admitted connections since the gate looked last.
+        let found = if renewed.is_some() { look()? } else { None };
+        let found = found.and_then(|found| found.leases.get(lease).copied());
+        let before = renewed.map(|known| found.unwrap_or(known).rewritten());
         // The commander asks again if it has not seen the answer. That is one knock.
         let same = before.filter(|it| (it.key, it.counter) == (new.key, new.counter));
         let limit = ruleset::limit(door);
@@ -200,31 +195,38 @@ impl Table {
         let base = before.map_or(0, |before| before.base);
         let element = Element { base, left, ..new };
         program::apply(&ruleset::opening(door, lease, &element, boot_clock::now()))?;
-        self.written.leases.insert(*lease, element);
         self.revoked.remove(lease);
-        Ok(())
+        Ok(element)
     }
 
-    /// Ends a lease. If it is revoked, its UDP flows end, too.
+    /// Ends leases, all of them or none. If they are revoked, their UDP flows end, too.
     ///
     /// # Errors
     /// If the kernel rejects the change.
-    pub(crate) fn close(&mut self, lease: &LeaseKey, is_revoked: bool) -> anyhow::Result<()> {
-        let Some(door) = self.written.doors.iter().find(|door| door.name == lease.door) else {
+    pub(crate) fn close(&mut self, leases: &[LeaseKey], is_revoked: bool) -> anyhow::Result<()> {
+        let ours = leases.iter().filter_map(|lease| Some((self.door(lease)?, *lease)));
+        let ours: Vec<(&Door, LeaseKey)> = ours.collect();
+        if ours.is_empty() {
             return Ok(());
-        };
-        program::apply(&ruleset::closing(door, lease, is_revoked))?;
-        self.written.leases.remove(lease);
+        }
+        // One process for all of them: each may take as long as the kernel is busy.
+        program::apply(&ruleset::closing(&ours, is_revoked))?;
+        let ours: Vec<LeaseKey> = ours.into_iter().map(|(_, lease)| lease).collect();
         if is_revoked {
-            self.revoked.insert(*lease);
+            self.revoked.extend(ours);
         }
         Ok(())
+    }
+
+    /// The door of a lease, if the table closes it.
+    fn door(&self, lease: &LeaseKey) -> Option<&Door> {
+        self.doors.iter().find(|door| door.name == lease.door)
     }
 
     /// The kernel has changed some table: the gate will check its own soon.
     pub(crate) fn notice(&mut self, now: Instant) {
         self.changes.drain();
-        if self.written.doors.is_empty() {
+        if self.doors.is_empty() {
             return;
         }
         let earliest = self.last_check.and_then(|last| last.checked_add(CHECK_INTERVAL));
@@ -233,7 +235,7 @@ impl Table {
 
     /// The next [check](Table::check) is due.
     pub(crate) fn expect_change(&mut self, now: Instant) {
-        if !self.written.doors.is_empty() {
+        if !self.doors.is_empty() {
             self.next_check = Some(now);
         }
     }
@@ -244,13 +246,13 @@ impl Table {
     }
 
     /// Checks whether the table is as it was written, if it is time.
-    pub(crate) fn check(&mut self, now: Instant) -> Option<Seen> {
+    pub(crate) fn check(&mut self, now: Instant, leases: &mut Leases) -> Option<Seen> {
         self.next_check.filter(|next| *next <= now)?;
         self.next_check = None;
         self.last_check = Some(now);
         match look() {
-            Ok(Some(found)) if found.rules == self.rules && self.has_leases_of(&found) => {
-                self.note(&found);
+            Ok(Some(found)) if Some(found.rules) == self.rules && self.has_all(leases, &found) => {
+                self.note(&found, leases);
                 self.problem = None;
                 Some(Seen::Whole(found.armed))
             }
@@ -262,30 +264,40 @@ impl Table {
         }
     }
 
-    /// Whether the table has the leases that the gate has written, and no others. Another program may have loaded an
-    /// earlier state of the table.
-    fn has_leases_of(&self, found: &Listing) -> bool {
+    /// Whether the table has the leases of its doors, and no others. Another program may have loaded an earlier state
+    /// of the table.
+    fn has_all(&self, leases: &Leases, found: &Listing) -> bool {
         let now = boot_clock::now();
         let is_known = |(lease, element): (&LeaseKey, &Element)| {
-            let known = self.written.leases.get(lease);
-            known.is_some_and(|known| (known.until, known.key) == (element.until, element.key))
+            leases.get(lease).is_some_and(|held| held.lease.is_same(element))
         };
         // The kernel may end a lease a little earlier or later than the boot clock.
-        let is_there = |(lease, known): (&LeaseKey, &Element)| {
+        let is_there = |(lease, Held { lease: known, .. }): (&LeaseKey, &Held)| {
             let is_ending = known.until < now.saturating_add(CHECK_INTERVAL);
             is_ending || known.left == Some(0) || found.leases.contains_key(lease)
         };
-        found.leases.iter().all(is_known) && self.written.leases.iter().all(is_there)
+        let mut ours = leases.held().filter(|(lease, _)| self.door(lease).is_some());
+        found.leases.iter().all(is_known) && ours.all(is_there)
     }
 
-    /// Writes the table again that another program has removed or changed.
-    pub(crate) fn restore(&mut self, state: DoorState, now: Instant) {
-        // How many connections the leases have admitted is lost.
-        let uncounted = |element: &Element| Element { left: element.left.map(|_| 0), ..*element };
-        let leases = self.written.leases.iter().map(|(lease, it)| (*lease, uncounted(it)));
-        let (doors, addresses) = (self.written.doors.clone(), self.written.addresses.clone());
-        match self.replace(Written { doors, addresses, leases: leases.collect(), state }) {
+    /// Writes the table again that another program has removed or changed, or whose last change has failed.
+    pub(crate) fn restore(&mut self, state: DoorState, leases: &mut Leases, now: Instant) {
+        let has_failed = self.rules.is_none();
+        // How many connections the leases have admitted since the gate looked last is lost.
+        let uncounted = |(lease, held): (&LeaseKey, &Held)| {
+            let element = held.lease.rewritten();
+            (*lease, Element { left: element.left.map(|_| 0), ..element })
+        };
+        let ours = leases.held().filter(|(lease, _)| self.door(lease).is_some());
+        let written = ours.map(uncounted).collect();
+        let (doors, addresses) = (self.doors.clone(), self.addresses.clone());
+        match self.replace(doors, addresses, state, &written) {
+            Ok(()) if has_failed => {
+                note(&written, leases);
+                tracing::info!("changed the table inet {} of nftables at last", ruleset::TABLE);
+            }
             Ok(()) => {
+                note(&written, leases);
                 self.restored = self.restored.saturating_add(1);
                 tracing::warn!(
                     "another program has removed or changed the table inet {} of nftables, and doors were open. The \
@@ -307,39 +319,44 @@ impl Table {
         self.next_check = now.checked_add(CHECK_INTERVAL);
     }
 
-    /// After a change that has failed: the gate no longer knows what is in the table, and writes it again soon.
-    pub(crate) fn distrust(&mut self, error: &anyhow::Error, now: Instant) {
-        self.rules = usize::MAX;
+    /// After a [write](Self::write) of these doors has failed, which are in force in the rest of the gate: the gate no longer
+    /// knows what is in the table, and writes it again soon.
+    pub(crate) fn write_later(
+        &mut self,
+        doors: Vec<Door>,
+        addresses: &[Address],
+        error: &anyhow::Error,
+        now: Instant,
+    ) {
+        (self.doors, self.addresses, self.rules) = (doors, addresses.to_vec(), None);
         self.report(error, now);
     }
 
     /// Goes by what the kernel has.
-    fn note(&mut self, found: &Listing) {
-        for (lease, element) in &found.leases {
-            if let Some(known) = self.written.leases.get_mut(lease) {
-                *known = *element;
-            }
-        }
+    fn note(&mut self, found: &Listing, leases: &mut Leases) {
+        note(&found.leases, leases);
         self.revoked = found.revoked.iter().copied().collect();
     }
 
-    /// A lease that the gate has written.
-    pub(crate) fn lease(&self, lease: &LeaseKey) -> Option<&Element> {
-        self.written.leases.get(lease)
-    }
-
     /// Reads how many connections each lease has admitted.
-    pub(crate) fn refresh(&mut self) {
-        if !self.written.leases.is_empty()
+    pub(crate) fn refresh(&mut self, leases: &mut Leases) {
+        if leases.held().any(|(lease, _)| self.door(lease).is_some())
             && let Ok(Some(found)) = look()
         {
-            self.note(&found);
+            self.note(&found, leases);
         }
     }
 
     /// For the operator.
     pub(crate) fn status(&self) -> TableStatus {
         TableStatus { restored: self.restored, problem: self.problem.clone() }
+    }
+}
+
+/// Notes what the table has counted of each lease.
+fn note(found: &Found, leases: &mut Leases) {
+    for (lease, element) in found {
+        leases.note_counted(lease, element);
     }
 }
 

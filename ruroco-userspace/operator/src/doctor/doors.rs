@@ -13,7 +13,7 @@ use ruroco_config::{
     Config,
     door::{Door, DoorPort, Transport},
 };
-use ruroco_gate::status;
+use ruroco_gate::{nft, status};
 use ruroco_messages::plain_error::plain;
 
 use super::{Finding, port};
@@ -26,6 +26,7 @@ use crate::{
 const PATH: &str = "door_path";
 const EPHEMERAL: &str = "door_port";
 const SSH: &str = "door_ssh";
+const NFT: &str = "door_nft";
 
 /// What was found, if the host has doors.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
@@ -33,6 +34,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         return Vec::new();
     }
     let mut findings = paths(config);
+    findings.extend(nft(config));
     let forwards = listeners::Forwards::look();
     for door in config.doors.values() {
         findings.extend(listeners::findings(config, door, &forwards));
@@ -51,6 +53,23 @@ impl fmt::Display for Named<'_> {
         let ports: Vec<String> = self.0.ports.iter().map(ToString::to_string).collect();
         write!(f, "{} ({})", self.0.name, ports.join(" "))
     }
+}
+
+/// Whether the gate can run `nft`, if a door needs it.
+fn nft(config: &Config) -> Option<Finding> {
+    let doors = config.doors.values().filter(|door| door.backend.has_nftables());
+    let named: Vec<String> = doors.map(|door| Named(door).to_string()).collect();
+    if named.is_empty() {
+        return None;
+    }
+    Some(match nft::check_installed() {
+        Ok(()) => Finding::ok(NFT, "nft is installed"),
+        Err(_) => Finding::problem(
+            NFT,
+            format!("nft is not installed, so the gate cannot close {}", named.join(", ")),
+            "run `apt install nftables && systemctl restart ruroco-gate`",
+        ),
+    })
 }
 
 /// Whether a door can be passed by an interface that is not guarded.

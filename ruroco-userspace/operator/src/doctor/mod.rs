@@ -51,8 +51,8 @@ pub fn examine(config: &Path, commands: &Path) -> Report {
             findings.push(program::finding(config));
             let interfaces = config.gate.interfaces.iter();
             findings.extend(interfaces.flat_map(|name| interface::findings(name, &config.gate)));
-            findings.extend(doors::findings(config));
         }
+        findings.extend(doors::findings(config));
     }
     findings.push(silence::finding());
     Report(findings)

@@ -5,6 +5,7 @@
 
 mod cut;
 pub(crate) mod own_session;
+mod own_sockets;
 mod sessions;
 
 use std::{
@@ -12,11 +13,10 @@ use std::{
     fmt::{self, Write as _},
     io::{self, IsTerminal},
     net::IpAddr,
-    os::fd::OwnedFd,
     path::Path,
     process::ExitCode,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -29,14 +29,10 @@ use ruroco_config::{
     Config,
     door::{DoorPort, Transport},
 };
-use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus, Status, TableStatus};
+use ruroco_gate::status::{self, ArmingStatus, DoorStatus, LeaseStatus, TableStatus};
 use ruroco_ipc::{
+    door_client::DoorClient,
     lease::{Action as LeaseAction, Answer, NO_KEY, Request, SOCKET},
-    private_socket,
-};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    net::{RecvFlags, SendFlags, recv, send},
 };
 use serde::Serialize;
 
@@ -49,8 +45,8 @@ use super::{
 /// Time between two requests with `--watch`.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a gate that is running may take to answer, seconds.
-const PATIENCE: i64 = 5;
+/// How long a gate that is running may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What to do.
 #[derive(Args, Debug)]
@@ -71,7 +67,7 @@ enum Action {
     ///
     /// Flows (UDP and forwarded TCP) end, too. TCP sessions with this host continue. With --cut, they also end: those
     /// of the address, or all sessions through the door, whether or not their leases have ended. The session that
-    /// this command runs in continues in any case.
+    /// this command runs in continues. If it is unknown, as in tmux, no session ends.
     Close {
         /// The door
         name: String,
@@ -174,9 +170,7 @@ fn tell_of_cut(ended: &Ended, door: &str, out: &mut impl io::Write) -> io::Resul
         count => writeln!(out, "ended {count} TCP sessions through {door}")?,
     }
     match &ended.left {
-        Some(own) => {
-            writeln!(out, "your own session ({} port {}) continues", own.peer, own.peer_port)
-        }
+        Some(own) => writeln!(out, "your own session ({own}) continues"),
         None => Ok(()),
     }
 }
@@ -235,7 +229,7 @@ fn look(config: &Config) -> anyhow::Result<Overview> {
         Shown { door, sessions }
     };
     let doors = status.doors.into_iter().map(shown).collect();
-    let Status { arming, attached, nftables, .. } = status;
+    let (arming, attached, nftables) = (status.arming, status.front.attached, status.nftables);
     Ok(Overview { arming, attached, nftables, doors })
 }
 
@@ -350,32 +344,12 @@ fn request(
     action: LeaseAction,
     address: Address,
 ) -> anyhow::Result<bool> {
-    let path = config.socket_dir.join(SOCKET);
-    let context = || format!("cannot reach ruroco-gate at {}", path.display());
-    let gate = private_socket::connect(&path).with_context(context)?;
+    let now = Instant::now();
+    let deadline = now.checked_add(PATIENCE).unwrap_or(now);
+    let gate = DoorClient { socket: &config.socket_dir.join(SOCKET), stop: None, deadline };
     let request = Request { action, door, address, key: NO_KEY, counter: 0 };
-    send(&gate, &request.encode(), SendFlags::NOSIGNAL).with_context(context)?;
-    let answer = answer(&gate).with_context(context)?;
-    if !matches!(answer, Answer::Closed | Answer::WasClosed) {
-        bail!(
-            "could not close {door}: the gate answered {}. See `journalctl -u ruroco-gate`",
-            answer.name()
-        );
-    }
+    let answer = gate.request(|| request).with_context(|| format!("could not close {door}"))?;
     Ok(answer == Answer::Closed)
-}
-
-fn answer(gate: &OwnedFd) -> anyhow::Result<Answer> {
-    let patience = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
-    let mut fds = [PollFd::new(gate, PollFlags::IN)];
-    if poll(&mut fds, Some(&patience))? == 0 {
-        bail!("no answer within {PATIENCE} seconds");
-    }
-    let mut byte = [0];
-    let (length, _) = recv(gate, &mut byte, RecvFlags::DONTWAIT)?;
-    let [byte] = byte;
-    let answer = (length == 1).then(|| Answer::decode(byte)).flatten();
-    answer.context("it sent another kind of answer. It may be of another release")
 }
 
 #[cfg(test)]

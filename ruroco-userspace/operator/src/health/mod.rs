@@ -108,7 +108,7 @@ impl Health {
     /// Whether packets reach the host past the gate's program.
     pub fn is_open(&self) -> bool {
         let attached = self.status.as_ref().and_then(|status| status.as_ref().ok());
-        attached.is_some_and(|status| !status.attached)
+        attached.is_some_and(|status| !status.front.attached)
             || self.unguarded.iter().any(|one| one.from.is_problem())
     }
 
@@ -167,12 +167,14 @@ fn gate(status: &anyhow::Result<Status>) -> Finding {
             return Finding::problem(GATE, why_no_gate(error), remedy);
         }
     };
-    let open = status.interfaces.iter().filter(|interface| !interface.attached);
+    let open = status.front.interfaces.iter().filter(|interface| !interface.attached);
     let open: Vec<String> = open
         .map(|one| format!("{}: {}", one.name, one.problem.as_deref().unwrap_or("not attached")))
         .collect();
     match open.is_empty() {
-        true if status.interfaces.is_empty() => Finding::ok(GATE, "runs, without an XDP program"),
+        true if status.front.interfaces.is_empty() => {
+            Finding::ok(GATE, "runs, without an XDP program")
+        }
         true => Finding::ok(GATE, "runs and is attached"),
         false => Finding::problem(
             GATE,
@@ -191,7 +193,7 @@ pub(crate) fn look_for_unguarded(
     status: Option<&Status>,
 ) -> anyhow::Result<Vec<Unguarded>> {
     let host = paths::Host::look(&config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect())?;
-    let attached = status.into_iter().flat_map(|status| &status.interfaces);
+    let attached = status.into_iter().flat_map(|status| &status.front.interfaces);
     let attached: BTreeSet<u32> = attached.filter_map(|interface| interface.index).collect();
     // That the program is not on an interface that is configured, the gate says.
     let is_configured = |link: &Link| link.is_among(&config.gate.interfaces);

@@ -23,7 +23,7 @@ const RESTART: &str =
 /// How the server is, by what the gate and the kernel say of it. Where there is no gate, or none that
 /// answers, only the kernel does.
 pub(super) fn finding(config: &Config, status: Option<&Status>) -> Finding {
-    if let Some(status) = status.filter(|status| status.server_connected) {
+    if let Some(status) = status.filter(|status| status.front.server_connected) {
         return connected(config, status);
     }
     let path = config.state_dir.join(LOCK);
@@ -62,7 +62,7 @@ fn without_server(source: Source) -> &'static str {
 }
 
 fn connected(config: &Config, status: &Status) -> Finding {
-    if let Some(pid) = status.server_pid
+    if let Some(pid) = status.front.server_pid
         && let Some(state) = process_state(pid)
         && !matches!(state, 'R' | 'S' | 'D' | 'I')
     {
@@ -79,12 +79,12 @@ fn connected(config: &Config, status: &Status) -> Finding {
             SERVER,
             format!(
                 "ruroco-server is connected but does not read: {} bytes wait in the ring",
-                status.ring.waiting_bytes
+                status.front.ring.waiting_bytes
             ),
             RESTART,
         );
     }
-    match status.server_pid.and_then(Confinement::of) {
+    match status.front.server_pid.and_then(Confinement::of) {
         Some(confinement) if !confinement.is_whole() => Finding::warning(
             SERVER,
             format!("connected, {confinement}"),
@@ -99,7 +99,7 @@ fn connected(config: &Config, status: &Status) -> Finding {
 /// Whether what waits in the ring is read: watched for a while, unless nothing waits.
 fn reads(config: &Config, status: &Status) -> bool {
     let mut left = PATIENCE;
-    let first = status.ring;
+    let first = status.front.ring;
     let mut ring = first;
     loop {
         if ring.waiting_bytes == 0 || ring.read_up_to != first.read_up_to {
@@ -111,7 +111,7 @@ fn reads(config: &Config, status: &Status) -> bool {
         left = left.saturating_sub(PAUSE);
         thread::sleep(PAUSE);
         match status::ask(&config.socket_dir) {
-            Ok(now) => ring = now.ring,
+            Ok(now) => ring = now.front.ring,
             // That the gate has gone is another matter.
             Err(_) => return true,
         }

@@ -9,12 +9,12 @@ use std::{
 
 use ruroco_common::doors::DoorName;
 use ruroco_config::{
-    Config,
+    Config, Source,
     door::{DoorPort, Transport},
 };
 use ruroco_gate::{
     arming::{Arming, Switch},
-    netlink,
+    netlink, nft,
 };
 use ruroco_ipc::boot_clock;
 
@@ -77,13 +77,28 @@ impl Doors {
         self.0.is_empty()
     }
 
-    /// Their tables in `config.toml`.
-    pub(super) fn config_text(&self) -> String {
+    /// Makes sure that the gate can close them.
+    ///
+    /// # Errors
+    /// If a program is missing. The message names the command that helps.
+    pub(super) fn check_programs(&self, source: Source) -> anyhow::Result<()> {
+        match source {
+            Source::Udp if !self.is_empty() => nft::check_installed(),
+            Source::Udp | Source::Xdp => Ok(()),
+        }
+    }
+
+    /// Their tables in `config.toml`. Without XDP, nftables closes them.
+    pub(super) fn config_text(&self, source: Source) -> String {
+        let backend = match source {
+            Source::Xdp => "",
+            Source::Udp => "backend = \"nftables\"\n",
+        };
         let mut text = String::new();
         for (name, ports) in &self.0 {
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
             // A string takes everything.
-            let _ = writeln!(text, "\n[doors.{name}]\nport = {}", one_or_more(&ports));
+            let _ = write!(text, "\n[doors.{name}]\nport = {}\n{backend}", one_or_more(&ports));
         }
         text
     }
@@ -208,9 +223,11 @@ mod tests {
     fn ports_with_one_name_are_one_door() {
         let doors = doors(&["web=tcp/80", "ssh=tcp/22", "web=tcp/443"]);
         assert_eq!(
-            doors.config_text(),
+            doors.config_text(Source::Xdp),
             "\n[doors.ssh]\nport = \"tcp/22\"\n\n[doors.web]\nport = [\"tcp/80\", \"tcp/443\"]\n"
         );
+        let without_xdp = doors.config_text(Source::Udp);
+        assert_eq!(without_xdp.matches("\nbackend = \"nftables\"\n").count(), 2, "{without_xdp}");
         let names = "[\"ssh\", \"web\"]";
         let commands =
             format!("[commands.default]\nopen = {names}\n\n[commands.close]\nclose = {names}\n");

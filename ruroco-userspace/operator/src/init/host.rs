@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io, net::IpAddr};
 
 use anyhow::bail;
+use ruroco_config::Source;
 use ruroco_gate::{
     addresses::{is_for_others, is_lasting, preference},
     interfaces::devices::blindness,
@@ -17,16 +18,18 @@ const LOOPBACK: u16 = 772;
 /// The host's interfaces.
 #[derive(Debug, Default)]
 pub(super) struct Host {
-    /// Of each interface that can be closed, by name, the addresses that clients could send to.
+    /// Of each interface that knocks can come from, by name, the addresses that clients could send to.
     addresses: BTreeMap<String, Vec<IpAddr>>,
-    /// That of the default route, if it can be closed.
-    pub(super) outward: Option<String>,
+    /// That of the default route, if knocks can come from there.
+    outward: Option<String>,
 }
 
 impl Host {
+    /// Without XDP, knocks can come from every interface.
+    ///
     /// # Errors
     /// If the kernel does not tell.
-    pub(super) fn look() -> io::Result<Self> {
+    pub(super) fn look(source: Source) -> io::Result<Self> {
         let assigned = netlink::addresses()?;
         let of = |link: &Link| {
             let here = assigned.iter().filter(|one| one.index == link.index && is_lasting(one));
@@ -36,14 +39,22 @@ impl Host {
             ips
         };
         let links = netlink::links()?.into_iter();
-        let can_be_closed = |link: &Link| link.hardware != LOOPBACK && blindness(link).is_none();
+        let is_usable = |link: &Link| {
+            link.hardware != LOOPBACK && (source == Source::Udp || blindness(link).is_none())
+        };
         let addresses: BTreeMap<String, Vec<IpAddr>> =
-            links.filter(can_be_closed).map(|link| (link.name.clone(), of(&link))).collect();
+            links.filter(is_usable).map(|link| (link.name.clone(), of(&link))).collect();
         let outward = routes::default_interface().filter(|name| addresses.contains_key(name));
         Ok(Self { addresses, outward })
     }
 
-    /// The names of all interfaces that can be closed.
+    /// The interface that knocks most likely come from, if there is any.
+    pub(super) fn usual(&self) -> Vec<String> {
+        let first = || self.names().next().map(ToOwned::to_owned);
+        self.outward.clone().or_else(first).into_iter().collect()
+    }
+
+    /// The names of all interfaces that knocks can come from.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.addresses.keys().map(String::as_str)
     }

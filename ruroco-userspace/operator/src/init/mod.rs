@@ -9,6 +9,7 @@ mod doors;
 mod host;
 mod questions;
 mod steps;
+mod units;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -19,7 +20,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
-use ruroco_config::{Config, DEFAULT_PORT};
+use ruroco_config::{Config, DEFAULT_PORT, Source};
 use ruroco_messages::plain_error::plain;
 
 use self::{
@@ -33,6 +34,9 @@ use super::{doctor, health::paths, invite};
 /// Answers from the command line.
 #[derive(Args, Debug)]
 pub struct Options {
+    /// Where knocks come from: xdp, or udp for hosts without XDP, with an ordinary socket [default: xdp]
+    #[arg(long, value_parser = source)]
+    source: Option<Source>,
     /// Interface to guard; repeat for more
     #[arg(long, value_name = "NAME")]
     interface: Vec<String>,
@@ -56,10 +60,20 @@ pub struct Options {
     no_start: bool,
 }
 
+fn source(text: &str) -> Result<Source, &'static str> {
+    match text {
+        "xdp" => Ok(Source::Xdp),
+        "udp" => Ok(Source::Udp),
+        _ => Err("use xdp or udp"),
+    }
+}
+
 impl Options {
     /// Names the answers on the command line that would change a configuration that exists.
     fn report_answers_without_effect(&self, out: &mut impl Write) -> io::Result<()> {
         let answers = [
+            ("--source", self.source.is_some()),
+            ("--door", !self.doors.is_empty()),
             ("--interface", !self.interface.is_empty()),
             ("--address", !self.address.is_empty()),
             ("--port", self.port.is_some()),
@@ -106,6 +120,7 @@ pub fn run(config: &Path, options: Options) -> anyhow::Result<()> {
             setup.check().context(
                 "nothing was written: these answers would make an invalid configuration",
             )?;
+            setup.check_programs().context("nothing was written")?;
             setup
         }
     };
@@ -169,17 +184,24 @@ fn show_invitation(
 }
 
 fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result<Setup> {
-    let host = Host::look().context("could not list this host's interfaces")?;
+    let source = options.source.unwrap_or(Source::Xdp);
+    let is_guarded = source == Source::Xdp;
+    if !is_guarded && !options.interface.is_empty() {
+        bail!("--source udp guards no interface. Remove --interface");
+    }
+    let host = Host::look(source).context("could not list this host's interfaces")?;
     let stdin = io::stdin();
-    let is_all_said =
-        !options.interface.is_empty() && !options.address.is_empty() && options.port.is_some();
+    let is_all_said = (!options.interface.is_empty() || !is_guarded)
+        && !options.address.is_empty()
+        && options.port.is_some();
     if !(is_all_said || options.yes || stdin.is_terminal()) {
-        bail!(
-            "no terminal to prompt on. Pass --interface, --address and --port, or use --yes to accept the defaults"
-        );
+        let all =
+            if is_guarded { "--interface, --address and --port" } else { "--address and --port" };
+        bail!("no terminal to prompt on. Pass {all}, or use --yes to accept the defaults");
     }
     let mut questions = Questions::new(stdin.lock(), &mut *out, options.yes);
     let interfaces = match options.interface.as_slice() {
+        [] if !is_guarded => Vec::new(),
         [] => questions.interfaces(&host)?,
         given => {
             host::check_can_be_closed(given)?;
@@ -187,7 +209,8 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
         }
     };
     let ips = match options.address.as_slice() {
-        [] => questions.addresses(&host.addresses_of(&interfaces))?,
+        [] if is_guarded => questions.addresses(&host.addresses_of(&interfaces))?,
+        [] => questions.addresses(&host.addresses_of(&host.usual()))?,
         given => given.to_vec(),
     };
     let port = match options.port {
@@ -200,8 +223,11 @@ fn ask(config: &Path, options: &Options, out: &mut impl Write) -> anyhow::Result
         [] => questions.doors(&doors::ssh())?,
         given => given.to_vec(),
     };
-    warn_of_unguarded(&interfaces, &ips, config, out)?;
-    Ok(Setup::new(config, interfaces, ips, port, doors.into_iter().collect()))
+    if is_guarded {
+        warn_of_unguarded(&interfaces, &ips, config, out)?;
+    }
+    let doors = doors.into_iter().collect();
+    Ok(Setup::new(config, source, interfaces, ips, port, doors))
 }
 
 /// Names the interfaces that would lead past the gate. It is only a warning, as one of them may be meant

@@ -48,10 +48,9 @@ impl<R: BufRead, W: Write> Questions<R, W> {
             );
         }
         writeln!(self.out, "Interfaces: {}", names.join(" "))?;
-        let usual = host.outward.clone().or_else(|| names.first().map(|name| (*name).to_owned()));
         self.list(
             "Listen for knocks on which interfaces? (other traffic is not affected)",
-            &usual.into_iter().collect::<Vec<_>>(),
+            &host.usual(),
             |answer| {
                 let known = names.contains(&answer);
                 if known {

@@ -7,16 +7,15 @@ use std::{
     net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, bail};
-use ruroco_config::{Config, FLOORS, UPSTREAM_BLOCKLIST};
+use ruroco_config::{Config, FLOORS, Source, UPSTREAM_BLOCKLIST};
 use ruroco_files::{durable, toml_file::Source as File};
 use ruroco_seal::generate_key;
 use ruroco_trust::private_directory;
 
-use super::doors::Doors;
+use super::{doors::Doors, units};
 use crate::{floors, key};
 
 /// One of the steps, in the order in which they are taken.
@@ -47,11 +46,14 @@ pub(super) struct Setup {
     floors: PathBuf,
     /// As whom the server runs.
     user: String,
+    source: Source,
     interfaces: Vec<String>,
     ips: Vec<IpAddr>,
     port: u16,
     /// The doors to set up, and not those that an earlier configuration has.
     doors: Doors,
+    /// Whether there are doors, old or new.
+    has_doors: bool,
     /// Whether there were keys before.
     had_keys: bool,
 }
@@ -63,14 +65,11 @@ const COMMANDS: &str = "\
 run = [\"/bin/echo\", \"it works\"]
 ";
 
-/// The units of the package.
-const UNITS: [&str; 3] =
-    ["ruroco-gate.service", "ruroco-commander.service", "ruroco-server.service"];
-
 impl Setup {
     /// With everything where the package has it.
     pub(super) fn new(
         config: &Path,
+        source: Source,
         interfaces: Vec<String>,
         ips: Vec<IpAddr>,
         port: u16,
@@ -81,9 +80,11 @@ impl Setup {
             keys: super::keys_beside(config),
             floors: "/var/lib/ruroco".into(),
             user: "ruroco".to_owned(),
+            source,
             interfaces,
             ips,
             port,
+            has_doors: !doors.is_empty(),
             doors,
             had_keys: has_keys(&super::keys_beside(config)),
         }
@@ -92,14 +93,8 @@ impl Setup {
     /// As an earlier configuration says.
     ///
     /// # Errors
-    /// If that is for a host without a gate.
+    /// If floors of an earlier configuration are left.
     pub(super) fn of_config(path: &Path, config: &Config) -> anyhow::Result<Self> {
-        if config.source == ruroco_config::Source::Udp {
-            bail!(
-                "{} is for source = \"udp\", which needs no gate: ruroco init sets up source = \"xdp\" only",
-                path.display()
-            );
-        }
         if let Some(problem) = config.check_floors_left_behind() {
             return Err(problem.into());
         }
@@ -108,10 +103,12 @@ impl Setup {
             keys: config.keys_dir.clone(),
             floors: config.state_dir.clone(),
             user: config.server_user.clone(),
+            source: config.source,
             interfaces: config.gate.interfaces.clone(),
             ips: config.addresses.iter().map(|ip| IpAddr::from(*ip)).collect(),
             port: config.port,
             doors: Doors::default(),
+            has_doors: !config.doors.is_empty(),
             had_keys: has_keys(&config.keys_dir),
         })
     }
@@ -128,6 +125,14 @@ impl Setup {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         Config::check(File::new(&self.config, self.text())).or_problems()?;
         Ok(())
+    }
+
+    /// Makes sure that the programs are installed that the new configuration needs.
+    ///
+    /// # Errors
+    /// What is missing, and the command that installs it.
+    pub(super) fn check_programs(&self) -> anyhow::Result<()> {
+        self.doors.check_programs(self.source)
     }
 
     /// The path of a new key with this name.
@@ -169,8 +174,14 @@ impl Setup {
         let ips = list(self.ips.iter().map(ToString::to_string).collect());
         let _ = writeln!(text, "addresses = [{ips}]\nport = {}", self.port);
         let _ = writeln!(text, "keys_dir = {:?}", self.keys.display().to_string());
-        let _ = writeln!(text, "\n[gate]\ninterfaces = [{}]", list(self.interfaces.clone()));
-        text.push_str(&self.doors.config_text());
+        match self.source {
+            Source::Xdp => {
+                let interfaces = list(self.interfaces.clone());
+                let _ = writeln!(text, "\n[gate]\ninterfaces = [{interfaces}]");
+            }
+            Source::Udp => text.insert_str(0, "source = \"udp\"\n"),
+        }
+        text.push_str(&self.doors.config_text(self.source));
         text
     }
 }
@@ -189,7 +200,10 @@ impl Step {
             Self::Floors => make_floors(setup, out),
             Self::FirstKey(name) => first_key(setup, &name, out),
             Self::Disarm => Doors::disarm(&setup.config()?),
-            Self::Units => start_units(out),
+            Self::Units => match setup.source {
+                Source::Xdp => units::start(out),
+                Source::Udp => units::start_without_xdp(setup.port, setup.has_doors, out),
+            },
             Self::Arm => Ok(writeln!(out, "{}", setup.doors.arm(&setup.config()?)?)?),
         }
     }
@@ -201,7 +215,12 @@ pub(super) fn commands_beside(config: &Path) -> PathBuf {
 }
 
 /// Writes a file that is not there yet: the whole of it or none, as what is there is left alone.
-fn write_new(path: &Path, text: &str, mode: u32, out: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn write_new(
+    path: &Path,
+    text: &str,
+    mode: u32,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let failed = || format!("could not write {}", path.display());
     if path.try_exists().with_context(failed)? {
         return Ok(());
@@ -251,24 +270,4 @@ fn make_floors(setup: &Setup, out: &mut impl Write) -> anyhow::Result<()> {
     let place = floors::Place { dir: &setup.floors, user: &setup.user };
     out.write_all(&floors::make(place, &setup.config)?)?;
     Ok(())
-}
-
-fn start_units(out: &mut impl Write) -> anyhow::Result<()> {
-    // sd_booted(3)
-    if !Path::new("/run/systemd/system").is_dir() {
-        return Ok(writeln!(
-            out,
-            "systemd does not run here: start gate, commander and server yourself"
-        )?);
-    }
-    let mut enable = Command::new("systemctl");
-    let said = enable.args(["enable", "--now"]).args(UNITS).output();
-    let said = said.context("could not start systemctl")?;
-    if !said.status.success() {
-        bail!(
-            "could not start the units: {}\nSee the log: journalctl --unit 'ruroco-*'",
-            floors::reason(&said.stderr)
-        );
-    }
-    Ok(writeln!(out, "started {}", UNITS.join(", "))?)
 }

@@ -2,7 +2,8 @@ use super::*;
 use crate::health::paths::From;
 use ruroco_gate::addresses::AddressStatus;
 use ruroco_gate::status::{
-    ArmingStatus, DoorStatus, KeyStatus, LeaseStatus, ProgramStatus, RingFill,
+    ArmingStatus, DoorStatus, FrontStatus, InterfaceStatus, KeyStatus, LeaseStatus, ProgramStatus,
+    RingFill,
 };
 
 pub(crate) fn key(name: &str, id: &str) -> KeyStatus {
@@ -29,7 +30,7 @@ fn door() -> DoorStatus {
     }
 }
 
-pub(crate) fn status() -> Status {
+fn front() -> FrontStatus {
     let interface = |name: &str, mode: Option<&str>, problem: Option<&str>| InterfaceStatus {
         name: name.to_owned(),
         device: None,
@@ -38,29 +39,16 @@ pub(crate) fn status() -> Status {
         mode: mode.map(str::to_owned),
         problem: problem.map(str::to_owned),
     };
-    let present = |ip: &str| AddressStatus { ip: ip.to_owned(), present: true, problem: None };
-    Status {
-        version: "0.1.0".to_owned(),
+    FrontStatus {
         program: ProgramStatus {
             tag: Some("0123456789abcdef".to_owned()),
             map_memory_bytes: 3 << 20,
         },
-        start_time_seconds: 1_767_225_600,
-        uptime_ms: 100_000,
         attached: false,
-        since: "2026-01-01T00:00:00.000000Z".to_owned(),
-        since_ms: 90_061_000,
         interfaces: vec![
             interface("eth0", Some("native"), None),
             interface("eth1", None, Some("this interface does not exist; the gate waits for it")),
         ],
-        port: 80,
-        addresses: ["192.0.2.1", "2001:db8::1"].map(present).into(),
-        appearance: "filtered".to_owned(),
-        keys: vec![key("laptop", "0001020304050607")],
-        doors: vec![door()],
-        nftables: None,
-        arming: ArmingStatus { armed: true, left_ms: None },
         server_connected: true,
         server_pid: None,
         ring: RingFill { waiting_bytes: 152, read_up_to: 8000 },
@@ -68,6 +56,30 @@ pub(crate) fn status() -> Status {
             .into_iter()
             .map(|verdict| (verdict.name().to_owned(), u64::from(verdict.index()) * 1000))
             .collect(),
+    }
+}
+
+/// The same, attached to all interfaces.
+fn attached() -> Status {
+    Status { front: FrontStatus { attached: true, ..front() }, ..status() }
+}
+
+pub(crate) fn status() -> Status {
+    let present = |ip: &str| AddressStatus { ip: ip.to_owned(), present: true, problem: None };
+    Status {
+        version: "0.1.0".to_owned(),
+        front: front(),
+        start_time_seconds: 1_767_225_600,
+        uptime_ms: 100_000,
+        since: "2026-01-01T00:00:00.000000Z".to_owned(),
+        since_ms: 90_061_000,
+        port: 80,
+        addresses: ["192.0.2.1", "2001:db8::1"].map(present).into(),
+        appearance: "filtered".to_owned(),
+        keys: vec![key("laptop", "0001020304050607")],
+        doors: vec![door()],
+        nftables: None,
+        arming: ArmingStatus { armed: true, left_ms: None },
     }
 }
 
@@ -143,7 +155,7 @@ fn report(before: Option<&Status>) -> Report {
 fn one_screen_shows_it_all() {
     let mut before = status();
     before.uptime_ms -= 2_000;
-    before.verdicts.insert("forged".to_owned(), 1);
+    before.front.verdicts.insert("forged".to_owned(), 1);
     let report = report(Some(&before));
     let expected = "\
 NOT READY   gate, unguarded, commander
@@ -193,7 +205,7 @@ key         0001020304050607 laptop
 #[test]
 fn a_gate_that_is_closed_where_it_is_and_missing_elsewhere_is_not_simply_closed() {
     let mut health = health();
-    health.status = Some(Ok(Status { attached: true, ..status() }));
+    health.status = Some(Ok(attached()));
     let text = Report::new(health, None, Ok(trail()), Ok(refused())).to_text(Keys::Count);
     assert!(text.starts_with("NOT READY   "), "{text}");
     assert!(text.contains("\ngate        attached, but NOT ON ALL INTERFACES, since"), "{text}");
@@ -204,7 +216,7 @@ fn what_works_is_ready_in_spite_of_warnings_and_what_nobody_could_look_at_is_not
     let mut health = health();
     health.parts.retain(health::is_good);
     health.unguarded.retain(|one| !one.from.is_problem());
-    health.status = Some(Ok(Status { attached: true, ..status() }));
+    health.status = Some(Ok(attached()));
     let report = Report::new(health, None, Ok(trail()), Ok(refused()));
     assert!(report.ready && !report.open);
     assert!(report.to_text(Keys::Count).starts_with("ready "));

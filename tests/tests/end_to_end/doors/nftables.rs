@@ -9,56 +9,17 @@ use std::{
 
 use nix::sys::signal::Signal;
 use ruroco_lab::{
-    files::Options,
     lab::{Lab, udp_socket},
     network::{Family, THIRD},
     probe::Prober,
     raw, wait,
 };
 
+use super::kind::{BESIDE_XDP, BOTH, OF_NFTABLES, WITHOUT_XDP};
 use super::site::{
-    ANSWER, LONG, PORT, SHORT, SHORT_TIME, Session, Site, behind, expect_closed_for, options,
-    run_tool,
+    ANSWER, LONG, PORT, SHORT, SHORT_TIME, Session, behind, expect_closed_for, run_tool,
 };
 use super::trial::arming;
-
-/// What closes the door, and where the server has its packets from.
-#[derive(Clone, Copy, Debug)]
-struct Kind {
-    backend: &'static str,
-    source: &'static str,
-}
-
-const WITHOUT_XDP: Kind = Kind { backend: "\"nftables\"", source: "udp" };
-const BESIDE_XDP: Kind = Kind { backend: "\"nftables\"", source: "xdp" };
-const BOTH: Kind = Kind { backend: "[\"xdp\", \"nftables\"]", source: "xdp" };
-const KINDS: [Kind; 3] = [WITHOUT_XDP, BESIDE_XDP, BOTH];
-
-impl Kind {
-    fn options(self, lease: &str, fields: &str) -> Options {
-        let fields = format!("backend = {}\n{fields}", self.backend);
-        Options { source: self.source, ..options(lease, &fields) }
-    }
-
-    fn site(self, lease: &str, fields: &str) -> Site {
-        self.site_of(&self.options(lease, fields))
-    }
-
-    fn site_of(self, options: &Options) -> Site {
-        let mut site = Site::new(options);
-        if self.source == "udp" {
-            self.start_gate(&mut site.lab);
-        }
-        site
-    }
-
-    fn start_gate(self, lab: &mut Lab) {
-        match self.source {
-            "udp" => lab.start_gate_until(&["gate is ready"]),
-            _ => lab.start_gate(),
-        }
-    }
-}
 
 /// Runs `nft` on the server.
 #[track_caller]
@@ -83,7 +44,7 @@ fn has_table(lab: &Lab) -> bool {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_knock_opens_the_door_for_its_address_alone_and_nftables_ends_the_lease() {
-    for kind in KINDS {
+    for kind in OF_NFTABLES {
         let mut site = kind.site(SHORT, "");
         for family in Family::BOTH {
             site.expect_closed(family);
@@ -105,8 +66,22 @@ fn a_knock_opens_the_door_for_its_address_alone_and_nftables_ends_the_lease() {
 
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn each_lease_of_nftables_counts_its_own_connections() {
+    let mut site = BESIDE_XDP.site(SHORT, "");
+    let family = Family::V4;
+    for lease in 1..=2 {
+        site.open(family);
+        site.connect(family).expect_alive();
+        assert_eq!(site.leases(family)[0]["connections"], 1, "lease {lease}");
+        assert_eq!(site.doors()[0]["admitted"], lease);
+        site.wait_for_end_of_lease(family);
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn nftables_keeps_leases_across_reload_crash_and_flush() {
-    for kind in KINDS {
+    for kind in OF_NFTABLES {
         let mut site = kind.site(LONG, "");
         for family in Family::BOTH {
             site.open(family);
@@ -153,7 +128,7 @@ fn a_session_from_before_nftables_continues() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn doors_of_nftables_on_trial_open_by_themselves_even_if_the_gate_has_died() {
-    for kind in KINDS {
+    for kind in OF_NFTABLES {
         let mut site = kind.site(LONG, "");
         run_tool(&site.lab, &["arm", "--for", "3s"]);
         let armed = Instant::now();
@@ -180,7 +155,7 @@ fn doors_of_nftables_on_trial_open_by_themselves_even_if_the_gate_has_died() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn only_a_new_connection_confirms_a_trial_of_nftables() {
-    for kind in KINDS {
+    for kind in OF_NFTABLES {
         let mut site = kind.site(LONG, "");
         for family in Family::BOTH {
             site.open(family);
@@ -206,7 +181,7 @@ fn only_a_new_connection_confirms_a_trial_of_nftables() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn nftables_counts_connections_across_a_reload_and_a_crash() {
-    for kind in KINDS {
+    for kind in OF_NFTABLES {
         let mut site = kind.site(LONG, "connections = 2");
         let family = Family::V6;
         site.open(family);
@@ -272,7 +247,7 @@ fn a_udp_flow_of_nftables_lives_until_the_door_is_closed_for_it() {
 #[test]
 #[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
 fn a_forwarded_port_is_closed_before_dnat() {
-    for kind in KINDS {
+    for kind in OF_NFTABLES {
         let mut site = kind.site(SHORT, "forwarded = true");
         for family in Family::BOTH {
             let (ip, to) = match family {

@@ -10,6 +10,7 @@ use ruroco_lab::{
 };
 use serde_json::Value;
 
+use super::kind::ALONE;
 use super::site::{LONG, SHORT, SHORT_TIME, Site, options, run_tool};
 
 /// The lines about doors so far.
@@ -41,6 +42,14 @@ pub(super) fn expect_one(lab: &Lab, action: &str, reason: &str) -> Value {
     wait::until("a line of the audit trail", || {
         let mut lines = lines(lab).into_iter();
         lines.find(|line| line["action"] == action && line["reason"] == reason)
+    })
+}
+
+/// Waits until the trail has so many lines with this action, and returns the last of these.
+#[track_caller]
+pub(super) fn expect_nth(lab: &Lab, action: &str, count: usize) -> Value {
+    wait::until("a line of the audit trail", || {
+        lines(lab).into_iter().filter(|line| line["action"] == action).nth(count - 1)
     })
 }
 
@@ -85,6 +94,24 @@ fn has_who_opened_connected_and_closed() {
     life.extend([("opened", None), ("closed", Some("key_revoked"))]);
     let line = expect(&site.lab, &life);
     assert_eq!((&line["key"], &line["connections"]), (&"laptop".into(), &0.into()), "{line}");
+}
+
+/// Whatever closes the door, and wherever the server has its packets from.
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "needs root and the XDP program: cargo xtask test")]
+fn has_the_connections_and_ends_of_leases_of_each_kind_of_door() {
+    for kind in ALONE {
+        let mut site = kind.site(SHORT, "");
+        let mut life = Vec::new();
+        for family in Family::BOTH {
+            site.open(family);
+            site.connect(family).expect_alive();
+            life.extend([("opened", None), ("connected", None), ("expired", None)]);
+            let ended = expect(&site.lab, &life);
+            let address = CLIENT.of(family).to_string();
+            assert_eq!((&ended["ip"], &ended["connections"]), (&address.into(), &1.into()));
+        }
+    }
 }
 
 #[test]
