@@ -107,8 +107,9 @@ fn build_payload(workspace: &Workspace) -> Result<PathBuf> {
 /// Where cargo's messages say that a test is.
 fn executable(messages: &str, test: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut of_test = messages.filter(|message| message["target"]["name"] == test);
-    of_test.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+    let mut of_test =
+        messages.filter(|message| message.pointer("/target/name").is_some_and(|name| name == test));
+    of_test.find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
 }
 
 /// Copies a program without what only debuggers read: the machine keeps it in memory.

@@ -50,7 +50,9 @@ impl Card {
                 let queues = if queues == 1 { String::new() } else { format!(",queues={queues}") };
                 format!("tap,id={end},ifname={end},script=no,downscript=no,vhost=off{queues}")
             }
-            _ => format!("hubport,id={end},hubid=1"),
+            Self::Veth | Self::VirtioNet | Self::E1000e | Self::Vmxnet3 => {
+                format!("hubport,id={end},hubid=1")
+            }
         };
         let (card_wire, peer_wire) = (wire("card", queues), wire("peer", 1));
         let arguments =
