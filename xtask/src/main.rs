@@ -10,6 +10,7 @@
 //! [`python`]. [`fuzz`] looks for what no test has thought of, with [`libfuzzer`]. [`mod@dist`] makes packages, with a
 //! [`cargo_tool`], and they are tested on a [`debian`]. [`screenshots`], [`recording`] and [`structure`] are for the
 //! documentation. [`book`] makes the book, and tests what it says.
+//! [`kernels`] tests on the kernels of other releases.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -27,6 +28,7 @@ mod dist;
 mod ebpf_sources;
 mod fuzz;
 mod host;
+mod kernels;
 mod libfuzzer;
 mod linker;
 mod llvm;
@@ -105,6 +107,10 @@ enum Task {
         /// And those of the packages, on a booted Debian; and make the book.
         #[arg(long)]
         system: bool,
+        /// Instead, only what depends on the kernel, in virtual machines: on these kernels, such as 5.10,6.1; on all without
+        /// a value.
+        #[arg(long, num_args = 0.., value_delimiter = ',', conflicts_with = "system")]
+        kernels: Option<Vec<String>>,
     },
     /// Prove that the header parser agrees with etherparse on every frame up to a length.
     Prove,
@@ -150,7 +156,8 @@ fn run(task: &Task) -> Result<()> {
         Task::Recording => recording::run(&workspace),
         Task::Structure => structure::run(&workspace),
         Task::Screenshots => screenshots::run(&workspace),
-        Task::Test { system } => test::run(&workspace, *system),
+        Task::Test { kernels: Some(kernels), .. } => kernels::run(&workspace, kernels),
+        Task::Test { system, .. } => test::run(&workspace, *system),
         Task::Prove => {
             let tools = setup::ensure(&workspace, Scope::Proof, Report::ChangesOnly)?;
             prove::run(&workspace, &tools)

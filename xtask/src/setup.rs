@@ -38,6 +38,8 @@ pub(crate) enum Scope {
     Demo,
     /// What the proof takes.
     Proof,
+    /// What virtual machines with other kernels take.
+    Kernels,
     /// What all tests in the lab take, and the proof.
     Lab,
     /// Everything: packages, and a Debian to try them on in the lab.
@@ -62,12 +64,21 @@ struct Program {
     scopes: &'static [Scope],
 }
 
-const ALL: &[Scope] =
-    &[Scope::Build, Scope::Dist, Scope::Demo, Scope::Proof, Scope::Lab, Scope::System];
+const ALL: &[Scope] = &[
+    Scope::Build,
+    Scope::Dist,
+    Scope::Demo,
+    Scope::Proof,
+    Scope::Kernels,
+    Scope::Lab,
+    Scope::System,
+];
 const NETWORK: &[Scope] = &[Scope::Demo, Scope::Lab, Scope::System];
 const DIST: &[Scope] = &[Scope::Dist, Scope::System];
 const PROOF: &[Scope] = &[Scope::Proof, Scope::Lab, Scope::System];
 const LAB: &[Scope] = &[Scope::Lab, Scope::System];
+const BASE: &[Scope] = &[Scope::Kernels, Scope::System];
+const KERNELS: &[Scope] = &[Scope::Kernels];
 const SYSTEM: &[Scope] = &[Scope::System];
 
 /// A screen in memory, and the libraries that the window loads there.
@@ -81,7 +92,7 @@ const SCREEN: [&str; 7] = [
     "libxkbcommon-x11-0",
 ];
 
-const PROGRAMS: [Program; 22] = [
+const PROGRAMS: [Program; 27] = [
     Program { name: "cc", packages: &["gcc", "libc6-dev"], scopes: ALL },
     Program { name: "ip", packages: &["iproute2"], scopes: NETWORK },
     Program { name: "ethtool", packages: &["ethtool"], scopes: LAB },
@@ -102,8 +113,13 @@ const PROGRAMS: [Program; 22] = [
     Program { name: "xdotool", packages: &["xdotool"], scopes: LAB },
     Program { name: "dpkg-shlibdeps", packages: &["dpkg-dev"], scopes: DIST },
     Program { name: "lintian", packages: &["lintian"], scopes: DIST },
-    Program { name: "debootstrap", packages: &["debootstrap"], scopes: SYSTEM },
+    Program { name: "debootstrap", packages: &["debootstrap"], scopes: BASE },
     Program { name: "systemd-nspawn", packages: &["systemd-container"], scopes: SYSTEM },
+    Program { name: "qemu-system-x86_64", packages: &["qemu-system-x86"], scopes: KERNELS },
+    Program { name: "busybox", packages: &["busybox-static"], scopes: KERNELS },
+    Program { name: "mke2fs", packages: &["e2fsprogs"], scopes: KERNELS },
+    Program { name: "xz", packages: &["xz-utils"], scopes: KERNELS },
+    Program { name: "strip", packages: &["binutils"], scopes: KERNELS },
 ];
 
 /// Reports what is there and changes nothing.
@@ -389,6 +405,11 @@ mod tests {
             "lintian",
             "debootstrap",
             "systemd-container",
+            "qemu-system-x86",
+            "busybox-static",
+            "e2fsprogs",
+            "xz-utils",
+            "binutils",
         ];
         assert_eq!(wants.packages, expected);
         assert!(!survey.is_complete());

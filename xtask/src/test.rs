@@ -33,7 +33,7 @@ pub(crate) fn run(workspace: &Workspace, system: bool) -> Result<()> {
 
     step("format", &mut cargo(workspace, &["fmt", "--all", "--check"]))?;
     // The same for each step, so that nothing is built twice.
-    let everything = all_with("ruroco-lab/lab,ruroco-lab/window,ruroco-userspace/with-gui");
+    let everything = all_with(FEATURES);
     let deny = ["--", "--deny", "warnings"];
     let lint = [&["clippy", "--all-targets"][..], &everything, &deny].concat();
     step("lints", &mut cargo(workspace, &lint))?;
@@ -68,8 +68,11 @@ fn test_packages(workspace: &Workspace) -> Result<()> {
     step("packages", &mut tests)
 }
 
+/// The features of everything.
+pub(crate) const FEATURES: &str = "ruroco-lab/lab,ruroco-lab/window,ruroco-userspace/with-gui";
+
 /// What says to cargo that all members for the host are meant, with these features.
-fn all_with(features: &str) -> Vec<&str> {
+pub(crate) fn all_with(features: &str) -> Vec<&str> {
     [&["--workspace"][..], &NOT_THE_HOSTS, &["--features", features]].concat()
 }
 

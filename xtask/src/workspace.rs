@@ -71,6 +71,11 @@ impl Workspace {
         self.root.join("target").join("dist")
     }
 
+    /// Where kernels of other releases and what their machines boot from are kept.
+    pub(crate) fn kernels(&self) -> PathBuf {
+        self.root.join("target").join("kernels")
+    }
+
     /// The member with the fuzz targets.
     pub(crate) fn fuzz(&self) -> PathBuf {
         self.root.join("fuzz")
