@@ -41,7 +41,7 @@ pub(crate) fn look_closed() -> bool {
 
 /// Whether no answer to a segment would be that of a port without a listener. Of a segment in fragments, and behind options,
 /// the stack may send an error that quotes it. If the request has been taken out, that shows. A door that is to look like
-/// other ports cannot be the only one that drops these.
+/// other ports must not drop these alone.
 #[inline(always)]
 pub(crate) fn is_unanswerable(packet: &Packet<FrameCursor<'_>>) -> bool {
     match packet.flags() {

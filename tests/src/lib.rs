@@ -48,7 +48,6 @@ pub mod many;
 pub mod mount;
 pub mod namespace;
 pub mod network;
-pub mod nics;
 pub mod packet;
 pub mod packet_socket;
 pub mod probe;

@@ -5,13 +5,9 @@
 //! routers, so that what a capture sees was caused by what a test sent. Limits on how many ICMP
 //! errors a host sends are off, so that none that should not be sent is hidden by them.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::{namespace::Namespace, nics, tcp::counter};
+use crate::{namespace::Namespace, tcp::counter};
 
 /// The two Internet protocols; most tests run once for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +111,11 @@ impl Network {
                 ("ipv6/conf/default/router_solicitations", "0"),
                 ("ipv6/conf/default/accept_ra", "0"),
                 ("ipv4/icmp_ratelimit", "0"),
+                ("ipv4/icmp_msgs_per_sec", "1000000"),
+                ("ipv4/icmp_msgs_burst", "1000000"),
                 ("ipv6/icmp/ratelimit", "0"),
             ]);
         }
-        unlimit_icmp(&[&network.client, &network.server, &network.third]);
         network.server.sysctl(&[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")]);
         network.connect_client();
         network.connect_third();
@@ -147,9 +144,6 @@ impl Network {
     /// # Panics
     /// If it fails.
     pub fn add_client_link(&self) {
-        if nics::give(&self.server, &self.client) {
-            return;
-        }
         let client = self.client.path();
         self.server.ip(&format!(
             "link add server0 address 02:00:00:00:01:01 type veth \
@@ -209,22 +203,6 @@ impl Network {
              neigh replace 2001:db8:2::1 lladdr 02:00:00:00:02:01 dev third0 nud permanent\n\
              route add default via 198.51.100.1\n\
              route add ::/0 via 2001:db8:2::1\n");
-    }
-}
-
-/// Before Linux 6.13, these limits are not of a namespace, and only the first one shows them.
-fn unlimit_icmp(hosts: &[&Namespace]) {
-    const LIMITS: [&str; 2] = ["icmp_msgs_per_sec", "icmp_msgs_burst"];
-    for limit in LIMITS {
-        for host in hosts {
-            let name = format!("ipv4/{limit}");
-            if host.enter(|| Path::new("/proc/sys/net").join(&name).exists()) {
-                host.sysctl(&[(&name, "1000000")]);
-            } else {
-                let path = Path::new("/proc/sys/net").join(&name);
-                fs::write(&path, "1000000").unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            }
-        }
     }
 }
 

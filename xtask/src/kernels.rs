@@ -1,7 +1,6 @@
 //! `cargo xtask test --kernels`: the XDP program on the kernels of several Debian releases, each in a virtual machine.
 //!
-//! A verifier rejects what another accepts, and drivers differ with the kernel: nothing of that shows on the kernel of the
-//! developer's machine. [`packages`] gets each kernel as a package, which is unpacked and never installed; [`image`] makes
+//! A verifier rejects what another accepts, which does not show on the kernel of the developer's machine. [`packages`] gets each kernel as a package, which is unpacked and never installed; [`image`] makes
 //! what it boots from; [`machine`] runs QEMU, which emulates the processor and needs no permission; [`report`] reads what
 //! the tests print there, and writes it into the documentation.
 
@@ -17,7 +16,6 @@ use serde_json::Value;
 
 use self::{
     image::Boot,
-    machine::Card,
     packages::Kernel,
     report::{Row, Table},
 };
@@ -29,12 +27,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The programs that tests start.
-const PROGRAMS: [&str; 5] =
-    ["ruroco", "ruroco-client", "ruroco-commander", "ruroco-gate", "ruroco-server"];
-
 /// What `cargo test` builds for the machines.
-const TESTS: [&str; 2] = ["kernel", "end_to_end"];
+const TEST: &str = "kernel";
 
 /// Runs the tests on these kernels, or on all of them if none is named.
 ///
@@ -52,55 +46,44 @@ pub(crate) fn run(workspace: &Workspace, wanted: &[String]) -> Result<()> {
     for kernel in kernels {
         let unpacked = packages::ensure(&folder, kernel)?;
         let boot = image::boot(&folder, kernel, &unpacked, &payload)?;
-        for card in Card::ALL {
-            table.add(run_one(kernel, card, &boot, &root)?);
-        }
+        table.add(run_one(kernel, &boot, &root)?);
     }
-    table.write(&workspace.root().join(report::PAGE), wanted.is_empty())?;
+    if wanted.is_empty() {
+        table.write(&workspace.root().join(report::PAGE))?;
+    }
     print!("{table}");
     match table.failed() {
         0 => Ok(()),
         failed => bail!(
-            "{failed} of the runs above did not pass; their output is in {}",
+            "{failed} of the kernels above did not pass; their output is in {}",
             folder.display()
         ),
     }
 }
 
-/// One kernel with one card.
-fn run_one(kernel: &Kernel, card: Card, boot: &Boot, root: &Path) -> Result<Row> {
-    println!("== {} with {card}", boot.release);
-    let printed = machine::run(boot, root, card)?;
-    std::fs::write(boot.folder.join(format!("{card}.log")), &printed)
+/// One kernel.
+fn run_one(kernel: &Kernel, boot: &Boot, root: &Path) -> Result<Row> {
+    println!("== {}", boot.release);
+    let printed = machine::run(boot, root)?;
+    std::fs::write(boot.folder.join("printed.log"), &printed)
         .context("cannot write what the machine printed")?;
-    let row = Row::read(kernel, &boot.release, card, &printed);
+    let row = Row::read(kernel, &boot.release, &printed);
     println!("{row}");
     Ok(row)
 }
 
-/// Builds programs and tests; the folder with them.
+/// Builds the tests; the folder with them.
 fn build_payload(workspace: &Workspace) -> Result<PathBuf> {
     let payload = workspace.kernels().join("payload");
     if payload.exists() {
         std::fs::remove_dir_all(&payload).context("cannot remove the last payload")?;
     }
-    std::fs::create_dir_all(payload.join("bin")).context("cannot make a folder for tests")?;
+    std::fs::create_dir_all(&payload).context("cannot make a folder for tests")?;
     let features = crate::test::all_with(crate::test::FEATURES);
-    let mut build = cargo(workspace, &[&["build", "--bins"][..], &features].concat());
-    process::output(&mut build)?;
-    let mut arguments = [&["test", "--no-run", "--message-format=json"][..], &features].concat();
-    arguments.extend(TESTS.iter().flat_map(|test| ["--test", test]));
-    let messages = process::output(&mut cargo(workspace, &arguments))?;
-    for test in TESTS {
-        let program = executable(&messages, test);
-        strip(
-            &program.with_context(|| format!("cargo did not build {test}"))?,
-            &payload.join(test),
-        )?;
-    }
-    for program in PROGRAMS {
-        strip(&workspace.debug().join(program), &payload.join("bin").join(program))?;
-    }
+    let arguments = ["test", "--no-run", "--message-format=json", "--test", TEST];
+    let messages = process::output(&mut cargo(workspace, &[&arguments[..], &features].concat()))?;
+    let program = executable(&messages, TEST);
+    strip(&program.with_context(|| format!("cargo did not build {TEST}"))?, &payload.join(TEST))?;
     Ok(payload)
 }
 

@@ -1,8 +1,8 @@
 //! Where a packet's UDP or TCP header lies, and what else the headers before it say.
 //!
 //! Many paths lead through those headers. Where they meet, the BPF verifier must find one state, or it follows each of
-//! them to the end of the program; and the compiler must find little that it has to carry on. So this is a few numbers,
-//! and what else is needed of the headers is read when it is needed.
+//! them to the end of the program; and the compiler must find little to carry on. So this is a few numbers, and
+//! what else is needed of the headers is read when it is needed.
 
 use super::Content;
 

@@ -24,7 +24,6 @@ mod doctor;
 mod doctor_doors;
 mod door_sessions;
 mod doors;
-mod drivers;
 mod first_knock;
 mod floors;
 mod handover;

@@ -16,7 +16,7 @@ const SIGNS: [&[u8]; 3] = [b"SSH_CONNECTION=", b"TMUX=", b"STY="];
 /// The sessions that this program runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Own {
-    /// The inodes of their sockets. There are none at the console, and in programs that systemd or cron starts.
+    /// The inodes of their sockets. The console, and programs that systemd or cron starts, have no such socket.
     Known(BTreeSet<u32>),
     /// It runs in a session or terminal, and which of the host's sessions lead there is unknown.
     Unknown,
