@@ -1,7 +1,7 @@
 //! Notifications: a program of the operator's runs after events, with the event on its standard input.
 //!
 //! Nothing waits for it. The thread that writes the audit trail hands each line over; the line waits in a
-//! [queue](queue) of bounded length for a thread that runs one program at a time, without real-time scheduling. A
+//! queue of bounded length for a thread that runs one program at a time, without real-time scheduling. A
 //! program that takes longer than its `timeout` is killed. Events that find no room are dropped, and the log has their
 //! number.
 
