@@ -1,10 +1,10 @@
 //! Doors that nftables closes: a table of our own, `inet ruroco`, which the kernel enforces on all interfaces.
 //!
-//! - [`ruleset`] turns doors and leases into the text of the table, a pure function;
-//! - [`listing`] reads the table back from the kernel;
-//! - [`program`] runs `nft(8)`, which does both;
-//! - [`changes`] notices that another program has changed the kernel's tables;
-//! - [`table`] is what the gate does with all of these.
+//! - `ruleset` turns doors and leases into the text of the table, a pure function;
+//! - `listing` reads the table back from the kernel;
+//! - `program` runs `nft(8)`, which does both;
+//! - `changes` notices that another program has changed the kernel's tables;
+//! - `table` is what the gate does with all of these.
 //!
 //! Rationale: decision 0039.
 
