@@ -223,7 +223,8 @@ mod tests {
             assert_eq!(Answer::decode(answer.encode()), Some(answer));
             assert_eq!(Answer::ALL.iter().filter(|one| one.name() == answer.name()).count(), 1);
         }
-        assert_eq!((11..=u8::MAX).find_map(Answer::decode), None);
+        let known = (0..=u8::MAX).filter(|byte| Answer::decode(*byte).is_some());
+        assert_eq!(known.count(), Answer::ALL.len());
     }
 
     proptest! {
