@@ -99,7 +99,8 @@ const fn remedy(answer: Answer) -> &'static str {
             "ruroco-gate is of another release. Run: systemctl restart ruroco-gate ruroco-commander"
         }
         Answer::TooLate => {
-            "ruroco-gate was away until the time of the lease was over, which it may have opened before; knock again"
+            "the time of the lease ended before ruroco-gate answered, and the door may have been open meanwhile. Knock \
+             again; if this repeats itself, the gate restarts. Run: systemctl status ruroco-gate"
         }
         Answer::Opened | Answer::Renewed | Answer::Closed | Answer::WasClosed => "",
     }
