@@ -19,7 +19,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::fs::FileExt,
     },
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
@@ -109,6 +109,7 @@ fn new_ring(source: &mut dyn Source, now: Now) -> NewRing {
 
 #[test]
 fn what_a_ring_holds_arrives_before_the_next_keys_and_keeps_its_place_until_it_was_judged() {
+    log_from_the_beginning();
     let host = Host::new(1);
     let [first, second, third, fourth, fifth] =
         [1, 2, 3, 4, 5].map(|above| host.knock(0, START + above));
@@ -152,6 +153,16 @@ fn what_a_ring_holds_arrives_before_the_next_keys_and_keeps_its_place_until_it_w
     assert_eq!((candidate(source, later), source.next_attempt()), (fifth, None));
 }
 
+/// Makes sure that lines are logged before the first one comes: a line that is first met by a thread without a subscriber,
+/// while another thread begins to listen, may be switched off for both.
+fn log_from_the_beginning() {
+    static BEGIN: Once = Once::new();
+    BEGIN.call_once(|| {
+        let nowhere = tracing_subscriber::fmt().with_writer(io::sink).finish();
+        tracing::subscriber::set_global_default(nowhere).unwrap();
+    });
+}
+
 /// The lines that were logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -174,6 +185,7 @@ impl Write for Log {
 
 #[test]
 fn a_gate_that_hands_over_again_has_reloaded_and_a_gate_that_is_away_was_lost() {
+    log_from_the_beginning();
     let host = Host::new(1);
     let path = host.config.socket_dir.join(handover::SOCKET);
     let gate = PrivateListener::listen(&path, geteuid().as_raw()).unwrap();
