@@ -30,7 +30,7 @@ pub(super) fn ipv4<C: Cursor>(frame: C, mut at: C, scope: Scope) -> Option<Place
     let options = header_size.checked_sub(IPV4_HEADER_SIZE)?;
     let length = total_length.checked_sub(header_size)?;
     at.limit(total_length.wrapping_sub(IPV4_HEADER_SIZE))?;
-    let mut marks = Marks::IPV4.content(content);
+    let mut marks = Marks::IPV4.with(content);
     if more_fragments {
         marks = marks.fragment(true);
     }
@@ -56,7 +56,7 @@ pub(super) fn ipv6<C: Cursor>(frame: C, mut at: C, scope: Scope) -> Option<Place
     let transport = network.wrapping_add(IPV6_HEADER_SIZE);
     let place = Place { marks: Marks::IPV6, network, transport, length };
     match scope.content(next) {
-        Some(content) => Some(place.content(content)),
+        Some(content) => Some(place.with(content)),
         None => extensions(at, next, scope, unlimited, place),
     }
 }
@@ -81,7 +81,7 @@ fn extensions<C: Cursor>(
     next = match walk(&mut at, next) {
         Walk::To(next) => next,
         Walk::CutOff(_) => return None,
-        Walk::Endless => return Some(found.content(Content::Endless)),
+        Walk::Endless => return Some(found.with(Content::Endless)),
     };
     if next == FRAGMENT {
         let [following, _, o0, o1, ..] = at.take::<8>()?;
@@ -98,16 +98,16 @@ fn extensions<C: Cursor>(
             Walk::To(next) => next,
             // What is cut off here may continue in a later fragment.
             Walk::CutOff(next) if more_fragments => {
-                return Some(found.content(continued(next, scope)?));
+                return Some(found.with(continued(next, scope)?));
             }
             Walk::CutOff(_) => return None,
-            Walk::Endless => return Some(found.content(Content::Endless)),
+            Walk::Endless => return Some(found.with(Content::Endless)),
         };
     }
     let content = scope.content(next)?;
     let length = at.remaining();
     let transport = found.transport.wrapping_add(found.length.wrapping_sub(length));
-    Some(Place { transport, length, ..found.content(content) })
+    Some(Place { transport, length, ..found.with(content) })
 }
 
 /// Where a chain leads that continues, with a header of this type, in a later fragment.

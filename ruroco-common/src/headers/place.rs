@@ -38,8 +38,8 @@ const EXTENDED: usize = 64;
 impl Place {
     /// With what the packet contains.
     #[inline(always)]
-    pub(super) const fn content(self, content: Content) -> Self {
-        Self { marks: self.marks.content(content), ..self }
+    pub(super) const fn with(self, content: Content) -> Self {
+        Self { marks: self.marks.with(content), ..self }
     }
 
     /// The same, where all paths have met.
@@ -61,7 +61,7 @@ impl Marks {
 
     /// With what the packet contains.
     #[inline(always)]
-    pub(super) const fn content(self, content: Content) -> Self {
+    pub(super) const fn with(self, content: Content) -> Self {
         let content = match content {
             Content::Tcp => TCP,
             Content::Udp => UDP,
@@ -86,7 +86,7 @@ impl Marks {
     }
 
     #[inline(always)]
-    pub(super) const fn get(self) -> Content {
+    pub(super) const fn content(self) -> Content {
         match self.0 & CONTENT {
             TCP => Content::Tcp,
             UDP => Content::Udp,

@@ -14,7 +14,7 @@ impl<C: Cursor> Packet<C> {
     /// What is in it, according to the last header that was followed.
     #[inline(always)]
     pub fn content(&self) -> Content {
-        self.place.marks.get()
+        self.place.marks.content()
     }
 
     /// Source and destination. No IPv6 packet comes from or goes to an IPv4-mapped address, and what is compared with one

@@ -5,7 +5,7 @@ B=/bin/busybox
 $B mount -t proc proc /proc
 $B mount -t sysfs sys /sys
 $B mount -t devtmpfs dev /dev
-for module in virtio_pci virtio_blk ext4 virtio_rng virtio_net e1000e igb vmxnet3; do
+for module in virtio_pci virtio_blk ext4 virtio_rng; do
     /sbin/modprobe $module 2>/dev/null
 done
 for i in 1 2 3 4 5 6 7 8 9 10; do

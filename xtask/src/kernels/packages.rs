@@ -69,7 +69,7 @@ const SOURCES: [&str; 7] = [
 
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// The kernels with these names; all if there are none.
+/// The kernels with these names, or all kernels if `names` is empty.
 ///
 /// # Errors
 /// If one is unknown.
@@ -149,7 +149,8 @@ fn command(apt: &Path, program: &str) -> Command {
     ] {
         command.arg("-o").arg(format!("{name}={}", apt.join(value).display()));
     }
-    // Old releases are no longer signed anew. As root, apt would download as a user who may not enter this folder.
+    // Debian no longer renews the signatures of old releases. If root runs apt, apt downloads as a user who cannot enter this
+    // folder.
     for option in [
         "Dir::Etc::sourceparts=-",
         "Dir::State::status=/dev/null",

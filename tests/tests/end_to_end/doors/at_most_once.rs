@@ -94,7 +94,7 @@ fn a_lease_whose_time_is_over_before_the_next_gate_runs_is_not_given_again() {
         wait::until("the lease to be over", || (knocked.elapsed() > SHORT_TIME).then_some(()));
         kind.start_gate(&mut site.lab);
         let failed = trail::expect_one(&site.lab, "not_opened", "too_late");
-        assert!(failed["detail"].as_str().unwrap().contains("knock again"), "{failed}");
+        assert!(failed["detail"].as_str().unwrap().contains("Knock again"), "{failed}");
         site.expect_closed(family);
         assert!(site.leases(family).is_empty());
     }
